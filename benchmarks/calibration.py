@@ -1,0 +1,415 @@
+"""Is the verdict honest? Two copies of one rule must come out "not separable"; a true gap must be found.
+
+Everything goes through `ravine.verdict.judge`, from per-example validation scores to `separable`.
+
+    python benchmarks/calibration.py aa                 # copies of one rule: false "separable"
+    python benchmarks/calibration.py power              # a true gap of 2 points: how often it is found
+    python benchmarks/calibration.py methods            # the same A/A with other ways to make an interval
+    python benchmarks/calibration.py train runs.npz     # trains real runs (scikit-learn's MLP on digits)
+    python benchmarks/calibration.py real runs.npz      # A/A and power on real runs, from a file
+
+`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test), 1 where
+the class is right; `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So runs of any origin
+can be judged, ravine's own among them: store their per-example correctness in such a file.
+
+Results, with the machine and the command, are in calibration.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.verdict import Trial, Verdict, judge
+from ravine.verdict.comparison import difference_error, p_value
+from ravine.verdict.student import Error, tail
+
+Array = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+NORMAL = NormalDist()
+
+# What the nine lrs of the grid cost against the best one, in accuracy: a flat top, steep flanks.
+LR_COST = (0.30, 0.08, 0.015, 0.003, 0.0, 0.002, 0.01, 0.05, 0.40)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What makes runs differ. Accuracies are those of a probit model: right where a latent normal is positive.
+
+    Args:
+        name: for the table.
+        seed_sd: spread over seeds of the true accuracy, in points.
+        shared: correlation of two rules' runs of one seed (they share initial weights and batch order).
+        hard: spread of the examples' difficulty, the same for all runs, in units of the noise of one example.
+        taste: spread of the examples' difficulty that is a rule's own: it is better on some, worse on others.
+        heavy: seeds follow a Student t with three degrees of freedom.
+        uneven: the first rule's seed_sd is multiplied by this.
+        accuracy: of the best configuration.
+    """
+
+    name: str
+    seed_sd: float = 0.5
+    shared: float = 0.15
+    hard: float = 2.0
+    taste: float = 0.0
+    heavy: bool = False
+    uneven: float = 1.0
+    accuracy: float = 0.96
+
+
+A_A = (
+    Noise(name="seed sd 0.2", seed_sd=0.2),
+    Noise(name="seed sd 0.5"),
+    Noise(name="seed sd 1.0", seed_sd=1.0),
+    Noise(name="heavy tails", seed_sd=0.7, heavy=True),
+    Noise(name="hard examples", hard=6.0),
+    Noise(name="seeds alike", seed_sd=0.7, shared=0.8),
+)
+EQUALS = (
+    Noise(name="own taste", taste=1.0),
+    Noise(name="uneven seeds x5", seed_sd=0.2, uneven=5.0),
+    Noise(name="deterministic", seed_sd=0.0, hard=30.0, taste=6.0),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """Trials and where their test scores are read."""
+
+    trials: list[Trial]
+    test: Callable[[str], NDArray[np.float32]]
+
+
+def simulate(
+    rng: np.random.Generator,
+    noise: Noise,
+    *,
+    rules: int,
+    seeds: int,
+    num_test: int,
+    num_validation: int = 360,
+    gap: float = 0.0,
+) -> Study:
+    """A study of `rules` rules at nine lrs; all but the first are `gap` less accurate, at every lr."""
+    width = math.sqrt(1.0 + noise.hard**2 + noise.taste**2)
+    sizes = {"validation": num_validation, "test": num_test}
+    hard = {part: noise.hard * rng.standard_normal(n, dtype=np.float32) for part, n in sizes.items()}
+    taste = {
+        part: noise.taste * rng.standard_normal((rules, n), dtype=np.float32) for part, n in sizes.items()
+    }
+    common = _seed_effects(rng, noise, (seeds,))
+    streams = rng.spawn(rules * len(LR_COST) * seeds)
+    skills: dict[str, tuple[int, float, np.random.Generator]] = {}
+    trials = []
+
+    def draw(run: str, part: str) -> NDArray[np.float32]:
+        rule, skill, stream = skills[run]
+        latent = skill + hard[part] + taste[part][rule]
+        right = latent + stream.standard_normal(sizes[part], dtype=np.float32) > 0
+        return right.astype(np.float32)
+
+    for rule, (config, cost) in itertools.product(range(rules), enumerate(LR_COST)):
+        accuracy = noise.accuracy - cost - (gap if rule else 0.0)
+        z = NORMAL.inv_cdf(accuracy)
+        sd = noise.seed_sd * (noise.uneven if rule == 0 else 1.0) / 100.0 / NORMAL.pdf(z) * width
+        own = _seed_effects(rng, noise, (seeds,))
+        effect = sd * (math.sqrt(noise.shared) * common + math.sqrt(1.0 - noise.shared) * own)
+        for seed in range(seeds):
+            run = f"{rule}/{config}/{seed}"
+            skills[run] = rule, z * width + float(effect[seed]), streams.pop()
+            trials.append(
+                Trial(
+                    rule=f"copy {rule}",
+                    config=str(config),
+                    hypers={"lr": 10.0 ** (config / 2 - 4)},
+                    seed=seed,
+                    run=run,
+                    diverged=False,
+                    validation=draw(run, "validation"),
+                )
+            )
+    return Study(trials=trials, test=lambda run: draw(run, "test"))
+
+
+def _seed_effects(rng: np.random.Generator, noise: Noise, shape: tuple[int, ...]) -> Array:
+    if noise.heavy:
+        return np.asarray(rng.standard_t(3, size=shape) / math.sqrt(3.0))
+    return rng.standard_normal(shape)
+
+
+def from_arrays(
+    validation: Bits, test: Bits, *, lr: Array | None = None, diverged: Bits | None = None
+) -> Study:
+    """A study of real runs: (rules, configs, seeds, n) correctness per example."""
+    rules, configs, seeds, _ = validation.shape
+    trials = []
+    for rule, config, seed in itertools.product(range(rules), range(configs), range(seeds)):
+        lost = diverged is not None and bool(diverged[rule, config, seed])
+        trials.append(
+            Trial(
+                rule=f"copy {rule}",
+                config=str(config),
+                hypers={"lr": float(lr[rule, config]) if lr is not None else float(config + 1)},
+                seed=seed,
+                run=f"{rule}/{config}/{seed}",
+                diverged=lost,
+                validation=None if lost else validation[rule, config, seed].astype(np.float32),
+            )
+        )
+
+    def read(run: str) -> NDArray[np.float32]:
+        rule, config, seed = map(int, run.split("/"))
+        return test[rule, config, seed].astype(np.float32)
+
+    return Study(trials=trials, test=read)
+
+
+def verdict(study: Study) -> Verdict:
+    return judge(study.trials, study.test, task="classification")
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion."""
+    z = NORMAL.inv_cdf(0.975)
+    center = (hits / n + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(hits / n * (1 - hits / n) / n + z * z / (4 * n * n))
+    return max(center - reach, 0.0), min(center + reach, 1.0)
+
+
+def rate(hits: int, n: int) -> str:
+    low, high = wilson(hits, n)
+    return f"{100 * hits / n:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def run_aa(reps: int, copies: tuple[int, ...]) -> None:
+    """False "separable" among copies of one rule: any pair of them counts."""
+    print("| noise | rules | seeds | n_test | any pair separable | best separable from second |")
+    print("|---|---|---|---|---|---|")
+    totals = {rules: [0, 0, 0] for rules in copies}
+    for noise, rules, seeds, num_test in itertools.product((*A_A, *EQUALS), copies, (3, 5), (360, 2000)):
+        rng = np.random.default_rng([rules, seeds, num_test, len(noise.name)])
+        kwargs = {"rules": rules, "seeds": seeds, "num_test": num_test}
+        verdicts = [verdict(simulate(rng, noise, **kwargs)) for _ in range(reps)]
+        any_pair = sum(any(p.separable for p in v.pairs) for v in verdicts)
+        best = sum(v.separable for v in verdicts)
+        print(
+            f"| {noise.name} | {rules} | {seeds} | {num_test} | {rate(any_pair, reps)} | {rate(best, reps)} |",
+            flush=True,
+        )
+        totals[rules] = [a + b for a, b in zip(totals[rules], (any_pair, best, reps), strict=True)]
+    for rules, (any_pair, best, n) in totals.items():
+        print(f"| **all** | {rules} | | | {rate(any_pair, n)} | {rate(best, n)} |")
+
+
+def run_power(reps: int) -> None:
+    """A true gap of 2 points: how often it is found, and how often with the wrong sign."""
+    print("| noise | rules | seeds | n_test | gap found | found the wrong way |")
+    print("|---|---|---|---|---|---|")
+    shapes = (*A_A, EQUALS[0])
+    cells = [(n, 2, s, t) for n, s, t in itertools.product(shapes, (3, 5), (360, 2000))]
+    cells += [(shapes[1], 2, 10, 360), (shapes[1], 6, 5, 2000)]
+    for noise, rules, seeds, num_test in cells:
+        rng = np.random.default_rng([7, rules, seeds, num_test, len(noise.name)])
+        kwargs = {"rules": rules, "seeds": seeds, "num_test": num_test}
+        verdicts = [verdict(simulate(rng, noise, gap=0.02, **kwargs)) for _ in range(reps)]
+        found = sum(v.separable and v.best == "copy 0" for v in verdicts)
+        wrong = sum(v.separable and v.best != "copy 0" for v in verdicts)
+        print(
+            f"| {noise.name} | {rules} | {seeds} | {num_test} | {rate(found, reps)} | {rate(wrong, reps)} |",
+            flush=True,
+        )
+
+
+def other_methods(first: Array, second: Array, rng: np.random.Generator) -> dict[str, float]:
+    """p-values of ways that were not taken, and of the one that was."""
+    difference = first - second
+    seeds, num = difference.shape
+    mean = float(difference.mean())
+    per_seed, per_example = difference.mean(axis=1), difference.mean(axis=0)
+    picks = rng.integers(0, seeds, (1000, seeds))
+    by_seed = np.array([np.bincount(p, minlength=seeds) for p in picks]) / seeds
+    by_example = rng.poisson(1.0, (1000, num)).astype(np.float32)
+    boot = ((by_seed @ difference) * by_example).sum(axis=1) / by_example.sum(axis=1)
+    seed_error = math.sqrt(float(per_seed.var(ddof=1)) / seeds)
+    example_error = math.sqrt(float(per_example.var(ddof=1)) / num)
+
+    def p(seed: float, df: float, example: float) -> float:
+        return tail(Error(seed=seed, df=df, floor=0.0, example=example), mean)
+
+    return {
+        "ravine": p_value(difference_error(first, second, matched=True, binary=True), mean),
+        "hierarchical bootstrap, percentile": 2 * min(float((boot <= 0).mean()), float((boot >= 0).mean())),
+        "normal over seeds": p(seed_error, math.inf, 0.0),
+        "paired Student t over seeds": p(seed_error, seeds - 1.0, 0.0),
+        "normal over examples (seeds averaged)": p(0.0, 1.0, example_error),
+    }
+
+
+def run_methods(reps: int) -> None:
+    """A/A and power of several intervals for one pair, at nominally 5 %."""
+    shapes = [("A/A", replace(A_A[1], name="seed sd 0.5"), 0.0), ("equals", EQUALS[0], 0.0)]
+    shapes += [("equals", EQUALS[1], 0.0), ("gap 2", A_A[1], 0.02)]
+    print("| case | noise | seeds | n_test | method | separable |")
+    print("|---|---|---|---|---|---|")
+    for (case, noise, gap), seeds, num_test in itertools.product(shapes, (3, 5), (360, 2000)):
+        rng = np.random.default_rng([9, seeds, num_test])
+        hits: dict[str, int] = {}
+        for _ in range(reps):
+            study = simulate(rng, noise, rules=2, seeds=seeds, num_test=num_test, num_validation=1, gap=gap)
+            rows = [np.stack([study.test(f"{r}/4/{s}") for s in range(seeds)]).astype(float) for r in (0, 1)]
+            for method, p in other_methods(rows[0], rows[1], rng).items():
+                hits[method] = hits.get(method, 0) + (p <= 0.05)
+        for method, count in hits.items():
+            print(
+                f"| {case} | {noise.name} | {seeds} | {num_test} | {method} | {rate(count, reps)} |",
+                flush=True,
+            )
+
+
+def train(path: Path, seeds: int, num_test: int, hidden: int, epochs: int) -> None:
+    """Real runs for `real`: scikit-learn's MLPClassifier on its digits, Adam and momentum, seven lrs each."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+
+    x, y = load_digits(return_X_y=True)
+    x = x / 16.0
+    rest, x_test, y_rest, y_test = train_test_split(x, y, test_size=num_test, random_state=0, stratify=y)
+    x_train, x_val, y_train, y_val = train_test_split(
+        rest, y_rest, test_size=360, random_state=0, stratify=y_rest
+    )
+    grids = {"adam": np.geomspace(1e-4, 1e-1, 7), "sgd": np.geomspace(1e-3, 1.0, 7)}
+    validation = np.zeros((2, 7, seeds, len(y_val)), bool)
+    test = np.zeros((2, 7, seeds, len(y_test)), bool)
+    for (rule, (solver, grid)), config, seed in itertools.product(
+        enumerate(grids.items()), range(7), range(seeds)
+    ):
+        model = MLPClassifier(
+            (hidden, hidden),
+            solver=solver,
+            batch_size=64,
+            max_iter=epochs,
+            learning_rate_init=grid[config],
+            momentum=0.9,
+            nesterovs_momentum=False,
+            random_state=seed,
+            alpha=0.0,
+            tol=0.0,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(x_train, y_train)
+        validation[rule, config, seed] = model.predict(x_val) == y_val
+        test[rule, config, seed] = model.predict(x_test) == y_test
+    np.savez_compressed(path, validation=validation, test=test, lr=np.array(list(grids.values())))
+
+
+def components(first: Array, second: Array) -> tuple[float, float, float, float]:
+    """Gap, true seed sd of the difference, its total sd over seeds, and sd of the example part of the mean."""
+    d = first - second
+    seeds, num = d.shape
+    rest = d - d.mean(axis=1, keepdims=True) - d.mean(axis=0) + d.mean()
+    noise = float((rest**2).sum()) / ((seeds - 1) * (num - 1))
+    over_seeds, over_examples = float(d.mean(axis=1).var(ddof=1)), float(d.mean(axis=0).var(ddof=1))
+    true_seed = math.sqrt(max(over_seeds - noise / num, 0.0))
+    return (
+        float(d.mean()),
+        true_seed,
+        math.sqrt(over_seeds),
+        math.sqrt(max(over_examples - noise / seeds, 0.0) / num),
+    )
+
+
+def run_real(path: Path, reps: int) -> None:
+    """A/A on real runs, by splitting one rule's seeds into groups; power, by pairs of real configurations."""
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    validation, test = arrays["validation"].astype(bool), arrays["test"].astype(bool)
+    lr, diverged = arrays.get("lr"), arrays.get("diverged")
+    rules, configs, num_seeds, num_test = test.shape
+    print(f"{path.name}: {rules} rules, {configs} configs, {num_seeds} seeds, n_test {num_test}\n")
+    print("| rule | copies | seeds | any pair separable |")
+    print("|---|---|---|---|")
+    rng = np.random.default_rng(5)
+    for rule, copies, seeds in itertools.product(range(rules), (2, 6), (3, 5)):
+        if copies * seeds > num_seeds:
+            continue
+        hits = 0
+        for _ in range(reps):
+            groups = rng.permutation(num_seeds)[: copies * seeds].reshape(copies, seeds)
+            study = from_arrays(
+                np.stack([validation[rule][:, g] for g in groups]),
+                np.stack([test[rule][:, g] for g in groups]),
+                lr=None if lr is None else np.stack([lr[rule]] * copies),
+                diverged=None if diverged is None else np.stack([diverged[rule][:, g] for g in groups]),
+            )
+            hits += any(p.separable for p in verdict(study).pairs)
+        print(f"| {rule} | {copies} | {seeds} | {rate(hits, reps)} |", flush=True)
+    print("\n| pair (rule, lr) | gap | seed sd | total sd | example se | 3 seeds | 5 seeds |")
+    print("|---|---|---|---|---|---|---|")
+    for a, b in _gaps(validation, test):
+        cells = []
+        for seeds in (3, 5):
+            found = 0
+            for _ in range(reps):
+                group = rng.permutation(num_seeds)[:seeds]
+                rows = [test[r][c][group].astype(float) for r, c in (a, b)]
+                error = difference_error(rows[0], rows[1], matched=True, binary=True)
+                found += p_value(error, float(rows[0].mean() - rows[1].mean())) <= 0.05
+            cells.append(rate(found, reps))
+        gap, true_seed, total, example = components(
+            test[a[0]][a[1]].astype(float), test[b[0]][b[1]].astype(float)
+        )
+        names = [f"{r}, {lr[r, c]:.2g}" if lr is not None else f"{r}, {c}" for r, c in (a, b)]
+        numbers = " | ".join(f"{100 * v:.2f}" for v in (gap, true_seed, total, example))
+        print(f"| {names[0]} - {names[1]} | {numbers} | {' | '.join(cells)} |", flush=True)
+
+
+def _gaps(validation: Bits, test: Bits) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Each rule's best configuration by validation against all that are 1.5 to 3 points worse over all seeds."""
+    means = test.mean(axis=(2, 3))
+    for rule, config in enumerate(validation.mean(axis=(2, 3)).argmax(axis=1)):
+        for other, c in itertools.product(range(test.shape[0]), range(test.shape[1])):
+            if 0.015 <= means[rule, config] - means[other, c] <= 0.03:
+                yield (rule, int(config)), (other, c)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mode", choices=["aa", "power", "methods", "train", "real"])
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--reps", type=int, default=200)
+    parser.add_argument("--copies", type=int, nargs="+", default=[2, 6])
+    parser.add_argument("--seeds", type=int, default=40, help="train: seeds per configuration")
+    parser.add_argument("--num-test", type=int, default=360, help="train: test examples, of 1797")
+    parser.add_argument("--hidden", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=20)
+    args = parser.parse_args()
+    if args.mode in ("train", "real") and args.file is None:
+        parser.error(f"{args.mode} needs a file")
+    start = time.perf_counter()
+    if args.mode == "aa":
+        run_aa(args.reps, tuple(args.copies))
+    elif args.mode == "power":
+        run_power(args.reps)
+    elif args.mode == "methods":
+        run_methods(args.reps)
+    elif args.mode == "train":
+        train(args.file, args.seeds, args.num_test, args.hidden, args.epochs)
+    else:
+        run_real(args.file, args.reps)
+    print(f"\n{args.mode}: {time.perf_counter() - start:.0f} s, {args.reps} repetitions a line")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Data that a Python program already holds: arrays, tensors, data frames, datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from ravine.data.assemble import assemble
+from ravine.data.dataset import Dataset
+from ravine.data.spec import Task
+from ravine.data.stack import ArrayOptions, as_numpy, stacked
+from ravine.data.table import Missing
+from ravine.errors import DataError
+from ravine.messages import one_line
+
+
+def from_arrays(
+    x: Any,
+    y: Any,
+    *,
+    x_test: Any = None,
+    y_test: Any = None,
+    x_validation: Any = None,
+    y_validation: Any = None,
+    task: Task | None = None,
+    name: str = "arrays",
+    validation: float = 0.2,
+    test: float = 0.2,
+    split_seed: int = 0,
+    normalize: Literal["standard", "channel", "none"] | None = None,
+    limit: int | None = None,
+    categorical: Sequence[str] = (),
+    missing: Missing = "refuse",
+    class_names: Sequence[str] = (),
+) -> Dataset:
+    """A data set out of NumPy arrays, PyTorch tensors, or pandas or Polars frames.
+
+    Args:
+        x: (N, ...) features. uint8 (N, H, W), and (N, H, W, C) or (N, C, H, W) of 1, 3 or 4 channels, are
+            images. A frame may have columns of texts.
+        y: (N,) texts or whole numbers for classes, or numbers to predict.
+        x_test, y_test: a given test split, kept as it is.
+        x_validation, y_validation: a given validation split, kept as it is.
+        task: "classification" or "regression"; None: by the target.
+        name: what to call the data.
+        validation: fraction for validation where no such split is given.
+        test: fraction for the test where no such split is given.
+        split_seed: changes which examples go where.
+        normalize: "standard", "channel" or "none"; None: "channel" for images, else "standard".
+        limit: keep only so many training examples.
+        categorical: columns of a frame whose numbers are names.
+        missing: empty cells of a frame: "refuse", "drop" or "impute".
+        class_names: names for the classes 0, 1, ...
+
+    Raises:
+        DataError: one line that names the argument, the row and the column.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.arange(40.0).reshape(20, 2)
+        >>> data = from_arrays(x, np.arange(20) % 2)
+        >>> len(data.train), len(data.validation), len(data.test), data.classes
+        (12, 4, 4, ('0', '1'))
+    """
+    options: dict[str, Any] = {
+        "validation": validation,
+        "test": test,
+        "split_seed": split_seed,
+        "normalize": normalize,
+        "limit": limit,
+        "categorical": tuple(categorical),
+        "missing": missing,
+        "task": task,
+    }
+    try:
+        checked = ArrayOptions.model_validate(options)
+    except ValidationError as error:
+        raise DataError(one_line(error, name, value=options)) from None
+    given = {
+        "x": x,
+        "y": y,
+        "x_test": x_test,
+        "y_test": y_test,
+        "x_validation": x_validation,
+        "y_validation": y_validation,
+    }
+    return assemble(stacked(given, name, checked, tuple(map(str, class_names))), checked)
+
+
+def from_torch_dataset(
+    dataset: Any,
+    *,
+    test_dataset: Any = None,
+    validation_dataset: Any = None,
+    name: str = "dataset",
+    task: Task | None = None,
+    validation: float = 0.2,
+    test: float = 0.2,
+    split_seed: int = 0,
+    normalize: Literal["standard", "channel", "none"] | None = None,
+    limit: int | None = None,
+) -> Dataset:
+    """A data set out of any indexable dataset of pairs (x, y), such as `torch.utils.data.Dataset`.
+
+    Every example is asked for once and kept in memory: random augmentation inside the dataset would freeze.
+
+    Args:
+        dataset: has a length, and `dataset[i]` is (x, y).
+        test_dataset: a given test split.
+        validation_dataset: a given validation split.
+        name: what to call the data.
+        task, validation, test, split_seed, normalize, limit: as in `from_arrays`.
+
+    Raises:
+        DataError: no length, no pairs, or examples of different shapes.
+    """
+    x, y = _collected(dataset, name)
+    x_test, y_test = (
+        (None, None) if test_dataset is None else _collected(test_dataset, f"{name}: test_dataset")
+    )
+    x_validation, y_validation = (
+        (None, None)
+        if validation_dataset is None
+        else _collected(validation_dataset, f"{name}: validation_dataset")
+    )
+    return from_arrays(
+        x,
+        y,
+        x_test=x_test,
+        y_test=y_test,
+        x_validation=x_validation,
+        y_validation=y_validation,
+        task=task,
+        name=name,
+        validation=validation,
+        test=test,
+        split_seed=split_seed,
+        normalize=normalize,
+        limit=limit,
+        class_names=tuple(map(str, getattr(dataset, "classes", None) or ())),
+    )
+
+
+def _collected(dataset: Any, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    tensors = getattr(dataset, "tensors", None)
+    if isinstance(tensors, tuple) and len(tensors) == 2:
+        return as_numpy(tensors[0]), as_numpy(tensors[1])
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise DataError(
+            f"{name}: {type(dataset).__name__} has no length or no index; a map-style dataset is needed"
+        )
+    xs: list[npt.NDArray[Any]] = []
+    ys: list[npt.NDArray[Any]] = []
+    for index in range(len(dataset)):
+        pair = dataset[index]
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise DataError(f"{name}: item {index} is {type(pair).__name__}; a pair (x, y) is needed")
+        x = as_numpy(pair[0])
+        if xs and x.shape != xs[0].shape:
+            raise DataError(
+                f"{name}: item {index} has shape {x.shape}, item 0 {xs[0].shape}; all must be alike"
+            )
+        xs.append(x)
+        ys.append(as_numpy(pair[1]))
+    if not xs:
+        raise DataError(f"{name}: there are no examples in it")
+    return np.stack(xs), np.stack(ys)

@@ -1,0 +1,82 @@
+"""A data set as training sees it: three splits of plain arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ravine.data.spec import Task
+
+Floats = npt.NDArray[np.float32]
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """Some examples.
+
+    Args:
+        x: float32 (N, D) features or (N, C, H, W) images.
+        y: int64 (N,) class indices, or float32 (N,) standardized targets.
+    """
+
+    x: Floats = field(repr=False)
+    y: Targets = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """A data set, cut in three and scaled by what its training part knows.
+
+    Args:
+        name: what to call it.
+        task: "classification" or "regression".
+        train, validation, test: the splits.
+        classes: names of the classes by index; empty for regression.
+        target_mean, target_scale: regression: y = (raw - target_mean) / target_scale.
+        features: names of the columns of x, where they have names.
+        notes: what was done to the data, one sentence each.
+        fingerprint: SHA-256 of everything training can see; equal data, equal fingerprint.
+    """
+
+    name: str
+    task: Task
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+    features: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    fingerprint: str
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs that a model needs: one per class, or one."""
+        return len(self.classes) if self.task == "classification" else 1
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return tuple(self.train.x.shape[1:])
+
+
+def fingerprint(
+    task: Task, splits: tuple[Split, ...], classes: tuple[str, ...], target_mean: float, target_scale: float
+) -> str:
+    """SHA-256 over the splits' shapes and bytes, the classes and the target's scale."""
+    digest = hashlib.sha256(repr((task, classes, target_mean, target_scale)).encode())
+    for split in splits:
+        for array in (split.x, split.y):
+            # Little-endian everywhere, so that the same data have one fingerprint on every machine.
+            plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            digest.update(repr((plain.dtype.str, plain.shape)).encode())
+            digest.update(plain.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

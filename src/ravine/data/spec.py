@@ -1,0 +1,209 @@
+"""Which data set, and how it is cut and scaled: the `data` part of a study."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from ravine.errors import StudyError
+from ravine.messages import Strict, one_line
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]  # TOML has lists, not tuples
+Side = Annotated[int, Field(ge=1, le=4096)]
+Task = Literal["classification", "regression"]
+
+
+class Options(Strict):
+    """What every kind of data takes.
+
+    Args:
+        validation: fraction of the examples for validation; those of a given test split do not count.
+        test: fraction of the examples for the test split; unused where a test split is given.
+        split_seed: changes which examples go where, and nothing else.
+        normalize: "standard" (per feature), "channel" (per channel of an image) or "none"; None: "channel"
+            for images, "standard" for all else.
+        limit: keep only so many training examples, classes in proportion.
+    """
+
+    validation: Fraction = 0.2
+    test: Fraction = 0.2
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    normalize: Literal["standard", "channel", "none"] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation + test = {self.validation + self.test:g} leaves nothing to train on"
+            )
+        return self
+
+
+class DigitsSpec(Options):
+    """scikit-learn's 1,797 handwritten digits: images (1, 8, 8), 10 classes."""
+
+    kind: Literal["digits"] = "digits"
+
+
+class WineSpec(Options):
+    """scikit-learn's wine: 178 wines, 13 features, 3 classes."""
+
+    kind: Literal["wine"] = "wine"
+
+
+class BreastCancerSpec(Options):
+    """scikit-learn's breast cancer: 569 tumours, 30 features, 2 classes."""
+
+    kind: Literal["breast_cancer"] = "breast_cancer"
+
+
+class IrisSpec(Options):
+    """scikit-learn's iris: 150 flowers, 4 features, 3 classes."""
+
+    kind: Literal["iris"] = "iris"
+
+
+class DiabetesSpec(Options):
+    """scikit-learn's diabetes: 442 patients, 10 features, regression."""
+
+    kind: Literal["diabetes"] = "diabetes"
+
+
+class FashionMnistSpec(Options):
+    """Fashion-MNIST: 60,000 + 10,000 images (1, 28, 28), 10 classes, test split given.
+
+    Args:
+        path: folder with the four IDX files, compressed or not; None: Debian's package, else the user's
+            cache, else a download that is checked.
+    """
+
+    kind: Literal["fashion-mnist"] = "fashion-mnist"
+    path: Text | None = None
+
+
+class NpzSpec(Options):
+    """Arrays in a NumPy archive.
+
+    Args:
+        path: the .npz file.
+        x, y, x_test, y_test, x_validation, y_validation: names of arrays in it. By default "x" or "x_train",
+            "y" or "y_train", and the other four where they are there.
+        task: "classification" or "regression"; None: by the target.
+    """
+
+    kind: Literal["npz"] = "npz"
+    path: Text
+    x: Text | None = None
+    y: Text | None = None
+    x_test: Text | None = None
+    y_test: Text | None = None
+    x_validation: Text | None = None
+    y_validation: Text | None = None
+    task: Task | None = None
+
+
+class TableOptions(Options):
+    """What the two kinds of table take.
+
+    Args:
+        path: the file.
+        target: the column to predict.
+        test_path: a file of the same columns: the given test split.
+        drop: columns not to use.
+        categorical: columns of numbers to be read as names (codes, postcodes).
+        missing: cells that are empty: "refuse", "drop" their rows, or "impute" them.
+        task: "classification" or "regression"; None: by the target.
+    """
+
+    path: Text
+    target: Text
+    test_path: Text | None = None
+    drop: Texts = ()
+    categorical: Texts = ()
+    missing: Literal["refuse", "drop", "impute"] = "refuse"
+    task: Task | None = None
+
+
+class CsvSpec(TableOptions):
+    """A CSV file with a header line.
+
+    Args:
+        delimiter: one character; None: comma, semicolon or tab, whichever the header has most of.
+    """
+
+    kind: Literal["csv"] = "csv"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+
+
+class ParquetSpec(TableOptions):
+    """A Parquet file (extra `tables`)."""
+
+    kind: Literal["parquet"] = "parquet"
+
+
+class ImagesSpec(Options):
+    """A folder of images (extra `images`).
+
+    Args:
+        path: a folder with one folder per class, or with `train`, perhaps `test` and `validation`, of such.
+        size: side, or (height, width), to scale and crop to; None: as they are, all of one size.
+    """
+
+    kind: Literal["images"] = "images"
+    path: Text
+    size: Side | Annotated[tuple[Side, Side], Field(strict=False)] | None = None
+
+
+DataSpec = Annotated[
+    DigitsSpec
+    | WineSpec
+    | BreastCancerSpec
+    | IrisSpec
+    | DiabetesSpec
+    | FashionMnistSpec
+    | NpzSpec
+    | CsvSpec
+    | ParquetSpec
+    | ImagesSpec,
+    Field(discriminator="kind"),
+]
+
+
+@cache
+def _adapter() -> TypeAdapter[DataSpec]:
+    return TypeAdapter(DataSpec)
+
+
+def parse_data(value: object, where: str = "data") -> DataSpec:
+    """A data spec out of what a person wrote.
+
+    Args:
+        value: a name such as ``"digits"``, a table with ``kind``, or a spec, which is returned as it is.
+        where: the key it stands under, named in the error.
+
+    Returns:
+        One of the frozen specs.
+
+    Raises:
+        StudyError: one line with the key, the value, what is allowed and the nearest valid name.
+
+    Example:
+        >>> parse_data("digits").validation
+        0.2
+        >>> parse_data({"kind": "csv", "path": "x.csv", "target": "label"}).missing
+        'refuse'
+    """
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, dict | Options):
+        shown: Any = type(value).__name__
+        raise StudyError(f'{where}: must be the name of a data set or a table with kind = "...", not {shown}')
+    try:
+        return _adapter().validate_python(value)
+    except ValidationError as error:
+        raise StudyError(one_line(error, inside=where, value=value)) from None

@@ -1,0 +1,43 @@
+"""The ways to carry out a step, and the making of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ravine.engine.program import Setting, Step, direct_step, traced_step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """How the runs of a cohort are trained.
+
+    Args:
+        fused: all runs in one program; False: one run after another.
+        traced: the step is traced once into a list of tensor operations; False: plain PyTorch each time.
+        compiled: the traced step is compiled by torch's inductor.
+    """
+
+    fused: bool = True
+    traced: bool = True
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        how = "compiled" if self.compiled else "traced" if self.traced else "eager"
+        return f"{'fused' if self.fused else 'serial'} ({how})"
+
+
+def make_step(setting: Setting, backend: Backend) -> Step:
+    """The step of a backend."""
+    if not backend.traced:
+        return direct_step(setting)
+    return traced_step(setting, _inductor if backend.compiled else None)
+
+
+def _inductor(graph: Any, inputs: list[Any]) -> Callable[..., object]:
+    """Compile a traced graph; it is kept in torch's own cache on disk, keyed by its content."""
+    import torch._inductor
+
+    compiled: Callable[..., object] = torch._inductor.standalone_compile(graph, inputs)
+    return compiled

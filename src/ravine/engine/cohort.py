@@ -1,0 +1,105 @@
+"""Cohorts: runs that are trained by one program, in segments that share a rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ravine.rules import rule as rule_of
+from ravine.rules.base import Rule
+from ravine.rules.regularize import REGULARIZERS, regularize
+from ravine.study import Recipe, Run, content_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Neighbouring runs of a cohort with the same rule and the same exclusion from its penalties.
+
+    Args:
+        rule: with the penalties that any of its runs uses.
+        exclude: pattern of parameter names without weight decay; None: biases and norms.
+        start, stop: rows of the cohort.
+    """
+
+    rule: Rule
+    exclude: str | None
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """Runs of one structure: same model, batch size, number of steps, data.
+
+    Args:
+        runs: segment by segment.
+        segments: they cover the runs, in order.
+    """
+
+    runs: tuple[Run, ...]
+    segments: tuple[Segment, ...]
+
+    @staticmethod
+    def of(runs: Sequence[Run]) -> Cohort:
+        """A cohort of runs of one structure, in an order that depends on the runs alone."""
+        structures = {run.recipe.structure for run in runs}
+        assert len(structures) == 1, f"a cohort has one structure, not {len(structures)}"
+        ordered = sorted(runs, key=_place)
+        segments, start = [], 0
+        for _, members in groupby(ordered, key=lambda run: _kind(run.recipe)):
+            recipes = [run.recipe for run in members]
+            active = {name for r in recipes for name in REGULARIZERS if r.hypers.get(name, 0.0) != 0.0}
+            segments.append(
+                Segment(
+                    rule=regularize(rule_of(recipes[0].rule), active),
+                    exclude=recipes[0].exclude,
+                    start=start,
+                    stop=start + len(recipes),
+                )
+            )
+            start += len(recipes)
+        return Cohort(runs=tuple(ordered), segments=tuple(segments))
+
+    @property
+    def id(self) -> str:
+        """Hash of its runs' ids."""
+        return content_id({"runs": [run.id for run in self.runs]})
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of its first run, to read what all of them share."""
+        return self.runs[0].recipe
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Its seeds, each once, in ascending order."""
+        return tuple(sorted({run.seed for run in self.runs}))
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether any run drops units: only then are the model's dropout layers a part of the program."""
+        return any(run.recipe.hypers.get("model.dropout", 0.0) > 0 for run in self.runs)
+
+
+def split(runs: Iterable[Run], size: int) -> list[list[Run]]:
+    """Runs in groups that can be cohorts of at most ``size`` runs, all of one structure about equally large.
+
+    Runs of one rule stay together: fewer segments make a smaller program.
+    """
+    groups = []
+    for _, members in groupby(sorted(runs, key=_place), key=lambda run: run.recipe.structure):
+        same = list(members)
+        num = -(-len(same) // size)
+        groups += [same[len(same) * i // num : len(same) * (i + 1) // num] for i in range(num)]
+    return groups
+
+
+def _kind(recipe: Recipe) -> tuple[str, str | None]:
+    return recipe.rule, recipe.exclude
+
+
+def _place(run: Run) -> tuple[str, str, str, str, int]:
+    recipe = run.recipe
+    return recipe.structure, json.dumps(_kind(recipe)), f"{recipe.hypers['lr']:.17g}", recipe.id, run.seed

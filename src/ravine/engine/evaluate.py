@@ -1,0 +1,57 @@
+"""Outputs of all runs on a split, chunk by chunk.
+
+Shapes: R run, N example, K output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from ravine.engine.loss import example_losses
+from ravine.engine.network import Network
+from ravine.engine.state import Data
+from ravine.nn.functional import batched_kernels
+
+_CHUNK = 1 << 16  # examples times runs in one pass: bounds the memory of activations
+
+
+def outputs_of(
+    network: Network, params_RP: Tensor, others: Mapping[str, Tensor], x: Tensor, *, fused: bool
+) -> Tensor:
+    """Outputs in eval mode: (R, N, K).
+
+    Args:
+        network: its template is put into eval mode for the passes.
+        params_RP: the runs' parameters.
+        others: every other tensor of the model, (R, ...) by name.
+        x: (N, ...) inputs.
+        fused: all runs at once under vmap.
+    """
+    num_runs = params_RP.shape[0]
+    size = max(64, _CHUNK // num_runs)
+    tensors = {**network.layout.views(params_RP), **others}
+    one = {name: tensor[0] for name, tensor in tensors.items()}
+
+    def forward(tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return network.pure(tensors, {}, x)[0]
+
+    network.module.eval()
+    try:
+        with torch.no_grad(), batched_kernels():
+            if fused:
+                chunks = [vmap(forward, in_dims=(0, None))(tensors, part) for part in x.split(size)]
+            else:
+                chunks = [forward(one, part)[None] for part in x.split(size)]
+            return torch.cat(chunks, 1)
+    finally:
+        network.module.train()
+
+
+def mean_scores(task: str, outputs_RNK: Tensor, data: Data) -> tuple[Tensor, Tensor]:
+    """Mean loss and accuracy of each run on a split: two (R,) tensors."""
+    loss_RN, accuracy_RN = example_losses(task, outputs_RNK, data.y)
+    return loss_RN.mean(1), accuracy_RN.mean(1)

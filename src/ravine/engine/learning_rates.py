@@ -1,0 +1,50 @@
+"""The learning rate of every run at every step.
+
+Shapes: R run, T step of a stretch.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine import schedules
+from ravine.engine.cohort import Cohort
+
+_STRETCH = 1 << 20  # numbers held on the device at a time
+
+
+class LearningRates:
+    """Base rate times the schedule's factor, computed in float64 and rounded once to float32.
+
+    A schedule is a table, so that runs of one program may follow different kinds. A stretch of steps at a
+    time lies on the device.
+    """
+
+    def __init__(self, cohort: Cohort, device: torch.device) -> None:
+        tables: dict[str, np.ndarray] = {}
+        keys = [json.dumps(dict(run.recipe.schedule), sort_keys=True) for run in cohort.runs]
+        for key, run in zip(keys, cohort.runs, strict=True):
+            if key not in tables:
+                spec = schedules.parse_schedule(dict(run.recipe.schedule), "schedule")
+                tables[key] = schedules.table(spec, run.recipe.steps)
+        kinds = list(tables)
+        self._table_UT = np.stack([tables[key] for key in kinds])
+        self._kind_R = np.array([kinds.index(key) for key in keys])
+        self._base_R = np.array([run.recipe.hypers["lr"] for run in cohort.runs])
+        self._device = device
+        self._length = max(1, _STRETCH // len(cohort.runs))
+        self._start = -1
+        self._stretch_TR = torch.empty(0)
+
+    def at(self, step: int) -> Tensor:
+        """The rates at one step, counted from 0: float32 (R,)."""
+        start = step - step % self._length
+        if start != self._start:
+            factors_TR = self._table_UT[:, start : start + self._length].T[:, self._kind_R]
+            rates_TR = (factors_TR * self._base_R).astype(np.float32)
+            self._stretch_TR, self._start = torch.from_numpy(rates_TR).to(self._device), start
+        return self._stretch_TR[step - start]

@@ -1,0 +1,115 @@
+"""What a model is to the engine: a module without numbers of its own, and the numbers of every run.
+
+Shapes: R run, B batch, P numbers of one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ravine import rng
+from ravine.errors import ModelError
+from ravine.nn.build import build, check_output
+from ravine.nn.functional import Pure, as_function
+from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
+from ravine.tensors import Layout
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A module as a pure function of its tensors.
+
+    Args:
+        module: the template; the numbers in it are never used.
+        pure: it as a function of its tensors, in the mode (train or eval) that the template is in.
+        layout: where the trained parameters lie in a run's row.
+        fixed: names of the parameters that are not trained.
+        buffers: names of the buffers that training may change, such as BatchNorm's statistics.
+        layers: names of the stochastic layers.
+        make: builds a module with fresh initial weights.
+    """
+
+    module: nn.Module
+    pure: Pure
+    layout: Layout
+    fixed: tuple[str, ...]
+    buffers: tuple[str, ...]
+    layers: tuple[str, ...]
+    make: Callable[[], nn.Module]
+
+    @staticmethod
+    def of(
+        model: object,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        *,
+        device: torch.device,
+        with_dropout: bool = False,
+        search: Path | None = None,
+    ) -> Network:
+        """The network of a model's specification, or of a user's factory.
+
+        Raises:
+            ModelError: the model cannot be built, or does not fit the data.
+        """
+
+        def make() -> nn.Module:
+            built = build(model, input_shape, num_outputs, search=search, with_dropout=with_dropout)  # type: ignore[arg-type]
+            if not isinstance(built, nn.Module):
+                raise ModelError(f"model: the factory returned a {type(built).__name__}; needed is an nn.Module")
+            return built
+
+        with rng.keyed_init(0):
+            module = make()
+        check_output(module, input_shape, num_outputs)
+        layers = tuple(name for name, _ in stochastic_modules(module))
+        supplied = {_join(name, what) for name in layers for what in ("rate", "key")}
+        trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
+        module = set_keyed(module.to(device))
+        return Network(
+            module=module,
+            pure=as_function(module),
+            layout=Layout.of(trained),
+            fixed=tuple(name for name, p in module.named_parameters() if not p.requires_grad),
+            buffers=tuple(name for name, _ in module.named_buffers() if name not in supplied),
+            layers=layers,
+            make=make,
+        )
+
+    def initial(self, seed: int) -> dict[str, Tensor]:
+        """Initial parameters and buffers of one seed: a pure function of it, drawn on the CPU."""
+        with rng.keyed_init(seed):
+            module = self.make()
+        found = {name: p.detach() for name, p in module.named_parameters()}
+        found.update(module.named_buffers())
+        for name, shape in zip(self.layout.names, self.layout.shapes, strict=True):
+            if name not in found or tuple(found[name].shape) != shape:
+                raise ModelError(f"model: its parameters differ from one seed to another ({name}); they must not")
+        return found
+
+    def keys(self, seed: Tensor, step: Tensor) -> dict[str, Tensor]:
+        """The keys of the stochastic layers at one step."""
+        return layer_keys(list(self.layers), seed, step)
+
+    def rates(self, dropout: Sequence[float], device: torch.device) -> dict[str, Tensor]:
+        """The rate of each stochastic layer in each run, (R,).
+
+        Args:
+            dropout: the runs' ``model.dropout``; a user's module keeps the rates of its own layers.
+            device: where they are used.
+        """
+        own = {name: float(layer.rate) for name, layer in stochastic_modules(self.module)}
+        given = torch.tensor(dropout, dtype=torch.float32, device=device)
+        return {
+            _join(name, "rate"): given if any(dropout) else torch.full_like(given, own[name]) for name in self.layers
+        }
+
+
+def _join(name: str, what: str) -> str:
+    return f"{name}.{what}" if name else what

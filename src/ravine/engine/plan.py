@@ -1,0 +1,133 @@
+"""Which backend trains a cohort, and how many runs a cohort has."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ravine.data import Dataset
+from ravine.engine.backend import Backend
+from ravine.engine.cohort import Cohort, split
+from ravine.engine.network import Network
+from ravine.engine.training import Training
+from ravine.errors import InputError, choices
+from ravine.study import Run
+
+CHOICES = ("auto", "fused", "compiled", "serial")
+_FUSED, _SERIAL = Backend(), Backend(fused=False)
+_COMPILED, _PLAIN = Backend(compiled=True), Backend(fused=False, traced=False)
+
+# Numbers of parameters of a cohort that keep a step's tensors in a CPU's caches and yet make its operations
+# long against the cost of calling one; measured with 2 cores, see benchmarks/.
+_CPU_NUMBERS = 1 << 22
+_CPU_RUNS = (16, 192)
+_GPU_NUMBERS = 1 << 28
+_GPU_RUNS = (32, 4096)
+_COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores
+_COMPILE_GAIN = 0.35  # of a traced step's time, where operations are small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the runs of one structure are trained.
+
+    Args:
+        backend: the way.
+        size: runs in a cohort, at most.
+        why: for people: what was found out, "" where there is nothing to say.
+    """
+
+    backend: Backend
+    size: int
+    why: str = ""
+
+
+def plan(runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str = "auto") -> Plan:
+    """Choose a backend and the size of cohorts, by trying where knowing is not enough.
+
+    Args:
+        runs: of one structure.
+        network: their model.
+        data: their data set.
+        device: where they are trained.
+        choice: one of `CHOICES`.
+
+    Raises:
+        InputError: an unknown choice, or a model that cannot be trained in the way asked for.
+    """
+    if choice not in CHOICES:
+        raise InputError(f"--backend {choice}: {choices(choice, CHOICES)}")
+    few = _few(runs)
+    reason = None if choice == "serial" else _hindrance(few, network, data, device)
+    if reason is not None and choice in ("fused", "compiled"):
+        raise InputError(f"--backend {choice}: {reason}; allowed here: auto, serial")
+    if reason is not None or choice == "serial":
+        plain = _hindrance(runs[:1], network, data, device, _SERIAL)
+        return Plan(backend=_SERIAL if plain is None else _PLAIN, size=1, why=reason or "")
+    size = _cohort_size(network, device)
+    if choice == "compiled":
+        return Plan(backend=_COMPILED, size=size)
+    if choice == "fused" or len(runs) == 1 or not _has_convolutions(network.module):
+        return Plan(backend=_FUSED, size=size)
+    return _faster(few, network, data, device, size)
+
+
+def worth_compiling(seconds_left: float) -> bool:
+    """Whether compiling repays itself in a traced program that would run for so long."""
+    return seconds_left * _COMPILE_GAIN > 2 * _COMPILE_SECONDS
+
+
+def _few(runs: list[Run]) -> list[Run]:
+    """Two runs at least if there are two: what vmap cannot do shows with two."""
+    return split(runs, max(2, min(8, len(runs))))[0]
+
+
+def _hindrance(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: Backend = _FUSED
+) -> str | None:
+    """Why the model cannot be trained in that way; None if it can."""
+    try:
+        Training(Cohort.of(runs), network, data, backend, device).advance()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever a user's module raises under vmap is the answer)
+        lines = str(error).strip().splitlines()
+        return f"{type(network.module).__name__} cannot be fused: {lines[0] if lines else type(error).__name__}"
+    return None
+
+
+def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int) -> Plan:
+    """Fused or serial, whichever takes less time for a run's step."""
+    fused = _step_seconds(runs, network, data, device, _FUSED) / len(runs)
+    serial = _step_seconds(runs[:1], network, data, device, _SERIAL)
+    why = f"a step of a run takes {fused * 1e3:.2g} ms fused, {serial * 1e3:.2g} ms serially"
+    return Plan(backend=_FUSED, size=size, why=why) if fused < serial else Plan(backend=_SERIAL, size=1, why=why)
+
+
+def _step_seconds(runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: Backend) -> float:
+    training = Training(Cohort.of(runs), network, data, backend, device)
+    times = []
+    for _ in range(min(3, runs[0].recipe.steps)):
+        began = time.perf_counter()
+        training.advance()
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for an accelerator to finish what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+
+
+def _cohort_size(network: Network, device: torch.device) -> int:
+    numbers, (low, high) = (_CPU_NUMBERS, _CPU_RUNS) if device.type == "cpu" else (_GPU_NUMBERS, _GPU_RUNS)
+    return min(max(numbers // network.layout.size, low), high)
+
+
+def _has_convolutions(module: nn.Module) -> bool:
+    return any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())

@@ -1,0 +1,221 @@
+"""One training step of a cohort, as one flat program.
+
+Shapes: R run of the cohort, G run of a segment, B batch, S seed, P numbers of one run, K class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.loss import Loss
+from ravine.engine.network import Network
+from ravine.engine.state import Constants, Data, State
+from ravine.engine.trace import trace
+from ravine.nn.functional import batched_kernels
+from ravine.rng import keyed_draws
+from ravine.tensors import Layout
+
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(rows_SB, lr_R, t, step) -> (loss_R, accuracy_R); the state is changed in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """All that a step is made of.
+
+    Args:
+        fused: all runs at once under vmap; False: exactly one run, without it.
+        full_batch: every batch is the whole training set.
+        num_seeds: S, how many seeds the batches are drawn for.
+    """
+
+    cohort: Cohort
+    network: Network
+    loss: Loss
+    data: Data
+    state: State
+    constants: Constants
+    fused: bool
+    full_batch: bool
+    num_seeds: int
+
+
+def direct_step(setting: Setting) -> Step:
+    """The step of one run as plain Python over tensors, for what cannot be traced.
+
+    A module that draws random numbers itself draws the same ones at the same step of the same seed.
+    """
+    (seed,) = {run.seed for run in setting.cohort.runs}
+
+    def step(rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        with keyed_draws(seed, "forward", int(number)):
+            return _step(setting, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)
+
+    return step
+
+
+def traced_step(setting: Setting, compiler: Callable[..., Callable[..., object]] | None = None) -> Step:
+    """The step as the list of tensor operations that it comes down to: no autograd, no vmap at run time.
+
+    Args:
+        setting: what the step is made of. Tracing runs a step on copies of the state and leaves it alone.
+        compiler: turns the traced graph and its example inputs into something faster; None: run the graph.
+
+    Raises:
+        Untraceable: the model's operations depend on the numbers that flow through it.
+    """
+    rows_SB = torch.zeros(
+        (setting.num_seeds, setting.cohort.recipe.batch_size), dtype=torch.int64, device=setting.data.x.device
+    )
+    inputs = (rows_SB, torch.ones(len(setting.cohort.runs), device=rows_SB.device), torch.ones((), device=rows_SB.device), torch.zeros_like(rows_SB[0, 0]))
+    fixed, spec = tree_flatten((_parts(setting.state), _parts(setting.constants), (setting.data.x, setting.data.y)))
+    num_state = len(tree_flatten(_parts(setting.state))[0])
+
+    def flat_step(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        state, constants, (x, y) = tree_unflatten(list(tensors[:-4]), spec)
+        return _step(
+            setting, State(**state), Constants(**constants), Data(x=x, y=y), *tensors[-4:]
+        )
+
+    copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
+    graph = trace(flat_step, [*copies, *inputs])
+    run = graph if compiler is None else compiler(graph, [*fixed, *inputs])
+
+    def step(rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        loss_R, accuracy_R = run(*fixed, rows_SB, lr_R, t, number)  # type: ignore[misc]
+        return loss_R, accuracy_R
+
+    return step
+
+
+def _parts(record: State | Constants) -> dict[str, object]:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def _step(
+    setting: Setting,
+    state: State,
+    constants: Constants,
+    data: Data,
+    rows_SB: Tensor,
+    lr_R: Tensor,
+    t: Tensor,
+    number: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of all runs, then every segment's update."""
+    cohort, layout = setting.cohort, setting.network.layout
+    hypers = [
+        {**own, "lr": lr_R[segment.start : segment.stop, None]}
+        for segment, own in zip(cohort.segments, constants.hypers, strict=True)
+    ]
+    grads, (loss_R, accuracy_R) = _gradients(
+        setting, _gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
+    )
+    grads_RP = layout.pack(grads)
+    for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
+        params_GP = state.params_RP[segment.start : segment.stop]
+        grads_GP = grads_RP[segment.start : segment.stop]
+        update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, own, t)
+        params_GP.add_(update_GP)
+        for name, slot in slots.items():
+            slot.copy_(new[name])
+    return loss_R, accuracy_R
+
+
+def _gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+    """Where the gradients are taken, (R, P): some rules look ahead."""
+    if not any(segment.rule.gradient_at for segment in cohort.segments):
+        return state.params_RP
+    points = []
+    for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
+        params_GP = state.params_RP[segment.start : segment.stop]
+        look = segment.rule.gradient_at
+        points.append(look(params_GP, slots, own) if look else params_GP)
+    return torch.cat(points)
+
+
+def _gradients(
+    setting: Setting,
+    points_RP: Tensor,
+    state: State,
+    constants: Constants,
+    data: Data,
+    rows_SB: Tensor,
+    number: Tensor,
+) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+    """Gradients (R, ...) by name, losses and accuracies (R,); the buffers are brought up to date."""
+    network = setting.network
+    given = {**constants.fixed, **constants.rates, **network.keys(constants.seeds_R, number)}
+
+    def objective(
+        params: dict[str, Tensor], given: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        output, buffers = network.pure({**params, **given}, buffers, x)
+        return *setting.loss(output, y), {name: tensor.detach() for name, tensor in buffers.items()}
+
+    views = {name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()}
+    with torch.enable_grad(), batched_kernels():
+        if not setting.fused:
+            x, y = (data.x, data.y) if setting.full_batch else (data.x[rows_SB[0]], data.y[rows_SB[0]])
+            if x.dim() == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            one = objective(_first(views), _first(given), _first(state.buffers), x, y)
+            loss_R, accuracy_R, buffers = tree_map(lambda tensor: tensor.unsqueeze(0), one)
+        elif setting.full_batch:
+            both = vmap(objective, in_dims=(0, 0, 0, None, None))
+            loss_R, accuracy_R, buffers = both(views, given, state.buffers, data.x, data.y)
+        else:
+            rows_RB = rows_SB.index_select(0, constants.seed_index_R)
+            rows = rows_RB.flatten()
+            x_RB = data.x.index_select(0, rows).unflatten(0, rows_RB.shape)
+            y_RB = data.y.index_select(0, rows).unflatten(0, rows_RB.shape)
+            loss_R, accuracy_R, buffers = vmap(objective)(views, given, state.buffers, x_RB, y_RB)
+        # No run's loss depends on another's parameters: the gradient of the sum holds the gradient of each.
+        grads = torch.autograd.grad(loss_R.sum(), list(views.values()), allow_unused=True, materialize_grads=True)
+    for name, buffer in state.buffers.items():
+        buffer.copy_(buffers[name])
+    return dict(zip(views, grads, strict=True)), (loss_R.detach(), accuracy_R.detach())
+
+
+def _first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor[0] for name, tensor in tensors.items()}
+
+
+def _update(
+    segment: Segment,
+    layout: Layout,
+    grads_GP: Tensor,
+    slots: dict[str, Tensor],
+    params_GP: Tensor,
+    hypers: dict[str, Tensor],
+    t: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """One segment's update by its rule: all numbers at once, or parameter by parameter where it needs shapes."""
+    if segment.rule.scope == "element":
+        return segment.rule.update(grads_GP, slots, params_GP, hypers, t)
+    numbers_G = {name: value[:, 0] for name, value in hypers.items() if name != "mask"}
+    masks = layout.view_one(hypers["mask"]) if "mask" in hypers else {}
+    grads, params = layout.views(grads_GP), layout.views(params_GP)
+    slot_views = {slot: layout.views(tensor) for slot, tensor in slots.items()}
+    updates: dict[str, Tensor] = {}
+    news: dict[str, dict[str, Tensor]] = {slot: {} for slot in slots}
+    for name in layout.names:
+        mask = {"mask": masks[name]} if masks else {}
+
+        def one(
+            grad: Tensor, state: dict[str, Tensor], param: Tensor, numbers: dict[str, Tensor], mask: dict[str, Tensor] = mask
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            return segment.rule.update(grad, state, param, {**numbers, **mask}, t)
+
+        own = {slot: views[name] for slot, views in slot_views.items()}
+        updates[name], new = vmap(one)(grads[name], own, params[name], numbers_G)
+        for slot, tensor in new.items():
+            news[slot][name] = tensor
+    return layout.pack(updates), {slot: layout.pack(tensors) for slot, tensors in news.items()}

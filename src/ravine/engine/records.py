@@ -1,0 +1,68 @@
+"""What the engine tells its caller: plain records, no disk, no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A moment to look up: shown progress, an interrupt, a checkpoint.
+
+    Args:
+        step: steps done.
+        num_alive: runs that go on.
+        snapshot: everything that is needed to go on from here, copied when it is called.
+    """
+
+    step: int
+    num_alive: int
+    snapshot: Callable[[], Arrays]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Scores of the runs that go on, at one step.
+
+    Args:
+        step: steps done.
+        runs: ids of these runs.
+        scores: for each metric one float32 per run.
+        diverged: runs that were found to have diverged since the last evaluation, and at which step.
+    """
+
+    step: int
+    runs: tuple[str, ...]
+    scores: Mapping[str, np.ndarray]
+    diverged: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The end of a cohort.
+
+    Args:
+        runs: ids of the runs that came to their end, in the order of the rows below.
+        diverged: the others, each with the step at which its loss ceased to be a finite number.
+        metrics: final scores by name, one per run.
+        weights: parameters and buffers by name, (runs, ...).
+        predictions: "validation" and "test": logits (runs, n, K), or (runs, n) in the target's own units.
+        seconds: training time.
+        backend: what trained it.
+    """
+
+    runs: tuple[str, ...]
+    diverged: Mapping[str, int]
+    metrics: Mapping[str, np.ndarray]
+    weights: Arrays
+    predictions: Arrays
+    seconds: float
+    backend: str
+
+
+Record = Tick | Evaluation | Finished

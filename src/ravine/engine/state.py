@@ -1,0 +1,172 @@
+"""The numbers of a cohort: what training changes, and what it only reads.
+
+Shapes: R run of the cohort, G run of a segment, P numbers of one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine.data import Dataset, Split
+from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.network import Network
+from ravine.rules.regularize import decays
+from ravine.tensors import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """A split of the data set on the device."""
+
+    x: Tensor
+    y: Tensor
+
+    @staticmethod
+    def of(split: Split, device: torch.device) -> Data:
+        """Move a split to the device."""
+        return Data(x=torch.from_numpy(split.x).to(device), y=torch.from_numpy(split.y).to(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a step changes, in place.
+
+    Args:
+        params_RP: the parameters of all runs, laid out by the network's layout.
+        slots: for each segment its rule's slots, (G, P) each.
+        buffers: by name, (R, ...).
+    """
+
+    params_RP: Tensor
+    slots: tuple[dict[str, Tensor], ...]
+    buffers: dict[str, Tensor]
+
+    @staticmethod
+    def initial(cohort: Cohort, network: Network, device: torch.device) -> tuple[State, dict[str, Tensor]]:
+        """The state before the first step, and the parameters that are not trained, (R, ...) by name."""
+        index = {seed: i for i, seed in enumerate(cohort.seeds)}
+        of_seed = [network.initial(seed) for seed in cohort.seeds]
+        rows = torch.tensor([index[run.seed] for run in cohort.runs])
+
+        def stacked(name: str) -> Tensor:
+            return torch.stack([found[name] for found in of_seed])[rows].to(device)
+
+        packed_SP = torch.stack([network.layout.pack(found) for found in of_seed])
+        params_RP = packed_SP[rows].to(device)
+        return (
+            State(
+                params_RP=params_RP,
+                slots=tuple(_init(network.layout, params_RP, segment) for segment in cohort.segments),
+                buffers={name: stacked(name) for name in network.buffers},
+            ),
+            {name: stacked(name) for name in network.fixed},
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """A copy as plain arrays, for a checkpoint."""
+        found = {"params": self.params_RP, **{f"buffers.{name}": t for name, t in self.buffers.items()}}
+        for i, slots in enumerate(self.slots):
+            found.update({f"slots.{i}.{name}": t for name, t in slots.items()})
+        return {name: t.detach().cpu().numpy().copy() for name, t in found.items()}
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take over the numbers of a checkpoint."""
+        self.params_RP.copy_(torch.from_numpy(arrays["params"]))
+        for name, tensor in self.buffers.items():
+            tensor.copy_(torch.from_numpy(arrays[f"buffers.{name}"]))
+        for i, slots in enumerate(self.slots):
+            for name, tensor in slots.items():
+                tensor.copy_(torch.from_numpy(arrays[f"slots.{i}.{name}"]))
+
+    def take(self, rows: Sequence[int], cohort: Cohort) -> State:
+        """The state of some runs of a cohort, in their order; segments without any of them vanish."""
+        index = torch.tensor(list(rows), device=self.params_RP.device)
+        slots = []
+        for segment, old in zip(cohort.segments, self.slots, strict=True):
+            own = index[(index >= segment.start) & (index < segment.stop)] - segment.start
+            if len(own):
+                slots.append({name: tensor[own] for name, tensor in old.items()})
+        return State(
+            params_RP=self.params_RP[index],
+            slots=tuple(slots),
+            buffers={name: tensor[index] for name, tensor in self.buffers.items()},
+        )
+
+    def deployed(self, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+        """The parameters to evaluate, (R, P): a rule may keep another point than the one it trains."""
+        if not any(segment.rule.weights for segment in cohort.segments):
+            return self.params_RP
+        return torch.cat(
+            [
+                segment.rule.weights(self.params_RP[segment.start : segment.stop], slots, own)
+                if segment.rule.weights
+                else self.params_RP[segment.start : segment.stop]
+                for segment, slots, own in zip(cohort.segments, self.slots, hypers, strict=True)
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """What a step reads and never changes. All are tensors: a new lr is no new program.
+
+    Args:
+        hypers: for each segment its rule's hypers but lr, (G, 1) each, and "mask" (P,) where it needs one.
+        seeds_R: seeds of the runs.
+        seed_index_R: places of the runs' seeds among the cohort's seeds.
+        rates: rate of each stochastic layer, (R,).
+        fixed: parameters that are not trained, (R, ...).
+    """
+
+    hypers: tuple[dict[str, Tensor], ...]
+    seeds_R: Tensor
+    seed_index_R: Tensor
+    rates: dict[str, Tensor]
+    fixed: dict[str, Tensor]
+
+    @staticmethod
+    def of(
+        cohort: Cohort, network: Network, fixed: dict[str, Tensor], seeds: Sequence[int], device: torch.device
+    ) -> Constants:
+        """The constants of a cohort, whose batches come in the order of ``seeds``."""
+        index = {seed: i for i, seed in enumerate(seeds)}
+        recipes = [run.recipe for run in cohort.runs]
+        return Constants(
+            hypers=tuple(_hypers(cohort, segment, network.layout, device) for segment in cohort.segments),
+            seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
+            seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
+            rates=network.rates([r.hypers.get("model.dropout", 0.0) for r in recipes], device),
+            fixed=fixed,
+        )
+
+
+def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.device) -> dict[str, Tensor]:
+    runs = cohort.runs[segment.start : segment.stop]
+    hypers = {
+        name: torch.tensor([[run.recipe.hypers.get(name, hyper.default)] for run in runs], device=device)
+        for name, hyper in segment.rule.hypers.items()
+        if name != "lr"
+    }
+    if segment.rule.masked:
+        decayed = {
+            name: torch.full(shape, float(decays(name, shape, segment.exclude)))
+            for name, shape in zip(layout.names, layout.shapes, strict=True)
+        }
+        hypers["mask"] = layout.pack(decayed).to(device)
+    return hypers
+
+
+def _init(layout: Layout, params_RP: Tensor, segment: Segment) -> dict[str, Tensor]:
+    own = params_RP[segment.start : segment.stop]
+    if segment.rule.scope != "tensor":
+        return segment.rule.init(own)
+    slots: dict[str, dict[str, Tensor]] = {}
+    for name, view in layout.views(own).items():
+        for slot, tensor in segment.rule.init(view).items():
+            slots.setdefault(slot, {})[name] = tensor
+    return {slot: layout.pack(tensors) for slot, tensors in slots.items()}

@@ -1,0 +1,99 @@
+"""Records the tensor operations that a function comes down to, as a graph that can be run again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from ravine.errors import ModelError
+
+_SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default, torch.ops.aten.lift_fresh.default)
+
+
+class Untraceable(ModelError):
+    """A function whose operations depend on more than the shapes of its inputs."""
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down every operation below autograd and vmap, while it is carried out."""
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = fx.Graph()
+        self.root = torch.nn.Module()
+        self._nodes: dict[int, fx.Node] = {}
+        self._kept: list[Tensor] = []  # an id means its tensor only as long as that lives
+        for i, tensor in enumerate(inputs):
+            self._know(tensor, self.graph.placeholder(f"input_{i}"))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
+        return False
+
+    def _know(self, tensor: Tensor, node: fx.Node) -> None:
+        self._nodes[id(tensor)] = node
+        self._kept.append(tensor)
+
+    def node_of(self, value: Any) -> Any:
+        """The node of a tensor; one that comes from outside becomes a constant. Anything else is itself."""
+        if not isinstance(value, Tensor):
+            return value
+        if id(value) not in self._nodes:
+            name = f"constant_{len(self._kept)}"
+            self.root.register_buffer(name, value)
+            self._know(value, self.graph.get_attr(name))
+        return self._nodes[id(value)]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise Untraceable("its control flow depends on the numbers in a tensor")
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Untraceable(f"{func} draws random numbers that no seed of a run decides")
+        if torch.Tag.dynamic_output_shape in func.tags:
+            raise Untraceable(f"the shape of {func}'s result depends on the numbers in a tensor")
+        result = func(*args, **kwargs)
+        if func in _SAME:
+            self._know(result, self.node_of(args[0]))
+            return result
+        node = self.graph.call_function(func, tree_map(self.node_of, tuple(args)), tree_map(self.node_of, kwargs))
+        if isinstance(result, Tensor):
+            self._know(result, node)
+        elif isinstance(result, tuple | list):
+            for i, part in enumerate(result):
+                if isinstance(part, Tensor):
+                    self._know(part, self.graph.call_function(_item, (node, i)))
+        return result
+
+
+def _item(results: Sequence[Tensor], index: int) -> Tensor:
+    return results[index]
+
+
+def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The operations of a function, in a module that carries them out one after another.
+
+    Args:
+        function: takes tensors and returns a tuple of tensors; it may change its inputs in place. It is run once.
+        inputs: examples of them; the shapes hold for every later call.
+
+    Returns:
+        A module whose inputs and outputs are the function's. No autograd and no vmap takes part in it.
+
+    Raises:
+        Untraceable: what is computed depends on numbers in tensors, or on a random number generator.
+    """
+    recorder = _Recorder(inputs)
+    with recorder:
+        outputs = function(*inputs)
+    recorder.graph.output(tuple(recorder.node_of(output) for output in outputs))
+    recorder.graph.eliminate_dead_code()
+    return fx.GraphModule(recorder.root, recorder.graph)

@@ -1,0 +1,258 @@
+"""The loop that trains a cohort.
+
+Shapes: R run of the program, T step since the last evaluation, N example, K output.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine.data import Dataset
+from ravine.engine.backend import Backend, make_step
+from ravine.engine.batches import Order
+from ravine.engine.cohort import Cohort
+from ravine.engine.evaluate import mean_scores, outputs_of
+from ravine.engine.learning_rates import LearningRates
+from ravine.engine.loss import loss_of
+from ravine.engine.network import Network
+from ravine.engine.program import Setting
+from ravine.engine.records import Arrays, Evaluation, Finished, Record, Tick
+from ravine.engine.state import Constants, Data, State
+
+_TICK_SECONDS = 0.1
+_MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
+_REPAY = 2.0  # a smaller program is made when it saves this many times its making
+
+
+class Training:
+    """A cohort in training: its program, its numbers and what became of its runs.
+
+    Args:
+        cohort: the runs.
+        network: their model.
+        data: their data set.
+        backend: how a step is carried out.
+        device: where.
+        start: step and snapshot to go on from; None: from the beginning.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        network: Network,
+        data: Dataset,
+        backend: Backend,
+        device: torch.device,
+        start: tuple[int, Arrays] | None = None,
+    ) -> None:
+        self.cohort, self.network, self.data, self.backend, self.device = cohort, network, data, backend, device
+        self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
+        self._test = Data.of(data.test, device)
+        # Losses are told in the target's own units.
+        self._unit = data.target_scale**2 if data.task == "regression" else 1.0
+        self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
+        self.step = 0
+        self.seconds = 0.0
+        self._diverged: dict[int, int] = {}  # row of the cohort: step
+        self._losses: list[Tensor] = []
+        self._accuracies: list[Tensor] = []
+        state, self._all_fixed = State.initial(cohort, network, device)
+        rows = list(range(len(cohort.runs)))
+        if start is not None:
+            self.step, arrays = start
+            rows = arrays["rows"].tolist()
+            state = state.take(rows, cohort)
+            state.load(arrays)
+            self._diverged = dict(zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True))
+            self._losses = list(torch.from_numpy(arrays["losses"]).to(device))
+            self._accuracies = list(torch.from_numpy(arrays["accuracies"]).to(device))
+        self._make(rows, state)
+
+    def _make(self, rows: list[int], state: State) -> None:
+        """Make the program for some rows of the cohort."""
+        began = time.perf_counter()
+        self._rows, self._state = rows, state
+        self._part = Cohort.of([self.cohort.runs[row] for row in rows])
+        index = torch.tensor(rows, device=self.device)
+        fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
+        self._constants = Constants.of(self._part, self.network, fixed, self._order.seeds, self.device)
+        self._rates = LearningRates(self._part, self.device)
+        setting = Setting(
+            cohort=self._part,
+            network=self.network,
+            loss=loss_of(self.data.task),
+            data=self._train,
+            state=state,
+            constants=self._constants,
+            fused=self.backend.fused,
+            full_batch=self.cohort.recipe.full_batch,
+            num_seeds=len(self._order.seeds),
+        )
+        self._run_step = make_step(setting, self.backend)
+        self._making_seconds = time.perf_counter() - began
+        self._loop_seconds, self._loop_steps = 0.0, 0
+
+    @property
+    def alive(self) -> list[int]:
+        """Rows of the cohort that have not diverged."""
+        return [row for row in self._rows if row not in self._diverged]
+
+    def advance(self) -> None:
+        """One step of all runs."""
+        number = torch.tensor(self.step, device=self.device)
+        t = torch.tensor(self.step + 1.0, device=self.device)
+        loss_R, accuracy_R = self._run_step(self._order.rows(self.step), self._rates.at(self.step), t, number)
+        self._losses.append(loss_R)
+        self._accuracies.append(accuracy_R)
+        self.step += 1
+
+    def records(self) -> Iterator[Record]:
+        """Train to the end.
+
+        Yields:
+            Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
+            last of all what was learned.
+        """
+        recipe = self.cohort.recipe
+        clock = self._resume_clock()
+        ticked = time.perf_counter()
+        while self.step < recipe.steps and self.alive:
+            began = time.perf_counter()
+            self.advance()
+            self._loop_seconds += time.perf_counter() - began
+            self._loop_steps += 1
+            if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
+                evaluation = self._evaluate()
+                self._stop_clock(clock)
+                yield evaluation
+                clock = self._resume_clock()
+                if evaluation.diverged:
+                    self._shrink()
+            if time.perf_counter() - ticked > _TICK_SECONDS:
+                self._stop_clock(clock)
+                yield Tick(step=self.step, num_alive=len(self.alive), snapshot=self.snapshot)
+                clock = self._resume_clock()
+                ticked = time.perf_counter()
+        finished = self._finish()
+        self._stop_clock(clock)
+        yield finished
+
+    def snapshot(self) -> Arrays:
+        """Everything that is needed to go on from here."""
+        shape = (0, len(self._rows))
+        return {
+            **self._state.arrays(),
+            "rows": np.array(self._rows, dtype=np.int64),
+            "diverged_rows": np.array(list(self._diverged), dtype=np.int64),
+            "diverged_steps": np.array(list(self._diverged.values()), dtype=np.int64),
+            "losses": _stacked(self._losses, shape),
+            "accuracies": _stacked(self._accuracies, shape),
+        }
+
+    def diverged(self) -> dict[str, int]:
+        """Ids of the runs whose loss ceased to be a finite number, and at which step."""
+        return {self.cohort.runs[row].id: step for row, step in self._diverged.items()}
+
+    def _evaluate(self) -> Evaluation:
+        """Scores since the last evaluation, and on the validation set."""
+        shape = (0, len(self._rows))
+        losses_TR, accuracies_TR = _stacked(self._losses, shape), _stacked(self._accuracies, shape)
+        self._losses.clear()
+        self._accuracies.clear()
+        outputs_RNK = self._outputs(self._validation.x)
+        loss_R, accuracy_R = mean_scores(self.data.task, outputs_RNK, self._validation)
+        validation_loss_R = loss_R.cpu().numpy()
+        lost = self._find_diverged(losses_TR, validation_loss_R)
+        scores = {"train_loss": losses_TR.mean(0) * self._unit, "validation_loss": validation_loss_R * self._unit}
+        if self.data.task == "classification":
+            scores["train_accuracy"] = accuracies_TR.mean(0)
+            scores["validation_accuracy"] = accuracy_R.cpu().numpy()
+        keep = [i for i, row in enumerate(self._rows) if row not in self._diverged]
+        return Evaluation(
+            step=self.step,
+            runs=tuple(self.cohort.runs[row].id for row in self.alive),
+            scores={name: values[keep].astype(np.float32) for name, values in scores.items()},
+            diverged={self.cohort.runs[row].id: self._diverged[row] for row in lost},
+        )
+
+    def _find_diverged(self, losses_TR: np.ndarray, validation_loss_R: np.ndarray) -> list[int]:
+        """Rows found to have diverged, now noted: the first step without a finite loss, or the present one."""
+        start = self.step - len(losses_TR)
+        bad_TR = ~np.isfinite(np.vstack([losses_TR, validation_loss_R]))
+        lost = []
+        for i in np.flatnonzero(bad_TR.any(0)):
+            row = self._rows[i]
+            if row not in self._diverged:
+                self._diverged[row] = min(start + int(bad_TR[:, i].argmax()), self.step)
+                lost.append(row)
+        return lost
+
+    def _shrink(self) -> None:
+        """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
+        alive = self.alive
+        share = 1 - len(alive) / len(self._rows)
+        left = self.cohort.recipe.steps - self.step
+        saved = share * left * self._loop_seconds / max(self._loop_steps, 1)
+        if alive and saved > _REPAY * self._making_seconds:
+            places = [i for i, row in enumerate(self._rows) if row not in self._diverged]
+            self._make(alive, self._state.take(places, self._part))
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        params_RP = self._state.deployed(self._part, self._constants.hypers)
+        others = {**self._constants.fixed, **self._state.buffers}
+        return outputs_of(self.network, params_RP, others, x, fused=self.backend.fused)
+
+    def _finish(self) -> Finished:
+        """What was learned."""
+        alive = self.alive
+        keep = torch.tensor([self._rows.index(row) for row in alive], dtype=torch.int64, device=self.device)
+        metrics: dict[str, np.ndarray] = {}
+        predictions: Arrays = {}
+        examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
+        train = Data(x=examples[0], y=examples[1])
+        for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
+            if not alive:
+                break
+            outputs_RNK = self._outputs(split.x)[keep]
+            if name != "test":  # read once, at the end, for the runs that were chosen: not here
+                loss_R, accuracy_R = mean_scores(self.data.task, outputs_RNK, split)
+                metrics[f"{name}_loss"] = loss_R.cpu().numpy() * self._unit
+                if self.data.task == "classification":
+                    metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
+            if name != "train":
+                predictions[name] = self._predictions(outputs_RNK)
+        params_RP = self._state.deployed(self._part, self._constants.hypers)[keep]
+        weights = self.network.layout.views(params_RP)
+        weights.update({name: tensor[keep] for name, tensor in self._state.buffers.items()})
+        weights.update({name: tensor[keep] for name, tensor in self._constants.fixed.items()})
+        return Finished(
+            runs=tuple(self.cohort.runs[row].id for row in alive),
+            diverged=self.diverged(),
+            metrics=metrics,
+            weights={name: np.ascontiguousarray(t.detach().cpu().numpy()) for name, t in weights.items()},
+            predictions=predictions,
+            seconds=self.seconds,
+            backend=f"{self.backend} on {self.device.type}",
+        )
+
+    def _predictions(self, outputs_RNK: Tensor) -> np.ndarray:
+        outputs = outputs_RNK.cpu().numpy()
+        if self.data.task == "classification":
+            return outputs
+        return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
+
+    def _resume_clock(self) -> float:
+        return time.perf_counter()
+
+    def _stop_clock(self, since: float) -> None:
+        """Time while the caller is busy is not training time."""
+        self.seconds += time.perf_counter() - since
+
+
+def _stacked(history: list[Tensor], empty: tuple[int, int]) -> np.ndarray:
+    return torch.stack(history).cpu().numpy() if history else np.empty(empty, dtype=np.float32)

@@ -1,0 +1,9 @@
+"""Launching a study: plan, train what is missing, write it to the store, go on after an interruption."""
+
+from __future__ import annotations
+
+from ravine.launch.launch import Launched, launch
+from ravine.launch.progress import Event, Planned, Progress, Trained
+from ravine.launch.replay import Replayed, replay
+
+__all__ = ["Event", "Launched", "Planned", "Progress", "Replayed", "Trained", "launch", "replay"]

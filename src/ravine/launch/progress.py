@@ -1,0 +1,124 @@
+"""What a launch tells whoever watches it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What will be done, before it is.
+
+    Args:
+        num_runs: runs of the study.
+        num_known: of these, runs that the store has finished.
+        num_resumed: runs that go on from a checkpoint.
+        lines: for people: backend and cohorts of each structure, and why.
+    """
+
+    num_runs: int
+    num_known: int
+    num_resumed: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far it is.
+
+    Args:
+        run_steps: steps done, summed over runs to train (a diverged run has done all of its steps).
+        all_run_steps: of all these runs.
+        runs_done: runs that came to their end.
+        num_runs: runs to train.
+        num_diverged: runs that diverged.
+        best: best validation accuracy, or lowest validation loss, so far; None before the first evaluation.
+        best_label: which run that is, for people.
+        seconds_left: estimate; None at the start.
+    """
+
+    run_steps: int
+    all_run_steps: int
+    runs_done: int
+    num_runs: int
+    num_diverged: int
+    best: float | None
+    best_label: str
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The end of a launch.
+
+    Args:
+        seconds: wall time of training, writing included.
+        num_trained: runs trained by this launch.
+        num_diverged: of these, diverged ones.
+    """
+
+    seconds: float
+    num_trained: int
+    num_diverged: int
+
+
+Event = Planned | Progress | Trained
+
+
+class Meter:
+    """Counts what has been done and guesses how long the rest takes.
+
+    Args:
+        all_run_steps: steps of all runs to train, summed.
+        num_runs: how many they are.
+        higher_is_better: whether the score that is watched is an accuracy.
+    """
+
+    def __init__(self, all_run_steps: int, num_runs: int, *, higher_is_better: bool) -> None:
+        self._all, self._num_runs, self._sign = all_run_steps, num_runs, 1 if higher_is_better else -1
+        self._began = time.perf_counter()
+        self._skipped = 0  # steps that were done before this launch
+        self._cohort_steps = 0
+        self._done_steps = 0
+        self.runs_done = 0
+        self.num_diverged = 0
+        self._best: float | None = None
+        self._best_label = ""
+
+    def resume(self, run_steps: int) -> None:
+        """Steps that a checkpoint had done already."""
+        self._skipped += run_steps
+
+    def at(self, cohort_run_steps: int) -> None:
+        """Steps that the cohort in training has done, summed over its runs."""
+        self._cohort_steps = cohort_run_steps
+
+    def end_cohort(self, cohort_run_steps: int, num_runs: int, num_diverged: int) -> None:
+        """A cohort has come to its end."""
+        self._done_steps += cohort_run_steps
+        self._cohort_steps = 0
+        self.runs_done += num_runs
+        self.num_diverged += num_diverged
+
+    def score(self, value: float, label: str) -> None:
+        """A score that a run has reached."""
+        if self._best is None or self._sign * value > self._sign * self._best:
+            self._best, self._best_label = value, label
+
+    def read(self, lost_now: int = 0) -> Progress:
+        """How far it is; ``lost_now`` runs of the cohort in training have diverged."""
+        steps = self._done_steps + self._cohort_steps
+        worked = steps - self._skipped
+        seconds = time.perf_counter() - self._began
+        left = seconds / worked * (self._all - steps) if worked > 0 and seconds > 0.5 else None
+        return Progress(
+            run_steps=steps,
+            all_run_steps=self._all,
+            runs_done=self.runs_done,
+            num_runs=self._num_runs,
+            num_diverged=self.num_diverged + lost_now,
+            best=self._best,
+            best_label=self._best_label,
+            seconds_left=left,
+        )

@@ -1,0 +1,197 @@
+"""What is wrong with a table that a person wrote, in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from ravine.errors import choices
+
+LONGEST_VALUE = 60
+UNKNOWN_KEY = "unknown_key"
+
+# Labels that pydantic puts into a location for the branch of a union; they are no keys of the user's.
+_BRANCH = re.compile(r"(int|float|str|bool|none|dict|bytes|constrained-\w+|[a-z-]+\[.*|[A-Z]\w*)", re.DOTALL)
+
+_PLAIN = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} character(s)",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "none_required": "must be left out",
+    "missing": "missing, it must be given",
+    "union_tag_not_found": "missing, it must be given",
+    "extra_forbidden": "unknown key",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} in it",
+    "too_long": "must have at most {max_length} in it",
+}
+
+
+class Strict(BaseModel):
+    """Base of the models that people fill in: frozen, nothing converted, typos in keys are named.
+
+    Example:
+        >>> class Point(Strict):
+        ...     x: float
+        ...     y: float = 0.0
+        >>> try:
+        ...     Point.model_validate({"x": 1.0, "yy": 2.0})
+        ... except ValidationError as error:
+        ...     print(one_line(error, "point.toml"))
+        point.toml: yy: unknown key; did you mean 'y'? Allowed: x, y
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_key(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            allowed = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in data:
+                if key not in allowed:
+                    hint = choices(key, allowed).replace("{", "{{").replace("}", "}}")
+                    raise PydanticCustomError(
+                        UNKNOWN_KEY, "unknown key; {hint}", {"key": str(key), "hint": hint}
+                    )
+        return data
+
+
+def one_line(error: ValidationError, where: str = "", *, inside: str = "", value: object = None) -> str:
+    """The first fault that pydantic found, as one line for a person.
+
+    Args:
+        error: what pydantic raised.
+        where: the file or function to name first, followed by a colon.
+        inside: dotted key under which the checked value stands.
+        value: what was checked. It tells the user's keys from the tags of a union ("kind"), which pydantic
+            mixes into its locations; without it such a tag would be shown as if it were a key.
+
+    Returns:
+        For example ``"x.toml: data.missing = 'dorp': did you mean 'drop'? Allowed: drop, impute, refuse"``.
+    """
+    faults = error.errors(include_url=False)
+    fault, words = _most_telling(faults, value)
+    key = ".".join(part for part in (inside, *map(str, _keys(fault, value))) if part)
+    shown = _shown(fault)
+    subject = f"{key} = {shown}" if key and shown else key or shown
+    return ": ".join(part for part in (where, subject, " or ".join(words)) if part)
+
+
+def _most_telling(faults: Sequence[ErrorDetails], value: object) -> tuple[ErrorDetails, list[str]]:
+    """Of all faults the one to tell, and what to say of it.
+
+    A union reports every branch that did not fit: the branch that got furthest into the value
+    is the one that the user meant. Where all failed at the door, all that they take is said.
+    """
+    first = next((fault for fault in faults if fault["type"] in {UNKNOWN_KEY, "extra_forbidden"}), faults[0])
+    top = _keys(first, value)[:1]
+    branches: dict[tuple[str, ...], list[ErrorDetails]] = {}
+    for fault in faults:
+        if _keys(fault, value)[:1] == top:
+            branches.setdefault(_walk(fault, value)[1], []).append(fault)
+    if len(branches) < 2:
+        return first, [_words(first)]
+    depth = {label: max(len(_keys(fault, value)) for fault in branch) for label, branch in branches.items()}
+    deepest = [branch for label, branch in branches.items() if depth[label] == max(depth.values())]
+    heads = [branch[0] for branch in deepest]
+    fitting = [fault for fault in heads if not fault["type"].endswith("_type")]
+    if fitting:  # the type was right, so the user meant this branch
+        told = min(fitting, key=lambda fault: fault["type"] == UNKNOWN_KEY)
+        return told, [_words(told)]
+    heads = [fault for fault in heads if _keys(fault, value) == _keys(heads[0], value)]
+    words = list(dict.fromkeys(_words(fault) for fault in heads))
+    return heads[0], [words[0], *(word.removeprefix("must be ") for word in words[1:])]
+
+
+def _keys(fault: ErrorDetails, value: object) -> tuple[int | str, ...]:
+    """The user's own keys that lead to a fault."""
+    return (*_walk(fault, value)[0], *_own_key(fault))
+
+
+def _walk(fault: ErrorDetails, value: object) -> tuple[tuple[int | str, ...], tuple[str, ...]]:
+    """A location taken apart into the user's keys and the branches of unions."""
+    keys: list[int | str] = []
+    branches: list[str] = []
+    here: Any = value
+    tagged = False
+    for number, part in enumerate(fault["loc"]):
+        missing = fault["type"] == "missing" and number == len(fault["loc"]) - 1
+        if value is None:
+            known = isinstance(part, int) or not _BRANCH.fullmatch(part)
+        elif isinstance(here, Mapping) and part in here and (tagged or here.get("kind") != part):
+            known = True
+        else:
+            known = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        if known or missing:
+            keys.append(part)
+            here = here[part] if known and value is not None else None
+            tagged = False
+        else:
+            branches.append(str(part))
+            tagged = True
+    return tuple(keys), tuple(branches)
+
+
+def _own_key(fault: ErrorDetails) -> list[str]:
+    """The key that a fault of a whole table is about."""
+    context = fault.get("ctx", {})
+    if fault["type"] == UNKNOWN_KEY:
+        return [str(context["key"])]
+    if fault["type"].startswith("union_tag"):
+        return [str(context["discriminator"]).strip("'")]
+    return []
+
+
+def _shown(fault: ErrorDetails) -> str:
+    """The value at fault, where it is short enough to help."""
+    given: Any = fault["input"]
+    if fault["type"] in {UNKNOWN_KEY, "extra_forbidden", "missing", "union_tag_not_found"}:
+        return ""
+    if fault["type"] == "union_tag_invalid":
+        given = given[_own_key(fault)[0]] if isinstance(given, Mapping) else fault.get("ctx", {})["tag"]
+    text = repr(given)
+    plain = isinstance(given, str | int | float | bool | list | tuple)
+    if plain and len(text) <= LONGEST_VALUE:
+        return text
+    return f"{text[: LONGEST_VALUE - 3]}..." if isinstance(given, str | int) else ""
+
+
+def _words(fault: ErrorDetails) -> str:
+    """What pydantic says, in plain words and with the nearest allowed name."""
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind in {"literal_error", "enum"}:
+        return _choice(fault["input"], str(context["expected"]))
+    if kind == "union_tag_invalid":
+        return _choice(context["tag"], str(context["expected_tags"]))
+    if kind in {"value_error", "assertion_error"}:
+        return " ".join(str(context["error"]).split())
+    if kind in _PLAIN:
+        return _PLAIN[kind].format(**context)
+    message = " ".join(fault["msg"].split())
+    return message[:1].lower() + message[1:]
+
+
+def _choice(given: object, expected: str) -> str:
+    names = re.findall(r"'([^']*)'", expected)
+    return choices(given, names) if names else f"allowed: {expected}"

@@ -1,0 +1,110 @@
+"""From a model spec to an `nn.Module`, and the check that it fits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ravine.errors import ModelError
+from ravine.nn.dropout import keyed
+from ravine.nn.example import example_pass
+from ravine.nn.models import convnet, mlp, resnet
+from ravine.nn.spec import MLP, ConvNet, Module, ResNet
+from ravine.nn.target import call_factory, find_factory, one_line
+
+
+def build(
+    model: MLP | ConvNet | ResNet | Module | Callable[[], nn.Module],
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    *,
+    search: Path | None = None,
+    with_dropout: bool | None = None,
+) -> nn.Module:
+    """The module of a spec, with initial weights from torch's generator (use it inside `rng.keyed_init`).
+
+    The dropout layers of a user's module are replaced by ravine's, which do the same but can be keyed.
+
+    Args:
+        model: a spec, or a user's class or function without arguments.
+        input_shape: of one example, without the batch.
+        num_outputs: classes, or 1.
+        search: the study's folder, where a `module`'s target is looked for first.
+        with_dropout: whether a built-in model has its dropout layers: wanted at rate 0 too where runs that
+            train together differ in their rates. None: only at rates above 0. Neither the parameters' names
+            nor their initial values depend on it.
+
+    Returns:
+        A module (B, *input_shape) -> (B, num_outputs), in training mode; not yet checked for a user's module.
+
+    Raises:
+        ModelError: pictures are needed, or the user's module cannot be found or built.
+
+    Example:
+        >>> import torch
+        >>> from ravine import rng
+        >>> with rng.keyed_init(seed=0):
+        ...     module = build(MLP(hidden=(8,)), (4,), 3)
+        >>> module(torch.zeros(2, 4)).shape
+        torch.Size([2, 3])
+    """
+    if isinstance(model, MLP | ConvNet | ResNet):
+        dropout = model.dropout > 0 if with_dropout is None else with_dropout
+        if isinstance(model, MLP):
+            return mlp(model, input_shape, num_outputs, dropout)
+        if isinstance(model, ConvNet):
+            return convnet(model, input_shape, num_outputs, dropout)
+        return resnet(model, input_shape, num_outputs, dropout)
+    if isinstance(model, Module):
+        factory = find_factory(model.target, search)
+        return keyed(call_factory(factory, model.args, search)).train()
+    return keyed(call_factory(model, {}, search)).train()
+
+
+def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> None:
+    """Runs two examples through a module in training and in eval mode and checks what comes out.
+
+    Args:
+        module: left as it was, buffers and modes included.
+        input_shape: of one example.
+        num_outputs: classes, or 1.
+
+    Raises:
+        ModelError: the module raises an exception, returns something that is not a tensor of shape
+            (2, num_outputs) of floating numbers, or has no parameter to train.
+
+    Example:
+        >>> check_output(nn.Linear(4, 3), (4,), 3)
+    """
+    name = type(module).__name__
+    if not any(p.requires_grad for p in module.parameters()):
+        raise ModelError(
+            f"model: {name} has no parameter that requires a gradient, so nothing can be trained"
+        )
+    needed = f"(2, {num_outputs})"
+    for training in (True, False):
+        how = "training" if training else "eval"
+        try:
+            output = example_pass(module, input_shape, training)
+        except Exception as error:
+            shape = (2, *input_shape)
+            raise ModelError(
+                f"model: {name} fails in {how} mode on an input of shape {shape}: {one_line(error)}"
+            ) from error
+        if not isinstance(output, Tensor):
+            kind = type(output).__name__
+            raise ModelError(
+                f"model: {name} returns a {kind} in {how} mode; needed is a tensor of shape {needed}"
+            )
+        if tuple(output.shape) != (2, num_outputs):
+            got = tuple(output.shape)
+            raise ModelError(
+                f"model: {name} returns shape {got} in {how} mode for two examples; needed is {needed}: "
+                f"one number per {'class' if num_outputs > 1 else 'target'}"
+            )
+        if not output.is_floating_point():
+            raise ModelError(
+                f"model: {name} returns {output.dtype} in {how} mode; needed are floating numbers"
+            )

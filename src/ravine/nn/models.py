@@ -1,0 +1,195 @@
+"""The built-in networks, as plain `nn.Sequential`s and one block.
+
+Shapes: B batch, C channel, H W space. Names of parameters don't depend on whether there is a dropout layer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from math import gcd, prod
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ravine.errors import ModelError
+from ravine.nn.dropout import Dropout
+from ravine.nn.spec import MLP, ConvNet, ResNet
+
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, with_dropout: bool) -> nn.Sequential:
+    """See `ravine.nn.spec.MLP`.
+
+    Args:
+        spec: what to build.
+        input_shape: of one example; flattened.
+        num_outputs: K.
+        with_dropout: whether there are dropout layers, even at rate 0.
+
+    Returns:
+        (B, *input_shape) -> (B, K).
+
+    Example:
+        >>> [name for name, _ in mlp(MLP(hidden=(8,)), (4,), 3, False).named_parameters()]
+        ['linear1.weight', 'linear1.bias', 'output.weight', 'output.bias']
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if len(input_shape) != 1:
+        layers["flatten"] = nn.Flatten()
+    before = prod(input_shape)
+    for i, width in enumerate(spec.hidden, start=1):
+        layers[f"linear{i}"] = nn.Linear(before, width)
+        if spec.norm == "batch":
+            layers[f"norm{i}"] = nn.BatchNorm1d(width)
+        elif spec.norm == "layer":
+            layers[f"norm{i}"] = nn.LayerNorm(width)
+        layers[f"activation{i}"] = _ACTIVATIONS[spec.activation]()
+        if with_dropout:
+            layers[f"dropout{i}"] = Dropout(spec.dropout)
+        before = width
+    layers["output"] = nn.Linear(before, num_outputs)
+    return nn.Sequential(layers)
+
+
+def convnet(
+    spec: ConvNet, input_shape: tuple[int, ...], num_outputs: int, with_dropout: bool
+) -> nn.Sequential:
+    """See `ravine.nn.spec.ConvNet`.
+
+    Args:
+        spec: what to build.
+        input_shape: (C, H, W).
+        num_outputs: K.
+        with_dropout: whether there is a dropout layer, even at rate 0.
+
+    Returns:
+        (B, C, H, W) -> (B, K).
+
+    Raises:
+        ModelError: if the data are not pictures.
+
+    Example:
+        >>> import torch
+        >>> convnet(ConvNet(channels=(4,)), (1, 8, 8), 10, False)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
+    """
+    before, height, width = _picture("convnet", input_shape)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for i, channels in enumerate(spec.channels, start=1):
+        layers[f"conv{i}"] = nn.Conv2d(before, channels, 3, padding=1, bias=spec.norm == "none")
+        if spec.norm != "none":
+            layers[f"norm{i}"] = _norm(spec.norm, channels)
+        layers[f"activation{i}"] = nn.ReLU()
+        if min(height, width) > 1:
+            layers[f"pool{i}"] = nn.MaxPool2d(2)
+            height, width = height // 2, width // 2
+        before = channels
+    if spec.hidden:
+        layers["flatten"] = nn.Flatten()
+        layers["linear"] = nn.Linear(before * height * width, spec.hidden)
+        layers["activation"] = nn.ReLU()
+        before = spec.hidden
+    else:
+        layers["mean"] = _SpatialMean()
+    if with_dropout:
+        layers["dropout"] = Dropout(spec.dropout)
+    layers["output"] = nn.Linear(before, num_outputs)
+    return nn.Sequential(layers)
+
+
+def resnet(spec: ResNet, input_shape: tuple[int, ...], num_outputs: int, with_dropout: bool) -> nn.Sequential:
+    """See `ravine.nn.spec.ResNet`; convolutions start from He et al.'s normal, by fan-out.
+
+    Args:
+        spec: what to build.
+        input_shape: (C, H, W).
+        num_outputs: K.
+        with_dropout: whether there is a dropout layer, even at rate 0.
+
+    Returns:
+        (B, C, H, W) -> (B, K).
+
+    Raises:
+        ModelError: if the data are not pictures.
+
+    Source:
+        He et al. 2015, "Deep residual learning for image recognition", section 4.2.
+
+    Example:
+        >>> net = resnet(ResNet(depth=20), (3, 32, 32), 10, False)
+        >>> sum(p.numel() for p in net.parameters())  # 0.27 M in the paper
+        269722
+    """
+    channels, _, _ = _picture("resnet", input_shape)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers["conv"] = _conv3(channels, spec.width, 1)
+    layers["norm"] = _norm(spec.norm, spec.width)
+    layers["activation"] = nn.ReLU()
+    before = spec.width
+    for stage in range(3):
+        width = spec.width * 2**stage
+        for block in range((spec.depth - 2) // 6):
+            stride = 2 if stage > 0 and block == 0 else 1
+            layers[f"block{stage + 1}_{block + 1}"] = _Block(before, width, stride, spec.norm)
+            before = width
+    layers["mean"] = _SpatialMean()
+    if with_dropout:
+        layers["dropout"] = Dropout(spec.dropout)
+    layers["output"] = nn.Linear(before, num_outputs)
+    return nn.Sequential(layers)
+
+
+class _Block(nn.Module):
+    """relu(x' + norm(conv(relu(norm(conv(x)))))), with x' = x or the shortcut of option A."""
+
+    def __init__(self, before: int, after: int, stride: int, norm: str) -> None:
+        super().__init__()
+        self.conv1 = _conv3(before, after, stride)
+        self.norm1 = _norm(norm, after)
+        self.conv2 = _conv3(after, after, 1)
+        self.norm2 = _norm(norm, after)
+        self.stride = stride
+        self.num_new = after - before
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x_BCHW)))))
+        if self.stride > 1:
+            x_BCHW = x_BCHW[:, :, :: self.stride, :: self.stride]
+        if self.num_new:
+            x_BCHW = F.pad(x_BCHW, (0, 0, 0, 0, 0, self.num_new))
+        return F.relu(x_BCHW + y_BCHW)
+
+
+class _SpatialMean(nn.Module):
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW.mean((-2, -1))
+
+
+def _conv3(before: int, after: int, stride: int) -> nn.Conv2d:
+    conv = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    return (
+        nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(channels // gcd(channels, 8), channels)
+    )
+
+
+def _picture(kind: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if len(input_shape) != 3:
+        shape = "x".join(map(str, input_shape))
+        raise ModelError(
+            f"model.kind = {kind!r} needs pictures (channels, height, width); one example has shape {shape}. "
+            "Use kind = 'mlp' or data with pictures"
+        )
+    channels, height, width = input_shape
+    return channels, height, width

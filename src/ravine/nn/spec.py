@@ -1,0 +1,129 @@
+"""What a study may say about its model. Torch-free: a study is checked before torch is imported."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+# A list or a range of rates is taken out of a study before it is validated: a spec holds one number.
+Rate = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+Activation = Literal["relu", "tanh", "gelu", "silu"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MLP(_Spec):
+    """Fully connected: [linear, norm, activation, dropout] for each hidden width, then a linear layer.
+
+    Attributes:
+        hidden: widths of the hidden layers; none of them is a linear model.
+        activation: after each hidden layer.
+        norm: before each activation: none, BatchNorm or LayerNorm.
+        dropout: probability that a hidden unit is dropped in training, in [0, 1).
+
+    Example:
+        >>> MLP(hidden=(64, 32)).activation
+        'relu'
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[Width, ...] = (128, 128)
+    activation: Activation = "relu"
+    norm: Literal["none", "batch", "layer"] = "none"
+    dropout: Rate = 0.0
+
+
+class ConvNet(_Spec):
+    """Small convolutional network: [3x3 convolution, norm, ReLU, 2x2 max pooling] for each of `channels`.
+
+    Then the mean over what is left of the picture, where `hidden` is 0, a linear layer; else flattened,
+    [linear of width `hidden`, ReLU, dropout] and a linear layer. A side of 1 pixel is not pooled any more.
+
+    Attributes:
+        channels: of each convolution.
+        hidden: width of the fully connected layer, 0 for none.
+        norm: after each convolution: none, BatchNorm or GroupNorm (groups of 8 channels, or of what divides).
+        dropout: probability that an input of the last linear layer is dropped in training, in [0, 1).
+
+    Example:
+        >>> ConvNet(channels=(16, 32), norm="batch").hidden
+        128
+    """
+
+    kind: Literal["convnet"] = "convnet"
+    channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 64)
+    hidden: Annotated[int, Field(ge=0, le=1_000_000)] = 128
+    norm: Literal["none", "batch", "group"] = "none"
+    dropout: Rate = 0.0
+
+
+class ResNet(_Spec):
+    """Residual network of 6n + 2 layers for small pictures.
+
+    Three stages of n blocks with `width`, 2 `width` and 4 `width` channels. Shortcuts where the shape changes
+    are option A: every second pixel, new channels filled with zeros, no parameters; as for CIFAR-10 in He et
+    al. 2015, "Deep residual learning for image recognition".
+
+    Attributes:
+        depth: 8, 14, 20, 32, 44 or 56.
+        width: channels of the first stage; 16 in the paper.
+        norm: BatchNorm, or GroupNorm (groups of 8 channels, or of what divides).
+        dropout: probability that an input of the last linear layer is dropped in training, in [0, 1).
+
+    Example:
+        >>> ResNet(depth=8).width
+        16
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    depth: Literal[8, 14, 20, 32, 44, 56] = 20
+    width: Width = 16
+    norm: Literal["batch", "group"] = "batch"
+    dropout: Rate = 0.0
+
+
+class Module(_Spec):
+    """The user's own module: a class, or a function that returns an `nn.Module`.
+
+    Attributes:
+        target: where it is, ``"package.module:Name"``; looked for beside the study file, then in the working
+            directory, then among what is installed.
+        args: keyword arguments of the class or function.
+
+    Example:
+        >>> Module(target="torch.nn:Linear", args={"in_features": 4, "out_features": 3}).target
+        'torch.nn:Linear'
+    """
+
+    kind: Literal["module"] = "module"
+    target: Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$")]
+    args: dict[str, Any] = {}
+
+
+ModelSpec = Annotated[MLP | ConvNet | ResNet | Module, Field(discriminator="kind")]
+KINDS = ("convnet", "mlp", "module", "resnet")
+
+_ADAPTER: TypeAdapter[MLP | ConvNet | ResNet | Module] = TypeAdapter(ModelSpec)
+
+
+def parse(table: dict[str, Any]) -> MLP | ConvNet | ResNet | Module:
+    """A model spec from the `model` table of a study.
+
+    Args:
+        table: has a key ``kind``.
+
+    Returns:
+        The spec of that kind.
+
+    Raises:
+        pydantic.ValidationError: names each wrong key; the study room turns it into one line.
+
+    Example:
+        >>> parse({"kind": "mlp", "hidden": [32, 32]}).hidden
+        (32, 32)
+    """
+    return _ADAPTER.validate_python(table)

@@ -1,0 +1,193 @@
+"""The contract of every layer that is random in training and averaged at test, and of its three modes.
+
+- ``sample``: draw, as in training. The default of `train()`.
+- ``mean``: the cheap deterministic test-time pass. The default of `eval()`.
+- ``mc``: draw although the module is in eval mode; the outputs of n such passes, each with its own key, are
+  averaged.
+
+A stochastic layer holds two buffers: `rate`, how random it is, and `key`, which names its draw (see
+`ravine.rng`). They are tensors so that they may differ run by run inside one vmapped program: the engine
+supplies both through `torch.func.functional_call` and sets `keyed`. Used alone in any PyTorch program a
+layer is not keyed and takes a fresh key from torch's generator at each call.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ravine import rng
+
+Mode = Literal["sample", "mean", "mc"]
+
+
+class Stochastic(nn.Module, ABC):
+    """A layer that is random in training: subclasses say what one draw and what the mean pass do.
+
+    Attributes:
+        rate: float32 buffer, 0-d; its meaning is the layer's, 0 is never random.
+        key: int64 buffer, 0-d; used where `keyed`, else replaced by a fresh draw at each call.
+        keyed: whether `key` is supplied from outside. Structure, not a number: set once, before tracing.
+        mode: overrides what `train()` and `eval()` choose; None leaves it to them.
+    """
+
+    rate: Tensor
+    key: Tensor
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        # Neither belongs to what was learned: the state dict stays the one of a module with torch's layers.
+        self.register_buffer("rate", torch.tensor(float(rate), dtype=torch.float32), persistent=False)
+        self.register_buffer("key", torch.tensor(-1, dtype=torch.int64), persistent=False)
+        self.keyed = False
+        self.mode: Mode | None = None
+
+    @abstractmethod
+    def sample(self, x: Tensor, key: Tensor) -> Tensor:
+        """One random pass, a pure function of x, the rate and the key."""
+
+    @abstractmethod
+    def mean(self, x: Tensor) -> Tensor:
+        """The deterministic pass at test time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The pass of the present mode."""
+        mode = self.mode or ("sample" if self.training else "mean")
+        if mode == "mean":
+            return self.mean(x)
+        return self.sample(x, self.key if self.keyed else fresh_key(x.device))
+
+    def extra_repr(self) -> str:
+        """Shown by `print(module)`."""
+        rate = f"rate={self.rate.item():g}" if self.rate.device.type != "meta" else "rate=?"
+        return rate + (", keyed" if self.keyed else "") + (f", mode={self.mode}" if self.mode else "")
+
+
+def fresh_key(device: torch.device | None = None) -> Tensor:
+    """A key from torch's own generator, as any PyTorch layer would take its random numbers.
+
+    Args:
+        device: whose generator.
+
+    Returns:
+        0-d int64 key in [0, 2^62).
+
+    Example:
+        >>> bool(fresh_key() >= 0)
+        True
+    """
+    return torch.randint(0, 2**62, (), dtype=torch.int64, device=device)
+
+
+def stochastic_modules(module: nn.Module) -> list[tuple[str, Stochastic]]:
+    """All layers of the contract, by name, each once.
+
+    Args:
+        module: any module; if it is itself stochastic, its name is "".
+
+    Returns:
+        (name, layer) in the order of `module.named_modules()`.
+
+    Example:
+        >>> from ravine.nn.dropout import Dropout
+        >>> [name for name, _ in stochastic_modules(nn.Sequential(nn.Linear(2, 2), Dropout(0.5)))]
+        ['1']
+    """
+    return [(name, m) for name, m in module.named_modules() if isinstance(m, Stochastic)]
+
+
+def stream(name: str) -> str:
+    """The random stream of the stochastic layer of that name.
+
+    Example:
+        >>> stream("layers.2")
+        'dropout/layers.2'
+    """
+    return f"dropout/{name}"
+
+
+def layer_keys(
+    names: list[str], seed: int | Tensor, step: int | Tensor, draw: int | Tensor = 0
+) -> dict[str, Tensor]:
+    """The keys to supply to the stochastic layers at one step: a buffer name and its tensor for each.
+
+    Args:
+        names: of the layers, from `stochastic_modules`.
+        seed: of the run; or one per run, (R,).
+        step: counted from 0; broadcasts against the seeds.
+        draw: for Monte Carlo passes, their number; each has its own streams. A Python integer.
+
+    Returns:
+        ``{"name.key": key}``, for `torch.func.functional_call`; each of the broadcast shape.
+
+    Example:
+        >>> layer_keys(["1"], seed=torch.arange(3), step=0)["1.key"].shape
+        torch.Size([3])
+    """
+    suffix = f"/{draw}" if draw else ""
+    return {f"{n}.key" if n else "key": rng.key(seed, stream(n) + suffix, step) for n in names}
+
+
+@contextmanager
+def mode(module: nn.Module, mode: Mode | None) -> Iterator[None]:
+    """Within it, every stochastic layer of `module` is in that mode, whatever `train()` and `eval()` say.
+
+    Args:
+        module: any module.
+        mode: ``"sample"``, ``"mean"``, ``"mc"``, or None to leave it to `train()` and `eval()`.
+
+    Example:
+        >>> from ravine.nn.dropout import Dropout
+        >>> layer = Dropout(0.5).eval()
+        >>> with mode(layer, "mc"):
+        ...     y = layer(torch.ones(1000))
+        >>> bool((y == 0).any()), bool((layer(torch.ones(3)) == 1).all())
+        (True, True)
+    """
+    layers = [m for _, m in stochastic_modules(module)]
+    before = [m.mode for m in layers]
+    for m in layers:
+        m.mode = mode
+    try:
+        yield
+    finally:
+        for m, old in zip(layers, before, strict=True):
+            m.mode = old
+
+
+def set_keyed(module: nn.Module, keyed: bool = True) -> nn.Module:
+    """Says whether the stochastic layers' keys are supplied from outside; the engine does, once.
+
+    Args:
+        module: changed in place.
+        keyed: True: each draw is `key`'s. False: each call draws from torch's generator.
+
+    Returns:
+        The module.
+
+    Example:
+        >>> from ravine.nn.dropout import Dropout
+        >>> layer = set_keyed(Dropout(0.5))
+        >>> inputs = {"key": rng.key(0, "dropout/"), "rate": torch.tensor(0.2)}
+        >>> torch.func.functional_call(layer, inputs, torch.ones(4)).shape
+        torch.Size([4])
+    """
+    for _, m in stochastic_modules(module):
+        m.keyed = keyed
+    return module
+
+
+def rates(module: nn.Module) -> Mapping[str, float]:
+    """The rate of each stochastic layer, by name.
+
+    Example:
+        >>> from ravine.nn.dropout import Dropout
+        >>> rates(nn.Sequential(Dropout(0.5)))
+        {'0': 0.5}
+    """
+    return {name: float(m.rate) for name, m in stochastic_modules(module)}

@@ -1,0 +1,203 @@
+"""The user's own modules: found by name, called, and described for a recipe's hash."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ravine.errors import ModelError, choices
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Factory = Callable[..., "nn.Module"]
+
+
+def find_factory(target: str, search: Path | None = None) -> Factory:
+    """The class or function that a study names.
+
+    Args:
+        target: ``"package.module:Name"``.
+        search: the study's folder, looked at first; then the working directory, then what is installed.
+
+    Returns:
+        The callable of that name.
+
+    Raises:
+        ModelError: the module is not there or fails to import, it has no such name, or that cannot be called.
+
+    Example:
+        >>> find_factory("torch.nn:Linear").__name__
+        'Linear'
+    """
+    module_name, _, attribute = target.partition(":")
+    with importable(search):
+        module = _import(target, module_name, search)
+        found: Any = module
+        for name in attribute.split("."):
+            if not hasattr(found, name):
+                hint = choices(name, _candidates(found))
+                raise ModelError(f"model.target = {target!r}: {module_name} has no {name!r}; {hint}")
+            found = getattr(found, name)
+    if not callable(found):
+        raise ModelError(
+            f"model.target = {target!r} is {_article(type(found).__name__)}, not a class or function that "
+            "returns an nn.Module"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _import(target: str, module_name: str, search: Path | None) -> Any:
+    _refuse_namesake(target, module_name, search)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A module that is missing, or one that it imports in its turn: two different things to mend.
+        if error.name is not None and (module_name + ".").startswith(error.name + "."):
+            where = " or ".join(dict.fromkeys(str(p) for p in (search, Path.cwd()) if p is not None))
+            raise ModelError(
+                f"model.target = {target!r}: no module {error.name!r} in {where}, and none is installed"
+            ) from error
+        raise ModelError(
+            f"model.target = {target!r}: importing {module_name} failed: {one_line(error)}"
+        ) from error
+    except Exception as error:
+        raise ModelError(
+            f"model.target = {target!r}: importing {module_name} failed: {one_line(error)}"
+        ) from error
+
+
+def _refuse_namesake(target: str, module_name: str, search: Path | None) -> None:
+    """Python keeps modules by name: without this check a study could get another folder's `models.py`."""
+    top = module_name.partition(".")[0]
+    loaded = getattr(sys.modules.get(top), "__file__", None)
+    for folder in (search, Path.cwd()):
+        if loaded is None or folder is None:
+            continue
+        for here in (folder / f"{top}.py", folder / top / "__init__.py"):
+            if here.is_file():
+                if here.resolve() != Path(loaded).resolve():
+                    raise ModelError(
+                        f"model.target = {target!r}: {here} cannot be imported, another module named {top!r} "
+                        f"is loaded from {loaded}; rename one of them"
+                    )
+                return
+
+
+def _candidates(found: Any) -> list[str]:
+    """The public callables of a module or class; of a module, those it defines rather than imports."""
+    names = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n, None))]
+    own = [
+        n for n in names if getattr(getattr(found, n), "__module__", None) == getattr(found, "__name__", "")
+    ]
+    return (own or names)[:200]
+
+
+def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None = None) -> nn.Module:
+    """The module that a user's class or function makes.
+
+    Args:
+        factory: a class or function.
+        args: its keyword arguments.
+        search: a folder to import from meanwhile, as in `find_factory`.
+
+    Returns:
+        A new module.
+
+    Raises:
+        ModelError: it raised an exception or returned something else.
+
+    Example:
+        >>> import torch
+        >>> call_factory(torch.nn.Linear, {"in_features": 2, "out_features": 3})
+        Linear(in_features=2, out_features=3, bias=True)
+    """
+    from torch import nn
+
+    name = getattr(factory, "__qualname__", type(factory).__name__)
+    if isinstance(factory, nn.Module):
+        raise ModelError(
+            f"model must be a class or a function that builds a {type(factory).__name__}, not one already "
+            "built: each run starts from weights of its own"
+        )
+    shown = ", ".join(f"{k}={v!r}" for k, v in args.items())
+    try:
+        with importable(search):
+            module = factory(**args)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"model: {name}({shown}) failed: {one_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(
+            f"model: {name}({shown}) returned {_article(type(module).__name__)}, not an nn.Module"
+        )
+    return module
+
+
+def describe_factory(factory: Factory) -> str:
+    """An identity of a class or function that is the same in another process, for a recipe's hash.
+
+    It changes with the source of the class or function itself, not with what that calls.
+
+    Args:
+        factory: a class, a function, or a `functools.partial` of one.
+
+    Returns:
+        ``"module:qualname"``, then ``"@"`` and 16 hexadecimal digits of the SHA-256 of its source, where that
+        can be had; a partial's arguments follow in parentheses.
+
+    Example:
+        >>> describe_factory(dict)
+        'builtins:dict'
+    """
+    if isinstance(factory, functools.partial):
+        shown = [repr(a) for a in factory.args] + [f"{k}={v!r}" for k, v in sorted(factory.keywords.items())]
+        return f"{describe_factory(factory.func)}({', '.join(shown)})"
+    named = factory if hasattr(factory, "__qualname__") else type(factory)
+    name = f"{named.__module__}:{named.__qualname__}"
+    try:
+        source = inspect.getsource(named)
+    except (OSError, TypeError):  # typed into an interpreter, or written in C
+        return name
+    return f"{name}@{hashlib.sha256(inspect.cleandoc(source).encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def importable(search: Path | None) -> Iterator[None]:
+    """Within it, Python imports from `search` and from the working directory first.
+
+    Example:
+        >>> with importable(Path("/tmp")):
+        ...     sys.path[0]
+        '/tmp'
+    """
+    before = list(sys.path)
+    sys.path[:0] = dict.fromkeys(str(p.resolve()) for p in (search, Path.cwd()) if p is not None)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an exception and the first line of its text.
+
+    Example:
+        >>> one_line(ValueError("no\\nmore"))
+        'ValueError: no'
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -1,0 +1,130 @@
+"""Figures ``curves`` and ``regimes``: loss and accuracy over the steps of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ravine.report.chart import Json, accuracy_axis, curve, error, layout, log_axis, visible
+from ravine.report.collect import BestCurves, best_curves
+from ravine.report.palette import looks, regime_look
+from ravine.report.regimes import Regime, regimes
+from ravine.report.results import Results
+from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread
+
+BEYOND = 8  # what grows past so many times the other curves leaves through the top
+
+
+def draw_curves(results: Results) -> Figure:
+    """Training and validation curves at the lr that was chosen for each rule."""
+    quantities = ("loss",) if results.is_regression else ("loss", "accuracy")
+    found = {quantity: best_curves(results, quantity) for quantity in quantities}
+    views = tuple(
+        _best_view(results, quantity, found[quantity]) for quantity in quantities if found[quantity]
+    )
+    crowded = len(results.rules) > CROWDED
+    caption = (
+        "Every rule with the lr and the other hypers chosen on validation."
+        f" {spread(results, crowded=crowded)} Both panels share one vertical axis: a curve that is much"
+        " better on the left than on the right overfits. Training values are means over the minibatches since"
+        " the previous evaluation, so regularizers that act in training are in them."
+    )
+    return Figure(
+        name="curves",
+        title="Training at each rule's best learning rate",
+        caption=caption if views else "Nothing to draw: no chosen run has curves.",
+        command=command(results, "curves"),
+        views=views,
+        crowded=crowded,
+    )
+
+
+def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> View:
+    floor = results.error_floor if quantity == "accuracy" else None
+    look = looks(results.rules)
+    unit = loss_unit(results) if floor is None else "%"
+    axis = _shared(found, floor)
+    panels = []
+    for part in ("training", "validation"):
+        data: list[Json] = []
+        for each in found:
+            label = f"{each.rule}, lr {each.lr:.4g}" + (f", {each.hypers}" if each.hypers else "")
+            band = each.training if part == "training" else each.validation
+            data += curve(each.rule, look[each.rule], band, label, floor)
+        panels.append(_over_steps(data, f"{part.capitalize()} {quantity} ({unit})", axis))
+    chips = tuple(
+        Chip(key=each.rule, label=f"{each.rule}  lr {each.lr:.3g}", swatch=look[each.rule].swatch())
+        for each in found
+    )
+    return View(label=quantity.capitalize(), panels=tuple(panels), chips=chips)
+
+
+def _over_steps(data: list[Json], title: str, axis: Json) -> Json:
+    return {"data": data, "layout": layout(title, "step", {"rangemode": "tozero"}, dict(axis))}
+
+
+def _shared(found: Sequence[BestCurves], floor: float | None) -> Json:
+    """One vertical axis for training and validation, so that the panels can be compared by eye."""
+    bands = [band for each in found for band in (each.training, each.validation)]
+    values = [v for band in bands for v in (*band.median, *band.low, *band.high) if v is not None]
+    if floor is None:
+        return log_axis(visible(values))
+    return accuracy_axis([error(value, floor) for value in values])
+
+
+def draw_regimes(results: Results) -> Figure:
+    """Loss curves at an lr too low, right, high and too high, for one rule at a time (I13)."""
+    found = {result.rule: regimes(results, result.rule) for result in results.verdict.rules}
+    views = tuple(
+        _regime_view(results, rule, four)
+        for rule, four in found.items()
+        if any(each.training is not None for each in four)
+    )
+    caption = (
+        "What a learning rate does to one rule's loss, with its other hypers as chosen. Low creeps; good"
+        " falls far and ends best on validation; high still trains, but less well; too high breaks."
+        f" {spread(results)} A curve that explodes leaves through the top."
+    )
+    return Figure(
+        name="regimes",
+        title="Low, good, high, too high",
+        caption=caption if views else "Nothing to draw: no rule has a run that finished.",
+        command=command(results, "regimes"),
+        views=views,
+        select="Rule",
+    )
+
+
+def _regime_view(results: Results, rule: str, four: Sequence[Regime]) -> View:
+    panels = []
+    for part in ("training", "validation"):
+        data: list[Json] = []
+        tame: list[float] = []
+        wild: list[float] = []
+        for each in four:
+            band = each.training if part == "training" else each.validation
+            if band is not None and each.lr is not None:
+                data += curve(each.name, regime_look(each.name), band, f"{each.name}: lr {each.lr:.4g}")
+                (wild if each.name == "too high" else tame).extend(band.median)
+        kept = [value for value in wild if value <= BEYOND * max(tame, default=value)]
+        panels.append(
+            _over_steps(data, f"{part.capitalize()} loss ({loss_unit(results)})", log_axis(tame + kept))
+        )
+    chips = tuple(
+        Chip(key=each.name, label=f"{each.name}  lr {each.lr:.3g}", swatch=regime_look(each.name).swatch())
+        for each in four
+        if each.lr is not None
+    )
+    return View(label=rule, panels=tuple(panels), chips=chips, note=_reasons(four))
+
+
+def _reasons(four: Sequence[Regime]) -> str:
+    """By what each lr was picked, or why there is none, a line each."""
+    parts = []
+    for each in four:
+        words = (
+            f"{each.name} ({each.lr:.3g}): {each.why}" if each.lr is not None else f"{each.name}: {each.why}"
+        )
+        if each.num_diverged:
+            words += f"; {each.num_diverged} of {each.num_seeds} seeds diverged"
+        parts.append(words[0].upper() + words[1:])
+    return "\n".join(parts)

@@ -1,0 +1,44 @@
+"""The report's figures by name, in the order in which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from ravine.errors import InputError, choices
+from ravine.report.draw_budget import draw_budget
+from ravine.report.draw_curves import draw_curves, draw_regimes
+from ravine.report.draw_gap import draw_gap
+from ravine.report.draw_lr import draw_lr
+from ravine.report.results import Results
+from ravine.report.views import Figure
+
+FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
+    {
+        "lr": draw_lr,
+        "curves": draw_curves,
+        "regimes": draw_regimes,
+        "gap": draw_gap,
+        "budget": draw_budget,
+    }
+)
+
+
+def figure(results: Results, name: str) -> Figure:
+    """One figure by name.
+
+    Args:
+        results: the study.
+        name: ``lr``, ``curves``, ``regimes``, ``gap`` or ``budget``.
+
+    Raises:
+        InputError: there is no figure of that name.
+    """
+    if name not in FIGURES:
+        raise InputError(f"--figure {name}: no such figure; {choices(name, FIGURES)}")
+    return FIGURES[name](results)
+
+
+def figures(results: Results) -> tuple[Figure, ...]:
+    """All figures, in the order of the report."""
+    return tuple(draw(results) for draw in FIGURES.values())

@@ -1,0 +1,141 @@
+"""The report as one HTML file that asks no network for anything.
+
+Plotly's JavaScript is put into the page once. A content security policy admits exactly the two scripts
+that were put there, by their hashes, and no address at all: whatever a name in a study holds, it can't run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ravine.errors import InputError, RavineError
+from ravine.report.figures import figure as one_figure
+from ravine.report.figures import figures as all_figures
+from ravine.report.results import Results
+from ravine.report.tables import page_tables
+from ravine.report.views import Figure, command
+
+TEMPLATES = importlib.resources.files("ravine.report") / "templates"
+
+
+def report(results: Results) -> str:
+    """The whole report, as HTML."""
+    return _render(
+        all_figures(results),
+        full=True,
+        name=results.name,
+        sentences=results.verdict.sentences,
+        warnings=results.warnings,
+        definition=results.study.definition,
+        command=command(results),
+        **page_tables(results),
+    )
+
+
+def figure(results: Results, name: str) -> str:
+    """One figure on a page of its own, as HTML.
+
+    Args:
+        results: the study.
+        name: ``lr``, ``curves``, ``regimes``, ``gap`` or ``budget``.
+
+    Raises:
+        InputError: there is no figure of that name.
+    """
+    return _render([one_figure(results, name)], full=False, name=results.name)
+
+
+def write(results: Results, path: str | Path, *, figure_name: str | None = None) -> Path:
+    """Write the report, or one figure of it, to a file: complete, or not at all.
+
+    Args:
+        results: the study.
+        path: the HTML file; an existing one is replaced.
+        figure_name: one figure only.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: there is no such figure, or the file can't be written.
+    """
+    html = report(results) if figure_name is None else figure(results, figure_name)
+    path = Path(path)
+    # Beside its destination, so that the last step is a rename inside one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(html)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: the report can't be written there: {error.strerror or error}") from None
+    return path
+
+
+def embed(value: Any) -> Markup:
+    """JSON for a script element: nothing in it can end the element or begin a comment."""
+    dumped = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    for character in ("<", ">", "&", "\u2028", "\u2029"):
+        dumped = dumped.replace(character, f"\\u{ord(character):04x}")
+    return Markup(dumped)  # escaped just above
+
+
+@lru_cache(maxsize=1)
+def plotly_js() -> str:
+    """Plotly's JavaScript, out of its package's data; importing plotly for it would cost more than that."""
+    spec = importlib.util.find_spec("plotly")
+    places = spec.submodule_search_locations if spec else None
+    found = [Path(place) / "package_data" / "plotly.min.js" for place in places or ()]
+    for path in found:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise RavineError("plotly's JavaScript is missing: `pip install plotly` puts it back")
+
+
+def _asset(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    # Plotly sets styles from JavaScript, and makes images of figures through data: and blob: addresses.
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:;"
+        " base-uri 'none'; form-action 'none'"
+    )
+
+
+def _render(figures: Sequence[Figure], **context: Any) -> str:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=False, lstrip_blocks=False
+    )
+    script = _asset("report.js")
+    return environment.from_string(_asset("report.html.j2")).render(
+        figures=figures,
+        payload=embed([each.json() for each in figures]),
+        plotly=Markup(plotly_js()),
+        script=Markup(script),
+        css=Markup(_asset("report.css")),
+        policy=_policy([plotly_js(), script]),
+        version=version("ravine"),
+        **context,
+    )

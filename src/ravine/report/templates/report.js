@@ -1,0 +1,151 @@
+"use strict";
+// Draws the figures from the page's JSON, and sorts and filters the table. No library but plotly, no network.
+(() => {
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const PRINT_WIDTH = 690; // px that fit between the margins of an A4 page
+  const config = {
+    displaylogo: false,
+    displayModeBar: touch ? false : "hover",
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    showTips: false,
+  };
+  const panels = [];
+
+  function start(figure) {
+    const box = document.getElementById("figure-" + figure.name);
+    const chips = box.querySelector(".chips");
+    const note = box.querySelector(".note");
+    const targets = [...box.querySelectorAll(".panel")];
+    const picked = new Set();
+    let view = figure.views[0];
+
+    // With many rules the bands would cover one another: they wait until the reader has picked some.
+    function visible(trace) {
+      if (picked.size && !picked.has(trace.legendgroup)) return false;
+      return !(trace.meta === "band" && figure.crowded && !picked.size);
+    }
+    function draw() {
+      targets.forEach((target, i) => {
+        const panel = view.panels[i];
+        const data = panel.data.map((trace) => ({ ...trace, visible: visible(trace) }));
+        const layout = structuredClone(panel.layout);
+        layout.width = target.clientWidth;
+        if (touch) {
+          // A finger scrolls the page; it doesn't drag the axes.
+          layout.dragmode = false;
+          for (const axis of ["xaxis", "yaxis"]) layout[axis].fixedrange = true;
+        }
+        const image = { format: "svg", filename: `ravine-${figure.name}-${i + 1}`, width: 720, height: 440 };
+        Plotly.react(target, data, layout, { ...config, toImageButtonOptions: image });
+      });
+      note.textContent = view.note;
+    }
+    function legend() {
+      const keys = new Set(view.chips.map((chip) => chip.key));
+      for (const key of picked) if (!keys.has(key)) picked.delete(key);
+      chips.replaceChildren(
+        ...view.chips.map((chip) => {
+          const button = document.createElement("button");
+          button.type = "button";
+          button.innerHTML = chip.swatch; // our own drawing; the label below is text
+          button.append(chip.label);
+          button.addEventListener("click", () => {
+            if (!picked.delete(chip.key)) picked.add(chip.key);
+            if (picked.size === view.chips.length) picked.clear();
+            press();
+            draw();
+          });
+          button.dataset.key = chip.key;
+          return button;
+        }),
+      );
+      press();
+    }
+    function press() {
+      chips.classList.toggle("picking", picked.size > 0);
+      for (const button of chips.children) button.setAttribute("aria-pressed", picked.has(button.dataset.key));
+    }
+    function choose(index) {
+      view = figure.views[index];
+      for (const button of box.querySelectorAll("[data-view]")) {
+        button.setAttribute("aria-pressed", Number(button.dataset.view) === index);
+      }
+      legend();
+      draw();
+    }
+    for (const button of box.querySelectorAll("[data-view]")) {
+      button.addEventListener("click", () => choose(Number(button.dataset.view)));
+    }
+    const select = box.querySelector("[data-views]");
+    if (select) {
+      select.selectedIndex = 0;
+      select.addEventListener("change", () => choose(select.selectedIndex));
+    }
+    panels.push(...targets);
+    choose(0);
+  }
+
+  function fit(width) {
+    for (const panel of panels) {
+      const wide = width || panel.clientWidth;
+      if (wide) Plotly.relayout(panel, { width: wide * (width && panel.parentElement.children.length > 1 ? 0.49 : 1) });
+    }
+  }
+  let waiting = 0;
+  addEventListener("resize", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(fit, 80);
+  });
+  matchMedia("print").addEventListener("change", (event) => fit(event.matches ? PRINT_WIDTH : 0));
+  addEventListener("beforeprint", () => fit(PRINT_WIDTH));
+  addEventListener("afterprint", () => fit(0));
+
+  function table() {
+    const element = document.getElementById("runs");
+    if (!element) return;
+    const body = element.tBodies[0];
+    const heads = [...element.tHead.rows[0].cells];
+    const rows = [...body.rows].map((tr) => ({
+      tr,
+      rule: tr.dataset.rule,
+      words: (tr.textContent + " " + tr.dataset.id).toLowerCase(),
+      // A number where the cell has one, else its text; an empty cell has neither and comes last.
+      values: [...tr.cells].map((td) => (td.dataset.v !== undefined ? Number(td.dataset.v) : td.textContent || null)),
+    }));
+    heads.forEach((head, column) => {
+      head.firstElementChild.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending";
+        for (const other of heads) other.setAttribute("aria-sort", "none");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const sign = down ? -1 : 1;
+        rows.sort((a, b) => {
+          const x = a.values[column], y = b.values[column];
+          if (x === null || y === null) return (x === null) - (y === null);
+          if (typeof x === "number" && typeof y === "number") return sign * (x - y);
+          return sign * String(x).localeCompare(String(y), "en", { numeric: true });
+        });
+        body.append(...rows.map((row) => row.tr));
+      });
+    });
+    const filter = document.getElementById("filter");
+    const rule = document.getElementById("rule");
+    const count = document.getElementById("count");
+    function show() {
+      const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const row of rows) {
+        const fits = (!rule.value || row.rule === rule.value) && words.every((word) => row.words.includes(word));
+        row.tr.hidden = !fits;
+        shown += fits;
+      }
+      count.textContent = shown === rows.length ? `${shown} runs` : `${shown} of ${rows.length} runs`;
+    }
+    filter.addEventListener("input", show);
+    rule.addEventListener("change", show);
+    show(); // a browser may have kept what was typed before a reload
+  }
+
+  table();
+  for (const figure of JSON.parse(document.getElementById("figures").textContent)) if (figure.views.length) start(figure);
+  document.documentElement.dataset.drawn = "true";
+})();

@@ -1,0 +1,196 @@
+"""Results for the terminal: the verdict, lists of studies, one study, one run, as rich renderables.
+
+Nothing here depends on colour: what matters is in the words and the columns. Names from study files are
+put in as `Text`, so that square brackets in them are not taken for markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ravine.report.collect import describe
+from ravine.report.results import Results
+from ravine.report.tables import NOTHING, duration, interval, score, shown_hypers, standing
+
+if TYPE_CHECKING:
+    from ravine.store import RunRecord, StudyRecord
+
+
+def verdict(results: Results) -> Group:
+    """The answer: two sentences, a row per rule, and the warnings."""
+    parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
+    if results.verdict.rules:
+        parts += ["", _rules(results)]
+    if results.warnings:
+        parts += ["", *(_bullet(warning, "yellow") for warning in results.warnings)]
+    return Group(*parts)
+
+
+def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> RenderableType:
+    """A row per study: its runs, how far they are, and when it was made.
+
+    Args:
+        records: the studies, each with its runs.
+    """
+    if not records:
+        return Text("No studies yet: `ravine run STUDY.toml` makes the first.")
+    table = _table()
+    table.add_column("study", overflow="fold", ratio=1)
+    for name in ("runs", "done", "diverged", "left", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("made (UTC)", no_wrap=True)
+    for study, runs in records:
+        count = {status: sum(run.status == status for run in runs) for status in ("done", "diverged")}
+        table.add_row(
+            Text(study.name),
+            f"{len(runs):,}",
+            f"{count['done']:,}",
+            f"{count['diverged']:,}",
+            f"{len(runs) - count['done'] - count['diverged']:,}",
+            duration(sum(launch.seconds or 0.0 for launch in study.launches)),
+            study.created_at[:16].replace("T", " "),
+        )
+    return table
+
+
+def study(results: Results) -> Group:
+    """One study: what it is, the verdict, and how it was trained."""
+    labels = results.labels
+    facts = [
+        ("data", f"{labels.name}, {labels.task}; training, validation, test: "
+                 + ", ".join(f"{size:,}" for size in labels.sizes)),
+        ("runs", f"{len(results.runs):,}, of which {results.num_diverged:,} diverged"),
+        ("time", duration(results.seconds) + (f", {results.backend}" if results.backend else "")),
+        ("made", results.study.created_at[:16].replace("T", " ") + " UTC"),
+    ]  # fmt: skip
+    if results.study.launches:
+        last = results.study.launches[-1]
+        facts.append(("plan", last.plan))
+        facts.append(("command", last.command))
+    return Group(Text(results.name, style="bold"), _facts(facts), "", verdict(results))
+
+
+def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:
+    """One run: its place in a study, its hypers and how it ended.
+
+    Args:
+        record: the run.
+        study_names: the studies it belongs to, where that is known.
+    """
+    status: str = record.status
+    if record.status == "diverged" and record.diverged_at is not None:
+        status = f"diverged at step {record.diverged_at:,} of {record.num_steps:,}"
+    elif record.status == "done":
+        status = f"done, {record.num_steps:,} steps"
+    elif record.status == "running":
+        status = f"stopped at step {record.step:,} of {record.num_steps:,}"
+    facts = [
+        *(("study", name) for name in study_names),
+        ("rule", record.rule),
+        *(
+            (name, f"{value:.6g}" if isinstance(value, float) else str(value))
+            for name, value in record.hypers.items()
+        ),
+        ("seed", str(record.seed)),
+        ("status", status),
+        ("time", duration(record.seconds) + (f", {record.backend}" if record.backend else "")),
+        *((name.replace("_", " "), _metric(name, value)) for name, value in record.metrics.items()),
+    ]
+    return Group(Text(f"run {record.id}", style="bold"), _facts(facts))
+
+
+def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> RenderableType:
+    """A row per run, the best validation score first; those without one last.
+
+    Args:
+        records: the runs.
+        limit: how many to show; None for all.
+    """
+    by_loss = not any("validation_accuracy" in run.metrics for run in records)
+    metric = "validation_loss" if by_loss else "validation_accuracy"
+
+    def rank(run: RunRecord) -> tuple[bool, float]:
+        value = run.metrics.get(metric)
+        return (value is None, 0.0 if value is None else value if by_loss else -value)
+
+    table = _table()
+    table.add_column("run", no_wrap=True)
+    table.add_column("rule", overflow="fold", max_width=20)
+    table.add_column("lr", justify="right", no_wrap=True)
+    table.add_column("other hypers", overflow="fold", ratio=1)
+    table.add_column("seed", justify="right")
+    table.add_column("val loss" if by_loss else "val acc", justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    ordered = sorted(records, key=rank)
+    for run in ordered[:limit]:
+        value = run.metrics.get(metric)
+        lr = run.hypers.get("lr")
+        table.add_row(
+            run.id[:8],
+            Text(run.rule),
+            f"{lr:.4g}" if isinstance(lr, (int, float)) else str(lr or NOTHING),
+            Text(describe(run.hypers, [name for name in run.hypers if name != "lr"])),
+            str(run.seed),
+            NOTHING if value is None else _metric(metric, value),
+            run.status if run.diverged_at is None else f"diverged, {run.diverged_at:,}",
+        )
+    hidden = len(ordered) - len(ordered[:limit])
+    return Group(table, Text(f"and {hidden:,} more", style="dim")) if hidden else table
+
+
+def _rules(results: Results) -> Table:
+    table = _table()
+    table.add_column("rule", overflow="fold", max_width=20)
+    table.add_column("test", justify="right", no_wrap=True)
+    table.add_column(f"{100 * (1 - results.verdict.alpha):g} % interval", justify="right", no_wrap=True)
+    table.add_column("val", justify="right", no_wrap=True)
+    table.add_column("lr", justify="right", no_wrap=True)
+    others = any(shown_hypers(result) for result in results.verdict.rules)
+    if others:
+        table.add_column("other hypers", overflow="fold", ratio=1)
+    table.add_column("lost", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for result in results.verdict.rules:
+        place = standing(results, result.rule)
+        table.add_row(
+            Text(result.rule),
+            score(results, result.test),
+            interval(results, result.ci),
+            score(results, result.validation),
+            f"{result.lr:.4g}" if result.lr is not None else NOTHING,
+            *([Text(shown_hypers(result))] if others else []),
+            f"{result.num_diverged}/{result.num_runs}",
+            place,
+            style="bold" if result.rule == results.verdict.best else "",
+        )
+    return table
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> Padding:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name), Text(value))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _bullet(words: str, style: str) -> Table:
+    """A warning: the sign hangs in the margin, the lines under one another."""
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_row(Text("!", style=f"bold {style}"), Text(words))
+    return row
+
+
+def _metric(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"

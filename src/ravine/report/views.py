@@ -1,0 +1,97 @@
+"""What a figure is made of, and the words that all captions share."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ravine.report.palette import looks
+from ravine.report.results import Results
+
+Json = dict[str, Any]
+
+CROWDED = 6  # with more rules than this the spread is drawn only for those that the reader picks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """A legend entry that can be pressed: ``key`` names the traces it stands for."""
+
+    key: str
+    label: str
+    swatch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One state of a figure's selector: panels of plotly JSON, side by side where there is room."""
+
+    label: str
+    panels: tuple[Json, ...]
+    chips: tuple[Chip, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure, ready for the page; without views there was nothing to draw, and the caption says why.
+
+    Attributes:
+        name: what ``--figure`` calls it.
+        caption: how to read it.
+        command: what makes it again.
+        select: what its selector chooses.
+        crowded: so many rules that their spread is shown only for those picked from the legend.
+    """
+
+    name: str
+    title: str
+    caption: str
+    command: str
+    views: tuple[View, ...]
+    select: str = "Show"
+    crowded: bool = False
+
+    def json(self) -> Json:
+        """What the page's script needs of it."""
+        return {"name": self.name, "crowded": self.crowded, "views": [asdict(view) for view in self.views]}
+
+
+def command(results: Results, name: str | None = None) -> str:
+    """The command that makes the report again, or one figure of it."""
+    words = ["ravine", "report", results.name]
+    if str(results.source.root) != "runs":
+        words += ["--store", str(results.source.root)]
+    if name is not None:
+        words += ["--figure", name]
+    return shlex.join(words)
+
+
+def chips(results: Results) -> tuple[Chip, ...]:
+    """A chip per rule."""
+    every = looks(results.rules).items()
+    return tuple(Chip(key=rule, label=rule, swatch=look.swatch()) for rule, look in every)
+
+
+def loss_unit(results: Results) -> str:
+    """What a loss is measured in."""
+    return "mean squared error, target units²" if results.is_regression else "cross-entropy, nats"
+
+
+def spread(results: Results, *, crowded: bool = False) -> str:
+    """How to read lines and bands, for captions."""
+    seeds = len({run.seed for run in results.runs})
+    if seeds == 1:
+        return "There is one seed only, so no spread to show."
+    words = f"Lines are medians over {seeds} seeds, bands reach from the lowest seed to the highest"
+    return words + (
+        "; with this many rules they appear once you pick rules from the legend." if crowded else "."
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a phrase: ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

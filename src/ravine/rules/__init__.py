@@ -1,0 +1,23 @@
+"""Update rules: the interface in `base`, a file for each, all in `registry`, penalties in `regularize`."""
+
+from __future__ import annotations
+
+from ravine.rules.base import Hyper, Hypers, Rule, State, fill
+from ravine.rules.registry import RULES, hyper_names, hypers, preset, rule
+from ravine.rules.regularize import REGULARIZERS, decays, regularize
+
+__all__ = [
+    "REGULARIZERS",
+    "RULES",
+    "Hyper",
+    "Hypers",
+    "Rule",
+    "State",
+    "decays",
+    "fill",
+    "hyper_names",
+    "hypers",
+    "preset",
+    "regularize",
+    "rule",
+]

@@ -1,0 +1,82 @@
+"""All rules by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ravine.errors import StudyError, choices
+from ravine.rules.adagrad import ADAGRAD
+from ravine.rules.adam import ADAM
+from ravine.rules.adamw import ADAMW
+from ravine.rules.base import Hyper, Rule
+from ravine.rules.momentum import MOMENTUM
+from ravine.rules.nesterov import NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH
+from ravine.rules.regularize import REGULARIZERS
+from ravine.rules.rmsprop import RMSPROP
+from ravine.rules.sgd import SGD
+
+RULES: Mapping[str, Rule] = {
+    rule.name: rule
+    for rule in (SGD, MOMENTUM, NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH, ADAGRAD, RMSPROP, ADAM, ADAMW)
+}
+
+
+def rule(kind: str) -> Rule:
+    """The rule of that kind.
+
+    Raises:
+        StudyError: there is none.
+
+    Example:
+        >>> rule("adam").source
+        'Kingma and Ba, 2015'
+    """
+    if kind not in RULES:
+        raise StudyError(f"unknown rule '{kind}': {choices(kind, RULES)}")
+    return RULES[kind]
+
+
+def hypers(kind: str) -> dict[str, Hyper]:
+    """All that may be set for a rule: its own hypers, then the regularizers that are not among them."""
+    own = rule(kind).hypers
+    return {**own, **{name: hyper for name, hyper in REGULARIZERS.items() if name not in own}}
+
+
+def hyper_names(kind: str) -> tuple[str, ...]:
+    """The names of `hypers`.
+
+    Example:
+        >>> hyper_names("sgd")
+        ('lr', 'weight_decay', 'decoupled_weight_decay', 'l1', 'max_norm')
+    """
+    return tuple(hypers(kind))
+
+
+def preset(kind: str, name: Literal["lecture", "torch"] = "lecture") -> tuple[str, dict[str, float]]:
+    """The kind and the hypers with which a rule follows the lecture, or equals torch.optim to rounding.
+
+    Nesterov's forms lead to ``nesterov_torch``: no hypers make them torch.optim's once lr changes.
+    torch.optim also decays biases and norms: exclude "" (`decays`) for that.
+
+    Args:
+        kind: a rule.
+        name: "lecture" or "torch".
+
+    Returns:
+        The kind, and every hyper that has a default. lr is among them only where the lecture gives it.
+
+    Raises:
+        StudyError: no such rule, or no such preset.
+
+    Example:
+        >>> preset("rmsprop", "torch")
+        ('rmsprop', {'decay': 0.99, 'eps': 1e-08})
+    """
+    if name not in ("lecture", "torch"):
+        raise StudyError(f"{kind}: unknown preset '{name}': {choices(name, ('lecture', 'torch'))}")
+    named = rule(kind)
+    if name == "torch" and named.torch_kind is not None:
+        named = rule(named.torch_kind)
+    defaults = {key: hyper.default for key, hyper in named.hypers.items() if hyper.default is not None}
+    return named.name, {**defaults, **(named.torch_preset if name == "torch" else {})}

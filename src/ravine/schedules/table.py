@@ -1,0 +1,125 @@
+"""Schedules read from what a person wrote, evaluated into a table, and named in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from ravine.errors import StudyError, choices
+from ravine.messages import one_line
+from ravine.schedules.spec import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    Factors,
+    Inverse,
+    Linear,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    ScheduleSpec,
+    Step,
+    in_steps,
+)
+
+KINDS: Mapping[str, type[ScheduleSpec]] = {
+    "constant": Constant,
+    "step": Step,
+    "exponential": Exponential,
+    "inverse": Inverse,
+    "linear": Linear,
+    "polynomial": Polynomial,
+    "cosine": Cosine,
+    "cosine_restarts": CosineRestarts,
+    "one_cycle": OneCycle,
+}
+
+
+def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
+    """A schedule from its name, from a table with ``kind``, or as it is.
+
+    Args:
+        value: for example ``"cosine"`` or ``{"kind": "cosine", "warmup": 0.05}``.
+        where: the file and key, for the error text.
+
+    Raises:
+        StudyError: no such kind or key, or a value that is not allowed.
+
+    Example:
+        >>> parse_schedule({"kind": "cosine", "warmup": 0.05})
+        Cosine(warmup=0.05, kind='cosine', final=0.0)
+    """
+    if isinstance(value, Schedule):
+        return value  # type: ignore[return-value]
+    fields: Mapping[str, Any] = {"kind": value} if isinstance(value, str) else value  # type: ignore[assignment]
+    if not isinstance(fields, Mapping):
+        raise StudyError(f"{where}: {value!r} is not a schedule: must be a name, or a table with kind")
+    if "kind" not in fields:
+        raise StudyError(f"{where}: kind is missing: {choices('', KINDS)}")
+    kind = fields["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise StudyError(f"{where}: kind = {kind!r} is not a schedule: {choices(kind, KINDS)}")
+    try:
+        return KINDS[kind].model_validate(dict(fields))
+    except ValidationError as error:
+        raise StudyError(one_line(error, where)) from None
+
+
+def table(spec: ScheduleSpec, num_steps: int) -> Factors:
+    """The factor that multiplies lr at each step of a run.
+
+    Warm-up takes W steps of the run, with ``(s + 1) / (W + 1)`` of the schedule's first factor: no step of it
+    is lost to lr = 0, and step W is the first that has the whole. The schedule then has the N - W steps left.
+
+    Args:
+        spec: the schedule.
+        num_steps: N, at least 1.
+
+    Returns:
+        float64, shape (num_steps,).
+
+    Raises:
+        StudyError: a warm-up given in steps has as many as the run, or more.
+
+    Example:
+        >>> table(parse_schedule({"kind": "linear", "warmup": 1}), 5).tolist()
+        [0.5, 1.0, 0.75, 0.5, 0.25]
+    """
+    assert num_steps >= 1, f"a run has at least 1 step, not {num_steps}"
+    warmup = in_steps(spec.warmup, num_steps)
+    if isinstance(spec.warmup, float):
+        warmup = min(warmup, num_steps - 1)  # a fraction below 1 leaves a step, however short the run
+    if warmup >= num_steps:
+        raise StudyError(f"schedule: warmup = {spec.warmup}: must be fewer steps than the run's {num_steps}")
+    rest = num_steps - warmup
+    factors = spec.factors(np.arange(rest, dtype=np.int64), rest, num_steps)
+    climb = np.arange(1, warmup + 1) / (warmup + 1.0)
+    return np.concatenate([factors[0] * climb, factors])
+
+
+def label(spec: ScheduleSpec) -> str:
+    """A schedule in a few words: its kind and what differs from the defaults.
+
+    Example:
+        >>> label(parse_schedule({"kind": "cosine", "final": 0.01, "warmup": 0.05}))
+        'cosine, final 0.01, warm-up 5 %'
+    """
+    words = [spec.kind.replace("_", " ")]
+    fields = type(spec).model_fields
+    for name in [name for name in fields if name not in ("kind", "warmup")] + ["warmup"]:
+        value = getattr(spec, name)
+        if value != fields[name].default:
+            words.append(f"{name.replace('warmup', 'warm-up')} {_amount(name, value)}")
+    return ", ".join(words)
+
+
+def _amount(name: str, value: int | float) -> str:
+    if name not in ("warmup", "every", "half", "peak"):
+        return f"{value:.12g}"
+    if isinstance(value, int):
+        return f"{value} step{'s' if value > 1 else ''}"
+    return f"{100 * value:.12g} %"

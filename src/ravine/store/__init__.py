@@ -1,0 +1,23 @@
+"""What studies leave behind: a database for what is small, safetensors files for what is large."""
+
+from ravine.store.records import (
+    CohortRecord,
+    Labels,
+    Launch,
+    NewRun,
+    RunRecord,
+    RunResult,
+    StudyRecord,
+)
+from ravine.store.store import Store
+
+__all__ = [
+    "CohortRecord",
+    "Labels",
+    "Launch",
+    "NewRun",
+    "RunRecord",
+    "RunResult",
+    "Store",
+    "StudyRecord",
+]

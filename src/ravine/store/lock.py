@@ -1,0 +1,79 @@
+"""Advisory locks on files, released by the operating system however a process ends.
+
+Two uses: every open store holds a *shared* lock, so that one which gets the exclusive lock knows that it is
+alone; a study that is being run holds an *exclusive* lock of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ravine.errors import StoreError
+
+
+def now() -> str:
+    """The time as ISO text, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def open_lock_file(path: Path) -> int:
+    """Open (and create) a lock file; the descriptor is not inherited by programs that are started."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def try_exclusive(descriptor: int) -> bool:
+    """Take the lock alone, or say at once that someone else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def share(descriptor: int) -> None:
+    """Hold the lock together with others; waits while someone has it alone (a sweep: milliseconds)."""
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+@contextlib.contextmanager
+def study_lock(folder: Path, study: str) -> Iterator[None]:
+    """Hold a study for as long as the block lasts.
+
+    Args:
+        folder: where lock files lie; must exist.
+        study: its name.
+
+    Raises:
+        StoreError: another process (or another `Store` of this one) has it; says which and since when.
+    """
+    # A name may hold any character and be of any length; its hash is a file name everywhere.
+    path = folder / f"{hashlib.sha256(study.encode()).hexdigest()[:16]}.lock"
+    try:
+        descriptor = open_lock_file(path)
+    except OSError as error:
+        raise StoreError(f"cannot lock study {study!r}: {path}: {error.strerror}") from error
+    try:
+        if not try_exclusive(descriptor):
+            raise StoreError(f"study {study!r} is being run by {_holder(path)}: wait for it, or stop it")
+        note = json.dumps({"pid": os.getpid(), "since": now(), "study": study})
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, note.encode(), 0)
+        # The file stays: deleting it would let a third process lock a new file beside a waiting second.
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(path: Path) -> str:
+    try:
+        note = json.loads(path.read_text())
+        return f"process {note['pid']} since {note['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"

@@ -1,0 +1,100 @@
+"""Opening a store: where its folder and its database are, whether both can be used, and a sweep if alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
+
+from ravine.errors import StoreError
+from ravine.store import blocks, database, lock, upkeep
+
+DATABASE = "ravine.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What an open store holds: its database, its two folders, and a descriptor with the shared lock."""
+
+    engine: Engine
+    blocks: Path
+    locks: Path
+    held: int
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.engine.dispose()
+        os.close(self.held)
+
+
+def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> Opened:
+    """Open or create a store. See `Store`.
+
+    Raises:
+        StoreError: not there, not a store, not writable, or of another version.
+    """
+    url, place = _resolve(root, folder)
+    if url is None and not create and not (place / DATABASE).exists():
+        raise StoreError(f"no store at {str(root)!r}: it has no {DATABASE}; train a study there first")
+    try:
+        held = _make_folders(place)
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+        raise StoreError(f"cannot use {str(root)!r} as a store: {reason}") from error
+    try:
+        engine = database.connect(url or database.sqlite_url(place / DATABASE))
+    except StoreError:
+        os.close(held)
+        raise
+    opened = Opened(engine=engine, blocks=place / "blocks", locks=place / "locks", held=held)
+    try:
+        alone = lock.try_exclusive(held)
+        if not alone:
+            lock.share(held)
+        database.prepare(engine, create=create, alone=alone)
+        # Machines that share a database may not see each other's locks: nothing is swept there.
+        if alone and url is None:
+            with database.transaction(engine, writes=False) as connection:
+                known = {block.file for block in upkeep.known_blocks(connection)}
+            blocks.sweep(opened.blocks, known)
+        lock.share(held)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, Path]:
+    """The database's address (None: a SQLite file in the folder) and the folder."""
+    text = str(root)
+    if "://" not in text:
+        if folder is not None:
+            raise StoreError(f"folder={str(folder)!r}: only for a store that is a database address")
+        path = Path(root).absolute()
+        if path.is_file():
+            raise StoreError(
+                f"store {text!r} is a file: name the folder that holds (or will hold) {DATABASE}"
+            )
+        return None, path
+    url = database.parse_url(text)
+    if url.get_backend_name() != "postgresql":
+        raise StoreError(f"store {url.drivername!r}: only a folder or postgresql+psycopg://... will do")
+    place = folder or url.query.get("folder")
+    if not place or not isinstance(place, (str, Path)):
+        raise StoreError("a store in a database needs a folder for its weights: add ?folder=/some/path to it")
+    return url.difference_update_query(["folder"]), Path(place).absolute()
+
+
+def _make_folders(place: Path) -> int:
+    """Make what is missing and open the lock file; OSError if anything can't be written."""
+    for path in (place / "blocks", place / "locks"):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(None, "Permission denied", str(path))
+    if not os.access(place, os.W_OK):
+        raise PermissionError(None, "Permission denied", str(place))
+    blocks.sync_folder(place)
+    return lock.open_lock_file(place / "locks" / "store.lock")

@@ -1,0 +1,151 @@
+"""What goes into a store and what comes out of it: frozen data, no SQL, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Status = Literal["planned", "running", "done", "diverged"]
+Kind = Literal["weights", "predictions"]
+Hypers = Mapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One call that trained some runs of a study.
+
+    Args:
+        started_at: ISO time, UTC.
+        seconds: wall time from start to end; None for one that was killed or still goes on.
+        command: what reproduces it.
+        versions: of ravine, torch, numpy, Python.
+        hardware: of the machine, for people to read.
+        plan: one line: backend, number of cohorts and so on.
+    """
+
+    started_at: str
+    seconds: float | None
+    command: str
+    versions: dict[str, str]
+    hardware: dict[str, str | int]
+    plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """A study as stored: its TOML text, the data it was trained on, and who trained it when."""
+
+    name: str
+    definition: str
+    base: str
+    data_fingerprint: str
+    created_at: str
+    launches: tuple[Launch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to be planned: a recipe with a seed, and the hash of both as its id.
+
+    Args:
+        id: 16 hex digits.
+        config: id of the same recipe without its seed.
+        rule: label of the update rule, such as "adam".
+        hypers: the values that the study's grid chose, lr included.
+        seed: seed of the run.
+        recipe: everything that defines the run, as JSON-ready data.
+        num_steps: steps it will take.
+    """
+
+    id: str
+    config: str
+    rule: str
+    hypers: Hypers
+    seed: int
+    recipe: Mapping[str, Any]
+    num_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run as stored; `status` says how far it came.
+
+    Args:
+        step: steps done, as of the last checkpoint; for a diverged run the step at which it diverged.
+        diverged_at: that step, or None. Known from a checkpoint on, while the status is still "running".
+        seconds: training time of this run's share of its cohort; None until it has finished.
+        backend: what trained it, None until it has finished.
+        metrics: final numbers; one that was NaN or infinite is absent.
+
+    The other fields are those of `NewRun`.
+    """
+
+    id: str
+    config: str
+    rule: str
+    hypers: dict[str, float | str]
+    seed: int
+    recipe: dict[str, Any]
+    status: Status
+    step: int
+    num_steps: int
+    diverged_at: int | None
+    seconds: float | None
+    backend: str | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How one run of a cohort ended.
+
+    Args:
+        id: of the run.
+        diverged_at: step at which it diverged, None if it did not.
+        step: steps done.
+        seconds: its share of the training time.
+        backend: what trained it, such as "fused compiled cpu".
+        metrics: final numbers; NaN and infinities are left out of the store.
+    """
+
+    id: str
+    diverged_at: int | None
+    step: int
+    seconds: float
+    backend: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortRecord:
+    """A cohort that was started and has not finished: what is needed to go on with it."""
+
+    id: str
+    run_ids: tuple[str, ...]
+    plan: dict[str, Any]
+    step: int
+    checkpoint: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """The right answers of a data set, kept so that a report needs no data.
+
+    Args:
+        name: of the data set.
+        task: "classification" or "regression".
+        classes: names of the classes, () for regression.
+        sizes: number of examples in training, validation and test part.
+        validation: (n_validation,) class index int64, or target in its own units.
+        test: (n_test,) likewise.
+    """
+
+    name: str
+    task: str
+    classes: tuple[str, ...]
+    sizes: tuple[int, int, int]
+    validation: np.ndarray
+    test: np.ndarray

@@ -1,0 +1,358 @@
+"""The store: studies, runs, curves, weights and predictions on disk; what a resume and a report live on."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from ravine.errors import StoreError, choices
+from ravine.store import blocks, cohorts, curves, database, lock, studies, upkeep
+from ravine.store import labels as labels_
+from ravine.store.blocks import Block
+from ravine.store.opening import open_store
+from ravine.store.records import CohortRecord, Labels, NewRun, RunRecord, RunResult, StudyRecord
+
+KINDS = ("weights", "predictions")
+
+
+class Store:
+    """All that studies leave behind, in one folder (or a PostgreSQL database with a folder beside it).
+
+    Whatever happens to the process, the store holds everything up to the last call that returned, and nothing
+    half done: files are complete on disk before the transaction that refers to them.
+
+    Args:
+        root: a folder, or a database address ``postgresql+psycopg://...``; its blocks lie in `folder`, or in
+            what ``?folder=`` at the address's end says.
+        create: make the store if it isn't there yet.
+        folder: where blocks and locks lie if `root` is an address; every user of it needs this folder.
+
+    Raises:
+        StoreError: not there, not a store, not writable, or of another version.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
+        ...     store.save_study("s", definition="", base="b", data_fingerprint="d")
+        ...     [study.name for study in store.studies()]
+        ['s']
+    """
+
+    def __init__(
+        self, root: Path | str = "runs", *, create: bool = True, folder: Path | str | None = None
+    ) -> None:
+        opened = open_store(root, create=create, folder=folder)
+        # For people to read: an address without its password.
+        self.root = database.describe(opened.engine) if "://" in str(root) else str(root)
+        self._engine, self._blocks, self._locks = opened.engine, opened.blocks, opened.locks
+        # Closed at the latest when it is collected.
+        self._release = weakref.finalize(self, opened.close)
+        self._verified: set[Block] = set()
+
+    def close(self) -> None:
+        """Let go of the database and the lock. The store can't be used afterwards."""
+        self._release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self) -> contextlib.AbstractContextManager[Connection]:
+        return self._transaction(writes=False)
+
+    def _write(self) -> contextlib.AbstractContextManager[Connection]:
+        return self._transaction(writes=True)
+
+    def _transaction(self, *, writes: bool) -> contextlib.AbstractContextManager[Connection]:
+        if not self._release.alive:
+            raise StoreError(f"the store {self.root!r} is closed")
+        return database.transaction(self._engine, writes=writes)
+
+    # Studies
+
+    def save_study(self, name: str, *, definition: str, base: str, data_fingerprint: str) -> None:
+        """Add a study, or update its text.
+
+        Args:
+            name: of the study.
+            definition: its TOML text.
+            base: hash of everything that may not change under one name.
+            data_fingerprint: of its data set.
+
+        Raises:
+            StoreError: a study of this name has another base or other data.
+        """
+        with self._write() as connection:
+            studies.save(
+                connection, name, definition=definition, base=base, data_fingerprint=data_fingerprint
+            )
+
+    def study(self, name: str) -> StudyRecord:
+        """One study by name; StoreError with the nearest name if there is none."""
+        with self._read() as connection:
+            return studies.read(connection, name)[0]
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, oldest first."""
+        with self._read() as connection:
+            return studies.read(connection)
+
+    def delete_study(self, name: str) -> int:
+        """Delete a study with all runs that no other study uses.
+
+        Returns:
+            The number of runs deleted.
+
+        Raises:
+            StoreError: no such study, or it is being run.
+        """
+        with self.lock(name):
+            with self._write() as connection:
+                count, unused = upkeep.delete_study(connection, name)
+            blocks.remove(self._blocks, unused)
+        return count
+
+    def lock(self, study: str) -> contextlib.AbstractContextManager[None]:
+        """Hold a study alone while a ``with`` block lasts; the system lets go of it if the process dies.
+
+        Raises:
+            StoreError: someone has it; names the process and the time.
+        """
+        return lock.study_lock(self._locks, study)
+
+    def begin_launch(
+        self,
+        study: str,
+        *,
+        command: str,
+        versions: Mapping[str, str],
+        hardware: Mapping[str, str | int],
+        plan: str,
+    ) -> int:
+        """Note that training of a study starts; returns the launch's number, for `end_launch`."""
+        with self._write() as connection:
+            return studies.begin_launch(
+                connection, study, command=command, versions=versions, hardware=hardware, plan=plan
+            )
+
+    def end_launch(self, launch_id: int, seconds: float) -> None:
+        """Note how long a launch took. One that was killed keeps None."""
+        with self._write() as connection:
+            studies.end_launch(connection, launch_id, seconds)
+
+    # Runs
+
+    def add_runs(self, study: str, runs: Sequence[NewRun]) -> None:
+        """Make these, in this order, the runs of a study. A run that is known keeps its state and results.
+
+        The study's earlier runs that are not among them stay stored, but are no longer listed.
+        """
+        with self._write() as connection:
+            studies.add_runs(connection, study, runs)
+
+    def runs(self, study: str, *, all: bool = False) -> list[RunRecord]:
+        """The runs of a study in its order; with `all` also those no longer in its definition, at the end."""
+        with self._read() as connection:
+            return studies.of_study(connection, study, everything=all)
+
+    def run(self, prefix: str) -> RunRecord:
+        """The run whose id begins with these 4 to 16 hex digits; StoreError if there is none or several."""
+        with self._read() as connection:
+            return studies.by_prefix(connection, prefix)
+
+    # Cohorts
+
+    def open_cohort(self, cohort_id: str, run_ids: Sequence[str], plan: Mapping[str, Any]) -> None:
+        """Start a cohort of planned runs: who is in it, in which order, and its plan are fixed from now on.
+
+        Opening the same cohort again changes nothing.
+
+        Raises:
+            StoreError: it was started otherwise, or a run is not planned (running elsewhere, or finished).
+        """
+        with self._write() as connection:
+            cohorts.start(connection, cohort_id, run_ids, plan)
+
+    def cohorts(self, *, unfinished_for: Sequence[str]) -> list[CohortRecord]:
+        """The unfinished cohorts that hold any of these runs, in the runs' order."""
+        with self._read() as connection:
+            return cohorts.unfinished(connection, unfinished_for)
+
+    def save_checkpoint(
+        self, cohort_id: str, step: int, tensors: blocks.Tensors, status: Mapping[str, int | None]
+    ) -> None:
+        """Replace a cohort's checkpoint, all at once.
+
+        Args:
+            cohort_id: of an open cohort.
+            step: steps done; never less than in the former checkpoint.
+            tensors: everything needed to go on, of any shape.
+            status: for each run the step at which it diverged, or None.
+        """
+        with self._entered({"checkpoint": tensors}) as (connection, written, unused):
+            unused += cohorts.checkpoint(connection, cohort_id, step, written["checkpoint"], status)
+
+    def load_checkpoint(self, cohort_id: str) -> tuple[int, dict[str, np.ndarray]] | None:
+        """Step and tensors of a cohort's checkpoint; None if it has none yet."""
+        with self._read() as connection:
+            found = cohorts.checkpoint_block(connection, cohort_id)
+        if found is None:
+            return None
+        step, block = found
+        self._verify(block)
+        return step, blocks.read(self._blocks, block)
+
+    def drop_cohort(self, cohort_id: str) -> None:
+        """Forget an unfinished cohort, its checkpoint and curves; its runs are planned again."""
+        with self._write() as connection:
+            unused = cohorts.drop(connection, cohort_id)
+        blocks.remove(self._blocks, unused)
+
+    def finish_cohort(
+        self,
+        cohort_id: str,
+        results: Sequence[RunResult],
+        weights: blocks.Tensors,
+        predictions: blocks.Tensors,
+    ) -> None:
+        """Store how all runs of a cohort ended, all at once, and forget its checkpoint.
+
+        Args:
+            cohort_id: of an open cohort.
+            results: one for each run of it, in any order.
+            weights: tensors (R, ...); row i belongs to ``results[i]``.
+            predictions: likewise, (R, n, ...); empty if there are none.
+        """
+        contents = {"weights": weights, "predictions": predictions}
+        for kind, tensors in contents.items():
+            for name, tensor in tensors.items():
+                shape = np.shape(tensor)
+                assert shape[:1] == (len(results),), f"{kind} {name}: {shape} for {len(results)} runs"
+        kept = {kind: tensors for kind, tensors in contents.items() if tensors}
+        with self._entered(kept) as (connection, written, unused):
+            unused += cohorts.finish(connection, cohort_id, results, written)
+
+    # Curves
+
+    def append_curves(
+        self, run_ids: Sequence[str], steps: np.ndarray, values: Mapping[str, np.ndarray]
+    ) -> None:
+        """Add points to the curves of runs that are trained together.
+
+        What is added replaces earlier points of the same run, metric and step, and a whole earlier call that
+        began at the same step.
+
+        Args:
+            run_ids: the runs, (R,).
+            steps: steps done, rising, (T,).
+            values: for each metric (T, R), stored as float32; may hold NaN.
+        """
+        with self._write() as connection:
+            curves.append(connection, run_ids, np.asarray(steps), values)
+
+    def truncate_curves(self, run_ids: Sequence[str], after_step: int) -> None:
+        """Forget points after this step: on resume, what the checkpoint doesn't know."""
+        with self._write() as connection:
+            curves.truncate(connection, run_ids, after_step)
+
+    def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Steps int64 (T,) and values float32 (T,) of one metric for each run; empty where there are none."""
+        with self._read() as connection:
+            return curves.read(connection, run_ids, metric)
+
+    # Tensors
+
+    def tensors(self, kind: str, run_id: str) -> dict[str, np.ndarray]:
+        """The weights or predictions of one run.
+
+        Args:
+            kind: "weights" or "predictions".
+            run_id: its whole id.
+
+        Returns:
+            Tensors by name; writable copies.
+
+        Raises:
+            StoreError: it has none yet, or its file is damaged.
+        """
+        return self.tensors_many(kind, [run_id])[run_id]
+
+    def tensors_many(self, kind: str, run_ids: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+        """The same for many runs, each file opened once. A file's hash is checked once per `Store`."""
+        if kind not in KINDS:
+            raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
+        with self._read() as connection:
+            found = cohorts.find_rows(connection, kind, run_ids)
+        read: dict[str, dict[str, np.ndarray]] = {}
+        for block, places in found.items():
+            self._verify(block)
+            tensors = blocks.read_rows(self._blocks, block, [row for _, row in places])
+            read.update(zip((run for run, _ in places), tensors, strict=True))
+        return {run: read[run] for run in run_ids}
+
+    def save_labels(self, fingerprint: str, labels: Labels) -> None:
+        """Keep the right answers of a data set; does nothing if they are there already."""
+        with self._read() as connection:
+            if labels_.find(connection, fingerprint) is not None:
+                return
+        tensors = {"validation": labels.validation, "test": labels.test}
+        with self._entered({"labels": tensors}) as (connection, written, unused):
+            unused += labels_.add(connection, fingerprint, labels, written["labels"])
+
+    def labels(self, fingerprint: str) -> Labels:
+        """The right answers of a data set; StoreError if they were never kept."""
+        with self._read() as connection:
+            row = labels_.find(connection, fingerprint)
+        if row is None:
+            raise StoreError(f"no labels of data {fingerprint!r} in the store")
+        self._verify(labels_.block_of(row))
+        return labels_.load(self._blocks, row)
+
+    def check(self) -> list[str]:
+        """Read everything and list what is wrong, a line each; [] for a sound store."""
+        with self._read() as connection:
+            return upkeep.check(connection, self._blocks)
+
+    # Files
+
+    def _verify(self, block: Block) -> None:
+        if block not in self._verified:
+            blocks.verify(self._blocks, block)
+            self._verified.add(block)
+
+    @contextlib.contextmanager
+    def _entered(
+        self, contents: Mapping[str, blocks.Tensors]
+    ) -> Iterator[tuple[Connection, dict[str, Block], list[str]]]:
+        """Blocks on disk, then a transaction that enters them, then the files it replaced are deleted.
+
+        Yields:
+            The connection, the blocks by kind, and a list to which to add the files that fall out of use.
+        """
+        written = blocks.write(self._blocks, contents)
+        unused: list[str] = []
+        try:
+            with self._write() as connection:
+                yield connection, written, unused
+        except BaseException:
+            self._discard(written)
+            raise
+        blocks.remove(self._blocks, unused)
+
+    def _discard(self, written: Mapping[str, Block]) -> None:
+        """Delete blocks that were not entered. A Ctrl-C may have come just after the commit: so ask."""
+        with contextlib.suppress(StoreError):
+            with self._read() as connection:
+                known = set(upkeep.known_blocks(connection))
+            blocks.remove(self._blocks, [block.file for block in written.values() if block not in known])

@@ -1,0 +1,211 @@
+"""Studies, their launches and their runs: the SQL behind `Store`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from ravine.errors import StoreError, choices
+from ravine.store.database import add_all, portions
+from ravine.store.lock import now
+from ravine.store.records import Launch, NewRun, RunRecord, StudyRecord
+from ravine.store.schema import launches, metrics, runs, studies, study_runs
+
+
+def save(connection: Connection, name: str, *, definition: str, base: str, data_fingerprint: str) -> None:
+    """Add a study or update its text. See `Store.save_study`."""
+    found = connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
+    if found is None:
+        connection.execute(
+            insert(studies).values(
+                name=name,
+                definition=definition,
+                base=base,
+                data_fingerprint=data_fingerprint,
+                created_at=now(),
+            )
+        )
+        return
+    changed = (
+        "its data"
+        if found.data_fingerprint != data_fingerprint
+        else "what its runs share (model, steps, ...)"
+    )
+    if (found.base, found.data_fingerprint) != (base, data_fingerprint):
+        raise StoreError(
+            f"study {name!r} is in the store since {found.created_at[:10]} and {changed} changed since: "
+            "give the changed study another name, or another store; nothing was touched"
+        )
+    connection.execute(update(studies).where(studies.c.id == found.id).values(definition=definition))
+
+
+def study_id(connection: Connection, name: str) -> int:
+    """The number of a study, or a StoreError with the names there are."""
+    found = connection.scalar(select(studies.c.id).where(studies.c.name == name))
+    if found is None:
+        names = connection.scalars(select(studies.c.name)).all()
+        hint = choices(name, names) if names else "The store holds none yet"
+        raise StoreError(f"no study {name!r} in the store; {hint}")
+    return int(found)
+
+
+def read(connection: Connection, name: str | None = None) -> list[StudyRecord]:
+    """One study or all, oldest first."""
+    query = select(studies).order_by(studies.c.id)
+    if name is not None:
+        query = query.where(studies.c.id == study_id(connection, name))
+    found = connection.execute(query).all()
+    launched = defaultdict(list)
+    for some in portions(row.id for row in found):
+        for row in connection.execute(
+            select(launches).where(launches.c.study_id.in_(some)).order_by(launches.c.id)
+        ):
+            launched[row.study_id].append(
+                Launch(
+                    started_at=row.started_at,
+                    seconds=row.seconds,
+                    command=row.command,
+                    versions=json.loads(row.versions),
+                    hardware=json.loads(row.hardware),
+                    plan=row.plan,
+                )
+            )
+    return [
+        StudyRecord(
+            name=row.name,
+            definition=row.definition,
+            base=row.base,
+            data_fingerprint=row.data_fingerprint,
+            created_at=row.created_at,
+            launches=tuple(launched[row.id]),
+        )
+        for row in found
+    ]
+
+
+def begin_launch(
+    connection: Connection,
+    study: str,
+    *,
+    command: str,
+    versions: Mapping[str, str],
+    hardware: Mapping[str, str | int],
+    plan: str,
+) -> int:
+    """Note that training starts. See `Store.begin_launch`."""
+    added = connection.execute(
+        insert(launches).values(
+            study_id=study_id(connection, study),
+            started_at=now(),
+            command=command,
+            versions=json.dumps(dict(versions)),
+            hardware=json.dumps(dict(hardware)),
+            plan=plan,
+        )
+    )
+    assert added.inserted_primary_key is not None, "an insert has a key"
+    return int(added.inserted_primary_key[0])
+
+
+def end_launch(connection: Connection, launch_id: int, seconds: float) -> None:
+    """Note how long it took."""
+    connection.execute(update(launches).where(launches.c.id == launch_id).values(seconds=seconds))
+
+
+def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
+    """Plan runs and list them, in this order, under a study. See `Store.add_runs`."""
+    number = study_id(connection, study)
+    known = existing(connection, (run.id for run in new))
+    rows: dict[str, dict[str, Any]] = {}
+    for run in new:
+        assert re.fullmatch(r"[0-9a-f]{16}", run.id), f"run id {run.id!r} is not 16 hex digits"
+        assert run.id not in rows, f"run {run.id} twice in study {study!r}"
+        rows[run.id] = {
+            "id": run.id,
+            "config": run.config,
+            "rule": run.rule,
+            "hypers": json.dumps(dict(run.hypers)),
+            "seed": run.seed,
+            "recipe": json.dumps(dict(run.recipe)),
+            "num_steps": run.num_steps,
+            "status": "planned",
+            "step": 0,
+        }
+    add_all(connection, runs, [row for run, row in rows.items() if run not in known])
+    in_study = study_runs.c.study_id == number
+    connection.execute(update(study_runs).where(in_study).values(listed=False))
+    for some in portions(rows):
+        connection.execute(delete(study_runs).where(in_study, study_runs.c.run_id.in_(some)))
+    add_all(
+        connection,
+        study_runs,
+        [
+            {"study_id": number, "run_id": run, "position": position, "listed": True}
+            for position, run in enumerate(rows)
+        ],
+    )
+
+
+def existing(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
+    """The status of those of these runs that the store has."""
+    found: dict[str, str] = {}
+    for some in portions(run_ids):
+        for run, status in connection.execute(select(runs.c.id, runs.c.status).where(runs.c.id.in_(some))):
+            found[run] = status
+    return found
+
+
+def of_study(connection: Connection, study: str, *, everything: bool) -> list[RunRecord]:
+    """The runs of a study in its order. See `Store.runs`."""
+    in_study = study_runs.c.study_id == study_id(connection, study)
+    if not everything:
+        in_study &= study_runs.c.listed
+    found = connection.execute(
+        select(runs)
+        .join(study_runs, study_runs.c.run_id == runs.c.id)
+        .where(in_study)
+        .order_by(study_runs.c.listed.desc(), study_runs.c.position)
+    ).all()
+    measured: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for run, name, value in connection.execute(
+        select(metrics).join(study_runs, study_runs.c.run_id == metrics.c.run_id).where(in_study)
+    ):
+        measured[run][name] = value
+    return [_record(row, measured[row.id]) for row in found]
+
+
+def by_prefix(connection: Connection, prefix: str) -> RunRecord:
+    """The one run whose id begins so. See `Store.run`."""
+    if not re.fullmatch(r"[0-9a-f]{4,16}", prefix):
+        raise StoreError(f"run {prefix!r}: a run is named by its id or the first 4 to 16 hex digits of it")
+    found = connection.execute(select(runs).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)).all()
+    if not found:
+        raise StoreError(f"no run in the store begins with {prefix!r}")
+    if len(found) > 1:
+        ids = ", ".join(row.id for row in found[:4]) + (", ..." if len(found) > 4 else "")
+        raise StoreError(f"run {prefix!r} is ambiguous: {len(found)} runs begin so ({ids}); give more digits")
+    query = select(metrics.c.name, metrics.c.value).where(metrics.c.run_id == found[0].id)
+    return _record(found[0], {row.name: row.value for row in connection.execute(query)})
+
+
+def _record(row: Row[Any], measured: dict[str, float]) -> RunRecord:
+    return RunRecord(
+        id=row.id,
+        config=row.config,
+        rule=row.rule,
+        hypers=json.loads(row.hypers),
+        seed=row.seed,
+        recipe=json.loads(row.recipe),
+        status=row.status,
+        step=row.step,
+        num_steps=row.num_steps,
+        diverged_at=row.diverged_at,
+        seconds=row.seconds,
+        backend=row.backend,
+        metrics=measured,
+    )

@@ -1,0 +1,10 @@
+"""The study: what a person declares, and the runs it stands for."""
+
+from __future__ import annotations
+
+from ravine.study.expand import base_of, runs_of
+from ravine.study.load import parse_study, read_study
+from ravine.study.recipe import Recipe, Run, content_id
+from ravine.study.spec import Study
+
+__all__ = ["Recipe", "Run", "Study", "base_of", "content_id", "parse_study", "read_study", "runs_of"]

@@ -1,0 +1,118 @@
+"""What a reader should know before believing a verdict: one sentence each, most serious first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ravine.verdict import words
+from ravine.verdict.outcome import Pair, RuleResult
+from ravine.verdict.selection import ranked
+from ravine.verdict.trials import Candidate, number
+
+MANY_DIVERGED = 0.5  # a grid that brackets the best lr loses some runs at its upper end: half is too many
+FEW_VALIDATED = 100
+SCALE_RATIO = 10.0  # values that span a factor of ten are spaced on a log scale
+
+Candidates = Mapping[str, Sequence[Candidate]]
+
+
+def diverged(results: Sequence[RuleResult]) -> list[str]:
+    """Rules that lost all, or most, of their runs, or a run of the chosen configuration."""
+    notes = []
+    for r in results:
+        if r.config is None:
+            notes.append(
+                f"{r.rule}: every run diverged ({r.num_diverged} of {r.num_runs}); try a smaller lr."
+            )
+            continue
+        if r.outcome:
+            notes.append(f"{r.rule}: {r.outcome}; its numbers come from the surviving runs and flatter it.")
+        if r.num_diverged >= MANY_DIVERGED * r.num_runs:
+            notes.append(
+                f"{r.rule}: {r.num_diverged} of {r.num_runs} runs diverged; its grid reaches too far up."
+            )
+    return notes
+
+
+def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str) -> list[str]:
+    """A single seed, different seeds, or too few seeds to separate anything."""
+    finished = [r for r in results if r.config is not None]
+    notes = []
+    if pairs and all(len(r.seeds) == 1 for r in finished):
+        notes.append("A single seed: luck cannot be told from skill. Use at least 3 seeds, better 5.")
+    elif pairs and not any(p.separable for p in pairs):
+        top = pairs[0]
+        if top.num_seeds > 1:
+            reach = 0.5 * (top.ci[1] - top.ci[0])
+            size = words.gap(reach, task, words.digits_for(task, top.ci))
+            notes.append(
+                f"Too few seeds to separate anything: with {top.num_seeds} seeds, {len(results)} rules and"
+                f" this spread only differences above {size}{words.unit(task)} would count."
+            )
+    if len({r.seeds for r in finished}) > 1:
+        notes.append("The rules did not finish the same seeds: each pair is compared on the seeds it shares.")
+    return notes
+
+
+def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
+    """Rules that had more configurations to choose from."""
+    larger = [r for r in results if r.config is not None and r.num_configs > num_configs]
+    if not larger:
+        return []
+    sizes = words.listed([f"{r.rule} {r.num_configs}" for r in larger])
+    return [
+        f"Unequal tuning budgets ({sizes}, the smallest {num_configs}): compared at {num_configs} each,"
+        " by the configuration that a search of that size finds in the median; the best of all is listed"
+        " beside it."
+    ]
+
+
+def edges(candidates: Candidates) -> list[str]:
+    """A best lr, or another hyper on a log scale, at the end of the values that were tried."""
+    notes = []
+    for rule, group in candidates.items():
+        order = ranked(group)
+        if not order[0].scores:
+            continue
+        best = [c for c in order if (c.lost, c.mean) == (order[0].lost, order[0].mean)]
+        for hyper in sorted({key for c in group for key in c.hypers}, key=lambda key: (key != "lr", key)):
+            values = {v for c in group if (v := number(c.hypers.get(hyper))) is not None}
+            chosen = [v for c in best if (v := number(c.hypers.get(hyper))) is not None]
+            if not chosen or len(values) < 2 or not (hyper == "lr" or _log_scaled(values)):
+                continue
+            for end, side, way in ((min(values), "lower", "smaller"), (max(values), "upper", "larger")):
+                if all(v == end for v in chosen):
+                    notes.append(
+                        f"{rule}: the best {hyper} ({end:.3g}) lies on the {side} edge of those tried"
+                        f" ({min(values):.3g} to {max(values):.3g}); try {way} values."
+                    )
+    return notes
+
+
+def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: int, task: str) -> list[str]:
+    """A validation set too small to choose by, and configurations it could not tell apart."""
+    notes = []
+    step = 1.0 / max(num_validation, 1)
+    if 0 < num_validation < FEW_VALIDATED:
+        notes.append(f"Only {num_validation} validation examples: the chosen hypers are partly luck.")
+    elif task == "classification" and pairs and 0.0 < abs(pairs[0].difference) < step:
+        notes.append(
+            f"One validation example is worth {words.gap(step, task, 2)} points, more than the difference"
+            " between the best two rules: which hypers were chosen matters as much as the rule."
+        )
+    for rule, group in candidates.items():
+        order = ranked(group)
+        tied = (
+            [c for c in order if (c.lost, c.mean) == (order[0].lost, order[0].mean)]
+            if order[0].scores
+            else []
+        )
+        if len(tied) > 1:
+            notes.append(f"{rule}: {len(tied)} configurations tie on validation; the smallest lr was taken.")
+    if pairs and pairs[0].difference == 0.0:
+        notes.append(f"{pairs[0].first} and {pairs[0].second} tie on the test set.")
+    return notes
+
+
+def _log_scaled(values: set[float]) -> bool:
+    return len(values) >= 3 and min(values) > 0.0 and max(values) >= SCALE_RATIO * min(values)

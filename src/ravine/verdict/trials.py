@@ -1,0 +1,135 @@
+"""What goes into a verdict: trials, checked once and gathered by configuration.
+
+A trial is one finished run as the verdict sees it: who it was, and how well each validation example went.
+Scores are per example and higher is better: 1 or 0 for a correct or wrong class, minus the squared error of
+a regression. Nothing about the test set is known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.errors import InputError
+
+Scores = NDArray[np.number[Any]] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One run: its rule, configuration and seed, and its validation score per example.
+
+    Args:
+        rule: label of the rule, opaque text.
+        config: id of the recipe without its seed.
+        hypers: the configuration's values, `lr` among them if it has one.
+        seed: runs of one seed share initial weights and batch order, over all rules: that makes them pairs.
+        run: id of the run; what `judge` hands to its `test` function.
+        diverged: the run broke off.
+        validation: (n_validation,) score per example, higher is better; None if the run diverged.
+    """
+
+    rule: str
+    config: str
+    hypers: Mapping[str, float | str]
+    seed: int
+    run: str
+    diverged: bool
+    validation: Scores | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One configuration of a rule with everything validation says about it.
+
+    `lost` counts the seeds of its rule that did not end with finite scores: diverged, or not run.
+    """
+
+    rule: str
+    config: str
+    hypers: Mapping[str, float | str]
+    runs: Mapping[int, str]  # finished seed -> run id
+    scores: Mapping[int, float]  # finished seed -> mean validation score
+    diverged: int
+    lost: int
+
+    @property
+    def mean(self) -> float:
+        """Mean validation score over the finished seeds; minus infinity if there is none."""
+        return math.fsum(self.scores.values()) / len(self.scores) if self.scores else -math.inf
+
+    @property
+    def lr(self) -> float | None:
+        """The learning rate, if the rule has a numeric one."""
+        return number(self.hypers.get("lr"))
+
+
+def number(value: object) -> float | None:
+    """`value` as a finite float; None for text, switches and infinities."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return None
+    return float(value) if math.isfinite(float(value)) else None
+
+
+def gather(trials: Sequence[Trial]) -> dict[str, list[Candidate]]:
+    """Trials as candidates, per rule; rules sorted by label, so that the order of the trials is forgotten.
+
+    A trial whose scores are not all finite counts as diverged.
+
+    Raises:
+        InputError: no trials, a configuration with the same seed twice, or validation sets of different
+            sizes.
+    """
+    if not trials:
+        raise InputError("trials: nothing to judge, there is no finished or diverged run")
+    groups: dict[str, dict[str, list[Trial]]] = {}
+    sizes: dict[int, str] = {}
+    for trial in trials:
+        groups.setdefault(trial.rule, {}).setdefault(trial.config, []).append(trial)
+        if trial.validation is not None and not trial.diverged:
+            sizes.setdefault(
+                np.shape(trial.validation)[0] if np.ndim(trial.validation) == 1 else -1, trial.run
+            )
+    if -1 in sizes or 0 in sizes:
+        run = sizes.get(-1, sizes.get(0, ""))
+        raise InputError(f"trials: run {run!r} has no validation scores of shape (n_validation,) with n >= 1")
+    if len(sizes) > 1:
+        (n, run), (m, other) = sorted(sizes.items())[:2]
+        raise InputError(
+            f"trials: runs {run!r} and {other!r} were validated on {n} and {m} examples; one set is needed"
+        )
+    return {rule: _candidates(rule, groups[rule]) for rule in sorted(groups)}
+
+
+def _candidates(rule: str, configs: Mapping[str, Sequence[Trial]]) -> list[Candidate]:
+    all_seeds = {trial.seed for members in configs.values() for trial in members}
+    candidates = []
+    for config in sorted(configs):
+        members = sorted(configs[config], key=lambda trial: trial.seed)
+        if len({trial.seed for trial in members}) < len(members):
+            raise InputError(f"trials: rule {rule!r}, configuration {config!r} has a seed more than once")
+        runs: dict[int, str] = {}
+        scores: dict[int, float] = {}
+        for trial in members:
+            if trial.diverged or trial.validation is None:
+                continue
+            mean = float(np.mean(trial.validation, dtype=np.float64))
+            if math.isfinite(mean):
+                runs[trial.seed], scores[trial.seed] = trial.run, mean
+        candidates.append(
+            Candidate(
+                rule=rule,
+                config=config,
+                hypers=dict(members[0].hypers),
+                runs=runs,
+                scores=scores,
+                diverged=len(members) - len(scores),
+                lost=len(all_seeds) - len(scores),
+            )
+        )
+    return candidates

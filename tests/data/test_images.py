@@ -1,0 +1,163 @@
+"""Folders of images, drawn here."""
+
+import numpy as np
+import pytest
+
+from ravine.data import load, parse_data
+from ravine.errors import DataError
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def draw(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def pictures(count, shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def images(path, **options):
+    return load(parse_data({"kind": "images", "path": str(path), **options}))
+
+
+def test_class_folders(tmp_path):
+    drawn = {label: pictures(10, (6, 5, 3), seed) for seed, label in enumerate(("cat", "dog"))}
+    for label, group in drawn.items():
+        for number, pixels in enumerate(group):
+            draw(tmp_path / label / f"{number}.png", pixels)
+    (tmp_path / "cat" / "notes.txt").write_text("none")
+    (tmp_path / ".hidden").mkdir()
+    data = images(tmp_path, normalize="none")
+    assert data.classes == ("cat", "dog")
+    assert data.input_shape == (3, 6, 5)
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 4)
+    assert data.notes == ("1 files that are no images were left out",)
+    known = {pixels.tobytes(): label for label, group in drawn.items() for pixels in group}
+    for split in (data.train, data.validation, data.test):
+        for x, y in zip(split.x, split.y, strict=True):
+            pixels = np.round(x.transpose(1, 2, 0) * 255).astype(np.uint8)
+            assert known[pixels.tobytes()] == data.classes[y]
+
+
+def test_given_splits_and_grey(tmp_path):
+    for part, count in (("train", 8), ("val", 3), ("test", 4)):
+        for label in "ab":
+            for number, pixels in enumerate(pictures(count, (4, 4))):
+                draw(tmp_path / part / label / f"{number}.png", pixels)
+    data = images(tmp_path)
+    assert data.input_shape == (1, 4, 4)
+    assert (len(data.train), len(data.validation), len(data.test)) == (16, 6, 8)
+
+
+def test_size_covers_and_crops_the_centre(tmp_path):
+    # A wide picture, black at both ends and white in the middle: only the middle is left.
+    wide = np.zeros((8, 24, 3), dtype=np.uint8)
+    wide[:, 6:18] = 255
+    for label in "ab":
+        for number in range(5):
+            draw(tmp_path / label / f"{number}.png", wide if number % 2 else wide[:, 6:18])
+    data = images(tmp_path, size=4, normalize="none")
+    assert data.input_shape == (3, 4, 4)
+    assert float(data.train.x.min()) > 0.99
+    assert images(tmp_path, size=[4, 6]).input_shape == (3, 4, 6)
+
+
+def test_kinds_of_pixels(tmp_path):
+    grey = pictures(1, (4, 4))[0]
+    for number in range(3):
+        draw(tmp_path / "grey" / f"{number}.png", grey)
+    (tmp_path / "other").mkdir()
+    Image.fromarray(grey).convert("RGBA").save(tmp_path / "other" / "alpha.png")
+    Image.fromarray(grey).convert("P").save(tmp_path / "other" / "palette.png", transparency=b"\x00\x01")
+    Image.fromarray(grey).convert("RGB").save(tmp_path / "other" / "plain.bmp")
+    data = images(tmp_path, normalize="none")
+    assert data.input_shape == (3, 4, 4)
+    for split in (data.train, data.validation, data.test):
+        assert np.allclose(split.x * 255, grey, atol=1e-4)
+
+
+def test_turned_upright(tmp_path):
+    tall = Image.fromarray(pictures(1, (6, 4, 3))[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            tall.save(tmp_path / label / f"{number}.png", exif=exif)
+    assert images(tmp_path).input_shape == (3, 4, 6)
+
+
+def two_classes(folder):
+    for label in "ab":
+        for number, pixels in enumerate(pictures(4, (4, 4, 3))):
+            draw(folder / label / f"{number}.png", pixels)
+
+
+def odd_size(folder):
+    draw(folder / "b" / "odd.png", pictures(1, (5, 4, 3))[0])
+
+
+def broken(folder):
+    (folder / "b" / "x.jpg").write_bytes(b"not a jpeg")
+
+
+def empty_class(folder):
+    (folder / "c").mkdir()
+
+
+def deep_pixels(folder):
+    Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(folder / "b" / "deep.png")
+
+
+def beside_train(folder):
+    for name in ("train", "tset"):
+        two_classes(folder / name)
+    for label in "ab":
+        for file in (folder / label).iterdir():
+            file.unlink()
+        (folder / label).rmdir()
+
+
+def one_class(folder):
+    for file in (folder / "b").iterdir():
+        file.unlink()
+    (folder / "b").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            odd_size,
+            "{folder}/b/odd.png: 5 x 4 pixels, 0.png has 4 x 4; give size = to bring all to one",
+        ),
+        (
+            broken,
+            "{folder}/b/x.jpg: cannot be read as an image: cannot identify image file '{folder}/b/x.jpg'",
+        ),
+        (
+            empty_class,
+            "{folder}/c: there are no images in it "
+            "(known: .bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp)",
+        ),
+        (
+            deep_pixels,
+            "{folder}/b/deep.png: I;16 pixels (more than 8 bits) cannot be used; "
+            "save it with 8 bits a channel",
+        ),
+        (
+            beside_train,
+            "{folder}: 'tset' stands beside train; did you mean 'test'? "
+            "Allowed: test, train, val, valid, validation",
+        ),
+        (one_class, "{folder}: target 'folder' has only one class, 'a': nothing to learn"),
+    ],
+)
+def test_what_cannot_be_used(tmp_path, change, message):
+    two_classes(tmp_path)
+    change(tmp_path)
+    with pytest.raises(DataError) as error:
+        images(tmp_path)
+    assert str(error.value) == message.format(folder=tmp_path)

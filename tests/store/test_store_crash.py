@@ -1,0 +1,24 @@
+"""Killed at any moment, the store opens and holds all that was finished, and nothing half done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+TORTURE = Path(__file__).with_name("torture.py")
+
+
+def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, str(TORTURE), str(tmp_path / "runs"), "20261124", "20"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    summary = json.loads(ran.stdout)
+    # Otherwise nothing was put to the test. Low, since a busy machine's writers don't get far in their time.
+    assert summary["finished"] > 0
+    assert max(summary["steps"]) > 0, "never killed between a checkpoint and the end"

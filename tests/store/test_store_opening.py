@@ -1,0 +1,157 @@
+"""Opening a store: what is there, what isn't one, versions, what can't be written."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ravine.errors import StoreError
+from ravine.store import Store
+
+
+def test_a_store_is_made_and_opened_again(tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "runs"
+    with Store(root) as store:
+        store.save_study("s", definition="d", base="b", data_fingerprint="f")
+    with Store(str(root), create=False) as store:
+        assert store.study("s").definition == "d"
+    store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        store.studies()
+
+
+def test_a_relative_root_outlives_a_change_of_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Store() as store:
+        monkeypatch.chdir("/")
+        store.save_study("s", definition="d", base="b", data_fingerprint="f")
+    assert (tmp_path / "runs" / "ravine.db").exists()
+
+
+def test_reading_a_store_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at .*nowhere.*ravine\.db"):
+        Store(tmp_path / "nowhere", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="is a file: name the folder"):
+        Store(tmp_path / "file")
+    with pytest.raises(StoreError, match="cannot use"):
+        Store(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to look at" * 50, b"SQLite format 3\0junk"]
+)
+def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ravine.db").write_bytes(content)
+    with pytest.raises(StoreError, match=r"ravine\.db") as error:
+        Store(tmp_path)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "ravine.db").read_bytes() == content
+
+
+def test_someone_elses_database_is_refused(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database:
+        database.execute("CREATE TABLE songs (title TEXT)")
+    with pytest.raises(StoreError, match="not a ravine store"):
+        Store(tmp_path)
+
+
+def test_an_empty_database_file_becomes_a_store_only_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "ravine.db").write_bytes(b"")
+    with pytest.raises(StoreError, match="not a ravine store"):
+        Store(tmp_path, create=False)
+    with Store(tmp_path) as store:
+        assert store.studies() == []
+
+
+@pytest.mark.parametrize(("version", "advice"), [("2", "update ravine"), ("0", "use another folder")])
+def test_other_versions_are_refused(tmp_path: Path, version: str, advice: str) -> None:
+    Store(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
+        database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
+    with pytest.raises(StoreError, match=f"store format {version}, this ravine reads 1: {advice}"):
+        Store(tmp_path)
+
+
+def test_sqlite_runs_with_a_write_ahead_log_and_foreign_keys(tmp_path: Path) -> None:
+    with Store(tmp_path) as store, store._read() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
+        }
+    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30_000, "synchronous": 2}
+
+
+# In a process of its own: only there may it become someone who is not root.
+READ_ONLY = """
+import os, sys
+from ravine.errors import StoreError
+from ravine.store import Store
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+for create in (True, False):
+    try:
+        Store(sys.argv[1], create=create)
+        sys.exit("opened")
+    except StoreError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_folder_that_cannot_be_written_is_refused(existing: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "runs"
+        if existing:
+            Store(root).close()
+        for path in (*root.rglob("*"), *([root] if existing else []), Path(folder)):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        ran = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, str(root)], capture_output=True, text=True, timeout=60
+        )
+        for path in (Path(folder), *root.rglob("*"), root):
+            if path.is_dir():
+                path.chmod(0o755)
+    assert ran.returncode == 0, ran.stderr
+    first, second = ran.stdout.splitlines()
+    assert first.startswith("cannot use ")
+    assert "ermission denied" in first
+    assert second.startswith("cannot use " if existing else "no store at ")
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        ("postgresql+psycopg://u:secret@h/db", "needs a folder"),
+        ("mysql://u@h/db?folder=x", "only a folder or postgresql"),
+        ("http://", "database address|only a folder"),
+        ("postgresql+nodriver://h/db?folder=blocks", "driver is not installed"),
+    ],
+)
+def test_addresses_that_will_not_do(
+    root: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=said) as error:
+        Store(root)
+    assert "secret" not in str(error.value)
+
+
+def test_a_folder_beside_is_only_for_addresses(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="only for a store that is a database address"):
+        Store(tmp_path, folder=tmp_path)
+
+
+def test_importing_the_store_imports_no_torch() -> None:
+    code = "import sys, ravine.store; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
