@@ -8,9 +8,10 @@ Everything goes through `ravine.verdict.judge`, from per-example validation scor
     python benchmarks/calibration.py train runs.npz     # trains real runs (scikit-learn's MLP on digits)
     python benchmarks/calibration.py real runs.npz      # A/A and power on real runs, from a file
 
-`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test), 1 where
-the class is right; `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So runs of any origin
-can be judged, ravine's own among them: store their per-example correctness in such a file.
+`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test),
+1 where the class is right; `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So
+runs of any origin can be judged, ravine's own among them: store their per-example correctness in such a
+file.
 
 Results, with the machine and the command, are in calibration.md.
 """
@@ -50,8 +51,10 @@ class Noise:
         name: for the table.
         seed_sd: spread over seeds of the true accuracy, in points.
         shared: correlation of two rules' runs of one seed (they share initial weights and batch order).
-        hard: spread of the examples' difficulty, the same for all runs, in units of the noise of one example.
-        taste: spread of the examples' difficulty that is a rule's own: it is better on some, worse on others.
+        hard: spread of the examples' difficulty, the same for all runs, in units of the noise of one
+            example.
+        taste: spread of the examples' difficulty that is a rule's own: it is better on some, worse on
+            others.
         heavy: seeds follow a Student t with three degrees of freedom.
         uneven: the first rule's seed_sd is multiplied by this.
         accuracy: of the best configuration.

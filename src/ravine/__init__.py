@@ -1,1 +1,61 @@
-"""ravine."""
+"""ravine: declare a study, train every run of it at once, get an honest verdict, and reuse the runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ravine.api import replay, results, run
+    from ravine.data import Dataset, from_arrays, from_torch_dataset
+    from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
+    from ravine.report import Results
+    from ravine.store import Store
+    from ravine.study import Study
+
+_HOMES = {
+    "DataError": "errors",
+    "Dataset": "data",
+    "InputError": "errors",
+    "ModelError": "errors",
+    "RavineError": "errors",
+    "Results": "report",
+    "Store": "store",
+    "StoreError": "errors",
+    "Study": "study",
+    "StudyError": "errors",
+    "from_arrays": "data",
+    "from_torch_dataset": "data",
+    "replay": "api",
+    "results": "api",
+    "run": "api",
+}
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "InputError",
+    "ModelError",
+    "RavineError",
+    "Results",
+    "Store",
+    "StoreError",
+    "Study",
+    "StudyError",
+    "from_arrays",
+    "from_torch_dataset",
+    "replay",
+    "results",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `import ravine` alone takes no second for PyTorch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ravine' has no attribute {name!r}")
+    return getattr(import_module(f"ravine.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

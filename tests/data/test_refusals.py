@@ -88,6 +88,11 @@ CSV = [
         "{p}, line 9: column 'size' is inf; it must be a finite float32 number",
     ),
     (
+        lines(bad={9: "inf,red,no", 10: "inf,red,no"}),
+        {},
+        "{p}, line 9: column 'size' is inf; it must be a finite float32 number",
+    ),
+    (
         lines(bad={9: "1e300,red,no"}),
         {},
         "{p}, line 9: column 'size' is 1e+300; it must be a finite float32 number",

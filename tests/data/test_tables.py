@@ -133,6 +133,10 @@ def test_columns_dropped_kept_as_names_and_left_out(tmp_path):
     data = csv_of(tmp_path, rows, drop=["id"], categorical=["code"])
     assert data.features == ("code=100", "code=101", "code=102", "size")
     assert "the column without a name counts the rows: it was left out" in data.notes
+    held_out = write(tmp_path / "test.csv", [rows[0], *([i, *row[1:]] for i, row in enumerate(rows[-6:]))])
+    given = csv_of(tmp_path, rows, drop=["id"], categorical=["code"], test_path=held_out)
+    assert given.features == data.features
+    assert len(given.test) == 6
 
 
 def test_a_column_that_counts_is_pointed_out(tmp_path):

@@ -163,7 +163,9 @@ def _gradients(
     views = {name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()}
     with torch.enable_grad(), batched_kernels():
         if not setting.fused:
-            x, y = (data.x, data.y) if setting.full_batch else (data.x[rows_SB[0]], data.y[rows_SB[0]])
+            x, y = data.x, data.y
+            if not setting.full_batch:
+                x, y = x.index_select(0, rows_SB[0]), y.index_select(0, rows_SB[0])
             if x.dim() == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
             one = objective(_first(views), _first(given), _first(state.buffers), x, y)

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from ravine.errors import ModelError
+from ravine.rng import draws
 
 _SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default, torch.ops.aten.lift_fresh.default)
 
@@ -56,9 +57,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func is torch.ops.aten._local_scalar_dense.default:
             raise Untraceable("its control flow depends on the numbers in a tensor")
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if draws(func, args, kwargs):
             raise Untraceable(f"{func} draws random numbers that no seed of a run decides")
-        if torch.Tag.dynamic_output_shape in func.tags:
+        if torch.Tag.dynamic_output_shape in func.tags and not _picks_by_number(func, args):
             raise Untraceable(f"the shape of {func}'s result depends on the numbers in a tensor")
         result = func(*args, **kwargs)
         if func in _SAME:
@@ -72,6 +73,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if isinstance(part, Tensor):
                     self._know(part, self.graph.call_function(_item, (node, i)))
         return result
+
+
+def _picks_by_number(func: Any, args: Sequence[Any]) -> bool:
+    """Whether it is an indexing whose result has the shape of its indices: only masks make it another one."""
+    if func is not torch.ops.aten.index.Tensor:
+        return False
+    return all(index is None or index.dtype in (torch.int64, torch.int32) for index in args[1])
 
 
 def _item(results: Sequence[Tensor], index: int) -> Tensor:

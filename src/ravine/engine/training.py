@@ -58,6 +58,7 @@ class Training:
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
         self.step = 0
         self.seconds = 0.0
+        self.whole = True  # False amid a step or an evaluation, where no snapshot can be taken
         self._diverged: dict[int, int] = {}  # row of the cohort: step
         self._losses: list[Tensor] = []
         self._accuracies: list[Tensor] = []
@@ -104,12 +105,14 @@ class Training:
 
     def advance(self) -> None:
         """One step of all runs."""
+        self.whole = False
         number = torch.tensor(self.step, device=self.device)
         t = torch.tensor(self.step + 1.0, device=self.device)
         loss_R, accuracy_R = self._run_step(self._order.rows(self.step), self._rates.at(self.step), t, number)
         self._losses.append(loss_R)
         self._accuracies.append(accuracy_R)
         self.step += 1
+        self.whole = True
 
     def records(self) -> Iterator[Record]:
         """Train to the end.
@@ -119,7 +122,7 @@ class Training:
             last of all what was learned.
         """
         recipe = self.cohort.recipe
-        clock = self._resume_clock()
+        clock = time.perf_counter()
         ticked = time.perf_counter()
         while self.step < recipe.steps and self.alive:
             began = time.perf_counter()
@@ -127,19 +130,21 @@ class Training:
             self._loop_seconds += time.perf_counter() - began
             self._loop_steps += 1
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
+                self.whole = False
                 evaluation = self._evaluate()
-                self._stop_clock(clock)
-                yield evaluation
-                clock = self._resume_clock()
                 if evaluation.diverged:
                     self._shrink()
+                self.whole = True
+                self.seconds += time.perf_counter() - clock
+                yield evaluation
+                clock = time.perf_counter()
             if time.perf_counter() - ticked > _TICK_SECONDS:
-                self._stop_clock(clock)
+                self.seconds += time.perf_counter() - clock
                 yield Tick(step=self.step, num_alive=len(self.alive), snapshot=self.snapshot)
-                clock = self._resume_clock()
+                clock = time.perf_counter()
                 ticked = time.perf_counter()
         finished = self._finish()
-        self._stop_clock(clock)
+        self.seconds += time.perf_counter() - clock
         yield finished
 
     def snapshot(self) -> Arrays:
@@ -245,13 +250,6 @@ class Training:
         if self.data.task == "classification":
             return outputs
         return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
-
-    def _resume_clock(self) -> float:
-        return time.perf_counter()
-
-    def _stop_clock(self, since: float) -> None:
-        """Time while the caller is busy is not training time."""
-        self.seconds += time.perf_counter() - since
 
 
 def _stacked(history: list[Tensor], empty: tuple[int, int]) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ravine.launch.launch import Launched, launch
+from ravine.launch.launch import launch
 from ravine.launch.progress import Event, Planned, Progress, Trained
 from ravine.launch.replay import Replayed, replay
 
-__all__ = ["Event", "Launched", "Planned", "Progress", "Replayed", "Trained", "launch", "replay"]
+__all__ = ["Event", "Planned", "Progress", "Replayed", "Trained", "launch", "replay"]

@@ -51,27 +51,25 @@ class Dropout(Stochastic):
         self.mask: Tensor | None = None
 
     def draw_mask(self, x: Tensor, key: Tensor) -> Tensor:
-        """z for an input of that shape: True where a unit is kept.
+        """z for an input of that shape: 1 where a unit is kept, else 0.
 
         Args:
             x: the input; only its shape is used.
             key: 0-d int64, from `ravine.rng.key`.
 
         Returns:
-            bool, shape of x, with 1 for dimensions that share a draw.
+            float32, shape of x, with 1 for dimensions that share a draw.
         """
         drawn = x.shape[: x.dim() - self.num_shared]
-        mask = rng.bernoulli(key, drawn, 1 - self.rate)
-        return mask.reshape(drawn + (1,) * self.num_shared)
+        return rng.indicator(key, drawn, 1 - self.rate).reshape(drawn + (1,) * self.num_shared)
 
     def sample(self, x: Tensor, key: Tensor) -> Tensor:
         """x z / (1 - p)."""
         mask = self.draw_mask(x, key) if self.mask is None else self.mask
-        # For p = 1 the scale is irrelevant, everything is zero; the guard keeps 0 * inf out of the gradient.
-        scale = 1 / torch.where(self.rate < 1, 1 - self.rate, 1.0)
-        return torch.where(
-            mask.to(torch.bool), x * scale.to(x.dtype), torch.zeros((), dtype=x.dtype, device=x.device)
-        )
+        keep = 1 - self.rate
+        # At p = 1 z is 0 everywhere: any finite scale does.
+        scale = 1 / torch.where(keep > 0, keep, 1.0)
+        return x * (mask * scale).to(x.dtype)
 
     def mean(self, x: Tensor) -> Tensor:
         """X itself: the division while training has done the averaging."""

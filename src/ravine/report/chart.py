@@ -18,7 +18,7 @@ Json = dict[str, Any]
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, MUTED, GRID = "#1f2429", "#5c6670", "#e8ebee"
 HEIGHT = 330  # px of a panel without the strip of diverged runs
-ROW = 11  # px per rule in that strip
+ROW, TIGHT_ROW = 11, 8  # px per rule in that strip; with more than six rules
 
 
 def text(value: object) -> str:
@@ -244,7 +244,7 @@ def visible(values: Sequence[float]) -> list[float]:
 
 def strip(panel: Json, rows: int) -> None:
     """Make room at the top edge for marks of diverged runs: a second vertical axis, a row per rule."""
-    room = ROW * rows + 8
+    room = (ROW if rows <= 6 else TIGHT_ROW) * rows + 8
     panel["height"] += room
     inner = panel["height"] - panel["margin"]["t"] - panel["margin"]["b"]
     bottom = 1 - room / inner

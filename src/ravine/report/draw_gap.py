@@ -56,13 +56,13 @@ def _panel(results: Results, points: tuple[GapPoint, ...], quantity: str) -> Jso
     zero = {"zeroline": True, "zerolinecolor": "#9aa3ab", "zerolinewidth": 1}
     if quantity == "accuracy":
         x = accuracy_axis([error(point.validation, results.error_floor) for point in points], pad=0.03)
-        title = "Training - validation accuracy (percentage points)"
+        title = "Training − validation accuracy (percentage points)"
         return {"data": data, "layout": layout(title, "validation accuracy (%)", x, zero)}
     shown = visible([point.validation for point in points])
     kept = [point.gap for point in points if point.validation <= max(shown)]
     room = 0.06 * (max(kept) - min(kept)) or 0.1
     span = {"range": [short(min(kept) - room), short(max(kept) + room)]}
-    title = f"Validation - training loss ({loss_unit(results)})"
+    title = f"Validation − training loss ({loss_unit(results)})"
     return {"data": data, "layout": layout(title, "validation loss", log_axis(shown, pad=0.03), zero | span)}
 
 

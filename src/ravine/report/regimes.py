@@ -69,6 +69,9 @@ def regimes(results: Results, rule: str) -> tuple[Regime, ...]:
         too_high, why = above[-1], "the highest lr of the grid: at least half of what was learned is lost"
     high = max((lr for lr in above if too_high is None or lr < too_high), default=None)
 
+    picked = {lr for lr in (low, good, high, too_high) if lr is not None}
+    for metric in ("train_loss", "validation_loss"):  # all four in one reading
+        results.curves(metric, [run.id for lr in sorted(picked) for run in grid[lr]])
     picks = (
         ("low", low, "the lr nearest to a tenth of the good one", "no lr is at most a third of the good one"),
         ("good", good, "chosen on validation", ""),
@@ -76,7 +79,7 @@ def regimes(results: Results, rule: str) -> tuple[Regime, ...]:
         ("too high", too_high, why, "no lr breaks training"),
     )
     return tuple(
-        _absent(name, f"not in the grid: {reason_not}")
+        _absent(name, f"not in the grid, {reason_not}")
         if lr is None
         else _regime(results, name, lr, reason, grid[lr])
         for name, lr, reason, reason_not in picks

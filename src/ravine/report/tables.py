@@ -64,7 +64,7 @@ def standing(results: Results, rule: str) -> str:
     """A rule's place in the verdict in a word or two; empty for one that is separable from the best."""
     verdict = results.verdict
     if rule == verdict.best:
-        return "best" if verdict.separable or len(verdict.rules) == 1 else "ahead"
+        return "best" if verdict.separable else "ahead" if len(verdict.rules) > 1 else "only rule"
     pair = verdict.pair(verdict.best, rule) if verdict.best is not None else None
     return "not separable" if pair is not None and not pair.separable else ""
 
@@ -132,17 +132,18 @@ def _reading(results: Results) -> str:
     return (
         f"Each rule with the hypers chosen on validation, by the mean over seeds; its test {what} was read"
         " once, after the choice. The dot is the test score, the bar its interval over seeds and test"
-        " examples. Rules whose bars overlap may still be told apart: runs are paired by seed, and the verdict rests on"
-        " their differences, not on these bars."
+        " examples. Rules whose bars overlap may still be told apart: runs are paired by seed, and the"
+        " verdict rests on their differences, not on these bars."
     )
 
 
-def _beside(results: Results, result: RuleResult) -> str:
+def beside(results: Results, result: RuleResult) -> str:
     """The best config of all where an equal tuning budget made the verdict choose another."""
     if result.best_config is None or result.best_config == result.config:
         return ""
     run = next(run for run in results.runs if run.config == result.best_config)
-    return f"best of all {result.num_configs}: {describe(run.hypers, run.hypers)}, {score(results, result.best_validation)}"
+    reached = score(results, result.best_validation)
+    return f"best of all {result.num_configs}: {describe(run.hypers, run.hypers)}, validation {reached}"
 
 
 def _ends(results: Results, result: RuleResult) -> tuple[float, float, float] | None:
@@ -203,7 +204,7 @@ def _rule(results: Results, place: int) -> dict[str, Any]:
         "seeds": len(result.seeds),
         "configs": result.num_configs,
         "diverged": f"{result.num_diverged}/{result.num_runs}",
-        "beside": _beside(results, result),
+        "beside": beside(results, result),
     }
 
 

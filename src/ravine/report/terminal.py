@@ -16,9 +16,10 @@ from rich.text import Text
 
 from ravine.report.collect import describe
 from ravine.report.results import Results
-from ravine.report.tables import NOTHING, duration, interval, score, shown_hypers, standing
+from ravine.report.tables import NOTHING, beside, duration, interval, score, shown_hypers, standing
 
 if TYPE_CHECKING:
+    from ravine.launch import Replayed
     from ravine.store import RunRecord, StudyRecord
 
 
@@ -144,32 +145,32 @@ def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> Renderabl
     return Group(table, Text(f"and {hidden:,} more", style="dim")) if hidden else table
 
 
-def _rules(results: Results) -> Table:
+def _rules(results: Results) -> Group:
     table = _table()
     table.add_column("rule", overflow="fold", max_width=20)
     table.add_column("test", justify="right", no_wrap=True)
     table.add_column(f"{100 * (1 - results.verdict.alpha):g} % interval", justify="right", no_wrap=True)
     table.add_column("val", justify="right", no_wrap=True)
     table.add_column("lr", justify="right", no_wrap=True)
-    others = any(shown_hypers(result) for result in results.verdict.rules)
-    if others:
-        table.add_column("other hypers", overflow="fold", ratio=1)
-    table.add_column("lost", justify="right", no_wrap=True)
+    table.add_column("diverged", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
+    # Other hypers would squeeze the numbers at 80 columns: they come below.
+    more: list[tuple[str, str]] = []
     for result in results.verdict.rules:
-        place = standing(results, result.rule)
         table.add_row(
             Text(result.rule),
             score(results, result.test),
             interval(results, result.ci),
             score(results, result.validation),
             f"{result.lr:.4g}" if result.lr is not None else NOTHING,
-            *([Text(shown_hypers(result))] if others else []),
             f"{result.num_diverged}/{result.num_runs}",
-            place,
+            standing(results, result.rule),
             style="bold" if result.rule == results.verdict.best else "",
         )
-    return table
+        words = (shown_hypers(result), beside(results, result))
+        more += [(result.rule, text) for text in words if text]
+    below: list[RenderableType] = ["", _facts(more)] if more else []
+    return Group(table, *below)
 
 
 def _table() -> Table:
@@ -194,3 +195,27 @@ def _bullet(words: str, style: str) -> Table:
 
 def _metric(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def replayed(found: Replayed) -> Group:
+    """How far a run that was trained alone is from the stored one."""
+    facts = [("stored", found.stored_backend), ("now", found.backend)]
+    if found.stored_diverged_at is not None or found.diverged_at is not None:
+        steps = [
+            f"step {at:,}" if at is not None else "never"
+            for at in (found.stored_diverged_at, found.diverged_at)
+        ]
+        facts.append(("diverged", f"stored: {steps[0]}; now: {steps[1]}"))
+    else:
+        same = found.largest == 0.0
+        facts.append(
+            (
+                "weights",
+                "the same, bit for bit"
+                if same
+                else f"differ by {found.largest:.2g} at most, {found.relative:.2g} of their norm",
+            )
+        )
+        if found.agreement is not None:
+            facts.append(("test", found.agreement))
+    return Group(Text(f"run {found.run}, trained alone", style="bold"), _facts(facts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ravine.report.palette import looks
@@ -56,7 +56,18 @@ class Figure:
 
     def json(self) -> Json:
         """What the page's script needs of it."""
-        return {"name": self.name, "crowded": self.crowded, "views": [asdict(view) for view in self.views]}
+        views = [
+            {
+                "label": view.label,
+                "panels": view.panels,
+                "chips": [
+                    {"key": chip.key, "label": chip.label, "swatch": chip.swatch} for chip in view.chips
+                ],
+                "note": view.note,
+            }
+            for view in self.views
+        ]
+        return {"name": self.name, "crowded": self.crowded, "views": views}
 
 
 def command(results: Results, name: str | None = None) -> str:

@@ -52,6 +52,7 @@ class Store:
         # For people to read: an address without its password.
         self.root = database.describe(opened.engine) if "://" in str(root) else str(root)
         self._engine, self._blocks, self._locks = opened.engine, opened.blocks, opened.locks
+        self.folder = opened.blocks.parent
         # Closed at the latest when it is collected.
         self._release = weakref.finalize(self, opened.close)
         self._verified: set[Block] = set()

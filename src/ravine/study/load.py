@@ -41,7 +41,7 @@ def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, 
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from None
     for override in overrides:
-        _apply(content, override)
+        apply_override(content, override)
     study = parse_study(content, str(path))
     noted = "".join(f"\n# --set {override}" for override in overrides)
     return study, text + (noted + "\n" if noted else "")
@@ -65,7 +65,7 @@ def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
     """Put one ``key=value`` into the content; the value is read as TOML, or else as a plain word."""
     key, equals, value = override.partition("=")
     if not equals or not key.strip():

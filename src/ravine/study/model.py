@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,51 +12,83 @@ from ravine.errors import StudyError, choices
 from ravine.messages import one_line
 from ravine.nn import spec
 from ravine.nn.target import describe_factory, find_factory
+from ravine.rules import Hyper
+from ravine.study.naming import shown
+from ravine.study.values import Values, parse_values
+
+Model: TypeAlias = spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | Callable[[], Any]
+ModelLike: TypeAlias = str | Mapping[str, Any] | Model
+
+_KINDS: Mapping[str, type[spec.MLP] | type[spec.ConvNet] | type[spec.ResNet] | type[spec.Module]] = {
+    "mlp": spec.MLP,
+    "convnet": spec.ConvNet,
+    "resnet": spec.ResNet,
+    "module": spec.Module,
+}
+DROPOUT = Hyper(about="probability of dropping a unit", default=0.0, low=0.0, high=1.0, high_open=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """A user's class or function without arguments that makes the module.
+def parse_model(value: object, where: str = "model") -> tuple[Model, Values | None]:
+    """A model, and the dropout rates it is to be tried with: they differ run by run.
 
     Args:
-        factory: called once for every seed.
-    """
+        value: a kind, a table with ``kind``, a ``package.module:Name``, a specification, or a class or function
+            without arguments that makes a module.
+        where: the key it stands under.
 
-    factory: Callable[[], Any]
-
-
-Model: TypeAlias = spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | Own
-
-
-def parse_model(value: object, where: str = "model") -> Model:
-    """A model from its kind, a table with ``kind``, a ``package.module:Name``, or a class or factory.
+    Returns:
+        The model at dropout 0, and the values that were given for ``dropout``, None if there were none.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
 
     Example:
-        >>> parse_model("mlp").kind
-        'mlp'
+        >>> parse_model({"kind": "mlp", "hidden": [32], "dropout": [0.0, 0.2]})
+        (MLP(kind='mlp', hidden=(32,), activation='relu', norm='none', dropout=0.0), (0.0, 0.2))
     """
-    if isinstance(value, spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | Own):
-        return value
+    if isinstance(value, spec.MLP | spec.ConvNet | spec.ResNet):
+        return value.model_copy(update={"dropout": 0.0}), value.dropout or None
+    if isinstance(value, spec.Module):
+        return value, None
     if isinstance(value, str):
         value = {"kind": "module", "target": value} if ":" in value else {"kind": value}
     if isinstance(value, Mapping):
-        kind = value.get("kind")
-        if kind not in spec.KINDS:
-            raise StudyError(f"{where}.kind = {kind!r} is not a model; {choices(kind, spec.KINDS)}")
-        try:
-            return spec.parse(dict(value))
-        except ValidationError as error:
-            raise StudyError(one_line(error, inside=where, value=value)) from None
-    if callable(value):
-        return Own(factory=value)
-    raise StudyError(f"{where}: must be a kind, a table with kind, or a class or function; got {type(value).__name__}")
+        return _from_table(value, where)
+    if not callable(value):
+        raise StudyError(
+            f"{where} = {shown(value)}: must be a kind, a table with kind, or in Python a class or function; "
+            f"{choices('', _KINDS)}"
+        )
+    if not isinstance(value, type) and hasattr(value, "state_dict"):
+        raise StudyError(
+            f"{where}: must be a class or a function that builds a {type(value).__name__}, not one already "
+            "built: each run starts from weights of its own"
+        )
+    return value, None
+
+
+def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, Values | None]:
+    if "kind" not in table:
+        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', _KINDS)}")
+    kind = table["kind"]
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise StudyError(f"{where}.kind = {shown(kind)}: no such model; {choices(kind, _KINDS)}")
+    allowed = _KINDS[kind].model_fields
+    for key in table:
+        if key not in allowed:
+            raise StudyError(f"{where}.{key}: unknown key; {choices(key, allowed)}")
+    dropout = None
+    if "dropout" in table:
+        dropout = parse_values(table["dropout"], f"{where}.dropout", DROPOUT)
+    rest = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key != "dropout"}
+    try:
+        return _KINDS[kind].model_validate(rest, strict=True), dropout
+    except ValidationError as error:
+        raise StudyError(one_line(error, inside=where, value=rest)) from None
 
 
 def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
-    """What of a model is the same for all runs of a program, as plain data; a user's code counts by its source.
+    """What of a model is the same for all its runs, as plain data; a user's code counts by its source.
 
     Args:
         model: the model.
@@ -66,10 +97,23 @@ def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
     Raises:
         ModelError: the user's module is not there.
     """
-    if isinstance(model, Own):
-        return {"kind": "own", "source": describe_factory(model.factory)}
-    content = model.model_dump(mode="json")
-    content.pop("dropout", None)
+    if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
+        return model.model_dump(mode="json", exclude={"dropout"})
     if isinstance(model, spec.Module):
-        content["source"] = describe_factory(find_factory(model.target, search))
-    return content
+        source = describe_factory(find_factory(model.target, search))
+        return {**model.model_dump(mode="json"), "source": source}
+    return {"kind": "own", "source": describe_factory(model), "captured": _captured(model)}
+
+
+def _captured(factory: Callable[[], Any]) -> dict[str, str]:
+    """The plain values that a function closes over: ``lambda: MLP(width)`` is another model at another width."""
+    names = getattr(getattr(factory, "__code__", None), "co_freevars", ())
+    found = {}
+    for name, cell in zip(names, getattr(factory, "__closure__", None) or (), strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # assigned later
+            continue
+        plain = isinstance(value, bool | int | float | str | tuple | list | None)
+        found[name] = repr(value) if plain else describe_factory(value) if callable(value) else ""
+    return found

@@ -2,169 +2,238 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
-
-from ravine.data import Dataset, DataSpec, parse_data
-from ravine.errors import choices
-from ravine.messages import Strict
-from ravine.rules import RULES, preset
-from ravine.rules.regularize import REGULARIZERS
+from ravine.data import Dataset, DataSpec
+from ravine.errors import StudyError
+from ravine.rules import Hyper
 from ravine.schedules import ScheduleSpec, parse_schedule
-from ravine.study.model import Model, parse_model
-from ravine.study.values import Search, Values
+from ravine.study.block import RuleBlock, RuleLike, parse_rule
+from ravine.study.model import DROPOUT, Model, ModelLike, parse_model
+from ravine.study.naming import naming, shown
+from ravine.study.search import MOST_RUNS, Search, parse_search
+from ravine.study.source import DataLike, parse_source
+from ravine.study.values import Range, Values, ValuesLike, check_distinct, options, parse_values
 
-WITH_DROPOUT = ("mlp", "convnet", "resnet")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
+MOST_STEPS = 10**9
+
+BatchSize: TypeAlias = int | Literal["full"]
+ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
 
 
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-class RuleBlock(Strict):
-    """One update rule of a study with the values that are tried for each of its hypers.
-
-    Args:
-        kind: name of the rule.
-        label: what the study calls it, by default its kind; needed when a kind stands twice.
-        preset: "lecture" (default) or "torch": whose defaults hold for the hypers that are not given.
-        exclude: pattern of parameter names without weight decay; None: biases and normalization parameters.
-        hypers: for each name a number, a list or a range.
-    """
-
-    model_config = ConfigDict(strict=False)
-
-    kind: str
-    label: str
-    preset: Literal["lecture", "torch"] = "lecture"
-    exclude: str | None = None
-    hypers: dict[str, Values]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, data: Any) -> Any:
-        """Take the hypers out of the flat table that a person writes."""
-        if isinstance(data, str):
-            data = {"kind": data}
-        if not isinstance(data, Mapping) or "hypers" in data:
-            return data
-        kind = data.get("kind")
-        if not isinstance(kind, str) or kind not in RULES:
-            raise ValueError(f"kind = {kind!r} is not a rule; {choices(kind, RULES)}")
-        own = {"kind", "label", "preset", "exclude"}
-        allowed = {*RULES[kind].hypers, *REGULARIZERS}
-        for key in data:
-            if key not in own | allowed:
-                raise ValueError(f"{key} is not a hyper of {kind}; {choices(key, own | allowed)}")
-        hypers = {key: value for key, value in data.items() if key in allowed}
-        return {"label": kind, **{k: v for k, v in data.items() if k in own}, "hypers": hypers}
-
-    def complete(self) -> tuple[str, dict[str, Values]]:
-        """The kind that is run (a preset may name another) and every hyper, defaults filled in."""
-        kind, defaults = preset(self.kind, self.preset)
-        return kind, {**defaults, **self.hypers}
-
-
-def _seeds(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("must be at least 1, or a list of seeds")
-        return tuple(range(value))
-    return value
-
-
-def _data(value: Any) -> Any:
-    return value if isinstance(value, Dataset) else parse_data(value, "data")
-
-
-def _schedules(value: Any) -> Any:
-    return tuple(parse_schedule(item, "schedule") for item in _listed(value))
-
-
-class Study(Strict):
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+class Study:
     """A study: data, a model, and every value of every hyper that is to be tried.
 
     Args:
         name: names the study in its store; letters, digits, ".", "_" and "-".
-        data: a data set: its name, a table with ``kind``, or in Python a `Dataset`.
-        model: a model: its kind, a table with ``kind``, or in Python a module class or factory.
+        data: a name, a table with ``kind``, or in Python arrays ``(x, y)`` or ``(x, y, x_test, y_test)``, a
+            `Dataset`, or a torch dataset that has a length.
+        model: a kind, a table with ``kind``, ``"package.module:Name"``, or in Python a module class or a
+            function without arguments.
         rules: the update rules to compare, each with the values of its hypers.
-        epochs: passes over the training set; or
+        epochs: passes over the training set, above 0, at most 1,000,000; or
         steps: number of updates.
         batch_size: examples in a minibatch, or "full"; a list is part of the grid.
         seeds: how many seeds (0, 1, ...), or a list of them.
         schedule: how the learning rate changes; a list is part of the grid.
-        dropout: values of ``model.dropout`` (a list or a range there is part of the grid).
-        search: all combinations (grid), or random draws.
+        dropout: the same as ``dropout`` in the table of a built-in model: a rate, a list or a range.
+        search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
         evaluations: how many times along a run the validation set is looked at.
+        origin: the file it was read from: errors begin with it.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+        DataError: the arrays cannot be used as they are.
 
     Example:
         >>> study = Study(name="two-rules", data="iris", model="mlp", epochs=5,
-        ...     rules=[{"kind": "sgd", "lr": [0.01, 0.1]}, {"kind": "adam"}])
-        >>> [rule.label for rule in study.rules]
-        ['sgd', 'adam']
+        ...     rules=[{"kind": "sgd", "lr": [0.01, 0.1]}, "adam"])
+        >>> [rule.label for rule in study.rules], study.num_runs
+        (['sgd', 'adam'], 9)
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, strict=False)
-
     name: str
-    data: Annotated[DataSpec | Dataset, BeforeValidator(_data)]
-    model: Annotated[Model, BeforeValidator(parse_model)]
-    rules: Annotated[tuple[RuleBlock, ...], Field(min_length=1)]
-    epochs: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    steps: Annotated[int, Field(ge=1, le=10**9, strict=True)] | None = None
-    batch_size: Annotated[
-        tuple[Annotated[int, Field(ge=1, strict=True)] | Literal["full"], ...],
-        BeforeValidator(_listed),
-    ] = (64,)
-    seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...],
-        Field(min_length=1),
-        BeforeValidator(_seeds),
-    ] = (0, 1, 2)
-    schedule: Annotated[
-        tuple[ScheduleSpec, ...],
-        Field(min_length=1, validate_default=True),
-        BeforeValidator(_schedules),
-    ] = ("constant",)  # type: ignore[assignment]
-    dropout: Values = 0.0
-    search: Search = Search()
-    evaluations: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 20
+    data: DataSpec | Dataset
+    model: Model
+    rules: tuple[RuleBlock, ...]
+    epochs: float | None
+    steps: int | None
+    batch_size: tuple[BatchSize, ...]
+    seeds: tuple[int, ...]
+    schedule: tuple[ScheduleSpec, ...]
+    dropout: Values
+    search: Search
+    evaluations: int
+    origin: str
 
-    @model_validator(mode="before")
-    @classmethod
-    def _take_dropout(cls, data: Any) -> Any:
-        """The rate varies run by run, so it is no part of the model's structure."""
-        if isinstance(data, Mapping) and isinstance(data.get("model"), Mapping) and "dropout" in data["model"]:
-            model = dict(data["model"])
-            if model.get("kind") in WITH_DROPOUT:
-                return {**data, "dropout": model.pop("dropout"), "model": model}
-        return data
+    def __init__(
+        self,
+        *,
+        name: str,
+        data: DataLike,
+        model: ModelLike,
+        rules: Sequence[RuleLike],
+        epochs: float | None = None,
+        steps: int | None = None,
+        batch_size: int | str | Sequence[int | str] = 64,
+        seeds: int | Sequence[int] = 3,
+        schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
+        dropout: ValuesLike | None = None,
+        search: str | Mapping[str, Any] | Search = "grid",
+        evaluations: int = 20,
+        origin: str = "",
+    ) -> None:
+        def put(field: str, value: object) -> None:
+            object.__setattr__(self, field, value)  # frozen for everyone else
 
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
-            raise ValueError("must be 1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit")
-        return name
+        put("origin", origin)
+        with naming(origin):
+            put("name", _name(name))
+            if (epochs is None) == (steps is None):
+                given = "both are given" if steps is not None else "neither is given"
+                raise StudyError(f"epochs, steps: exactly one of them is needed, {given}")
+            put("epochs", None if epochs is None else _epochs(epochs))
+            put("steps", None if steps is None else _whole(steps, "steps", 1, MOST_STEPS))
+            put("batch_size", _batch_sizes(batch_size))
+            put("seeds", _seeds(seeds))
+            put("schedule", _schedules(schedule))
+            put("search", parse_search(search))
+            put("evaluations", _whole(evaluations, "evaluations", 1, 10_000))
+            put("rules", _rules(rules))
+            found, within = parse_model(model)
+            put("model", found)
+            put("dropout", _dropout(found, within, dropout))
+            _check_size(self)
+            put("data", parse_source(data))
 
-    @model_validator(mode="after")
-    def _check(self) -> Study:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("needs exactly one of epochs and steps")
-        for what, values in (("seeds", self.seeds), ("batch_size", self.batch_size)):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{what}: a value stands twice in {list(values)}")
-        labels = [rule.label for rule in self.rules]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"rules: two rules are called {label!r}: give one of them a label = \"...\"")
-        if self.search.kind == "random" and self.search.trials is None:
-            raise ValueError("search: random search needs trials = how many for each rule")
-        if self.search.kind == "grid" and self.search.trials is not None:
-            raise ValueError("search.trials: only random search takes it; write search = { kind = \"random\", trials = ... }")
-        return self
+    @property
+    def num_runs(self) -> int:
+        """How many runs it is."""
+        return sum(num_configs(self, block) for block in self.rules) * len(self.seeds)
+
+
+def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
+    """What a rule's configs are made of, by name: for each a tuple of values, in random search perhaps a range."""
+    grid = study.search.kind == "grid"
+    axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
+    axes["model.dropout"] = options(study.dropout, grid=grid)
+    return {**axes, "schedule": study.schedule, "batch_size": study.batch_size}
+
+
+def num_configs(study: Study, block: RuleBlock) -> int:
+    """How many configs a rule gets; random search never gives it one twice, so there may be fewer than trials."""
+    axes = axes_of(study, block)
+    trials = study.search.trials
+    if trials is not None and any(isinstance(axis, Range) for axis in axes.values()):
+        return trials
+    all_of_them = math.prod(len(axis) for axis in axes.values())
+    return all_of_them if trials is None else min(trials, all_of_them)
+
+
+def _check_size(study: Study) -> None:
+    """Every range in a grid has ``num``, and the whole is not too much."""
+    if study.search.kind == "grid":
+        named = {f"rules.{i}.{key}": v for i, rule in enumerate(study.rules) for key, v in rule.hypers.items()}
+        for where, values in {**named, "model.dropout": study.dropout}.items():
+            if isinstance(values, Range) and values.num is None:
+                raise StudyError(
+                    f"{where}.num: missing: a grid needs to know how many values; only "
+                    'search = { kind = "random", trials = 30 } does without'
+                )
+    if study.num_runs > MOST_RUNS:
+        raise StudyError(f"this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
+                         f"at most {MOST_RUNS:,} are allowed")
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise StudyError(
+            f"name = {shown(value)}: must be 1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit"
+        )
+    return value
+
+
+def _epochs(value: object) -> float:
+    found = parse_values(value, "epochs", EPOCHS) if not isinstance(value, list | tuple | Mapping) else None
+    if not isinstance(found, float):
+        raise StudyError(f"epochs = {shown(value)}: must be {EPOCHS.allowed}")
+    return found
+
+
+def _whole(value: object, where: str, low: int, high: int, also: str = "") -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+        raise StudyError(f"{where} = {shown(value)}: must be a whole number from {low:,} to {high:,}{also}")
+    return int(value)
+
+
+def _batch_sizes(value: object) -> tuple[BatchSize, ...]:
+    listed = isinstance(value, list | tuple)
+    items = list(value) if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise StudyError("batch_size = []: must have at least one value in it")
+    found: list[BatchSize] = []
+    for i, item in enumerate(items):
+        where = f"batch_size.{i}" if listed else "batch_size"
+        if item == "full":
+            found.append("full")
+        else:
+            found.append(_whole(item, where, 1, MOST_STEPS, ', or "full"' + ", or a list" * (not listed)))
+    check_distinct(found, "batch_size")
+    return tuple(found)
+
+
+def _seeds(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple | range):
+        return tuple(range(_whole(value, "seeds", 1, MOST_RUNS, ", or a list of seeds")))
+    if not 0 < len(value) <= MOST_RUNS:
+        raise StudyError(f"seeds: must have 1 to {MOST_RUNS:,} seeds in it, not {len(value):,}")
+    found = tuple(_whole(seed, f"seeds.{i}", 0, 2**31 - 1) for i, seed in enumerate(value))
+    check_distinct(found, "seeds")
+    return found
+
+
+def _schedules(value: object) -> tuple[ScheduleSpec, ...]:
+    if not isinstance(value, list | tuple):
+        return (parse_schedule(value),)
+    if not value:
+        raise StudyError("schedule = []: must have at least one schedule in it")
+    found = tuple(parse_schedule(item, f"schedule.{i}") for i, item in enumerate(value))
+    for i, item in enumerate(found):
+        if item in found[:i]:
+            raise StudyError(f"schedule.{i}: the same schedule as schedule.{found.index(item)}")
+    return found
+
+
+def _rules(value: object) -> tuple[RuleBlock, ...]:
+    if not isinstance(value, list | tuple):
+        raise StudyError("rules: must be a list of rules; in TOML each begins with [[rules]], in two brackets")
+    if not value:
+        raise StudyError("rules = []: must have at least one rule in it")
+    found = tuple(parse_rule(item, f"rules.{i}") for i, item in enumerate(value))
+    labels = [block.label for block in found]
+    for i, label in enumerate(labels):
+        if label in labels[:i]:
+            raise StudyError(
+                f"rules.{i}.label = {shown(label)}: rules.{labels.index(label)} is called that too; "
+                'give one of them another label = "..."'
+            )
+    return found
+
+
+def _dropout(model: Model, within: Values | None, beside: ValuesLike | None) -> Values:
+    if beside is None:
+        return 0.0 if within is None else within
+    found = parse_values(beside, "dropout", DROPOUT)
+    if within is not None:
+        raise StudyError("dropout: given twice, in the model and beside it")
+    if found != 0.0 and not hasattr(model, "dropout"):
+        raise StudyError("dropout: only built-in models take it; a module of yours has its own dropout layers")
+    return found

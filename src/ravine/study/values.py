@@ -3,124 +3,171 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field
+import numpy as np
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ravine.errors import StudyError
-from ravine.messages import Strict
+from ravine.messages import Strict, one_line
+from ravine.rules import Hyper
+from ravine.study.naming import shown
+
+FORMS = "or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
 
 
-def _number(value: Any) -> Any:
-    """Refuse what Python would quietly take for a number: true is not 1 and "0.1" is not 0.1."""
-    if isinstance(value, bool):
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    try:
         return float(value)
-    if isinstance(value, int | float):
-        return float(value)
-    raise ValueError("must be a number, a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }")
+    except OverflowError:
+        raise ValueError("must be a finite number") from None
 
 
-Number = Annotated[float, BeforeValidator(_number)]
+Ends: TypeAlias = Annotated[
+    tuple[Annotated[float, BeforeValidator(_number)], Annotated[float, BeforeValidator(_number)]],
+    Field(strict=False),  # TOML has lists, not tuples
+]
 
 
 class Range(Strict):
     """Numbers between two ends, evenly spaced on a logarithmic or a linear scale.
 
-    ``{ log = [1e-4, 1.0], num = 9 }`` is nine values, a factor of sqrt(10) apart. With ``search`` the ends
-    alone matter and values are drawn between them, so ``num`` may be left out.
+    ``{ log = [1e-4, 1.0], num = 9 }`` is nine values, a factor of sqrt(10) apart. Random search draws between
+    the ends, so there ``num`` has no meaning and may be left out.
+
+    Args:
+        log: the two ends, low first, of a logarithmic scale; or
+        linear: those of a linear one.
+        num: how many values a grid has, ends included.
 
     Example:
         >>> Range(log=(1e-3, 1e-1), num=3).grid()
         (0.001, 0.01, 0.1)
     """
 
-    log: Annotated[tuple[Number, Number], Field(strict=False)] | None = None
-    linear: Annotated[tuple[Number, Number], Field(strict=False)] | None = None
-    num: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    log: Ends | None = None
+    linear: Ends | None = None
+    num: Annotated[int, Field(ge=2, le=10_000)] | None = None
 
-    def ends(self, where: str) -> tuple[float, float]:
-        """The two ends, checked.
-
-        Raises:
-            StudyError: neither or both scales are given, or the ends are not in order.
-        """
+    @model_validator(mode="after")
+    def _check_ends(self) -> Self:
         if (self.log is None) == (self.linear is None):
-            raise StudyError(f"{where}: a range needs exactly one of log = [low, high] and linear = [low, high]")
-        low, high = self.log or self.linear or (math.nan, math.nan)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise StudyError(f"{where}: the ends of a range must be finite numbers, got [{low:g}, {high:g}]")
+            raise ValueError("a range needs exactly one of log = [low, high] and linear = [low, high]")
+        low, high = self.ends
         if self.log is not None and low <= 0:
-            raise StudyError(f"{where}: a log range needs ends above 0, got [{low:g}, {high:g}]")
+            raise ValueError(f"a log range needs ends above 0, got [{low:g}, {high:g}]")
         if low >= high:
-            raise StudyError(f"{where}: a range goes from low to high, got [{low:g}, {high:g}]")
-        return low, high
+            raise ValueError(f"a range goes from low to high, got [{low:g}, {high:g}]")
+        if not math.isfinite(high - low):
+            raise ValueError(f"a range needs ends that are not so far apart, got [{low:g}, {high:g}]")
+        if self.num is not None and len(set(self.grid())) != self.num:
+            raise ValueError(f"{self.num} values do not fit between {low!r} and {high!r}")
+        return self
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Low and high."""
+        ends = self.log or self.linear
+        assert ends is not None, "a range has one of its scales"
+        return ends
 
     def at(self, fraction: float) -> float:
-        """The value a fraction of the way from low to high on the range's own scale."""
-        low, high = self.log or self.linear or (math.nan, math.nan)
+        """The value a fraction of the way from low (exactly, at 0) to high (at 1) on the range's own scale."""
+        low, high = self.ends
+        if fraction in (0.0, 1.0):
+            return high if fraction else low
         if self.log is not None:
             value = math.exp(math.log(low) + fraction * (math.log(high) - math.log(low)))
         else:
             value = low + fraction * (high - low)
         # Twelve digits: 0.001 is written 0.001, and an id does not hang on the last bit of exp().
-        return float(f"{min(max(value, low), high):.12g}")
+        return min(max(float(f"{value:.12g}"), low), high)
 
     def grid(self) -> tuple[float, ...]:
-        """All values of the range."""
-        if self.num is None or self.num == 1:
-            return (self.at(0.0),)
+        """All values of a grid.
+
+        Raises:
+            AssertionError: it has no ``num``; the study has been checked for that.
+        """
+        assert self.num is not None, "a range in a grid has num"
         return tuple(self.at(i / (self.num - 1)) for i in range(self.num))
 
 
-def _values(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Range.model_validate(value)
-    if isinstance(value, list | tuple):
-        if not value:
-            raise ValueError("must not be an empty list")
-        return tuple(_number(item) for item in value)
-    if isinstance(value, Range):
-        return value
-    return _number(value)
+Values: TypeAlias = float | tuple[float, ...] | Range
+ValuesLike: TypeAlias = float | Sequence[float] | Mapping[str, Any] | Range
 
 
-Values = Annotated[float | tuple[float, ...] | Range, BeforeValidator(_values)]
-"""A number, a list of numbers, or a `Range`."""
+def parse_values(value: object, where: str, hyper: Hyper) -> Values:
+    """What a hyper is to be: a number, several, or a range, every one of them allowed.
 
-
-def grid_of(values: float | tuple[float, ...] | Range, where: str) -> tuple[float, ...]:
-    """All values that a grid search tries.
+    Args:
+        value: what the user wrote.
+        where: the key as the user wrote it, such as ``"rules.0.lr"``.
+        hyper: what is allowed. A switch, a hyper from 0 to 1 with both ends, takes true and false too.
 
     Raises:
-        StudyError: a range without ``num``, or a value that stands twice.
+        StudyError: one line with the key, the value and what is allowed.
+
+    Example:
+        >>> lr = Hyper(about="learning rate", low_open=True)
+        >>> parse_values([0.1, 1], "lr", lr), parse_values({"log": [0.1, 10], "num": 3}, "lr", lr).grid()
+        ((0.1, 1.0), (0.1, 1.0, 10.0))
     """
-    if isinstance(values, Range):
-        values.ends(where)
-        if values.num is None:
-            raise StudyError(f"{where}: a range needs num = how many values (or search = {{ kind = 'random', trials = ... }})")
-        return values.grid()
-    listed = values if isinstance(values, tuple) else (values,)
-    if len(set(listed)) != len(listed):
-        raise StudyError(f"{where}: a value stands twice in {list(listed)}")
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Range | Mapping):
+        return _range(value, where, hyper)
+    if not isinstance(value, list | tuple):
+        return _one(value, where, hyper, f", {FORMS}")
+    if not value:
+        raise StudyError(f"{where} = []: must have at least one value in it")
+    listed = tuple(_one(item, f"{where}.{i}", hyper) for i, item in enumerate(value))
+    check_distinct(listed, where)
     return listed
 
 
-def draw_of(values: float | tuple[float, ...] | Range, where: str) -> Callable[[float], float]:
-    """A function from a uniform number in [0, 1) to a value that random search tries."""
+def check_distinct(listed: Sequence[object], where: str) -> None:
+    """Refuse a list in which a value stands twice.
+
+    Raises:
+        StudyError: names the first such value.
+    """
+    known = set()
+    for item in listed:
+        if item in known:
+            raise StudyError(f"{where} = {shown(list(listed))}: {shown(item)} stands in it twice")
+        known.add(item)
+
+
+def _one(value: object, where: str, hyper: Hyper, forms: str = "") -> float:
+    switch = (hyper.low, hyper.high, hyper.low_open, hyper.high_open) == (0.0, 1.0, False, False)
+    given = float(value) if switch and isinstance(value, bool) else value
+    try:
+        return hyper.check("", given, "") + 0.0  # -0.0 becomes 0.0: one value, one id
+    except StudyError:
+        also = ", or true or false" if switch else ""
+        raise StudyError(f"{where} = {shown(value)}: must be {hyper.allowed}{also}{forms}") from None
+
+
+def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
+    if isinstance(value, Range):
+        found = value
+    else:
+        try:
+            found = Range.model_validate(dict(value))
+        except ValidationError as error:
+            raise StudyError(one_line(error, inside=where, value=value)) from None
+    scale = "linear" if found.log is None else "log"
+    for i, end in enumerate(found.ends):
+        _one(end, f"{where}.{scale}.{i}", hyper)
+    return found
+
+
+def options(values: Values, *, grid: bool) -> tuple[float, ...] | Range:
+    """The values to choose from: in a grid all of them, in random search a range as it is."""
     if isinstance(values, Range):
-        values.ends(where)
-        return values.at
-    listed = values if isinstance(values, tuple) else (values,)
-    return lambda fraction: listed[min(int(fraction * len(listed)), len(listed) - 1)]
-
-
-SearchKind = Literal["grid", "random"]
-
-
-class Search(Strict):
-    """How the values are combined: all of them (grid), or ``trials`` random draws for every rule."""
-
-    kind: SearchKind = "grid"
-    trials: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    seed: int = 0
+        return values.grid() if grid else values
+    return values if isinstance(values, tuple) else (values,)

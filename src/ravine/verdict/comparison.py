@@ -161,8 +161,8 @@ def _noise(scores: Array) -> float:
     rows, columns = scores.mean(axis=1, keepdims=True), scores.mean(axis=0)
     rest = scores - rows - columns + scores.mean()
     freedom = (num_seeds - 1) * (num_examples - 1)
-    residual = float(np.square(rest).sum())
-    return residual / freedom / (num_seeds * num_examples)
+    residual = float(np.square(rest, dtype=np.float64).sum())
+    return residual / float(freedom * num_seeds * num_examples)
 
 
 def _example_variance(per_example: Array, noise: float, num_seeds: int, *, binary: bool) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
@@ -17,6 +18,7 @@ from ravine.verdict.outcome import Pair, RuleResult, Verdict
 from ravine.verdict.selection import median_rank, ranked
 from ravine.verdict.student import Error
 from ravine.verdict.trials import Candidate, Scores, Trial, gather
+from ravine.verdict.tuning import tuning_error
 
 Array = NDArray[np.float64]
 TASKS = ("classification", "regression")
@@ -76,7 +78,10 @@ def judge(
         for rule, group in candidates.items()
     ]
     results.sort(key=_standing)
-    pairs = _pairs([r for r in results if r.config is not None], scores, task, alpha)
+    luck = {
+        rule: tuning_error(candidates[rule], c, binary=binary) for rule, c in chosen.items() if rule in scores
+    }
+    pairs = _pairs([r for r in results if r.config is not None], scores, luck, task, alpha)
     num_validation = next((np.shape(t.validation)[0] for t in trials if t.validation is not None), 0)
     num_test = next((len(s) for by_seed in scores.values() for s in by_seed.values()), 0)
     best = results[0] if results[0].config is not None else None
@@ -111,7 +116,7 @@ def _represented(group: Sequence[Candidate], num_configs: int) -> Candidate:
 
 
 def _read_test(chosen: Mapping[str, Candidate], test: Callable[[str], Scores]) -> dict[str, dict[int, Array]]:
-    """Test scores of the chosen configurations by rule and seed; runs whose scores are not finite left out."""
+    """Test scores of the chosen configurations by rule and seed; runs with scores not finite left out."""
     scores: dict[str, dict[int, Array]] = {}
     size: tuple[str, int] | None = None
     for rule, candidate in chosen.items():
@@ -194,7 +199,11 @@ def _standing(result: RuleResult) -> tuple[bool, bool, float, float, str]:
 
 
 def _pairs(
-    results: Sequence[RuleResult], scores: Mapping[str, Mapping[int, Array]], task: str, alpha: float
+    results: Sequence[RuleResult],
+    scores: Mapping[str, Mapping[int, Array]],
+    luck: Mapping[str, float],
+    task: str,
+    alpha: float,
 ) -> tuple[Pair, ...]:
     """All pairs, in the order of the rules."""
     errors: dict[tuple[str, str], tuple[float, int, Error]] = {}
@@ -205,6 +214,7 @@ def _pairs(
         first = np.stack([scores[a.rule][seed] for seed in (shared if matched else a.seeds)])
         second = np.stack([scores[b.rule][seed] for seed in (shared if matched else b.seeds)])
         error = comparison.difference_error(first, second, matched=matched, binary=task == "classification")
+        error = replace(error, example=math.hypot(error.example, luck[a.rule], luck[b.rule]))
         difference = float((first.mean(axis=0) - second.mean(axis=0)).mean())
         flattered = bool(a.outcome and difference > 0.0) or bool(b.outcome and difference < 0.0)
         p_values[a.rule, b.rule] = 1.0 if flattered else comparison.p_value(error, difference)

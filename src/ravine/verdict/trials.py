@@ -55,6 +55,7 @@ class Candidate:
     hypers: Mapping[str, float | str]
     runs: Mapping[int, str]  # finished seed -> run id
     scores: Mapping[int, float]  # finished seed -> mean validation score
+    validation: Mapping[int, Scores]  # finished seed -> validation score per example
     diverged: int
     lost: int
 
@@ -115,12 +116,14 @@ def _candidates(rule: str, configs: Mapping[str, Sequence[Trial]]) -> list[Candi
             raise InputError(f"trials: rule {rule!r}, configuration {config!r} has a seed more than once")
         runs: dict[int, str] = {}
         scores: dict[int, float] = {}
+        validation: dict[int, Scores] = {}
         for trial in members:
             if trial.diverged or trial.validation is None:
                 continue
             mean = float(np.mean(trial.validation, dtype=np.float64))
             if math.isfinite(mean):
                 runs[trial.seed], scores[trial.seed] = trial.run, mean
+                validation[trial.seed] = trial.validation
         candidates.append(
             Candidate(
                 rule=rule,
@@ -128,6 +131,7 @@ def _candidates(rule: str, configs: Mapping[str, Sequence[Trial]]) -> list[Candi
                 hypers=dict(members[0].hypers),
                 runs=runs,
                 scores=scores,
+                validation=validation,
                 diverged=len(members) - len(scores),
                 lost=len(all_seeds) - len(scores),
             )

@@ -9,7 +9,7 @@
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
     showTips: false,
   };
-  const panels = [];
+  const redraws = []; // one per figure: draws it anew, for another width of the page
 
   function start(figure) {
     const box = document.getElementById("figure-" + figure.name);
@@ -24,12 +24,18 @@
       if (picked.size && !picked.has(trace.legendgroup)) return false;
       return !(trace.meta === "band" && figure.crowded && !picked.size);
     }
-    function draw() {
+    function draw(page = 0) {
+      const width = page ? page / (targets.length > 1 ? 2.05 : 1) : targets[0].clientWidth;
+      const long = (panel) => width < 480 && panel.layout.title.text.length > 40;
+      const room = view.panels.some(long) ? 14 : 0; // for titles of two lines, the same in every panel
       targets.forEach((target, i) => {
         const panel = view.panels[i];
         const data = panel.data.map((trace) => ({ ...trace, visible: visible(trace) }));
         const layout = structuredClone(panel.layout);
-        layout.width = target.clientWidth;
+        layout.width = width;
+        layout.margin.t += room;
+        layout.height += room;
+        if (long(panel)) layout.title.text = layout.title.text.replace(" (", "<br>(");
         if (touch) {
           // A finger scrolls the page; it doesn't drag the axes.
           layout.dragmode = false;
@@ -81,24 +87,22 @@
       select.selectedIndex = 0;
       select.addEventListener("change", () => choose(select.selectedIndex));
     }
-    panels.push(...targets);
+    redraws.push(draw);
     choose(0);
   }
 
-  function fit(width) {
-    for (const panel of panels) {
-      const wide = width || panel.clientWidth;
-      if (wide) Plotly.relayout(panel, { width: wide * (width && panel.parentElement.children.length > 1 ? 0.49 : 1) });
-    }
-  }
   let waiting = 0;
+  let width = innerWidth;
   addEventListener("resize", () => {
+    if (innerWidth === width) return; // a phone's address bar came or went
+    width = innerWidth;
     clearTimeout(waiting);
-    waiting = setTimeout(fit, 80);
+    waiting = setTimeout(() => redraws.forEach((redraw) => redraw()), 80);
   });
-  matchMedia("print").addEventListener("change", (event) => fit(event.matches ? PRINT_WIDTH : 0));
-  addEventListener("beforeprint", () => fit(PRINT_WIDTH));
-  addEventListener("afterprint", () => fit(0));
+  const print = (on) => redraws.forEach((redraw) => redraw(on ? PRINT_WIDTH : 0));
+  matchMedia("print").addEventListener("change", (event) => print(event.matches));
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
 
   function table() {
     const element = document.getElementById("runs");

@@ -1,0 +1,152 @@
+"""What a Python program calls: run a study, read its results, train one run again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ravine.errors import InputError
+from ravine.store import Store
+from ravine.study import Study, read_study
+from ravine.study.stored import parse_definition
+
+if TYPE_CHECKING:
+    from ravine.launch import Replayed
+    from ravine.report import Results
+
+
+def run(
+    study: Study | Path | str,
+    *,
+    store: Path | str = "runs",
+    device: str = "auto",
+    backend: str = "auto",
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+) -> Results:
+    """Train the runs of a study that the store does not have yet, and judge.
+
+    Called again after an interruption it goes on where it stopped; finished runs are never trained again.
+
+    Args:
+        study: a `Study`, or the path of a study file.
+        store: a folder, made if it is not there, or a database's address.
+        device: "auto", "cpu", "cuda" or "mps".
+        backend: "auto" (a planner chooses), "fused", "compiled" or "serial".
+        overrides: for a study file, texts such as "epochs=5".
+        quiet: show no progress.
+
+    Returns:
+        The results: runs, curves, verdict.
+
+    Raises:
+        InputError: one line that says what is wrong with the study, its data or its model.
+
+    Example:
+        >>> import tempfile
+        >>> study = Study(name="two-rules", data="iris", model="mlp", epochs=2, seeds=1,
+        ...     rules=[{"kind": "sgd", "lr": [0.01, 0.1]}, {"kind": "adam", "lr": 0.001}])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     results = run(study, store=folder, quiet=True)
+        >>> len(results.runs)
+        3
+    """
+    search: Path | None = None
+    if isinstance(study, Study):
+        if overrides:
+            raise InputError("overrides: they change a study file; change the Study itself instead")
+        from ravine.study import definition_of
+
+        definition, command = definition_of(study), "ravine.run(study)"
+    else:
+        search = Path(study).resolve().parent
+        command = _command(study, store, device, backend, overrides)
+        study, definition = read_study(study, overrides)
+    opened = Store(store)
+    # The study is right and the store is there: only now is it worth a second to import PyTorch.
+    from rich.console import Console
+
+    from ravine.launch import launch
+    from ravine.report import Results
+    from ravine.report.watch import watch
+
+    events = launch(
+        study, opened, definition=definition, search=search, device=device, backend=backend, command=command
+    )
+    watch(events, Console(file=sys.stderr, quiet=quiet), study.name)
+    return Results.load(opened, study.name)
+
+
+def results(name: str, *, store: Path | str = "runs") -> Results:
+    """The results of a study in a store.
+
+    Raises:
+        StoreError: no such store or study, or nothing has finished yet.
+    """
+    from ravine.report import Results
+
+    return Results.load(Store(store, create=False), name)
+
+
+def replay(
+    run_id: str,
+    *,
+    study: Study | Path | str | None = None,
+    store: Path | str = "runs",
+    device: str = "auto",
+    quiet: bool = False,
+) -> Replayed:
+    """Train one stored run again, alone and serially, and compare it with the stored one.
+
+    Args:
+        run_id: its id, or the beginning of it.
+        study: the study that holds it, or its file; needed where the store knows only a study made in Python.
+        store: where it is kept.
+        device: "auto", "cpu", "cuda" or "mps".
+        quiet: show no progress.
+
+    Raises:
+        InputError: no such run, it has not finished, or its data have changed.
+    """
+    opened = Store(store, create=False)
+    record = opened.run(run_id)
+    search: Path | None = None
+    if study is None:
+        study = _stored_study(opened, record.id)
+    elif not isinstance(study, Study):
+        search = Path(study).resolve().parent
+        study = read_study(study)[0]
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ravine.launch import Replayed, replay
+
+    with Progress(console=Console(file=sys.stderr, quiet=quiet), transient=True) as bar:
+        task = bar.add_task(f"training run {record.id} alone", total=record.num_steps)
+        for event in replay(study, opened, record.id, search=search, device=device):
+            if isinstance(event, Replayed):
+                return event
+            bar.update(task, completed=event)
+    raise AssertionError("a replay ends with a comparison")
+
+
+def _stored_study(store: Store, run_id: str) -> Study:
+    """The study that holds a run, from the text kept with it."""
+    for record in store.studies():
+        if any(run.id == run_id for run in store.runs(record.name, all=True)):
+            return parse_definition(record.definition, f"stored study {record.name}")
+    raise InputError(f"run {run_id}: no study in the store holds it; name its file with --study")
+
+
+def _command(path: Path | str, store: Path | str, device: str, backend: str, overrides: Sequence[str]) -> str:
+    """The command line that does the same."""
+    words = ["ravine", "run", str(path)]
+    for option, value, default in (("store", store, "runs"), ("device", device, "auto"), ("backend", backend, "auto")):
+        if str(value) != default:
+            words += [f"--{option}", str(value)]
+    for override in overrides:
+        words += ["--set", override]
+    return shlex.join(words)

@@ -1,0 +1,212 @@
+"""The verbs of the command line. Each one's docstring and signature are its help text."""
+
+from __future__ import annotations
+
+import json as json_
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+from ravine.errors import InputError, StoreError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Backend = Literal["auto", "fused", "compiled", "serial"]
+Set = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
+
+
+def run(
+    study: Positional[Path],
+    /,
+    store: str = "runs",
+    device: Device = "auto",
+    backend: Backend = "auto",
+    overrides: Set = (),
+    report: Path | None = None,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train the runs of a study that the store does not have yet, print the verdict and write the report.
+
+    Args:
+        study: A study file (TOML).
+        store: Folder that keeps everything; made if it is not there.
+        device: auto, cpu, cuda or mps.
+        backend: auto lets a planner choose among fused, compiled and serial.
+        overrides: Replace one field of the study; may be given several times.
+        report: Where to write the report (default: NAME.html in the store's folder).
+        json: Print the results as one JSON object.
+        quiet: Show no progress.
+    """
+    from ravine import api
+    from ravine.report import page, terminal
+
+    results = api.run(
+        study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
+    )
+    written = page.write(results, report or Path(results.source.folder) / f"{results.name}.html")
+    if json:
+        _print_json(results.json())
+    else:
+        _print(terminal.verdict(results), "", f"report: {written}")
+
+
+def list_studies(store: str = "runs", json: bool = False) -> None:
+    """List the studies of a store.
+
+    Args:
+        store: Folder that keeps everything.
+        json: Print one JSON array.
+    """
+    from ravine.store import Store
+
+    with Store(store, create=False) as opened:
+        found = [(record, opened.runs(record.name)) for record in opened.studies()]
+    if json:
+        _print_json(
+            [
+                {
+                    "study": record.name,
+                    "runs": len(runs),
+                    "done": sum(run.status == "done" for run in runs),
+                    "diverged": sum(run.status == "diverged" for run in runs),
+                    "created_at": record.created_at,
+                }
+                for record, runs in found
+            ]
+        )
+        return
+    from ravine.report import terminal
+
+    _print(terminal.studies(found))
+
+
+def show(name: Positional[str], /, store: str = "runs", json: bool = False) -> None:
+    """Show a study or a run.
+
+    Args:
+        name: Name of a study, or the id of a run (its first 4 digits or more).
+        store: Folder that keeps everything.
+        json: Print one JSON object.
+    """
+    from ravine.report import Results, terminal
+    from ravine.store import Store
+
+    with Store(store, create=False) as opened:
+        names = [record.name for record in opened.studies()]
+        if name not in names and re.fullmatch("[0-9a-f]{4,16}", name):
+            record = opened.run(name)
+            holding = [each for each in names if any(run.id == record.id for run in opened.runs(each))]
+            if json:
+                _print_json(_run_json(record, holding))
+            else:
+                _print(terminal.run(record, holding))
+            return
+        results = Results.load(opened, name)
+        if json:
+            _print_json({**results.json(), "table": results.table()})
+        else:
+            _print(terminal.study(results), "", terminal.runs(results.runs, limit=20))
+
+
+def report(
+    study: Positional[str], /, store: str = "runs", figure: str | None = None, out: Path | None = None
+) -> None:
+    """Write the report of a study, or one figure of it, as an HTML file.
+
+    Args:
+        study: Name of a study in the store.
+        store: Folder that keeps everything.
+        figure: lr, curves, regimes, gap or budget: that figure alone.
+        out: The file (default: NAME.html or NAME-FIGURE.html in the store's folder).
+    """
+    from ravine.report import Results, page
+    from ravine.store import Store
+
+    with Store(store, create=False) as opened:
+        results = Results.load(opened, study)
+        default = Path(opened.folder) / (f"{study}-{figure}.html" if figure else f"{study}.html")
+        _print(f"report: {page.write(results, out or default, figure_name=figure)}")
+
+
+def replay(
+    run: Positional[str],
+    /,
+    study: Path | None = None,
+    store: str = "runs",
+    device: Device = "auto",
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train one stored run again, alone and serially, and print how far it is from the stored one.
+
+    Args:
+        run: Id of a run (its first 4 digits or more).
+        study: The study file, where the text kept in the store is not enough.
+        store: Folder that keeps everything.
+        device: auto, cpu, cuda or mps.
+        json: Print one JSON object.
+        quiet: Show no progress.
+    """
+    from dataclasses import asdict
+
+    from ravine import api
+    from ravine.report import terminal
+
+    found = api.replay(run, study=study, store=store, device=device, quiet=quiet or json)
+    if json:
+        _print_json(asdict(found))
+    else:
+        _print(terminal.replayed(found))
+
+
+def check(store: str = "runs") -> None:
+    """Read everything in a store and say what is damaged.
+
+    Args:
+        store: Folder that keeps everything.
+    """
+    from ravine.store import Store
+
+    with Store(store, create=False) as opened:
+        faults = opened.check()
+    if faults:
+        raise StoreError("; ".join(faults))
+    _print(f"{store}: sound")
+
+
+def delete(study: Positional[str], /, store: str = "runs") -> None:
+    """Delete a study and those of its runs that no other study uses.
+
+    Args:
+        study: Name of the study.
+        store: Folder that keeps everything.
+    """
+    from ravine.store import Store
+
+    with Store(store, create=False) as opened:
+        count = opened.delete_study(study)
+    _print(f"{study}: deleted with {count} runs")
+
+
+def _run_json(record: Any, studies: list[str]) -> Mapping[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(record), "studies": studies}
+
+
+def _print(*parts: Any) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(Text(part, overflow="fold") if isinstance(part, str) else part)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json_.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

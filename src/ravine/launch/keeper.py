@@ -1,0 +1,120 @@
+"""Writes what a cohort's training yields to the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ravine.engine.cohort import Cohort
+from ravine.engine.records import Arrays, Evaluation, Finished
+from ravine.engine.training import Training
+from ravine.store import RunResult, Store
+
+_CHECKPOINT_SECONDS = 5.0
+_MAX_SHARE = 0.05  # of the time that writing checkpoints may take
+
+
+class Keeper:
+    """The store's side of one cohort.
+
+    Args:
+        store: where everything is kept.
+        cohort: who is trained.
+        plan: how, as plain data: to go on in the same way.
+    """
+
+    def __init__(self, store: Store, cohort: Cohort, plan: Mapping[str, Any]) -> None:
+        self._store, self._cohort = store, cohort
+        self._ids = [run.id for run in cohort.runs]
+        self._pending: list[Evaluation] = []
+        self._finished = False
+        self._next = time.perf_counter() + _CHECKPOINT_SECONDS
+        store.open_cohort(cohort.id, self._ids, plan)
+
+    def resume(self) -> tuple[int, Arrays]:
+        """Step and snapshot of the last checkpoint; what the store knows beyond it is forgotten."""
+        found = self._store.load_checkpoint(self._cohort.id)
+        assert found is not None, f"cohort {self._cohort.id} has no checkpoint"
+        self._store.truncate_curves(self._ids, found[0])
+        return found
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Keep points of curves; they are written with the next checkpoint."""
+        self._pending.append(evaluation)
+
+    def checkpoint_if_due(self, training: Training) -> None:
+        """Write a checkpoint every few seconds, less often where writing one takes long."""
+        began = time.perf_counter()
+        if began < self._next:
+            return
+        self._checkpoint(training)
+        ended = time.perf_counter()
+        self._next = ended + max(_CHECKPOINT_SECONDS, (ended - began) / _MAX_SHARE)
+
+    @contextmanager
+    def saving(self, training: Training) -> Iterator[None]:
+        """Within it, an interrupt or an error leaves a checkpoint of the last whole step behind."""
+        try:
+            yield
+        except (KeyboardInterrupt, GeneratorExit):
+            if not self._finished and training.step > 0 and training.whole:
+                self._checkpoint(training)
+            raise
+
+    def finish(self, finished: Finished) -> None:
+        """Write the end of the cohort, all at once."""
+        self._write_curves()
+        share = finished.seconds / len(self._ids)
+        rows = {run_id: row for row, run_id in enumerate(finished.runs)}
+        results = []
+        for run in self._cohort.runs:
+            row = rows.get(run.id)
+            metrics = {} if row is None else {name: float(v[row]) for name, v in finished.metrics.items()}
+            diverged_at = finished.diverged.get(run.id)
+            results.append(
+                RunResult(
+                    id=run.id,
+                    diverged_at=diverged_at,
+                    step=run.recipe.steps if diverged_at is None else diverged_at,
+                    seconds=share,
+                    backend=finished.backend,
+                    metrics=metrics,
+                )
+            )
+        places = [rows.get(run_id, -1) for run_id in self._ids]
+        self._store.finish_cohort(
+            self._cohort.id,
+            results,
+            {name: _placed(array, places) for name, array in finished.weights.items()} if finished.runs else {},
+            {name: _placed(array, places) for name, array in finished.predictions.items()} if finished.runs else {},
+        )
+        self._finished = True
+
+    def _checkpoint(self, training: Training) -> None:
+        self._write_curves()
+        lost = training.diverged()
+        status = {run_id: lost.get(run_id) for run_id in self._ids}
+        self._store.save_checkpoint(self._cohort.id, training.step, training.snapshot(), status)
+
+    def _write_curves(self) -> None:
+        """Write the pending points, evaluations of the same runs together."""
+        while self._pending:
+            runs = self._pending[0].runs
+            same = [e for e in self._pending if e.runs == runs]
+            self._pending = [e for e in self._pending if e.runs != runs]
+            if runs:
+                values = {name: np.stack([e.scores[name] for e in same]) for name in same[0].scores}
+                self._store.append_curves(runs, np.array([e.step for e in same]), values)
+
+
+def _placed(array: np.ndarray, places: list[int]) -> np.ndarray:
+    """Rows in the cohort's order; a run that diverged has no numbers: zeros of integers, NaN of the others."""
+    if -1 not in places:
+        return array[places]
+    missing = np.nan if np.issubdtype(array.dtype, np.floating) else 0
+    filler = np.full((1, *array.shape[1:]), missing, dtype=array.dtype)
+    return np.concatenate([array, filler])[places]

@@ -1,0 +1,227 @@
+"""Trains what a study still lacks, and keeps it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ravine.data import Dataset, load
+from ravine.engine.backend import Backend
+from ravine.engine.cohort import Cohort, split
+from ravine.engine.device import find_device
+from ravine.engine.network import Network
+from ravine.engine.plan import Plan, plan
+from ravine.engine.records import Evaluation, Finished, Tick
+from ravine.engine.training import Training
+from ravine.launch.keeper import Keeper
+from ravine.launch.machine import hardware, versions
+from ravine.launch.progress import Event, Meter, Planned, Trained
+from ravine.store import Labels, NewRun, Store
+from ravine.study import Recipe, Run, Study, base_of, runs_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A cohort to train: a new one, or one to go on with."""
+
+    cohort: Cohort
+    backend: Backend
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What all cohorts of a launch share."""
+
+    study: Study
+    data: Dataset
+    search: Path | None
+    device: torch.device
+    store: Store
+
+    def network(self, runs: Sequence[Run]) -> Network:
+        return Network.of(
+            self.study.model,
+            self.data.input_shape,
+            self.data.num_outputs,
+            device=self.device,
+            with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in runs),
+            search=self.search,
+        )
+
+
+def launch(
+    study: Study,
+    store: Store,
+    *,
+    definition: str,
+    search: Path | None = None,
+    device: str = "auto",
+    backend: str = "auto",
+    command: str = "",
+) -> Iterator[Event]:
+    """Train the runs of a study that the store does not have yet.
+
+    Whatever stops it, calling it again goes on from the last checkpoint; runs that have finished are never
+    trained again. Where the caller closes the iterator or an exception (Ctrl-C) passes through it, the cohort
+    in training is kept as it is at that moment.
+
+    Args:
+        study: what to train.
+        store: where everything is kept.
+        definition: the study's text, kept with it.
+        search: the study file's folder, where a user's module is looked for.
+        device: "auto", "cpu", "cuda" or "mps".
+        backend: "auto", "fused", "compiled" or "serial"; cohorts that were begun keep theirs.
+        command: what reproduces the launch, kept with it.
+
+    Yields:
+        What is planned, progress about ten times a second, and the end.
+
+    Raises:
+        InputError: the study does not fit its data, its model or the store.
+    """
+    began = time.perf_counter()
+    where = find_device(device)
+    data = study.data if isinstance(study.data, Dataset) else load(study.data, base=search)
+    task = _Task(study=study, data=data, search=search, device=where, store=store)
+    runs = runs_of(study, data, search)
+    with store.lock(study.name):
+        store.save_study(
+            study.name, definition=definition, base=base_of(study, data, search), data_fingerprint=data.fingerprint
+        )
+        store.add_runs(study.name, [_new_run(run) for run in runs])
+        store.save_labels(data.fingerprint, _labels(data))
+        works, lines, num_known = _plan(task, runs, backend)
+        planned = Planned(
+            num_runs=len(runs),
+            num_known=num_known,
+            num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
+            lines=tuple(lines),
+        )
+        number = store.begin_launch(
+            study.name, command=command, versions=versions(), hardware=hardware(where.type), plan="; ".join(lines)
+        )
+        yield planned
+        to_train = [run for work in works for run in work.cohort.runs]
+        meter = Meter(
+            sum(run.recipe.steps for run in to_train), len(to_train), higher_is_better=data.task == "classification"
+        )
+        for work in works:
+            yield from _train(task, work, meter)
+        seconds = time.perf_counter() - began
+        store.end_launch(number, seconds)
+    yield Trained(seconds=seconds, num_trained=len(to_train), num_diverged=meter.num_diverged)
+
+
+def _new_run(run: Run) -> NewRun:
+    return NewRun(
+        id=run.id,
+        config=run.recipe.id,
+        rule=run.label,
+        hypers=run.chosen,
+        seed=run.seed,
+        recipe=run.recipe.content(),
+        num_steps=run.recipe.steps,
+    )
+
+
+def _labels(data: Dataset) -> Labels:
+    """The answers, for regression in the target's own units."""
+
+    def own(y: np.ndarray) -> np.ndarray:
+        return y if data.task == "classification" else y * np.float32(data.target_scale) + np.float32(data.target_mean)
+
+    return Labels(
+        name=data.name,
+        task=data.task,
+        classes=data.classes,
+        sizes=(len(data.train), len(data.validation), len(data.test)),
+        validation=own(data.validation.y),
+        test=own(data.test.y),
+    )
+
+
+def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], list[str], int]:
+    """The cohorts to train, what to tell of them, and how many runs are known already."""
+    store = task.store
+    status = {record.id: record.status for record in store.runs(task.study.name)}
+    wanted = [run for run in runs if status[run.id] not in ("done", "diverged")]
+    num_known = len(runs) - len(wanted)
+    works: list[_Work] = []
+    lines: list[str] = []
+    begun: set[str] = set()
+    for record in store.cohorts(unfinished_for=[run.id for run in wanted]):
+        if not record.checkpoint:
+            store.drop_cohort(record.id)
+            continue
+        begun.update(record.run_ids)
+        cohort = Cohort.of([_stored_run(store, run_id) for run_id in record.run_ids])
+        works.append(_Work(cohort=cohort, backend=Backend(**record.plan), resumed=True))
+        lines.append(f"{len(record.run_ids)} runs go on from step {record.step:,}, {works[-1].backend}")
+    new = sorted((run for run in wanted if run.id not in begun), key=lambda run: run.recipe.structure)
+    for _, members in groupby(new, key=lambda run: run.recipe.structure):
+        same = list(members)
+        chosen = plan(same, task.network(same), task.data, task.device, choice)
+        groups = split(same, chosen.size)
+        works += [_Work(cohort=Cohort.of(group), backend=chosen.backend, resumed=False) for group in groups]
+        lines.append(_told(len(same), len(groups), chosen, task.device))
+    return works, lines, num_known
+
+
+def _told(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
+    """A line about how some runs are trained."""
+    runs = f"{num_runs} run{'s' * (num_runs > 1)}"
+    if chosen.backend.fused:
+        how = f"{runs} at once" if num_cohorts == 1 else f"{runs} in {num_cohorts} cohorts of about {num_runs // num_cohorts}"
+    else:
+        how = f"{runs}, one after another" if num_runs > 1 else runs
+    return f"{how}, {chosen.backend} on {device.type}" + (f" ({chosen.why})" if chosen.why else "")
+
+
+def _stored_run(store: Store, run_id: str) -> Run:
+    record = store.run(run_id)
+    return Run(recipe=Recipe.of(record.recipe), seed=record.seed, label=record.rule, chosen=record.hypers)
+
+
+def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
+    """Train one cohort to its end, keeping checkpoints on the way."""
+    cohort = work.cohort
+    keeper = Keeper(task.store, cohort, asdict(work.backend))
+    start = keeper.resume() if work.resumed else None
+    training = Training(cohort, task.network(cohort.runs), task.data, work.backend, task.device, start)
+    num_runs, steps = len(cohort.runs), cohort.recipe.steps
+    if start is not None:
+        meter.resume(start[0] * num_runs)
+    score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
+    labels = {run.id: run.label for run in cohort.runs}
+    records = training.records()
+    with closing(records), keeper.saving(training):
+        for record in records:
+            if isinstance(record, Evaluation):
+                keeper.add(record)
+                _note_best(meter, record, score, labels)
+            elif isinstance(record, Tick):
+                keeper.checkpoint_if_due(training)
+            elif isinstance(record, Finished):
+                keeper.finish(record)
+                meter.end_cohort(num_runs * steps, num_runs, len(record.diverged))
+                yield meter.read()
+                return
+            lost = training.diverged()
+            meter.at((num_runs - len(lost)) * training.step + len(lost) * steps)
+            yield meter.read(len(lost))
+
+
+def _note_best(meter: Meter, record: Evaluation, score: str, labels: dict[str, str]) -> None:
+    values = record.scores[score]
+    if len(values):
+        best = int(values.argmax() if score == "validation_accuracy" else values.argmin())
+        meter.score(float(values[best]), labels[record.runs[best]])

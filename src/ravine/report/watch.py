@@ -1,0 +1,94 @@
+"""Shows a launch while it goes on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+from ravine.launch import Event, Planned, Trained
+from ravine.launch import Progress as Reached
+from ravine.report.tables import duration
+
+
+def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_better: bool = True) -> Trained:
+    """Carry out a launch to its end, with a line on the plan and a live bar.
+
+    Args:
+        events: from `ravine.launch.launch`.
+        console: where to show it.
+        name: of the study.
+        higher_is_better: whether the best score so far is an accuracy.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; by then everything that was done is kept.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        console=console,
+        transient=True,
+    )
+    with closing(events), bar, _interrupts() as interrupted:  # type: ignore[type-var]
+        task = bar.add_task("planning", total=None, told="")
+        for event in events:
+            if isinstance(event, Planned):
+                for line in _plan_lines(event, name):
+                    console.print(Text(line))
+                bar.update(task, description="training", total=1.0)
+            elif isinstance(event, Reached):
+                share = event.run_steps / max(event.all_run_steps, 1)
+                bar.update(task, completed=share, told=_told(event, higher_is_better))
+            else:
+                return event
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+    raise AssertionError("a launch ends with Trained")
+
+
+def _plan_lines(event: Planned, name: str) -> list[str]:
+    known = f", {event.num_known:,} of them known already" if event.num_known else ""
+    return [f"{name}: {event.num_runs:,} runs{known}", *(f"  {line}" for line in event.lines)]
+
+
+def _told(event: Reached, higher_is_better: bool) -> str:
+    parts = [f"{event.runs_done:,}/{event.num_runs:,} runs"]
+    if event.best is not None:
+        best = f"{event.best:.1%}" if higher_is_better else f"{event.best:.4g}"
+        parts.append(f"best {best} ({event.best_label})")
+    if event.num_diverged:
+        parts.append(f"{event.num_diverged:,} diverged")
+    if event.seconds_left is not None:
+        parts.append(f"{duration(event.seconds_left)} left")
+    return ", ".join(parts)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Within it, the first Ctrl-C waits for a moment at which everything can be kept; a second one does not."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

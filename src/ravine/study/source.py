@@ -1,0 +1,50 @@
+"""The data of a study: a specification, or in Python what a program already holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from ravine.data import Dataset, DataSpec, from_arrays, from_torch_dataset, parse_data
+from ravine.data.spec import Options
+from ravine.errors import StudyError
+from ravine.study.naming import shown
+
+DataLike: TypeAlias = Any
+"""A name, a table with ``kind``, a specification, a `Dataset`, ``(x, y)``, or a torch dataset with a length."""
+
+
+def parse_source(value: object) -> DataSpec | Dataset:
+    """The data of a study.
+
+    Args:
+        value: any of `DataLike`. ``(x, y, x_test, y_test)`` has a given test split.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+        DataError: the arrays or the dataset cannot be used as they are.
+
+    Example:
+        >>> import numpy as np
+        >>> parse_source((np.arange(40.0).reshape(20, 2), np.arange(20) % 2)).name
+        'arrays'
+    """
+    if isinstance(value, Dataset):
+        return value
+    if isinstance(value, Mapping):
+        return parse_data(dict(value))
+    if isinstance(value, str | Options):
+        return parse_data(value)
+    if isinstance(value, tuple):
+        if len(value) not in (2, 4):
+            raise StudyError(f"data: must be (x, y) or (x, y, x_test, y_test), not a tuple of {len(value)}")
+        test = dict(zip(("x_test", "y_test"), value[2:], strict=False))
+        return from_arrays(value[0], value[1], **test)
+    if hasattr(value, "shape"):
+        raise StudyError("data: an array or a table alone has no target: give a pair (x, y)")
+    if hasattr(value, "__getitem__") and not isinstance(value, list | bytes):
+        return from_torch_dataset(value)
+    raise StudyError(
+        f"data = {shown(value)}: must be the name of a data set or a table with kind = \"...\", or in Python "
+        "(x, y), a Dataset or a torch dataset with a length"
+    )

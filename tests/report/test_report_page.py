@@ -1,0 +1,160 @@
+"""The page as a file: complete, self-contained, escaped, and quick to make."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_studies import Make
+
+from ravine.errors import InputError
+from ravine.report import page
+from ravine.report.results import Results
+from ravine.report.tables import duration
+
+HOSTILE = "</script><script>document.title='owned'</script>\"'&<img src=x onerror=alert(1)>"
+
+
+class Outline(HTMLParser):
+    """Elements, their attributes and the text in them, as a browser would see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def outline(html: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Outline()
+    parser.feed(html)
+    return parser.tags
+
+
+def test_the_page_refers_to_nothing_outside_itself(six: Results) -> None:
+    tags = outline(page.report(six))
+    for tag, attributes in tags:
+        assert tag not in ("iframe", "object", "embed", "base", "form", "audio", "video"), tag
+        for name in ("src", "srcset", "action", "background", "poster"):
+            assert name not in attributes, (tag, attributes)
+        if "href" in attributes:
+            assert (tag, str(attributes["href"])[:5]) == ("link", "data:")
+    assert [tag for tag, _ in tags].count("script") == 3
+    policy = next(a["content"] for tag, a in tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.split(";")[1]
+
+
+def test_the_page_has_every_run_and_the_words_of_the_verdict(six: Results) -> None:
+    html = page.report(six)
+    tags = outline(html)
+    assert sum("data-id" in attributes for _, attributes in tags) == 162
+    for sentence in six.verdict.sentences:
+        assert sentence in html
+    for name in ("lr", "curves", "regimes", "gap", "budget"):
+        assert f"--figure {name}</code>" in html
+    for word in ("2.13.0", "AMD EPYC 7R13", "ravine run digits.toml", "hidden = [32, 32]"):
+        assert word in html
+
+
+def test_hostile_names_stay_text(make: Make) -> None:
+    results = make(
+        name=HOSTILE,
+        rules=(HOSTILE,),
+        lrs=(1e-3, 1e-2),
+        others={HOSTILE: (HOSTILE, "b")},
+        seeds=2,
+        command=HOSTILE,
+    )
+    html = page.report(results)
+    tags = outline(html)
+    assert [tag for tag, _ in tags].count("script") == 3
+    assert "img" not in {tag for tag, _ in tags}
+    assert not [a for _, a in tags if any(name.startswith("on") for name in a)]
+    payload = re.search(r'<script type="application/json" id="figures">(.*?)</script>', html, re.DOTALL)
+    assert payload is not None
+    assert "<" not in payload[1]
+    assert json.loads(payload[1])[0]["views"][0]["chips"][0]["label"] == HOSTILE
+
+
+def test_embedded_json_survives(six: Results) -> None:
+    value = {"a": "</script><!--&\u2028\u2029é", "b": [1.5, None]}
+    assert json.loads(page.embed(value)) == value
+    assert page.embed(value).isprintable()
+    with pytest.raises(ValueError, match="JSON"):
+        page.embed(float("nan"))
+
+
+def test_writing_replaces_the_file_whole_or_leaves_it(six: Results, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    assert page.write(six, path) == path
+    assert path.read_text(encoding="utf-8") == page.report(six)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o044  # as readable as any file that the user makes
+
+
+def test_an_unwritable_place_is_one_line_and_leaves_nothing(six: Results, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"nowhere/report.html: the report can't be written there: No such file"
+    ):
+        page.write(six, tmp_path / "nowhere" / "report.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="can't be written"):
+        page.write(six, tmp_path / "folder")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_one_figure_has_a_page_of_its_own(six: Results, tmp_path: Path) -> None:
+    html = page.write(six, tmp_path / "lr.html", figure_name="lr").read_text(encoding="utf-8")
+    tags = outline(html)
+    assert [a["data-figure"] for tag, a in tags if tag == "figure"] == ["lr"]
+    assert "table" not in {tag for tag, _ in tags}
+    with pytest.raises(InputError, match="--figure lrs: no such figure"):
+        page.figure(six, "lrs")
+
+
+@pytest.mark.parametrize("kind", ["six", "regression", "lost"])
+def test_pages_of_all_kinds_are_well_formed(kind: str, request: pytest.FixtureRequest) -> None:
+    html = page.report(request.getfixturevalue(kind))
+    for tag in ("figure", "section", "table", "thead", "tbody", "svg", "details", "script", "div"):
+        body = html.replace(page.plotly_js(), "")
+        assert len(re.findall(rf"<{tag}[\s>]", body)) == body.count(f"</{tag}>"), tag
+    assert "nan" not in re.findall(r"<td[^>]*>([^<]*)</td>", html)
+
+
+def test_it_is_quick_and_needs_neither_torch_nor_plotlys_python(six: Results) -> None:
+    page.report(six)
+    start = time.perf_counter()
+    page.report(six)
+    # 0.1 s on a quiet machine; the bound is for a busy one.
+    assert time.perf_counter() - start < 1.5
+    code = (
+        "import sys, ravine.report; assert not {'torch', 'plotly', 'pandas'} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0213, "21 ms"),
+        (4.93, "4.9 s"),
+        (99.99, "100.0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (None, "–"),
+    ],
+)
+def test_durations(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words

@@ -1,0 +1,88 @@
+"""What the terminal shows: everything that matters, in 80 columns, without colour or markup."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from report_studies import Make
+from rich.console import Console, RenderableType
+
+from ravine.report import terminal
+from ravine.report.results import Results
+
+
+def shown(renderable: RenderableType, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    console.print(renderable)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(len(line) for line in output.splitlines()) <= width
+    return str(output)
+
+
+def test_the_verdict_has_a_line_per_rule_best_first(six: Results) -> None:
+    output = shown(terminal.verdict(six))
+    flat = " ".join(output.split())
+    for words in (*six.verdict.sentences, *six.warnings):
+        assert words in flat
+    rows = [
+        line.split()[0] for line in output.splitlines() if line.split()[:1] and line.split()[0] in six.rules
+    ]
+    names = [result.rule for result in six.verdict.rules]
+    assert [row for row in rows if row in names][-6:] == names
+    best = six.json()["rules"][0]
+    assert f"{100 * best['test_accuracy']:.1f}" in output
+    assert "diverged" in output
+
+
+def test_other_hypers_come_below_the_table(make: Make) -> None:
+    results = make(rules=("adam", "sgd"), lrs=(1e-3, 1e-1), others={"model.dropout": (0.0, 0.5)})
+    output = shown(terminal.verdict(results))
+    assert "model.dropout 0" in output
+
+
+def test_regressions_and_total_loss_are_shown(regression: Results, lost: Results) -> None:
+    output = shown(terminal.verdict(regression))
+    entry = regression.json()["rules"][0]
+    assert f"{entry['test_loss']:.4g}" in output
+    output = shown(terminal.verdict(lost))
+    assert "6/6" in output
+    assert "nan" not in output
+
+
+def test_lists_of_studies_and_of_runs(six: Results) -> None:
+    output = shown(terminal.studies([(six.study, six.runs)]))
+    assert "digits-rules" in output
+    assert "162" in output
+    assert "No studies yet" in shown(terminal.studies([]))
+    output = shown(terminal.runs(six.runs, limit=5))
+    lines = output.splitlines()
+    assert len(lines) == 7
+    assert "and 157 more" in lines[-1]
+    best = max(run.metrics.get("validation_accuracy", 0.0) for run in six.runs)
+    assert f"{100 * best:.2f} %" in lines[1]
+    assert len(shown(terminal.runs(six.runs)).splitlines()) == 163
+
+
+def test_a_study_and_its_runs_in_full(six: Results) -> None:
+    output = shown(terminal.study(six))
+    for words in ("digits-rules", "1,257, 270, 270", "fused compiled", "ravine run digits.toml"):
+        assert words in output
+    done = next(run for run in six.runs if run.status == "done")
+    output = shown(terminal.run(done, ["digits-rules"]))
+    for words in (done.id, "digits-rules", "done, 440 steps", "validation accuracy"):
+        assert words in output
+    gone = next(run for run in six.runs if run.status == "diverged")
+    assert f"diverged at step {gone.diverged_at} of 440" in shown(terminal.run(gone))
+
+
+@pytest.mark.parametrize("name", ["[red]x[/red]", "[/nonsense]", "[link=file:///]y", ":smile:"])
+def test_markup_in_names_is_shown_as_it_stands(make: Make, name: str) -> None:
+    results = make(name=name, rules=(name,), lrs=(1e-3,), others={name: (name,)}, seeds=2)
+    for renderable in (
+        terminal.study(results),
+        terminal.studies([(results.study, results.runs)]),
+        terminal.runs(results.runs),
+        terminal.run(results.runs[0], [name]),
+    ):
+        assert name in shown(renderable).replace("\n", "")
