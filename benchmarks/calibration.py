@@ -45,7 +45,7 @@ LR_COST = (0.30, 0.08, 0.015, 0.003, 0.0, 0.002, 0.01, 0.05, 0.40)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """What makes runs differ. Accuracies are those of a probit model: right where a latent normal is positive.
+    """What makes runs differ. A probit model: an example is right where a latent normal is positive.
 
     Args:
         name: for the table.
@@ -119,7 +119,7 @@ def simulate(
         rule, skill, stream = skills[run]
         latent = skill + hard[part] + taste[part][rule]
         right = latent + stream.standard_normal(sizes[part], dtype=np.float32) > 0
-        return right.astype(np.float32)
+        return np.asarray(right, dtype=np.float32)
 
     for rule, (config, cost) in itertools.product(range(rules), enumerate(LR_COST)):
         accuracy = noise.accuracy - cost - (gap if rule else 0.0)
@@ -172,7 +172,7 @@ def from_arrays(
 
     def read(run: str) -> NDArray[np.float32]:
         rule, config, seed = map(int, run.split("/"))
-        return test[rule, config, seed].astype(np.float32)
+        return np.asarray(test[rule, config, seed], dtype=np.float32)
 
     return Study(trials=trials, test=read)
 
@@ -199,14 +199,17 @@ def run_aa(reps: int, copies: tuple[int, ...]) -> None:
     print("| noise | rules | seeds | n_test | any pair separable | best separable from second |")
     print("|---|---|---|---|---|---|")
     totals = {rules: [0, 0, 0] for rules in copies}
-    for noise, rules, seeds, num_test in itertools.product((*A_A, *EQUALS), copies, (3, 5), (360, 2000)):
+    cells = list(itertools.product((*A_A, *EQUALS), copies, (3, 5), (360, 2000)))
+    cells += [(A_A[0], rules, seeds, 10_000) for rules in copies for seeds in (3, 5)]
+    for noise, rules, seeds, num_test in cells:
         rng = np.random.default_rng([rules, seeds, num_test, len(noise.name)])
         kwargs = {"rules": rules, "seeds": seeds, "num_test": num_test}
         verdicts = [verdict(simulate(rng, noise, **kwargs)) for _ in range(reps)]
         any_pair = sum(any(p.separable for p in v.pairs) for v in verdicts)
         best = sum(v.separable for v in verdicts)
         print(
-            f"| {noise.name} | {rules} | {seeds} | {num_test} | {rate(any_pair, reps)} | {rate(best, reps)} |",
+            f"| {noise.name} | {rules} | {seeds} | {num_test}"
+            f" | {rate(any_pair, reps)} | {rate(best, reps)} |",
             flush=True,
         )
         totals[rules] = [a + b for a, b in zip(totals[rules], (any_pair, best, reps), strict=True)]
@@ -318,7 +321,7 @@ def train(path: Path, seeds: int, num_test: int, hidden: int, epochs: int) -> No
 
 
 def components(first: Array, second: Array) -> tuple[float, float, float, float]:
-    """Gap, true seed sd of the difference, its total sd over seeds, and sd of the example part of the mean."""
+    """Gap, true seed sd of the difference, its total sd over seeds, and the example part of the error."""
     d = first - second
     seeds, num = d.shape
     rest = d - d.mean(axis=1, keepdims=True) - d.mean(axis=0) + d.mean()
@@ -334,7 +337,7 @@ def components(first: Array, second: Array) -> tuple[float, float, float, float]
 
 
 def run_real(path: Path, reps: int) -> None:
-    """A/A on real runs, by splitting one rule's seeds into groups; power, by pairs of real configurations."""
+    """A/A on real runs, by splitting one rule's seeds; power, by pairs of real configurations."""
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
     validation, test = arrays["validation"].astype(bool), arrays["test"].astype(bool)
@@ -379,7 +382,7 @@ def run_real(path: Path, reps: int) -> None:
 
 
 def _gaps(validation: Bits, test: Bits) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Each rule's best configuration by validation against all that are 1.5 to 3 points worse over all seeds."""
+    """Each rule's best configuration against all that are 1.5 to 3 points worse over all seeds."""
     means = test.mean(axis=(2, 3))
     for rule, config in enumerate(validation.mean(axis=(2, 3)).argmax(axis=1)):
         for other, c in itertools.product(range(test.shape[0]), range(test.shape[1])):

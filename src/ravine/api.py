@@ -124,7 +124,8 @@ def replay(
 
     from ravine.launch import Replayed, replay
 
-    with Progress(console=Console(file=sys.stderr, quiet=quiet), transient=True) as bar:
+    console = Console(file=sys.stderr, quiet=quiet)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"training run {record.id} alone", total=record.num_steps)
         for event in replay(study, opened, record.id, search=search, device=device):
             if isinstance(event, Replayed):

@@ -30,7 +30,7 @@ def fill(
     lrs: Sequence[float] = tuple(10 ** (k / 2) for k in range(-8, 1)),
     seeds: int = 3,
     others: Mapping[str, Sequence[float | str]] | None = None,
-    draws: Sequence[Mapping[str, float | str]] | None = None,
+    draws: Sequence[Mapping[str, float | str]] | Mapping[str, Sequence[Mapping[str, float]]] | None = None,
     task: str = "classification",
     num_steps: int = 440,
     sizes: tuple[int, int, int] = (1257, 270, 270),
@@ -40,7 +40,7 @@ def fill(
 ) -> None:
     """One study in one cohort: every rule at every lr, every combination of the other hypers and every seed.
 
-    ``draws`` are the hypers of a random search, instead of lrs and others.
+    ``draws`` are the hypers of a random search, instead of lrs and others; or such a list for each rule.
     ``fate(rule, lr, seed)`` decides which runs diverge; by default those far above what suits their rule.
     """
     rng = np.random.default_rng(7)
@@ -49,9 +49,8 @@ def fill(
         for lr in lrs
         for values in itertools.product(*(others or {}).values())
     ]
-    grid = [
-        (rule, dict(hypers), seed) for rule in rules for hypers in draws or product for seed in range(seeds)
-    ]
+    chosen = draws if isinstance(draws, Mapping) else dict.fromkeys(rules, draws or product)
+    grid = [(rule, dict(hypers), seed) for rule in rules for hypers in chosen[rule] for seed in range(seeds)]
     steps = np.unique(np.linspace(0, num_steps, 21).round().astype(np.int64))
     if task == "classification":
         labels = [rng.integers(0, CLASSES, size).astype(np.int64) for size in sizes[1:]]

@@ -10,7 +10,7 @@ import pytest
 from report_studies import Make
 
 from ravine.errors import InputError
-from ravine.report.chart import accuracy_axis, error, log_axis, log_ticks, text
+from ravine.report.chart import accuracy_axis, error, log_axis, log_ticks, ribbon, text
 from ravine.report.collect import lr_curves
 from ravine.report.figures import FIGURES, figure, figures
 from ravine.report.palette import COLOURS, look, looks
@@ -99,6 +99,12 @@ def test_nothing_to_draw_is_said(lost: Results, make: Make) -> None:
     assert figure(single, "lr").views
 
 
+def test_the_spread_breaks_where_every_seed_diverged() -> None:
+    found = ribbon("a", look(0), [1, 2, 3, 4, 5], [None, 1.0, 2.0, None, 3.0], [None, 4.0, 5.0, None, 6.0])
+    assert found["x"] == [2, 3, 3, 2, None, 5, 5]
+    assert found["y"] == [1.0, 2.0, 5.0, 4.0, None, 3.0, 6.0]
+
+
 def test_an_unknown_figure_is_one_line(six: Results) -> None:
     with pytest.raises(InputError, match="--figure regime: no such figure; did you mean 'regimes'"):
         figure(six, "regime")
@@ -162,5 +168,10 @@ def test_commands_are_safe_to_paste(make: Make) -> None:
     words = command(results, "lr")
     assert words.startswith("ravine report 'a'\"'\"'b; rm -rf $HOME' --store ")
     assert words.endswith(" --figure lr")
+    results.source.root = "postgresql+psycopg://me:p@ss:word@host:5432/db?folder=/x"
+    assert "--store 'postgresql+psycopg://me@host:5432/db?folder=/x'" in command(results)
+    results.source.root = "runs"
+    assert command(make(rules=("sgd",), lrs=(0.1,), seeds=1)).startswith("ravine report digits-rules --store")
+    assert command(results).endswith("HOME'")
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"

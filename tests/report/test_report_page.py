@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,12 +13,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_studies import Make
+from report_studies import Make, fill
+from rich.console import Console, RenderableType
 
 from ravine.errors import InputError
-from ravine.report import page
+from ravine.report import page, terminal
 from ravine.report.results import Results
-from ravine.report.tables import duration
+from ravine.report.tables import beside, duration
+from ravine.store import Store
 
 HOSTILE = "</script><script>document.title='owned'</script>\"'&<img src=x onerror=alert(1)>"
 
@@ -143,6 +146,26 @@ def test_it_is_quick_and_needs_neither_torch_nor_plotlys_python(six: Results) ->
         "import sys, ravine.report; assert not {'torch', 'plotly', 'pandas'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_at_unequal_budgets_the_best_of_all_stands_beside_the_chosen(make: Make, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    wide = [{"lr": 10 ** (-4 + k / 3)} for k in range(9)]
+    fill(store, rules=("sgd", "adam"), draws={"sgd": wide[:2], "adam": wide})
+    results = Results.load(store, "digits-rules")
+    adam = next(result for result in results.verdict.rules if result.rule == "adam")
+    assert adam.config != adam.best_config
+    run = next(run for run in results.runs if run.config == adam.best_config)
+    words = beside(results, adam)
+    assert words.startswith(f"best of all 9: lr {run.hypers['lr']:.6g}, validation ")
+    assert words in page.report(results)
+    assert words in shown(terminal.verdict(results))
+
+
+def shown(renderable: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(renderable)
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_separable_exactly_where_the_interval_excludes_zero() -> None:
 
 
 def test_family_wise_error_of_equal_rules() -> None:
-    """Six equal means with known variance: any rejection in at most 5 % (+ 3 standard errors of 4000 draws)."""
+    """Six equal means, known variance: any rejection in at most 5 % (+ 3 standard errors of 4000 draws)."""
     rng = np.random.default_rng(2)
     means = rng.standard_normal((4000, 6))
     pairs = list(combinations(range(6), 2))

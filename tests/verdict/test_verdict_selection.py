@@ -86,7 +86,7 @@ def test_test_scores_play_no_part_in_the_choice() -> None:
 
 
 def test_unequal_budgets_are_compared_at_the_smallest() -> None:
-    """Rule b has 9 configurations to a's 3: it is represented by the rank that 3 trials reach in the median."""
+    """Rule b has 9 configurations to a's 3: it is represented by what 3 trials reach in the median."""
     trials, tests = study({"a": (0.5, 0.7, 0.9), "b": [0.5 + 0.05 * i for i in range(9)]}, n=4000)
     verdict = judge(trials, tests, task="classification")
     by_rule = {r.rule: r for r in verdict.rules}

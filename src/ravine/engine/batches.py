@@ -1,6 +1,6 @@
 """Which examples a batch holds: index arithmetic on the device, nothing per example in Python.
 
-Shapes: S seed, B batch, N example.
+Shapes: S seed, T batch of an epoch, B batch, N example.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ class Order:
         self.batch_size = batch_size
         self.batches_per_epoch = num_examples // batch_size
         self._epoch = -1
-        self._order_SN = torch.empty(0)
+        self._rows_TSB = torch.empty(0)
 
     def rows(self, step: int) -> Tensor:
         """The examples of the batch of one step, counted from 0: int64 (S, B)."""
         epoch, batch = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             keys_S = rng.key(self._seeds_S, "order", epoch)
-            self._order_SN, self._epoch = rng.permutation(keys_S, self.num_examples), epoch
-        start = batch * self.batch_size
-        return self._order_SN[:, start : start + self.batch_size]
+            used_SN = rng.permutation(keys_S, self.num_examples)[:, : self.batches_per_epoch * self.batch_size]
+            # one piece of memory for a batch: a compiled step takes no other
+            self._rows_TSB = used_SN.unflatten(1, (-1, self.batch_size)).transpose(0, 1).contiguous()
+            self._epoch = epoch
+        return self._rows_TSB[batch]

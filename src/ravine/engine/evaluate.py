@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from ravine.engine.aligned import AlignedProducts
 from ravine.engine.loss import example_losses
 from ravine.engine.network import Network
 from ravine.engine.state import Data
@@ -32,16 +33,16 @@ def outputs_of(
         fused: all runs at once under vmap.
     """
     num_runs = params_RP.shape[0]
-    size = max(64, _CHUNK // num_runs)
+    size = max(64, _CHUNK // num_runs // 16 * 16)  # cuts between rows at which kernels begin anew
     tensors = {**network.layout.views(params_RP), **others}
     one = {name: tensor[0] for name, tensor in tensors.items()}
 
     def forward(tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return network.pure(tensors, {}, x)[0]
+        return network.pure(tensors, {}, x.clone())[0]  # a module may change its input in place
 
     network.module.eval()
     try:
-        with torch.no_grad(), batched_kernels():
+        with torch.no_grad(), batched_kernels(), AlignedProducts():
             if fused:
                 chunks = [vmap(forward, in_dims=(0, None))(tensors, part) for part in x.split(size)]
             else:

@@ -16,6 +16,7 @@ from ravine import rng
 from ravine.errors import ModelError
 from ravine.nn.build import build, check_output
 from ravine.nn.functional import Pure, as_function
+from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
 from ravine.tensors import Layout
 
@@ -32,6 +33,7 @@ class Network:
         fixed: names of the parameters that are not trained.
         buffers: names of the buffers that training may change, such as BatchNorm's statistics.
         layers: names of the stochastic layers.
+        own_rates: whether the stochastic layers keep their rates (a user's module), or the runs give them.
         make: builds a module with fresh initial weights.
     """
 
@@ -41,6 +43,7 @@ class Network:
     fixed: tuple[str, ...]
     buffers: tuple[str, ...]
     layers: tuple[str, ...]
+    own_rates: bool
     make: Callable[[], nn.Module]
 
     @staticmethod
@@ -79,6 +82,7 @@ class Network:
             fixed=tuple(name for name, p in module.named_parameters() if not p.requires_grad),
             buffers=tuple(name for name, _ in module.named_buffers() if name not in supplied),
             layers=layers,
+            own_rates=not isinstance(model, MLP | ConvNet | ResNet),
             make=make,
         )
 
@@ -107,7 +111,8 @@ class Network:
         own = {name: float(layer.rate) for name, layer in stochastic_modules(self.module)}
         given = torch.tensor(dropout, dtype=torch.float32, device=device)
         return {
-            _join(name, "rate"): given if any(dropout) else torch.full_like(given, own[name]) for name in self.layers
+            _join(name, "rate"): torch.full_like(given, own[name]) if self.own_rates else given
+            for name in self.layers
         }
 
 

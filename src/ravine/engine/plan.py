@@ -12,8 +12,9 @@ from ravine.data import Dataset
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.network import Network
+from ravine.engine.trace import Untraceable
 from ravine.engine.training import Training
-from ravine.errors import InputError, choices
+from ravine.errors import InputError, ModelError, choices
 from ravine.study import Run
 
 CHOICES = ("auto", "fused", "compiled", "serial")
@@ -56,17 +57,23 @@ def plan(runs: list[Run], network: Network, data: Dataset, device: torch.device,
         choice: one of `CHOICES`.
 
     Raises:
-        InputError: an unknown choice, or a model that cannot be trained in the way asked for.
+        InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
     """
     if choice not in CHOICES:
         raise InputError(f"--backend {choice}: {choices(choice, CHOICES)}")
     few = _few(runs)
     reason = None if choice == "serial" else _hindrance(few, network, data, device)
     if reason is not None and choice in ("fused", "compiled"):
-        raise InputError(f"--backend {choice}: {reason}; allowed here: auto, serial")
+        raise InputError(
+            f"--backend {choice}: {type(network.module).__name__} cannot be fused: {reason}; allowed here: auto, serial"
+        )
     if reason is not None or choice == "serial":
-        plain = _hindrance(runs[:1], network, data, device, _SERIAL)
-        return Plan(backend=_SERIAL if plain is None else _PLAIN, size=1, why=reason or "")
+        traced = _hindrance(runs[:1], network, data, device, _SERIAL)
+        plain = None if traced is None else _hindrance(runs[:1], network, data, device, _PLAIN)
+        if plain is not None:
+            raise ModelError(f"model: {type(network.module).__name__} cannot be trained: {plain}")
+        why = "" if reason is None else f"{type(network.module).__name__} cannot be fused: {reason}"
+        return Plan(backend=_SERIAL if traced is None else _PLAIN, size=1, why=why)
     size = _cohort_size(network, device)
     if choice == "compiled":
         return Plan(backend=_COMPILED, size=size)
@@ -90,12 +97,16 @@ def _hindrance(
 ) -> str | None:
     """Why the model cannot be trained in that way; None if it can."""
     try:
-        Training(Cohort.of(runs), network, data, backend, device).advance()
+        Training(Cohort.of(runs), network, data, backend, device).rehearse()
     except torch.OutOfMemoryError:
+        raise
+    except Untraceable as error:
+        return str(error)
+    except InputError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a user's module raises under vmap is the answer)
         lines = str(error).strip().splitlines()
-        return f"{type(network.module).__name__} cannot be fused: {lines[0] if lines else type(error).__name__}"
+        return lines[0] if lines else type(error).__name__
     return None
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import vmap
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from ravine.engine.aligned import AlignedProducts
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import Loss
 from ravine.engine.network import Network
@@ -157,11 +158,12 @@ def _gradients(
     def objective(
         params: dict[str, Tensor], given: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        output, buffers = network.pure({**params, **given}, buffers, x)
+        # A module may change its input in place, and a full batch is the data set itself.
+        output, buffers = network.pure({**params, **given}, buffers, x.clone() if setting.full_batch else x)
         return *setting.loss(output, y), {name: tensor.detach() for name, tensor in buffers.items()}
 
     views = {name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()}
-    with torch.enable_grad(), batched_kernels():
+    with torch.enable_grad(), batched_kernels(), AlignedProducts():
         if not setting.fused:
             x, y = data.x, data.y
             if not setting.full_batch:

@@ -23,6 +23,7 @@ from ravine.engine.network import Network
 from ravine.engine.program import Setting
 from ravine.engine.records import Arrays, Evaluation, Finished, Record, Tick
 from ravine.engine.state import Constants, Data, State
+from ravine.engine.threads import Threads
 
 _TICK_SECONDS = 0.1
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
@@ -57,6 +58,7 @@ class Training:
         self._unit = data.target_scale**2 if data.task == "regression" else 1.0
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
         self.step = 0
+        self.evaluated = 0  # step of the last evaluation
         self.seconds = 0.0
         self.whole = True  # False amid a step or an evaluation, where no snapshot can be taken
         self._diverged: dict[int, int] = {}  # row of the cohort: step
@@ -69,6 +71,7 @@ class Training:
             rows = arrays["rows"].tolist()
             state = state.take(rows, cohort)
             state.load(arrays)
+            self.seconds = float(arrays["seconds"])
             self._diverged = dict(zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True))
             self._losses = list(torch.from_numpy(arrays["losses"]).to(device))
             self._accuracies = list(torch.from_numpy(arrays["accuracies"]).to(device))
@@ -114,6 +117,11 @@ class Training:
         self.step += 1
         self.whole = True
 
+    def rehearse(self) -> None:
+        """One step and a look at a few validation examples: what a model cannot do shows."""
+        self.advance()
+        self._outputs(self._validation.x[:2])
+
     def records(self) -> Iterator[Record]:
         """Train to the end.
 
@@ -121,12 +129,18 @@ class Training:
             Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
             last of all what was learned.
         """
+        threads = Threads(self.device, adapt=self.backend.fused)
+        try:
+            yield from self._records(threads)
+        finally:
+            threads.close()
+
+    def _records(self, threads: Threads) -> Iterator[Record]:
         recipe = self.cohort.recipe
-        clock = time.perf_counter()
-        ticked = time.perf_counter()
+        clock = ticked = time.perf_counter()
         while self.step < recipe.steps and self.alive:
             began = time.perf_counter()
-            self.advance()
+            threads.run(self.advance)
             self._loop_seconds += time.perf_counter() - began
             self._loop_steps += 1
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
@@ -153,6 +167,7 @@ class Training:
         return {
             **self._state.arrays(),
             "rows": np.array(self._rows, dtype=np.int64),
+            "seconds": np.array(self.seconds),
             "diverged_rows": np.array(list(self._diverged), dtype=np.int64),
             "diverged_steps": np.array(list(self._diverged.values()), dtype=np.int64),
             "losses": _stacked(self._losses, shape),
@@ -171,17 +186,19 @@ class Training:
         self._accuracies.clear()
         outputs_RNK = self._outputs(self._validation.x)
         loss_R, accuracy_R = mean_scores(self.data.task, outputs_RNK, self._validation)
-        validation_loss_R = loss_R.cpu().numpy()
+        validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
         lost = self._find_diverged(losses_TR, validation_loss_R)
-        scores = {"train_loss": losses_TR.mean(0) * self._unit, "validation_loss": validation_loss_R * self._unit}
-        if self.data.task == "classification":
-            scores["train_accuracy"] = accuracies_TR.mean(0)
-            scores["validation_accuracy"] = accuracy_R.cpu().numpy()
         keep = [i for i, row in enumerate(self._rows) if row not in self._diverged]
+        train_loss_R = losses_TR[:, keep].mean(0, dtype=np.float64)
+        scores = {"train_loss": train_loss_R * self._unit, "validation_loss": validation_loss_R[keep] * self._unit}
+        if self.data.task == "classification":
+            scores["train_accuracy"] = accuracies_TR[:, keep].mean(0, dtype=np.float64)
+            scores["validation_accuracy"] = accuracy_R.cpu().numpy()[keep]
+        self.evaluated = self.step
         return Evaluation(
             step=self.step,
             runs=tuple(self.cohort.runs[row].id for row in self.alive),
-            scores={name: values[keep].astype(np.float32) for name, values in scores.items()},
+            scores={name: _float32(values) for name, values in scores.items()},
             diverged={self.cohort.runs[row].id: self._diverged[row] for row in lost},
         )
 
@@ -199,13 +216,15 @@ class Training:
 
     def _shrink(self) -> None:
         """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
-        alive = self.alive
-        share = 1 - len(alive) / len(self._rows)
+        fewest = max(2, torch.get_num_threads())  # below that kernels share out a run's work: other last bits
+        spare = fewest - len(self.alive)
+        rows = [row for row in self._rows if row not in self._diverged or (spare := spare - 1) >= 0]
+        share = 1 - len(rows) / len(self._rows)
         left = self.cohort.recipe.steps - self.step
         saved = share * left * self._loop_seconds / max(self._loop_steps, 1)
-        if alive and saved > _REPAY * self._making_seconds:
-            places = [i for i, row in enumerate(self._rows) if row not in self._diverged]
-            self._make(alive, self._state.take(places, self._part))
+        if self.alive and saved > _REPAY * self._making_seconds:
+            places = [self._rows.index(row) for row in rows]
+            self._make(rows, self._state.take(places, self._part))
 
     def _outputs(self, x: Tensor) -> Tensor:
         params_RP = self._state.deployed(self._part, self._constants.hypers)
@@ -226,7 +245,7 @@ class Training:
             outputs_RNK = self._outputs(split.x)[keep]
             if name != "test":  # read once, at the end, for the runs that were chosen: not here
                 loss_R, accuracy_R = mean_scores(self.data.task, outputs_RNK, split)
-                metrics[f"{name}_loss"] = loss_R.cpu().numpy() * self._unit
+                metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self._unit
                 if self.data.task == "classification":
                     metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
             if name != "train":
@@ -250,6 +269,12 @@ class Training:
         if self.data.task == "classification":
             return outputs
         return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    """Rounded; a finite number too large for float32 becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _stacked(history: list[Tensor], empty: tuple[int, int]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from ravine.engine.cohort import Cohort
 from ravine.engine.records import Arrays, Evaluation, Finished
 from ravine.engine.training import Training
+from ravine.errors import StoreError
 from ravine.store import RunResult, Store
 
 _CHECKPOINT_SECONDS = 5.0
@@ -31,6 +32,7 @@ class Keeper:
         self._store, self._cohort = store, cohort
         self._ids = [run.id for run in cohort.runs]
         self._pending: list[Evaluation] = []
+        self._added = 0  # step of the last evaluation that came here
         self._finished = False
         self._next = time.perf_counter() + _CHECKPOINT_SECONDS
         store.open_cohort(cohort.id, self._ids, plan)
@@ -45,6 +47,7 @@ class Keeper:
     def add(self, evaluation: Evaluation) -> None:
         """Keep points of curves; they are written with the next checkpoint."""
         self._pending.append(evaluation)
+        self._added = evaluation.step
 
     def checkpoint_if_due(self, training: Training) -> None:
         """Write a checkpoint every few seconds, less often where writing one takes long."""
@@ -57,12 +60,15 @@ class Keeper:
 
     @contextmanager
     def saving(self, training: Training) -> Iterator[None]:
-        """Within it, an interrupt or an error leaves a checkpoint of the last whole step behind."""
+        """Within it, an interrupt between two steps leaves a checkpoint behind; one amid a step cannot."""
         try:
             yield
         except (KeyboardInterrupt, GeneratorExit):
-            if not self._finished and training.step > 0 and training.whole:
-                self._checkpoint(training)
+            # An evaluation that has not come here would be missing from the curves.
+            seen = self._added == training.evaluated
+            if not self._finished and training.step > 0 and training.whole and seen:
+                with suppress(StoreError):  # if it had just finished, there is nothing to keep
+                    self._checkpoint(training)
             raise
 
     def finish(self, finished: Finished) -> None:
@@ -105,10 +111,11 @@ class Keeper:
         while self._pending:
             runs = self._pending[0].runs
             same = [e for e in self._pending if e.runs == runs]
-            self._pending = [e for e in self._pending if e.runs != runs]
             if runs:
                 values = {name: np.stack([e.scores[name] for e in same]) for name in same[0].scores}
                 self._store.append_curves(runs, np.array([e.step for e in same]), values)
+            # Only now: an interrupt just before has them written once more, which changes nothing.
+            self._pending = [e for e in self._pending if e.runs != runs]
 
 
 def _placed(array: np.ndarray, places: list[int]) -> np.ndarray:

@@ -154,7 +154,7 @@ def layout(title: str, x_title: str, x: Json, y: Json, height: int = HEIGHT) -> 
         "hovermode": "closest",
         "hoverlabel": {
             "bgcolor": "#fff", "bordercolor": "#9aa3ab", "align": "left",
-            "font": {"size": 12.5, "color": INK},
+            "font": {"family": FONT, "size": 12.5, "color": INK},
         },
         "xaxis": {**axis, "showgrid": False, "title": _axis_title(x_title), **x},
         "yaxis": {**axis, "showline": False, "ticks": "", **y},

@@ -24,7 +24,7 @@ def score(results: Results, value: float | None) -> str:
     if value is None:
         return NOTHING
     shown = results.readable(value)
-    return f"{shown:.4g}" if results.is_regression else f"{100 * shown:.1f}\u202f%"
+    return f"{shown:.4g}" if results.is_regression else f"{100 * shown:.1f}\u00a0%"
 
 
 def interval(results: Results, bounds: tuple[float, float] | None) -> str:
@@ -74,10 +74,9 @@ def page_tables(results: Results) -> dict[str, Any]:
     rules = results.verdict.rules
     return {
         "facts": _facts(results),
-        "level": f"{100 * (1 - results.verdict.alpha):g}\u202f%",
+        "level": f"{100 * (1 - results.verdict.alpha):g}\u00a0%",
         "scale": _scale(results),
         "rules": [_rule(results, place) for place in range(len(rules))],
-        "any_hypers": any(shown_hypers(result) for result in rules),
         "reading": _reading(results),
         "pairs": [
             {
@@ -265,7 +264,7 @@ def _cell(name: str, row: Mapping[str, float | str | None]) -> dict[str, Any]:
 
 def _short(name: str, value: float) -> str:
     if name.endswith("_accuracy"):
-        return f"{100 * value:.2f}\u202f%"
+        return f"{100 * value:.2f}\u00a0%"
     if name == "seconds":
         return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

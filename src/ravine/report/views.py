@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,8 +74,9 @@ class Figure:
 def command(results: Results, name: str | None = None) -> str:
     """The command that makes the report again, or one figure of it."""
     words = ["ravine", "report", results.name]
-    if str(results.source.root) != "runs":
-        words += ["--store", str(results.source.root)]
+    if results.source.root != "runs":
+        # A report is for showing: the password in a database's address isn't.
+        words += ["--store", re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1@", results.source.root)]
     if name is not None:
         words += ["--figure", name]
     return shlex.join(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from types import FrameType
@@ -15,6 +16,9 @@ from rich.text import Text
 from ravine.launch import Event, Planned, Trained
 from ravine.launch import Progress as Reached
 from ravine.report.tables import duration
+
+
+_LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 
 def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_better: bool = True) -> Trained:
@@ -39,7 +43,9 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         TextColumn("{task.fields[told]}"),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
+    told_at = time.monotonic()
     with closing(events), bar, _interrupts() as interrupted:  # type: ignore[type-var]
         task = bar.add_task("planning", total=None, told="")
         for event in events:
@@ -49,7 +55,11 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                 bar.update(task, description="training", total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
-                bar.update(task, completed=share, told=_told(event, higher_is_better))
+                told = _told(event, higher_is_better)
+                bar.update(task, completed=share, told=told)
+                if bar.disable and time.monotonic() - told_at > _LOG_SECONDS:
+                    console.print(Text(f"  {share:.0%}, {told}"))
+                    told_at = time.monotonic()
             else:
                 return event
             if interrupted.is_set():

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from ravine.study.definition import definition_of
 from ravine.study.expand import base_of, runs_of
 from ravine.study.load import parse_study, read_study
 from ravine.study.recipe import Recipe, Run, content_id
 from ravine.study.spec import Study
+from ravine.study.stored import parse_definition
 
-__all__ = ["Recipe", "Run", "Study", "base_of", "content_id", "parse_study", "read_study", "runs_of"]
+__all__ = [
+    "Recipe",
+    "Run",
+    "Study",
+    "base_of",
+    "content_id",
+    "definition_of",
+    "parse_definition",
+    "parse_study",
+    "read_study",
+    "runs_of",
+]

@@ -9,16 +9,18 @@ from typing import Any
 
 from ravine.data import Dataset
 from ravine.errors import StudyError
-from ravine.rules import RULES
-from ravine.rules.base import Hyper
-from ravine.rules.regularize import REGULARIZERS
+from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
+from ravine.study.block import RuleBlock
+from ravine.study.fields import BatchSize
 from ravine.study.model import structure_of
+from ravine.study.naming import naming
 from ravine.study.recipe import Recipe, Run, content_id
-from ravine.study.spec import RuleBlock, Study
-from ravine.study.values import draw_of, grid_of
+from ravine.study.search import sobol
+from ravine.study.spec import Study, axes_of, num_configs
+from ravine.study.values import Range
 
-DROPOUT = Hyper(about="probability of dropping a unit", default=0.0, low=0.0, high=1.0, high_open=True)
+_BLOCK = 256  # Sobol points that are drawn at a time
 
 
 def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run]:
@@ -30,42 +32,66 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         search: folder of the study file, where a user's module is looked for.
 
     Raises:
-        StudyError: a hyper is out of its range, a batch is larger than the training set, a range has no ``num``.
+        StudyError: a batch is larger than the training set, a warm-up longer than the run, or two rules hold
+            the same run.
+        ModelError: the user's module is not there.
+
+    Example:
+        >>> from ravine.data import load
+        >>> rules = [{"kind": "sgd", "lr": [0.1, 1]}]
+        >>> study = Study(name="s", data="iris", model="mlp", epochs=2, rules=rules)
+        >>> [(run.label, run.chosen["lr"], run.seed) for run in runs_of(study, load(study.data))][:4]
+        [('sgd', 0.1, 0), ('sgd', 0.1, 1), ('sgd', 0.1, 2), ('sgd', 1.0, 0)]
     """
-    model = structure_of(study.model, search)
-    runs = [
-        run for number, block in enumerate(study.rules) for run in _runs_of_rule(study, data, model, number, block)
-    ]
-    seen: dict[str, str] = {}
-    for run in runs:
-        if seen.setdefault(run.id, run.label) != run.label:
-            raise StudyError(f"rules: {seen[run.id]!r} and {run.label!r} hold the same run {dict(run.chosen)}")
-    return runs
+    with naming(study.origin):
+        model = structure_of(study.model, search)
+        runs = [run for block in study.rules for run in _runs_of_rule(study, data, model, block)]
+        first: dict[str, Run] = {}
+        for run in runs:
+            other = first.setdefault(run.id, run)
+            if other is not run:
+                raise StudyError(
+                    f"rules: {other.label!r} and {run.label!r} hold the same run (lr = {run.chosen['lr']}, "
+                    f"seed {run.seed}); leave it out of one of them"
+                )
+        return runs
 
 
 def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
-    """Hash of what must not change under one name; rules, values, schedules and seeds may be added."""
-    return content_id(
-        {
-            "data": data.fingerprint,
-            "model": structure_of(study.model, search),
-            "epochs": study.epochs,
-            "steps": study.steps,
-            "evaluations": study.evaluations,
-        }
-    )
+    """Hash of what must not change under one name.
+
+    That is the data, the model, the length, the evaluations and the first batch size. Rules, values, seeds
+    and schedules may be added, and further batch sizes.
+
+    Args:
+        study: what to try.
+        data: the loaded data set.
+        search: folder of the study file, where a user's module is looked for.
+
+    Raises:
+        ModelError: the user's module is not there.
+    """
+    with naming(study.origin):
+        return content_id(
+            {
+                "data": data.fingerprint,
+                "model": structure_of(study.model, search),
+                "epochs": study.epochs,
+                "steps": study.steps,
+                "batch_size": study.batch_size[0],
+                "evaluations": study.evaluations,
+            }
+        )
 
 
-def _runs_of_rule(
-    study: Study, data: Dataset, model: Mapping[str, Any], number: int, block: RuleBlock
-) -> Iterator[Run]:
-    where = f"rules.{number}"
-    kind, hypers = block.complete()
-    for config in _configs(study, where, kind, hypers):
+def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: RuleBlock) -> Iterator[Run]:
+    kind, _ = block.complete()
+    for config in _configs(study, block):
         schedule, batch_size = config.pop("schedule"), config.pop("batch_size")
-        recipe = _recipe(study, data, model, block, kind, config, schedule, batch_size)
-        chosen: dict[str, float | str] = {name: config[name] for name in config if name in block.hypers or name == "lr"}
-        if config["model.dropout"] or not isinstance(study.dropout, float):
+        recipe = _recipe(study, data, model, kind, block.exclude, config, schedule, batch_size)
+        chosen: dict[str, float | str] = {"lr": config["lr"]}
+        chosen |= {name: value for name, value in config.items() if name in block.hypers}
+        if study.dropout != 0.0:
             chosen["model.dropout"] = config["model.dropout"]
         if len(study.schedule) > 1:
             chosen["schedule"] = schedule_label(schedule)
@@ -75,58 +101,76 @@ def _runs_of_rule(
             yield Run(recipe=recipe, seed=seed, label=block.label, chosen=chosen)
 
 
-def _configs(study: Study, where: str, kind: str, hypers: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every combination of values, or as many random ones as asked for."""
-    known = {**RULES[kind].hypers, **REGULARIZERS, "model.dropout": DROPOUT}
-    axes: dict[str, Any] = {**hypers, "model.dropout": study.dropout}
-    at = {name: "model.dropout" if name == "model.dropout" else f"{where}.{name}" for name in axes}
-    listed = {"schedule": study.schedule, "batch_size": study.batch_size}
-    if study.search.kind == "grid":
-        grid = {name: grid_of(values, at[name]) for name, values in axes.items()}
-        combinations = itertools.product(*grid.values(), *listed.values())
-    else:
-        draws = [draw_of(values, at[name]) for name, values in axes.items()]
-        draws += [lambda u, items=items: items[min(int(u * len(items)), len(items) - 1)] for items in listed.values()]  # type: ignore[misc]
-        combinations = iter(
-            tuple(draw(u) for draw, u in zip(draws, point, strict=True))
-            for point in _sobol(len(draws), study.search.trials or 1, study.search.seed)
-        )
-    for combination in combinations:
-        config = dict(zip([*axes, *listed], combination, strict=True))
-        for name in axes:
-            known[name].check(name, config[name], at[name])
-        yield config
+def _configs(study: Study, block: RuleBlock) -> Iterator[dict[str, Any]]:
+    """Every combination of values; in random search as many different ones as asked for, or as there are."""
+    axes = axes_of(study, block)
+    num = num_configs(study, block)
+    has_range = any(isinstance(axis, Range) for axis in axes.values())
+    if not has_range and num == _product(axes):
+        for combination in itertools.product(*axes.values()):
+            yield dict(zip(axes, combination, strict=True))
+        return
+    fixed = {name: axis[0] for name, axis in axes.items() if not isinstance(axis, Range) and len(axis) == 1}
+    free = {name: axis for name, axis in axes.items() if name not in fixed}
+    known: set[tuple[Any, ...]] = set()
+    for start in range(0, 20 * num + 10_000, _BLOCK):
+        for point in sobol(start, _BLOCK, list(free), study.search.seed).tolist():
+            places = tuple(_place(axis, u) for axis, u in zip(free.values(), point, strict=True))
+            if places in known:
+                continue
+            known.add(places)
+            drawn = {
+                name: place if isinstance(axis, Range) else axis[place]
+                for (name, axis), place in zip(free.items(), places, strict=True)
+            }
+            yield {name: fixed[name] if name in fixed else drawn[name] for name in axes}
+            if len(known) == num:
+                return
+    raise StudyError(
+        f"rules: {block.label!r} has only {len(known)} different configs for {num} trials; "
+        "widen a range or ask for fewer trials"
+    )
 
 
-def _sobol(dimensions: int, num: int, seed: int) -> list[list[float]]:
-    """Scrambled Sobol points: they cover a box more evenly than independent draws (Sobol 1967, Owen 1998)."""
-    from torch.quasirandom import SobolEngine
+def _product(axes: Mapping[str, tuple[Any, ...]]) -> int:
+    num = 1
+    for axis in axes.values():
+        num *= len(axis)
+    return num
 
-    points: list[list[float]] = SobolEngine(dimensions, scramble=True, seed=seed).draw(num).tolist()
-    return points
+
+def _place(axis: Range | tuple[Any, ...], fraction: float) -> float | int:
+    """The value of a range, or the index of a choice, a fraction of the way along it."""
+    return axis.at(fraction) if isinstance(axis, Range) else int(fraction * len(axis))
 
 
 def _recipe(
     study: Study,
     data: Dataset,
     model: Mapping[str, Any],
-    block: RuleBlock,
     kind: str,
-    config: Mapping[str, float],
-    schedule: Any,
-    batch_size: int | str,
+    exclude: str | None,
+    hypers: Mapping[str, float],
+    schedule: ScheduleSpec,
+    batch_size: BatchSize,
 ) -> Recipe:
-    num_train = len(data.train.y)
-    size = num_train if batch_size == "full" else int(batch_size)
+    num_train = len(data.train)
+    size = num_train if batch_size == "full" else batch_size
     if size > num_train:
-        raise StudyError(f"batch_size = {size}: the training set has only {num_train} examples; write \"full\" for all")
-    steps = study.steps if study.steps is not None else max(1, round((study.epochs or 0) * (num_train // size)))
+        raise StudyError(
+            f'batch_size = {size}: the training set has only {num_train} examples; write "full" for all'
+        )
+    # Examples that do not fill a last batch are left out: an epoch has a whole number of steps.
+    steps = study.steps or max(1, round((study.epochs or 0.0) * (num_train // size)))
+    if isinstance(schedule.warmup, int) and schedule.warmup >= steps:
+        where = f"schedule.{study.schedule.index(schedule)}" if len(study.schedule) > 1 else "schedule"
+        raise StudyError(f"{where}.warmup = {schedule.warmup}: must be fewer steps than the run's {steps}")
     return Recipe(
         data=data.fingerprint,
         model=model,
         rule=kind,
-        hypers=config,
-        exclude=block.exclude,
+        hypers=hypers,
+        exclude=exclude,
         schedule=schedule.model_dump(mode="json"),
         steps=steps,
         batch_size=size,

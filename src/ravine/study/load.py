@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from ravine.errors import StudyError
-from ravine.messages import one_line
+from ravine.errors import StudyError, choices
+from ravine.study.definition import definition_of
+from ravine.study.naming import naming, printable
+from ravine.study.override import override
 from ravine.study.spec import Study
+
+_NEEDED = ("name", "data", "model", "rules")
+_KEYS = (*_NEEDED, "epochs", "steps", "batch_size", "seeds", "schedule", "search", "evaluations")
+_LARGEST = 10_000_000  # bytes
 
 
 def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str]:
@@ -22,76 +26,75 @@ def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, 
         overrides: texts such as ``epochs=5`` or ``rules.0.lr=[0.1]``, each replacing one field.
 
     Returns:
-        The study, and the text to keep as its definition.
+        The study, and the text to keep as its definition: the file as it is, or where there are overrides the
+        study that they make of it. `stored.parse_definition` reads both.
 
     Raises:
         StudyError: one line that names the file, the key, the value and what is allowed.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = [found.name for found in sorted(path.parent.glob("*.toml"))[:5]] if path.parent.is_dir() else []
-        hint = f"; in that folder: {', '.join(near)}" if near else ""
-        raise StudyError(f"{path}: no such study file{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read as a study file: {_reason(error)}") from None
-    try:
-        content: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{path}: not valid TOML: {error}") from None
-    for override in overrides:
-        apply_override(content, override)
-    study = parse_study(content, str(path))
-    noted = "".join(f"\n# --set {override}" for override in overrides)
-    return study, text + (noted + "\n" if noted else "")
+    where = str(path)
+    with naming(where):
+        text = _text_of(path)
+        content = override(content_of(text), overrides)
+    sets = "".join(f" --set {item}" for item in overrides)
+    study = parse_study(content, f"{where}{sets}")
+    if not overrides:
+        return study, text
+    return study, f"# {printable(Path(path).name)}{sets}\n{definition_of(study)}"
 
 
-def parse_study(content: Mapping[str, Any], where: str) -> Study:
-    """A study from plain data.
+def parse_study(content: Mapping[str, Any], where: str = "") -> Study:
+    """A study from plain data, such as a file's.
+
+    Args:
+        content: the study's keys and values.
+        where: what errors begin with; the study keeps it as its `origin`.
 
     Raises:
         StudyError: one line that begins with ``where``.
     """
+    with naming(where):
+        for key in content:
+            if key == "dropout":
+                raise StudyError('dropout: belongs into the model: model = { kind = "mlp", dropout = 0.2 }')
+            if key not in _KEYS:
+                raise StudyError(f"{key}: unknown key; {choices(key, _KEYS)}")
+        missing = [key for key in _NEEDED if key not in content]
+        if missing:
+            raise StudyError(f"{', '.join(missing)}: missing, must be given")
+    return Study(**content, origin=where)
+
+
+def _text_of(path: Path | str) -> str:
+    path = Path(path)
     try:
-        return Study.model_validate(dict(content))
-    except ValidationError as error:
-        raise StudyError(one_line(error, where)) from None
-    except StudyError as error:
-        raise StudyError(f"{where}: {error}") from None
+        if path.is_file() and path.stat().st_size > _LARGEST:
+            raise StudyError(f"too large for a study file: {path.stat().st_size:,} bytes")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        beside = sorted(file.name for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        hint = f"; {choices(path.name, beside[:10]).replace('Allowed', 'In that folder')}" if beside else ""
+        raise StudyError(f"no such study file{hint}") from None
+    except IsADirectoryError:
+        raise StudyError("is a folder; a study is a TOML file") from None
+    except UnicodeDecodeError:
+        raise StudyError("is not UTF-8 text; a study is a TOML file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StudyError(f"cannot be read: {reason}") from None
 
 
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+def content_of(text: str) -> dict[str, Any]:
+    """The keys and values of a study's text.
 
-
-def apply_override(content: dict[str, Any], override: str) -> None:
-    """Put one ``key=value`` into the content; the value is read as TOML, or else as a plain word."""
-    key, equals, value = override.partition("=")
-    if not equals or not key.strip():
-        raise StudyError(f"--set {override}: write key=value, for example --set epochs=5")
+    Raises:
+        StudyError: it is not TOML.
+    """
+    if not text.strip():
+        raise StudyError(f"is empty; a study needs {', '.join(_NEEDED)}, and epochs or steps")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    *path, last = key.strip().split(".")
-    place: Any = content
-    for part in path:
-        place = _inside(place, part, override)
-    if isinstance(place, list):
-        _inside(place, last, override)
-        place[int(last)] = parsed
-    elif isinstance(place, dict):
-        place[last] = parsed
-    else:
-        raise StudyError(f"--set {override}: {'.'.join(path)} is {place!r}, not a table")
-
-
-def _inside(place: Any, part: str, override: str) -> Any:
-    if isinstance(place, list):
-        if not part.isdigit() or int(part) >= len(place):
-            raise StudyError(f"--set {override}: {part!r} is not an index; there are {len(place)}, from 0")
-        return place[int(part)]
-    if isinstance(place, dict):
-        return place.setdefault(part, {})
-    raise StudyError(f"--set {override}: {part!r} is inside {place!r}, which is not a table")
+        return tomllib.loads(text)
+    except RecursionError:
+        raise StudyError("not valid TOML: nested too deeply") from None
+    except ValueError as error:  # of the syntax, or a number of thousands of digits
+        raise StudyError(f"not valid TOML: {error}") from None

@@ -32,8 +32,8 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, Values | No
     """A model, and the dropout rates it is to be tried with: they differ run by run.
 
     Args:
-        value: a kind, a table with ``kind``, a ``package.module:Name``, a specification, or a class or function
-            without arguments that makes a module.
+        value: a kind, a table with ``kind``, ``package.module:Name``, a specification, or a class or
+            function without arguments that makes a module.
         where: the key it stands under.
 
     Returns:
@@ -84,6 +84,9 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, Values | N
     try:
         return _KINDS[kind].model_validate(rest, strict=True), dropout
     except ValidationError as error:
+        if error.errors()[0]["type"] == "string_pattern_mismatch":
+            told = f'{where}.target = {shown(rest["target"])}: must be "package.module:Name"'
+            raise StudyError(told) from None
         raise StudyError(one_line(error, inside=where, value=rest)) from None
 
 
@@ -106,7 +109,7 @@ def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
 
 
 def _captured(factory: Callable[[], Any]) -> dict[str, str]:
-    """The plain values that a function closes over: ``lambda: MLP(width)`` is another model at another width."""
+    """The plain values that a function closes over: ``lambda: MLP(width)`` is one model for each width."""
     names = getattr(getattr(factory, "__code__", None), "co_freevars", ())
     found = {}
     for name, cell in zip(names, getattr(factory, "__closure__", None) or (), strict=True):

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 NUMERICS = 1
-"""Raised when a change makes the same recipe end in other weights, so that stored runs are not taken for it."""
+"""Raised when a change makes a recipe end in other weights, so that stored runs are not taken for it."""
 
 
 def content_id(content: Mapping[str, Any]) -> str:
@@ -80,7 +80,7 @@ class Recipe:
 
     @cached_property
     def structure(self) -> str:
-        """Hash of what must be equal for two runs to share one program: all but numbers, rule and schedule."""
+        """Hash of what two runs that share one program have in common: all but numbers, rule, schedule."""
         content = self.content()
         for varies in ("rule", "hypers", "schedule"):
             del content[varies]

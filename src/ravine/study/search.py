@@ -16,7 +16,7 @@ from ravine.messages import Strict, one_line
 MOST_RUNS = 100_000
 _BITS = 32
 
-# Primitive polynomials (their inner coefficients as bits) and first direction numbers of dimensions 2, 3, ...:
+# Primitive polynomials (inner coefficients as bits) and first direction numbers of dimensions 2, 3, ...:
 # Joe and Kuo, 2008, "Constructing Sobol sequences with better two-dimensional projections".
 _DIRECTIONS: tuple[tuple[int, tuple[int, ...]], ...] = (
     (0, (1,)),

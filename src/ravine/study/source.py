@@ -11,7 +11,7 @@ from ravine.errors import StudyError
 from ravine.study.naming import shown
 
 DataLike: TypeAlias = Any
-"""A name, a table with ``kind``, a specification, a `Dataset`, ``(x, y)``, or a torch dataset with a length."""
+"""A name, a table with ``kind``, a specification, a `Dataset`, ``(x, y)``, or a torch dataset."""
 
 
 def parse_source(value: object) -> DataSpec | Dataset:
@@ -45,6 +45,6 @@ def parse_source(value: object) -> DataSpec | Dataset:
     if hasattr(value, "__getitem__") and not isinstance(value, list | bytes):
         return from_torch_dataset(value)
     raise StudyError(
-        f"data = {shown(value)}: must be the name of a data set or a table with kind = \"...\", or in Python "
+        f'data = {shown(value)}: must be the name of a data set or a table with kind = "...", or in Python '
         "(x, y), a Dataset or a torch dataset with a length"
     )

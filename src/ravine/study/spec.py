@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
-from ravine.rules import Hyper
-from ravine.schedules import ScheduleSpec, parse_schedule
-from ravine.study.block import RuleBlock, RuleLike, parse_rule
+from ravine.schedules import ScheduleSpec
+from ravine.study.block import RuleBlock, RuleLike
+from ravine.study.fields import (
+    MOST_STEPS,
+    BatchSize,
+    ScheduleLike,
+    batch_sizes,
+    num_epochs,
+    rules_of,
+    schedules_of,
+    seeds_of,
+    study_name,
+    whole,
+)
 from ravine.study.model import DROPOUT, Model, ModelLike, parse_model
-from ravine.study.naming import naming, shown
+from ravine.study.naming import naming
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.source import DataLike, parse_source
-from ravine.study.values import Range, Values, ValuesLike, check_distinct, options, parse_values
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
-MOST_STEPS = 10**9
-
-BatchSize: TypeAlias = int | Literal["full"]
-ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
+from ravine.study.values import Range, Values, ValuesLike, options, parse_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
@@ -96,18 +98,18 @@ class Study:
 
         put("origin", origin)
         with naming(origin):
-            put("name", _name(name))
+            put("name", study_name(name))
             if (epochs is None) == (steps is None):
                 given = "both are given" if steps is not None else "neither is given"
                 raise StudyError(f"epochs, steps: exactly one of them is needed, {given}")
-            put("epochs", None if epochs is None else _epochs(epochs))
-            put("steps", None if steps is None else _whole(steps, "steps", 1, MOST_STEPS))
-            put("batch_size", _batch_sizes(batch_size))
-            put("seeds", _seeds(seeds))
-            put("schedule", _schedules(schedule))
+            put("epochs", None if epochs is None else num_epochs(epochs))
+            put("steps", None if steps is None else whole(steps, "steps", 1, MOST_STEPS))
+            put("batch_size", batch_sizes(batch_size))
+            put("seeds", seeds_of(seeds))
+            put("schedule", schedules_of(schedule))
             put("search", parse_search(search))
-            put("evaluations", _whole(evaluations, "evaluations", 1, 10_000))
-            put("rules", _rules(rules))
+            put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
+            put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)
             put("dropout", _dropout(found, within, dropout))
@@ -121,7 +123,7 @@ class Study:
 
 
 def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
-    """What a rule's configs are made of, by name: for each a tuple of values, in random search perhaps a range."""
+    """What a rule's configs are made of, by name: tuples of values, in random search ranges too."""
     grid = study.search.kind == "grid"
     axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
     axes["model.dropout"] = options(study.dropout, grid=grid)
@@ -129,7 +131,7 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
 
 
 def num_configs(study: Study, block: RuleBlock) -> int:
-    """How many configs a rule gets; random search never gives it one twice, so there may be fewer than trials."""
+    """How many configs a rule gets; random search gives none twice, so there may be fewer than trials."""
     axes = axes_of(study, block)
     trials = study.search.trials
     if trials is not None and any(isinstance(axis, Range) for axis in axes.values()):
@@ -141,7 +143,9 @@ def num_configs(study: Study, block: RuleBlock) -> int:
 def _check_size(study: Study) -> None:
     """Every range in a grid has ``num``, and the whole is not too much."""
     if study.search.kind == "grid":
-        named = {f"rules.{i}.{key}": v for i, rule in enumerate(study.rules) for key, v in rule.hypers.items()}
+        named = {
+            f"rules.{i}.{key}": v for i, rule in enumerate(study.rules) for key, v in rule.hypers.items()
+        }
         for where, values in {**named, "model.dropout": study.dropout}.items():
             if isinstance(values, Range) and values.num is None:
                 raise StudyError(
@@ -149,83 +153,10 @@ def _check_size(study: Study) -> None:
                     'search = { kind = "random", trials = 30 } does without'
                 )
     if study.num_runs > MOST_RUNS:
-        raise StudyError(f"this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
-                         f"at most {MOST_RUNS:,} are allowed")
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
         raise StudyError(
-            f"name = {shown(value)}: must be 1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit"
+            f"this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
+            f"at most {MOST_RUNS:,} are allowed"
         )
-    return value
-
-
-def _epochs(value: object) -> float:
-    found = parse_values(value, "epochs", EPOCHS) if not isinstance(value, list | tuple | Mapping) else None
-    if not isinstance(found, float):
-        raise StudyError(f"epochs = {shown(value)}: must be {EPOCHS.allowed}")
-    return found
-
-
-def _whole(value: object, where: str, low: int, high: int, also: str = "") -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
-        raise StudyError(f"{where} = {shown(value)}: must be a whole number from {low:,} to {high:,}{also}")
-    return int(value)
-
-
-def _batch_sizes(value: object) -> tuple[BatchSize, ...]:
-    listed = isinstance(value, list | tuple)
-    items = list(value) if isinstance(value, list | tuple) else [value]
-    if not items:
-        raise StudyError("batch_size = []: must have at least one value in it")
-    found: list[BatchSize] = []
-    for i, item in enumerate(items):
-        where = f"batch_size.{i}" if listed else "batch_size"
-        if item == "full":
-            found.append("full")
-        else:
-            found.append(_whole(item, where, 1, MOST_STEPS, ', or "full"' + ", or a list" * (not listed)))
-    check_distinct(found, "batch_size")
-    return tuple(found)
-
-
-def _seeds(value: object) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple | range):
-        return tuple(range(_whole(value, "seeds", 1, MOST_RUNS, ", or a list of seeds")))
-    if not 0 < len(value) <= MOST_RUNS:
-        raise StudyError(f"seeds: must have 1 to {MOST_RUNS:,} seeds in it, not {len(value):,}")
-    found = tuple(_whole(seed, f"seeds.{i}", 0, 2**31 - 1) for i, seed in enumerate(value))
-    check_distinct(found, "seeds")
-    return found
-
-
-def _schedules(value: object) -> tuple[ScheduleSpec, ...]:
-    if not isinstance(value, list | tuple):
-        return (parse_schedule(value),)
-    if not value:
-        raise StudyError("schedule = []: must have at least one schedule in it")
-    found = tuple(parse_schedule(item, f"schedule.{i}") for i, item in enumerate(value))
-    for i, item in enumerate(found):
-        if item in found[:i]:
-            raise StudyError(f"schedule.{i}: the same schedule as schedule.{found.index(item)}")
-    return found
-
-
-def _rules(value: object) -> tuple[RuleBlock, ...]:
-    if not isinstance(value, list | tuple):
-        raise StudyError("rules: must be a list of rules; in TOML each begins with [[rules]], in two brackets")
-    if not value:
-        raise StudyError("rules = []: must have at least one rule in it")
-    found = tuple(parse_rule(item, f"rules.{i}") for i, item in enumerate(value))
-    labels = [block.label for block in found]
-    for i, label in enumerate(labels):
-        if label in labels[:i]:
-            raise StudyError(
-                f"rules.{i}.label = {shown(label)}: rules.{labels.index(label)} is called that too; "
-                'give one of them another label = "..."'
-            )
-    return found
 
 
 def _dropout(model: Model, within: Values | None, beside: ValuesLike | None) -> Values:
@@ -235,5 +166,7 @@ def _dropout(model: Model, within: Values | None, beside: ValuesLike | None) -> 
     if within is not None:
         raise StudyError("dropout: given twice, in the model and beside it")
     if found != 0.0 and not hasattr(model, "dropout"):
-        raise StudyError("dropout: only built-in models take it; a module of yours has its own dropout layers")
+        raise StudyError(
+            "dropout: only built-in models take it; a module of yours has its own dropout layers"
+        )
     return found

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from ravine.errors import StudyError
-from ravine.study.load import apply_override, parse_study
+from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.load import content_of, parse_study
+from ravine.study.naming import naming
 from ravine.study.spec import Study
 
-OVERRIDE = "# --set "
 
-
-def parse_definition(definition: str, where: str) -> Study:
-    """The study of a stored text: its file, with the overrides that follow it as comments.
+def parse_definition(definition: str, where: str = "") -> Study:
+    """The study of a stored text.
 
     Args:
-        definition: what `read_study` returned beside the study.
-        where: what to call it in an error.
+        definition: what `read_study` returned beside the study, or `definition_of` made of it.
+        where: what errors begin with.
 
     Raises:
         StudyError: the study was made in Python, from objects that no text can hold.
+
+    Example:
+        >>> text = 'name = "s"\\ndata = "iris"\\nmodel = "mlp"\\nsteps = 9\\nrules = ["adam"]'
+        >>> parse_definition(text).steps
+        9
     """
-    try:
-        content = tomllib.loads(definition)
-    except tomllib.TOMLDecodeError:
-        raise StudyError(f"{where}: it was made in Python; name the study itself") from None
-    for line in definition.splitlines():
-        if line.startswith(OVERRIDE):
-            apply_override(content, line.removeprefix(OVERRIDE))
+    with naming(where):
+        if definition.startswith(MADE_IN_PYTHON):
+            raise StudyError("it was made in Python; name the study itself")
+        content = content_of(definition)
     return parse_study(content, where)

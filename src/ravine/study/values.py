@@ -75,7 +75,7 @@ class Range(Strict):
         return ends
 
     def at(self, fraction: float) -> float:
-        """The value a fraction of the way from low (exactly, at 0) to high (at 1) on the range's own scale."""
+        """The value a fraction of the way from low to high on the range's own scale, both ends exact."""
         low, high = self.ends
         if fraction in (0.0, 1.0):
             return high if fraction else low
@@ -106,7 +106,7 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
     Args:
         value: what the user wrote.
         where: the key as the user wrote it, such as ``"rules.0.lr"``.
-        hyper: what is allowed. A switch, a hyper from 0 to 1 with both ends, takes true and false too.
+        hyper: what is allowed, as for `parse_number`.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -121,10 +121,10 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
     if isinstance(value, Range | Mapping):
         return _range(value, where, hyper)
     if not isinstance(value, list | tuple):
-        return _one(value, where, hyper, f", {FORMS}")
+        return parse_number(value, where, hyper, f", {FORMS}")
     if not value:
         raise StudyError(f"{where} = []: must have at least one value in it")
-    listed = tuple(_one(item, f"{where}.{i}", hyper) for i, item in enumerate(value))
+    listed = tuple(parse_number(item, f"{where}.{i}", hyper) for i, item in enumerate(value))
     check_distinct(listed, where)
     return listed
 
@@ -142,14 +142,25 @@ def check_distinct(listed: Sequence[object], where: str) -> None:
         known.add(item)
 
 
-def _one(value: object, where: str, hyper: Hyper, forms: str = "") -> float:
+def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> float:
+    """One number that is allowed.
+
+    Args:
+        value: what the user wrote.
+        where: the key as the user wrote it.
+        hyper: what is allowed. A switch, a hyper from 0 to 1 with both ends, takes true and false too.
+        also: what else may stand there, for the error text.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
     switch = (hyper.low, hyper.high, hyper.low_open, hyper.high_open) == (0.0, 1.0, False, False)
     given = float(value) if switch and isinstance(value, bool) else value
     try:
         return hyper.check("", given, "") + 0.0  # -0.0 becomes 0.0: one value, one id
     except StudyError:
-        also = ", or true or false" if switch else ""
-        raise StudyError(f"{where} = {shown(value)}: must be {hyper.allowed}{also}{forms}") from None
+        forms = f"{', or true or false' if switch else ''}{also}"
+        raise StudyError(f"{where} = {shown(value)}: must be {hyper.allowed}{forms}") from None
 
 
 def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
@@ -162,7 +173,7 @@ def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
             raise StudyError(one_line(error, inside=where, value=value)) from None
     scale = "linear" if found.log is None else "log"
     for i, end in enumerate(found.ends):
-        _one(end, f"{where}.{scale}.{i}", hyper)
+        parse_number(end, f"{where}.{scale}.{i}", hyper)
     return found
 
 

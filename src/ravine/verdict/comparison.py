@@ -49,8 +49,11 @@ def difference_error(first: Array, second: Array, *, matched: bool, binary: bool
         test examples only.
     """
     num_first, num_second = len(first), len(second)
-    per_example = first.mean(axis=0) - second.mean(axis=0)
-    noise = _noise(first - second) if matched else _noise(first) + _noise(second)
+    if matched:
+        difference = first - second
+        per_example, noise = difference.mean(axis=0), _noise(difference)
+    else:
+        per_example, noise = first.mean(axis=0) - second.mean(axis=0), _noise(first) + _noise(second)
     example = _example_variance(per_example, noise, min(num_first, num_second), binary=binary)
     if min(num_first, num_second) < 2:
         return Error(seed=0.0, df=0.0, floor=0.0, example=math.sqrt(example))
@@ -158,11 +161,10 @@ def _noise(scores: Array) -> float:
     num_seeds, num_examples = scores.shape
     if num_seeds < 2 or num_examples < 2:
         return 0.0
-    rows, columns = scores.mean(axis=1, keepdims=True), scores.mean(axis=0)
-    rest = scores - rows - columns + scores.mean()
-    freedom = (num_seeds - 1) * (num_examples - 1)
-    residual = float(np.square(rest, dtype=np.float64).sum())
-    return residual / float(freedom * num_seeds * num_examples)
+    rest = scores - scores.mean(axis=0)
+    rows = rest.mean(axis=1)
+    residual = max(float(np.vdot(rest, rest) - num_examples * (rows @ rows)), 0.0)
+    return residual / float((num_seeds - 1) * (num_examples - 1) * num_seeds * num_examples)
 
 
 def _example_variance(per_example: Array, noise: float, num_seeds: int, *, binary: bool) -> float:
@@ -170,9 +172,9 @@ def _example_variance(per_example: Array, noise: float, num_seeds: int, *, binar
 
     With few examples on which the rules differ, a normal interval claims too much: four examples gained and
     none lost look like 2.0 standard errors. Adding two examples, one each way, before taking the root
-    repairs it: at the 5 % level the decision is then that of the exact sign test (McNemar) for any small
-    count. The added examples weigh as much as those that differ typically do (sum b^4 / sum b^2), for class
-    labels at least like a single run.
+    repairs it: at 5 % the decision is then that of the exact sign test (McNemar), but for counts whose exact
+    p-value is within a hundredth of 5 %. The added examples weigh as much as those that differ typically do
+    (sum b^4 / sum b^2), for class labels at least like a single run.
     """
     num_examples = len(per_example)
     deviation = per_example - per_example.mean()

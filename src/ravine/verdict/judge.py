@@ -92,11 +92,11 @@ def judge(
         rules=tuple(results),
         pairs=pairs,
         best=best.rule if best else None,
-        separable=bool(pairs) and pairs[0].separable,
+        separable=bool(pairs) and pairs[0].separable and pairs[0].difference > 0.0,
         num_configs=num_configs,
         num_validation=num_validation,
         num_test=num_test,
-        sentences=_sentences(results, pairs, task, alpha, num_test),
+        sentences=_sentences(results, pairs, task, alpha, (num_test, num_validation)),
         warnings=tuple(
             cautions.diverged(results)
             + cautions.seeds(pairs, results, task)
@@ -267,7 +267,7 @@ def _pair(
 
 
 def _sentences(
-    results: Sequence[RuleResult], pairs: Sequence[Pair], task: str, alpha: float, num_test: int
+    results: Sequence[RuleResult], pairs: Sequence[Pair], task: str, alpha: float, sizes: tuple[int, int]
 ) -> tuple[str, str]:
     finished = [r for r in results if r.config is not None]
     if not finished:
@@ -285,4 +285,4 @@ def _sentences(
     top = pairs[0]
     z = comparison.width(Error(seed=1.0, df=math.inf, floor=0.0, example=0.0), alpha)
     enough = (z + comparison.POWER_Z) * top.example_error < abs(top.difference) or top.difference == 0.0
-    return opening, words.second_sentence(top, pairs, task, words.more_seeds(top, num_test, enough))
+    return opening, words.second_sentence(top, pairs, task, words.more_seeds(top, *sizes, enough))

@@ -44,8 +44,8 @@ class Pair:
     `difference` is first minus second over the seeds they share (`num_seeds`), `ci` its interval corrected
     for all pairs: it excludes zero if and only if `separable`. `p` is the p-value of this pair by itself,
     `p_corrected` that for all pairs. `seed_error` and `example_error` are the two parts of the standard
-    error. `seeds_needed`: seeds at which a true difference this large would be found four times in five;
-    None if more than 1000 or no number.
+    error, the second with the luck of tuning. `seeds_needed`: seeds at which a true difference this large
+    would be found four times in five; None if more than 1000 or no number.
     """
 
     first: str

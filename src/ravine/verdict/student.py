@@ -96,7 +96,7 @@ def half_width(error: Error, alpha: float) -> float:
     low, high = 0.0, 2.0 * error.scale
     while tail(error, high) > alpha:
         low, high = high, 2.0 * high
-    while high - low > 1e-10 * high:
+    while high - low > 1e-9 * high:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if tail(error, middle) > alpha else (low, middle)
     return 0.5 * (low + high)

@@ -43,7 +43,7 @@ class Trial:
     validation: Scores | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
     """One configuration of a rule with everything validation says about it.
 

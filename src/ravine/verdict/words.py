@@ -65,15 +65,14 @@ def difference(pair: Pair, task: str) -> str:
     return f"the {what} of {gap(pair.difference, task, digits)}{unit(task)} has the interval {ci}"
 
 
-def more_seeds(pair: Pair, num_test: int, examples_suffice: bool) -> str:
+def more_seeds(pair: Pair, num_test: int, num_validation: int, examples_suffice: bool) -> str:
     """How many seeds would tell, or why none would."""
     if pair.seeds_needed is not None:
         return f"about {pair.seeds_needed} seeds would tell"
     if examples_suffice:
         return f"{MOST_SEEDS} would be needed for a difference this small"
-    return (
-        f"more seeds alone would not tell, {num_test} test examples are too few for a difference this small"
-    )
+    sizes = f"{num_test} test and {num_validation} validation examples"
+    return f"more seeds alone would not tell, {sizes} are too few for a difference this small"
 
 
 def first_sentence(best: RuleResult, second: RuleResult | None, task: str, level: str) -> str:

@@ -6,7 +6,8 @@
   const config = {
     displaylogo: false,
     displayModeBar: touch ? false : "hover",
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    // Named one by one: what plotly adds by default differs by version, and some of it leads to a website.
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
     showTips: false,
   };
   const redraws = []; // one per figure: draws it anew, for another width of the page

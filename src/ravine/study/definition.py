@@ -1,0 +1,135 @@
+"""A study as text: what a store keeps and a report shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+from pydantic import BaseModel
+
+from ravine.data import Dataset
+from ravine.nn import spec
+from ravine.nn.target import describe_factory
+from ravine.study.block import RuleBlock
+from ravine.study.search import Search
+from ravine.study.spec import Study
+from ravine.study.values import Range, Values
+
+MADE_IN_PYTHON = "# made in Python; "
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def definition_of(study: Study) -> str:
+    """The study as TOML, defaults left out; `stored.parse_definition` reads it again.
+
+    Where data or model are objects of a Python program, a comment says what stood there, and the text cannot
+    be read again.
+
+    Example:
+        >>> print(definition_of(Study(name="s", data="iris", model="mlp", epochs=5, rules=["adam"])), end="")
+        name = "s"
+        data = "iris"
+        model = "mlp"
+        epochs = 5
+        batch_size = 64
+        seeds = 3
+        schedule = "constant"
+        <BLANKLINE>
+        [[rules]]
+        kind = "adam"
+    """
+    content: dict[str, Any] = {"name": study.name}
+    notes = []
+    if isinstance(study.data, Dataset):
+        data = study.data
+        sizes = " + ".join(f"{len(part):,}" for part in (data.train, data.validation, data.test))
+        notes.append(f"data: {data.name}, {sizes} examples, fingerprint {data.fingerprint[:16]}")
+    else:
+        content["data"] = _table(study.data)
+    if isinstance(study.model, spec.MLP | spec.ConvNet | spec.ResNet | spec.Module):
+        content["model"] = _table(
+            study.model, {} if study.dropout == 0.0 else {"dropout": _values(study.dropout)}
+        )
+    else:
+        notes.append(f"model: {describe_factory(study.model)}")
+    if study.epochs is not None:
+        content["epochs"] = int(study.epochs) if study.epochs.is_integer() else study.epochs
+    else:
+        content["steps"] = study.steps
+    content["batch_size"] = _alone(study.batch_size)
+    counted = study.seeds == tuple(range(len(study.seeds)))
+    content["seeds"] = len(study.seeds) if counted else list(study.seeds)
+    content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
+    if study.search != Search():
+        content["search"] = study.search.model_dump(exclude_unset=True)
+    if study.evaluations != 20:
+        content["evaluations"] = study.evaluations
+    content["rules"] = [_rule(block) for block in study.rules]
+    return "".join(f"{MADE_IN_PYTHON}{note}\n" for note in notes) + toml_of(content)
+
+
+def toml_of(content: Mapping[str, Any]) -> str:
+    """Plain data as TOML: a line for each key, then the list ``rules`` with a header for each.
+
+    Example:
+        >>> print(toml_of({"a": {"b": [1, 2.5]}, "rules": [{"kind": "adam"}]}), end="")
+        a = { b = [1, 2.5] }
+        <BLANKLINE>
+        [[rules]]
+        kind = "adam"
+    """
+    lines = [f"{_key(key)} = {_value(item)}" for key, item in content.items() if key != "rules"]
+    for rule in content.get("rules", ()):
+        lines += ["", "[[rules]]", *(f"{_key(key)} = {_value(item)}" for key, item in rule.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for one character that only TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return (
+            "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }" if value else "{}"
+        )
+    assert isinstance(value, list | tuple), f"{type(value).__name__} is no TOML value"
+    return "[" + ", ".join(_value(item) for item in value) + "]"
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _value(key)
+
+
+def _table(model: BaseModel, more: Mapping[str, Any] | None = None) -> Any:
+    """A specification as its kind, or as a table where there is more to say."""
+    kind = model.kind  # type: ignore[attr-defined]
+    rest = {**model.model_dump(exclude_defaults=True, exclude={"kind"}), **(more or {})}
+    return {"kind": kind, **rest} if rest else kind
+
+
+def _rule(block: RuleBlock) -> dict[str, Any]:
+    content: dict[str, Any] = {"kind": block.kind}
+    if block.label != block.kind:
+        content["label"] = block.label
+    if block.preset != "lecture":
+        content["preset"] = block.preset
+    if block.exclude is not None:
+        content["exclude"] = block.exclude
+    return content | {name: _values(values) for name, values in block.hypers.items()}
+
+
+def _values(values: Values) -> Any:
+    return values.model_dump(exclude_none=True) if isinstance(values, Range) else values
+
+
+def _alone(items: Sequence[Any]) -> Any:
+    return items[0] if len(items) == 1 else list(items)

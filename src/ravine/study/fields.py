@@ -1,0 +1,133 @@
+"""The single keys of a study, each read from what a person wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from ravine.errors import StudyError
+from ravine.rules import Hyper
+from ravine.schedules import ScheduleSpec, parse_schedule
+from ravine.study.block import RuleBlock, parse_rule
+from ravine.study.naming import shown
+from ravine.study.search import MOST_RUNS
+from ravine.study.values import check_distinct, parse_number
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
+MOST_STEPS = 10**9
+
+BatchSize: TypeAlias = int | Literal["full"]
+ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
+
+
+def study_name(value: object) -> str:
+    """What a study is called: fit for a file and a command line.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise StudyError(
+            f"name = {shown(value)}: must be 1 to 80 letters, digits, '.', '_' or '-', not begun by a sign"
+        )
+    return value
+
+
+def num_epochs(value: object) -> float:
+    """Passes over the training set.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    return parse_number(value, "epochs", EPOCHS)
+
+
+def whole(value: object, where: str, low: int, high: int, also: str = "") -> int:
+    """A whole number from low to high.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise StudyError(f"{where} = {shown(value)}: must be a whole number from {low:,} to {high:,}{also}")
+    return int(value)
+
+
+def batch_sizes(value: object) -> tuple[BatchSize, ...]:
+    """One batch size, or a list of them.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    listed = isinstance(value, list | tuple)
+    items = list(value) if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise StudyError("batch_size = []: must have at least one value in it")
+    found: list[BatchSize] = []
+    for i, item in enumerate(items):
+        where = f"batch_size.{i}" if listed else "batch_size"
+        if item == "full":
+            found.append("full")
+        else:
+            found.append(whole(item, where, 1, MOST_STEPS, ', or "full"' + ", or a list" * (not listed)))
+    check_distinct(found, "batch_size")
+    return tuple(found)
+
+
+def seeds_of(value: object) -> tuple[int, ...]:
+    """The seeds 0, 1, ... for a number of them, or those of a list.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    if not isinstance(value, list | tuple | range):
+        return tuple(range(whole(value, "seeds", 1, MOST_RUNS, ", or a list of seeds")))
+    if not 0 < len(value) <= MOST_RUNS:
+        raise StudyError(f"seeds: must have 1 to {MOST_RUNS:,} seeds in it, not {len(value):,}")
+    found = tuple(whole(seed, f"seeds.{i}", 0, 2**31 - 1) for i, seed in enumerate(value))
+    check_distinct(found, "seeds")
+    return found
+
+
+def schedules_of(value: object) -> tuple[ScheduleSpec, ...]:
+    """One schedule, or a list of different ones.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    if not isinstance(value, list | tuple):
+        return (parse_schedule(value),)
+    if not value:
+        raise StudyError("schedule = []: must have at least one schedule in it")
+    found = tuple(parse_schedule(item, f"schedule.{i}") for i, item in enumerate(value))
+    for i, item in enumerate(found):
+        if item in found[:i]:
+            raise StudyError(f"schedule.{i}: the same schedule as schedule.{found.index(item)}")
+    return found
+
+
+def rules_of(value: object) -> tuple[RuleBlock, ...]:
+    """The rules, no two of one label.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    if not isinstance(value, list | tuple):
+        raise StudyError(
+            "rules: must be a list of rules; in TOML each begins with [[rules]], in two brackets"
+        )
+    if not value:
+        raise StudyError("rules = []: must have at least one rule in it")
+    found = tuple(parse_rule(item, f"rules.{i}") for i, item in enumerate(value))
+    labels = [block.label for block in found]
+    for i, label in enumerate(labels):
+        if label in labels[:i]:
+            raise StudyError(
+                f"rules.{i}.label = {shown(label)}: rules.{labels.index(label)} is called that too; "
+                'give one of them another label = "..."'
+            )
+    return found

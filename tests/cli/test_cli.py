@@ -1,0 +1,155 @@
+"""The command line as a person uses it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+name = "small"
+data = "iris"
+model = { kind = "mlp", hidden = [8] }
+steps = 40
+batch_size = 16
+seeds = 2
+[[rules]]
+kind = "momentum"
+lr = [0.01, 0.1]
+[[rules]]
+kind = "adam"
+lr = [0.001, 0.01]
+"""
+
+
+def ravine(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder."""
+    command = [sys.executable, "-m", "ravine", *args]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the small study has been run."""
+    path = tmp_path_factory.mktemp("cli")
+    (path / "small.toml").write_text(STUDY)
+    done = ravine(path, "run", "small.toml")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_run_prints_the_verdict_and_writes_the_report(folder: Path) -> None:
+    again = ravine(folder, "run", "small.toml", "--report", "page.html")
+    assert again.returncode == 0, again.stderr
+    assert "8 of them known already" in again.stderr
+    assert "momentum" in again.stdout
+    assert "adam" in again.stdout
+    assert (folder / "runs" / "small.html").stat().st_size > 1_000_000
+    assert "small" in (folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_json_is_one_object_with_the_promised_keys(folder: Path) -> None:
+    done = ravine(folder, "run", "small.toml", "--json")
+    found = json.loads(done.stdout)
+    assert {"study", "runs", "diverged", "seconds", "backend", "rules", "best", "separable", "warnings"} <= set(found)
+    assert found["study"] == "small"
+    assert found["runs"] == 8
+    for rule in found["rules"]:
+        assert {"rule", "lr", "val_accuracy", "test_accuracy", "ci"} <= set(rule)
+        low, high = rule["ci"]
+        assert 0 <= low <= rule["test_accuracy"] <= high <= 1
+    assert done.stderr == ""
+
+
+def test_list_show_report_replay_check(folder: Path) -> None:
+    listed = json.loads(ravine(folder, "list", "--json").stdout)
+    assert [(s["study"], s["runs"], s["done"] + s["diverged"]) for s in listed] == [("small", 8, 8)]
+    assert "small" in ravine(folder, "list").stdout
+    shown = ravine(folder, "show", "small")
+    assert "iris" in shown.stdout
+    table = json.loads(ravine(folder, "show", "small", "--json").stdout)["table"]
+    assert len(table) == 8
+    run_id = str(table[0]["run"])
+    assert "momentum" in ravine(folder, "show", run_id[:8]).stdout
+    one = json.loads(ravine(folder, "show", run_id, "--json").stdout)
+    assert one["id"] == run_id
+    assert one["studies"] == ["small"]
+    figure = ravine(folder, "report", "small", "--figure", "lr", "--out", "lr.html")
+    assert figure.returncode == 0, figure.stderr
+    assert (folder / "lr.html").exists()
+    replayed = json.loads(ravine(folder, "replay", run_id, "--json").stdout)
+    assert replayed["run"] == run_id
+    assert replayed["largest"] < 1e-4
+    assert "differ by" in ravine(folder, "replay", run_id).stdout or replayed["largest"] == 0
+    assert ravine(folder, "check").stdout == "runs: sound\n"
+
+
+def test_delete_removes_a_study(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(STUDY)
+    assert ravine(tmp_path, "run", "small.toml", "--set", "steps=3", "--set", "seeds=1", "--quiet").returncode == 0
+    assert "deleted with 4 runs" in ravine(tmp_path, "delete", "small").stdout
+    assert json.loads(ravine(tmp_path, "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["run", "nope.toml"], "ravine: nope.toml: no such study file"),
+        (["run", "small.toml", "--set", "epoch=3"], "epoch"),
+        (["run", "small.toml", "--set", "rules.0.lr=0"], "lr"),
+        (["run", "small.toml", "--set", "rules.0.lr=-1"], "lr"),
+        (["run", "small.toml", "--set", "rules.0.lr=nan"], "lr"),
+        (["run", "small.toml", "--set", 'rules.0.kind="adma"'], "did you mean 'adam'"),
+        (["run", "small.toml", "--set", 'data="digit"'], "did you mean 'digits'"),
+        (["run", "small.toml", "--set", "batch_size=1000"], "batch_size"),
+        (["run", "small.toml", "--set", "steps=41"], "small"),  # another definition under the same name
+        (["run", "small.toml", "--set", 'data={kind="csv",path="no.csv",target="y"}'], "no.csv"),
+        (["run", "small.toml", "--store", "small.toml"], "small.toml"),
+        (["list", "--store", "nowhere"], "nowhere"),
+        (["show", "smal"], "did you mean 'small'"),
+        (["show", "0000"], "0000"),
+        (["report", "small", "--figure", "lrr"], "did you mean 'lr'"),
+        (["replay", "ffff"], "ffff"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, args: list[str], told: str) -> None:
+    before = sorted(p.name for p in (folder / "runs" / "blocks").iterdir())
+    began = time.perf_counter()
+    done = ravine(folder, *args)
+    assert time.perf_counter() - began < 20  # 2 s on a quiet machine; tests run side by side
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("ravine: ")
+    assert told in done.stderr
+    assert sorted(p.name for p in (folder / "runs" / "blocks").iterdir()) == before
+
+
+@pytest.mark.parametrize("args", [["frobnicate"], ["run"], ["run", "small.toml", "--nope"], ["run", "small.toml", "--device", "tpu"]])
+def test_a_wrong_command_line_exits_with_2(folder: Path, args: list[str]) -> None:
+    done = ravine(folder, *args)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_help_does_not_import_torch() -> None:
+    code = "import sys; from ravine.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_every_run_diverging_is_a_result(tmp_path: Path) -> None:
+    (tmp_path / "wild.toml").write_text(
+        'name = "wild"\ndata = "diabetes"\nmodel = { kind = "mlp", hidden = [8] }\nsteps = 60\nseeds = 2\n'
+        '[[rules]]\nkind = "sgd"\nlr = [1e10, 1e12]\n'
+    )
+    done = ravine(tmp_path, "run", "wild.toml")
+    assert done.returncode == 0, done.stderr
+    assert "diverged" in done.stdout
+    assert "smaller" in done.stdout.lower()
+    found = json.loads(ravine(tmp_path, "run", "wild.toml", "--json").stdout)
+    assert found["diverged"] == 4
+    assert found["best"] is None

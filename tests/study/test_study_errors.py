@@ -1,0 +1,224 @@
+"""Every mistake in a study is one line: file, key as it was written, value, what is allowed, nearest name."""
+
+import time
+
+import pytest
+
+from ravine.errors import InputError, ModelError, StudyError
+from ravine.study import parse_study, read_study, runs_of
+
+POSITIVE = (
+    "must be a finite number above 0, or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
+)
+SGD_KEYS = "decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, preset, weight_decay"
+
+HYPERS = [
+    ({"lr": 0}, f"rules.0.lr = 0: {POSITIVE}"),
+    ({"lr": -0.1}, f"rules.0.lr = -0.1: {POSITIVE}"),
+    ({"lr": float("nan")}, f"rules.0.lr = nan: {POSITIVE}"),
+    ({"lr": float("inf")}, f"rules.0.lr = inf: {POSITIVE}"),
+    ({"lr": True}, f"rules.0.lr = True: {POSITIVE}"),
+    ({"lr": "0.1"}, f"rules.0.lr = '0.1': {POSITIVE}"),
+    ({"lr": 10**400}, f"rules.0.lr = 1{'0' * 56}...: {POSITIVE}"),
+    ({"lr": []}, "rules.0.lr = []: must have at least one value in it"),
+    ({"lr": [0.1, 1, 0.1]}, "rules.0.lr = [0.1, 1.0, 0.1]: 0.1 stands in it twice"),
+    ({"lr": [0.1, 0]}, "rules.0.lr.1 = 0: must be a finite number above 0"),
+    ({"lr": {"log": [1, 0.1], "num": 3}}, "rules.0.lr: a range goes from low to high, got [1, 0.1]"),
+    ({"lr": {"log": [1, 1], "num": 3}}, "rules.0.lr: a range goes from low to high, got [1, 1]"),
+    ({"lr": {"log": [0, 1], "num": 3}}, "rules.0.lr: a log range needs ends above 0, got [0, 1]"),
+    ({"lr": {"linear": [-1, 1], "num": 3}}, "rules.0.lr.linear.0 = -1.0: must be a finite number above 0"),
+    ({"lr": {"log": [0.1, 1], "num": 0}}, "rules.0.lr.num = 0: must be at least 2"),
+    ({"lr": {"log": [0.1, 1], "num": 2.5}}, "rules.0.lr.num = 2.5: must be a whole number"),
+    ({"lr": {"log": [0.1, 1], "nun": 3}}, "rules.0.lr.nun: unknown key; did you mean 'num'?"),
+    ({"lr": {"log": [0.1, 1]}}, "rules.0.lr.num: missing: a grid needs to know how many values"),
+    ({"lr": {"log": [0.1]}}, "rules.0.lr.log.1: missing, it must be given"),
+    ({"lr": {"log": ["a", 1], "num": 2}}, "rules.0.lr.log.0 = 'a': must be a number"),
+    ({"lr": {}}, "rules.0.lr: a range needs exactly one of log = [low, high] and linear = [low, high]"),
+    ({"weight_decay": -1}, "rules.0.weight_decay = -1: must be a finite number of at least 0"),
+    ({"weight_decya": 0.1}, "rules.0.weight_decya: unknown key; did you mean 'weight_decay'?"),
+    ({"rho": 0.9}, f"rules.0.rho: unknown key; Allowed: {SGD_KEYS}"),
+    ({"kind": "adma"}, "rules.0.kind = 'adma': no such rule; did you mean 'adam'? Allowed: adagrad, adam,"),
+    ({"kind": ["sgd"]}, "rules.0.kind = ['sgd']: no such rule"),
+    ({"label": ""}, "rules.0.label = '': must be 1 to 80 printable characters"),
+    ({"label": "a\nb"}, r"rules.0.label = 'a\nb': must be 1 to 80 printable characters"),
+    ({"label": "\u202eb"}, r"rules.0.label = '\u202eb': must be 1 to 80 printable characters"),
+    ({"label": "x" * 81}, "rules.0.label = 'xxx"),
+    ({"preset": "pytorch"}, "rules.0.preset = 'pytorch': did you mean 'torch'? Allowed: lecture, torch"),
+    ({"exclude": "("}, "rules.0.exclude = '(': must be a regular expression: missing )"),
+    ({"exclude": "[[a]"}, "rules.0.exclude = '[[a]': must be a regular expression: Possible nested set"),
+    ({"exclude": 3}, "rules.0.exclude = 3: must be a regular expression, as text"),
+]
+
+KEYS = [
+    ({"epocs": 3}, "epocs: unknown key; did you mean 'epochs'? Allowed: batch_size, data, epochs,"),
+    ({"a\nb": 3}, r"a\nb: unknown key; Allowed:"),
+    ({"dropout": 0.1}, "dropout: belongs into the model"),
+    ({"origin": "x"}, "origin: unknown key; Allowed:"),
+    ({"name": None, "rules": None}, "name, rules: missing, must be given"),
+    ({"name": "a b"}, "name = 'a b': must be 1 to 80 letters, digits"),
+    ({"name": "../x"}, "name = '../x': must be"),
+    ({"name": "-x"}, "name = '-x': must be"),
+    ({"epochs": None}, "epochs, steps: exactly one of them is needed, neither is given"),
+    ({"steps": 3}, "epochs, steps: exactly one of them is needed, both are given"),
+    ({"epochs": 0}, "epochs = 0: must be a number above 0 and at most 1e+06"),
+    ({"epochs": [1, 2]}, "epochs = [1, 2]: must be a number above 0"),
+    ({"epochs": True}, "epochs = True: must be a number above 0"),
+    ({"epochs": None, "steps": 2.0}, "steps = 2.0: must be a whole number from 1 to 1,000,000,000"),
+    ({"seeds": 0}, "seeds = 0: must be a whole number from 1 to 100,000, or a list of seeds"),
+    ({"seeds": 10**9}, "seeds = 1000000000: must be a whole number from 1 to 100,000"),
+    ({"seeds": [0, -1]}, "seeds.1 = -1: must be a whole number from 0 to 2,147,483,647"),
+    ({"seeds": [2, 2]}, "seeds = [2, 2]: 2 stands in it twice"),
+    ({"seeds": []}, "seeds: must have 1 to 100,000 seeds in it, not 0"),
+    ({"seeds": True}, "seeds = True: must be a whole number"),
+    (
+        {"batch_size": 0},
+        'batch_size = 0: must be a whole number from 1 to 1,000,000,000, or "full", or a list',
+    ),
+    ({"batch_size": "ful"}, "batch_size = 'ful': must be a whole number from 1"),
+    ({"batch_size": [32, 0]}, "batch_size.1 = 0: must be a whole number from 1"),
+    ({"batch_size": [32, 32]}, "batch_size = [32, 32]: 32 stands in it twice"),
+    ({"schedule": "cosin"}, "schedule: kind = 'cosin' is not a schedule: did you mean 'cosine'?"),
+    ({"schedule": ["cosine", {"kind": "cosine"}]}, "schedule.1: the same schedule as schedule.0"),
+    ({"schedule": []}, "schedule = []: must have at least one schedule in it"),
+    ({"search": "random"}, "search: random search needs trials"),
+    ({"search": {"kind": "randm", "trials": 3}}, "search.kind = 'randm': did you mean 'random'?"),
+    ({"search": {"kind": "random", "trials": 0}}, "search.trials = 0: must be at least 1"),
+    ({"search": {"trials": 3}}, "search: a grid has no trials"),
+    ({"search": 3}, "search = 3: must be a table"),
+    ({"evaluations": 0}, "evaluations = 0: must be a whole number from 1 to 10,000"),
+    (
+        {"rules": {"kind": "sgd", "lr": 1}},
+        "rules: must be a list of rules; in TOML each begins with [[rules]]",
+    ),
+    ({"rules": []}, "rules = []: must have at least one rule in it"),
+    ({"rules": [3]}, "rules.0 = 3: must be a table such as"),
+    ({"rules": [{}]}, "rules.0.kind: missing, it must be given; Allowed: adagrad, adam,"),
+    (
+        {"rules": ["sgd"]},
+        "rules.0.lr: missing, it must be given for sgd: learning rate, a finite number above 0",
+    ),
+    ({"rules": ["adam", "adam"]}, "rules.1.label = 'adam': rules.0 is called that too"),
+    ({"model": "mpl"}, "model.kind = 'mpl': no such model; did you mean 'mlp'? Allowed: convnet, mlp,"),
+    ({"model": {"kind": "mlp", "hiden": [3]}}, "model.hiden: unknown key; did you mean 'hidden'?"),
+    (
+        {"model": {"kind": "mlp", "dropout": 1.0}},
+        "model.dropout = 1.0: must be a number of at least 0 and below 1",
+    ),
+    ({"model": {"kind": "mlp", "dropout": [0, 2]}}, "model.dropout.1 = 2: must be a number of at least 0"),
+    ({"model": {"kind": "mlp", "dropout": {"linear": [0, 0.5]}}}, "model.dropout.num: missing"),
+    ({"model": {"kind": "mlp", "hidden": ["64"]}}, "model.hidden.0 = '64': must be a whole number"),
+    ({"model": {"kind": "mlp", "hidden": [True]}}, "model.hidden.0 = True: must be a whole number"),
+    ({"model": {"hidden": [3]}}, "model.kind: missing, it must be given"),
+    ({"model": "a b:c"}, "model.target = 'a b:c': must be \"package.module:Name\""),
+    ({"model": {"kind": "module", "target": "a:b", "dropout": 0.1}}, "model.dropout: unknown key"),
+    ({"model": 3}, "model = 3: must be a kind"),
+    ({"data": "irs"}, "data.kind = 'irs': did you mean 'iris'?"),
+    ({"data": {"kind": "csv"}}, "data.path: missing, it must be given"),
+    ({"data": ["iris", "wine"]}, "data = ['iris', 'wine']: must be the name of a data set"),
+    (
+        {"rules": [{"kind": "sgd", "lr": {"log": [0.1, 1], "num": 5000}}], "seeds": 30},
+        "this study is 150,000 runs, 30 seeds of each config; at most 100,000 are allowed",
+    ),
+]
+CASES = [({"rules": [{"kind": "sgd", "lr": 0.1, **hypers}]}, line) for hypers, line in HYPERS] + KEYS
+
+
+@pytest.mark.parametrize(("keys", "line"), CASES)
+def test_each_mistake(plain, keys, line):
+    began = time.perf_counter()
+    with pytest.raises(StudyError) as error:
+        parse_study(plain(**keys), "my-study.toml")
+    assert str(error.value).startswith(f"my-study.toml: {line}")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300
+    assert time.perf_counter() - began < 0.5
+
+
+LATER = [
+    ({"batch_size": 61}, 'batch_size = 61: the training set has only 60 examples; write "full" for all'),
+    (
+        {"epochs": None, "steps": 9, "schedule": {"kind": "cosine", "warmup": 9}},
+        "schedule.warmup = 9: must be fewer",
+    ),
+    (
+        {"batch_size": 30, "schedule": ["constant", {"kind": "cosine", "warmup": 4}]},
+        "schedule.1.warmup = 4: must be fewer steps than the run's 4",
+    ),
+    (
+        {
+            "rules": [{"kind": "sgd", "lr": [0.1, 1]}, {"kind": "sgd", "label": "b", "lr": [1, 2]}],
+            "batch_size": 60,
+        },
+        "rules: 'sgd' and 'b' hold the same run (lr = 1.0, seed 0)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "line"), LATER)
+def test_mistakes_that_only_the_data_show(plain, data, keys, line):
+    study = parse_study(plain(**keys), "my-study.toml")
+    with pytest.raises(StudyError) as error:
+        runs_of(study, data)
+    assert str(error.value).startswith(f"my-study.toml: {line}")
+
+
+def test_a_module_that_is_not_there(plain, data, tmp_path):
+    study = parse_study(plain(model="no_such_file:Net"), "my-study.toml")
+    with pytest.raises(ModelError, match=r"my-study.toml: model.target = 'no_such_file:Net': no module"):
+        runs_of(study, data, tmp_path)
+
+
+FILES = [
+    (b"", "is empty; a study needs name, data, model, rules, and epochs or steps"),
+    (b" \n\t\n", "is empty"),
+    (b"# only a comment", "name, data, model, rules: missing, must be given"),
+    (b"name = \nx", "not valid TOML: Invalid value (at line 1, column 8)"),
+    (b"name = 'x'\nname = 'y'", "not valid TOML: Cannot overwrite a value (at"),
+    (b"x = " + b"[" * 5000, "not valid TOML: nested too deeply"),
+    (b"x = 1" + b"0" * 5000, "not valid TOML: Exceeds the limit"),
+    (b"\xff\xfe\x00\x01", "is not UTF-8 text; a study is a TOML file"),
+    (b"#" * 10_000_001, "too large for a study file: 10,000,001 bytes"),
+]
+
+
+@pytest.mark.parametrize(("content", "line"), FILES)
+def test_files_that_are_no_study(tmp_path, content, line):
+    path = tmp_path / "study.toml"
+    path.write_bytes(content)
+    with pytest.raises(StudyError) as error:
+        read_study(path)
+    assert str(error.value).startswith(f"{path}: {line}")
+    assert str(error.value).isprintable()
+
+
+def test_no_file_a_folder_and_a_strange_name(tmp_path):
+    (tmp_path / "digits.toml").write_text("")
+    with pytest.raises(
+        StudyError, match=r"digts.toml: no such study file; did you mean 'digits.toml'\? In that"
+    ):
+        read_study(tmp_path / "digts.toml")
+    with pytest.raises(StudyError, match=r"no such study file$"):
+        read_study(tmp_path / "no" / "such.toml")
+    with pytest.raises(StudyError, match="is a folder; a study is a TOML file"):
+        read_study(tmp_path)
+    with pytest.raises(StudyError, match=r"a\\nb: no such study file"):
+        read_study(tmp_path / "a\nb")
+    with pytest.raises(StudyError, match=r"a\\x00b: cannot be read"):
+        read_study(f"{tmp_path}/a\0b")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path):
+    path = tmp_path / "study.toml"
+    text = 'name = "s"\r\ndata = "iris"\r\nmodel = "mlp"\r\nsteps = 3\r\nrules = ["adam"]\r\n'
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_study(path)[0].steps == 3
+
+
+def test_labels_may_be_any_text_on_one_line(plain):
+    for label in ("größe 🙂", "学习率", "a <b> & 'c'", "  padded "):
+        study = parse_study(plain(rules=[{"kind": "sgd", "lr": 1, "label": label}]))
+        assert study.rules[0].label == label.strip()
+
+
+def test_all_are_input_errors():
+    assert issubclass(StudyError, InputError)
