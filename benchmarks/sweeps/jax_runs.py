@@ -1,6 +1,6 @@
 """What an expert writes by hand: JAX, vmap over runs, scan over steps.
 
-Shapes: C config, S seed, B batch, N example, D feature, K class, E epoch.
+Shapes: C config, S seed, B batch, N example, D feature, T step.
 """
 
 from __future__ import annotations
@@ -64,19 +64,23 @@ UPDATES: dict[str, tuple[Update, int]] = {  # with the number of slots
 }
 
 
-def initial(key: jax.Array, widths: list[int]) -> Tree:
-    """Weights and biases of one run, uniform as PyTorch draws them."""
+def initial(seed: int, widths: list[int]) -> Tree:
+    """Weights and biases of one run, uniform as PyTorch draws them; by NumPy, for XLA would compile for seconds."""
+    rng = np.random.default_rng([seed, 0])
     params = []
-    for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for before, after in zip(widths, widths[1:], strict=False):
         bound = 1 / math.sqrt(before)
-        w, b = jax.random.split(jax.random.fold_in(key, i))
-        params.append(
-            (
-                jax.random.uniform(w, (before, after), minval=-bound, maxval=bound),
-                jax.random.uniform(b, (after,), minval=-bound, maxval=bound),
-            )
-        )
+        w, b = rng.uniform(-bound, bound, (before, after)), rng.uniform(-bound, bound, (after,))
+        params.append((w.astype(np.float32), b.astype(np.float32)))
     return params
+
+
+def batches(seed: int, num_examples: int, batch_size: int, steps: int) -> np.ndarray:
+    """The examples of every step, (steps, B): a permutation for each epoch, its rest left out; by NumPy too."""
+    rng = np.random.default_rng([seed, 1])
+    per_epoch = num_examples // batch_size
+    epochs = [rng.permutation(num_examples)[: per_epoch * batch_size] for _ in range(-(-steps // per_epoch))]
+    return np.concatenate(epochs).reshape(-1, batch_size)[:steps].astype(np.int32)
 
 
 def forward(params: Tree, x: jax.Array) -> jax.Array:
@@ -118,16 +122,20 @@ def study(job: Job, clock: Clock) -> Outcome:
     widths = [arrays.num_features, *task.model["hidden"], arrays.num_classes]
     shape = Shape(
         segments=segments,
-        widths=widths,
-        num_seeds=task.seeds,
-        batch_size=task.batch_size,
-        steps=job.steps,
         every=task.every,
         shared=job.options["layout"] == "shared",
     )
     splits = (arrays.train, arrays.validation, arrays.test)
     flat = [jnp.asarray(part) for x, y in splits for part in (x.reshape(len(y), -1), y.astype(np.int32))]
-    given = [jnp.asarray(lrs, jnp.float32), *flat[:5]]
+
+    def inputs() -> list[Any]:
+        params = [initial(seed, widths) for seed in range(task.seeds)]
+        rows = [batches(seed, len(arrays.train[1]), task.batch_size, job.steps) for seed in range(task.seeds)]
+        stacked = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *params)
+        return [stacked, jnp.asarray(np.stack(rows, 1)), jnp.asarray(lrs, jnp.float32), *flat[:5]]
+
+    with clock.phase("train"):
+        given = inputs()
     with clock.phase("make"):
         compiled = jax.jit(partial(train, shape)).lower(*given).compile()
     with clock.phase("train"):
@@ -157,10 +165,6 @@ class Shape:
     """What the program is compiled for: segments are (rule, first config, end)."""
 
     segments: list[tuple[str, int, int]]
-    widths: list[int]
-    num_seeds: int
-    batch_size: int
-    steps: int
     every: int
     shared: bool
 
@@ -171,6 +175,8 @@ class Shape:
 
 def train(
     shape: Shape,
+    params_S: Tree,
+    rows_TSB: jax.Array,
     lr_C: jax.Array,
     x_ND: jax.Array,
     y_N: jax.Array,
@@ -179,8 +185,6 @@ def train(
     test_x: jax.Array,
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
     """Losses and accuracies on the validation set, (evaluations, C, S) each, and the last outputs for the test set."""
-    keys_S = jax.vmap(jax.random.key)(jnp.arange(shape.num_seeds))
-    params_S = jax.vmap(lambda key: initial(key, shape.widths))(keys_S)
     params = jax.tree.map(lambda p: jnp.tile(p[None], (shape.num_configs, *[1] * p.ndim)), params_S)
     slots = [
         [tuple(jnp.zeros_like(p[a:b]) for _ in range(UPDATES[rule][1])) for p in jax.tree.leaves(params)]
@@ -209,7 +213,7 @@ def train(
         carry, _ = jax.lax.scan(step, carry, rows)
         return carry, jax.vmap(jax.vmap(evaluate))(carry[0])
 
-    rows = batches(shape, keys_S, len(y_N)).reshape(-1, shape.every, shape.num_seeds, shape.batch_size)
+    rows = rows_TSB.reshape(-1, shape.every, *rows_TSB.shape[1:])
     (params, _, _), curves = jax.lax.scan(stretch, (params, slots, jnp.float32(1)), rows)
     return curves, jax.vmap(jax.vmap(lambda p: forward(p, test_x)))(params)
 
@@ -223,17 +227,3 @@ def gradients(shape: Shape, params: Tree, x_SBD: jax.Array, y_SB: jax.Array) -> 
     x, y = jnp.tile(x_SBD, (shape.num_configs, 1, 1)), jnp.tile(y_SB, (shape.num_configs, 1))
     grads = jax.vmap(jax.grad(loss_of))(flat, x, y)
     return jax.tree.map(lambda g, p: g.reshape(p.shape), grads, params)
-
-
-def batches(shape: Shape, keys_S: jax.Array, num_examples: int) -> jax.Array:
-    """The examples of every step, (steps, S, B): a permutation for each epoch and seed, its rest left out."""
-    num_steps = num_examples // shape.batch_size
-
-    def of_epoch(epoch: jax.Array) -> jax.Array:
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, epoch))(keys_S)
-        order_SN = jax.vmap(lambda key: jax.random.permutation(key, num_examples))(keys)
-        rows = order_SN[:, : num_steps * shape.batch_size].reshape(shape.num_seeds, num_steps, shape.batch_size)
-        return rows.swapaxes(0, 1)
-
-    rows = jax.vmap(of_epoch)(jnp.arange(-(-shape.steps // num_steps)))
-    return rows.reshape(-1, shape.num_seeds, shape.batch_size)[: shape.steps]

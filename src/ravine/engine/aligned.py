@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _LINE = 64  # bytes
 _COLUMNS = 32  # that a sum over rows takes at once
 _SUMS = (torch.ops.aten.sum.dim_IntList, torch.ops.aten.mean.dim)
+_NORMS = (torch.ops.aten.native_batch_norm.default, torch.ops.aten.native_batch_norm_backward.default)
 
 
 class AlignedProducts(TorchDispatchMode):
@@ -53,7 +54,14 @@ class AlignedProducts(TorchDispatchMode):
             return args[0] + _product(*args[1:])
         if func in _SUMS and args[0].device.type == "cpu":
             return func(_by_rows(args[0], args[1]), *args[1:], **kwargs)
+        if func in _NORMS and args[0].device.type == "cpu":
+            # For tensors in pieces it sums in the way of `_by_rows`, out of sight.
+            return func(*(arg.contiguous() if _is_2d(arg) else arg for arg in args), **kwargs)
         return func(*args, **kwargs)
+
+
+def _is_2d(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 2
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

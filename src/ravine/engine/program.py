@@ -17,6 +17,7 @@ from ravine.engine.aligned import AlignedProducts
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import Loss
 from ravine.engine.network import Network
+from ravine.engine.passes import fold, write_through
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.trace import trace
 from ravine.nn.functional import batched_kernels
@@ -87,7 +88,10 @@ def traced_step(setting: Setting, compiler: Callable[..., Callable[..., object]]
 
     copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
     graph = trace(flat_step, [*copies, *inputs])
-    run = graph if compiler is None else compiler(graph, [*fixed, *inputs])
+    if compiler is None:
+        fold(graph, fixed)
+        write_through(graph)
+    run = graph.forward if compiler is None else compiler(graph, [*fixed, *inputs])
 
     def step(rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
         loss_R, accuracy_R = run(*fixed, rows_SB, lr_R, t, number)  # type: ignore[misc]

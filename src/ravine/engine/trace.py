@@ -38,6 +38,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def _know(self, tensor: Tensor, node: fx.Node) -> None:
+        node.meta.setdefault("like", _like(tensor))
         self._nodes[id(tensor)] = node
         self._kept.append(tensor)
 
@@ -80,6 +81,11 @@ def _picks_by_number(func: Any, args: Sequence[Any]) -> bool:
     if func is not torch.ops.aten.index.Tensor:
         return False
     return all(index is None or index.dtype in (torch.int64, torch.int32) for index in args[1])
+
+
+def _like(tensor: Tensor) -> tuple[object, ...] | None:
+    """What another tensor must have in common with it to be written over it; None for no plain block of numbers."""
+    return (tensor.shape, tensor.dtype, tensor.device) if tensor.is_contiguous() else None
 
 
 def _item(results: Sequence[Tensor], index: int) -> Tensor:

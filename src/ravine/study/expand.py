@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _configs(study: Study, block: RuleBlock) -> Iterator[dict[str, Any]]:
     axes = axes_of(study, block)
     num = num_configs(study, block)
     has_range = any(isinstance(axis, Range) for axis in axes.values())
-    if not has_range and num == _product(axes):
+    if not has_range and num == math.prod(len(axis) for axis in axes.values()):
         for combination in itertools.product(*axes.values()):
             yield dict(zip(axes, combination, strict=True))
         return
@@ -127,16 +128,9 @@ def _configs(study: Study, block: RuleBlock) -> Iterator[dict[str, Any]]:
             if len(known) == num:
                 return
     raise StudyError(
-        f"rules: {block.label!r} has only {len(known)} different configs for {num} trials; "
+        f"rules: {block.label!r} has fewer than {num} different configs; "
         "widen a range or ask for fewer trials"
     )
-
-
-def _product(axes: Mapping[str, tuple[Any, ...]]) -> int:
-    num = 1
-    for axis in axes.values():
-        num *= len(axis)
-    return num
 
 
 def _place(axis: Range | tuple[Any, ...], fraction: float) -> float | int:

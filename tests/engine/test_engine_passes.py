@@ -1,0 +1,99 @@
+"""Passes over a traced graph: the same bits, for less."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from ravine.engine.passes import fold, write_through
+from ravine.engine.trace import trace
+
+
+def adam_like(params: Tensor, mean: Tensor, squares: Tensor, beta: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+    """A step with state, constants, views, and old values that are still wanted after the new ones are there."""
+    row = params[1:3]
+    old = mean * 2.0
+    new_mean = mean.lerp(grad, 1.0 - beta)
+    new_squares = squares.lerp(grad.square(), (1.0 - beta).log().exp())
+    step = new_mean / (new_squares.sqrt() + 1e-7)
+    scaled = (step * step).sum() * step + old
+    row.add_(-0.1 * (scaled + scaled.mT.mT)[:2])
+    mean.copy_(new_mean)
+    squares.copy_(new_squares)
+    return scaled.mean(), row.sum()
+
+
+def inputs() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw() -> Tensor:
+        return torch.rand(4, 6, generator=generator)
+
+    return [draw(), draw(), draw(), torch.full((4, 1), 0.9), draw()]
+
+
+def both() -> tuple[fx.GraphModule, list[Tensor], fx.GraphModule, list[Tensor]]:
+    """A traced step as it is, one with the passes, and inputs for each."""
+    plain_inputs, inputs_ = inputs(), inputs()
+    plain, optimized = trace(adam_like, inputs()), trace(adam_like, inputs())
+    fold(optimized, inputs_[:4])
+    write_through(optimized)
+    return plain, plain_inputs, optimized, inputs_
+
+
+def test_the_bits_are_the_same_over_many_steps() -> None:
+    plain, plain_inputs, optimized, inputs_ = both()
+    for step in range(5):
+        grad = torch.full((4, 6), 0.1 * step).cos()
+        expected = plain(*plain_inputs[:4], grad)
+        found = optimized(*inputs_[:4], grad)
+        assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(plain_inputs, inputs_, strict=True))
+
+
+def test_the_inputs_that_a_step_only_reads_stay_as_they_are() -> None:
+    _, _, optimized, inputs_ = both()
+    beta, grad = inputs_[3].clone(), inputs_[4].clone()
+    optimized(*inputs_)
+    assert torch.equal(inputs_[3], beta)
+    assert torch.equal(inputs_[4], grad)
+
+
+def test_constants_and_fixed_views_are_computed_once_and_states_written_in_place() -> None:
+    plain, _, optimized, _ = both()
+
+    def count(module: fx.GraphModule, *targets: object) -> int:
+        return sum(node.target in targets for node in module.graph.nodes)
+
+    aten = torch.ops.aten
+    assert count(plain, aten.rsub.Scalar, aten.log.default, aten.copy_.default) == 5
+    assert count(optimized, aten.rsub.Scalar, aten.log.default, aten.copy_.default) == 0
+    assert count(plain, aten.slice.Tensor) == 2
+    assert count(optimized, aten.slice.Tensor) == 1  # of `scaled`; that of the parameters is a fixed view
+    assert count(optimized, aten.lerp.Tensor_out) == 2
+
+
+def test_a_state_that_is_read_after_its_successor_keeps_its_old_value_until_then() -> None:
+    def function(state: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+        new = state + grad
+        read_late = state * 3.0
+        state.copy_(new)
+        return (read_late,)
+
+    state = torch.ones(3)
+    module = trace(function, [torch.ones(3), torch.ones(3)])
+    fold(module, [state])
+    write_through(module)
+    assert module(state, torch.ones(3))[0].tolist() == [3.0] * 3
+    assert state.tolist() == [2.0] * 3
+
+
+def test_an_argument_that_shows_up_in_another_shape_is_not_written_over() -> None:
+    def function(x: Tensor) -> tuple[Tensor, ...]:
+        y = x + 1.0
+        return (y + y.mT,)
+
+    module = trace(function, [torch.zeros(3, 3)])
+    write_through(module)
+    x = torch.arange(9.0).reshape(3, 3)
+    assert torch.equal(module(x)[0], (x + 1) + (x + 1).mT)
