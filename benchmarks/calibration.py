@@ -5,13 +5,12 @@ Everything goes through `ravine.verdict.judge`, from per-example validation scor
     python benchmarks/calibration.py aa                 # copies of one rule: false "separable"
     python benchmarks/calibration.py power              # a true gap of 2 points: how often it is found
     python benchmarks/calibration.py methods            # the same A/A with other ways to make an interval
-    python benchmarks/calibration.py train runs.npz     # trains real runs (scikit-learn's MLP on digits)
+    python benchmarks/calibration.py tuning             # A/A with and without the luck of tuning
     python benchmarks/calibration.py real runs.npz      # A/A and power on real runs, from a file
 
-`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test),
-1 where the class is right; `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So
-runs of any origin can be judged, ravine's own among them: store their per-example correctness in such a
-file.
+`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test), 1
+where the class is right; `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So runs of
+any origin can be judged, ravine's own among them. calibration_runs.py trains some with scikit-learn.
 
 Results, with the machine and the command, are in calibration.md.
 """
@@ -22,7 +21,6 @@ import argparse
 import itertools
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +100,7 @@ def simulate(
     num_test: int,
     num_validation: int = 360,
     gap: float = 0.0,
+    lr_cost: tuple[float, ...] = LR_COST,
 ) -> Study:
     """A study of `rules` rules at nine lrs; all but the first are `gap` less accurate, at every lr."""
     width = math.sqrt(1.0 + noise.hard**2 + noise.taste**2)
@@ -111,7 +110,7 @@ def simulate(
         part: noise.taste * rng.standard_normal((rules, n), dtype=np.float32) for part, n in sizes.items()
     }
     common = _seed_effects(rng, noise, (seeds,))
-    streams = rng.spawn(rules * len(LR_COST) * seeds)
+    streams = rng.spawn(rules * len(lr_cost) * seeds)
     skills: dict[str, tuple[int, float, np.random.Generator]] = {}
     trials = []
 
@@ -121,7 +120,7 @@ def simulate(
         right = latent + stream.standard_normal(sizes[part], dtype=np.float32) > 0
         return np.asarray(right, dtype=np.float32)
 
-    for rule, (config, cost) in itertools.product(range(rules), enumerate(LR_COST)):
+    for rule, (config, cost) in itertools.product(range(rules), enumerate(lr_cost)):
         accuracy = noise.accuracy - cost - (gap if rule else 0.0)
         z = NORMAL.inv_cdf(accuracy)
         sd = noise.seed_sd * (noise.uneven if rule == 0 else 1.0) / 100.0 / NORMAL.pdf(z) * width
@@ -282,42 +281,37 @@ def run_methods(reps: int) -> None:
             )
 
 
-def train(path: Path, seeds: int, num_test: int, hidden: int, epochs: int) -> None:
-    """Real runs for `real`: scikit-learn's MLPClassifier on its digits, Adam and momentum, seven lrs each."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
-
-    x, y = load_digits(return_X_y=True)
-    x = x / 16.0
-    rest, x_test, y_rest, y_test = train_test_split(x, y, test_size=num_test, random_state=0, stratify=y)
-    x_train, x_val, y_train, y_val = train_test_split(
-        rest, y_rest, test_size=360, random_state=0, stratify=y_rest
-    )
-    grids = {"adam": np.geomspace(1e-4, 1e-1, 7), "sgd": np.geomspace(1e-3, 1.0, 7)}
-    validation = np.zeros((2, 7, seeds, len(y_val)), bool)
-    test = np.zeros((2, 7, seeds, len(y_test)), bool)
-    for (rule, (solver, grid)), config, seed in itertools.product(
-        enumerate(grids.items()), range(7), range(seeds)
-    ):
-        model = MLPClassifier(
-            (hidden, hidden),
-            solver=solver,
-            batch_size=64,
-            max_iter=epochs,
-            learning_rate_init=grid[config],
-            momentum=0.9,
-            nesterovs_momentum=False,
-            random_state=seed,
-            alpha=0.0,
-            tol=0.0,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(x_train, y_train)
-        validation[rule, config, seed] = model.predict(x_val) == y_val
-        test[rule, config, seed] = model.predict(x_test) == y_test
-    np.savez_compressed(path, validation=validation, test=test, lr=np.array(list(grids.values())))
+def run_tuning(reps: int) -> None:
+    """A/A with near-tied lrs: the verdict, and the same comparison without the luck of tuning."""
+    shapes = {
+        "0.1 points apart": (0.3, 0.1, 0.02, 0.0015, 0.0, 0.001, 0.02, 0.1, 0.4),
+        "0.2 points apart": LR_COST,
+        "0.5 points apart": (0.3, 0.1, 0.02, 0.006, 0.0, 0.005, 0.02, 0.1, 0.4),
+        "31 lrs, 0.1 points apart": tuple(0.001 * abs(i - 15) for i in range(31)),
+    }
+    print("| best lrs | seeds | n_validation | n_test | with | without |")
+    print("|---|---|---|---|---|---|")
+    sizes = [(5, 360, 2000), (5, 360, 10_000), (10, 360, 10_000), (5, 2000, 10_000)]
+    for (name, cost), (seeds, num_validation, num_test) in itertools.product(shapes.items(), sizes):
+        rng = np.random.default_rng([11, seeds, num_validation, num_test, len(name)])
+        counts = [0, 0]
+        for _ in range(reps):
+            study = simulate(
+                rng,
+                A_A[0],
+                rules=2,
+                seeds=seeds,
+                num_test=num_test,
+                num_validation=num_validation,
+                lr_cost=cost,
+            )
+            outcome = verdict(study)
+            rows = [np.stack([study.test(run) for run in r.runs]).astype(float) for r in outcome.rules]
+            error = difference_error(rows[0], rows[1], matched=True, binary=True)
+            counts[0] += outcome.separable
+            counts[1] += p_value(error, float(rows[0].mean() - rows[1].mean())) <= 0.05
+        line = f"| {name} | {seeds} | {num_validation} | {num_test} | {rate(counts[0], reps)}"
+        print(f"{line} | {rate(counts[1], reps)} |", flush=True)
 
 
 def components(first: Array, second: Array) -> tuple[float, float, float, float]:
@@ -392,17 +386,13 @@ def _gaps(validation: Bits, test: Bits) -> Iterator[tuple[tuple[int, int], tuple
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("mode", choices=["aa", "power", "methods", "train", "real"])
+    parser.add_argument("mode", choices=["aa", "power", "methods", "tuning", "real"])
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--reps", type=int, default=200)
     parser.add_argument("--copies", type=int, nargs="+", default=[2, 6])
-    parser.add_argument("--seeds", type=int, default=40, help="train: seeds per configuration")
-    parser.add_argument("--num-test", type=int, default=360, help="train: test examples, of 1797")
-    parser.add_argument("--hidden", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=20)
     args = parser.parse_args()
-    if args.mode in ("train", "real") and args.file is None:
-        parser.error(f"{args.mode} needs a file")
+    if args.mode == "real" and args.file is None:
+        parser.error("real needs a file")
     start = time.perf_counter()
     if args.mode == "aa":
         run_aa(args.reps, tuple(args.copies))
@@ -410,8 +400,8 @@ def main() -> None:
         run_power(args.reps)
     elif args.mode == "methods":
         run_methods(args.reps)
-    elif args.mode == "train":
-        train(args.file, args.seeds, args.num_test, args.hidden, args.epochs)
+    elif args.mode == "tuning":
+        run_tuning(args.reps)
     else:
         run_real(args.file, args.reps)
     print(f"\n{args.mode}: {time.perf_counter() - start:.0f} s, {args.reps} repetitions a line")

@@ -56,7 +56,7 @@ class AlignedProducts(TorchDispatchMode):
             return func(_by_rows(args[0], args[1]), *args[1:], **kwargs)
         if func in _NORMS and args[0].device.type == "cpu":
             # For tensors in pieces it sums in the way of `_by_rows`, out of sight.
-            return func(*(arg.contiguous() if _is_2d(arg) else arg for arg in args), **kwargs)
+            return func(*(arg.clone(memory_format=torch.contiguous_format) if _is_2d(arg) else arg for arg in args), **kwargs)
         return func(*args, **kwargs)
 
 
@@ -77,7 +77,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     full_rows = -(-rows // per_line) * per_line
     more = left.new_zeros((num, full_rows, left.shape[2]))
     more[:, :rows] = left
-    return torch.bmm(_aligned(more), _aligned(right))[:, :rows].contiguous()
+    return torch.bmm(_aligned(more), _aligned(right))[:, :rows].clone(memory_format=torch.contiguous_format)
 
 
 def _aligned(stack: Tensor) -> Tensor:
@@ -106,5 +106,5 @@ def _by_rows(x: Tensor, dims: Sequence[int] | None) -> Tensor:
     if not kept or kept[0][0] != 1 or kept[0][1] % _COLUMNS == 0 or not joined:
         return x
     order = [d for d in range(x.dim()) if d not in summed] + sorted(summed)
-    turned = x.permute(order).contiguous()
+    turned = x.permute(order).clone(memory_format=torch.contiguous_format)
     return turned.permute([order.index(d) for d in range(x.dim())])
