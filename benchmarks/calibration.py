@@ -8,9 +8,9 @@ Everything goes through `ravine.verdict.judge`, from per-example validation scor
     python benchmarks/calibration.py tuning             # A/A with and without the luck of tuning
     python benchmarks/calibration.py real runs.npz      # A/A and power on real runs, from a file
 
-`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test), 1
-where the class is right; `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So runs of
-any origin can be judged, ravine's own among them. calibration_runs.py trains some with scikit-learn.
+`real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test): 1
+where the class is right. `lr` (rules, configs) and `diverged` (rules, configs, seeds) are optional. So runs
+of any origin can be judged, ravine's own among them; calibration_runs.py trains some with scikit-learn.
 
 Results, with the machine and the command, are in calibration.md.
 """
@@ -202,8 +202,9 @@ def run_aa(reps: int, copies: tuple[int, ...]) -> None:
     cells += [(A_A[0], rules, seeds, 10_000) for rules in copies for seeds in (3, 5)]
     for noise, rules, seeds, num_test in cells:
         rng = np.random.default_rng([rules, seeds, num_test, len(noise.name)])
-        kwargs = {"rules": rules, "seeds": seeds, "num_test": num_test}
-        verdicts = [verdict(simulate(rng, noise, **kwargs)) for _ in range(reps)]
+        verdicts = [
+            verdict(simulate(rng, noise, rules=rules, seeds=seeds, num_test=num_test)) for _ in range(reps)
+        ]
         any_pair = sum(any(p.separable for p in v.pairs) for v in verdicts)
         best = sum(v.separable for v in verdicts)
         print(
@@ -225,8 +226,10 @@ def run_power(reps: int) -> None:
     cells += [(shapes[1], 2, 10, 360), (shapes[1], 6, 5, 2000)]
     for noise, rules, seeds, num_test in cells:
         rng = np.random.default_rng([7, rules, seeds, num_test, len(noise.name)])
-        kwargs = {"rules": rules, "seeds": seeds, "num_test": num_test}
-        verdicts = [verdict(simulate(rng, noise, gap=0.02, **kwargs)) for _ in range(reps)]
+        verdicts = [
+            verdict(simulate(rng, noise, rules=rules, seeds=seeds, num_test=num_test, gap=0.02))
+            for _ in range(reps)
+        ]
         found = sum(v.separable and v.best == "copy 0" for v in verdicts)
         wrong = sum(v.separable and v.best != "copy 0" for v in verdicts)
         print(

@@ -43,7 +43,9 @@ def test_importing_ravine_is_cheap() -> None:
 
 def blocks(language: str) -> list[str]:
     """The fenced blocks of the README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
 
 
 def test_the_readmes_study_is_the_demo() -> None:
@@ -64,7 +66,9 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
     assert "test accuracy" in done.stdout
 
 
-@pytest.mark.parametrize("path", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]))
+@pytest.mark.parametrize(
+    "path", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), f"{path.name}: {target}"

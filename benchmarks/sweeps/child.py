@@ -37,7 +37,9 @@ class Clock:
 def main() -> None:
     where, job_path, out = sys.argv[1:]
     job, clock = Job.load(Path(job_path)), Clock()
-    if job.options.get("affinity"):  # XLA has no reliable setting for the number of its threads
+    if job.options.get("affinity") and hasattr(
+        os, "sched_setaffinity"
+    ):  # XLA has no reliable setting for the number of its threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.threads])
     module, _, function = where.partition(":")
     with clock.phase("import"):

@@ -9,11 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from sweeps.child import Clock
 from sweeps.task import BETAS, DECAY, EPS, MOMENTUM, Arrays, Job, Outcome, Score
 
@@ -65,10 +67,10 @@ UPDATES: dict[str, tuple[Update, int]] = {  # with the number of slots
 
 
 def initial(seed: int, widths: list[int]) -> Tree:
-    """Weights and biases of one run, uniform as PyTorch draws them; by NumPy, for XLA would compile for seconds."""
+    """Weights and biases of one run, uniform as PyTorch draws them; by NumPy: XLA compiles draws for seconds."""
     rng = np.random.default_rng([seed, 0])
     params = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         bound = 1 / math.sqrt(before)
         w, b = rng.uniform(-bound, bound, (before, after)), rng.uniform(-bound, bound, (after,))
         params.append((w.astype(np.float32), b.astype(np.float32)))
@@ -76,7 +78,7 @@ def initial(seed: int, widths: list[int]) -> Tree:
 
 
 def batches(seed: int, num_examples: int, batch_size: int, steps: int) -> np.ndarray:
-    """The examples of every step, (steps, B): a permutation for each epoch, its rest left out; by NumPy too."""
+    """The examples of every step, (steps, B): a permutation for each epoch, its rest left out; by NumPy."""
     rng = np.random.default_rng([seed, 1])
     per_epoch = num_examples // batch_size
     epochs = [rng.permutation(num_examples)[: per_epoch * batch_size] for _ in range(-(-steps // per_epoch))]
@@ -88,7 +90,8 @@ def forward(params: Tree, x: jax.Array) -> jax.Array:
     for w, b in params[:-1]:
         x = jax.nn.relu(x @ w + b)
     w, b = params[-1]
-    return x @ w + b
+    outputs: jax.Array = x @ w + b
+    return outputs
 
 
 def loss_of(params: Tree, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -118,7 +121,8 @@ def study(job: Job, clock: Clock) -> Outcome:
     else:
         lrs = [lr for rates in task.rules.values() for lr in rates]
         stops = np.cumsum([len(rates) for rates in task.rules.values()]).tolist()
-        segments = [(rule, stop - len(task.rules[rule]), stop) for rule, stop in zip(task.rules, stops, strict=True)]
+        ends = dict(zip(task.rules, stops, strict=True))
+        segments = [(rule, end - len(task.rules[rule]), end) for rule, end in ends.items()]
     widths = [arrays.num_features, *task.model["hidden"], arrays.num_classes]
     shape = Shape(
         segments=segments,
@@ -139,8 +143,8 @@ def study(job: Job, clock: Clock) -> Outcome:
     with clock.phase("make"):
         compiled = jax.jit(partial(train, shape)).lower(*given).compile()
     with clock.phase("train"):
-        result = jax.block_until_ready(compiled(*given))
-    loss_CS, accuracy_CS = (np.asarray(curve)[-1] for curve in result[0])
+        result = jax.block_until_ready(compiled(*given))  # type: ignore[no-untyped-call]
+    loss_CS, accuracy_CS, _ = (np.asarray(curve)[-1] for curve in result[0])
     scores = [
         Score(
             rule=rule,
@@ -183,8 +187,8 @@ def train(
     validation_x: jax.Array,
     validation_y: jax.Array,
     test_x: jax.Array,
-) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    """Losses and accuracies on the validation set, (evaluations, C, S) each, and the last outputs for the test set."""
+) -> tuple[tuple[jax.Array, ...], jax.Array]:
+    """Validation losses, accuracies and training losses, (evaluations, C, S) each; outputs for the test set."""
     params = jax.tree.map(lambda p: jnp.tile(p[None], (shape.num_configs, *[1] * p.ndim)), params_S)
     slots = [
         [tuple(jnp.zeros_like(p[a:b]) for _ in range(UPDATES[rule][1])) for p in jax.tree.leaves(params)]
@@ -195,9 +199,10 @@ def train(
         logits = forward(params, validation_x)
         return cross_entropy(logits, validation_y), (logits.argmax(-1) == validation_y).mean()
 
-    def step(carry: tuple[Tree, list[Any], jax.Array], rows_SB: jax.Array) -> tuple[Any, None]:
+    def step(carry: tuple[Tree, list[Any], jax.Array], rows_SB: jax.Array) -> tuple[Any, jax.Array]:
         params, slots, t = carry
-        grads, spec = jax.tree.flatten(gradients(shape, params, x_ND[rows_SB], y_N[rows_SB]))
+        loss_CS, found = gradients(shape, params, x_ND[rows_SB], y_N[rows_SB])
+        grads, spec = jax.tree.flatten(found)
         new_params, new_slots = [], [[] for _ in shape.segments]  # type: ignore[var-annotated]
         for i, (p, g) in enumerate(zip(jax.tree.leaves(params), grads, strict=True)):
             parts = []
@@ -207,23 +212,23 @@ def train(
                 parts.append(p[a:b] + update)
                 new_slots[k].append(new)
             new_params.append(parts[0] if len(parts) == 1 else jnp.concatenate(parts))
-        return (jax.tree.unflatten(spec, new_params), new_slots, t + 1), None
+        return (jax.tree.unflatten(spec, new_params), new_slots, t + 1), loss_CS
 
-    def stretch(carry: Any, rows: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-        carry, _ = jax.lax.scan(step, carry, rows)
-        return carry, jax.vmap(jax.vmap(evaluate))(carry[0])
+    def stretch(carry: Any, rows: jax.Array) -> tuple[Any, tuple[jax.Array, ...]]:
+        carry, loss_TCS = jax.lax.scan(step, carry, rows)
+        return carry, (*jax.vmap(jax.vmap(evaluate))(carry[0]), loss_TCS.mean(0))
 
     rows = rows_TSB.reshape(-1, shape.every, *rows_TSB.shape[1:])
     (params, _, _), curves = jax.lax.scan(stretch, (params, slots, jnp.float32(1)), rows)
     return curves, jax.vmap(jax.vmap(lambda p: forward(p, test_x)))(params)
 
 
-def gradients(shape: Shape, params: Tree, x_SBD: jax.Array, y_SB: jax.Array) -> Tree:
-    """Of every run's loss on its seed's batch, laid out as the parameters: (C, S, ...)."""
+def gradients(shape: Shape, params: Tree, x_SBD: jax.Array, y_SB: jax.Array) -> tuple[jax.Array, Tree]:
+    """Every run's loss on its seed's batch, (C, S), and its gradient, laid out as the parameters."""
     if shape.shared:
-        over_seeds = jax.vmap(jax.grad(loss_of))
+        over_seeds = jax.vmap(jax.value_and_grad(loss_of))
         return jax.vmap(over_seeds, (0, None, None))(params, x_SBD, y_SB)
     flat = jax.tree.map(lambda p: p.reshape(-1, *p.shape[2:]), params)
     x, y = jnp.tile(x_SBD, (shape.num_configs, 1, 1)), jnp.tile(y_SB, (shape.num_configs, 1))
-    grads = jax.vmap(jax.grad(loss_of))(flat, x, y)
-    return jax.tree.map(lambda g, p: g.reshape(p.shape), grads, params)
+    loss_R, grads = jax.vmap(jax.value_and_grad(loss_of))(flat, x, y)
+    return loss_R.reshape(shape.num_configs, -1), jax.tree.map(lambda g, p: g.reshape(p.shape), grads, params)

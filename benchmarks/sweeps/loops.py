@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
-from sweeps.child import Clock
-from sweeps.task import BETAS, DECAY, EPS, MOMENTUM, Arrays, Job, Outcome, Score
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
+
+from sweeps.child import Clock
+from sweeps.task import BETAS, DECAY, EPS, MOMENTUM, Arrays, Job, Outcome, Score
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -26,20 +28,21 @@ def make_model(job: Job, arrays: Arrays) -> nn.Sequential:
             nn.Linear(128, arrays.num_classes),
         )
     widths = [arrays.num_features, *job.task.model["hidden"]]
-    hidden = [m for a, b in zip(widths, widths[1:], strict=False) for m in (nn.Linear(a, b), nn.ReLU())]
+    hidden = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], arrays.num_classes))
 
 
 def optimizer_of(rule: str) -> tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]:
     """The class and the arguments but lr that a rule has in torch.optim."""
-    return {
+    rules: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]] = {
         "sgd": (torch.optim.SGD, {}),
         "momentum": (torch.optim.SGD, {"momentum": MOMENTUM}),
         "nesterov": (torch.optim.SGD, {"momentum": MOMENTUM, "nesterov": True}),
         "adagrad": (torch.optim.Adagrad, {"eps": EPS}),
         "rmsprop": (torch.optim.RMSprop, {"alpha": DECAY, "eps": EPS}),
         "adam": (torch.optim.Adam, {"betas": BETAS, "eps": EPS}),
-    }[rule]
+    }
+    return rules[rule]
 
 
 class Loader:
@@ -59,7 +62,10 @@ class Loader:
     def epoch(self) -> Batches:
         if self.device.type == "cpu":
             return self.loader
-        return ((x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)) for x, y in self.loader)
+        return ((self._move(x), self._move(y)) for x, y in self.loader)
+
+    def _move(self, part: Tensor) -> Tensor:
+        return part.to(self.device, non_blocking=True)
 
 
 class Indexed:
@@ -79,14 +85,18 @@ class Indexed:
 class Loop:
     """Trains runs one after another.
 
-    Every run looks at the validation set as often as ravine does, stops there once its loss is not finite, and
-    computes the outputs for the test set at its end. No training loss is recorded: ravine does that too.
+    Every run looks at the validation set as often as ravine does, stops there once its loss is not finite,
+    keeps its mean training loss, and computes the outputs for the test set at its end.
     """
 
     def __init__(self, job: Job, batches: Callable[[Job, Arrays], Loader | Indexed]) -> None:
         self.job, self.arrays = job, Arrays.load(job.arrays)
         self.batches = batches(job, self.arrays)
-        self.validation_x, self.validation_y = (torch.from_numpy(part).to(job.device) for part in self.arrays.validation)
+        x, y = self.arrays.validation
+        self.validation_x, self.validation_y = (
+            torch.from_numpy(x).to(job.device),
+            torch.from_numpy(y).to(job.device),
+        )
         self.test_x = torch.from_numpy(self.arrays.test[0]).to(job.device)
         self.run_steps = 0
 
@@ -97,21 +107,25 @@ class Loop:
         make, hypers = optimizer_of(rule)
         optimizer = make(model.parameters(), lr=lr, **hypers)
         step, accuracy = 0, None
+        total, curve = torch.zeros((), device=self.job.device), []
         while step < self.job.steps:
             for x, y in self.batches.epoch():
                 optimizer.zero_grad()
                 loss = F.cross_entropy(model(x), y)
                 loss.backward()
                 optimizer.step()
+                total += loss.detach()
                 step += 1
                 if step % self.job.task.every == 0:
                     accuracy = self._evaluate(model)
+                    curve.append(total.item() / self.job.task.every)
+                    total.zero_()
                     if accuracy is None or step == self.job.steps:
                         break
             if accuracy is None and step >= self.job.task.every:
                 break
         with torch.no_grad():
-            for part in self.test_x.split(1024):
+            for part in torch.split(self.test_x, 1024):
                 model(part)
         self.run_steps += step
         return Score(rule=rule, lr=lr, seed=seed, accuracy=accuracy)
@@ -119,7 +133,7 @@ class Loop:
     def _evaluate(self, model: nn.Module) -> float | None:
         model.eval()
         with torch.no_grad():
-            outputs = torch.cat([model(part) for part in self.validation_x.split(1024)])
+            outputs = torch.cat([model(part) for part in torch.split(self.validation_x, 1024)])
             loss = F.cross_entropy(outputs, self.validation_y).item()
             accuracy = (outputs.argmax(1) == self.validation_y).float().mean().item()
         model.train()
@@ -154,17 +168,23 @@ def optuna(job: Job, clock: Clock) -> Outcome:
     torch.set_num_threads(job.threads)
     with clock.phase("make"):
         loop = Loop(job, Loader)
-    configs = [f"{rule} {lr!r}" for rule, lrs in job.task.rules.items() for lr in lrs]
+    configs: list[str | float | int | bool | None] = [
+        f"{rule} {lr!r}" for rule, lrs in job.task.rules.items() for lr in lrs
+    ]
     scores: list[Score] = []
 
     def objective(trial: optuna.Trial) -> float:
-        rule, lr = trial.suggest_categorical("config", configs).split()
+        rule, lr = str(trial.suggest_categorical("config", configs)).split()
         seed = trial.suggest_categorical("seed", range(job.task.seeds))
         scores.append(loop.train(rule, float(lr), seed))
         return scores[-1].accuracy or 0.0
 
     with clock.phase("train"):
-        sampler = optuna.samplers.GridSampler({"config": configs, "seed": list(range(job.task.seeds))}, seed=0)
+        space: dict[str, list[str | float | int | bool | None]] = {
+            "config": configs,
+            "seed": list(range(job.task.seeds)),
+        }
+        sampler = optuna.samplers.GridSampler(space, seed=0)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.optimize(objective, n_trials=job.task.num_runs)
     return Outcome(run_steps=loop.run_steps, scores=tuple(scores), scale=job.task.steps / job.steps)

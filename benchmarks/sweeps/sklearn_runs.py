@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+
 from sweeps.child import Clock
 from sweeps.task import BETAS, EPS, MOMENTUM, Arrays, Job, Outcome, Score
 

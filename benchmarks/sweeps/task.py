@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -182,8 +183,8 @@ class Arrays:
     @staticmethod
     def load(path: str) -> Arrays:
         with np.load(path) as found:
-            pairs = {name: (found[f"{name}_x"], found[f"{name}_y"]) for name in ("train", "validation", "test")}
-        return Arrays(**pairs)
+            names = ("train", "validation", "test")
+            return Arrays(**{name: (found[f"{name}_x"], found[f"{name}_y"]) for name in names})
 
 
 def save_arrays(task: Task, path: Path) -> dict[str, Any]:
@@ -208,5 +209,5 @@ def flops_per_example(model: Mapping[str, Any], num_features: int, num_classes: 
         By the customary count, 6 for each weight; and without the gradient of the input, which nobody needs.
     """
     widths = [num_features, *model["hidden"], num_classes]
-    weights = [a * b for a, b in zip(widths, widths[1:], strict=False)]
+    weights = [a * b for a, b in pairwise(widths)]
     return 6 * sum(weights), 6 * sum(weights) - 2 * weights[0]

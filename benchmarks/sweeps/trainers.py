@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
 from sweeps.child import Clock
 from sweeps.loops import make_model, optimizer_of
 from sweeps.task import Arrays, Job, Outcome, Score
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
 
 
 def lightning(job: Job, clock: Clock) -> Outcome:
@@ -44,8 +45,9 @@ def lightning(job: Job, clock: Clock) -> Outcome:
             make, hypers = optimizer_of(self.rule)
             return make(self.parameters(), lr=self.lr, **hypers)
 
+    splits = (arrays.train, arrays.validation)
     train_set, validation_set = (
-        TensorDataset(*(torch.from_numpy(part) for part in split)) for split in (arrays.train, arrays.validation)
+        TensorDataset(*(torch.from_numpy(part) for part in split)) for split in splits
     )
     train = DataLoader(train_set, batch_size=task.batch_size, shuffle=True, drop_last=True)
     validation = DataLoader(validation_set, batch_size=1024)

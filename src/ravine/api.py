@@ -145,7 +145,11 @@ def _stored_study(store: Store, run_id: str) -> Study:
 def _command(path: Path | str, store: Path | str, device: str, backend: str, overrides: Sequence[str]) -> str:
     """The command line that does the same."""
     words = ["ravine", "run", str(path)]
-    for option, value, default in (("store", store, "runs"), ("device", device, "auto"), ("backend", backend, "auto")):
+    for option, value, default in (
+        ("store", store, "runs"),
+        ("device", device, "auto"),
+        ("backend", backend, "auto"),
+    ):
         if str(value) != default:
             words += [f"--{option}", str(value)]
     for override in overrides:

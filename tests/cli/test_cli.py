@@ -55,7 +55,17 @@ def test_run_prints_the_verdict_and_writes_the_report(folder: Path) -> None:
 def test_json_is_one_object_with_the_promised_keys(folder: Path) -> None:
     done = ravine(folder, "run", "small.toml", "--json")
     found = json.loads(done.stdout)
-    assert {"study", "runs", "diverged", "seconds", "backend", "rules", "best", "separable", "warnings"} <= set(found)
+    assert {
+        "study",
+        "runs",
+        "diverged",
+        "seconds",
+        "backend",
+        "rules",
+        "best",
+        "separable",
+        "warnings",
+    } <= set(found)
     assert found["study"] == "small"
     assert found["runs"] == 8
     for rule in found["rules"]:
@@ -90,7 +100,10 @@ def test_list_show_report_replay_check(folder: Path) -> None:
 
 def test_delete_removes_a_study(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(STUDY)
-    assert ravine(tmp_path, "run", "small.toml", "--set", "steps=3", "--set", "seeds=1", "--quiet").returncode == 0
+    assert (
+        ravine(tmp_path, "run", "small.toml", "--set", "steps=3", "--set", "seeds=1", "--quiet").returncode
+        == 0
+    )
     assert "deleted with 4 runs" in ravine(tmp_path, "delete", "small").stdout
     assert json.loads(ravine(tmp_path, "list", "--json").stdout) == []
 
@@ -129,7 +142,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, args: list[str], to
     assert sorted(p.name for p in (folder / "runs" / "blocks").iterdir()) == before
 
 
-@pytest.mark.parametrize("args", [["frobnicate"], ["run"], ["run", "small.toml", "--nope"], ["run", "small.toml", "--device", "tpu"]])
+@pytest.mark.parametrize(
+    "args",
+    [["frobnicate"], ["run"], ["run", "small.toml", "--nope"], ["run", "small.toml", "--device", "tpu"]],
+)
 def test_a_wrong_command_line_exits_with_2(folder: Path, args: list[str]) -> None:
     done = ravine(folder, *args)
     assert done.returncode == 2
@@ -137,7 +153,12 @@ def test_a_wrong_command_line_exits_with_2(folder: Path, args: list[str]) -> Non
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; from ravine.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = (
+        "import sys; from ravine.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
 

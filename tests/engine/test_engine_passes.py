@@ -9,7 +9,9 @@ from ravine.engine.passes import fold, write_through
 from ravine.engine.trace import trace
 
 
-def adam_like(params: Tensor, mean: Tensor, squares: Tensor, beta: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+def adam_like(
+    params: Tensor, mean: Tensor, squares: Tensor, beta: Tensor, grad: Tensor
+) -> tuple[Tensor, ...]:
     """A step with state, constants, views, and old values that are still wanted after the new ones are there."""
     row = params[1:3]
     old = mean * 2.0

@@ -80,6 +80,17 @@ def test_runs_that_leave_a_definition_stay_in_the_store(store: Store, new_run: M
     assert [run.id for run in store.runs("digits")] == [new_run(0).id]
 
 
+def test_a_run_has_in_each_study_that_studys_names(store: Store, new_run: Make) -> None:
+    store.add_runs("digits", [new_run(0)])
+    store.save_study("other", definition="", base="b", data_fingerprint="d")
+    store.add_runs("other", [new_run(0, rule="Adam, tuned", hypers={"lr": 0.1})])
+    assert store.runs("digits")[0].rule == "adam"
+    assert store.runs("other")[0].rule == "Adam, tuned"
+    assert store.runs("other")[0].hypers == {"lr": 0.1}
+    store.add_runs("digits", [new_run(0, hypers={"lr": 0.1, "schedule": "cosine"})])
+    assert store.runs("digits")[0].hypers == {"lr": 0.1, "schedule": "cosine"}
+
+
 def test_a_run_is_found_by_a_unique_prefix(store: Store, new_run: Make) -> None:
     ids = ["abcd000000000001", "abcd000000000002", "abce000000000003"]
     store.add_runs("digits", [new_run(n, id=run) for n, run in enumerate(ids)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,8 @@ from verdict_studies import Reader, study, trial
 from ravine.errors import InputError
 from ravine.verdict import judge
 from ravine.verdict.selection import best_of, median_rank, ranked
-from ravine.verdict.trials import Candidate, gather
+from ravine.verdict.trials import Candidate, Trial, gather
+from ravine.verdict.tuning import shortfall_variance, tuning_error
 
 
 def candidate(config: str, mean: float, *, lost: int = 0, lr: float = 0.1) -> Candidate:
@@ -134,3 +136,40 @@ def test_what_cannot_be_judged_is_refused_in_one_line() -> None:
         judge(good, lambda run: np.ones(4 if run.endswith("0") else 5), task="classification")
     with pytest.raises(InputError, match="shape"):
         judge(good, lambda run: np.ones((2, 2)), task="classification")
+
+
+def test_the_shortfall_has_the_moments_of_a_clipped_normal() -> None:
+    rng = np.random.default_rng(0)
+    for lead, scale, most in (
+        (0.0, 1.0, 0.5),
+        (0.3, 1.0, 2.0),
+        (5.0, 4.0, 1.0),
+        (1.0, 0.5, 0.0),
+        (0.2, 1.0, math.inf),
+    ):
+        drawn = np.clip(rng.normal(-lead, scale, 2_000_000), 0.0, most)
+        # three standard errors of the sample variance of a bounded variable
+        assert shortfall_variance(lead, scale, most) == pytest.approx(drawn.var(), abs=3e-3)
+
+
+def test_a_rival_that_falls_apart_in_one_seed_does_not_blur_a_good_choice() -> None:
+    rng = np.random.default_rng(1)
+
+    def runs(config: str, accuracies: tuple[float, ...]) -> list[Trial]:
+        return [
+            Trial(
+                rule="adam",
+                config=config,
+                hypers={"lr": 0.1},
+                seed=seed,
+                run=f"{config}{seed}",
+                diverged=False,
+                validation=(rng.random(400) < accuracy).astype(np.float64),
+            )
+            for seed, accuracy in enumerate(accuracies)
+        ]
+
+    trials = runs("good", (0.97, 0.97, 0.97)) + runs("wild", (0.97, 0.96, 0.1))
+    (group,) = gather(trials).values()
+    good = next(c for c in group if c.config == "good")
+    assert tuning_error(group, good, binary=True) < 0.01  # it was 0.1: ten points

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
-from ravine.errors import InputError, StoreError
+from ravine.errors import StoreError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "fused", "compiled", "serial"]

@@ -1,14 +1,15 @@
 """Products and sums whose bits do not depend on how many others are computed with them.
 
 Kernels on a CPU round differently by where in a cache line a matrix begins, and by where in a row of sums a
-column stands. In a stack of runs whose tensors have odd sizes that place is another for each run: a run's last
-bits would depend on its row in the cohort. Here every matrix of a stack begins on a cache line, and sums do not
-run across runs. What is so already, as most is, is left as it is.
+column stands. In a stack of runs whose tensors have odd sizes that place is another for each run, and a run's
+last bits would depend on its row in the cohort. Here every matrix of a stack begins on a cache line, and sums
+do not run across runs. What is so already, as most is, is left as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,9 +17,55 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _LINE = 64  # bytes
-_COLUMNS = 32  # that a sum over rows takes at once
+_COLUMNS = 64  # that a sum over rows takes at once, at most
 _SUMS = (torch.ops.aten.sum.dim_IntList, torch.ops.aten.mean.dim)
 _NORMS = (torch.ops.aten.native_batch_norm.default, torch.ops.aten.native_batch_norm_backward.default)
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    return x.neg().exp().add(1.0).reciprocal()
+
+
+def _silu(x: Tensor) -> Tensor:
+    return x * _sigmoid(x)
+
+
+def _silu_backward(grad: Tensor, x: Tensor) -> Tensor:
+    up = _sigmoid(x)
+    return grad * up * (1.0 + x * (1.0 - up))
+
+
+def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    height = _gelu_height(x) if approximate == "tanh" else torch.erf(x * 0.5**0.5)
+    return x * (0.5 + 0.5 * height)
+
+
+def _gelu_backward(grad: Tensor, x: Tensor, approximate: str = "none") -> Tensor:
+    if approximate == "tanh":
+        slope = 0.7978845608 * (1.0 + 0.134145 * x * x)
+        height = _gelu_height(x)
+        return grad * 0.5 * (1.0 + height + x * (1.0 - height * height) * slope)
+    return grad * (0.5 + 0.5 * torch.erf(x * 0.5**0.5) + x * torch.exp(-0.5 * x * x) * 0.3989422804)
+
+
+def _gelu_height(x: Tensor) -> Tensor:
+    """tanh(sqrt(2 / pi) (x + 0.044715 x^3))."""
+    return torch.tanh(0.7978845608 * x * (1.0 + 0.044715 * x * x))
+
+
+def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    return torch.where(x * beta > threshold, x, torch.exp(x * beta).log1p() / beta)
+
+
+# torch computes the last few numbers of a tensor by another formula than the others; these have one.
+_SMOOTH: Mapping[Any, Any] = {
+    torch.ops.aten.sigmoid.default: _sigmoid,
+    torch.ops.aten.silu.default: _silu,
+    torch.ops.aten.silu_backward.default: _silu_backward,
+    torch.ops.aten.gelu.default: _gelu,
+    torch.ops.aten.gelu_backward.default: _gelu_backward,
+    torch.ops.aten.softplus.default: _softplus,
+}
 
 
 class AlignedProducts(TorchDispatchMode):
@@ -52,16 +99,26 @@ class AlignedProducts(TorchDispatchMode):
             return _product(*args)
         if func is torch.ops.aten.baddbmm.default and args[0].device.type == "cpu" and not kwargs:
             return args[0] + _product(*args[1:])
+        if func in _SMOOTH and args[0].device.type == "cpu":
+            return _SMOOTH[func](*args, **kwargs)
         if func in _SUMS and args[0].device.type == "cpu":
             return func(_by_rows(args[0], args[1]), *args[1:], **kwargs)
-        if func in _NORMS and args[0].device.type == "cpu":
-            # For tensors in pieces it sums in the way of `_by_rows`, out of sight.
-            return func(*(arg.clone(memory_format=torch.contiguous_format) if _is_2d(arg) else arg for arg in args), **kwargs)
+        if func in _NORMS and args[0].device.type == "cpu" and args[0].dim() == 2:
+            # As one example of channels times places: then a channel's numbers lie side by side.
+            first, *others = func(*(_turned(arg) for arg in args), **kwargs)
+            return first.squeeze(0).transpose(0, 1), *others
         return func(*args, **kwargs)
 
 
-def _is_2d(value: object) -> bool:
-    return isinstance(value, Tensor) and value.dim() == 2
+def _turned(value: Any) -> Any:
+    """(examples, channels) as (1, channels, examples), and what is no such tensor as it is."""
+    if not isinstance(value, Tensor) or value.dim() != 2:
+        return value
+    return _packed(value.transpose(0, 1)).unsqueeze(0)
+
+
+def _packed(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.contiguous_format)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
@@ -77,7 +134,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     full_rows = -(-rows // per_line) * per_line
     more = left.new_zeros((num, full_rows, left.shape[2]))
     more[:, :rows] = left
-    return torch.bmm(_aligned(more), _aligned(right))[:, :rows].clone(memory_format=torch.contiguous_format)
+    return _packed(torch.bmm(_aligned(more), _aligned(right))[:, :rows])
 
 
 def _aligned(stack: Tensor) -> Tensor:
@@ -100,11 +157,8 @@ def _by_rows(x: Tensor, dims: Sequence[int] | None) -> Tensor:
         return x
     summed = {dim % x.dim() for dim in dims}
     kept = sorted((x.stride(d), x.shape[d]) for d in range(x.dim()) if d not in summed and x.shape[d] > 1)
-    joined = any(
-        inner[0] * inner[1] == outer[0] for inner, outer in zip(kept, kept[1:], strict=False)
-    )
+    joined = any(inner[0] * inner[1] == outer[0] for inner, outer in pairwise(kept))
     if not kept or kept[0][0] != 1 or kept[0][1] % _COLUMNS == 0 or not joined:
         return x
     order = [d for d in range(x.dim()) if d not in summed] + sorted(summed)
-    turned = x.permute(order).clone(memory_format=torch.contiguous_format)
-    return turned.permute([order.index(d) for d in range(x.dim())])
+    return _packed(x.permute(order)).permute([order.index(d) for d in range(x.dim())])

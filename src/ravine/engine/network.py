@@ -21,7 +21,6 @@ from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
 from ravine.tensors import Layout
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A module as a pure function of its tensors.

@@ -81,7 +81,9 @@ def _over_state(graph: fx.Graph) -> None:
         slot, source = copy.args[0], copy.args[1]
         if not isinstance(source, fx.Node) or not _can_write(source, slot) or place[slot] > place[source]:
             continue
-        readers = [node for node in graph.nodes if any(_root(arg) is _root(slot) for arg in node.all_input_nodes)]
+        readers = [
+            node for node in graph.nodes if any(_root(arg) is _root(slot) for arg in node.all_input_nodes)
+        ]
         if any(place[source] < place[node] < place[copy] for node in readers):
             continue
         if any(arg is not slot and _root(arg) is _root(slot) for arg in source.all_input_nodes):
@@ -103,7 +105,9 @@ def _over_arguments(graph: fx.Graph) -> None:
             last[_root(arg)] = i
     for i, node in enumerate(order):
         for arg in node.all_input_nodes:
-            fresh = arg.op == "call_function" and _root(arg) is arg and _is_operation(arg) and not _is_view(arg)
+            fresh = (
+                arg.op == "call_function" and _root(arg) is arg and _is_operation(arg) and not _is_view(arg)
+            )
             others = (each for each in node.all_input_nodes if each is not arg)
             apart = all(_root(each) is not arg for each in others)
             if fresh and apart and last[arg] == i and _can_write(node, arg):
@@ -163,10 +167,14 @@ def _is_operation(node: fx.Node) -> bool:
 
 
 def _writes(node: fx.Node) -> bool:
-    return _is_operation(node) and node.target._schema.is_mutable
+    return _is_operation(node) and _schema(node).is_mutable
+
+
+def _schema(node: fx.Node) -> Any:
+    return node.target._schema  # type: ignore[union-attr]
 
 
 def _is_view(node: fx.Node) -> bool:
     if not _is_operation(node) or _writes(node):
         return False
-    return node.target in _HIDDEN_VIEWS or any(ret.alias_info is not None for ret in node.target._schema.returns)
+    return node.target in _HIDDEN_VIEWS or any(ret.alias_info is not None for ret in _schema(node).returns)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.data import Dataset, Split
+from ravine.data import Split
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
 from ravine.rules.regularize import decays

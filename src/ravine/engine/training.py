@@ -27,7 +27,9 @@ from ravine.engine.threads import Threads
 
 _TICK_SECONDS = 0.1
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
-_REPAY = 2.0  # a smaller program is made when it saves this many times its making
+# A smaller program is made when it saves the time of so many steps: about twice what its making takes. A number
+# and not a clock decides, so that a run that was interrupted goes the same way as one that was not.
+_REPAY_STEPS = {False: 40, True: 20_000}  # by whether the program is compiled
 
 
 class Training:
@@ -57,6 +59,7 @@ class Training:
         # Losses are told in the target's own units.
         self._unit = data.target_scale**2 if data.task == "regression" else 1.0
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
+        self._fewest = max(2, torch.get_num_threads())  # runs of a fused program that is made smaller
         self.step = 0
         self.evaluated = 0  # step of the last evaluation
         self.seconds = 0.0
@@ -79,7 +82,6 @@ class Training:
 
     def _make(self, rows: list[int], state: State) -> None:
         """Make the program for some rows of the cohort."""
-        began = time.perf_counter()
         self._rows, self._state = rows, state
         self._part = Cohort.of([self.cohort.runs[row] for row in rows])
         index = torch.tensor(rows, device=self.device)
@@ -98,8 +100,6 @@ class Training:
             num_seeds=len(self._order.seeds),
         )
         self._run_step = make_step(setting, self.backend)
-        self._making_seconds = time.perf_counter() - began
-        self._loop_seconds, self._loop_steps = 0.0, 0
 
     @property
     def alive(self) -> list[int]:
@@ -129,7 +129,8 @@ class Training:
             Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
             last of all what was learned.
         """
-        threads = Threads(self.device, adapt=self.backend.fused)
+        # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
+        threads = Threads(self.device, adapt=self.backend.fused and len(self._rows) >= self._fewest)
         try:
             yield from self._records(threads)
         finally:
@@ -139,10 +140,7 @@ class Training:
         recipe = self.cohort.recipe
         clock = ticked = time.perf_counter()
         while self.step < recipe.steps and self.alive:
-            began = time.perf_counter()
             threads.run(self.advance)
-            self._loop_seconds += time.perf_counter() - began
-            self._loop_steps += 1
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
                 evaluation = self._evaluate()
@@ -216,13 +214,10 @@ class Training:
 
     def _shrink(self) -> None:
         """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
-        fewest = max(2, torch.get_num_threads())  # below that kernels share out a run's work: other last bits
-        spare = fewest - len(self.alive)
+        spare = self._fewest - len(self.alive)
         rows = [row for row in self._rows if row not in self._diverged or (spare := spare - 1) >= 0]
-        share = 1 - len(rows) / len(self._rows)
-        left = self.cohort.recipe.steps - self.step
-        saved = share * left * self._loop_seconds / max(self._loop_steps, 1)
-        if self.alive and saved > _REPAY * self._making_seconds:
+        saved_steps = (1 - len(rows) / len(self._rows)) * (self.cohort.recipe.steps - self.step)
+        if self.alive and saved_steps > _REPAY_STEPS[self.backend.compiled]:
             places = [self._rows.index(row) for row in rows]
             self._make(rows, self._state.take(places, self._part))
 

@@ -95,8 +95,12 @@ class Keeper:
         self._store.finish_cohort(
             self._cohort.id,
             results,
-            {name: _placed(array, places) for name, array in finished.weights.items()} if finished.runs else {},
-            {name: _placed(array, places) for name, array in finished.predictions.items()} if finished.runs else {},
+            {name: _placed(array, places) for name, array in finished.weights.items()}
+            if finished.runs
+            else {},
+            {name: _placed(array, places) for name, array in finished.predictions.items()}
+            if finished.runs
+            else {},
         )
         self._finished = True
 

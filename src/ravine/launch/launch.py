@@ -95,7 +95,10 @@ def launch(
     runs = runs_of(study, data, search)
     with store.lock(study.name):
         store.save_study(
-            study.name, definition=definition, base=base_of(study, data, search), data_fingerprint=data.fingerprint
+            study.name,
+            definition=definition,
+            base=base_of(study, data, search),
+            data_fingerprint=data.fingerprint,
         )
         store.add_runs(study.name, [_new_run(run) for run in runs])
         store.save_labels(data.fingerprint, _labels(data))
@@ -107,12 +110,18 @@ def launch(
             lines=tuple(lines),
         )
         number = store.begin_launch(
-            study.name, command=command, versions=versions(), hardware=hardware(where.type), plan="; ".join(lines)
+            study.name,
+            command=command,
+            versions=versions(),
+            hardware=hardware(where.type),
+            plan="; ".join(lines),
         )
         yield planned
         to_train = [run for work in works for run in work.cohort.runs]
         meter = Meter(
-            sum(run.recipe.steps for run in to_train), len(to_train), higher_is_better=data.task == "classification"
+            sum(run.recipe.steps for run in to_train),
+            len(to_train),
+            higher_is_better=data.task == "classification",
         )
         for work in works:
             yield from _train(task, work, meter)
@@ -137,7 +146,11 @@ def _labels(data: Dataset) -> Labels:
     """The answers, for regression in the target's own units."""
 
     def own(y: np.ndarray) -> np.ndarray:
-        return y if data.task == "classification" else y * np.float32(data.target_scale) + np.float32(data.target_mean)
+        return (
+            y
+            if data.task == "classification"
+            else y * np.float32(data.target_scale) + np.float32(data.target_mean)
+        )
 
     return Labels(
         name=data.name,
@@ -180,7 +193,11 @@ def _told(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -
     """A line about how some runs are trained."""
     runs = f"{num_runs} run{'s' * (num_runs > 1)}"
     if chosen.backend.fused:
-        how = f"{runs} at once" if num_cohorts == 1 else f"{runs} in {num_cohorts} cohorts of about {num_runs // num_cohorts}"
+        how = (
+            f"{runs} at once"
+            if num_cohorts == 1
+            else f"{runs} in {num_cohorts} cohorts of about {num_runs // num_cohorts}"
+        )
     else:
         how = f"{runs}, one after another" if num_runs > 1 else runs
     return f"{how}, {chosen.backend} on {device.type}" + (f" ({chosen.why})" if chosen.why else "")
@@ -199,7 +216,8 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     training = Training(cohort, task.network(cohort.runs), task.data, work.backend, task.device, start)
     num_runs, steps = len(cohort.runs), cohort.recipe.steps
     if start is not None:
-        meter.resume(start[0] * num_runs)
+        lost = training.diverged()
+        meter.resume((num_runs - len(lost)) * training.step + len(lost) * steps)
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
     records = training.records()

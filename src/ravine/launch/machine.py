@@ -10,7 +10,10 @@ from pathlib import Path
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("ravine", "torch", "numpy")}}
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("ravine", "torch", "numpy")},
+    }
 
 
 def hardware(device: str) -> dict[str, str | int]:

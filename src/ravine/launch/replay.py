@@ -94,7 +94,10 @@ def _compared(
     largest, relative, agreement = 0.0, 0.0, None
     if diverged_at is None and finished.runs:
         stored = store.tensors("weights", run_id)
-        pairs = [(stored[name].astype(np.float64), new[0].astype(np.float64)) for name, new in finished.weights.items()]
+        pairs = [
+            (stored[name].astype(np.float64), new[0].astype(np.float64))
+            for name, new in finished.weights.items()
+        ]
         largest = max(float(np.abs(old - new).max(initial=0.0)) for old, new in pairs)
         squares = [(float(np.square(old - new).sum()), float(np.square(old).sum())) for old, new in pairs]
         norm = sum(square for _, square in squares)

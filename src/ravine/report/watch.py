@@ -17,7 +17,6 @@ from ravine.launch import Event, Planned, Trained
 from ravine.launch import Progress as Reached
 from ravine.report.tables import duration
 
-
 _LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 

@@ -68,8 +68,6 @@ runs = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("config", Text, nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("hypers", Text, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("recipe", Text, nullable=False),
     Column("num_steps", BigInteger, nullable=False),
@@ -81,6 +79,7 @@ runs = Table(
 )
 
 # listed: part of the study's present definition. One that no longer is keeps its row, and its results.
+# rule and hypers are what this study calls the rule and what it varies: another may do otherwise.
 study_runs = Table(
     "study_runs",
     metadata,
@@ -88,6 +87,8 @@ study_runs = Table(
     _ref("run_id", "runs.id", primary=True),
     Column("position", Integer, nullable=False),
     Column("listed", Boolean, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("hypers", Text, nullable=False),
     Index("study_runs_by_run", "run_id"),
 )
 

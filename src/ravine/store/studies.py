@@ -128,8 +128,6 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
         rows[run.id] = {
             "id": run.id,
             "config": run.config,
-            "rule": run.rule,
-            "hypers": json.dumps(dict(run.hypers)),
             "seed": run.seed,
             "recipe": json.dumps(dict(run.recipe)),
             "num_steps": run.num_steps,
@@ -145,8 +143,15 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
         connection,
         study_runs,
         [
-            {"study_id": number, "run_id": run, "position": position, "listed": True}
-            for position, run in enumerate(rows)
+            {
+                "study_id": number,
+                "run_id": run.id,
+                "position": position,
+                "listed": True,
+                "rule": run.rule,
+                "hypers": json.dumps(dict(run.hypers)),
+            }
+            for position, run in enumerate(new)
         ],
     )
 
@@ -166,7 +171,7 @@ def of_study(connection: Connection, study: str, *, everything: bool) -> list[Ru
     if not everything:
         in_study &= study_runs.c.listed
     found = connection.execute(
-        select(runs)
+        select(runs, study_runs.c.rule, study_runs.c.hypers)
         .join(study_runs, study_runs.c.run_id == runs.c.id)
         .where(in_study)
         .order_by(study_runs.c.listed.desc(), study_runs.c.position)
@@ -183,14 +188,22 @@ def by_prefix(connection: Connection, prefix: str) -> RunRecord:
     """The one run whose id begins so. See `Store.run`."""
     if not re.fullmatch(r"[0-9a-f]{4,16}", prefix):
         raise StoreError(f"run {prefix!r}: a run is named by its id or the first 4 to 16 hex digits of it")
-    found = connection.execute(select(runs).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)).all()
+    found = connection.execute(select(runs.c.id).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)).all()
     if not found:
         raise StoreError(f"no run in the store begins with {prefix!r}")
     if len(found) > 1:
         ids = ", ".join(row.id for row in found[:4]) + (", ..." if len(found) > 4 else "")
         raise StoreError(f"run {prefix!r} is ambiguous: {len(found)} runs begin so ({ids}); give more digits")
-    query = select(metrics.c.name, metrics.c.value).where(metrics.c.run_id == found[0].id)
-    return _record(found[0], {row.name: row.value for row in connection.execute(query)})
+    run_id = found[0].id
+    row = connection.execute(
+        select(runs, study_runs.c.rule, study_runs.c.hypers)
+        .join(study_runs, study_runs.c.run_id == runs.c.id)
+        .where(runs.c.id == run_id)
+        .order_by(study_runs.c.study_id.desc())
+        .limit(1)
+    ).one()
+    query = select(metrics.c.name, metrics.c.value).where(metrics.c.run_id == run_id)
+    return _record(row, {metric.name: metric.value for metric in connection.execute(query)})
 
 
 def _record(row: Row[Any], measured: dict[str, float]) -> RunRecord:

@@ -1,0 +1,168 @@
+"""The slow, obvious loop: one nn.Module in float64, autograd, and each rule's formula written out once more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from engine_runs import CPU, network_of
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ravine import rng, schedules
+from ravine.data import Dataset
+from ravine.nn.stochastic import layer_keys, stochastic_modules
+from ravine.study import Run, Study
+
+Params = list[Tensor]
+Update = Callable[[Params, Params, float, int], Params]  # (x, g, lr, t) -> x
+
+
+def batches(seed: int, num: int, size: int, steps: int) -> Iterator[Tensor]:
+    """What the documentation says of the order: a keyed permutation for each epoch, its tail left out."""
+    per_epoch = num // size
+    for step in range(steps):
+        epoch, batch = divmod(step, per_epoch)
+        yield rng.permutation(rng.key(seed, "order", epoch), num)[batch * size : (batch + 1) * size]
+
+
+def update_of(kind: str, h: dict[str, float], shapes: list[Tensor]) -> tuple[Update, Callable[[Params, Params], Params]]:
+    """One step of a rule, and from (point, gradient-free state) the point to deploy."""
+    v = [torch.zeros_like(s) for s in shapes]
+    s2 = [torch.zeros_like(s) for s in shapes]
+
+    def sgd(x: Params, g: Params, lr: float, t: int) -> Params:
+        return [a - lr * b for a, b in zip(x, g, strict=True)]
+
+    def momentum(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            v[i] = h["rho"] * v[i] + b
+        return [a - lr * b for a, b in zip(x, v, strict=True)]
+
+    def nesterov(x: Params, g: Params, lr: float, t: int) -> Params:
+        new = []
+        for i, (a, b) in enumerate(zip(x, g, strict=True)):
+            old, v[i] = v[i], h["rho"] * v[i] - lr * b
+            new.append(a - h["rho"] * old + (1 + h["rho"]) * v[i])
+        return new
+
+    def nesterov_lookahead(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            v[i] = h["rho"] * v[i] - lr * b
+        return [a + b for a, b in zip(x, v, strict=True)]
+
+    def nesterov_torch(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            v[i] = h["rho"] * v[i] + b
+        return [a - lr * (b + h["rho"] * c) for a, b, c in zip(x, g, v, strict=True)]
+
+    def adagrad(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            s2[i] = s2[i] + b * b
+        return [a - lr * b / (c.sqrt() + h["eps"]) for a, b, c in zip(x, g, s2, strict=True)]
+
+    def rmsprop(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            s2[i] = h["decay"] * s2[i] + (1 - h["decay"]) * b * b
+        return [a - lr * b / (c.sqrt() + h["eps"]) for a, b, c in zip(x, g, s2, strict=True)]
+
+    def adam(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            v[i] = h["beta1"] * v[i] + (1 - h["beta1"]) * b
+            s2[i] = h["beta2"] * s2[i] + (1 - h["beta2"]) * b * b
+        c1, c2 = (1 - h["beta1"] ** t, 1 - h["beta2"] ** t) if h["bias_correction"] else (1.0, 1.0)
+        new = [a - lr * (m / c1) / ((s / c2).sqrt() + h["eps"]) for a, m, s in zip(x, v, s2, strict=True)]
+        if kind == "adamw":
+            decayed = [a.dim() >= 2 for a in x]
+            new = [n - lr * h["weight_decay"] * a * d for n, a, d in zip(new, x, decayed, strict=True)]
+        return new
+
+    updates = {
+        "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "nesterov_lookahead": nesterov_lookahead,
+        "nesterov_torch": nesterov_torch, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adam,
+    }  # fmt: skip
+
+    def deployed(x: Params, _: Params) -> Params:
+        return [a - h["rho"] * b for a, b in zip(x, v, strict=True)] if kind == "nesterov" else x
+
+    def ahead(x: Params, _: Params) -> Params:
+        return [a + h["rho"] * b for a, b in zip(x, v, strict=True)]
+
+    updates[kind].__dict__["ahead"] = ahead if kind == "nesterov_lookahead" else None
+    return updates[kind], deployed
+
+
+def penalized(x: Params, g: Params, h: dict[str, float], names: list[str], all_decay: bool) -> Params:
+    """L2 and L1 in the gradient, on weights with two dimensions unless everything decays."""
+    on = [float(all_decay or (a.dim() >= 2 and not n.endswith("bias"))) for a, n in zip(x, names, strict=True)]
+    l2, l1 = h.get("weight_decay", 0.0), h.get("l1", 0.0)
+    return [b + d * (l2 * a + l1 * a.sign()) for a, b, d in zip(x, g, on, strict=True)]
+
+
+def loss_of(task: str, output: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(output, y) if task == "classification" else F.mse_loss(output.squeeze(-1), y.double())
+
+
+def train_plainly(study: Study, run: Run) -> tuple[nn.Module, list[float]]:
+    """The module after its training, at the point to deploy, and the loss of each step's batch."""
+    data, recipe, h = study.data, run.recipe, dict(run.recipe.hypers)
+    assert isinstance(data, Dataset), "tests load their data first"
+    network = network_of(study, [run])
+    with rng.keyed_init(run.seed):
+        module = network.make().double().train()
+    layers = dict(stochastic_modules(module))
+    for layer in layers.values():
+        layer.keyed = True
+        if h["model.dropout"] > 0:
+            layer.rate = torch.tensor(h["model.dropout"])
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    names, params = [name for name, _ in named], [p for _, p in named]
+    update, deployed = update_of(recipe.rule, h, [p.detach() for p in params])
+    ahead = update.__dict__["ahead"]
+    table = schedules.table(schedules.parse_schedule(dict(recipe.schedule), "schedule"), recipe.steps)
+    x_all, y_all = torch.from_numpy(data.train.x).double(), torch.from_numpy(data.train.y)
+    losses = []
+    x = [p.detach().clone() for p in params]
+    for step, rows in enumerate(batches(run.seed, len(data.train), recipe.batch_size, recipe.steps)):
+        batch = (x_all, y_all) if recipe.full_batch else (x_all[rows], y_all[rows])
+        for name, key in layer_keys(list(layers), run.seed, step).items():
+            layers[name.removesuffix(".key")].key = key
+        at = ahead(x, x) if ahead else x
+        with torch.no_grad():
+            for p, a in zip(params, at, strict=True):
+                p.copy_(a)
+        loss = loss_of(data.task, module(batch[0]), batch[1])
+        losses.append(loss.item())
+        g = [b.detach() for b in torch.autograd.grad(loss, params)]
+        decayed_by_rule = recipe.rule == "adamw"
+        if not decayed_by_rule or h.get("l1"):
+            g = penalized(at, g, {**h, "weight_decay": 0.0} if decayed_by_rule else h, names, recipe.exclude == "")
+        lr = h["lr"] * table[step]
+        new = update(x, g, lr, step + 1)
+        x = _after_step(x, new, lr, h, names, recipe.exclude == "")
+    with torch.no_grad():
+        for p, a in zip(params, deployed(x, x), strict=True):
+            p.copy_(a)
+    assert all(math.isfinite(loss) for loss in losses), "the tests' runs do not diverge"
+    return module.to(CPU).eval(), losses
+
+
+def _after_step(
+    old: Params, new: Params, lr: float, h: dict[str, float], names: list[str], all_decay: bool
+) -> Params:
+    """Decoupled decay, then the projection to max_norm."""
+    out = []
+    for a, b, name in zip(old, new, names, strict=True):
+        on = all_decay or (a.dim() >= 2 and not name.endswith("bias"))
+        c = b - lr * h.get("decoupled_weight_decay", 0.0) * a * float(on)
+        if h.get("max_norm", 0.0) > 0 and c.dim() >= 2:
+            length = c.flatten(1).norm(dim=1).reshape(-1, *[1] * (c.dim() - 1))
+            c = c * (h["max_norm"] / length).clamp(max=1.0)
+        out.append(c)
+    return out
+
+
+def weights_of(module: nn.Module) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}

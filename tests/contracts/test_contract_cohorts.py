@@ -1,0 +1,260 @@
+"""A run is the same run alone, with any neighbours, in any order, and after any interruption: bit by bit.
+
+All on the CPU. The sizes are odd on purpose: kernels round differently at other places in a cache line.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from engine_runs import (
+    CPU,
+    FUSED,
+    PLAIN,
+    SERIAL,
+    Trained,
+    all_runs,
+    dataset,
+    distance,
+    random_dataset,
+    same,
+    study,
+    told,
+    train,
+    training_of,
+)
+from torch import nn
+
+from ravine.engine import training as training_module
+from ravine.engine.backend import Backend
+from ravine.engine.records import Arrays
+from ravine.engine.training import Training
+from ravine.rng import key, permutation
+from ravine.study import Run, Study
+
+EVERYTHING = (
+    {"kind": "adam", "lr": [1e-3, 1e-2], "weight_decay": [0.0, 0.1]},
+    {"kind": "adamw", "lr": 1e-2},
+    {"kind": "momentum", "lr": [0.1, 1e18]},  # the second diverges
+    {"kind": "nesterov", "lr": 0.1, "l1": [0.0, 0.01]},
+    {"kind": "nesterov_lookahead", "lr": 0.1, "decoupled_weight_decay": [0.0, 0.1]},
+    {"kind": "rmsprop", "lr": 0.01, "max_norm": [0.0, 0.7]},
+    {"kind": "adagrad", "lr": 0.1},
+    {"kind": "sgd", "lr": 0.1},
+)
+MODELS = {
+    "odd": {"kind": "mlp", "hidden": [13, 7]},
+    "batch-norm": {"kind": "mlp", "hidden": [17], "norm": "batch", "activation": "gelu"},
+    "layer-norm": {"kind": "mlp", "hidden": [9], "norm": "layer", "activation": "silu"},
+    "linear": {"kind": "mlp", "hidden": []},
+}
+
+
+@cache
+def everything(model: str, data: str = "wine", batch_size: int | str = 13) -> Study:
+    return study(
+        data=dataset(data),
+        model=MODELS[model],
+        rules=EVERYTHING,
+        steps=12,
+        batch_size=batch_size,
+        schedule=["constant", {"kind": "cosine", "warmup": 2}],
+        dropout=0.0 if model == "linear" else [0.0, 0.3],
+        evaluations=3,
+    )
+
+
+@cache
+def together(model: str, data: str = "wine", batch_size: int | str = 13) -> Trained:
+    return train(everything(model, data, batch_size))
+
+
+def shuffled(runs: list[Run], seed: int) -> list[Run]:
+    random.Random(seed).shuffle(runs)
+    return runs
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_does_not_depend_on_its_neighbours(model: str, size: int) -> None:
+    made = everything(model)
+    runs = shuffled(all_runs(made), seed=size)[:10]
+    for start in range(0, len(runs), size):
+        some = runs[start : start + size]
+        alone = train(made, some)
+        for run in some:
+            same(alone, together(model), run)
+
+
+@pytest.mark.parametrize(("data", "batch_size"), [("diabetes", "full"), ("diabetes", 11), ("wine", "full")])
+def test_nor_in_regression_and_full_batches(data: str, batch_size: int | str) -> None:
+    made = everything("odd", data, batch_size)
+    runs = shuffled(all_runs(made), seed=3)[:6]
+    for some in (runs[:1], runs[1:3], runs[3:]):
+        alone = train(made, some)
+        for run in some:
+            same(alone, together("odd", data, batch_size), run)
+
+
+def test_the_order_in_which_runs_are_given_does_not_matter() -> None:
+    made = everything("odd")
+    again = train(made, shuffled(all_runs(made), seed=1))
+    assert again.cohort.id == together("odd").cohort.id
+    for run in all_runs(made):
+        same(again, together("odd"), run)
+
+
+def test_some_of_them_diverged() -> None:
+    assert together("odd").finished.diverged, "the contract says nothing without a diverged neighbour"
+
+
+def test_a_convolution_has_its_bits_in_every_cohort_of_at_least_two() -> None:
+    made = study(
+        data=random_dataset((2, 7, 7)),
+        model={"kind": "convnet", "channels": [5, 3], "hidden": 7, "norm": "batch"},
+        rules=EVERYTHING[:3],
+        steps=6,
+        batch_size=11,
+        dropout=[0.0, 0.3],
+    )
+    runs, whole = all_runs(made), train(made)
+    for some in (runs[3:5], runs[1:8]):
+        for run in some:
+            same(train(made, some), whole, run)
+    # Alone it goes to another kernel: float32, 6 steps.
+    assert distance(train(made, runs[:1]), whole, runs[0]) < 1e-5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_number_of_threads_does_not_matter_to_a_cohort_that_has_as_many_runs(seed: int) -> None:
+    made, threads = everything("batch-norm"), torch.get_num_threads()
+    runs = shuffled(all_runs(made), seed)[:8]
+    try:
+        torch.set_num_threads(1)
+        one = train(made, runs)
+        torch.set_num_threads(2)
+        two = train(made, runs)
+    finally:
+        torch.set_num_threads(threads)
+    for run in runs:
+        same(one, two, run)
+
+
+def cut(made: Study, runs: list[Run], backend: Backend, step: int, hand: Callable[[Training], None]) -> Trained:
+    """Train to a step, take everything down, and go on in another `Training`."""
+    first = training_of(made, runs, backend)
+    records, seen = first.records(), []
+    while first.step < step:
+        record = next(records)
+        seen += [record] if hasattr(record, "scores") else []
+    reached, snapshot = first.step, first.snapshot()
+    hand(first)
+    before = {name: array.copy() for name, array in snapshot.items()}
+    second = told(training_of(made, runs, backend, (reached, snapshot)))
+    for name, array in snapshot.items():  # going on has not changed the snapshot
+        np.testing.assert_array_equal(array, before[name])
+    return replace(second, evaluations=(*seen, *second.evaluations))  # type: ignore[arg-type]
+
+
+def go_on(training: Training) -> None:
+    """Whatever the interrupted one does later is not to be seen in its snapshot."""
+    if training.step < training.cohort.recipe.steps:
+        training.advance()
+
+
+@pytest.mark.parametrize("backend", [FUSED, SERIAL, PLAIN], ids=str)
+@pytest.mark.parametrize("model", ["odd", "batch-norm"])
+def test_going_on_from_a_snapshot_changes_no_bit(
+    model: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)  # a record after every step
+    made = everything(model)
+    runs = shuffled(all_runs(made), 5)[: 8 if backend.fused else 1]
+    whole = train(made, runs, backend)
+    for step in (1, 4, 5, 11, 12):
+        resumed = cut(made, runs, backend, step, go_on)
+        assert [e.step for e in resumed.evaluations] == [4, 8, 12]
+        for run in runs:
+            same(resumed, whole, run)
+
+
+def test_going_on_after_shrinking_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+    monkeypatch.setattr(training_module, "_REPAY_STEPS", {False: 0, True: 0})
+    made = everything("batch-norm")
+    runs = [run for run in all_runs(made) if run.recipe.rule in ("momentum", "adam")]
+    whole = train(made, runs)
+    assert whole.finished.diverged
+    assert len(whole.finished.runs) < len(runs)
+    for step in (3, 5, 9):
+        resumed = cut(made, runs, FUSED, step, go_on)
+        for run in runs:
+            same(resumed, whole, run)
+    monkeypatch.setattr(training_module, "_REPAY_STEPS", {False: 10**9, True: 10**9})
+    unshrunk = train(made, runs)
+    for run in runs:
+        same(unshrunk, whole, run)
+
+
+class Noisy(nn.Module):
+    """Draws in its own forward pass: trained serially and untraced, and still a function of its seed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x + 0.1 * torch.randn_like(x) if self.training else x)
+
+
+def test_random_numbers_of_a_users_module_are_a_function_of_seed_and_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+    made = study(model=Noisy, steps=8, seeds=2)
+    runs = all_runs(made)
+    whole = train(made, runs[:1], PLAIN)
+    torch.randn(5)  # no state of a generator takes part
+    same(train(made, runs[:1], PLAIN), whole, runs[0])
+    same(cut(made, runs[:1], PLAIN, 3, go_on), whole, runs[0])
+    other = train(made, [run for run in runs if run.seed == 1][:1], PLAIN)
+    assert other.finished.runs != whole.finished.runs
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_runs_of_one_seed_see_the_same_batches_and_start_at_the_same_weights(full: bool) -> None:
+    made = study(batch_size="full" if full else 16, steps=5, evaluations=5, rules=RULES_OF_ONE_SEED)
+    trained = train(made)
+    by_seed: dict[int, list[float]] = {}
+    for run in all_runs(made):
+        by_seed.setdefault(run.seed, []).append(trained.curve(run, "train_loss")[0][1])
+    assert all(len(set(first)) == 1 for first in by_seed.values())
+    assert len({first[0] for first in by_seed.values()}) == len(by_seed)
+
+
+RULES_OF_ONE_SEED = ({"kind": "sgd", "lr": [0.1, 0.2]}, {"kind": "adam", "lr": 0.01})
+
+
+def test_the_keyed_permutation_is_the_documented_one() -> None:
+    """What the plain loop of these tests takes for granted."""
+    order = permutation(key(torch.tensor([3]), "order", 0), 10).squeeze(0)
+    assert sorted(order.tolist()) == list(range(10))
+    assert torch.equal(order, permutation(key(3, "order", 0), 10))
+
+
+def test_a_snapshot_holds_copies() -> None:
+    training = training_of(everything("odd"), all_runs(everything("odd")))
+    training.advance()
+    snapshot: Arrays = training.snapshot()
+    before = {name: array.copy() for name, array in snapshot.items()}
+    training.advance()
+    assert not np.array_equal(training.snapshot()["params"], before["params"])
+    for name, array in snapshot.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+    assert CPU.type == "cpu"
