@@ -102,16 +102,16 @@ def penalized(x: Params, g: Params, h: dict[str, float], names: list[str], all_d
 
 
 def loss_of(task: str, output: Tensor, y: Tensor) -> Tensor:
-    return F.cross_entropy(output, y) if task == "classification" else F.mse_loss(output.squeeze(-1), y.double())
+    return F.cross_entropy(output, y) if task == "classification" else F.mse_loss(output.squeeze(-1), y.to(output.dtype))
 
 
-def train_plainly(study: Study, run: Run) -> tuple[nn.Module, list[float]]:
+def train_plainly(study: Study, run: Run, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, list[float]]:
     """The module after its training, at the point to deploy, and the loss of each step's batch."""
     data, recipe, h = study.data, run.recipe, dict(run.recipe.hypers)
     assert isinstance(data, Dataset), "tests load their data first"
     network = network_of(study, [run])
     with rng.keyed_init(run.seed):
-        module = network.make().double().train()
+        module = network.make().to(dtype).train()
     layers = dict(stochastic_modules(module))
     for layer in layers.values():
         layer.keyed = True
@@ -122,7 +122,7 @@ def train_plainly(study: Study, run: Run) -> tuple[nn.Module, list[float]]:
     update, deployed = update_of(recipe.rule, h, [p.detach() for p in params])
     ahead = update.__dict__["ahead"]
     table = schedules.table(schedules.parse_schedule(dict(recipe.schedule), "schedule"), recipe.steps)
-    x_all, y_all = torch.from_numpy(data.train.x).double(), torch.from_numpy(data.train.y)
+    x_all, y_all = torch.from_numpy(data.train.x).to(dtype), torch.from_numpy(data.train.y)
     losses = []
     x = [p.detach().clone() for p in params]
     for step, rows in enumerate(batches(run.seed, len(data.train), recipe.batch_size, recipe.steps)):

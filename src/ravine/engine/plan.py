@@ -15,6 +15,7 @@ from ravine.engine.network import Network
 from ravine.engine.trace import Untraceable
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
+from ravine.nn.dropout import Dropout
 from ravine.study import Run
 
 CHOICES = ("auto", "fused", "compiled", "serial")
@@ -29,6 +30,12 @@ _GPU_NUMBERS = 1 << 28
 _GPU_RUNS = (32, 4096)
 _COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores
 _COMPILE_GAIN = 0.35  # of a traced step's time, where operations are small
+_FLOPS = 2e11  # faster than any CPU that compiling would be considered on
+
+# Modules whose operations are known to go together with vmap: nothing need be tried.
+_PLAIN_MODULES = (
+    nn.Sequential, nn.Flatten, nn.Linear, nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.BatchNorm1d, nn.LayerNorm, Dropout,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +53,9 @@ class Plan:
     why: str = ""
 
 
-def plan(runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str = "auto") -> Plan:
+def plan(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str = "auto"
+) -> Plan:
     """Choose a backend and the size of cohorts, by trying where knowing is not enough.
 
     Args:
@@ -62,29 +71,27 @@ def plan(runs: list[Run], network: Network, data: Dataset, device: torch.device,
     if choice not in CHOICES:
         raise InputError(f"--backend {choice}: {choices(choice, CHOICES)}")
     few = _few(runs)
-    reason = None if choice == "serial" else _hindrance(few, network, data, device)
+    plain = all(type(module) in _PLAIN_MODULES for module in network.module.modules())
+    reason = None if choice == "serial" or plain else _hindrance(few, network, data, device)
     if reason is not None and choice in ("fused", "compiled"):
         raise InputError(
             f"--backend {choice}: {type(network.module).__name__} cannot be fused: {reason}; allowed here: auto, serial"
         )
     if reason is not None or choice == "serial":
         traced = _hindrance(runs[:1], network, data, device, _SERIAL)
-        plain = None if traced is None else _hindrance(runs[:1], network, data, device, _PLAIN)
-        if plain is not None:
-            raise ModelError(f"model: {type(network.module).__name__} cannot be trained: {plain}")
+        never = None if traced is None else _hindrance(runs[:1], network, data, device, _PLAIN)
+        if never is not None:
+            raise ModelError(f"model: {type(network.module).__name__} cannot be trained: {never}")
         why = "" if reason is None else f"{type(network.module).__name__} cannot be fused: {reason}"
         return Plan(backend=_SERIAL if traced is None else _PLAIN, size=1, why=why)
     size = _cohort_size(network, device)
     if choice == "compiled":
         return Plan(backend=_COMPILED, size=size)
-    if choice == "fused" or len(runs) == 1 or not _has_convolutions(network.module):
+    if choice == "fused" or len(runs) == 1:
         return Plan(backend=_FUSED, size=size)
-    return _faster(few, network, data, device, size)
-
-
-def worth_compiling(seconds_left: float) -> bool:
-    """Whether compiling repays itself in a traced program that would run for so long."""
-    return seconds_left * _COMPILE_GAIN > 2 * _COMPILE_SECONDS
+    if _has_convolutions(network.module):
+        return _faster(few, network, data, device, size)
+    return _compiled_if_worth(runs, network, data, device, size)
 
 
 def _few(runs: list[Run]) -> list[Run]:
@@ -115,10 +122,40 @@ def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.devi
     fused = _step_seconds(runs, network, data, device, _FUSED) / len(runs)
     serial = _step_seconds(runs[:1], network, data, device, _SERIAL)
     why = f"a step of a run takes {fused * 1e3:.2g} ms fused, {serial * 1e3:.2g} ms serially"
-    return Plan(backend=_FUSED, size=size, why=why) if fused < serial else Plan(backend=_SERIAL, size=1, why=why)
+    return (
+        Plan(backend=_FUSED, size=size, why=why) if fused < serial else Plan(backend=_SERIAL, size=1, why=why)
+    )
 
 
-def _step_seconds(runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: Backend) -> float:
+def _compiled_if_worth(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int
+) -> Plan:
+    """Compiled where that repays itself: only long studies are worth even the measuring of a traced step."""
+    recipe = runs[0].recipe
+    least = 6.0 * network.layout.size * recipe.batch_size * recipe.steps * len(runs) / _FLOPS
+    if not _repays(max(least, 1e-9) * 10.0):
+        return Plan(backend=_FUSED, size=size)
+    groups = split(runs, size)
+    traced = _step_seconds(groups[0], network, data, device, _FUSED)
+    if not _repays(traced * recipe.steps * len(groups)):
+        return Plan(backend=_FUSED, size=size)
+    try:
+        compiled = _step_seconds(groups[0], network, data, device, _COMPILED)
+    except Exception as error:  # noqa: BLE001 (no C++ compiler, no Python.h, a bug of torch's: go on without)
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return Plan(backend=_FUSED, size=size, why=f"torch.compile failed: {reason[:120]}")
+    why = f"a step takes {traced * 1e3:.3g} ms traced, {compiled * 1e3:.3g} ms compiled"
+    return Plan(backend=_COMPILED if compiled < traced else _FUSED, size=size, why=why)
+
+
+def _repays(seconds: float) -> bool:
+    """Whether compiling repays itself in a traced program that would run for so long."""
+    return seconds * _COMPILE_GAIN > 2.0 * _COMPILE_SECONDS
+
+
+def _step_seconds(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: Backend
+) -> float:
     training = Training(Cohort.of(runs), network, data, backend, device)
     times = []
     for _ in range(min(3, runs[0].recipe.steps)):

@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass
 
 
+_FIRST_GUESS_SECONDS = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """What will be done, before it is.
@@ -77,8 +80,7 @@ class Meter:
 
     def __init__(self, all_run_steps: int, num_runs: int, *, higher_is_better: bool) -> None:
         self._all, self._num_runs, self._sign = all_run_steps, num_runs, 1 if higher_is_better else -1
-        self._began = time.perf_counter()
-        self._skipped = 0  # steps that were done before this launch
+        self._began: tuple[float, int] | None = None  # when, and steps then: making the first program is no measure
         self._cohort_steps = 0
         self._done_steps = 0
         self.runs_done = 0
@@ -87,12 +89,15 @@ class Meter:
         self._best_label = ""
 
     def resume(self, run_steps: int) -> None:
-        """Steps that a checkpoint had done already."""
-        self._skipped += run_steps
+        """Steps that a checkpoint had done already: they took no time of this launch."""
+        if self._began is not None:
+            self._began = self._began[0], self._began[1] + run_steps
 
     def at(self, cohort_run_steps: int) -> None:
         """Steps that the cohort in training has done, summed over its runs."""
         self._cohort_steps = cohort_run_steps
+        if self._began is None:
+            self._began = time.perf_counter(), self._done_steps + cohort_run_steps
 
     def end_cohort(self, cohort_run_steps: int, num_runs: int, num_diverged: int) -> None:
         """A cohort has come to its end."""
@@ -109,9 +114,11 @@ class Meter:
     def read(self, lost_now: int = 0) -> Progress:
         """How far it is; ``lost_now`` runs of the cohort in training have diverged."""
         steps = self._done_steps + self._cohort_steps
-        worked = steps - self._skipped
-        seconds = time.perf_counter() - self._began
-        left = seconds / worked * (self._all - steps) if worked > 0 and seconds > 0.5 else None
+        left = None
+        if self._began is not None:
+            seconds, worked = time.perf_counter() - self._began[0], steps - self._began[1]
+            if worked > 0 and seconds > _FIRST_GUESS_SECONDS:
+                left = seconds / worked * (self._all - steps)
         return Progress(
             run_steps=steps,
             all_run_steps=self._all,

@@ -44,7 +44,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         transient=True,
         disable=not console.is_terminal,
     )
-    told_at = time.monotonic()
+    told_at, expected = time.monotonic(), False
     with closing(events), bar, _interrupts() as interrupted:  # type: ignore[type-var]
         task = bar.add_task("planning", total=None, told="")
         for event in events:
@@ -54,6 +54,11 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                 bar.update(task, description="training", total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
+                if not expected and event.seconds_left is not None:
+                    expected = True
+                    console.print(
+                        Text(f"  expected time, from the first steps: {duration(event.seconds_left)}")
+                    )
                 told = _told(event, higher_is_better)
                 bar.update(task, completed=share, told=told)
                 if bar.disable and time.monotonic() - told_at > _LOG_SECONDS:
@@ -72,7 +77,10 @@ def _plan_lines(event: Planned, name: str) -> list[str]:
 
 
 def _told(event: Reached, higher_is_better: bool) -> str:
-    parts = [f"{event.runs_done:,}/{event.num_runs:,} runs"]
+    parts = [
+        f"{event.runs_done:,}/{event.num_runs:,} runs",
+        f"{event.run_steps:,}/{event.all_run_steps:,} steps",
+    ]
     if event.best is not None:
         best = f"{event.best:.1%}" if higher_is_better else f"{event.best:.4g}"
         parts.append(f"best {best} ({event.best_label})")
