@@ -208,6 +208,8 @@ def summarize(
         if task.model["kind"] == "mlp":
             by_six, needed = flops_per_example(task.model, prod_of(size["input_shape"]), size["classes"])
             flops = by_six * task.batch_size
+        if args.study == "scaling":  # one table for all its tasks, and the same accuracies in each
+            continue
         title = (
             f"{task.num_runs} runs of {task.steps} steps, {json.dumps(task.model)}, {size['train']} examples"
         )

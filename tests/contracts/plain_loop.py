@@ -28,7 +28,9 @@ def batches(seed: int, num: int, size: int, steps: int) -> Iterator[Tensor]:
         yield rng.permutation(rng.key(seed, "order", epoch), num)[batch * size : (batch + 1) * size]
 
 
-def update_of(kind: str, h: dict[str, float], shapes: list[Tensor]) -> tuple[Update, Callable[[Params, Params], Params]]:
+def update_of(
+    kind: str, h: dict[str, float], shapes: list[Tensor]
+) -> tuple[Update, Callable[[Params, Params], Params]]:
     """One step of a rule, and from (point, gradient-free state) the point to deploy."""
     v = [torch.zeros_like(s) for s in shapes]
     s2 = [torch.zeros_like(s) for s in shapes]
@@ -96,16 +98,24 @@ def update_of(kind: str, h: dict[str, float], shapes: list[Tensor]) -> tuple[Upd
 
 def penalized(x: Params, g: Params, h: dict[str, float], names: list[str], all_decay: bool) -> Params:
     """L2 and L1 in the gradient, on weights with two dimensions unless everything decays."""
-    on = [float(all_decay or (a.dim() >= 2 and not n.endswith("bias"))) for a, n in zip(x, names, strict=True)]
+    on = [
+        float(all_decay or (a.dim() >= 2 and not n.endswith("bias"))) for a, n in zip(x, names, strict=True)
+    ]
     l2, l1 = h.get("weight_decay", 0.0), h.get("l1", 0.0)
     return [b + d * (l2 * a + l1 * a.sign()) for a, b, d in zip(x, g, on, strict=True)]
 
 
 def loss_of(task: str, output: Tensor, y: Tensor) -> Tensor:
-    return F.cross_entropy(output, y) if task == "classification" else F.mse_loss(output.squeeze(-1), y.to(output.dtype))
+    return (
+        F.cross_entropy(output, y)
+        if task == "classification"
+        else F.mse_loss(output.squeeze(-1), y.to(output.dtype))
+    )
 
 
-def train_plainly(study: Study, run: Run, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, list[float]]:
+def train_plainly(
+    study: Study, run: Run, dtype: torch.dtype = torch.float64
+) -> tuple[nn.Module, list[float]]:
     """The module after its training, at the point to deploy, and the loss of each step's batch."""
     data, recipe, h = study.data, run.recipe, dict(run.recipe.hypers)
     assert isinstance(data, Dataset), "tests load their data first"
@@ -138,7 +148,9 @@ def train_plainly(study: Study, run: Run, dtype: torch.dtype = torch.float64) ->
         g = [b.detach() for b in torch.autograd.grad(loss, params)]
         decayed_by_rule = recipe.rule == "adamw"
         if not decayed_by_rule or h.get("l1"):
-            g = penalized(at, g, {**h, "weight_decay": 0.0} if decayed_by_rule else h, names, recipe.exclude == "")
+            g = penalized(
+                at, g, {**h, "weight_decay": 0.0} if decayed_by_rule else h, names, recipe.exclude == ""
+            )
         lr = h["lr"] * table[step]
         new = update(x, g, lr, step + 1)
         x = _after_step(x, new, lr, h, names, recipe.exclude == "")

@@ -146,7 +146,9 @@ def test_the_number_of_threads_does_not_matter_to_a_cohort_that_has_as_many_runs
         same(one, two, run)
 
 
-def cut(made: Study, runs: list[Run], backend: Backend, step: int, hand: Callable[[Training], None]) -> Trained:
+def cut(
+    made: Study, runs: list[Run], backend: Backend, step: int, hand: Callable[[Training], None]
+) -> Trained:
     """Train to a step, take everything down, and go on in another `Training`."""
     first = training_of(made, runs, backend)
     records, seen = first.records(), []

@@ -51,7 +51,9 @@ def test_a_rule_trains_as_the_plain_loop(kind: str, how: str) -> None:
         weights = found(how, run)
         assert weights.keys() == expected.keys()
         for name in weights:
-            np.testing.assert_allclose(weights[name], expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+            np.testing.assert_allclose(
+                weights[name], expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name
+            )
 
 
 @pytest.mark.parametrize("kind", RULES)
@@ -122,7 +124,9 @@ def test_regularizers_train_as_the_plain_loop(block: dict[str, object], backend:
         expected = weights_of(train_plainly(made, run)[0])
         weights = (fused or train(made, [run], backend)).weights(run)
         for name in weights:
-            np.testing.assert_allclose(weights[name], expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+            np.testing.assert_allclose(
+                weights[name], expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name
+            )
 
 
 @pytest.mark.slow

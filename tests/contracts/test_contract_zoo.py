@@ -50,7 +50,9 @@ def test_an_animal_is_trained_as_by_the_plain_loop(animal: Animal) -> None:
         serial = train(made, [run], PLAIN if animal.cannot_fuse else SERIAL)
         assert distance(fused, serial, run) < TOLERANCE
         # This one makes float32 tensors itself.
-        module, losses = train_plainly(made, run, torch.float32 if animal.name == "gru-cell" else torch.float64)
+        module, losses = train_plainly(
+            made, run, torch.float32 if animal.name == "gru-cell" else torch.float64
+        )
         expected = weights_of(module)
         for name, weights in fused.weights(run).items():
             np.testing.assert_allclose(weights, expected[name], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
@@ -130,7 +132,9 @@ def test_what_cannot_be_fused_runs_serially_and_says_why(module: type[nn.Module]
     once, again = train(made, runs[:1], chosen.backend), train(made, runs[:1], chosen.backend)
     same(once, again, runs[0])
     for choice in ("fused", "compiled"):
-        with pytest.raises(InputError, match=f"^--backend {choice}: {module.__name__} cannot be fused: .+serial$"):
+        with pytest.raises(
+            InputError, match=f"^--backend {choice}: {module.__name__} cannot be fused: .+serial$"
+        ):
             plan(runs, network_of(made, runs), made.data, CPU, choice)
 
 
@@ -162,4 +166,6 @@ def test_a_users_module_keeps_its_rates_whatever_its_neighbours_have() -> None:
     losses = [train(made, [run], SERIAL).curve(run, "train_loss") for run in runs[:2]]
     for run, loss in zip(runs[:2], losses, strict=True):
         np.testing.assert_allclose(train(made).curve(run, "train_loss"), loss, rtol=1e-4)
-        np.testing.assert_allclose(np.mean([v for _, v in loss]), np.mean(train_plainly(made, run)[1]), rtol=0.2)
+        np.testing.assert_allclose(
+            np.mean([v for _, v in loss]), np.mean(train_plainly(made, run)[1]), rtol=0.2
+        )

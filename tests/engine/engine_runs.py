@@ -80,7 +80,9 @@ class Trained:
     evaluations: tuple[Evaluation, ...]
 
     def weights(self, run: Run) -> Arrays:
-        return {name: array[self.finished.runs.index(run.id)] for name, array in self.finished.weights.items()}
+        return {
+            name: array[self.finished.runs.index(run.id)] for name, array in self.finished.weights.items()
+        }
 
     def predictions(self, run: Run, split: str = "test") -> np.ndarray:
         return self.finished.predictions[split][self.finished.runs.index(run.id)]
@@ -90,7 +92,9 @@ class Trained:
 
     def curve(self, run: Run, metric: str) -> list[tuple[int, float]]:
         return [
-            (e.step, float(e.scores[metric][e.runs.index(run.id)])) for e in self.evaluations if run.id in e.runs
+            (e.step, float(e.scores[metric][e.runs.index(run.id)]))
+            for e in self.evaluations
+            if run.id in e.runs
         ]
 
 

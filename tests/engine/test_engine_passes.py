@@ -99,3 +99,27 @@ def test_an_argument_that_shows_up_in_another_shape_is_not_written_over() -> Non
     write_through(module)
     x = torch.arange(9.0).reshape(3, 3)
     assert torch.equal(module(x)[0], (x + 1) + (x + 1).mT)
+
+
+def test_a_constant_is_not_written_over() -> None:
+    def function(hyper: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        return (x * (1.0 - hyper),)
+
+    hyper = torch.full((4, 1), 0.25)
+    module = trace(function, [hyper, torch.ones(4, 1)])
+    fold(module, [hyper])
+    write_through(module)
+    for _ in range(2):
+        assert module(hyper, torch.ones(4, 1))[0].tolist() == [[0.75]] * 4
+
+
+def test_a_result_is_written_over_through_a_view_of_all_of_it() -> None:
+    def function(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        product = torch.bmm(x, y)
+        return (torch.relu(product.view(2, 9) + 1.0),)
+
+    x, y = torch.randn(2, 3, 3), torch.randn(2, 3, 3)
+    module = trace(function, [x, y])
+    write_through(module)
+    assert [n.target for n in module.graph.nodes].count(torch.ops.aten.relu.out) == 1
+    assert torch.equal(module(x, y)[0], torch.relu(torch.bmm(x, y).view(2, 9) + 1.0))

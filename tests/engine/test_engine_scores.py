@@ -18,7 +18,7 @@ from ravine.study import Run, Study
 def forward(study_: Study, run: Run, weights: dict[str, np.ndarray], split: str) -> np.ndarray:
     """Outputs of an ordinary nn.Module that has these weights."""
     module = network_of(study_, [run]).make().eval()
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    module.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()})
     with torch.no_grad():
         return module(torch.from_numpy(getattr(study_.data, split).x)).double().numpy()
 
@@ -51,7 +51,9 @@ def test_curves_are_means_over_the_interval_and_validation_at_its_end() -> None:
     assert [e.step for e in trained.evaluations] == [4, 8, 11]
     every = train(study(steps=11, evaluations=11), all_runs(study(steps=11, evaluations=11)))
     assert [e.step for e in every.evaluations] == list(range(1, 12))
-    by_key = {(run.seed, run.label, run.chosen["lr"]): run for run in all_runs(study(steps=11, evaluations=11))}
+    by_key = {
+        (run.seed, run.label, run.chosen["lr"]): run for run in all_runs(study(steps=11, evaluations=11))
+    }
     for run in runs:
         twin = by_key[run.seed, run.label, run.chosen["lr"]]
         for metric in ("train_loss", "train_accuracy"):
@@ -62,7 +64,9 @@ def test_curves_are_means_over_the_interval_and_validation_at_its_end() -> None:
         assert [v for _, v in trained.curve(run, "validation_loss")] == ends
 
 
-@pytest.mark.parametrize(("steps", "evaluations", "expected"), [(7, 1, [7]), (5, 20, [1, 2, 3, 4, 5]), (6, 4, [2, 4, 6])])
+@pytest.mark.parametrize(
+    ("steps", "evaluations", "expected"), [(7, 1, [7]), (5, 20, [1, 2, 3, 4, 5]), (6, 4, [2, 4, 6])]
+)
 def test_when_runs_are_looked_at(steps: int, evaluations: int, expected: list[int]) -> None:
     trained = train(study(steps=steps, evaluations=evaluations, seeds=1))
     assert [e.step for e in trained.evaluations] == expected
@@ -76,7 +80,9 @@ def test_regression_is_told_in_the_targets_own_units(backend: Backend) -> None:
     trained = train(study_, backend=backend)
     assert data.target_scale > 10
     for split in ("validation", "test"):
-        outputs = forward(study_, run, trained.weights(run), split)[:, 0] * data.target_scale + data.target_mean
+        outputs = (
+            forward(study_, run, trained.weights(run), split)[:, 0] * data.target_scale + data.target_mean
+        )
         np.testing.assert_allclose(trained.predictions(run, split), outputs, rtol=1e-4)
     raw = data.validation.y.astype(np.float64) * data.target_scale + data.target_mean
     error = mean_squared_error(raw, trained.predictions(run, "validation").astype(np.float64))
@@ -140,7 +146,9 @@ def test_splits_are_not_mixed_up() -> None:
     y = x.argmax(1)
     y[30:60], y[60:] = (y[30:60] + 1) % 3, (y[60:] + 2) % 3
     data = made(x, y.astype(np.int64), 3, counts=(30, 30, 30))
-    study_ = study(data=data, model={"kind": "mlp", "hidden": []}, rules=[{"kind": "adam", "lr": 0.3}], steps=40, seeds=1)
+    study_ = study(
+        data=data, model={"kind": "mlp", "hidden": []}, rules=[{"kind": "adam", "lr": 0.3}], steps=40, seeds=1
+    )
     trained = train(study_)
     metrics = trained.metrics(all_runs(study_)[0])
     assert (metrics["train_accuracy"], metrics["validation_accuracy"]) == (1.0, 0.0)

@@ -73,7 +73,7 @@ def test_more_than_a_stretch_of_numbers() -> None:
 
 
 def test_a_step_uses_the_rate_of_its_own_number() -> None:
-    """Plain SGD on a linear model: the first step of a warm-up over 4 steps moves a quarter as far."""
+    """Plain SGD on a linear model: the first step of a warm-up over 4 steps moves a fifth as far."""
     made = study(
         model={"kind": "mlp", "hidden": []}, rules=[{"kind": "sgd", "lr": 0.1}], steps=5, seeds=1,
         schedule=["constant", {"kind": "constant", "warmup": 4}],
@@ -84,7 +84,7 @@ def test_a_step_uses_the_rate_of_its_own_number() -> None:
     moved = training.snapshot()["params"] - before
     warm = [i for i, run in enumerate(training.cohort.runs) if run.recipe.schedule["warmup"]]
     cold = [i for i, run in enumerate(training.cohort.runs) if not run.recipe.schedule["warmup"]]
-    np.testing.assert_allclose(moved[warm], moved[cold] / 4, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(moved[warm], moved[cold] / 5, rtol=1e-4, atol=1e-7)
 
 
 def test_a_cohort_has_a_segment_for_each_rule() -> None:

@@ -24,7 +24,9 @@ class Order:
         device: where the indices are used.
     """
 
-    def __init__(self, seeds: tuple[int, ...], num_examples: int, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self, seeds: tuple[int, ...], num_examples: int, batch_size: int, device: torch.device
+    ) -> None:
         self.seeds = seeds
         self._seeds_S = torch.tensor(seeds, dtype=torch.int64, device=device)
         self.num_examples = num_examples
@@ -38,7 +40,8 @@ class Order:
         epoch, batch = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             keys_S = rng.key(self._seeds_S, "order", epoch)
-            used_SN = rng.permutation(keys_S, self.num_examples)[:, : self.batches_per_epoch * self.batch_size]
+            num_used = self.batches_per_epoch * self.batch_size
+            used_SN = rng.permutation(keys_S, self.num_examples)[:, :num_used]
             # one piece of memory for a batch: a compiled step takes no other
             self._rows_TSB = used_SN.unflatten(1, (-1, self.batch_size)).transpose(0, 1).contiguous()
             self._epoch = epoch

@@ -26,5 +26,7 @@ def find_device(choice: str = "auto") -> torch.device:
         return torch.device("cuda" if there["cuda"] else "cpu")
     if not there[choice]:
         found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise InputError(f"--device {choice}: PyTorch {torch.__version__} finds no such device here; it finds {found}")
+        raise InputError(
+            f"--device {choice}: PyTorch {torch.__version__} finds no such device here; it finds {found}"
+        )
     return torch.device(choice)

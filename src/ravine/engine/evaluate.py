@@ -14,10 +14,12 @@ from torch.func import vmap
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.loss import example_losses
 from ravine.engine.network import Network
+from ravine.engine.program import channels_last
 from ravine.engine.state import Data
 from ravine.nn.functional import batched_kernels
 
-_CHUNK = 1 << 16  # examples times runs in one pass: bounds the memory of activations
+# Examples times runs in one pass: bounds the memory of activations. Pictures have many more of them.
+_CHUNK, _PICTURE_CHUNK = 1 << 16, 512
 
 
 def outputs_of(
@@ -33,9 +35,12 @@ def outputs_of(
         fused: all runs at once under vmap.
     """
     num_runs = params_RP.shape[0]
-    size = max(64, _CHUNK // num_runs // 16 * 16)  # cuts between rows at which kernels begin anew
+    limit = _PICTURE_CHUNK if x.dim() == 4 and x.device.type == "cpu" else _CHUNK
+    size = max(64, limit // num_runs // 16 * 16)  # cuts between rows at which kernels begin anew
+    if x.dim() == 4 and not fused:
+        x = x.clone(memory_format=torch.channels_last)  # as in training
     tensors = {**network.layout.views(params_RP), **others}
-    one = {name: tensor[0] for name, tensor in tensors.items()}
+    one = channels_last({name: tensor[0] for name, tensor in tensors.items()})
 
     def forward(tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return network.pure(tensors, {}, x.clone())[0]  # a module may change its input in place

@@ -45,6 +45,7 @@ class LearningRates:
         start = step - step % self._length
         if start != self._start:
             factors_TR = self._table_UT[:, start : start + self._length].T[:, self._kind_R]
-            rates_TR = (factors_TR * self._base_R).astype(np.float32, order="C")  # a compiled step takes no strides
+            # row by row: a compiled step takes no strides
+            rates_TR = (factors_TR * self._base_R).astype(np.float32, order="C")
             self._stretch_TR, self._start = torch.from_numpy(rates_TR).to(self._device), start
         return self._stretch_TR[step - start]

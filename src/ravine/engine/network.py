@@ -64,7 +64,9 @@ class Network:
         def make() -> nn.Module:
             built = build(model, input_shape, num_outputs, search=search, with_dropout=with_dropout)  # type: ignore[arg-type]
             if not isinstance(built, nn.Module):
-                raise ModelError(f"model: the factory returned a {type(built).__name__}; needed is an nn.Module")
+                raise ModelError(
+                    f"model: the factory returned a {type(built).__name__}; needed is an nn.Module"
+                )
             return built
 
         with rng.keyed_init(0):
@@ -93,7 +95,9 @@ class Network:
         found.update(module.named_buffers())
         for name, shape in zip(self.layout.names, self.layout.shapes, strict=True):
             if name not in found or tuple(found[name].shape) != shape:
-                raise ModelError(f"model: its parameters differ from one seed to another ({name}); they must not")
+                raise ModelError(
+                    f"model: its parameters differ from one seed to another ({name}); they must not"
+                )
         return found
 
     def keys(self, seed: Tensor, step: Tensor) -> dict[str, Tensor]:

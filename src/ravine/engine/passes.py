@@ -22,6 +22,7 @@ _ELEMENTWISE = {
     _ATEN.addcdiv.default, _ATEN.lerp.Tensor, _ATEN.sqrt.default, _ATEN.rsqrt.default, _ATEN.exp.default,
     _ATEN.log.default, _ATEN.neg.default, _ATEN.reciprocal.default, _ATEN.pow.Tensor_Scalar, _ATEN.abs.default,
     _ATEN.sign.default, _ATEN.tanh.default, _ATEN.sigmoid.default, _ATEN.maximum.default, _ATEN.minimum.default,
+    _ATEN.relu.default, _ATEN.clamp_min.default, _ATEN.threshold_backward.default,
 }  # fmt: skip
 
 
@@ -56,7 +57,8 @@ def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
         module.register_buffer(name, value)
         with graph.inserting_before(node):
             constant = graph.get_attr(name)
-        constant.meta.update(node.meta, root=_root(node))
+        root = _root(node)
+        constant.meta.update(node.meta, root=constant if root is node else root)
         known[constant] = value
         node.replace_all_uses_with(constant)
         graph.erase_node(node)
@@ -105,22 +107,31 @@ def _over_arguments(graph: fx.Graph) -> None:
             last[_root(arg)] = i
     for i, node in enumerate(order):
         for arg in node.all_input_nodes:
-            fresh = (
-                arg.op == "call_function" and _root(arg) is arg and _is_operation(arg) and not _is_view(arg)
-            )
+            root = _root(arg)
             others = (each for each in node.all_input_nodes if each is not arg)
-            apart = all(_root(each) is not arg for each in others)
-            if fresh and apart and last[arg] == i and _can_write(node, arg):
+            apart = all(_root(each) is not root for each in others)
+            if last[root] == i and apart and _is_whole(arg, root) and _can_write(node, arg):
                 written = _with_out(graph, node, arg)
                 node.replace_all_uses_with(written)
                 graph.erase_node(node)
-                last[arg] = last.get(node, i)
+                last[root] = last.get(node, i)
                 break
 
 
+def _is_whole(node: fx.Node, root: fx.Node) -> bool:
+    """Whether a node shows all of a passing result, in its own or another shape."""
+    if root.op != "call_function" or not _is_operation(root) or _is_view(root):
+        return False
+    mine, all_of_it = node.meta.get("like"), root.meta.get("like")
+    return mine is not None and all_of_it is not None and mine[0].numel() == all_of_it[0].numel()
+
+
 def _with_out(graph: fx.Graph, node: fx.Node, out: fx.Node) -> fx.Node:
+    found = _out_variant(node.target)
+    assert found is not None, f"{node.target} cannot write to a given tensor"
+    overload, name = found
     with graph.inserting_before(node):
-        written = graph.call_function(_out_variant(node.target), node.args, {**node.kwargs, "out": out})
+        written = graph.call_function(overload, node.args, {**node.kwargs, name: out})
     written.meta.update(node.meta, root=_root(out))
     return written
 
@@ -134,14 +145,14 @@ def _can_write(node: fx.Node, out: fx.Node) -> bool:
 
 
 @cache
-def _out_variant(target: Any) -> Any:
-    """The overload that takes the same arguments and ``out``; None if there is none."""
+def _out_variant(target: Any) -> tuple[Any, str] | None:
+    """The overload that takes the same arguments and where to write, and that argument's name; None if none does."""
     wanted = [(arg.name, str(arg.type)) for arg in target._schema.arguments]
     for name in target.overloadpacket.overloads():
         overload = getattr(target.overloadpacket, name)
-        given = [(arg.name, str(arg.type)) for arg in overload._schema.arguments]
-        if given[:-1] == wanted and given[-1][0] == "out":
-            return overload
+        arguments = overload._schema.arguments
+        if [(arg.name, str(arg.type)) for arg in arguments[:-1]] == wanted and arguments[-1].is_out:
+            return overload, arguments[-1].name
     return None
 
 

@@ -71,7 +71,7 @@ def plan(
     if choice not in CHOICES:
         raise InputError(f"--backend {choice}: {choices(choice, CHOICES)}")
     few = _few(runs)
-    plain = all(type(module) in _PLAIN_MODULES for module in network.module.modules())
+    plain = all(_is_plain(module) for module in network.module.modules())
     reason = None if choice == "serial" or plain else _hindrance(few, network, data, device)
     if reason is not None and choice in ("fused", "compiled"):
         raise InputError(
@@ -92,6 +92,11 @@ def plan(
     if _has_convolutions(network.module):
         return _faster(few, network, data, device, size)
     return _compiled_if_worth(runs, network, data, device, size)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    # Without a momentum, BatchNorm divides by a count that it reads as a Python number.
+    return type(module) in _PLAIN_MODULES and getattr(module, "momentum", 0.1) is not None
 
 
 def _few(runs: list[Run]) -> list[Run]:

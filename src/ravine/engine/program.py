@@ -76,15 +76,20 @@ def traced_step(setting: Setting, compiler: Callable[..., Callable[..., object]]
     rows_SB = torch.zeros(
         (setting.num_seeds, setting.cohort.recipe.batch_size), dtype=torch.int64, device=setting.data.x.device
     )
-    inputs = (rows_SB, torch.ones(len(setting.cohort.runs), device=rows_SB.device), torch.ones((), device=rows_SB.device), torch.zeros_like(rows_SB[0, 0]))
-    fixed, spec = tree_flatten((_parts(setting.state), _parts(setting.constants), (setting.data.x, setting.data.y)))
+    inputs = (
+        rows_SB,
+        torch.ones(len(setting.cohort.runs), device=rows_SB.device),
+        torch.ones((), device=rows_SB.device),
+        torch.zeros_like(rows_SB[0, 0]),
+    )
+    fixed, spec = tree_flatten(
+        (_parts(setting.state), _parts(setting.constants), (setting.data.x, setting.data.y))
+    )
     num_state = len(tree_flatten(_parts(setting.state))[0])
 
     def flat_step(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         state, constants, (x, y) = tree_unflatten(list(tensors[:-4]), spec)
-        return _step(
-            setting, State(**state), Constants(**constants), Data(x=x, y=y), *tensors[-4:]
-        )
+        return _step(setting, State(**state), Constants(**constants), Data(x=x, y=y), *tensors[-4:])
 
     copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
     graph = trace(flat_step, [*copies, *inputs])
@@ -173,8 +178,8 @@ def _gradients(
             if not setting.full_batch:
                 x, y = x.index_select(0, rows_SB[0]), y.index_select(0, rows_SB[0])
             if x.dim() == 4:
-                x = x.contiguous(memory_format=torch.channels_last)
-            one = objective(_first(views), _first(given), _first(state.buffers), x, y)
+                x = x.clone(memory_format=torch.channels_last)
+            one = objective(channels_last(_first(views)), _first(given), _first(state.buffers), x, y)
             loss_R, accuracy_R, buffers = tree_map(lambda tensor: tensor.unsqueeze(0), one)
         elif setting.full_batch:
             both = vmap(objective, in_dims=(0, 0, 0, None, None))
@@ -186,10 +191,19 @@ def _gradients(
             y_RB = data.y.index_select(0, rows).unflatten(0, rows_RB.shape)
             loss_R, accuracy_R, buffers = vmap(objective)(views, given, state.buffers, x_RB, y_RB)
         # No run's loss depends on another's parameters: the gradient of the sum holds the gradient of each.
-        grads = torch.autograd.grad(loss_R.sum(), list(views.values()), allow_unused=True, materialize_grads=True)
+        grads = torch.autograd.grad(
+            loss_R.sum(), list(views.values()), allow_unused=True, materialize_grads=True
+        )
     for name, buffer in state.buffers.items():
         buffer.copy_(buffers[name])
     return dict(zip(views, grads, strict=True)), (loss_R.detach(), accuracy_R.detach())
+
+
+def channels_last(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One run's tensors with those of convolutions laid out channels last: the results then are, and are faster."""
+    # Not by `contiguous`, which leaves a single channel in strides that convolutions take for channels first.
+    last = torch.channels_last
+    return {name: t.clone(memory_format=last) if t.dim() == 4 else t for name, t in tensors.items()}
 
 
 def _first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -218,7 +232,11 @@ def _update(
         mask = {"mask": masks[name]} if masks else {}
 
         def one(
-            grad: Tensor, state: dict[str, Tensor], param: Tensor, numbers: dict[str, Tensor], mask: dict[str, Tensor] = mask
+            grad: Tensor,
+            state: dict[str, Tensor],
+            param: Tensor,
+            numbers: dict[str, Tensor],
+            mask: dict[str, Tensor] = mask,
         ) -> tuple[Tensor, dict[str, Tensor]]:
             return segment.rule.update(grad, state, param, {**numbers, **mask}, t)
 

@@ -20,7 +20,7 @@ class Untraceable(ModelError):
     """A function whose operations depend on more than the shapes of its inputs."""
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):
     """Writes down every operation below autograd and vmap, while it is carried out."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
@@ -66,7 +66,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func in _SAME:
             self._know(result, self.node_of(args[0]))
             return result
-        node = self.graph.call_function(func, tree_map(self.node_of, tuple(args)), tree_map(self.node_of, kwargs))
+        node = self.graph.call_function(
+            func, tree_map(self.node_of, tuple(args)), tree_map(self.node_of, kwargs)
+        )
         if isinstance(result, Tensor):
             self._know(result, node)
         elif isinstance(result, tuple | list):

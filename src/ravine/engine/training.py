@@ -6,7 +6,7 @@ Shapes: R run of the program, T step since the last evaluation, N example, K out
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -53,7 +53,8 @@ class Training:
         device: torch.device,
         start: tuple[int, Arrays] | None = None,
     ) -> None:
-        self.cohort, self.network, self.data, self.backend, self.device = cohort, network, data, backend, device
+        self.cohort, self.network, self.data = cohort, network, data
+        self.backend, self.device = backend, device
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
         # Losses are told in the target's own units.
@@ -75,7 +76,9 @@ class Training:
             state = state.take(rows, cohort)
             state.load(arrays)
             self.seconds = float(arrays["seconds"])
-            self._diverged = dict(zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True))
+            self._diverged = dict(
+                zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True)
+            )
             self._losses = list(torch.from_numpy(arrays["losses"]).to(device))
             self._accuracies = list(torch.from_numpy(arrays["accuracies"]).to(device))
         self._make(rows, state)
@@ -122,7 +125,7 @@ class Training:
         self.advance()
         self._outputs(self._validation.x[:2])
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Generator[Record, None, None]:
         """Train to the end.
 
         Yields:
@@ -188,7 +191,10 @@ class Training:
         lost = self._find_diverged(losses_TR, validation_loss_R)
         keep = [i for i, row in enumerate(self._rows) if row not in self._diverged]
         train_loss_R = losses_TR[:, keep].mean(0, dtype=np.float64)
-        scores = {"train_loss": train_loss_R * self._unit, "validation_loss": validation_loss_R[keep] * self._unit}
+        scores = {
+            "train_loss": train_loss_R * self._unit,
+            "validation_loss": validation_loss_R[keep] * self._unit,
+        }
         if self.data.task == "classification":
             scores["train_accuracy"] = accuracies_TR[:, keep].mean(0, dtype=np.float64)
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[keep]

@@ -37,6 +37,10 @@ class Keeper:
         self._next = time.perf_counter() + _CHECKPOINT_SECONDS
         store.open_cohort(cohort.id, self._ids, plan)
 
+    def begin(self) -> None:
+        """Forget what a launch before its first checkpoint may have written."""
+        self._store.truncate_curves(self._ids, -1)
+
     def resume(self) -> tuple[int, Arrays]:
         """Step and snapshot of the last checkpoint; what the store knows beyond it is forgotten."""
         found = self._store.load_checkpoint(self._cohort.id)

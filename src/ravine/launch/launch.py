@@ -70,8 +70,8 @@ def launch(
     """Train the runs of a study that the store does not have yet.
 
     Whatever stops it, calling it again goes on from the last checkpoint; runs that have finished are never
-    trained again. Where the caller closes the iterator or an exception (Ctrl-C) passes through it, the cohort
-    in training is kept as it is at that moment.
+    trained again. Where the caller closes the iterator, or a Ctrl-C comes between two steps, the cohort in
+    training is kept as it is at that moment; where it comes amid a step, as it was at its last checkpoint.
 
     Args:
         study: what to train.
@@ -79,7 +79,8 @@ def launch(
         definition: the study's text, kept with it.
         search: the study file's folder, where a user's module is looked for.
         device: "auto", "cpu", "cuda" or "mps".
-        backend: "auto", "fused", "compiled" or "serial"; cohorts that were begun keep theirs.
+        backend: "auto", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and with "auto"
+            also those that were planned.
         command: what reproduces the launch, kept with it.
 
     Yields:
@@ -172,19 +173,24 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
     lines: list[str] = []
     begun: set[str] = set()
     for record in store.cohorts(unfinished_for=[run.id for run in wanted]):
-        if not record.checkpoint:
+        if not record.checkpoint and choice != "auto":
             store.drop_cohort(record.id)
             continue
         begun.update(record.run_ids)
         cohort = Cohort.of([_stored_run(store, run_id) for run_id in record.run_ids])
-        works.append(_Work(cohort=cohort, backend=Backend(**record.plan), resumed=True))
-        lines.append(f"{len(record.run_ids)} runs go on from step {record.step:,}, {works[-1].backend}")
+        works.append(_Work(cohort=cohort, backend=Backend(**record.plan), resumed=record.checkpoint))
+        how = f"go on from step {record.step:,}" if record.checkpoint else "start as planned before"
+        lines.append(f"{len(record.run_ids)} runs {how}, {works[-1].backend}")
     new = sorted((run for run in wanted if run.id not in begun), key=lambda run: run.recipe.structure)
     for _, members in groupby(new, key=lambda run: run.recipe.structure):
         same = list(members)
         chosen = plan(same, task.network(same), task.data, task.device, choice)
         groups = split(same, chosen.size)
-        works += [_Work(cohort=Cohort.of(group), backend=chosen.backend, resumed=False) for group in groups]
+        for group in groups:
+            work = _Work(cohort=Cohort.of(group), backend=chosen.backend, resumed=False)
+            # Fixed in the store before any of them is trained: a later launch might measure, and choose, otherwise.
+            store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], asdict(work.backend))
+            works.append(work)
         lines.append(_told(len(same), len(groups), chosen, task.device))
     return works, lines, num_known
 
@@ -212,7 +218,11 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     """Train one cohort to its end, keeping checkpoints on the way."""
     cohort = work.cohort
     keeper = Keeper(task.store, cohort, asdict(work.backend))
-    start = keeper.resume() if work.resumed else None
+    start = None
+    if work.resumed:
+        start = keeper.resume()
+    else:
+        keeper.begin()
     training = Training(cohort, task.network(cohort.runs), task.data, work.backend, task.device, start)
     num_runs, steps = len(cohort.runs), cohort.recipe.steps
     if start is not None:

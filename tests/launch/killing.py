@@ -1,0 +1,85 @@
+"""Launches a study, kills it with SIGKILL at random moments, launches it again, and so on to its end.
+
+Run as ``python killing.py FOLDER SEED NUM_KILLS``: this process imports torch once and forks what it kills. Prints
+as JSON how often it killed, where, and a hash of what each run left; and the same of a launch left in peace.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "engine"))
+
+import torch
+from engine_runs import dataset, study
+from launches import contents, run_all
+
+from ravine.launch import keeper
+from ravine.store import Store
+
+STUDY = study(
+    data=dataset("wine"),
+    model={"kind": "mlp", "hidden": [9], "norm": "batch"},
+    rules=[{"kind": "adam", "lr": [0.001, 0.01]}, {"kind": "nesterov", "lr": [0.02, 1e20]}],
+    steps=1300,
+    batch_size=[13, 20],
+    evaluations=50,
+    dropout=0.2,
+    schedule={"kind": "cosine"},
+)
+
+
+def launch_in_child(root: Path) -> int:
+    """Fork a process that launches the study; returns its id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with Store(root) as store:
+                run_all(STUDY, store)
+            os._exit(0)
+        except BaseException as error:  # noqa: BLE001 (told to the parent by the exit code)
+            sys.stderr.write(repr(error))
+            os._exit(1)
+    return child
+
+
+def main(root: Path, seed: int, num_kills: int) -> dict[str, object]:
+    torch.set_num_threads(1)
+    keeper._CHECKPOINT_SECONDS, keeper._MAX_SHARE = 0.03, 0.5
+    draw = random.Random(seed)
+    kills, resumed = 0, 0
+    while True:
+        child = launch_in_child(root / "killed")
+        if kills < num_kills:
+            time.sleep(draw.uniform(0.02, 0.35))
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            kills += 1
+            with Store(root / "killed") as store:
+                resumed += any(record.step for record in store.runs("small")) if store.studies() else 0
+        elif os.WEXITSTATUS(status) == 0:
+            break
+        else:
+            raise SystemExit("the launch failed")
+    with Store(root / "killed") as store:
+        sound = store.check()
+    with Store(root / "peace") as store:
+        run_all(STUDY, store)
+    return {
+        "kills": kills,
+        "with_progress": resumed,
+        "check": sound,
+        "killed": contents(root / "killed", "small"),
+        "peace": contents(root / "peace", "small"),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

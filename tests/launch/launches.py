@@ -1,0 +1,47 @@
+"""A store that launches write to, and what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ravine.launch import Event, launch
+from ravine.store import Store
+from ravine.study import Study
+
+
+def run_all(study: Study, store: Store, **options: str) -> list[Event]:
+    return list(launch(study, store, definition="text", **options))
+
+
+def contents(root: Path, study: str) -> dict[str, str]:
+    """For each run a hash of all that training left behind, but for times."""
+    found = {}
+    with Store(root, create=False) as store:
+        for record in store.runs(study):
+            digest = hashlib.sha256(
+                repr((record.status, record.step, record.diverged_at, record.metrics)).encode()
+            )
+            if record.status == "done":
+                for kind in ("weights", "predictions"):
+                    for name, array in sorted(store.tensors(kind, record.id).items()):
+                        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+            for metric in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+                steps, values = store.curves([record.id], metric)[record.id]
+                digest.update(repr((steps.tolist(), values.tolist())).encode())
+            found[record.id] = digest.hexdigest()
+    return found
+
+
+def until(events: Iterator[Event], count: int) -> list[Event]:
+    """The first events, and then the launch is closed, as Ctrl-C closes it."""
+    seen = []
+    for event in events:
+        seen.append(event)
+        if len(seen) == count:
+            break
+    events.close()  # type: ignore[attr-defined]
+    return seen

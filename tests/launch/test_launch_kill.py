@@ -1,0 +1,28 @@
+"""kill -9 at any moment: the same command goes on, and ends where an undisturbed launch ends, bit by bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(("seed", "num_kills"), [(0, 20), pytest.param(1, 20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(seed: int, num_kills: int, tmp_path: Path) -> None:
+    script = Path(__file__).parent / "killing.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), str(seed), str(num_kills)],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout)
+    assert told["kills"] == num_kills
+    assert told["with_progress"] >= num_kills // 3, "the kills hit trainings that had begun"
+    assert told["check"] == []
+    assert len(told["peace"]) == 16
+    assert told["killed"] == told["peace"]
