@@ -123,3 +123,16 @@ def test_a_result_is_written_over_through_a_view_of_all_of_it() -> None:
     write_through(module)
     assert [n.target for n in module.graph.nodes].count(torch.ops.aten.relu.out) == 1
     assert torch.equal(module(x, y)[0], torch.relu(torch.bmm(x, y).view(2, 9) + 1.0))
+
+
+def test_a_transposed_product_is_computed_the_other_way_round() -> None:
+    def function(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        return (torch.bmm(x.mT, y).view(3, 16, 32).transpose(1, 2) * 2.0,)
+
+    x, y = torch.randn(3, 8, 16), torch.randn(3, 8, 32)
+    module = trace(function, [x, y])
+    expected = module(x, y)[0].clone()
+    write_through(module)
+    found = module(x, y)[0]
+    assert torch.equal(found, expected)
+    assert found.is_contiguous()

@@ -15,6 +15,7 @@ from ravine.engine.aligned import AlignedProducts
 from ravine.engine.backend import Backend
 from ravine.engine.trace import Untraceable, trace
 from ravine.nn.build import build
+from ravine.rules import RULES
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[fx.GraphModule]:
@@ -184,3 +185,31 @@ def test_built_in_activations_are_among_them() -> None:
 
     for name in ("relu", "tanh", "gelu", "silu"):
         assert build(MLP(activation=name, hidden=(3,)), (2,), 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_what_was_folded_is_never_written_over(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a program made anew, after an interruption, would go another way than the one that ran on."""
+    graphs: list[fx.GraphModule] = []
+    original = program.write_through
+    monkeypatch.setattr(program, "write_through", lambda graph: (original(graph), graphs.append(graph)))
+    made = study(
+        model={"kind": "mlp", "hidden": [9], "norm": norm},
+        rules=[{"kind": kind, "lr": 0.01, "weight_decay": [0.0, 0.1]} for kind in RULES],
+        dropout=[0.0, 0.2],
+    )
+    training = training_of(made, all_runs(made))
+    state = training._state  # its numbers do change, and views of them are folded
+    own = {tensor.untyped_storage().data_ptr() for tensor in (state.params_RP, *state.buffers.values())}
+    own |= {tensor.untyped_storage().data_ptr() for slots in state.slots for tensor in slots.values()}
+    own.add(training._constants.grads_RP.untyped_storage().data_ptr())  # room, written anew at every step
+    constants = {
+        name: (tensor, tensor.clone())
+        for name, tensor in graphs[0].named_buffers()
+        if tensor.untyped_storage().data_ptr() not in own
+    }
+    assert constants
+    for _ in range(3):
+        training.advance()
+    for name, (tensor, before) in constants.items():
+        assert torch.equal(tensor, before), name

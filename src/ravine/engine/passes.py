@@ -70,10 +70,47 @@ def write_through(module: fx.GraphModule) -> None:
     Args:
         module: its graph is changed.
     """
+    _turn_products(module.graph)
     _over_state(module.graph)
     _over_arguments(module.graph)
     module.graph.eliminate_dead_code()
     module.recompile()
+
+
+def _turn_products(graph: fx.Graph) -> None:
+    """``(a b)^T`` becomes ``b^T a^T``: the same numbers, laid out in the order in which they are wanted.
+
+    Autograd's gradient of a weight comes out transposed, and turning it round costs half as much as the product.
+    """
+    for node in [
+        node for node in graph.nodes if node.target is _ATEN.transpose.int and node.args[1:] == (1, 2)
+    ]:
+        product = node.args[0]
+        while isinstance(product, fx.Node) and product.target in (_ATEN.view.default, *_HIDDEN_VIEWS):
+            inner = product.args[0]
+            if len(product.users) > 1 or not isinstance(inner, fx.Node) or _shape(inner) != _shape(product):
+                break
+            product = inner
+        if (
+            not isinstance(product, fx.Node)
+            or product.target is not _ATEN.bmm.default
+            or len(product.users) > 1
+        ):
+            continue
+        with graph.inserting_before(node):
+            left, right = (graph.call_function(_ATEN.transpose.int, (arg, 1, 2)) for arg in product.args)
+            turned = graph.call_function(_ATEN.bmm.default, (right, left))
+        like = product.meta.get("like")
+        if like is not None:
+            num, rows, columns = like[0]
+            turned.meta["like"] = (torch.Size((num, columns, rows)), *like[1:])
+        node.replace_all_uses_with(turned)
+        graph.erase_node(node)
+
+
+def _shape(node: fx.Node) -> Any:
+    like = node.meta.get("like")
+    return None if like is None else like[0]
 
 
 def _over_state(graph: fx.Graph) -> None:

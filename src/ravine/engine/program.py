@@ -128,10 +128,11 @@ def _step(
     grads, (loss_R, accuracy_R) = _gradients(
         setting, _gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
     )
-    grads_RP = layout.pack(grads)
+    for name, view in layout.views(constants.grads_RP).items():
+        view.copy_(grads[name])
     for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
         params_GP = state.params_RP[segment.start : segment.stop]
-        grads_GP = grads_RP[segment.start : segment.stop]
+        grads_GP = constants.grads_RP[segment.start : segment.stop]
         update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, own, t)
         params_GP.add_(update_GP)
         for name, slot in slots.items():

@@ -123,6 +123,7 @@ class Constants:
         seed_index_R: places of the runs' seeds among the cohort's seeds.
         rates: rate of each stochastic layer, (R,).
         fixed: parameters that are not trained, (R, ...).
+        grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
     """
 
     hypers: tuple[dict[str, Tensor], ...]
@@ -130,6 +131,7 @@ class Constants:
     seed_index_R: Tensor
     rates: dict[str, Tensor]
     fixed: dict[str, Tensor]
+    grads_RP: Tensor
 
     @staticmethod
     def of(
@@ -144,6 +146,7 @@ class Constants:
             seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
             rates=network.rates([r.hypers.get("model.dropout", 0.0) for r in recipes], device),
             fixed=fixed,
+            grads_RP=torch.zeros(len(recipes), network.layout.size, device=device),
         )
 
 
