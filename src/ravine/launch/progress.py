@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-
 _FIRST_GUESS_SECONDS = 1.0
 
 
@@ -80,7 +79,9 @@ class Meter:
 
     def __init__(self, all_run_steps: int, num_runs: int, *, higher_is_better: bool) -> None:
         self._all, self._num_runs, self._sign = all_run_steps, num_runs, 1 if higher_is_better else -1
-        self._began: tuple[float, int] | None = None  # when, and steps then: making the first program is no measure
+        self._began: tuple[float, int] | None = (
+            None  # when, and steps then: making the first program is no measure
+        )
         self._cohort_steps = 0
         self._done_steps = 0
         self.runs_done = 0

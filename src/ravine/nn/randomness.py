@@ -51,7 +51,7 @@ def unkeyed_randomness(module: nn.Module, input_shape: tuple[int, ...]) -> list[
     return list(dict.fromkeys(watch.found))
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Watch(TorchDispatchMode):
     """Notes each operator that draws, with the innermost module that runs it."""
 
     @classmethod

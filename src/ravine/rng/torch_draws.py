@@ -66,7 +66,7 @@ def keyed_draws(seed: int, stream: str, step: int = 0) -> Iterator[None]:
         yield
 
 
-class _KeyedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _KeyedDraws(TorchDispatchMode):
     """Gives each random operator a private generator, seeded by (seed, stream, step, number of the draw)."""
 
     @classmethod

@@ -188,7 +188,9 @@ def by_prefix(connection: Connection, prefix: str) -> RunRecord:
     """The one run whose id begins so. See `Store.run`."""
     if not re.fullmatch(r"[0-9a-f]{4,16}", prefix):
         raise StoreError(f"run {prefix!r}: a run is named by its id or the first 4 to 16 hex digits of it")
-    found = connection.execute(select(runs.c.id).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)).all()
+    found = connection.execute(
+        select(runs.c.id).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)
+    ).all()
     if not found:
         raise StoreError(f"no run in the store begins with {prefix!r}")
     if len(found) > 1:
