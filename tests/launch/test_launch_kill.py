@@ -22,7 +22,7 @@ def test_killed_at_random_moments(seed: int, num_kills: int, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout)
     assert told["kills"] == num_kills
-    assert told["with_progress"] >= num_kills // 3, "the kills hit trainings that had begun"
+    assert told["with_progress"] >= num_kills // 5, "the kills hit trainings that had begun"
     assert told["check"] == []
     assert len(told["peace"]) == 16
     assert told["killed"] == told["peace"]
