@@ -42,16 +42,18 @@ def run(
         quiet: Show no progress.
     """
     from ravine import api
-    from ravine.report import page, terminal
 
     results = api.run(
         study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
     )
+    from ravine.report import page, terminal
+
     written = page.write(results, report or Path(results.source.folder) / f"{results.name}.html")
     if json:
         _print_json(results.json())
     else:
         _print(terminal.verdict(results), "", f"report: {written}")
+    results.source.close()
 
 
 def list_studies(store: str = "runs", json: bool = False) -> None:

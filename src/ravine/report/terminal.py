@@ -216,6 +216,10 @@ def replayed(found: Replayed) -> Group:
                 else f"differ by {found.largest:.2g} at most, {found.relative:.2g} of their norm",
             )
         )
+        if not same:
+            facts.append(
+                ("why", "another program rounds otherwise in the last bit, and training amplifies that")
+            )
         if found.agreement is not None:
             facts.append(("test", found.agreement))
     return Group(Text(f"run {found.run}, trained alone", style="bold"), _facts(facts))
