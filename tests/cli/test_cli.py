@@ -127,6 +127,7 @@ def test_delete_removes_a_study(tmp_path: Path) -> None:
         (["show", "0000"], "0000"),
         (["report", "small", "--figure", "lrr"], "did you mean 'lr'"),
         (["replay", "ffff"], "ffff"),
+        (["run", "small.toml", "--report", "nowhere/page.html"], "nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, args: list[str], told: str) -> None:

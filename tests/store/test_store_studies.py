@@ -24,13 +24,21 @@ def test_a_study_comes_back_as_it_went_in(store: Store) -> None:
     assert store.studies() == [study]
 
 
-def test_the_text_of_a_study_may_change_but_not_its_base_or_data(store: Store) -> None:
+def test_the_text_of_a_study_may_change_but_not_its_base_or_data(store: Store, new_run: Make) -> None:
     store.save_study("digits", definition="epochs = 1  # longer grid", base="base", data_fingerprint="data")
+    store.add_runs("digits", [new_run(0)])
+    store.open_cohort("c", [new_run(0).id], {})
     for base, data in (("other", "data"), ("base", "other")):
         with pytest.raises(StoreError, match=r"study 'digits' .* another name") as error:
             store.save_study("digits", definition="x", base=base, data_fingerprint=data)
         assert "\n" not in str(error.value)
     assert store.study("digits").definition == "epochs = 1  # longer grid"
+
+
+def test_a_study_of_which_nothing_was_trained_yet_may_change_altogether(store: Store, new_run: Make) -> None:
+    store.add_runs("digits", [new_run(0)])
+    store.save_study("digits", definition="x", base="other", data_fingerprint="more")
+    assert (store.study("digits").base, store.study("digits").data_fingerprint) == ("other", "more")
 
 
 def test_an_unknown_study_gets_the_nearest_name(store: Store) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from ravine.errors import StoreError
+from ravine.errors import InputError, StoreError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "fused", "compiled", "serial"]
@@ -43,6 +43,8 @@ def run(
     """
     from ravine import api
 
+    if report is not None and not report.absolute().parent.is_dir():
+        raise InputError(f"--report {report}: there is no folder {report.parent}; it must be there already")
     results = api.run(
         study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
     )

@@ -92,7 +92,7 @@ class Store:
             data_fingerprint: of its data set.
 
         Raises:
-            StoreError: a study of this name has another base or other data.
+            StoreError: a study of this name has another base or other data, and some of its runs have begun.
         """
         with self._write() as connection:
             studies.save(

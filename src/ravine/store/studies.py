@@ -36,12 +36,28 @@ def save(connection: Connection, name: str, *, definition: str, base: str, data_
         if found.data_fingerprint != data_fingerprint
         else "what its runs share (model, steps, ...)"
     )
-    if (found.base, found.data_fingerprint) != (base, data_fingerprint):
+    same = (found.base, found.data_fingerprint) == (base, data_fingerprint)
+    if not same and _has_begun(connection, found.id):
         raise StoreError(
             f"study {name!r} is in the store since {found.created_at[:10]} and {changed} changed since: "
             "give the changed study another name, or another store; nothing was touched"
         )
-    connection.execute(update(studies).where(studies.c.id == found.id).values(definition=definition))
+    connection.execute(
+        update(studies)
+        .where(studies.c.id == found.id)
+        .values(definition=definition, base=base, data_fingerprint=data_fingerprint)
+    )
+
+
+def _has_begun(connection: Connection, study: int) -> bool:
+    """Whether any run of a study has been trained at all: until then there is nothing that a change could spoil."""
+    begun = (
+        select(runs.c.id)
+        .join(study_runs, study_runs.c.run_id == runs.c.id)
+        .where(study_runs.c.study_id == study, runs.c.status != "planned")
+        .limit(1)
+    )
+    return connection.scalar(begun) is not None
 
 
 def study_id(connection: Connection, name: str) -> int:
