@@ -17,13 +17,18 @@ class Backend:
         fused: all runs in one program; False: one run after another.
         traced: the step is traced once into a list of tensor operations; False: plain PyTorch each time.
         compiled: the traced step is compiled by torch's inductor.
+        native: a run's step is compiled by LLVM, and each thread trains one run after another. Fused, in that all
+            runs of a cohort are trained side by side.
     """
 
     fused: bool = True
     traced: bool = True
     compiled: bool = False
+    native: bool = False
 
     def __str__(self) -> str:
+        if self.native:
+            return "native"
         how = "compiled" if self.compiled else "traced" if self.traced else "eager"
         return f"{'fused' if self.fused else 'serial'} ({how})"
 

@@ -36,7 +36,7 @@ class Order:
         self._rows_TSB = torch.empty(0)
 
     def rows(self, step: int) -> Tensor:
-        """The examples of the batch of one step, counted from 0: int64 (S, B)."""
+        """The examples of the batches from one step, counted from 0, to the end of its epoch: int64 (T, S, B)."""
         epoch, batch = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             keys_S = rng.key(self._seeds_S, "order", epoch)
@@ -45,4 +45,4 @@ class Order:
             # one piece of memory for a batch: a compiled step takes no other
             self._rows_TSB = used_SN.unflatten(1, (-1, self.batch_size)).transpose(0, 1).contiguous()
             self._epoch = epoch
-        return self._rows_TSB[batch]
+        return self._rows_TSB[batch:]

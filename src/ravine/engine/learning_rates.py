@@ -41,11 +41,11 @@ class LearningRates:
         self._stretch_TR = torch.empty(0)
 
     def at(self, step: int) -> Tensor:
-        """The rates at one step, counted from 0: float32 (R,)."""
+        """The rates from one step on, counted from 0, as many as there are at hand: float32 (T, R)."""
         start = step - step % self._length
         if start != self._start:
             factors_TR = self._table_UT[:, start : start + self._length].T[:, self._kind_R]
             # row by row: a compiled step takes no strides
             rates_TR = (factors_TR * self._base_R).astype(np.float32, order="C")
             self._stretch_TR, self._start = torch.from_numpy(rates_TR).to(self._device), start
-        return self._stretch_TR[step - start]
+        return self._stretch_TR[step - start :]

@@ -125,22 +125,35 @@ def _step(
         {**own, "lr": lr_R[segment.start : segment.stop, None]}
         for segment, own in zip(cohort.segments, constants.hypers, strict=True)
     ]
-    grads, (loss_R, accuracy_R) = _gradients(
-        setting, _gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
+    grads, (loss_R, accuracy_R) = gradients(
+        setting, gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
     )
     for name, view in layout.views(constants.grads_RP).items():
         view.copy_(grads[name])
     for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
         params_GP = state.params_RP[segment.start : segment.stop]
         grads_GP = constants.grads_RP[segment.start : segment.stop]
-        update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, own, t)
-        params_GP.add_(update_GP)
-        for name, slot in slots.items():
-            slot.copy_(new[name])
+        update_segment(segment, layout, grads_GP, slots, params_GP, own, t)
     return loss_R, accuracy_R
 
 
-def _gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+def update_segment(
+    segment: Segment,
+    layout: Layout,
+    grads_GP: Tensor,
+    slots: dict[str, Tensor],
+    params_GP: Tensor,
+    hypers: dict[str, Tensor],
+    t: Tensor,
+) -> None:
+    """One segment's step by its rule, in place."""
+    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, hypers, t)
+    params_GP.add_(update_GP)
+    for name, slot in slots.items():
+        slot.copy_(new[name])
+
+
+def gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
     """Where the gradients are taken, (R, P): some rules look ahead."""
     if not any(segment.rule.gradient_at for segment in cohort.segments):
         return state.params_RP
@@ -152,7 +165,7 @@ def _gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Te
     return torch.cat(points)
 
 
-def _gradients(
+def gradients(
     setting: Setting,
     points_RP: Tensor,
     state: State,

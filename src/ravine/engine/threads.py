@@ -12,6 +12,23 @@ _TRY_STEPS = 5
 _FIRST_WAIT, _LAST_WAIT = 0.5, 30.0  # seconds between two tries
 
 
+_AT_ONCE_SECONDS = 0.04
+
+
+class Pace:
+    """How many steps are done between two looks at the clock, where each look costs something."""
+
+    def __init__(self) -> None:
+        self._num = 1
+
+    def run(self, steps: Callable[[int], int], most: int) -> None:
+        """Some steps: as many as take a few hundredths of a second, at most those that are told."""
+        began = time.perf_counter()
+        num = steps(min(self._num, most))
+        each = max(time.perf_counter() - began, 1e-6) / num
+        self._num = max(1, min(2 * max(num, self._num), int(_AT_ONCE_SECONDS / each)))
+
+
 class Threads:
     """Runs steps with all threads or with one, whichever is faster just now.
 

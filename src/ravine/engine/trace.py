@@ -39,6 +39,7 @@ class _Recorder(TorchDispatchMode):
 
     def _know(self, tensor: Tensor, node: fx.Node) -> None:
         node.meta.setdefault("like", _like(tensor))
+        node.meta.setdefault("tensor", (tuple(tensor.shape), tensor.dtype))
         self._nodes[id(tensor)] = node
         self._kept.append(tensor)
 

@@ -19,11 +19,12 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.evaluate import mean_scores, outputs_of
 from ravine.engine.learning_rates import LearningRates
 from ravine.engine.loss import loss_of
+from ravine.engine.native import NativeOutputs, NativeSteps
 from ravine.engine.network import Network
 from ravine.engine.program import Setting
 from ravine.engine.records import Arrays, Evaluation, Finished, Record, Tick
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.threads import Threads
+from ravine.engine.threads import Pace, Threads
 
 _TICK_SECONDS = 0.1
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
@@ -68,6 +69,7 @@ class Training:
         self._diverged: dict[int, int] = {}  # row of the cohort: step
         self._losses: list[Tensor] = []
         self._accuracies: list[Tensor] = []
+        self._native_outputs = NativeOutputs(network, data.num_outputs)
         state, self._all_fixed = State.initial(cohort, network, device)
         rows = list(range(len(cohort.runs)))
         if start is not None:
@@ -79,8 +81,8 @@ class Training:
             self._diverged = dict(
                 zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True)
             )
-            self._losses = list(torch.from_numpy(arrays["losses"]).to(device))
-            self._accuracies = list(torch.from_numpy(arrays["accuracies"]).to(device))
+            self._losses = [torch.from_numpy(arrays["losses"]).to(device)]
+            self._accuracies = [torch.from_numpy(arrays["accuracies"]).to(device)]
         self._make(rows, state)
 
     def _make(self, rows: list[int], state: State) -> None:
@@ -102,23 +104,41 @@ class Training:
             full_batch=self.cohort.recipe.full_batch,
             num_seeds=len(self._order.seeds),
         )
-        self._run_step = make_step(setting, self.backend)
+        self._native = NativeSteps(setting) if self.backend.native else None
+        self._run_step = None if self._native else make_step(setting, self.backend)
 
     @property
     def alive(self) -> list[int]:
         """Rows of the cohort that have not diverged."""
         return [row for row in self._rows if row not in self._diverged]
 
-    def advance(self) -> None:
-        """One step of all runs."""
+    def advance(self, most: int = 1) -> int:
+        """Some steps of all runs: as many as are told, or fewer, at least one.
+
+        Returns:
+            How many.
+        """
         self.whole = False
-        number = torch.tensor(self.step, device=self.device)
-        t = torch.tensor(self.step + 1.0, device=self.device)
-        loss_R, accuracy_R = self._run_step(self._order.rows(self.step), self._rates.at(self.step), t, number)
-        self._losses.append(loss_R)
-        self._accuracies.append(accuracy_R)
-        self.step += 1
+        rows_TSB, lr_TR = self._order.rows(self.step), self._rates.at(self.step)
+        if self._native is not None:
+            num = min(most, len(lr_TR))
+            if self.cohort.recipe.full_batch:
+                rows_TSB = rows_TSB.expand(num, -1, -1)
+            num = min(num, len(rows_TSB))
+            places = [i for i, row in enumerate(self._rows) if row not in self._diverged]
+            loss_TR, accuracy_TR = self._native.run(rows_TSB[:num], lr_TR[:num], self.step, places)
+        else:
+            assert self._run_step is not None, "a step is compiled by LLVM or it is this"
+            num = 1
+            number = torch.tensor(self.step, device=self.device)
+            t = torch.tensor(self.step + 1.0, device=self.device)
+            loss_R, accuracy_R = self._run_step(rows_TSB[0], lr_TR[0], t, number)
+            loss_TR, accuracy_TR = loss_R[None], accuracy_R[None]
+        self._losses.append(loss_TR)
+        self._accuracies.append(accuracy_TR)
+        self.step += num
         self.whole = True
+        return num
 
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
@@ -133,7 +153,8 @@ class Training:
             last of all what was learned.
         """
         # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
-        threads = Threads(self.device, adapt=self.backend.fused and len(self._rows) >= self._fewest)
+        many = self.backend.fused and len(self._rows) >= self._fewest
+        threads = Threads(self.device, adapt=many and not self.backend.native)
         try:
             yield from self._records(threads)
         finally:
@@ -142,8 +163,13 @@ class Training:
     def _records(self, threads: Threads) -> Iterator[Record]:
         recipe = self.cohort.recipe
         clock = ticked = time.perf_counter()
+        pace = Pace()
         while self.step < recipe.steps and self.alive:
-            threads.run(self.advance)
+            if self._native is not None:
+                to_look = recipe.evaluate_every - self.step % recipe.evaluate_every
+                pace.run(self.advance, min(to_look, recipe.steps - self.step))
+            else:
+                threads.run(self.advance)
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
                 evaluation = self._evaluate()
@@ -171,8 +197,8 @@ class Training:
             "seconds": np.array(self.seconds),
             "diverged_rows": np.array(list(self._diverged), dtype=np.int64),
             "diverged_steps": np.array(list(self._diverged.values()), dtype=np.int64),
-            "losses": _stacked(self._losses, shape),
-            "accuracies": _stacked(self._accuracies, shape),
+            "losses": _joined(self._losses, shape),
+            "accuracies": _joined(self._accuracies, shape),
         }
 
     def diverged(self) -> dict[str, int]:
@@ -182,7 +208,7 @@ class Training:
     def _evaluate(self) -> Evaluation:
         """Scores since the last evaluation, and on the validation set."""
         shape = (0, len(self._rows))
-        losses_TR, accuracies_TR = _stacked(self._losses, shape), _stacked(self._accuracies, shape)
+        losses_TR, accuracies_TR = _joined(self._losses, shape), _joined(self._accuracies, shape)
         self._losses.clear()
         self._accuracies.clear()
         outputs_RNK = self._outputs(self._validation.x)
@@ -222,6 +248,8 @@ class Training:
         """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
         spare = self._fewest - len(self.alive)
         rows = [row for row in self._rows if row not in self._diverged or (spare := spare - 1) >= 0]
+        if self.backend.native:  # which does not go on with them
+            return
         saved_steps = (1 - len(rows) / len(self._rows)) * (self.cohort.recipe.steps - self.step)
         if self.alive and saved_steps > _REPAY_STEPS[self.backend.compiled]:
             places = [self._rows.index(row) for row in rows]
@@ -230,6 +258,8 @@ class Training:
     def _outputs(self, x: Tensor) -> Tensor:
         params_RP = self._state.deployed(self._part, self._constants.hypers)
         others = {**self._constants.fixed, **self._state.buffers}
+        if self.backend.native:
+            return self._native_outputs(params_RP, others, x)
         return outputs_of(self.network, params_RP, others, x, fused=self.backend.fused)
 
     def _finish(self) -> Finished:
@@ -278,5 +308,5 @@ def _float32(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32)
 
 
-def _stacked(history: list[Tensor], empty: tuple[int, int]) -> np.ndarray:
-    return torch.stack(history).cpu().numpy() if history else np.empty(empty, dtype=np.float32)
+def _joined(history: list[Tensor], empty: tuple[int, int]) -> np.ndarray:
+    return torch.cat(history).cpu().numpy() if history else np.empty(empty, dtype=np.float32)

@@ -1,0 +1,390 @@
+"""PyTorch's operations that are more than elementwise: views, sums, products, norms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from torch import fx
+
+from ravine.native.code import Kind
+from ravine.native.expressions import Affine, Expr, Index, Stored, Value
+from ravine.native.tensors import Unsupported, kind_of
+
+if TYPE_CHECKING:
+    from ravine.native.lower import Lowering
+
+Composite = Callable[..., Any]
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(node.meta["tensor"][0])
+
+
+def _kind(node: fx.Node) -> Kind:
+    return kind_of(node.meta["tensor"][1])
+
+
+# Views.
+
+
+def _view(low: Lowering, node: fx.Node, x: Value, *_: Any) -> Value:
+    return low.t.reshaped(x, _shape(node))
+
+
+def _t(low: Lowering, node: fx.Node, x: Value) -> Value:
+    return low.t.transposed(x, range(len(x.shape))[::-1])
+
+
+def _transpose(low: Lowering, node: fx.Node, x: Value, first: int, second: int) -> Value:
+    order = list(range(len(x.shape)))
+    order[first], order[second] = order[second], order[first]
+    return low.t.transposed(x, order)
+
+
+def _permute(low: Lowering, node: fx.Node, x: Value, order: Sequence[int]) -> Value:
+    return low.t.transposed(x, order)
+
+
+def _expand(low: Lowering, node: fx.Node, x: Value, shape: Sequence[int], *, implicit: bool = False) -> Value:
+    return low.t.expanded(x, _shape(node))
+
+
+def _select(low: Lowering, node: fx.Node, x: Value, dim: int, place: int) -> Value:
+    return low.t.without(low.t.sliced(x, dim, place % x.shape[dim], 1), [dim])
+
+
+def _slice(
+    low: Lowering,
+    node: fx.Node,
+    x: Value,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Value:
+    first = slice(start, end, step).indices(x.shape[dim])[0]
+    return low.t.sliced(x, dim, first, _shape(node)[dim], step)
+
+
+def _split(low: Lowering, node: fx.Node, x: Value, size: int | Sequence[int], dim: int = 0) -> list[Value]:
+    sizes = [min(size, x.shape[dim] - i) for i in range(0, x.shape[dim], size)] if isinstance(size, int) else size
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [low.t.sliced(x, dim, start, num) for start, num in zip(starts, sizes, strict=True)]
+
+
+def _unbind(low: Lowering, node: fx.Node, x: Value, dim: int = 0) -> list[Value]:
+    return [low.t.without(low.t.sliced(x, dim, i, 1), [dim]) for i in range(x.shape[dim])]
+
+
+def _select_backward(
+    low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, place: int
+) -> Value:
+    if sizes[dim] != 1:
+        raise Unsupported("the gradient of a selection")
+    return low.t.reshaped(grad, sizes)
+
+
+# Numbers that depend on nothing but their place.
+
+
+def _filled(number: float | None) -> Composite:
+    def lower(low: Lowering, node: fx.Node, *args: Any, **_: Any) -> Value:
+        value = args[-1] if number is None else number
+        kind = _kind(node)
+        return Value(shape=_shape(node), kind=kind, at=lambda _: low.t.pool.const(value, kind))
+
+    return lower
+
+
+def _arange(low: Lowering, node: fx.Node, *args: Any, **_: Any) -> Value:
+    start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
+    if _kind(node) != "i64":
+        raise Unsupported("arange of floats")
+    return Value(shape=_shape(node), kind="i64", at=lambda index: low.t.pool.index(index[0].times(step, start)))
+
+
+# Places that are numbers in memory.
+
+
+def _index_select(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value) -> Value:
+    return low.gathered(x, dim, lambda index: places.at([index[dim]] if places.shape else []), _shape(node))
+
+
+def _embedding(low: Lowering, node: fx.Node, weight: Value, places: Value, *_: Any) -> Value:
+    num = len(places.shape)
+    real = low.t.real(weight)
+
+    def at(index: Index) -> Expr:
+        offset = real.place([Affine(), index[num]])
+        return low.t.pool.load(real.buffer, offset, [places.at(index[:num])], [real.strides[0]])
+
+    return Value(shape=_shape(node), kind=real.kind, at=at)
+
+
+def _gather(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value, **_: Any) -> Value:
+    return low.gathered(x, dim % len(x.shape), places.at, _shape(node))
+
+
+def _scatter_add(low: Lowering, node: fx.Node, base: Value, dim: int, places: Value, source: Value) -> Value:
+    dim %= len(base.shape)
+    if places.shape[dim] != 1:
+        raise Unsupported("scatter_add of several places")
+    if base.shape[:dim] + base.shape[dim + 1 :] != places.shape[:dim] + places.shape[dim + 1 :]:
+        raise Unsupported("scatter_add to a part")
+    pool = low.t.pool
+
+    def at(index: Index) -> Expr:
+        own = [Affine() if i == dim else each for i, each in enumerate(index)]
+        hit = pool.op("eq", "i1", pool.index(index[dim]), places.at(own))
+        added = pool.op("select", base.kind, hit, source.at(own), pool.const(0, base.kind))
+        return pool.op("add", base.kind, base.at(index), added)
+
+    return Value(shape=base.shape, kind=base.kind, at=at)
+
+
+def _cat(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> Value:
+    shape = _shape(node)
+    if len(parts) == 1:
+        return parts[0]
+    whole, start = low.t.memory(_kind(node), shape), 0
+    for part in parts:
+        if prod(part.shape):
+            target = low.t.sliced(whole, dim, start, part.shape[dim])
+            assert isinstance(target, Stored), "a view of memory is memory"
+            low.t.real(low.t.cast(part, whole.kind), target)
+            start += part.shape[dim]
+    return whole
+
+
+def _stack(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> Value:
+    dim %= len(parts[0].shape) + 1
+    wider = [low.t.reshaped(part, (*part.shape[:dim], 1, *part.shape[dim:])) for part in parts]
+    return _cat(low, node, wider, dim)
+
+
+# Sums.
+
+
+def _dims(x: Value, dims: Sequence[int] | int | None) -> list[int]:
+    if dims is None or dims == []:
+        return list(range(len(x.shape)))
+    return [dims] if isinstance(dims, int) else list(dims)
+
+
+def _sum(
+    low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False, *, dtype: Any = None
+) -> Value:
+    x = low.t.cast(x, _kind(node))
+    return low.t.reduced("add", x, _dims(x, dims), keep, low.home(node))
+
+
+def _mean(
+    low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False, *, dtype: Any = None
+) -> Value:
+    return _mean_of(low, x, _dims(x, dims), keep)
+
+
+def _mean_of(low: Lowering, x: Value, dims: Sequence[int], keep: bool = True) -> Value:
+    num = prod(x.shape[dim] for dim in dims) if x.shape else 1
+    return low.t.op("mul", low.t.reduced("add", x, dims, keep), 1.0 / num)
+
+
+def _amax(low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False) -> Value:
+    return low.t.reduced("max", x, _dims(x, dims), keep)
+
+
+# Products.
+
+
+def _mm(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
+    return low.t.product(left, right, low.home(node))
+
+
+def _addmm(
+    low: Lowering, node: fx.Node, base: Value, left: Value, right: Value, *, beta: float = 1, alpha: float = 1
+) -> Value:
+    product: Value = low.t.product(left, right)
+    if alpha != 1:
+        product = low.t.op("mul", product, float(alpha))
+    return low.t.op("add", base if beta == 1 else low.t.op("mul", base, float(beta)), product)
+
+
+def _mv(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
+    column = low.t.reshaped(right, (*right.shape, 1))
+    return low.t.reshaped(low.t.product(left, column), _shape(node))
+
+
+# Norms and softmax.
+
+
+def _batch_norm(
+    low: Lowering,
+    node: fx.Node,
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    mean: Value | None,
+    variance: Value | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Value, ...]:
+    t, x, dims = low.t, low.t.real(x), [dim for dim in range(len(x.shape)) if dim != 1]
+    if not training:
+        assert mean is not None and variance is not None, "without statistics of its own it uses the batch's"
+        center, spread = _channels(low, mean, x), _channels(low, variance, x)
+        scale = t.op("div", 1.0, t.op("sqrt", t.op("add", spread, eps)))
+        return _affine(low, x, center, scale, weight, bias), center, scale
+    num = prod(x.shape) // x.shape[1]
+    center = t.real(_mean_of(low, x, dims))
+    offset = t.op("sub", x, center)
+    spread = t.real(_mean_of(low, t.op("mul", offset, offset), dims))
+    scale = t.real(t.op("div", 1.0, t.op("sqrt", t.op("add", spread, eps))))
+    for running, new in (
+        (mean, center),
+        (variance, t.op("mul", spread, num / (num - 1) if num > 1 else float("nan"))),
+    ):
+        if running is not None:
+            assert isinstance(running, Stored), "running statistics lie in memory"
+            flat = t.reshaped(new, running.shape)
+            kept = t.op("mul", running, 1.0 - momentum)
+            low.before_writing(running)
+            t.real(t.op("add", kept, t.op("mul", flat, momentum)), running)
+    short = (x.shape[1],)
+    return _affine(low, x, center, scale, weight, bias), t.reshaped(center, short), t.reshaped(scale, short)
+
+
+def _channels(low: Lowering, values: Value, x: Value) -> Value:
+    return low.t.reshaped(values, [size if dim == 1 else 1 for dim, size in enumerate(x.shape)])
+
+
+def _affine(
+    low: Lowering, x: Value, center: Value, scale: Value, weight: Value | None, bias: Value | None
+) -> Value:
+    result = low.t.op("mul", low.t.op("sub", x, center), scale)
+    if weight is not None:
+        result = low.t.op("mul", result, _channels(low, weight, x))
+    return result if bias is None else low.t.op("add", result, _channels(low, bias, x))
+
+
+def _batch_norm_backward(
+    low: Lowering,
+    node: fx.Node,
+    grad: Value,
+    x: Value,
+    weight: Value | None,
+    mean: Value | None,
+    variance: Value | None,
+    center: Value,
+    scale: Value,
+    training: bool,
+    eps: float,
+    wanted: Sequence[bool],
+) -> tuple[Value | None, ...]:
+    if not training:
+        raise Unsupported("the gradient of a frozen batch norm")
+    t, x, grad = low.t, low.t.real(x), low.t.real(grad)
+    dims = [dim for dim in range(len(x.shape)) if dim != 1]
+    center, scale = _channels(low, center, x), _channels(low, scale, x)
+    normal = t.op("mul", t.op("sub", x, center), scale)
+    by_bias = t.real(t.reduced("add", grad, dims, True))
+    by_weight = t.real(t.reduced("add", t.op("mul", grad, normal), dims, True))
+    num = prod(x.shape) // x.shape[1]
+    pulled = t.op("add", by_bias, t.op("mul", normal, by_weight))
+    by_x = t.op("mul", t.op("sub", grad, t.op("mul", pulled, 1.0 / num)), scale)
+    if weight is not None:
+        by_x = t.op("mul", by_x, _channels(low, weight, x))
+    short = (x.shape[1],)
+    return by_x, t.reshaped(by_weight, short), t.reshaped(by_bias, short)
+
+
+def _layer_norm(
+    low: Lowering,
+    node: fx.Node,
+    x: Value,
+    shape: Sequence[int],
+    weight: Value | None,
+    bias: Value | None,
+    eps: float,
+) -> tuple[Value, ...]:
+    t, x, dims = low.t, low.t.real(x), list(range(len(x.shape) - len(shape), len(x.shape)))
+    center = t.real(_mean_of(low, x, dims))
+    offset = t.op("sub", x, center)
+    spread = _mean_of(low, t.op("mul", offset, offset), dims)
+    scale = t.real(t.op("div", 1.0, t.op("sqrt", t.op("add", spread, eps))))
+    result = t.op("mul", offset, scale)
+    if weight is not None:
+        result = t.op("mul", result, weight)
+    return (result if bias is None else t.op("add", result, bias)), center, scale
+
+
+def _layer_norm_backward(
+    low: Lowering,
+    node: fx.Node,
+    grad: Value,
+    x: Value,
+    shape: Sequence[int],
+    center: Value,
+    scale: Value,
+    weight: Value | None,
+    bias: Value | None,
+    wanted: Sequence[bool],
+) -> tuple[Value | None, ...]:
+    t, x, grad = low.t, low.t.real(x), low.t.real(grad)
+    before = list(range(len(x.shape) - len(shape)))
+    dims = list(range(len(before), len(x.shape)))
+    normal = t.op("mul", t.op("sub", x, center), scale)
+    inward = grad if weight is None else t.op("mul", grad, weight)
+    average = t.real(_mean_of(low, inward, dims))
+    along = t.real(_mean_of(low, t.op("mul", inward, normal), dims))
+    by_x = t.op("mul", t.op("sub", t.op("sub", inward, average), t.op("mul", normal, along)), scale)
+    by_weight = t.reduced("add", t.op("mul", grad, normal), before, False) if wanted[1] else None
+    by_bias = t.reduced("add", grad, before, False) if wanted[2] else None
+    return by_x, by_weight, by_bias
+
+
+def _softmax(low: Lowering, node: fx.Node, x: Value, dim: int, half: bool) -> Value:
+    exps = low.t.real(_exps(low, x, dim))
+    return low.t.op("div", exps, low.t.reduced("add", exps, [dim], True))
+
+
+def _exps(low: Lowering, x: Value, dim: int) -> Value:
+    x = low.t.real(x)
+    return low.t.op("exp", low.t.op("sub", x, low.t.reduced("max", x, [dim], True)))
+
+
+def _softmax_backward(low: Lowering, node: fx.Node, grad: Value, y: Value, dim: int, _: Any) -> Value:
+    t, grad = low.t, low.t.real(grad)
+    total = t.reduced("add", t.op("mul", grad, y), [dim], True)
+    return t.op("mul", t.op("sub", grad, total), y)
+
+
+def _log_softmax(low: Lowering, node: fx.Node, x: Value, dim: int, half: bool) -> Value:
+    t, x = low.t, low.t.real(x)
+    shifted = t.real(t.op("sub", x, t.reduced("max", x, [dim], True)))
+    return t.op("sub", shifted, t.op("log", t.reduced("add", t.op("exp", shifted), [dim], True)))
+
+
+def _log_softmax_backward(low: Lowering, node: fx.Node, grad: Value, y: Value, dim: int, _: Any) -> Value:
+    t, grad = low.t, low.t.real(grad)
+    return t.op("sub", grad, t.op("mul", t.op("exp", y), t.reduced("add", grad, [dim], True)))
+
+
+COMPOSITE: Mapping[str, Composite] = {
+    "view": _view, "_unsafe_view": _view, "reshape": _view, "unsqueeze": _view, "squeeze": _view,
+    "_reshape_alias": _view, "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
+    "select": _select, "slice": _slice, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
+    "select_backward": _select_backward,
+    "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
+    "zeros": _filled(0), "ones": _filled(1), "full": _filled(None), "full_like": _filled(None),
+    "new_full": _filled(None), "scalar_tensor": _filled(None), "arange": _arange,
+    "index_select": _index_select, "embedding": _embedding, "gather": _gather, "scatter_add": _scatter_add,
+    "cat": _cat, "stack": _stack, "sum": _sum, "mean": _mean, "amax": _amax,
+    "mm": _mm, "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv,
+    "native_batch_norm": _batch_norm, "native_batch_norm_backward": _batch_norm_backward,
+    "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward,
+    "_softmax": _softmax, "_softmax_backward_data": _softmax_backward,
+    "_log_softmax": _log_softmax, "_log_softmax_backward_data": _log_softmax_backward,
+}  # fmt: skip

@@ -1,0 +1,71 @@
+"""This machine, as LLVM sees it: how wide its vectors are, and text turned into functions that can be called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite.binding as llvm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What code is made for.
+
+    Args:
+        cpu: LLVM's name of the processor.
+        features: what it can do, in LLVM's notation.
+        lanes: float32 numbers in a vector register.
+        registers: how many such registers there are.
+    """
+
+    cpu: str
+    features: str
+    lanes: int
+    registers: int
+
+
+@cache
+def machine() -> Machine:
+    """The machine that this program runs on."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    found = llvm.get_host_cpu_features()
+    if found.get("avx512f") and found.get("avx512dq") and found.get("avx512vl"):
+        lanes, registers = 16, 32
+    elif found.get("avx2") and found.get("fma"):
+        lanes, registers = 8, 16
+    else:
+        lanes, registers = 4, 32 if found.get("neon") else 16
+    return Machine(
+        cpu=llvm.get_host_cpu_name(), features=found.flatten(), lanes=lanes, registers=registers
+    )
+
+
+class Library:
+    """Compiled functions; they live as long as it does.
+
+    Args:
+        text: a module in LLVM's language.
+        level: LLVM's level of optimization.
+    """
+
+    def __init__(self, text: str, level: int = 2) -> None:
+        here = machine()
+        target = llvm.Target.from_default_triple()
+        code = target.create_target_machine(cpu=here.cpu, features=here.features, opt=level)
+        module = llvm.parse_assembly(text)
+        module.verify()
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        # The loops come as vectors already.
+        options.loop_vectorization = options.slp_vectorization = False
+        passes = llvm.create_pass_builder(code, options)
+        passes.getModulePassManager().run(module, passes)
+        self._engine = llvm.create_mcjit_compiler(module, code)
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Where the code of a function begins."""
+        found: int = self._engine.get_function_address(name)
+        assert found, f"no function {name} in the compiled module"
+        return found

@@ -1,0 +1,219 @@
+"""What is to be done, in which order, and what is done in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+from ravine.native.code import BYTES
+from ravine.native.expressions import Affine, Buffer, Expr, Pool, Stored, below
+
+_LINE = 64  # bytes that each piece of scratch memory begins at a multiple of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """``target[place] = expr`` for every value of the counters."""
+
+    buffer: Buffer
+    place: Affine
+    expr: Expr
+
+
+@dataclass(slots=True, kw_only=True)
+class Loops:
+    """Assignments that are carried out one after another at each value of some counters.
+
+    Args:
+        sizes: of the counters; the last one is the innermost.
+        assigns: in order.
+    """
+
+    sizes: tuple[int, ...]
+    assigns: list[Assign] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """``target[place] = op over the inner counters of expr``, for every value of the outer ones.
+
+    Args:
+        sizes: of the outer counters and then of the inner ones.
+        num_outer: how many are outer.
+        op: "add" or "max".
+        assign: where to, and of what.
+    """
+
+    sizes: tuple[int, ...]
+    num_outer: int
+    op: str
+    assign: Assign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """``out[i, j] = sum_k left[i, k] right[k, j]``, each (rows, columns)."""
+
+    left: Stored
+    right: Stored
+    out: Stored
+
+
+Work = Loops | Reduction | Product
+
+
+def canonical(
+    pool: Pool, sizes: Sequence[int], num_outer: int, buffer: Buffer, place: Affine, expr: Expr
+) -> tuple[tuple[int, ...], int, Assign]:
+    """An assignment with as few counters as possible.
+
+    Counters of size 1 vanish, the outer ones (and with them the inner ones, those of a reduction) are put in the
+    order of memory, and two become one where everything that they index allows it.
+
+    Returns:
+        Sizes of the counters, how many of them are outer, the assignment.
+    """
+    affines = [place, *_affines([expr])]
+
+    def far(counter: int) -> int:
+        return max((abs(affine.coef(counter)) for affine in affines[(counter >= num_outer) :]), default=0)
+
+    outer = sorted((c for c in range(num_outer) if sizes[c] > 1), key=lambda c: -abs(place.coef(c)))
+    inner = sorted((c for c in range(num_outer, len(sizes)) if sizes[c] > 1), key=lambda c: -far(c))
+    groups = [_joined(outer, sizes, affines), _joined(inner, sizes, affines)]
+    new_sizes = [reduce(lambda size, c: size * sizes[c], run, 1) for group in groups for run in group]
+    last = {run[-1]: number for number, run in enumerate([*groups[0], *groups[1]])}
+
+    def move(affine: Affine) -> Affine:
+        terms = sorted((last[counter], coef) for counter, coef in affine.terms if counter in last)
+        return Affine(tuple(terms), affine.const)
+
+    assign = Assign(buffer=buffer, place=move(place), expr=pool.moved(expr, move, {}))
+    return tuple(new_sizes), len(groups[0]), assign
+
+
+def _joined(counters: Sequence[int], sizes: Sequence[int], affines: Sequence[Affine]) -> list[list[int]]:
+    """Neighbouring counters in runs that go through memory as one."""
+    runs: list[list[int]] = []
+    for counter in counters:
+        if runs and all(
+            affine.coef(runs[-1][-1]) == affine.coef(counter) * sizes[counter] for affine in affines
+        ):
+            runs[-1].append(counter)
+        else:
+            runs.append([counter])
+    return runs
+
+
+def _affines(exprs: Sequence[Expr]) -> list[Affine]:
+    found = []
+    for expr in below(exprs):
+        if expr.op == "load":
+            found.append(expr.offset)
+        elif expr.op == "index":
+            found.append(expr.data)  # type: ignore[arg-type]
+    return found
+
+
+class Schedule:
+    """The work of a function, in order.
+
+    Args:
+        pool: of its expressions.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.works: list[Work] = []
+
+    def assign(self, sizes: Sequence[int], target: Stored, place: Affine, expr: Expr) -> None:
+        """Add an assignment, into earlier loops of the same sizes where nothing in between forbids it."""
+        new_sizes, _, assign = canonical(self.pool, sizes, len(sizes), target.buffer, place, expr)
+        for work in reversed(self.works):
+            if isinstance(work, Loops) and work.sizes == new_sizes and _in_step(work, assign):
+                work.assigns.append(assign)
+                return
+            if _conflict(work, assign):
+                break
+        self.works.append(Loops(sizes=new_sizes, assigns=[assign]))
+
+    def reduce(
+        self, op: str, sizes: Sequence[int], num_outer: int, target: Stored, place: Affine, expr: Expr
+    ) -> None:
+        """Add a reduction."""
+        new_sizes, outer, assign = canonical(self.pool, sizes, num_outer, target.buffer, place, expr)
+        self.works.append(Reduction(sizes=new_sizes, num_outer=outer, op=op, assign=assign))
+
+    def multiply(self, left: Stored, right: Stored, out: Stored) -> None:
+        """Add a product of matrices."""
+        self.works.append(Product(left=left, right=right, out=out))
+
+    def scratch(self) -> tuple[dict[Buffer, int], int]:
+        """Where scratch buffers lie, in bytes, and how much there must be in all.
+
+        Buffers that only one piece of loops uses need no memory: their numbers are passed on.
+        """
+        spans: dict[Buffer, tuple[int, int]] = {}
+        for number, work in enumerate(self.works):
+            for buffer in (*written(work), *read(work)):
+                if buffer.source is None:
+                    first, _ = spans.get(buffer, (number, number))
+                    spans[buffer] = (first, number)
+        taken: dict[Buffer, tuple[int, int]] = {}
+        for buffer, (first, last) in spans.items():
+            if first == last and isinstance(self.works[first], Loops):
+                continue
+            size = -(-buffer.size * BYTES[buffer.kind] // _LINE) * _LINE
+            start = 0
+            for low, high in sorted(
+                taken[other] for other in taken if spans[other][1] >= first and spans[other][0] <= last
+            ):
+                if start + size <= low:
+                    break
+                start = max(start, high)
+            taken[buffer] = (start, start + size)
+        return {buffer: start for buffer, (start, _) in taken.items()}, max(
+            (end for _, end in taken.values()), default=0
+        )
+
+
+def written(work: Work) -> Iterator[Buffer]:
+    """The buffers that some work writes to."""
+    if isinstance(work, Loops):
+        for assign in work.assigns:
+            yield assign.buffer
+    else:
+        yield work.out.buffer if isinstance(work, Product) else work.assign.buffer
+
+
+def read(work: Work) -> Iterator[Buffer]:
+    """The buffers that some work reads."""
+    if isinstance(work, Product):
+        yield work.left.buffer
+        yield work.right.buffer
+        return
+    assigns = work.assigns if isinstance(work, Loops) else [work.assign]
+    for expr in below([assign.expr for assign in assigns]):
+        if expr.op == "load":
+            yield expr.buffer
+
+
+def _conflict(work: Work, assign: Assign) -> bool:
+    """Whether an assignment must come after some work."""
+    reads = {expr.buffer for expr in below([assign.expr]) if expr.op == "load"}
+    changed = set(written(work))
+    return assign.buffer in changed or assign.buffer in set(read(work)) or bool(reads & changed)
+
+
+def _in_step(work: Loops, assign: Assign) -> bool:
+    """Whether an assignment may join loops: what one of them writes, all touch at the same place at a time."""
+    places: dict[Buffer, set[object]] = {}
+    changed = {assign.buffer}
+    for each in (*work.assigns, assign):
+        places.setdefault(each.buffer, set()).add(each.place)
+        changed.add(each.buffer)
+        for expr in below([each.expr]):
+            if expr.op == "load":
+                places.setdefault(expr.buffer, set()).add(object() if expr.args else expr.offset)
+    return all(len(places[buffer]) == 1 for buffer in changed)

@@ -1,0 +1,199 @@
+"""Threads that carry out compiled functions: each takes one job after another and goes through all of its steps.
+
+A job's numbers stay in a core's caches while its steps run, and no thread waits for another one until all are done.
+
+Shapes: J job, I input, F function, T step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+
+from ravine.native.function import Function
+from ravine.native.machine import Library
+
+_LINE = 64
+
+_WORKER = """
+define void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
+                    i64 %calls, i64 %num, ptr %table, ptr %scratch, i64 %watched, ptr %stopped) {
+entry:
+  br label %take
+take:
+  %place = atomicrmw add ptr %next, i64 1 monotonic
+  %more = icmp slt i64 %place, %jobs
+  br i1 %more, label %begin, label %end
+begin:
+  %order_at = getelementptr i64, ptr %order, i64 %place
+  %job = load i64, ptr %order_at
+  %row = mul i64 %job, %inputs
+  %table_at = getelementptr i64, ptr %tables, i64 %row
+  %bytes = mul i64 %inputs, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %table, ptr %table_at, i64 %bytes, i1 false)
+  %first = mul i64 %job, %calls
+  %functions_at = getelementptr ptr, ptr %functions, i64 %first
+  br label %step
+step:
+  %s = phi i64 [ 0, %begin ], [ %s_next, %advanced ]
+  br label %call
+call:
+  %c = phi i64 [ 0, %step ], [ %c_next, %called ]
+  %function_at = getelementptr ptr, ptr %functions_at, i64 %c
+  %function = load ptr, ptr %function_at
+  %none = icmp eq ptr %function, null
+  br i1 %none, label %called, label %do
+do:
+  call void %function(ptr %table, ptr %scratch)
+  br label %called
+called:
+  %c_next = add i64 %c, 1
+  %calls_left = icmp slt i64 %c_next, %calls
+  br i1 %calls_left, label %call, label %look
+look:
+  %watch = icmp sge i64 %watched, 0
+  br i1 %watch, label %check, label %advance
+check:
+  %watched_at = getelementptr ptr, ptr %table, i64 %watched
+  %number_at = load ptr, ptr %watched_at
+  %number = load float, ptr %number_at
+  %size = call float @llvm.fabs.f32(float %number)
+  %finite = fcmp olt float %size, 0x7FF0000000000000
+  br i1 %finite, label %advance, label %stop
+stop:
+  %stopped_at = getelementptr i8, ptr %stopped, i64 %job
+  store i8 1, ptr %stopped_at
+  br label %take
+advance:
+  %i = phi i64 [ 0, %look ], [ 0, %check ], [ %i_next, %advance ]
+  %pointer_at = getelementptr i64, ptr %table, i64 %i
+  %far_at = getelementptr i64, ptr %steps, i64 %i
+  %pointer = load i64, ptr %pointer_at
+  %far = load i64, ptr %far_at
+  %moved = add i64 %pointer, %far
+  store i64 %moved, ptr %pointer_at
+  %i_next = add i64 %i, 1
+  %inputs_left = icmp slt i64 %i_next, %inputs
+  br i1 %inputs_left, label %advance, label %advanced
+advanced:
+  %s_next = add i64 %s, 1
+  %steps_left = icmp slt i64 %s_next, %num
+  br i1 %steps_left, label %step, label %take
+end:
+  ret void
+}
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+declare float @llvm.fabs.f32(float)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """What there is to do: for each job a table of its inputs and the functions to call on it.
+
+    Args:
+        tables_JI: addresses of the inputs at the first step; 0: memory of the thread that does the job.
+        functions: for each job those that are called at each step, in order; None: nothing.
+        own: bytes of the thread's memory, by input.
+        watched: an input, a float32, that stops its job where it is not finite after a step; None: none does.
+    """
+
+    tables_JI: np.ndarray
+    functions: Sequence[Sequence[Function | None]]
+    own: dict[int, int]
+    watched: int | None = None
+
+
+class Workers:
+    """Carries out jobs.
+
+    Args:
+        jobs: which.
+        num_threads: at most so many at once.
+    """
+
+    def __init__(self, jobs: Jobs, num_threads: int) -> None:
+        self._jobs = jobs
+        self._addresses_JF = np.array(
+            [[each.address if each else 0 for each in line] for line in jobs.functions], dtype=np.int64
+        )
+        known = [each for line in jobs.functions for each in line if each is not None]
+        self._scratch = max((each.scratch for each in known), default=0)
+        self._libraries = {each.library for each in known}
+        self._num_threads = max(1, min(num_threads, len(jobs.tables_JI)))
+        self._areas = [self._area() for _ in range(self._num_threads)]
+        self._work = _worker()[1]
+
+    def _area(self) -> torch.Tensor:
+        """A thread's table, its own inputs and its scratch memory."""
+        size = sum(map(_whole, (8 * self._jobs.tables_JI.shape[1], self._scratch, *self._jobs.own.values())))
+        return torch.zeros(size + 2 * _LINE, dtype=torch.uint8)
+
+    def run(self, order: np.ndarray, num_steps: int, steps_I: np.ndarray, stopped_J: np.ndarray) -> None:
+        """Do some jobs.
+
+        Args:
+            order: numbers of the jobs.
+            num_steps: T, at least 1.
+            steps_I: how far each input moves from a step to the next, in bytes.
+            stopped_J: uint8, set to 1 for each job that is stopped.
+        """
+        following = ctypes.c_int64(0)
+        order = np.ascontiguousarray(order, dtype=np.int64)
+        steps_I = np.ascontiguousarray(steps_I, dtype=np.int64)
+        num_inputs = self._jobs.tables_JI.shape[1]
+        watched = -1 if self._jobs.watched is None else self._jobs.watched
+
+        def work(number: int) -> None:
+            tables, table, scratch = self._tables(number)
+            self._work(
+                ctypes.addressof(following), len(order), order.ctypes.data, tables.ctypes.data,
+                steps_I.ctypes.data, num_inputs, self._addresses_JF.ctypes.data, self._addresses_JF.shape[1],
+                num_steps, table, scratch, watched, stopped_J.ctypes.data,
+            )  # fmt: skip
+
+        num = min(self._num_threads, len(order))
+        others = [_pool().submit(work, number) for number in range(1, num)]
+        try:
+            work(0)
+        finally:
+            for other in others:
+                other.result()
+
+    def _tables(self, number: int) -> tuple[np.ndarray, int, int]:
+        """The jobs' tables for one thread, and where its own table and its scratch memory begin."""
+        start = _whole(self._areas[number].data_ptr())
+        tables = self._jobs.tables_JI
+        place = start + _whole(8 * tables.shape[1])
+        if self._jobs.own:
+            tables = tables.copy()
+        for i, size in self._jobs.own.items():
+            tables[tables[:, i] == 0, i] = place
+            place += _whole(size)
+        return tables, start, place
+
+
+def _whole(size: int) -> int:
+    return -(-size // _LINE) * _LINE
+
+
+@cache
+def _worker() -> tuple[Library, ctypes._FuncPointer]:  # type: ignore[name-defined]
+    library = Library(_WORKER)
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    kind = ctypes.CFUNCTYPE(
+        None, pointer, integer, pointer, pointer, pointer, integer, pointer, integer, integer, pointer, pointer,
+        integer, pointer,
+    )  # fmt: skip
+    return library, kind(library.address("worker"))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="ravine")
