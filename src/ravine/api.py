@@ -35,7 +35,7 @@ def run(
         study: a `Study`, or the path of a study file.
         store: a folder, made if it is not there, or a database's address.
         device: "auto", "cpu", "cuda" or "mps".
-        backend: "auto" (a planner chooses), "fused", "compiled" or "serial".
+        backend: "auto" (a planner chooses), "native", "fused", "compiled" or "serial".
         overrides: for a study file, texts such as "epochs=5".
         quiet: show no progress.
 

@@ -14,7 +14,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from ravine.errors import InputError, StoreError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Backend = Literal["auto", "fused", "compiled", "serial"]
+Backend = Literal["auto", "native", "fused", "compiled", "serial"]
 Set = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
 
 
@@ -35,7 +35,7 @@ def run(
         study: A study file (TOML).
         store: Folder that keeps everything; made if it is not there.
         device: auto, cpu, cuda or mps.
-        backend: auto lets a planner choose among fused, compiled and serial.
+        backend: auto lets a planner choose among native, fused, compiled and serial.
         overrides: Replace one field of the study; may be given several times.
         report: Where to write the report (default: NAME.html in the store's folder).
         json: Print the results as one JSON object.

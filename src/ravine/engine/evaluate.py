@@ -12,10 +12,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from ravine.engine.aligned import AlignedProducts
-from ravine.engine.loss import example_losses
 from ravine.engine.network import Network
 from ravine.engine.program import channels_last
-from ravine.engine.state import Data
 from ravine.nn.functional import batched_kernels
 
 # Examples times runs in one pass: bounds the memory of activations. Pictures have many more of them.
@@ -55,9 +53,3 @@ def outputs_of(
             return torch.cat(chunks, 1)
     finally:
         network.module.train()
-
-
-def mean_scores(task: str, outputs_RNK: Tensor, data: Data) -> tuple[Tensor, Tensor]:
-    """Mean loss and accuracy of each run on a split: two (R,) tensors."""
-    loss_RN, accuracy_RN = example_losses(task, outputs_RNK, data.y)
-    return loss_RN.mean(1), accuracy_RN.mean(1)

@@ -28,6 +28,7 @@ class Network:
     Args:
         module: the template; the numbers in it are never used.
         pure: it as a function of its tensors, in the mode (train or eval) that the template is in.
+        num_outputs: K, how many numbers it returns for an example.
         layout: where the trained parameters lie in a run's row.
         fixed: names of the parameters that are not trained.
         buffers: names of the buffers that training may change, such as BatchNorm's statistics.
@@ -38,6 +39,7 @@ class Network:
 
     module: nn.Module
     pure: Pure
+    num_outputs: int
     layout: Layout
     fixed: tuple[str, ...]
     buffers: tuple[str, ...]
@@ -79,6 +81,7 @@ class Network:
         return Network(
             module=module,
             pure=as_function(module),
+            num_outputs=num_outputs,
             layout=Layout.of(trained),
             fixed=tuple(name for name, p in module.named_parameters() if not p.requires_grad),
             buffers=tuple(name for name, _ in module.named_buffers() if name not in supplied),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -15,17 +15,24 @@ from ravine.engine.network import Network
 from ravine.engine.trace import Untraceable
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
+from ravine.native.machine import machine
+from ravine.native.tensors import Unsupported
 from ravine.nn.dropout import Dropout
+from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
 
-CHOICES = ("auto", "fused", "compiled", "serial")
+CHOICES = ("auto", "native", "fused", "compiled", "serial")
 _FUSED, _SERIAL = Backend(), Backend(fused=False)
-_COMPILED, _PLAIN = Backend(compiled=True), Backend(fused=False, traced=False)
+_NATIVE, _COMPILED, _PLAIN = Backend(native=True), Backend(compiled=True), Backend(fused=False, traced=False)
 
 # Numbers of parameters of a cohort that keep a step's tensors in a CPU's caches and yet make its operations
 # long against the cost of calling one; measured with 2 cores, see benchmarks/.
 _CPU_NUMBERS = 1 << 22
 _CPU_RUNS = (16, 192)
+# Of runs that are trained by machine code, one after another: only memory bounds their number.
+_NATIVE_NUMBERS = 1 << 24
+_NATIVE_RUNS = (16, 512)
+_MANY_FLOPS = 1e8  # of a step, from which PyTorch's products with all threads may be worth measuring
 _GPU_NUMBERS = 1 << 28
 _GPU_RUNS = (32, 4096)
 _COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores
@@ -70,6 +77,49 @@ def plan(
     """
     if choice not in CHOICES:
         raise InputError(f"--backend {choice}: {choices(choice, CHOICES)}")
+    unable = None
+    if choice in ("auto", "native"):
+        unable = _no_native(runs, network, data, device)
+        if unable is None:
+            return _native(runs, network, data, device, choice)
+        if choice == "native":
+            raise InputError(
+                f"--backend native: {type(network.module).__name__} cannot be compiled: {unable}; allowed here: "
+                "auto, fused, serial"
+            )
+    chosen = _in_torch(runs, network, data, device, choice)
+    if unable is None or device.type != "cpu" or "cannot be fused" in chosen.why:
+        return chosen
+    return replace(chosen, why="; ".join(filter(None, (f"no machine code for {unable}", chosen.why))))
+
+
+def _no_native(runs: list[Run], network: Network, data: Dataset, device: torch.device) -> str | None:
+    """Why no machine code can be made for runs; None if it can."""
+    if device.type != "cpu":
+        return f"it is made for processors, not for {device.type}"
+    kinds = {}
+    for run in runs:
+        active = tuple(sorted(name for name in REGULARIZERS if run.recipe.hypers.get(name)))
+        kinds[run.recipe.rule, run.recipe.exclude, active] = run
+    return _hindrance(list(kinds.values()), network, data, device, _NATIVE)
+
+
+def _native(runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str) -> Plan:
+    low, high = _NATIVE_RUNS
+    native = Plan(backend=_NATIVE, size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high))
+    flops = 6.0 * network.layout.size * runs[0].recipe.batch_size
+    idle = len(runs) < torch.get_num_threads()
+    if choice == "native" or flops < _MANY_FLOPS or not (idle or machine().lanes < 8):
+        return native
+    few = runs[: torch.get_num_threads()]
+    ours = _step_seconds(few, network, data, device, _NATIVE) / len(few)
+    serial = _step_seconds(runs[:1], network, data, device, _SERIAL)
+    why = f"a step of a run takes {ours * 1e3:.2g} ms as machine code, {serial * 1e3:.2g} ms in torch"
+    return replace(native, why=why) if ours < serial else Plan(backend=_SERIAL, size=1, why=why)
+
+
+def _in_torch(runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str) -> Plan:
+    """A plan without machine code of our own."""
     few = _few(runs)
     plain = all(_is_plain(module) for module in network.module.modules())
     reason = None if choice == "serial" or plain else _hindrance(few, network, data, device)
@@ -91,6 +141,8 @@ def plan(
         return Plan(backend=_FUSED, size=size)
     if _has_convolutions(network.module):
         return _faster(few, network, data, device, size)
+    if device.type == "cpu":
+        return Plan(backend=_FUSED, size=size)
     return _compiled_if_worth(runs, network, data, device, size)
 
 
@@ -112,7 +164,7 @@ def _hindrance(
         Training(Cohort.of(runs), network, data, backend, device).rehearse()
     except torch.OutOfMemoryError:
         raise
-    except Untraceable as error:
+    except (Untraceable, Unsupported) as error:
         return str(error)
     except InputError:
         raise

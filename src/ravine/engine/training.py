@@ -16,10 +16,11 @@ from ravine.data import Dataset
 from ravine.engine.backend import Backend, make_step
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
-from ravine.engine.evaluate import mean_scores, outputs_of
+from ravine.engine.evaluate import outputs_of
 from ravine.engine.learning_rates import LearningRates
-from ravine.engine.loss import loss_of
-from ravine.engine.native import NativeOutputs, NativeSteps
+from ravine.engine.loss import example_losses, loss_of
+from ravine.engine.native_scores import NativeScores
+from ravine.engine.native_steps import NativeSteps
 from ravine.engine.network import Network
 from ravine.engine.program import Setting
 from ravine.engine.records import Arrays, Evaluation, Finished, Record, Tick
@@ -69,7 +70,6 @@ class Training:
         self._diverged: dict[int, int] = {}  # row of the cohort: step
         self._losses: list[Tensor] = []
         self._accuracies: list[Tensor] = []
-        self._native_outputs = NativeOutputs(network, data.num_outputs)
         state, self._all_fixed = State.initial(cohort, network, device)
         rows = list(range(len(cohort.runs)))
         if start is not None:
@@ -105,6 +105,7 @@ class Training:
             num_seeds=len(self._order.seeds),
         )
         self._native = NativeSteps(setting) if self.backend.native else None
+        self._native_scores = NativeScores(setting, self.data.task) if self.backend.native else None
         self._run_step = None if self._native else make_step(setting, self.backend)
 
     @property
@@ -143,7 +144,7 @@ class Training:
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
         self.advance()
-        self._outputs(self._validation.x[:2])
+        self._scored(Data(x=self._validation.x[:2], y=self._validation.y[:2]))
 
     def records(self) -> Generator[Record, None, None]:
         """Train to the end.
@@ -153,19 +154,26 @@ class Training:
             last of all what was learned.
         """
         # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
-        many = self.backend.fused and len(self._rows) >= self._fewest
-        threads = Threads(self.device, adapt=many and not self.backend.native)
+        if self.backend.native:
+            before = torch.get_num_threads()
+            torch.set_num_threads(1)  # torch's threads wait by spinning, and would be in the workers' way
+            try:
+                yield from self._records(None)
+            finally:
+                torch.set_num_threads(before)
+            return
+        threads = Threads(self.device, adapt=self.backend.fused and len(self._rows) >= self._fewest)
         try:
             yield from self._records(threads)
         finally:
             threads.close()
 
-    def _records(self, threads: Threads) -> Iterator[Record]:
+    def _records(self, threads: Threads | None) -> Iterator[Record]:
         recipe = self.cohort.recipe
         clock = ticked = time.perf_counter()
         pace = Pace()
         while self.step < recipe.steps and self.alive:
-            if self._native is not None:
+            if threads is None:
                 to_look = recipe.evaluate_every - self.step % recipe.evaluate_every
                 pace.run(self.advance, min(to_look, recipe.steps - self.step))
             else:
@@ -211,8 +219,7 @@ class Training:
         losses_TR, accuracies_TR = _joined(self._losses, shape), _joined(self._accuracies, shape)
         self._losses.clear()
         self._accuracies.clear()
-        outputs_RNK = self._outputs(self._validation.x)
-        loss_R, accuracy_R = mean_scores(self.data.task, outputs_RNK, self._validation)
+        _, loss_R, accuracy_R = self._scored(self._validation)
         validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
         lost = self._find_diverged(losses_TR, validation_loss_R)
         keep = [i for i, row in enumerate(self._rows) if row not in self._diverged]
@@ -255,12 +262,16 @@ class Training:
             places = [self._rows.index(row) for row in rows]
             self._make(rows, self._state.take(places, self._part))
 
-    def _outputs(self, x: Tensor) -> Tensor:
-        params_RP = self._state.deployed(self._part, self._constants.hypers)
-        others = {**self._constants.fixed, **self._state.buffers}
-        if self.backend.native:
-            return self._native_outputs(params_RP, others, x)
-        return outputs_of(self.network, params_RP, others, x, fused=self.backend.fused)
+    def _scored(self, split: Data) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs of all runs on some examples, (R, N, K), their mean losses and accuracies, (R,)."""
+        if self._native_scores is not None:
+            outputs_RNK, loss_RN, accuracy_RN = self._native_scores(split)
+        else:
+            params_RP = self._state.deployed(self._part, self._constants.hypers)
+            others = {**self._constants.fixed, **self._state.buffers}
+            outputs_RNK = outputs_of(self.network, params_RP, others, split.x, fused=self.backend.fused)
+            loss_RN, accuracy_RN = example_losses(self.data.task, outputs_RNK, split.y)
+        return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
 
     def _finish(self) -> Finished:
         """What was learned."""
@@ -273,9 +284,8 @@ class Training:
         for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
             if not alive:
                 break
-            outputs_RNK = self._outputs(split.x)[keep]
+            outputs_RNK, loss_R, accuracy_R = (tensor[keep] for tensor in self._scored(split))
             if name != "test":  # read once, at the end, for the runs that were chosen: not here
-                loss_R, accuracy_R = mean_scores(self.data.task, outputs_RNK, split)
                 metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self._unit
                 if self.data.task == "classification":
                     metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()

@@ -63,6 +63,10 @@ class Arithmetic:
             return self.code.value(f"icmp {_COMPARE_INTEGER[op]} {self.type(first)} {args[0]}, {args[1]}")
         if kind == "f32":
             return self._float(op, args)
+        if op in ("max", "min"):
+            width = "i64" if self.lanes == 1 else f"v{self.lanes}i64"
+            typed = self.type(kind)
+            return self.code.call(typed, f"llvm.s{op}.{width}", (typed, args[0]), (typed, args[1]))
         return self.code.value(f"{_INTEGER[op]} {self.type(kind)} {args[0]}, {args[1]}")
 
     def _cast(self, before: Kind, after: Kind, value: str) -> str:

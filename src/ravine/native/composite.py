@@ -195,6 +195,29 @@ def _amax(low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool =
     return low.t.reduced("max", x, _dims(x, dims), keep)
 
 
+def _logsumexp(low: Lowering, node: fx.Node, x: Value, dims: Sequence[int], keep: bool = False) -> Value:
+    t, x = low.t, low.t.real(x)
+    top = t.real(t.reduced("max", x, _dims(x, dims), True))
+    total = t.reduced("add", t.op("exp", t.op("sub", x, top)), _dims(x, dims), True)
+    return t.reshaped(t.op("add", t.op("log", total), top), _shape(node))
+
+
+def _argmax(low: Lowering, node: fx.Node, x: Value, dim: int | None = None, keep: bool = False) -> Value:
+    """The first place of the largest number: the least of the places where it stands."""
+    if dim is None:
+        raise Unsupported("argmax over all dimensions")
+    t, x, dim = low.t, low.t.real(x), dim % len(x.shape)
+    top = t.real(t.reduced("max", x, [dim], True))
+    pool = t.pool
+
+    def place(index: Index) -> Expr:
+        at_top = [Affine() if i == dim else each for i, each in enumerate(index)]
+        hit = pool.op("eq", "i1", x.at(index), top.at(at_top))
+        return pool.op("select", "i64", hit, pool.index(index[dim]), pool.const(x.shape[dim], "i64"))
+
+    return t.reduced("min", Value(shape=x.shape, kind="i64", at=place), [dim], keep)
+
+
 # Products.
 
 
@@ -382,6 +405,7 @@ COMPOSITE: Mapping[str, Composite] = {
     "new_full": _filled(None), "scalar_tensor": _filled(None), "arange": _arange,
     "index_select": _index_select, "embedding": _embedding, "gather": _gather, "scatter_add": _scatter_add,
     "cat": _cat, "stack": _stack, "sum": _sum, "mean": _mean, "amax": _amax,
+    "logsumexp": _logsumexp, "argmax": _argmax,
     "mm": _mm, "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv,
     "native_batch_norm": _batch_norm, "native_batch_norm_backward": _batch_norm_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward,

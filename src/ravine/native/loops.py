@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ravine.native.arithmetic import Arithmetic
-from ravine.native.code import Code, literal, vector_type
+from ravine.native.code import Code, Kind, literal, vector_type
 from ravine.native.expressions import Affine, Buffer, Expr, below
 from ravine.native.schedule import Assign, Loops, Reduction
 
-_IDENTITY = {"add": 0.0, "max": float("-inf")}
+_IDENTITY: dict[tuple[str, Kind], float] = {
+    ("add", "f32"): 0.0, ("add", "i64"): 0, ("max", "f32"): float("-inf"), ("min", "i64"): 2**62,
+}  # fmt: skip
 
 
 class Nest:
@@ -219,7 +221,7 @@ def write_reduction(code: Code, work: Reduction, pointers: Mapping[Buffer, str])
 
     def around() -> None:
         total = code.place(arithmetic.type(kind))
-        start = arithmetic.const(_IDENTITY[work.op], kind)
+        start = arithmetic.const(_IDENTITY[work.op, kind], kind)
         code.do(f"store {arithmetic.type(kind)} {start}, ptr {total}")
 
         def add() -> None:
@@ -255,9 +257,9 @@ def _vector_counter(work: Reduction, outer: Sequence[int], inner: Sequence[int])
     )
 
 
-def _across(code: Code, arithmetic: Arithmetic, op: str, kind: str, vector: str) -> str:
+def _across(code: Code, arithmetic: Arithmetic, op: str, kind: Kind, vector: str) -> str:
     """The lanes of a vector put together, halves by halves."""
-    wide, half = arithmetic.type(kind), code.lanes // 2  # type: ignore[arg-type]
+    wide, half = arithmetic.type(kind), code.lanes // 2
     while half:
         order = ", ".join(f"i32 {(lane + half) % code.lanes}" for lane in range(code.lanes))
         turned = code.value(f"shufflevector {wide} {vector}, {wide} poison, <{code.lanes} x i32> <{order}>")

@@ -23,7 +23,7 @@ _LINE = 64
 
 _WORKER = """
 define void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
-                    i64 %calls, i64 %num, ptr %table, ptr %scratch, i64 %watched, ptr %stopped) {
+                    i64 %calls, i64 %num, ptr %table, ptr %own, ptr %scratch, i64 %watched, ptr %stopped) {
 entry:
   br label %take
 take:
@@ -35,13 +35,24 @@ begin:
   %job = load i64, ptr %order_at
   %row = mul i64 %job, %inputs
   %table_at = getelementptr i64, ptr %tables, i64 %row
-  %bytes = mul i64 %inputs, 8
-  call void @llvm.memcpy.p0.p0.i64(ptr %table, ptr %table_at, i64 %bytes, i1 false)
   %first = mul i64 %job, %calls
   %functions_at = getelementptr ptr, ptr %functions, i64 %first
-  br label %step
+  br label %copy
+copy:
+  %n = phi i64 [ 0, %begin ], [ %n_next, %copy ]
+  %given_at = getelementptr i64, ptr %table_at, i64 %n
+  %given = load i64, ptr %given_at
+  %own_at = getelementptr i64, ptr %own, i64 %n
+  %mine = load i64, ptr %own_at
+  %absent = icmp eq i64 %given, 0
+  %chosen = select i1 %absent, i64 %mine, i64 %given
+  %copied_at = getelementptr i64, ptr %table, i64 %n
+  store i64 %chosen, ptr %copied_at
+  %n_next = add i64 %n, 1
+  %to_copy = icmp slt i64 %n_next, %inputs
+  br i1 %to_copy, label %copy, label %step
 step:
-  %s = phi i64 [ 0, %begin ], [ %s_next, %advanced ]
+  %s = phi i64 [ 0, %copy ], [ %s_next, %advanced ]
   br label %call
 call:
   %c = phi i64 [ 0, %step ], [ %c_next, %called ]
@@ -88,7 +99,6 @@ advanced:
 end:
   ret void
 }
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare float @llvm.fabs.f32(float)
 """
 
@@ -124,16 +134,13 @@ class Workers:
             [[each.address if each else 0 for each in line] for line in jobs.functions], dtype=np.int64
         )
         known = [each for line in jobs.functions for each in line if each is not None]
-        self._scratch = max((each.scratch for each in known), default=0)
         self._libraries = {each.library for each in known}
-        self._num_threads = max(1, min(num_threads, len(jobs.tables_JI)))
-        self._areas = [self._area() for _ in range(self._num_threads)]
+        scratch = max((each.scratch for each in known), default=0)
+        num_inputs = jobs.tables_JI.shape[1]
+        self._areas = [
+            _Area(num_inputs, jobs.own, scratch) for _ in range(max(1, min(num_threads, len(jobs.tables_JI))))
+        ]
         self._work = _worker()[1]
-
-    def _area(self) -> torch.Tensor:
-        """A thread's table, its own inputs and its scratch memory."""
-        size = sum(map(_whole, (8 * self._jobs.tables_JI.shape[1], self._scratch, *self._jobs.own.values())))
-        return torch.zeros(size + 2 * _LINE, dtype=torch.uint8)
 
     def run(self, order: np.ndarray, num_steps: int, steps_I: np.ndarray, stopped_J: np.ndarray) -> None:
         """Do some jobs.
@@ -150,33 +157,35 @@ class Workers:
         num_inputs = self._jobs.tables_JI.shape[1]
         watched = -1 if self._jobs.watched is None else self._jobs.watched
 
-        def work(number: int) -> None:
-            tables, table, scratch = self._tables(number)
+        def work(area: _Area) -> None:
             self._work(
-                ctypes.addressof(following), len(order), order.ctypes.data, tables.ctypes.data,
+                ctypes.addressof(following), len(order), order.ctypes.data, self._jobs.tables_JI.ctypes.data,
                 steps_I.ctypes.data, num_inputs, self._addresses_JF.ctypes.data, self._addresses_JF.shape[1],
-                num_steps, table, scratch, watched, stopped_J.ctypes.data,
+                num_steps, area.table, area.own_I.ctypes.data, area.scratch, watched, stopped_J.ctypes.data,
             )  # fmt: skip
 
-        num = min(self._num_threads, len(order))
-        others = [_pool().submit(work, number) for number in range(1, num)]
+        mine, *areas = self._areas[: max(1, len(order))]
+        others = [_pool().submit(work, area) for area in areas]
         try:
-            work(0)
+            work(mine)
         finally:
             for other in others:
                 other.result()
 
-    def _tables(self, number: int) -> tuple[np.ndarray, int, int]:
-        """The jobs' tables for one thread, and where its own table and its scratch memory begin."""
-        start = _whole(self._areas[number].data_ptr())
-        tables = self._jobs.tables_JI
-        place = start + _whole(8 * tables.shape[1])
-        if self._jobs.own:
-            tables = tables.copy()
-        for i, size in self._jobs.own.items():
-            tables[tables[:, i] == 0, i] = place
+
+class _Area:
+    """A thread's memory: its table of inputs, inputs of its own, scratch."""
+
+    def __init__(self, num_inputs: int, own: dict[int, int], scratch: int) -> None:
+        sizes = [8 * num_inputs, *own.values(), scratch]
+        self._memory = torch.zeros(sum(map(_whole, sizes)) + _LINE, dtype=torch.uint8)
+        self.table = _whole(self._memory.data_ptr())
+        self.own_I = np.zeros(num_inputs, dtype=np.int64)
+        place = self.table + _whole(8 * num_inputs)
+        for i, size in own.items():
+            self.own_I[i] = place
             place += _whole(size)
-        return tables, start, place
+        self.scratch = place
 
 
 def _whole(size: int) -> int:
@@ -189,7 +198,7 @@ def _worker() -> tuple[Library, ctypes._FuncPointer]:  # type: ignore[name-defin
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     kind = ctypes.CFUNCTYPE(
         None, pointer, integer, pointer, pointer, pointer, integer, pointer, integer, integer, pointer, pointer,
-        integer, pointer,
+        pointer, integer, pointer,
     )  # fmt: skip
     return library, kind(library.address("worker"))
 

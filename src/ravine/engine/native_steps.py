@@ -1,11 +1,11 @@
-"""Runs as machine code: every run's step is compiled once for all runs, and each thread trains one run after another.
+"""The training steps of a cohort as machine code: a run's step is compiled once for all runs.
 
-Shapes: R run, P numbers of one run, S seed, T step, B batch, N example, K output, I input.
+Shapes: R run, P numbers of one run, S seed, T step, B batch, I input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,83 +14,11 @@ import torch
 from torch import Tensor
 
 from ravine.engine.cohort import Cohort, Segment
-from ravine.engine.network import Network
-from ravine.engine.program import Setting, gradient_points, gradients, update_segment
+from ravine.engine.inputs import Inputs, rows_of
+from ravine.engine.program import Setting, gradients, update_segment
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.trace import trace
-from ravine.native.expressions import Buffer, Stored, stored
-from ravine.native.function import Function, compiled
-from ravine.native.lower import Lowering
-from ravine.native.tensors import Tensors, kind_of
+from ravine.native.function import Function
 from ravine.native.workers import Jobs, Workers
-
-_CHUNK = 256  # examples that go through the network at once where it is evaluated
-
-
-class Inputs:
-    """The numbered inputs of a program's functions: tensors of one run, by name."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.constants: dict[str, Tensor] = {}
-
-    def number(self, name: str) -> int:
-        """Of an input."""
-        return self.numbers.setdefault(name, len(self.numbers))
-
-    def function(
-        self,
-        program: Callable[..., tuple[Tensor, ...]],
-        examples: Mapping[str, Tensor],
-        outputs: Sequence[tuple[str, Sequence[int], int]],
-    ) -> Function:
-        """Compile a function of tensors.
-
-        Args:
-            program: takes the examples in their order; it may change them in place.
-            examples: one run's tensors, by name of the input.
-            outputs: for each tensor that it returns, the input in whose memory it is wanted, its shape there
-                and its offset.
-
-        Raises:
-            Unsupported: some operation cannot be lowered.
-            Untraceable: what it does depends on numbers in tensors.
-        """
-        graph = trace(program, [tensor.clone() for tensor in examples.values()])
-        tensors = Tensors()
-        buffers: dict[str, Buffer] = {}
-
-        def memory(name: str, dtype: torch.dtype, shape: Sequence[int], offset: int = 0) -> Stored:
-            buffer = buffers.setdefault(name, Buffer(kind_of(dtype), source=self.number(name)))
-            return stored(tensors.pool, buffer, shape, None, offset)
-
-        inputs = [memory(name, tensor.dtype, tensor.shape) for name, tensor in examples.items()]
-        constants = {}
-        for node in graph.graph.nodes:
-            if node.op == "get_attr":
-                value = getattr(graph, node.target).contiguous()
-                name = f"constant/{len(self.constants)}"
-                self.constants[name] = value
-                constants[node.target] = memory(name, value.dtype, value.shape)
-        targets = [memory(name, torch.float32, shape, offset) for name, shape, offset in outputs]
-        Lowering(tensors, graph.graph, inputs, constants, targets)
-        return compiled(tensors.schedule)
-
-    def table(self, of_run: Mapping[str, Sequence[int]], num_runs: int) -> np.ndarray:
-        """Addresses of all inputs, (R, I): those given run by run, those of constants; 0 for all others."""
-        table_RI = np.zeros((num_runs, len(self.numbers)), dtype=np.int64)
-        for name, number in self.numbers.items():
-            if name in self.constants:
-                table_RI[:, number] = self.constants[name].data_ptr()
-            elif name in of_run:
-                table_RI[:, number] = of_run[name]
-        return table_RI
-
-
-def _rows(tensor: Tensor) -> list[int]:
-    """Where each run's part of a tensor begins."""
-    far = tensor.stride(0) * tensor.element_size()
-    return [tensor.data_ptr() + i * far for i in range(tensor.shape[0])]
 
 
 class NativeSteps:
@@ -112,15 +40,15 @@ class NativeSteps:
         gradient = self._gradient()
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
-            "params": _rows(state.params_RP),
-            "points": _rows(state.params_RP),
-            "seed": _rows(constants.seeds_R),
+            "params": rows_of(state.params_RP),
+            "points": rows_of(state.params_RP),
+            "seed": rows_of(constants.seeds_R),
             "x": [setting.data.x.data_ptr()] * num_runs,
             "y": [setting.data.y.data_ptr()] * num_runs,
         }
         for kind in ("buffers", "fixed", "rates"):
             for name, tensor in _group(setting, kind).items():
-                of_run[f"{kind}/{name}"] = _rows(tensor)
+                of_run[f"{kind}/{name}"] = rows_of(tensor)
         for number, segment in enumerate(setting.cohort.segments):
             points, update = self._update(number, segment)
             functions += [[points, gradient, update]] * (segment.stop - segment.start)
@@ -130,7 +58,7 @@ class NativeSteps:
             hypers = constants.hypers[number]
             own.update({f"hypers/{i}": t for i, t in enumerate(hypers.values())})
             for name, tensor in own.items():
-                rows = _rows(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * (segment.stop - segment.start)
+                rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * (segment.stop - segment.start)
                 of_run.setdefault(name, [0] * num_runs)[segment.start : segment.stop] = rows
         table_RI = self._inputs.table(of_run, num_runs)
         room = 4 * layout.size
@@ -212,7 +140,7 @@ class NativeSteps:
             "y": setting.data.y,
             "rows": torch.zeros((1, setting.cohort.recipe.batch_size), dtype=torch.int64),
             "number": torch.zeros((), dtype=torch.int64),
-            **{f"{kind}/{n}": tensor[:1] for kind in names for n, tensor in _group(setting, kind).items()},
+            **{f"{kind}/{n}": t[:1].clone() for kind in names for n, t in _group(setting, kind).items()},
         }
         outputs = [
             ("grads", (1, *shape), offset) for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
@@ -242,11 +170,11 @@ class NativeSteps:
             return (segment.rule.gradient_at(by_name["params"], own, numbers),)
 
         examples = {
-            "params": setting.state.params_RP[:1],
+            "params": setting.state.params_RP[:1].clone(),
             "grads": setting.state.params_RP[:1],
             "lr": torch.ones(1, 1),
             "t": torch.ones(()),
-            **{f"slots/{i}": tensor[:1] for i, tensor in enumerate(slots.values())},
+            **{f"slots/{i}": tensor[:1].clone() for i, tensor in enumerate(slots.values())},
             **{f"hypers/{i}": t[:1] if t.dim() > 1 else t for i, t in enumerate(hypers.values())},
         }
         points = None
@@ -259,78 +187,3 @@ def _group(setting: Setting, kind: str) -> dict[str, Tensor]:
     if kind == "buffers":
         return setting.state.buffers
     return setting.constants.fixed if kind == "fixed" else setting.constants.rates
-
-
-class NativeOutputs:
-    """Outputs of all runs on examples, in eval mode.
-
-    Args:
-        network: the model.
-        num_outputs: K.
-    """
-
-    def __init__(self, network: Network, num_outputs: int) -> None:
-        self._network, self._num_outputs = network, num_outputs
-        self._functions: dict[tuple[int, ...], tuple[Inputs, Function]] = {}
-
-    def __call__(self, params_RP: Tensor, others: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """The outputs, (R, N, K).
-
-        Args:
-            params_RP: the runs' parameters.
-            others: every other tensor of the model, (R, ...) by name.
-            x: (N, ...) examples.
-        """
-        num_runs, num, width = len(params_RP), len(x), self._num_outputs
-        params_RP, x = params_RP.contiguous(), x.contiguous()
-        outputs_RNK = torch.empty(num_runs, num, width)
-        chunk = min(num, _CHUNK)
-        if not num or not num_runs:
-            return outputs_RNK
-        shape = (chunk, *x.shape[1:])
-        if shape not in self._functions:
-            self._functions[shape] = self._compiled(params_RP, others, x[:chunk])
-        inputs, function = self._functions[shape]
-        kept = {name: tensor.contiguous() for name, tensor in others.items()}
-        of_run = {
-            "params": _rows(params_RP),
-            "x": [x.data_ptr()] * num_runs,
-            "outputs": _rows(outputs_RNK),
-            **{f"others/{name}": _rows(tensor) for name, tensor in kept.items()},
-        }
-        table_RI = inputs.table(of_run, num_runs)
-        workers = Workers(
-            Jobs(tables_JI=table_RI, functions=[[function]] * num_runs, own={}), torch.get_num_threads()
-        )
-        steps_I = np.zeros(table_RI.shape[1], dtype=np.int64)
-        bytes_x, bytes_outputs = 4 * x[0].numel(), 4 * width
-        steps_I[inputs.number("x")], steps_I[inputs.number("outputs")] = chunk * bytes_x, chunk * bytes_outputs
-        order, stopped_R = np.arange(num_runs), np.zeros(num_runs, dtype=np.uint8)
-        workers.run(order, num // chunk, steps_I, stopped_R)
-        if num % chunk:  # once more for the last ones, with some before them
-            table_RI[:, inputs.number("x")] += (num - chunk) * bytes_x
-            table_RI[:, inputs.number("outputs")] += (num - chunk) * bytes_outputs
-            workers.run(order, 1, steps_I, stopped_R)
-        return outputs_RNK
-
-    def _compiled(
-        self, params_RP: Tensor, others: Mapping[str, Tensor], x: Tensor
-    ) -> tuple[Inputs, Function]:
-        network, inputs = self._network, Inputs()
-
-        def program(params_P: Tensor, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-            tensors = {name: tensor[0] for name, tensor in zip(others, given, strict=True)}
-            views = network.layout.view_one(params_P[0])
-            return (network.pure({**views, **tensors}, {}, x.clone())[0],)
-
-        examples = {
-            "params": params_RP[:1],
-            "x": x,
-            **{f"others/{name}": tensor[:1] for name, tensor in others.items()},
-        }
-        network.module.eval()
-        try:
-            with torch.no_grad():
-                return inputs, inputs.function(program, examples, [("outputs", (len(x), self._num_outputs), 0)])
-        finally:
-            network.module.train()

@@ -1,0 +1,84 @@
+"""The numbered inputs of compiled functions, and the making of these from functions of tensors.
+
+Shapes: R run, I input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine.engine.trace import trace
+from ravine.native.expressions import Buffer, Stored, stored
+from ravine.native.function import Function, compiled
+from ravine.native.lower import Lowering
+from ravine.native.tensors import Tensors, kind_of
+
+
+class Inputs:
+    """The numbered inputs of a program's functions: tensors of one run, by name."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.constants: dict[str, Tensor] = {}
+
+    def number(self, name: str) -> int:
+        """Of an input."""
+        return self.numbers.setdefault(name, len(self.numbers))
+
+    def function(
+        self,
+        program: Callable[..., tuple[Tensor, ...]],
+        examples: Mapping[str, Tensor],
+        outputs: Sequence[tuple[str, Sequence[int], int]],
+    ) -> Function:
+        """Compile a function of tensors.
+
+        Args:
+            program: takes the examples in their order. It is run once and may change them in place.
+            examples: one run's tensors, by name of the input.
+            outputs: for each tensor that it returns, the input in whose memory it is wanted, its shape there
+                and its offset.
+
+        Raises:
+            Unsupported: some operation cannot be lowered.
+            Untraceable: what it does depends on numbers in tensors.
+        """
+        graph = trace(program, list(examples.values()))
+        tensors = Tensors()
+        buffers: dict[str, Buffer] = {}
+
+        def memory(name: str, dtype: torch.dtype, shape: Sequence[int], offset: int = 0) -> Stored:
+            buffer = buffers.setdefault(name, Buffer(kind_of(dtype), source=self.number(name)))
+            return stored(tensors.pool, buffer, shape, None, offset)
+
+        inputs = [memory(name, tensor.dtype, tensor.shape) for name, tensor in examples.items()]
+        constants = {}
+        for node in graph.graph.nodes:
+            if node.op == "get_attr":
+                value = getattr(graph, node.target).contiguous()
+                name = f"constant/{len(self.constants)}"
+                self.constants[name] = value
+                constants[node.target] = memory(name, value.dtype, value.shape)
+        targets = [memory(name, torch.float32, shape, offset) for name, shape, offset in outputs]
+        Lowering(tensors, graph.graph, inputs, constants, targets)
+        return compiled(tensors.schedule)
+
+    def table(self, of_run: Mapping[str, Sequence[int]], num_runs: int) -> np.ndarray:
+        """Addresses of all inputs, (R, I): those given run by run, those of constants; 0 for all others."""
+        table_RI = np.zeros((num_runs, len(self.numbers)), dtype=np.int64)
+        for name, number in self.numbers.items():
+            if name in self.constants:
+                table_RI[:, number] = self.constants[name].data_ptr()
+            elif name in of_run:
+                table_RI[:, number] = of_run[name]
+        return table_RI
+
+
+def rows_of(tensor: Tensor) -> list[int]:
+    """Where each run's part of a tensor begins."""
+    far = tensor.stride(0) * tensor.element_size()
+    return [tensor.data_ptr() + i * far for i in range(tensor.shape[0])]
