@@ -16,6 +16,7 @@ import torch
 from engine_runs import (
     CPU,
     FUSED,
+    NATIVE,
     PLAIN,
     SERIAL,
     Trained,
@@ -170,7 +171,7 @@ def go_on(training: Training) -> None:
         training.advance()
 
 
-@pytest.mark.parametrize("backend", [FUSED, SERIAL, PLAIN], ids=str)
+@pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL, PLAIN], ids=str)
 @pytest.mark.parametrize("model", ["odd", "batch-norm"])
 def test_going_on_from_a_snapshot_changes_no_bit(
     model: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
@@ -179,6 +180,7 @@ def test_going_on_from_a_snapshot_changes_no_bit(
     made = everything(model)
     runs = shuffled(all_runs(made), 5)[: 8 if backend.fused else 1]
     whole = train(made, runs, backend)
+    # Machine code does several steps at once, but none beyond an evaluation.
     for step in (1, 4, 5, 11, 12):
         resumed = cut(made, runs, backend, step, go_on)
         assert [e.step for e in resumed.evaluations] == [4, 8, 12]

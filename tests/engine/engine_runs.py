@@ -19,7 +19,12 @@ from ravine.engine.training import Training
 from ravine.study import Run, Study, runs_of
 
 CPU = torch.device("cpu")
-FUSED, SERIAL, PLAIN = Backend(), Backend(fused=False), Backend(fused=False, traced=False)
+NATIVE, FUSED, SERIAL, PLAIN = (
+    Backend(native=True),
+    Backend(),
+    Backend(fused=False),
+    Backend(fused=False, traced=False),
+)
 RULES = ({"kind": "adam", "lr": [1e-2, 5e-2]}, {"kind": "momentum", "lr": [0.05, 0.2]})
 
 

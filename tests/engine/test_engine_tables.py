@@ -20,7 +20,7 @@ def test_every_epoch_is_a_permutation_without_its_tail(num: int, size: int) -> N
     per_epoch = num // size
     epochs = []
     for epoch in range(3):
-        rows = [order.rows(epoch * per_epoch + batch).clone() for batch in range(per_epoch)]
+        rows = [order.rows(epoch * per_epoch + batch)[0].clone() for batch in range(per_epoch)]
         assert all(batch.shape == (2, size) and batch.dtype == torch.int64 for batch in rows)
         seen = torch.cat(rows, 1)
         for of_seed in seen:
@@ -34,14 +34,14 @@ def test_every_epoch_is_a_permutation_without_its_tail(num: int, size: int) -> N
 def test_a_batch_depends_on_its_seed_and_step_alone() -> None:
     several, alone, late = Order((3, 8, 1), 20, 6, CPU), Order((8,), 20, 6, CPU), Order((8,), 20, 6, CPU)
     for step in range(9):
-        assert torch.equal(several.rows(step)[1:2], alone.rows(step))
+        assert torch.equal(several.rows(step)[:, 1:2], alone.rows(step))
     assert torch.equal(late.rows(8), alone.rows(8))  # as after a resume, amid an epoch
     assert torch.equal(late.rows(2), alone.rows(2))  # and back
 
 
 def test_the_tail_that_is_left_out_is_another_one_each_epoch() -> None:
     order = Order((0,), 10, 9, CPU)
-    left_out = {(set(range(10)) - set(order.rows(epoch)[0].tolist())).pop() for epoch in range(40)}
+    left_out = {(set(range(10)) - set(order.rows(epoch)[0, 0].tolist())).pop() for epoch in range(40)}
     assert len(left_out) > 5
 
 
@@ -53,7 +53,7 @@ def test_the_learning_rate_is_the_tables_at_every_step(stretch: int, monkeypatch
     cohort = Cohort.of(runs)
     rates = LearningRates(cohort, CPU)
     for step in [*range(37), 3, 36, 0]:
-        found = rates.at(step)
+        found = rates.at(step)[0]
         assert found.dtype == torch.float32
         assert found.is_contiguous()
         for run, lr in zip(cohort.runs, found.tolist(), strict=True):
@@ -69,7 +69,9 @@ def test_more_than_a_stretch_of_numbers() -> None:
     rates = LearningRates(cohort, CPU)
     base = np.array([run.recipe.hypers["lr"] for run in cohort.runs])
     for step in (0, 1746, 1747, 1748, 1999):
-        np.testing.assert_array_equal(rates.at(step).numpy(), (base * (1 - step / 2000)).astype(np.float32))
+        np.testing.assert_array_equal(
+            rates.at(step)[0].numpy(), (base * (1 - step / 2000)).astype(np.float32)
+        )
 
 
 def test_a_step_uses_the_rate_of_its_own_number() -> None:
@@ -119,4 +121,4 @@ def test_a_batch_of_the_whole_training_set_is_an_epoch() -> None:
     assert len(made.data.train) == 90
     assert train(made).finished.runs
     order = Order((0,), 90, 90, CPU)
-    assert sorted(order.rows(1)[0].tolist()) == list(range(90))
+    assert sorted(order.rows(1)[0, 0].tolist()) == list(range(90))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_runs import all_runs, dataset, study, train
+from engine_runs import NATIVE, all_runs, dataset, study, train
 from launches import contents, run_all, until
 
 from ravine.engine import training as training_module
@@ -29,14 +29,14 @@ def store(tmp_path: Path) -> Store:
 def test_what_a_launch_leaves_is_what_the_engine_told(store: Store) -> None:
     made = study(dropout=[0.0, 0.2])
     events = run_all(made, store, command="ravine run x.toml")
-    told = train(made)
+    told = train(made, backend=NATIVE)
     records = {record.id: record for record in store.runs("small")}
     assert list(records) == [run.id for run in all_runs(made)]
     for run in all_runs(made):
         record = records[run.id]
         assert (record.status, record.step, record.num_steps) == ("done", 20, 20)
         assert record.metrics == pytest.approx(told.metrics(run), rel=1e-6)
-        assert record.backend == "fused (traced) on cpu"
+        assert record.backend == "native on cpu"
         assert record.seconds is not None
         assert record.seconds > 0
         stored = store.tensors("weights", run.id)
@@ -50,7 +50,7 @@ def test_what_a_launch_leaves_is_what_the_engine_told(store: Store) -> None:
     assert len(kept) == 1
     assert kept[0].command == "ravine run x.toml"
     assert kept[0].seconds is not None
-    assert "8 runs at once, fused (traced) on cpu" in kept[0].plan or "16 runs at once" in kept[0].plan
+    assert "16 runs at once, native on cpu" in kept[0].plan
     assert isinstance(events[-1], Trained)
     assert events[-1].num_trained == len(records)
     assert store.cohorts(unfinished_for=list(records)) == []
@@ -107,7 +107,7 @@ def test_two_launches_at_once_are_refused_in_one_line(store: Store) -> None:
     assert run_all(study(), store)[-1].num_trained == 8  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("backend", ["fused", "serial"])
+@pytest.mark.parametrize("backend", ["native", "fused", "serial"])
 def test_closing_it_at_any_moment_changes_nothing_in_the_end(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,25 +137,26 @@ def test_an_interrupt_amid_a_step_goes_back_to_the_last_checkpoint(
     monkeypatch.setattr(keeper, "_CHECKPOINT_SECONDS", 0.0)
     made = study(**TWO_STRUCTURES, seeds=1)
     with Store(tmp_path / "whole") as whole:
-        run_all(made, whole)
+        run_all(made, whole, backend="fused")
     expected = contents(tmp_path / "whole", "small")
     plain = training_module.Training.advance
     for stop in (1, 2, 7, 12, 13):
         left = [stop]
 
-        def interrupted(self: training_module.Training, left: list[int] = left) -> None:
+        def interrupted(self: training_module.Training, most: int = 1, left: list[int] = left) -> int:
             left[0] -= 1
-            plain(self)
+            num = plain(self, most)
             if left[0] == 0:
                 self.whole = False
                 raise KeyboardInterrupt
+            return num
 
         monkeypatch.setattr(training_module.Training, "advance", interrupted)
         with Store(tmp_path / f"{stop}") as store:
             with pytest.raises(KeyboardInterrupt):
-                run_all(made, store)
+                run_all(made, store, backend="fused")
             monkeypatch.setattr(training_module.Training, "advance", plain)
-            events = run_all(made, store)
+            events = run_all(made, store, backend="fused")
             assert (events[0].num_resumed > 0) == (stop not in (1, 13)), stop  # type: ignore[union-attr]
         assert contents(tmp_path / f"{stop}", "small") == expected
 

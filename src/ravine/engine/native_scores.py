@@ -142,4 +142,6 @@ class NativeScores:
             **{f"slots/{name}": tensor[:1] for name, tensor in slots.items()},
             **{f"hypers/{name}": t[:1] if t.dim() > 1 else t for name, t in hypers.items()},
         }
-        return self._inputs.function(program, examples, [("weights", (1, self._setting.network.layout.size), 0)])
+        return self._inputs.function(
+            program, examples, [("weights", (1, self._setting.network.layout.size), 0)]
+        )

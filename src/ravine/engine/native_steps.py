@@ -58,7 +58,11 @@ class NativeSteps:
             hypers = constants.hypers[number]
             own.update({f"hypers/{i}": t for i, t in enumerate(hypers.values())})
             for name, tensor in own.items():
-                rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * (segment.stop - segment.start)
+                rows = (
+                    rows_of(tensor)
+                    if tensor.dim() > 1
+                    else [tensor.data_ptr()] * (segment.stop - segment.start)
+                )
                 of_run.setdefault(name, [0] * num_runs)[segment.start : segment.stop] = rows
         table_RI = self._inputs.table(of_run, num_runs)
         room = 4 * layout.size
@@ -69,9 +73,7 @@ class NativeSteps:
         )
         self._workers = Workers(jobs, torch.get_num_threads())
 
-    def run(
-        self, rows_TSB: Tensor, lr_TR: Tensor, step: int, alive: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    def run(self, rows_TSB: Tensor, lr_TR: Tensor, step: int, alive: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Train for T steps.
 
         Args:
@@ -143,7 +145,8 @@ class NativeSteps:
             **{f"{kind}/{n}": t[:1].clone() for kind in names for n, t in _group(setting, kind).items()},
         }
         outputs = [
-            ("grads", (1, *shape), offset) for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
+            ("grads", (1, *shape), offset)
+            for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
         ]
         return self._inputs.function(program, examples, [*outputs, ("loss", (1,), 0), ("accuracy", (1,), 0)])
 

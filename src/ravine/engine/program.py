@@ -6,6 +6,7 @@ Shapes: R run of the cohort, G run of a segment, B batch, S seed, P numbers of o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -186,7 +187,8 @@ def gradients(
         return *setting.loss(output, y), {name: tensor.detach() for name, tensor in buffers.items()}
 
     views = {name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()}
-    with torch.enable_grad(), batched_kernels(), AlignedProducts():
+    alike = AlignedProducts() if setting.fused else nullcontext()  # a run alone has no neighbours
+    with torch.enable_grad(), batched_kernels(), alike:
         if not setting.fused:
             x, y = data.x, data.y
             if not setting.full_batch:

@@ -51,7 +51,7 @@ class Threads:
         self._wait = _FIRST_WAIT
         self._next = time.perf_counter() + _FIRST_WAIT
 
-    def run(self, step: Callable[[], None]) -> None:
+    def run(self, step: Callable[[], object]) -> None:
         """Run one step."""
         began = time.perf_counter()
         step()

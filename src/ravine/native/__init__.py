@@ -1,1 +1,1 @@
-"""Machine code for tensor programs: lowers a traced graph of one run to loops and products, and has LLVM compile them."""
+"""Machine code for tensor programs: a traced graph becomes loops and products, and LLVM compiles them."""

@@ -10,12 +10,32 @@ from collections.abc import Callable, Sequence
 
 from ravine.native.code import Code, Kind, literal, vector_type
 
-_FLOAT = {"add": "fadd contract", "sub": "fsub contract", "mul": "fmul contract", "div": "fdiv"}
-_INTEGER = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl", "shr": "ashr"}
+# Nothing is contracted to a fused multiply-add by LLVM: where it would do so depends on what stands around, and a
+# run's bits would depend on operations that do nothing to it, such as a neighbour's dropout at its own rate of 0.
+_FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_INTEGER = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "and": "and",
+    "or": "or",
+    "xor": "xor",
+    "shl": "shl",
+    "shr": "ashr",
+}
 # Ordered: false where a number is none, but for "ne".
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 _COMPARE_INTEGER = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
-_INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "max": "maximum", "min": "minimum", "round": "rint", "ceil": "ceil", "floor": "floor"}
+_INTRINSICS = {
+    "sqrt": "sqrt",
+    "abs": "fabs",
+    "fma": "fma",
+    "max": "maximum",
+    "min": "minimum",
+    "round": "rint",
+    "ceil": "ceil",
+    "floor": "floor",
+}
 _LIBRARY = {
     "exp": "expf", "log": "logf", "tanh": "tanhf", "erf": "erff", "expm1": "expm1f", "log1p": "log1pf",
     "sin": "sinf", "cos": "cosf", "pow": "powf",
@@ -76,7 +96,12 @@ class Arithmetic:
             zero = "zeroinitializer" if self.lanes > 1 else "0.0" if before == "f32" else "0"
             compare = "fcmp une" if before == "f32" else "icmp ne"
             return self.code.value(f"{compare} {self.type(before)} {value}, {zero}")
-        how = {("i64", "f32"): "sitofp", ("i1", "f32"): "uitofp", ("f32", "i64"): "fptosi", ("i1", "i64"): "zext"}
+        how = {
+            ("i64", "f32"): "sitofp",
+            ("i1", "f32"): "uitofp",
+            ("f32", "i64"): "fptosi",
+            ("i1", "i64"): "zext",
+        }
         return self.code.value(f"{how[before, after]} {self.type(before)} {value} to {self.type(after)}")
 
     def _float(self, op: str, args: Sequence[str]) -> str:
@@ -112,7 +137,7 @@ class Arithmetic:
         """By Horner's rule, highest power first."""
         result = self.const(coefficients[0], "f32")
         for coefficient in coefficients[1:]:
-            result = self.f("add", self.f("mul", result, x), coefficient)
+            result = self.f("fma", result, x, coefficient)
         return result
 
     def power_of_two(self, exponent: str) -> str:
@@ -130,10 +155,17 @@ def _exp(a: Arithmetic, x: str) -> str:
     i32 = f"<{a.lanes} x i32>"
     x = a.f("max", a.f("min", x, 89.0), -105.0)
     n = a.f("round", a.f("mul", x, 1.44269504088896341))
-    r = a.f("sub", a.f("sub", x, a.f("mul", n, 0.693359375)), a.f("mul", n, -2.12194440e-4))
+    r = a.f("fma", n, 2.12194440e-4, a.f("fma", n, -0.693359375, x))
     p = a.polynomial(
         r,
-        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+        (
+            1.9875691500e-4,
+            1.3981999507e-3,
+            8.3334519073e-3,
+            4.1665795894e-2,
+            1.6666665459e-1,
+            5.0000001201e-1,
+        ),
     )
     y = a.f("add", a.f("add", a.f("mul", a.f("mul", r, r), p), r), 1.0)
     # In two halves: 2^n itself may be no normal number.
@@ -201,7 +233,14 @@ def _erf(a: Arithmetic, x: str) -> str:
     x = a.f("max", a.f("min", x, 3.832506856900711), -3.832506856900711)
     z = a.f("mul", x, x)
     above = a.polynomial(
-        z, (0.00022905065861350646, 0.0034082910107109506, 0.050955695062380861, 0.18520832239976145, 1.128379143519084)
+        z,
+        (
+            0.00022905065861350646,
+            0.0034082910107109506,
+            0.050955695062380861,
+            0.18520832239976145,
+            1.128379143519084,
+        ),
     )
     below = a.polynomial(
         z,

@@ -232,7 +232,16 @@ class Code:
     def function(self, signature: str, end: str = "ret void") -> str:
         """The whole function."""
         return "\n".join(
-            [f"define {signature} {{", "entry:", *self._entry, "  br label %start", "start:", *self._lines, f"  {end}", "}"]
+            [
+                f"define {signature} {{",
+                "entry:",
+                *self._entry,
+                "  br label %start",
+                "start:",
+                *self._lines,
+                f"  {end}",
+                "}",
+            ]
         )
 
 

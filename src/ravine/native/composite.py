@@ -1,5 +1,7 @@
 """PyTorch's operations that are more than elementwise: views, sums, products, norms."""
 
+# ruff: noqa: ARG001 (each has the signature of PyTorch's)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +71,9 @@ def _slice(
 
 
 def _split(low: Lowering, node: fx.Node, x: Value, size: int | Sequence[int], dim: int = 0) -> list[Value]:
-    sizes = [min(size, x.shape[dim] - i) for i in range(0, x.shape[dim], size)] if isinstance(size, int) else size
+    sizes = (
+        [min(size, x.shape[dim] - i) for i in range(0, x.shape[dim], size)] if isinstance(size, int) else size
+    )
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return [low.t.sliced(x, dim, start, num) for start, num in zip(starts, sizes, strict=True)]
 
@@ -78,12 +82,27 @@ def _unbind(low: Lowering, node: fx.Node, x: Value, dim: int = 0) -> list[Value]
     return [low.t.without(low.t.sliced(x, dim, i, 1), [dim]) for i in range(x.shape[dim])]
 
 
+def _slice_backward(
+    low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, start: int, end: int, step: int
+) -> Value:
+    whole = low.t.memory(grad.kind, sizes)
+    low.t.real(Value(shape=whole.shape, kind=grad.kind, at=lambda _: low.t.pool.const(0, grad.kind)), whole)
+    first = slice(start, end, step).indices(sizes[dim])[0]
+    target = low.t.sliced(whole, dim, first, grad.shape[dim], step)
+    assert isinstance(target, Stored), "a view of memory is memory"
+    low.t.real(grad, target)
+    return whole
+
+
 def _select_backward(
     low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, place: int
 ) -> Value:
-    if sizes[dim] != 1:
-        raise Unsupported("the gradient of a selection")
-    return low.t.reshaped(grad, sizes)
+    dim %= len(sizes)
+    wider = low.t.reshaped(grad, [1 if i == dim else size for i, size in enumerate(sizes)])
+    if sizes[dim] == 1:
+        return wider
+    first = place % sizes[dim]
+    return _slice_backward(low, node, wider, sizes, dim, first, first + 1, 1)
 
 
 # Numbers that depend on nothing but their place.
@@ -102,7 +121,9 @@ def _arange(low: Lowering, node: fx.Node, *args: Any, **_: Any) -> Value:
     start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
     if _kind(node) != "i64":
         raise Unsupported("arange of floats")
-    return Value(shape=_shape(node), kind="i64", at=lambda index: low.t.pool.index(index[0].times(step, start)))
+    return Value(
+        shape=_shape(node), kind="i64", at=lambda index: low.t.pool.index(index[0].times(step, start))
+    )
 
 
 # Places that are numbers in memory.
@@ -256,7 +277,8 @@ def _batch_norm(
 ) -> tuple[Value, ...]:
     t, x, dims = low.t, low.t.real(x), [dim for dim in range(len(x.shape)) if dim != 1]
     if not training:
-        assert mean is not None and variance is not None, "without statistics of its own it uses the batch's"
+        assert mean is not None, "without statistics of its own it uses the batch's"
+        assert variance is not None, "mean and variance are there together"
         center, spread = _channels(low, mean, x), _channels(low, variance, x)
         scale = t.op("div", 1.0, t.op("sqrt", t.op("add", spread, eps)))
         return _affine(low, x, center, scale, weight, bias), center, scale
@@ -399,16 +421,16 @@ COMPOSITE: Mapping[str, Composite] = {
     "view": _view, "_unsafe_view": _view, "reshape": _view, "unsqueeze": _view, "squeeze": _view,
     "_reshape_alias": _view, "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
     "select": _select, "slice": _slice, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
-    "select_backward": _select_backward,
-    "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
-    "zeros": _filled(0), "ones": _filled(1), "full": _filled(None), "full_like": _filled(None),
-    "new_full": _filled(None), "scalar_tensor": _filled(None), "arange": _arange,
-    "index_select": _index_select, "embedding": _embedding, "gather": _gather, "scatter_add": _scatter_add,
-    "cat": _cat, "stack": _stack, "sum": _sum, "mean": _mean, "amax": _amax,
-    "logsumexp": _logsumexp, "argmax": _argmax,
-    "mm": _mm, "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv,
-    "native_batch_norm": _batch_norm, "native_batch_norm_backward": _batch_norm_backward,
-    "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward,
-    "_softmax": _softmax, "_softmax_backward_data": _softmax_backward,
-    "_log_softmax": _log_softmax, "_log_softmax_backward_data": _log_softmax_backward,
+    "select_backward": _select_backward, "slice_backward": _slice_backward, "zeros_like": _filled(0),
+    "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1), "empty": _filled(0),
+    "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
+    "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),
+    "scalar_tensor": _filled(None), "arange": _arange, "index_select": _index_select,
+    "embedding": _embedding, "gather": _gather, "scatter_add": _scatter_add, "cat": _cat, "stack": _stack,
+    "sum": _sum, "mean": _mean, "amax": _amax, "logsumexp": _logsumexp, "argmax": _argmax, "mm": _mm,
+    "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv, "native_batch_norm": _batch_norm,
+    "native_batch_norm_backward": _batch_norm_backward, "native_layer_norm": _layer_norm,
+    "native_layer_norm_backward": _layer_norm_backward, "_softmax": _softmax,
+    "_softmax_backward_data": _softmax_backward, "_log_softmax": _log_softmax,
+    "_log_softmax_backward_data": _log_softmax_backward,
 }  # fmt: skip

@@ -56,7 +56,9 @@ def _written(schedule: Schedule) -> tuple[str, int]:
                 place = code.value(f"getelementptr inbounds ptr, ptr %inputs, i64 {buffer.source}")
                 pointers[buffer] = code.value(f"load ptr, ptr {place}")
             elif buffer in places:
-                pointers[buffer] = code.value(f"getelementptr inbounds i8, ptr %scratch, i64 {places[buffer]}")
+                pointers[buffer] = code.value(
+                    f"getelementptr inbounds i8, ptr %scratch, i64 {places[buffer]}"
+                )
     packed = max((packing(work) for work in schedule.works if isinstance(work, Product)), default=0)
     room = code.value(f"getelementptr inbounds i8, ptr %scratch, i64 {end}")
     for work in schedule.works:

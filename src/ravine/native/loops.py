@@ -177,7 +177,12 @@ class Nest:
         for expr in stale:
             del self.values[expr]
         for expr in self.order:
-            if expr.op == "load" and expr.buffer is assign.buffer and not expr.args and expr.offset == assign.place:
+            if (
+                expr.op == "load"
+                and expr.buffer is assign.buffer
+                and not expr.args
+                and expr.offset == assign.place
+            ):
                 self.values[expr] = value
 
 
@@ -213,7 +218,7 @@ def write_reduction(code: Code, work: Reduction, pointers: Mapping[Buffer, str])
     vector = _vector_counter(work, outer, inner)
     nest = Nest(code, pointers, work.sizes, vector, [expr])
     if vector in outer:
-        outer = [counter for counter in outer if counter != vector] + [vector]  # type: ignore[list-item]
+        outer = [counter for counter in outer if counter != vector] + [vector]
     else:
         inner = [counter for counter in inner if counter != vector] + ([] if vector is None else [vector])
     arithmetic = nest.one if vector is None else nest.many
@@ -228,7 +233,9 @@ def write_reduction(code: Code, work: Reduction, pointers: Mapping[Buffer, str])
             value = nest.wide(expr)
             if vector in inner and nest.num < code.lanes:
                 typed = f"{arithmetic.type(kind)}"
-                value = code.value(f"select <{code.lanes} x i1> {code.mask(nest.num)}, {typed} {value}, {typed} {start}")
+                value = code.value(
+                    f"select <{code.lanes} x i1> {code.mask(nest.num)}, {typed} {value}, {typed} {start}"
+                )
             so_far = code.value(f"load {arithmetic.type(kind)}, ptr {total}")
             more = arithmetic.apply(work.op, kind, kinds, (so_far, value))
             code.do(f"store {arithmetic.type(kind)} {more}, ptr {total}")
@@ -263,6 +270,6 @@ def _across(code: Code, arithmetic: Arithmetic, op: str, kind: Kind, vector: str
     while half:
         order = ", ".join(f"i32 {(lane + half) % code.lanes}" for lane in range(code.lanes))
         turned = code.value(f"shufflevector {wide} {vector}, {wide} poison, <{code.lanes} x i32> <{order}>")
-        vector = arithmetic.apply(op, kind, (kind, kind), (vector, turned))  # type: ignore[arg-type]
+        vector = arithmetic.apply(op, kind, (kind, kind), (vector, turned))
         half //= 2
     return code.value(f"extractelement {wide} {vector}, i64 0")

@@ -48,7 +48,7 @@ class Lowering:
                 self._changed.update(node.args[3:5])
         self._changed = {_root(node) for node in self._changed if isinstance(node, fx.Node)}
         placeholders = iter(inputs)
-        results: Sequence[fx.Node] = next(node for node in self._nodes if node.op == "output").args[0]  # type: ignore[assignment]
+        results: Sequence[fx.Node] = next(node for node in self._nodes if node.op == "output").args[0]
         for node, target in zip(results, outputs, strict=True):
             if target is not None:
                 self._find_home(node, target)
@@ -108,7 +108,11 @@ class Lowering:
         operands, others = list(args[:num]), args[num:]
         if kwargs.get("rounding_mode") is not None:
             raise Unsupported(f"aten::{name} with a rounding mode")
-        named = {key: value for key, value in kwargs.items() if key in ("alpha", "value", "min", "max")}
+        named = {
+            key: value
+            for key, value in kwargs.items()
+            if key in ("alpha", "value", "min", "max", "approximate")
+        }
         if name == "clamp":
             others = (*others, *((named.pop(key, None)) for key in ("min", "max")[len(others) :]))
         given: list[Kind | None] = [each.kind if isinstance(each, Value) else None for each in operands]
@@ -117,9 +121,7 @@ class Lowering:
             self.t.cast(each, to) if isinstance(each, Value) else self._number_as(each, to)
             for each, to in zip(operands, wanted, strict=True)
         ]
-        return self.t.elementwise(
-            shape, kind, lambda *exprs: make(*exprs, *others, **named), *settled
-        )
+        return self.t.elementwise(shape, kind, lambda *exprs: make(*exprs, *others, **named), *settled)
 
     def _number_as(self, value: float | int | bool, kind: Kind) -> Value:
         """A Python number as a tensor of no dimensions."""
@@ -133,7 +135,9 @@ class Lowering:
         if name == "copy":
             value = self.t.expanded(self.t.cast(args[1], target.kind), target.shape)
         elif name in ("zero", "fill"):
-            value = self.t.expanded(self._number_as(args[1] if name == "fill" else 0, target.kind), target.shape)
+            value = self.t.expanded(
+                self._number_as(args[1] if name == "fill" else 0, target.kind), target.shape
+            )
         else:
             value = self._elementwise(name, target.shape, target.kind, args, kwargs)
         if not _is_at(value, target):

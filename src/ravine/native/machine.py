@@ -37,9 +37,7 @@ def machine() -> Machine:
         lanes, registers = 8, 16
     else:
         lanes, registers = 4, 32 if found.get("neon") else 16
-    return Machine(
-        cpu=llvm.get_host_cpu_name(), features=found.flatten(), lanes=lanes, registers=registers
-    )
+    return Machine(cpu=llvm.get_host_cpu_name(), features=found.flatten(), lanes=lanes, registers=registers)
 
 
 class Library:

@@ -39,6 +39,10 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
     def div(x: Expr, y: Expr) -> Expr:
         return pool.op("div", x.kind, x, y)
 
+    def fma(x: Expr, y: Expr, z: Expr) -> Expr:
+        """``x y + z``, rounded once."""
+        return pool.op("fma", "f32", x, y, z)
+
     def scaled(y: Expr, alpha: float) -> Expr:
         return y if alpha == 1 else mul(y, const(alpha, y))
 
@@ -149,7 +153,7 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
         return mul(grad, mul(sub(const(1, y), y), y))
 
     def lerp(start: Expr, end: Expr, weight: Expr) -> Expr:
-        return add(start, mul(weight, sub(end, start)))
+        return fma(weight, sub(end, start), start)
 
     found: dict[str, tuple[Make, int]] = {
         "add": (lambda x, y, alpha=1: add(x, scaled(y, alpha)), 2),
@@ -163,6 +167,7 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
         "rsqrt": (lambda x: div(const(1, x), root(x)), 1),
         "sigmoid": (sigmoid, 1),
         "sign": (sign, 1),
+        "sgn": (sign, 1),
         "pow": (power, 2),
         "square": (lambda x: mul(x, x), 1),
         "maximum": (op("max"), 2),
@@ -185,7 +190,7 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
         "tanh_backward": (tanh_backward, 2),
         "sigmoid_backward": (sigmoid_backward, 2),
         "lerp": (lerp, 3),
-        "addcmul": (lambda x, y, z, value=1: add(x, scaled(mul(y, z), value)), 3),
+        "addcmul": (lambda x, y, z, value=1: fma(scaled(y, value), z, x), 3),
         "addcdiv": (lambda x, y, z, value=1: add(x, scaled(div(y, z), value)), 3),
         "where": (select, 3),
         "bitwise_and": (op("and"), 2),
@@ -199,7 +204,26 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
         "__lshift__": (op("shl"), 2),
         "masked_fill": (lambda x, mask, value: select(mask, value, x), 3),
     }
-    found.update({name: (op(name), 1) for name in ("exp", "log", "sqrt", "abs", "tanh", "erf", "expm1", "log1p", "sin", "cos", "ceil", "floor", "round")})
+    found.update(
+        {
+            name: (op(name), 1)
+            for name in (
+                "exp",
+                "log",
+                "sqrt",
+                "abs",
+                "tanh",
+                "erf",
+                "expm1",
+                "log1p",
+                "sin",
+                "cos",
+                "ceil",
+                "floor",
+                "round",
+            )
+        }
+    )
     found.update({name: (compare(name), 2) for name in _COMPARISONS})
     return found
 

@@ -24,9 +24,7 @@ def write_product(code: Code, work: Product, pointers: Mapping[Buffer, str], roo
     """A product, or a stack of them; ``room`` is scratch memory for `packing`."""
     if len(work.out.shape) == 3:
         with code.loop(work.out.shape[0]) as i:
-            left, right, out = (
-                _start(code, each, pointers, i) for each in (work.left, work.right, work.out)
-            )
+            left, right, out = (_start(code, each, pointers, i) for each in (work.left, work.right, work.out))
             _write(code, work, left, right, out, room)
         return
     left, right, out = (_start(code, each, pointers, None) for each in (work.left, work.right, work.out))
@@ -125,7 +123,9 @@ class _Block:
                 code.store_vector(corner, offset, "f32", result, num)
 
 
-def _turn(code: Code, matrix: str, strides: tuple[int, ...], num_rows: int, num_columns: int, room: str) -> None:
+def _turn(
+    code: Code, matrix: str, strides: tuple[int, ...], num_rows: int, num_columns: int, room: str
+) -> None:
     """Copy a (rows, columns) matrix of any strides to ``room``, row by row."""
     lanes = code.lanes
     full_rows, full_columns = num_rows // lanes * lanes, num_columns // lanes * lanes
@@ -183,6 +183,6 @@ def _turn_rest(
     with code.loop(columns[1] - columns[0]) as j, code.loop(rows[1] - rows[0]) as k:
         far = code.value(f"mul nsw i64 {j}, {strides[1]}")
         along = code.value(f"mul nsw i64 {k}, {strides[0]}")
-        value = code.load(matrix if not start else start, code.value(f"add nsw i64 {far}, {along}"), "f32")
+        value = code.load(start, code.value(f"add nsw i64 {far}, {along}"), "f32")
         place = code.value(f"add nsw i64 {code.value(f'mul nsw i64 {k}, {num_columns}')}, {j}")
         code.store(target, place, "f32", value)

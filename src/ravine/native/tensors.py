@@ -9,7 +9,18 @@ import torch
 
 from ravine.errors import RavineError
 from ravine.native.code import Kind
-from ravine.native.expressions import Affine, Buffer, Expr, Index, Pool, Stored, Value, below, counters, stored
+from ravine.native.expressions import (
+    Affine,
+    Buffer,
+    Expr,
+    Index,
+    Pool,
+    Stored,
+    Value,
+    below,
+    counters,
+    stored,
+)
 from ravine.native.schedule import Schedule
 
 Operand = Value | float | int | bool
@@ -17,7 +28,6 @@ Operand = Value | float | int | bool
 
 class Unsupported(RavineError):
     """What no machine code is made for; the program then runs in another way."""
-
 
 
 _KINDS: Mapping[torch.dtype, Kind] = {torch.float32: "f32", torch.int64: "i64", torch.bool: "i1"}
@@ -68,7 +78,9 @@ class Tensors:
         num = prod(shape)
         # What is repeated is computed once.
         settled = [
-            self.real(each) if isinstance(each, Value) and prod(each.shape) < num and self.depth(each) else each
+            self.real(each)
+            if isinstance(each, Value) and prod(each.shape) < num and self.depth(each)
+            else each
             for each in operands
         ]
 
@@ -150,9 +162,7 @@ class Tensors:
     def expanded(self, value: Value, shape: Sequence[int]) -> Value:
         """A tensor repeated along dimensions of size 1, and along new ones in front."""
         before = len(shape) - len(value.shape)
-        sizes = [
-            value.shape[i - before] if size == -1 else size for i, size in enumerate(shape)
-        ]
+        sizes = [value.shape[i - before] if size == -1 else size for i, size in enumerate(shape)]
         if prod(value.shape) < prod(sizes) and self.depth(value):
             value = self.real(value)
         own = value.shape
@@ -190,9 +200,7 @@ class Tensors:
         return self.view(
             value,
             [value.shape[i] for i in kept],
-            lambda index: [
-                index[kept.index(i)] if i in kept else Affine() for i in range(len(value.shape))
-            ],
+            lambda index: [index[kept.index(i)] if i in kept else Affine() for i in range(len(value.shape))],
         )
 
     def reduced(
@@ -213,7 +221,12 @@ class Tensors:
         by_counter = counters(num)
         index = [by_counter[order.index(i)] for i in range(num)]
         self.schedule.reduce(
-            op, [value.shape[i] for i in order], len(kept), bare, bare.place(by_counter[: len(kept)]), value.at(index)
+            op,
+            [value.shape[i] for i in order],
+            len(kept),
+            bare,
+            bare.place(by_counter[: len(kept)]),
+            value.at(index),
         )
         return target
 

@@ -8,6 +8,7 @@ Shapes: J job, I input, F function, T step.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ class Workers:
             )  # fmt: skip
 
         mine, *areas = self._areas[: max(1, len(order))]
-        others = [_pool().submit(work, area) for area in areas]
+        others = [_pool(os.getpid()).submit(work, area) for area in areas]
         try:
             work(mine)
         finally:
@@ -193,7 +194,7 @@ def _whole(size: int) -> int:
 
 
 @cache
-def _worker() -> tuple[Library, ctypes._FuncPointer]:  # type: ignore[name-defined]
+def _worker() -> tuple[Library, ctypes._FuncPointer]:
     library = Library(_WORKER)
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     kind = ctypes.CFUNCTYPE(
@@ -204,5 +205,5 @@ def _worker() -> tuple[Library, ctypes._FuncPointer]:  # type: ignore[name-defin
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 (a fork has none of its parent's threads)
     return ThreadPoolExecutor(thread_name_prefix="ravine")

@@ -1,0 +1,149 @@
+"""Machine code trains the same runs as the traced program, and a run is the same run anywhere, bit by bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from engine_runs import (
+    FUSED,
+    NATIVE,
+    all_runs,
+    dataset,
+    distance,
+    random_dataset,
+    same,
+    study,
+    train,
+    training_of,
+    with_lr,
+)
+from test_contract_cohorts import MODELS, everything, shuffled, together
+from torch import nn
+
+from ravine.native import function
+
+
+@pytest.mark.parametrize("model", ["odd", "layer-norm", "linear"])
+@pytest.mark.parametrize("batch_size", [13, "full"])
+def test_it_trains_the_same_runs_as_the_traced_program(model: str, batch_size: int | str) -> None:
+    made = everything(model, "wine", batch_size)
+    ours, theirs = train(made, backend=NATIVE), together(model, "wine", batch_size)
+    assert ours.finished.diverged == theirs.finished.diverged
+    assert bool(ours.finished.diverged) == (model != "linear")
+    for run in all_runs(made):
+        if run.id not in ours.finished.diverged:
+            # float32, 12 steps; sums in another order
+            assert distance(ours, theirs, run) < 1e-5, run.label
+            for metric in ours.evaluations[0].scores:
+                for (step, a), (other, b) in zip(
+                    ours.curve(run, metric), theirs.curve(run, metric), strict=True
+                ):
+                    assert step == other
+                    assert a == pytest.approx(b, rel=1e-4, abs=1e-6), (run.label, metric)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "silu"])
+def test_batch_norm_and_activations(activation: str) -> None:
+    """With SGD: a bias before a batch norm has a gradient of nothing but rounding, which Adam would blow up."""
+    made = study(
+        data=dataset("wine"),
+        model={"kind": "mlp", "hidden": [17, 9], "norm": "batch", "activation": activation},
+        rules=[{"kind": "sgd", "lr": 0.1}, {"kind": "nesterov", "lr": 0.05}],
+        dropout=[0.0, 0.3],
+        steps=12,
+        batch_size=13,
+    )
+    ours, theirs = train(made, backend=NATIVE), train(made)
+    for run in all_runs(made):
+        assert distance(ours, theirs, run) < 1e-5, run.label
+
+
+def test_regression() -> None:
+    made = everything("odd", "diabetes", 11)
+    ours, theirs = train(made, backend=NATIVE), together("odd", "diabetes", 11)
+    for run in all_runs(made):
+        if run.id not in ours.finished.diverged:
+            assert distance(ours, theirs, run) < 1e-5
+            np.testing.assert_allclose(ours.predictions(run), theirs.predictions(run), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_does_not_depend_on_its_neighbours(model: str, size: int) -> None:
+    made = everything(model)
+    whole = train(made, backend=NATIVE)
+    runs = shuffled(all_runs(made), seed=size)[:9]
+    for start in range(0, len(runs), size):
+        some = runs[start : start + size]
+        alone = train(made, some, NATIVE)
+        for run in some:
+            same(alone, whole, run)
+
+
+def test_nor_on_the_number_of_threads() -> None:
+    made, threads = everything("batch-norm"), torch.get_num_threads()
+    runs = all_runs(made)[:7]
+    try:
+        torch.set_num_threads(1)
+        one = train(made, runs, NATIVE)
+        torch.set_num_threads(3)
+        three = train(made, runs, NATIVE)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    for run in runs:
+        same(one, three, run)
+
+
+def test_a_new_learning_rate_is_not_compiled_anew() -> None:
+    made = study()
+    runs = all_runs(made)
+    training_of(made, runs, NATIVE).rehearse()
+    before = function._library.cache_info().misses
+    training_of(made, [with_lr(run, 0.0123) for run in runs], NATIVE).rehearse()
+    assert function._library.cache_info().misses == before
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(3, 8)
+        self.query, self.key, self.value = (nn.Linear(8, 8, bias=False) for _ in range(3))
+        self.norm, self.output = nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.embed(x)
+        weights = torch.softmax(self.query(h) @ self.key(h).mT / 8**0.5, -1)
+        return self.output(self.norm(h + weights @ self.value(h)).mean(1))
+
+
+class Residual(nn.Module):
+    """Tied weights, a frozen parameter, an in-place activation, a slice, a concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 6)
+        self.second = nn.Linear(6, 6)
+        self.third = nn.Linear(6, 6)
+        self.third.weight = self.second.weight
+        self.output = nn.Linear(9, 3)
+        self.scale = nn.Parameter(torch.full((6,), 0.5), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = nn.functional.relu_(self.first(x))
+        h = h + self.third(torch.tanh(self.second(h)) * self.scale)
+        return self.output(torch.cat([h, h[:, 1:4] ** 2], 1))
+
+
+@pytest.mark.parametrize(
+    ("module", "data"),
+    [(Attention, random_dataset((5, 3))), (Residual, random_dataset((4,)))],
+    ids=["attention", "residual"],
+)
+def test_modules_of_the_user(module: type[nn.Module], data: object) -> None:
+    made = study(model=module, data=data, rules=[{"kind": "momentum", "lr": [0.05, 0.1]}], batch_size=11)
+    ours, theirs = train(made, backend=NATIVE), train(made, backend=FUSED)
+    for run in all_runs(made):
+        assert distance(ours, theirs, run) < 1e-5
+        np.testing.assert_allclose(ours.predictions(run), theirs.predictions(run), rtol=1e-3, atol=1e-5)

@@ -1,0 +1,188 @@
+"""Machine code against PyTorch, operation by operation, and its functions against float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ravine.engine.inputs import Inputs, rows_of
+from ravine.native.tensors import Unsupported
+from ravine.native.workers import Jobs, Workers
+
+Program = Callable[..., tuple[Tensor, ...]]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def run(program: Program, *given: Tensor) -> tuple[Tensor, ...]:
+    """What machine code makes of tensors; those that it changes in place are changed."""
+    wanted = program(*(tensor.clone() for tensor in given))
+    inputs = Inputs()
+    names = [f"in{i}" for i in range(len(given))]
+    outputs = [torch.full(tuple(each.shape), 7.0) for each in wanted]
+    function = inputs.function(
+        program,
+        {name: tensor.clone() for name, tensor in zip(names, given, strict=True)},
+        [(f"out{i}", tuple(each.shape), 0) for i, each in enumerate(outputs)],
+    )
+    of_run = {name: [tensor.data_ptr()] for name, tensor in zip(names, given, strict=True)}
+    of_run.update({f"out{i}": [each.data_ptr()] for i, each in enumerate(outputs)})
+    jobs = Jobs(tables_JI=inputs.table(of_run, 1), functions=[[function]], own={})
+    steps_I = np.zeros(len(inputs.numbers), dtype=np.int64)
+    Workers(jobs, 1).run(np.array([0]), 1, steps_I, np.zeros(1, dtype=np.uint8))
+    return tuple(outputs)
+
+
+def agree(program: Program, *given: Tensor, tolerance: float = 1e-5) -> None:
+    """Fails unless PyTorch and machine code return and leave behind the same; float32, sums in another order."""
+    theirs = [tensor.clone() for tensor in given]
+    expected = program(*theirs)
+    ours = [tensor.clone() for tensor in given]
+    for mine, other in zip(run(program, *ours), expected, strict=True):
+        torch.testing.assert_close(mine, other, rtol=tolerance, atol=tolerance)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "inner"),
+    [(64, 32, 64), (13, 7, 5), (64, 10, 32), (1, 1, 1), (5, 33, 17), (70, 47, 33), (3, 100, 40)],
+)
+def test_products_in_every_layout(rows: int, columns: int, inner: int) -> None:
+    agree(lambda a, b: (a @ b, (a @ b).t()), normal(rows, inner), normal(inner, columns, seed=1))
+    agree(lambda a, b: (a @ b.t(),), normal(rows, inner), normal(columns, inner, seed=1))
+    agree(lambda a, b: (a.t() @ b,), normal(inner, rows), normal(inner, columns, seed=1))
+
+
+def test_stacks_of_products() -> None:
+    agree(lambda a, b: (a @ b, a @ b.mT.mT), normal(3, 5, 7), normal(3, 7, 9, seed=1))
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (64, 32), (3, 1), (1, 33)])
+def test_sums(shape: tuple[int, int]) -> None:
+    agree(
+        lambda a: (a.sum(0), a.sum(1, keepdim=True), a.amax(1), a.amax(0), a.mean(), a.logsumexp(1)),
+        normal(*shape),
+    )
+
+
+def test_repetition_and_views() -> None:
+    agree(
+        lambda a, b: (a + b.t(), a * 2 - b.sum(0)[:, None], a.t().reshape(-1) + 1),
+        normal(5, 7),
+        normal(7, 5, seed=1),
+    )
+    agree(
+        lambda a: (torch.cat([a, a * 2], 1), torch.stack([a, a + 1]), a[1:4, 2:] + 0, a.view(7, 5) * 1),
+        normal(5, 7),
+    )
+
+
+SMOOTH_AND_BROKEN: tuple[Callable[[Tensor], Tensor], ...] = (
+    F.relu, F.gelu, F.silu, F.softplus, F.elu, F.leaky_relu, torch.sigmoid, torch.tanh, torch.sign, torch.abs,
+    torch.expm1, torch.reciprocal, torch.exp, lambda x: F.softmax(x, -1), lambda x: F.log_softmax(x, 0),
+    lambda x: F.layer_norm(x, (7,)), lambda x: F.gelu(x, approximate="tanh"), lambda x: x**3,
+    lambda x: x.clamp(-0.5, 0.7),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("function", SMOOTH_AND_BROKEN)
+def test_functions_and_their_gradients(function: Callable[[Tensor], Tensor]) -> None:
+    def program(x: Tensor, g: Tensor) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            y = function(leaf)
+            (grad,) = torch.autograd.grad((y * g).sum(), leaf)
+        return y.detach(), grad
+
+    agree(program, normal(20, 7), normal(20, 7, seed=1), tolerance=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "reach", "ulps"),
+    [(torch.exp, 87.0, 2), (torch.log, 1e30, 2), (torch.tanh, 9.0, 4), (torch.erf, 4.0, 12)],
+)
+def test_functions_are_as_exact_as_stated(
+    function: Callable[[Tensor], Tensor], reach: float, ulps: float
+) -> None:
+    x = torch.linspace(-reach, reach, 100_003)
+    x = x.abs() + 1e-30 if function is torch.log else x
+    (found,) = run(lambda x: (function(x),), x)
+    exact = function(x.double())
+    error = (found.double() - exact).abs() / exact.abs().clamp(min=1e-37)
+    assert error.nan_to_num().max() < ulps * 2.0**-23
+
+
+def test_numbers_that_are_none_stay_so() -> None:
+    x = torch.tensor(
+        [float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1e-40, 88.0, 89.0, -104.0, 3.0] * 3
+    )
+    for function in (torch.exp, torch.log, torch.tanh, torch.erf, torch.relu, torch.sqrt):
+        (found,) = run(lambda x, function=function: (function(x),), x)
+        torch.testing.assert_close(found, function(x), rtol=1e-6, atol=1e-44, equal_nan=True)
+
+
+def test_integers_places_and_conditions() -> None:
+    draw = torch.randint(0, 10**9, (5, 40), generator=torch.Generator().manual_seed(0))
+    agree(lambda a: (((a & 255) ^ (a >> 3)).to(torch.float32), ((a * 3) << 2).to(torch.float32)), draw)
+    places = torch.tensor([1, 3, 0, 0, 2, 4])
+    agree(lambda a, i: (a.index_select(0, i), a.gather(1, i[:5, None])), normal(5, 7), places)
+    agree(lambda a: ((a.argmax(1) == 2).to(torch.float32), torch.where(a > 0, a, -a)), normal(9, 7))
+
+
+def test_in_place() -> None:
+    def program(p: Tensor, g: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, ...]:
+        mean, squares = m.lerp(g, torch.tensor(0.1)), s.lerp(g.square(), torch.tensor(0.001))
+        p.add_(mean / (squares.sqrt() + 1e-7) * -0.1)
+        m.copy_(mean)
+        s.copy_(squares)
+        return (mean.sum(),)
+
+    agree(
+        program, normal(33, 5), normal(33, 5, seed=1), normal(33, 5, seed=2), normal(33, 5, seed=3).square()
+    )
+
+    def turned(p: Tensor) -> tuple[Tensor, ...]:
+        old = p * 2  # computed from the numbers before they are written over
+        p.copy_(p.t().clone())
+        return (old + p,)
+
+    agree(turned, normal(6, 6))
+
+
+def test_what_there_is_no_code_for_is_told() -> None:
+    with pytest.raises(Unsupported, match=r"aten::convolution"):
+        run(lambda x, w: (F.conv2d(x, w),), normal(1, 1, 5, 5), normal(1, 1, 3, 3))
+    with pytest.raises(Unsupported, match="float64"):
+        run(lambda x: ((x.double() * 2).float(),), normal(3))
+
+
+def test_several_steps_over_several_jobs_stop_where_the_watched_number_is_none() -> None:
+    """Job j doubles its number at each step; job 1 passes beyond float32 and is stopped."""
+    inputs = Inputs()
+
+    def double(x: Tensor) -> tuple[Tensor, ...]:
+        x.mul_(2)
+        return (x * 1,)
+
+    function = inputs.function(double, {"x": torch.ones(1)}, [("out", (1,), 0)])
+    x_J, out_TJ = torch.tensor([1.0, 1e38, 3.0]), torch.full((4, 3), float("nan"))
+    table = inputs.table({"x": rows_of(x_J), "out": rows_of(out_TJ[0])}, 3)
+    steps_I = np.zeros(len(inputs.numbers), dtype=np.int64)
+    steps_I[inputs.number("out")] = 3 * 4
+    stopped_J = np.zeros(3, dtype=np.uint8)
+    jobs = Jobs(tables_JI=table, functions=[[function]] * 3, own={}, watched=inputs.number("out"))
+    Workers(jobs, 2).run(np.array([0, 1, 2]), 4, steps_I, stopped_J)
+    assert stopped_J.tolist() == [0, 1, 0]
+    assert out_TJ[:, 0].tolist() == [2.0, 4.0, 8.0, 16.0]
+    assert out_TJ[3, 2] == 48.0
+    assert out_TJ[0, 1] == pytest.approx(2e38)
+    assert out_TJ[1, 1] == float("inf")
+    assert out_TJ[2:, 1].isnan().all()
