@@ -139,7 +139,7 @@ def _six_rules(name: str, hidden: list[int], steps: int, num_lrs: int, seeds: in
 
 def small(num_lrs: int = 9, seeds: int = 3) -> Plan:
     """Six rules on digits, MLP 32-32, 20 epochs."""
-    engines = ("engine-traced", "engine-compiled-cold", "engine-compiled-warm")
+    engines = ("engine", "engine-traced")
     jax = ("jax-adam", "jax-adam-shared")
     targets = [
         Target(task="small", ours=(ours, "whole"), theirs=(theirs, "train"), factor=factor)
@@ -176,7 +176,7 @@ def small(num_lrs: int = 9, seeds: int = 3) -> Plan:
 
 def wide(num_lrs: int = 9, seeds: int = 3) -> Plan:
     """Six rules on digits, MLP 128-128, 100 epochs."""
-    engines = ("engine-traced", "engine-compiled-cold", "engine-compiled-warm")
+    engines = ("engine", "engine-traced")
     targets = [
         Target(task="wide", ours=(run, "whole"), theirs=("plain", "train"), factor=6.0)
         for run in ("run-cold", "run-warm")

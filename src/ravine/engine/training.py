@@ -28,6 +28,7 @@ from ravine.engine.state import Constants, Data, State
 from ravine.engine.threads import Pace, Threads
 
 _TICK_SECONDS = 0.1
+_LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
 # A smaller program is made when it saves the time of so many steps: about twice what its making takes. A number
 # and not a clock decides, so that a run that was interrupted goes the same way as one that was not.
@@ -144,7 +145,7 @@ class Training:
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
         self.advance()
-        self._scored(Data(x=self._validation.x[:2], y=self._validation.y[:2]))
+        self._scored(Data(x=self._validation.x[:_LOOK], y=self._validation.y[:_LOOK]))
 
     def records(self) -> Generator[Record, None, None]:
         """Train to the end.
