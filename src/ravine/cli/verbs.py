@@ -45,16 +45,23 @@ def run(
 
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"--report {report}: there is no folder {report.parent}; it must be there already")
+    if report is not None and report.is_dir():
+        raise InputError(
+            f"--report {report}: is a folder; it must be a file, such as {report / 'report.html'}"
+        )
     results = api.run(
         study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
     )
     from ravine.report import page, terminal
 
-    written = page.write(results, report or Path(results.source.folder) / f"{results.name}.html")
+    # First what was paid for: a report that cannot be written does not hide it.
     if json:
         _print_json(results.json())
     else:
-        _print(terminal.verdict(results), "", f"report: {written}")
+        _print(terminal.verdict(results), "")
+    written = page.write(results, report or Path(results.source.folder) / f"{results.name}.html")
+    if not json:
+        _print(f"report: {written}")
     results.source.close()
 
 

@@ -166,16 +166,19 @@ def error(accuracy: float, floor: float) -> float:
     return max(100 * (1 - accuracy), floor)
 
 
+_LARGEST = 307  # power of ten that an axis reaches, up or down: what a float holds with all its digits
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers for a logarithmic axis: linear steps over a short span, then 1-2-5, then decades."""
-    span = math.log10(high / low)
+    span = math.log10(high) - math.log10(low)
     if span < 0.4:
         step = 10.0 ** math.floor(math.log10(high - low))
         step = next(step * part for part in (0.1, 0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= 5)
-        return [round(step * k, 12) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        return [float(f"{step * k:.12g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     digits = (1, 1.5, 2, 3, 4, 5, 7) if span < 1 else (1, 2, 5) if span < 3.2 else (1,)
     every = math.ceil(span / 7)
-    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    exponents = range(math.floor(math.log10(low)), min(math.ceil(math.log10(high)), _LARGEST) + 1)
     values = [digit * 10.0**k for k in exponents if len(digits) > 1 or k % every == 0 for digit in digits]
     return [value for value in values if low <= value <= high]
 
@@ -220,7 +223,8 @@ def _ends(values: Iterable[float | None], pad: float) -> tuple[float, float]:
         return 1.0, 1.0
     low, high = min(logs), max(logs)
     room = max(pad * (high - low), 0.02)
-    return 10 ** (low - room), 10 ** (high + room)
+    low, high = max(low - room, -_LARGEST), min(high + room, _LARGEST)
+    return (10.0**low, 10.0**high) if low < high else (1.0, 1.0)
 
 
 def _power(value: float) -> str:

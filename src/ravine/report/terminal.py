@@ -147,13 +147,15 @@ def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> Renderabl
 
 def _rules(results: Results) -> Group:
     table = _table()
-    table.add_column("rule", overflow="fold", max_width=20)
+    # In a narrow terminal the other words wrap: a row without its rule would say nothing.
+    longest = max((len(result.rule) for result in results.verdict.rules), default=0)
+    table.add_column("rule", overflow="fold", min_width=min(longest, 20), max_width=20)
     table.add_column("test", justify="right", no_wrap=True)
-    table.add_column(f"{100 * (1 - results.verdict.alpha):g} % interval", justify="right", no_wrap=True)
+    table.add_column(f"{100 * (1 - results.verdict.alpha):g} % interval", justify="right")
     table.add_column("val", justify="right", no_wrap=True)
     table.add_column("lr", justify="right", no_wrap=True)
-    table.add_column("diverged", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("diverged", justify="right")
+    table.add_column("")
     # Other hypers would squeeze the numbers at 80 columns: they come below.
     more: list[tuple[str, str]] = []
     for result in results.verdict.rules:
