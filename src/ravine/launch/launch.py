@@ -79,8 +79,8 @@ def launch(
         definition: the study's text, kept with it.
         search: the study file's folder, where a user's module is looked for.
         device: "auto", "cpu", "cuda" or "mps".
-        backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and with "auto"
-            also those that were planned.
+        backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and
+            with "auto" also those that were planned.
         command: what reproduces the launch, kept with it.
 
     Yields:

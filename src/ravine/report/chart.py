@@ -171,6 +171,9 @@ _LARGEST = 307  # power of ten that an axis reaches, up or down: what a float ho
 
 def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers for a logarithmic axis: linear steps over a short span, then 1-2-5, then decades."""
+    low = max(low, 10.0**-_LARGEST)
+    if high <= low * (1 + 1e-9):
+        return []  # nothing between them that a label would tell apart
     span = math.log10(high) - math.log10(low)
     if span < 0.4:
         step = 10.0 ** math.floor(math.log10(high - low))
@@ -229,8 +232,8 @@ def _ends(values: Iterable[float | None], pad: float) -> tuple[float, float]:
 
 def _power(value: float) -> str:
     """A number as a power of ten, for plotly: ``10<sup>-4</sup>``, ``2×10<sup>-4</sup>``, ``1``."""
-    exponent = math.floor(math.log10(value) + 1e-9)
-    digits = f"{value / 10.0**exponent:g}"
+    mantissa, _, tens = f"{value:.5e}".partition("e")
+    digits, exponent = f"{float(mantissa):g}", int(tens)
     if exponent in (0, 1):
         return f"{value:g}"
     power = f"10<sup>{exponent}</sup>".replace("-", "−")
