@@ -52,6 +52,16 @@ def test_run_prints_the_verdict_and_writes_the_report(folder: Path) -> None:
     assert "small" in (folder / "page.html").read_text(encoding="utf-8")
 
 
+def test_a_report_that_cannot_be_written_does_not_hide_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(STUDY)
+    (tmp_path / "runs" / "small.html").mkdir(parents=True)  # where the report goes by default
+    done = ravine(tmp_path, "run", "small.toml", "--quiet", "--set", "steps=3", "--set", "seeds=1")
+    assert done.returncode == 2
+    assert "small.html: the report can't be written there" in done.stderr
+    assert "momentum" in done.stdout
+    assert "report:" not in done.stdout
+
+
 def test_json_is_one_object_with_the_promised_keys(folder: Path) -> None:
     done = ravine(folder, "run", "small.toml", "--json")
     found = json.loads(done.stdout)
@@ -98,6 +108,23 @@ def test_list_show_report_replay_check(folder: Path) -> None:
     assert ravine(folder, "check").stdout == "runs: sound\n"
 
 
+def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
+    """As docs/data.md says, of a replay too."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    rows = [f"{i % 7},{i % 5},{'pq'[i % 2]}" for i in range(60)]
+    (beside / "rows.csv").write_text("\n".join(["a,b,y", *rows]))
+    data = 'data = { kind = "csv", path = "rows.csv", target = "y" }'
+    study = STUDY.replace('data = "iris"', data).replace("seeds = 2", "seeds = 1")
+    (beside / "small.toml").write_text(study)
+    done = ravine(tmp_path, "run", "beside/small.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    run_id = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)["table"][0]["run"]
+    assert "rows.csv: there is no such file" in ravine(tmp_path, "replay", run_id).stderr
+    assert ravine(tmp_path, "replay", run_id, "--study", "beside/small.toml").returncode == 0
+    assert ravine(beside, "replay", run_id, "--store", "../runs").returncode == 0
+
+
 def test_delete_removes_a_study(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(STUDY)
     assert (
@@ -128,6 +155,7 @@ def test_delete_removes_a_study(tmp_path: Path) -> None:
         (["report", "small", "--figure", "lrr"], "did you mean 'lr'"),
         (["replay", "ffff"], "ffff"),
         (["run", "small.toml", "--report", "nowhere/page.html"], "nowhere"),
+        (["run", "small.toml", "--report", "runs", "--set", "seeds=9"], "--report runs: is a folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, args: list[str], told: str) -> None:

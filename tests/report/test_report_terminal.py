@@ -35,6 +35,25 @@ def test_the_verdict_has_a_line_per_rule_best_first(six: Results) -> None:
     assert "diverged" in output
 
 
+@pytest.mark.parametrize("width", [80, 60, 45, 30, 12])
+def test_a_narrow_terminal_keeps_whole_rule_names_and_whole_numbers(six: Results, width: int) -> None:
+    lines = shown(terminal.verdict(six), width).splitlines()
+    header = next(index for index, line in enumerate(lines) if line.startswith("rule "))
+    rows = [line.split() for line in lines[header + 1 : header + 1 + len(six.verdict.rules)]]
+    assert [row[0] for row in rows] == [result.rule for result in six.verdict.rules]
+    for row, entry in zip(rows, six.json()["rules"], strict=True):
+        assert width < 20 or row[1] == f"{100 * entry['test_accuracy']:.1f}"
+        assert "…" not in "".join(row)
+
+
+def test_a_long_label_goes_on_below_in_a_narrow_terminal(make: Make) -> None:
+    label = "the second rule with a label much longer than a column"
+    output = shown(terminal.verdict(make(rules=(label, "sgd"), lrs=(1e-3, 1e-2))), 60)
+    lines = output[output.index("rule ") :].splitlines()
+    names = "".join(line[:20] for line in lines)
+    assert label.replace(" ", "") in names.replace(" ", "")
+
+
 def test_other_hypers_come_below_the_table(make: Make) -> None:
     results = make(rules=("adam", "sgd"), lrs=(1e-3, 1e-1), others={"model.dropout": (0.0, 0.5)})
     output = shown(terminal.verdict(results))

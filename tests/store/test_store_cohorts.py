@@ -236,3 +236,12 @@ def test_check_names_rows_that_point_nowhere(
     assert f"run {run_ids[2]} has finished, but has no weights" in problems
     assert "checkpoint-x.safetensors is missing" in problems
     assert "checkpoint-x.safetensors belongs to nothing" in problems
+
+
+def test_a_cohort_of_which_every_run_diverged_is_sound(
+    store: Store, run_ids: list[str], result: MakeResult
+) -> None:
+    store.open_cohort("c", run_ids, {})
+    store.finish_cohort("c", [result(run, diverged_at=3, metrics={}) for run in run_ids], {}, {})
+    assert {run.status for run in store.runs("digits")} == {"diverged"}
+    assert store.check() == []

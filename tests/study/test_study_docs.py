@@ -5,6 +5,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from ravine.nn.spec import MLP, ConvNet, Module, ResNet
 from ravine.study import parse_definition
 from ravine.study.block import OWN_KEYS
 from ravine.study.load import _KEYS
@@ -36,3 +39,17 @@ def test_the_python_runs():
 def test_every_key_is_named():
     for key in (*_KEYS, *OWN_KEYS, *Search.model_fields):
         assert f"`{key}`" in TEXT, key
+
+
+@pytest.mark.parametrize("model", [MLP, ConvNet, ResNet, Module])
+def test_every_option_of_a_model_stands_there_with_its_default(model: type[MLP | ConvNet | ResNet | Module]):
+    kind = model.model_fields["kind"].default
+    told = dict(re.findall(rf"^\| {kind} \| `(\w+)` \| `?(.*?)`? \|", TEXT, re.MULTILINE))
+    fields = {name: field for name, field in model.model_fields.items() if name != "kind"}
+    assert told.keys() == fields.keys()
+    for name, field in fields.items():
+        if field.is_required():
+            assert told[name] == "needed"
+            continue
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        assert tomllib.loads(f"x = {told[name]}")["x"] == default

@@ -235,6 +235,21 @@ def test_ties_small_validation_and_mass_divergence_are_warned_of() -> None:
     assert not verdict.separable
 
 
+@pytest.mark.parametrize(
+    ("lrs", "told"),
+    [
+        ((0.1, 0.01, 1.0), "3 configurations tie on validation; the smallest lr was taken."),
+        ((0.1, 0.1, 1.0), "tie on validation; the smallest lr was taken, and of its 2 the first by id"),
+        ((0.1, 0.1, 0.1), "tie on validation; no lr tells them apart, so the first by id was taken"),
+    ],
+)
+def test_a_tie_names_what_decided_it(lrs: tuple[float, ...], told: str) -> None:
+    ones = np.ones(200)
+    trials = [trial("a", f"c{i}", s, ones, lr=lr) for i, lr in enumerate(lrs) for s in range(2)]
+    verdict = judge(trials, lambda run: ones, task="classification")
+    assert has_text(verdict, told)
+
+
 def test_identical_predictions_still_have_an_interval() -> None:
     scores = (np.arange(100) < 90).astype(float)
     trials = [trial(rule, "c", s, scores) for rule in "ab" for s in range(3)]

@@ -7,9 +7,10 @@ put in as `Text`, so that square brackets in them are not taken for markup.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,16 @@ from ravine.report.tables import NOTHING, beside, duration, interval, score, sho
 if TYPE_CHECKING:
     from ravine.launch import Replayed
     from ravine.store import RunRecord, StudyRecord
+
+RULE_WIDTH = 20  # cells of a rule's name in a line of the verdict; longer ones go on below
+EXPENDABLE = (
+    "val",
+    "diverged",
+    "lr",
+    "standing",
+    "interval",
+    "test",
+)  # what a narrow terminal loses, in order
 
 
 def verdict(results: Results) -> Group:
@@ -146,33 +157,59 @@ def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> Renderabl
 
 
 def _rules(results: Results) -> Group:
-    table = _table()
-    # In a narrow terminal the other words wrap: a row without its rule would say nothing.
-    longest = max((len(result.rule) for result in results.verdict.rules), default=0)
-    table.add_column("rule", overflow="fold", min_width=min(longest, 20), max_width=20)
-    table.add_column("test", justify="right", no_wrap=True)
-    table.add_column(f"{100 * (1 - results.verdict.alpha):g} % interval", justify="right")
-    table.add_column("val", justify="right", no_wrap=True)
-    table.add_column("lr", justify="right", no_wrap=True)
-    table.add_column("diverged", justify="right")
-    table.add_column("")
     # Other hypers would squeeze the numbers at 80 columns: they come below.
     more: list[tuple[str, str]] = []
     for result in results.verdict.rules:
-        table.add_row(
-            Text(result.rule),
-            score(results, result.test),
-            interval(results, result.ci),
-            score(results, result.validation),
-            f"{result.lr:.4g}" if result.lr is not None else NOTHING,
-            f"{result.num_diverged}/{result.num_runs}",
-            standing(results, result.rule),
-            style="bold" if result.rule == results.verdict.best else "",
-        )
         words = (shown_hypers(result), beside(results, result))
         more += [(result.rule, text) for text in words if text]
     below: list[RenderableType] = ["", _facts(more)] if more else []
-    return Group(table, *below)
+    return Group(_RuleTable(results), *below)
+
+
+@final
+class _RuleTable:
+    """A row per rule. A narrow terminal gets fewer columns: a row without its rule would say nothing."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(max_width=10_000)
+        for dropped in range(len(EXPENDABLE) + 1):
+            table = _columns(self._results, EXPENDABLE[:dropped])
+            if console.measure(table, options=unbounded).maximum <= options.max_width:
+                break
+        yield table
+
+
+def _columns(results: Results, dropped: Sequence[str]) -> Table:
+    rules = results.verdict.rules
+    cells: dict[str, list[str]] = {
+        "test": [score(results, rule.test) for rule in rules],
+        "interval": [interval(results, rule.ci) for rule in rules],
+        "val": [score(results, rule.validation) for rule in rules],
+        "lr": [f"{rule.lr:.4g}" if rule.lr is not None else NOTHING for rule in rules],
+        "diverged": [f"{rule.num_diverged}/{rule.num_runs}" for rule in rules],
+        "standing": [standing(results, rule.rule) for rule in rules],
+    }
+    titles = {"interval": f"{100 * (1 - results.verdict.alpha):g} % interval", "standing": ""}
+    kept = [name for name in cells if name not in dropped]
+    table = _table()
+    longest = max((cell_len(rule.rule) for rule in rules), default=0)
+    table.add_column(
+        "rule",
+        overflow="fold",
+        no_wrap=longest <= RULE_WIDTH,
+        min_width=min(longest, RULE_WIDTH),
+        max_width=RULE_WIDTH,
+    )
+    for name in kept:
+        justify: JustifyMethod = "left" if name == "standing" else "right"
+        table.add_column(titles.get(name, name), justify=justify, no_wrap=True)
+    for row, rule in enumerate(rules):
+        style = "bold" if rule.rule == results.verdict.best else ""
+        table.add_row(Text(rule.rule), *(cells[name][row] for name in kept), style=style)
+    return table
 
 
 def _table() -> Table:

@@ -108,10 +108,20 @@ def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: in
             else []
         )
         if len(tied) > 1:
-            notes.append(f"{rule}: {len(tied)} configurations tie on validation; the smallest lr was taken.")
+            notes.append(f"{rule}: {len(tied)} configurations tie on validation; {_tie_break(tied)}.")
     if pairs and pairs[0].difference == 0.0:
         notes.append(f"{pairs[0].first} and {pairs[0].second} tie on the test set.")
     return notes
+
+
+def _tie_break(tied: Sequence[Candidate]) -> str:
+    """How `ranked` orders configurations of one mean: by lr, then by id, which says nothing about them."""
+    first = [c for c in tied if c.lr == tied[0].lr]
+    if len(first) == 1:
+        return "the smallest lr was taken"
+    if len(first) < len(tied):
+        return f"the smallest lr was taken, and of its {len(first)} the first by id, which is arbitrary"
+    return "no lr tells them apart, so the first by id was taken, which is arbitrary"
 
 
 def _log_scaled(values: set[float]) -> bool:
