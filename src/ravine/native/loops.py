@@ -125,18 +125,16 @@ class Nest:
 
     def _load(self, expr: Expr) -> str:
         pointer = self.pointers[expr.buffer]
-        if not self.is_vector(expr):
-            offset = self._offset(expr.offset)
-            for arg, stride in zip(expr.args, expr.strides, strict=True):
-                far = self.code.value(f"mul nsw i64 {self.get(arg)}, {stride}")
-                offset = self.code.value(f"add nsw i64 {offset}, {far}")
-            return self.code.load(pointer, offset, expr.kind)
-        if expr.offset.coef(self.vector or 0) == 1 and not any(self.is_vector(arg) for arg in expr.args):
-            offset = self._offset(expr.offset)
-            for arg, stride in zip(expr.args, expr.strides, strict=True):
-                far = self.code.value(f"mul nsw i64 {self.get(arg)}, {stride}")
-                offset = self.code.value(f"add nsw i64 {offset}, {far}")
-            return self.code.load_vector(pointer, offset, expr.kind, self.num)
+        if not any(self.is_vector(arg) for arg in expr.args):
+            along = 0 if self.vector is None else expr.offset.coef(self.vector)
+            if along in (0, 1):
+                offset = self._offset(expr.offset)
+                for arg, stride in zip(expr.args, expr.strides, strict=True):
+                    far = self.code.value(f"mul nsw i64 {self.get(arg)}, {stride}")
+                    offset = self.code.value(f"add nsw i64 {offset}, {far}")
+                if along == 0:
+                    return self.code.load(pointer, offset, expr.kind)
+                return self.code.load_vector(pointer, offset, expr.kind, self.num)
         offsets, wide = self._lanes_of(expr.offset), vector_type("i64", self.code.lanes)
         for arg, stride in zip(expr.args, expr.strides, strict=True):
             far = self.code.value(f"mul nsw {wide} {self.wide(arg)}, {self.code.splat(str(stride), 'i64')}")
