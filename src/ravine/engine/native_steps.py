@@ -50,20 +50,17 @@ class NativeSteps:
             for name, tensor in _group(setting, kind).items():
                 of_run[f"{kind}/{name}"] = rows_of(tensor)
         for number, segment in enumerate(setting.cohort.segments):
+            span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             points, update = self._update(number, segment)
-            functions += [[points, gradient, update]] * (segment.stop - segment.start)
+            functions += [[points, gradient, update]] * num
             if points is not None:
-                of_run["points"][segment.start : segment.stop] = [0] * (segment.stop - segment.start)
+                of_run["points"][span] = [0] * num
             own = {f"slots/{i}": t for i, t in enumerate(state.slots[number].values())}
             hypers = constants.hypers[number]
             own.update({f"hypers/{i}": t for i, t in enumerate(hypers.values())})
             for name, tensor in own.items():
-                rows = (
-                    rows_of(tensor)
-                    if tensor.dim() > 1
-                    else [tensor.data_ptr()] * (segment.stop - segment.start)
-                )
-                of_run.setdefault(name, [0] * num_runs)[segment.start : segment.stop] = rows
+                rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
+                of_run.setdefault(name, [0] * num_runs)[span] = rows
         table_RI = self._inputs.table(of_run, num_runs)
         room = 4 * layout.size
         own_memory = {self._inputs.number("grads"): room, self._inputs.number("points"): room}

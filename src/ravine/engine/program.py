@@ -127,7 +127,7 @@ def _step(
         for segment, own in zip(cohort.segments, constants.hypers, strict=True)
     ]
     grads, (loss_R, accuracy_R) = gradients(
-        setting, gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
+        setting, _gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
     )
     for name, view in layout.views(constants.grads_RP).items():
         view.copy_(grads[name])
@@ -154,7 +154,7 @@ def update_segment(
         slot.copy_(new[name])
 
 
-def gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+def _gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
     """Where the gradients are taken, (R, P): some rules look ahead."""
     if not any(segment.rule.gradient_at for segment in cohort.segments):
         return state.params_RP

@@ -154,7 +154,6 @@ class Training:
             Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
             last of all what was learned.
         """
-        # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
         if self.backend.native:
             before = torch.get_num_threads()
             torch.set_num_threads(1)  # torch's threads wait by spinning, and would be in the workers' way
@@ -163,6 +162,7 @@ class Training:
             finally:
                 torch.set_num_threads(before)
             return
+        # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
         threads = Threads(self.device, adapt=self.backend.fused and len(self._rows) >= self._fewest)
         try:
             yield from self._records(threads)
@@ -182,7 +182,7 @@ class Training:
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
                 evaluation = self._evaluate()
-                if evaluation.diverged:
+                if evaluation.diverged and not self.backend.native:  # which does not go on with them anyway
                     self._shrink()
                 self.whole = True
                 self.seconds += time.perf_counter() - clock
@@ -256,8 +256,6 @@ class Training:
         """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
         spare = self._fewest - len(self.alive)
         rows = [row for row in self._rows if row not in self._diverged or (spare := spare - 1) >= 0]
-        if self.backend.native:  # which does not go on with them
-            return
         saved_steps = (1 - len(rows) / len(self._rows)) * (self.cohort.recipe.steps - self.step)
         if self.alive and saved_steps > _REPAY_STEPS[self.backend.compiled]:
             places = [self._rows.index(row) for row in rows]

@@ -36,7 +36,7 @@ class Lowering:
         constants: Mapping[str, Stored],
         outputs: Sequence[Stored | None],
     ) -> None:
-        self.t, self.constants = tensors, constants
+        self.t = tensors
         self.values: dict[fx.Node, Any] = {}
         self.homes: dict[fx.Node, Stored] = {}
         self._pointwise = pointwise.table(tensors.pool)
@@ -60,12 +60,10 @@ class Lowering:
                 self.values[node] = constants[str(node.target)]
             elif node.op == "call_function":
                 self._lower(node)
-        self.results: list[Value] = []
         for node, target in zip(results, outputs, strict=True):
             value = self.values[node]
             if target is not None and not _is_at(value, target):
-                value = self.t.real(self.t.reshaped(value, target.shape), target)
-            self.results.append(value)
+                self.t.real(self.t.reshaped(value, target.shape), target)
 
     def _lower(self, node: fx.Node) -> None:
         shape, dtype = node.meta.get("tensor", (None, None))
