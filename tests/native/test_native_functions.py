@@ -7,48 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from native_functions import agree, normal, run
 from torch import Tensor
 from torch.nn import functional as F
 
 from ravine.engine.inputs import Inputs, rows_of
 from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
-
-Program = Callable[..., tuple[Tensor, ...]]
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def run(program: Program, *given: Tensor) -> tuple[Tensor, ...]:
-    """What machine code makes of tensors; those that it changes in place are changed."""
-    wanted = program(*(tensor.clone() for tensor in given))
-    inputs = Inputs()
-    names = [f"in{i}" for i in range(len(given))]
-    outputs = [torch.full(tuple(each.shape), 7.0) for each in wanted]
-    function = inputs.function(
-        program,
-        {name: tensor.clone() for name, tensor in zip(names, given, strict=True)},
-        [(f"out{i}", tuple(each.shape), 0) for i, each in enumerate(outputs)],
-    )
-    of_run = {name: [tensor.data_ptr()] for name, tensor in zip(names, given, strict=True)}
-    of_run.update({f"out{i}": [each.data_ptr()] for i, each in enumerate(outputs)})
-    jobs = Jobs(tables_JI=inputs.table(of_run, 1), functions=[[function]], own={})
-    steps_I = np.zeros(len(inputs.numbers), dtype=np.int64)
-    Workers(jobs, 1).run(np.array([0]), 1, steps_I, np.zeros(1, dtype=np.uint8))
-    return tuple(outputs)
-
-
-def agree(program: Program, *given: Tensor, tolerance: float = 1e-5) -> None:
-    """Fails unless PyTorch and machine code return and leave behind the same; float32, sums in another order."""
-    theirs = [tensor.clone() for tensor in given]
-    expected = program(*theirs)
-    ours = [tensor.clone() for tensor in given]
-    for mine, other in zip(run(program, *ours), expected, strict=True):
-        torch.testing.assert_close(mine, other, rtol=tolerance, atol=tolerance)
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, other, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +123,12 @@ def test_in_place() -> None:
 
 
 def test_what_there_is_no_code_for_is_told() -> None:
-    with pytest.raises(Unsupported, match=r"aten::convolution"):
-        run(lambda x, w: (F.conv2d(x, w),), normal(1, 1, 5, 5), normal(1, 1, 3, 3))
+    with pytest.raises(Unsupported, match=r"aten::cumsum"):
+        run(lambda x: (x.cumsum(0),), normal(5, 3))
+    with pytest.raises(Unsupported, match="transposed"):
+        run(lambda x, w: (F.conv_transpose2d(x, w),), normal(1, 1, 5, 5), normal(1, 1, 3, 3))
+    with pytest.raises(Unsupported, match="groups"):
+        run(lambda x, w: (F.conv2d(x, w, groups=2),), normal(1, 2, 5, 5), normal(2, 1, 3, 3))
     with pytest.raises(Unsupported, match="float64"):
         run(lambda x: ((x.double() * 2).float(),), normal(3))
 

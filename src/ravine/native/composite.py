@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from torch import fx
 
 from ravine.native.code import Kind
+from ravine.native.convolution import CONVOLUTIONS, fill
 from ravine.native.expressions import Affine, Expr, Index, Stored, Value
 from ravine.native.norms import NORMS, Composite, mean_of
+from ravine.native.pooling import POOLING
 from ravine.native.tensors import Unsupported, kind_of
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def _slice_backward(
     low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, start: int, end: int, step: int
 ) -> Value:
     whole = low.t.memory(grad.kind, sizes)
-    low.t.real(Value(shape=whole.shape, kind=grad.kind, at=lambda _: low.t.pool.const(0, grad.kind)), whole)
+    fill(low.t, whole, 0)
     first = slice(start, end, step).indices(sizes[dim])[0]
     target = low.t.sliced(whole, dim, first, grad.shape[dim], step)
     assert isinstance(target, Stored), "a view of memory is memory"
@@ -102,6 +104,27 @@ def _select_backward(
         return wider
     first = place % sizes[dim]
     return _slice_backward(low, node, wider, sizes, dim, first, first + 1, 1)
+
+
+def _pad(low: Lowering, node: fx.Node, x: Value, pads: Sequence[int], number: float = 0.0) -> Value:
+    """Places around a tensor, the last dimension's come first; less than none: it is cut."""
+    t, places, sizes = low.t, [], list(x.shape)
+    for i in range(len(pads) // 2):
+        dim, (before, after) = len(x.shape) - 1 - i, pads[2 * i : 2 * i + 2]
+        sizes[dim] += before + after
+        first = max(0, -before)
+        x = t.sliced(x, dim, first, x.shape[dim] - first - max(0, -after))
+        places.append((dim, max(0, before), x.shape[dim]))
+    if tuple(sizes) == x.shape:
+        return x
+    whole = t.memory_like(x, sizes)
+    fill(t, whole, number)
+    target: Value = whole
+    for dim, before, size in places:
+        target = t.sliced(target, dim, before, size)
+    assert isinstance(target, Stored), "a view of memory is memory"
+    t.real(x, target)
+    return whole
 
 
 # Numbers that depend on nothing but their place.
@@ -255,11 +278,12 @@ def _mv(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
 
 
 COMPOSITE: Mapping[str, Composite] = {
-    **NORMS,
+    **NORMS, **CONVOLUTIONS, **POOLING,
     "view": _view, "_unsafe_view": _view, "reshape": _view, "unsqueeze": _view, "squeeze": _view,
     "_reshape_alias": _view, "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
     "select": _select, "slice": _slice, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
-    "select_backward": _select_backward, "slice_backward": _slice_backward, "zeros_like": _filled(0),
+    "select_backward": _select_backward, "slice_backward": _slice_backward, "constant_pad_nd": _pad,
+    "zeros_like": _filled(0),
     "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1), "empty": _filled(0),
     "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
     "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),

@@ -39,6 +39,7 @@ class Lowering:
         self.t = tensors
         self.values: dict[fx.Node, Any] = {}
         self.homes: dict[fx.Node, Stored] = {}
+        self._kept: dict[tuple[fx.Node, object], Stored] = {}
         self._pointwise = pointwise.table(tensors.pool)
         self._nodes = list(graph.nodes)
         self._last = {arg: number for number, node in enumerate(self._nodes) for arg in node.all_input_nodes}
@@ -183,6 +184,14 @@ class Lowering:
                 return
             assert isinstance(before, fx.Node), "a view is of a node"
             node = before
+
+    def once(self, node: fx.Node, what: object, make: Callable[[], Stored]) -> Stored:
+        """What is made of a node's result, made once if nothing changes the result."""
+        if _root(node) in self._changed:
+            return make()
+        if (node, what) not in self._kept:
+            self._kept[node, what] = make()
+        return self._kept[node, what]
 
     def home(self, node: fx.Node) -> Stored | None:
         """Where the result of a node may be put at once; None: anywhere."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from torch import fx
 
 from ravine.native.expressions import Stored, Value
-from ravine.native.tensors import Unsupported
 
 if TYPE_CHECKING:
     from ravine.native.lower import Lowering
@@ -41,9 +40,9 @@ def _batch_norm(
     if not training:
         assert mean is not None, "without statistics of its own it uses the batch's"
         assert variance is not None, "mean and variance are there together"
-        center, spread = _channels(low, mean, x), _channels(low, variance, x)
-        scale = t.op("div", 1.0, t.op("sqrt", t.op("add", spread, eps)))
-        return _affine(low, x, center, scale, weight, bias), center, scale
+        center, scale = _frozen(low, mean, variance, x, eps)
+        empty = t.memory("f32", (0,))
+        return _affine(low, x, center, scale, weight, bias), empty, empty
     num = prod(x.shape) // x.shape[1]
     center = t.real(mean_of(low, x, dims))
     offset = t.op("sub", x, center)
@@ -61,6 +60,12 @@ def _batch_norm(
             t.real(t.op("add", kept, t.op("mul", flat, momentum)), running)
     short = (x.shape[1],)
     return _affine(low, x, center, scale, weight, bias), t.reshaped(center, short), t.reshaped(scale, short)
+
+
+def _frozen(low: Lowering, mean: Value, variance: Value, x: Value, eps: float) -> tuple[Value, Value]:
+    """A batch norm's own center and scale."""
+    spread = low.t.op("add", _channels(low, variance, x), eps)
+    return _channels(low, mean, x), low.t.real(low.t.op("div", 1.0, low.t.op("sqrt", spread)))
 
 
 def _channels(low: Lowering, values: Value, x: Value) -> Value:
@@ -90,17 +95,23 @@ def _batch_norm_backward(
     eps: float,
     wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
-    if not training:
-        raise Unsupported("the gradient of a frozen batch norm")
     t, x, grad = low.t, low.t.real(x), low.t.real(grad)
     dims = [dim for dim in range(len(x.shape)) if dim != 1]
-    center, scale = _channels(low, center, x), _channels(low, scale, x)
+    if training:
+        center, scale = _channels(low, center, x), _channels(low, scale, x)
+    else:
+        assert mean is not None, "without statistics of its own it uses the batch's"
+        assert variance is not None, "mean and variance are there together"
+        center, scale = _frozen(low, mean, variance, x, eps)
     normal = t.op("mul", t.op("sub", x, center), scale)
     by_bias = t.real(t.reduced("add", grad, dims, True))
     by_weight = t.real(t.reduced("add", t.op("mul", grad, normal), dims, True))
-    num = prod(x.shape) // x.shape[1]
-    pulled = t.op("add", by_bias, t.op("mul", normal, by_weight))
-    by_x = t.op("mul", t.op("sub", grad, t.op("mul", pulled, 1.0 / num)), scale)
+    by_x: Value = grad
+    if training:
+        num = prod(x.shape) // x.shape[1]
+        pulled = t.op("add", by_bias, t.op("mul", normal, by_weight))
+        by_x = t.op("sub", grad, t.op("mul", pulled, 1.0 / num))
+    by_x = t.op("mul", by_x, scale)
     if weight is not None:
         by_x = t.op("mul", by_x, _channels(low, weight, x))
     short = (x.shape[1],)
@@ -152,6 +163,74 @@ def _layer_norm_backward(
     return by_x, by_weight, by_bias
 
 
+def _group_norm(
+    low: Lowering,
+    node: fx.Node,
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    batch: int,
+    channels: int,
+    places: int,
+    groups: int,
+    eps: float,
+) -> tuple[Value, ...]:
+    t, x = low.t, low.t.real(x)
+    parts = _groups(low, x, groups)
+    dims = list(range(2, len(parts.shape)))
+    center = t.real(mean_of(low, parts, dims))
+    offset = t.op("sub", parts, center)
+    spread = mean_of(low, t.op("mul", offset, offset), dims)
+    scale = t.real(t.op("div", 1.0, t.op("sqrt", t.op("add", spread, eps))))
+    result = t.op("mul", offset, scale)
+    for factor, op in ((weight, "mul"), (bias, "add")):
+        if factor is not None:
+            result = t.op(op, result, _of_group(low, factor, parts))
+    return t.reshaped(t.real(result), x.shape), center, scale
+
+
+def _groups(low: Lowering, x: Value, groups: int) -> Value:
+    """(B, C, ...) as (B, G, C / G, ...)."""
+    batch, channels, *rest = x.shape
+    return low.t.reshaped(x, (batch, groups, channels // groups, *rest))
+
+
+def _of_group(low: Lowering, values: Value, parts: Value) -> Value:
+    """(C,) as (G, C / G, 1, ...)."""
+    return low.t.reshaped(values, (*parts.shape[1:3], *[1] * (len(parts.shape) - 3)))
+
+
+def _group_norm_backward(
+    low: Lowering,
+    node: fx.Node,
+    grad: Value,
+    x: Value,
+    center: Value,
+    scale: Value,
+    weight: Value | None,
+    batch: int,
+    channels: int,
+    places: int,
+    groups: int,
+    wanted: Sequence[bool],
+) -> tuple[Value | None, ...]:
+    t, x, grad = low.t, low.t.real(x), low.t.real(grad)
+    parts, inward = _groups(low, x, groups), _groups(low, grad, groups)
+    dims = list(range(2, len(parts.shape)))
+    short = (*parts.shape[:2], *[1] * len(dims))
+    center, scale = t.reshaped(center, short), t.reshaped(scale, short)
+    normal = t.op("mul", t.op("sub", parts, center), scale)
+    others = [0, *dims[1:]]
+    by_weight = t.reduced("add", t.op("mul", inward, normal), others, False) if wanted[1] else None
+    by_bias = t.reduced("add", inward, others, False) if wanted[2] else None
+    if weight is not None:
+        inward = t.op("mul", inward, _of_group(low, weight, parts))
+    average = t.real(mean_of(low, inward, dims))
+    along = t.real(mean_of(low, t.op("mul", inward, normal), dims))
+    by_x = t.op("mul", t.op("sub", t.op("sub", inward, average), t.op("mul", normal, along)), scale)
+    return t.reshaped(t.real(by_x), x.shape), by_weight, by_bias
+
+
 def _softmax(low: Lowering, node: fx.Node, x: Value, dim: int, half: bool) -> Value:
     exps = low.t.real(_exps(low, x, dim))
     return low.t.op("div", exps, low.t.reduced("add", exps, [dim], True))
@@ -181,6 +260,7 @@ def _log_softmax_backward(low: Lowering, node: fx.Node, grad: Value, y: Value, d
 
 NORMS: Mapping[str, Composite] = {
     "native_batch_norm": _batch_norm, "native_batch_norm_backward": _batch_norm_backward,
+    "native_group_norm": _group_norm, "native_group_norm_backward": _group_norm_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward,
     "_softmax": _softmax, "_softmax_backward_data": _softmax_backward, "_log_softmax": _log_softmax,
     "_log_softmax_backward_data": _log_softmax_backward,

@@ -6,121 +6,161 @@ number of each row of the left one. Where the right matrix does not lie row by r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 from ravine.native.code import Code, vector_type
-from ravine.native.expressions import Buffer, Stored
+from ravine.native.expressions import Buffer
 from ravine.native.machine import machine
-from ravine.native.schedule import Product
+from ravine.native.schedule import Operand, Product
 
 
 def packing(work: Product) -> int:
     """How many numbers of scratch memory a product needs to turn its right matrix round."""
-    rows, columns = work.right.shape[-2:]
-    return 0 if work.right.strides[-1] == 1 or columns == 1 else rows * columns
+    column = len(work.stack) + len(work.rows) + len(work.sums)
+    return 0 if work.right.place.coef(column) == 1 or work.columns == 1 else prod(work.sums) * work.columns
 
 
 def write_product(code: Code, work: Product, pointers: Mapping[Buffer, str], room: str) -> None:
     """A product, or a stack of them; ``room`` is scratch memory for `packing`."""
-    if len(work.out.shape) == 3:
-        with code.loop(work.out.shape[0]) as i:
-            left, right, out = (_start(code, each, pointers, i) for each in (work.left, work.right, work.out))
-            _write(code, work, left, right, out, room)
-        return
-    left, right, out = (_start(code, each, pointers, None) for each in (work.left, work.right, work.out))
-    _write(code, work, left, right, out, room)
+    starts = {
+        operand: code.address(pointers[operand.buffer], str(operand.place.const), "f32")
+        for operand in (work.left, work.right, work.out)
+    }
+    _Blocks(code, work, room).stack(0, starts[work.left], starts[work.right], starts[work.out])
 
 
-def _start(code: Code, matrix: Stored, pointers: Mapping[Buffer, str], number: str | None) -> str:
-    base = code.address(pointers[matrix.buffer], str(matrix.offset), "f32")
-    if number is None:
-        return base
-    far = code.value(f"mul nsw i64 {number}, {matrix.strides[0]}")
-    return code.address(base, far, "f32")
+class _Blocks:
+    """Blocks of the result, a few vectors wide.
 
+    Args:
+        code: what they are written into.
+        work: the product.
+        room: scratch memory for `packing`.
+    """
 
-def _write(code: Code, work: Product, left: str, right: str, out: str, room: str) -> None:
-    num_rows, num_columns = work.out.shape[-2:]
-    num_sum = work.left.shape[-1]
-    right_stride = work.right.strides[-2]
-    if packing(work):
-        _turn(code, right, work.right.strides[-2:], num_sum, num_columns, room)
-        right, right_stride = room, num_columns
-    lanes = code.lanes
-    block = _Block(
-        code, left, work.left.strides[-2:], right, right_stride, out, work.out.strides[-2:], num_sum
-    )
-    wide = 2 * lanes
-    full = num_columns // wide * wide
-    if full:
-        with code.loop(full, wide) as j:
-            block.rows(num_rows, j, 2, lanes)
-    if full < num_columns:
-        rest = num_columns - full
-        num_vectors = -(-rest // lanes)
-        block.rows(num_rows, str(full), num_vectors, rest - (num_vectors - 1) * lanes)
+    def __init__(self, code: Code, work: Product, room: str) -> None:
+        self.code, self.work, self.room = code, work, room
+        self.first_row = len(work.stack)
+        self.first_sum = self.first_row + len(work.rows)
+        self.column = self.first_sum + len(work.sums)
+        self.right_coefs = [work.right.place.coef(self.first_sum + i) for i in range(len(work.sums))]
 
+    def _far(self, start: str, operand: Operand, counter: int, value: str) -> str:
+        """An address moved by a counter's value."""
+        coef = operand.place.coef(counter)
+        if coef == 0:
+            return start
+        return self.code.address(start, self.code.value(f"mul nsw i64 {value}, {coef}"), "f32")
 
-class _Block:
-    """Blocks of the result, a few vectors wide."""
+    def stack(self, level: int, left: str, right: str, out: str) -> None:
+        """The products from one level of the stack on."""
+        work = self.work
+        if level == len(work.stack):
+            self._product(left, right, out)
+            return
+        with self.code.loop(work.stack[level]) as i:
+            self.stack(
+                level + 1,
+                self._far(left, work.left, level, i),
+                self._far(right, work.right, level, i),
+                self._far(out, work.out, level, i),
+            )
 
-    def __init__(
-        self,
-        code: Code,
-        left: str,
-        left_strides: tuple[int, ...],
-        right: str,
-        right_stride: int,
-        out: str,
-        out_strides: tuple[int, ...],
-        num_sum: int,
-    ) -> None:
-        self.code, self.num_sum = code, num_sum
-        self.left, self.left_strides = left, left_strides
-        self.right, self.right_stride = right, right_stride
-        self.out, self.out_strides = out, out_strides
-
-    def rows(self, num_rows: int, column: str, num_vectors: int, last: int) -> None:
-        """All rows of some columns; of the last vector, ``last`` lanes are there."""
-        registers = machine().registers
-        height = max(1, (registers - num_vectors - 2) // num_vectors)
-        height = 8 if height >= 8 and num_vectors > 1 else min(height, 16)
-        full = num_rows // height * height
+    def _product(self, left: str, right: str, out: str) -> None:
+        work, lanes = self.work, self.code.lanes
+        if packing(work):
+            assert len(work.sums) <= 1, "only a matrix is turned round"
+            strides = (self.right_coefs[0] if work.sums else 0, work.right.place.coef(self.column))
+            _turn(self.code, right, strides, prod(work.sums), work.columns, self.room)
+            right, self.right_coefs = self.room, [work.columns] * len(work.sums)
+        wide = 2 * lanes
+        full = work.columns // wide * wide
         if full:
-            with self.code.loop(full, height) as i:
-                self._one(i, height, column, num_vectors, last)
-        if full < num_rows:
-            self._one(str(full), num_rows - full, column, num_vectors, last)
+            with self.code.loop(full, wide) as j:
+                line, target = (self.code.address(start, j, "f32") for start in (right, out))
+                self._rows(self.first_row, left, line, target, [lanes, lanes])
+        if full < work.columns:
+            rest = work.columns - full
+            num_vectors = -(-rest // lanes)
+            line, target = (self.code.address(start, str(full), "f32") for start in (right, out))
+            nums = [lanes] * (num_vectors - 1) + [rest - (num_vectors - 1) * lanes]
+            self._rows(self.first_row, left, line, target, nums)
 
-    def _one(self, row: str, height: int, column: str, num_vectors: int, last: int) -> None:
+    def _rows(self, counter: int, left: str, right: str, out: str, nums: Sequence[int]) -> None:
+        """All rows of some columns from one counter on; ``nums``: columns of each vector."""
+        work, code = self.work, self.code
+        if counter == self.first_sum:
+            self._block(1, left, right, out, nums, (0, 0))
+            return
+        size = work.rows[counter - self.first_row]
+        if counter < self.first_sum - 1:
+            with code.loop(size) as i:
+                further = (
+                    self._far(left, work.left, counter, i),
+                    right,
+                    self._far(out, work.out, counter, i),
+                )
+                self._rows(counter + 1, *further, nums)
+            return
+        strides = work.left.place.coef(counter), work.out.place.coef(counter)
+        room = (machine().registers - len(nums) - 2) // len(nums)
+        most = 8 if room >= 8 and len(nums) > 1 else max(1, min(room, 16))
+        height = -(-size // -(-size // most))
+        full = size // height * height
+        if full:
+            with code.loop(full, height) as i:
+                starts = self._far(left, work.left, counter, i), right, self._far(out, work.out, counter, i)
+                self._block(height, *starts, nums, strides)
+        if full < size:
+            first = str(full)
+            starts = (
+                self._far(left, work.left, counter, first),
+                right,
+                self._far(out, work.out, counter, first),
+            )
+            self._block(size - full, *starts, nums, strides)
+
+    def _block(
+        self, height: int, left: str, right: str, out: str, nums: Sequence[int], strides: tuple[int, int]
+    ) -> None:
+        """Some rows; ``strides``: between rows of the left matrix and of the result."""
         code, lanes = self.code, self.code.lanes
         wide = vector_type("f32", lanes)
-        nums = [lanes] * (num_vectors - 1) + [last]
         sums = [[code.place(wide) for _ in nums] for _ in range(height)]
-        for place in (place for line in sums for place in line):
-            code.do(f"store {wide} zeroinitializer, ptr {place}")
-        start = code.address(self.left, code.value(f"mul nsw i64 {row}, {self.left_strides[0]}"), "f32")
-        above = code.address(self.right, column, "f32")
-        with code.loop(self.num_sum) as k:
-            far = code.value(f"mul nsw i64 {k}, {self.right_stride}")
-            line = code.address(above, far, "f32")
-            rights = [code.load_vector(line, str(v * lanes), "f32", num) for v, num in enumerate(nums)]
-            corner = code.address(start, code.value(f"mul nsw i64 {k}, {self.left_strides[1]}"), "f32")
+        for i, line in enumerate(sums):
+            for v, (place, num) in enumerate(zip(line, nums, strict=True)):
+                start = "zeroinitializer"
+                if self.work.adds_up:
+                    start = code.load_vector(out, str(i * strides[1] + v * lanes), "f32", num)
+                code.do(f"store {wide} {start}, ptr {place}")
+
+        def add(left: str, right: str) -> None:
+            rights = [code.load_vector(right, str(v * lanes), "f32", num) for v, num in enumerate(nums)]
             for i in range(height):
-                factor = code.splat(code.load(corner, str(i * self.left_strides[0]), "f32"), "f32")
-                for v, right in enumerate(rights):
+                factor = code.splat(code.load(left, str(i * strides[0]), "f32"), "f32")
+                for v, many in enumerate(rights):
                     so_far = code.value(f"load {wide}, ptr {sums[i][v]}")
                     more = code.call(
-                        wide, f"llvm.fma.v{lanes}f32", (wide, factor), (wide, right), (wide, so_far)
+                        wide, f"llvm.fma.v{lanes}f32", (wide, factor), (wide, many), (wide, so_far)
                     )
                     code.do(f"store {wide} {more}, ptr {sums[i][v]}")
-        place = code.value(f"mul nsw i64 {row}, {self.out_strides[0]}")
-        corner = code.address(code.address(self.out, place, "f32"), column, "f32")
+
+        self._sum(0, left, right, add)
         for i in range(height):
             for v, num in enumerate(nums):
                 result = code.value(f"load {wide}, ptr {sums[i][v]}")
-                offset = str(i * self.out_strides[0] + v * lanes)
-                code.store_vector(corner, offset, "f32", result, num)
+                code.store_vector(out, str(i * strides[1] + v * lanes), "f32", result, num)
+
+    def _sum(self, level: int, left: str, right: str, add: Callable[[str, str], None]) -> None:
+        """Add up from one level of the sum on."""
+        if level == len(self.work.sums):
+            add(left, right)
+            return
+        with self.code.loop(self.work.sums[level]) as k:
+            far = self.code.value(f"mul nsw i64 {k}, {self.right_coefs[level]}")
+            line = self.code.address(right, far, "f32")
+            self._sum(level + 1, self._far(left, self.work.left, self.first_sum + level, k), line, add)
 
 
 def _turn(

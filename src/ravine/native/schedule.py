@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from math import prod
 
 from ravine.native.code import BYTES
 from ravine.native.expressions import Affine, Buffer, Expr, Pool, Stored, below
@@ -52,12 +52,39 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """``out[i, j] = sum_k left[i, k] right[k, j]``, each (rows, columns)."""
+class Operand:
+    """Numbers of a product in memory: number ``place`` of a buffer, for every value of the counters."""
 
-    left: Stored
-    right: Stored
-    out: Stored
+    buffer: Buffer
+    place: Affine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """``out[stack, row, column] = sum over sums of left[stack, row, sums] right[stack, sums, column]``.
+
+    Counters are numbered: those of the stack, those of rows, those of the sum, and the column's as the last one.
+    A convolution has several of each: its rows are places of a picture, its sum runs over a window and channels.
+
+    Args:
+        stack: sizes of counters around everything. One that ``out`` does not know adds up.
+        rows: sizes of the counters of a row.
+        sums: sizes of the counters of the sum.
+        columns: how many; they are neighbours in ``out``.
+        left: of each row.
+        right: of each column.
+        out: the result.
+        adds_up: whether the result is added to what is there.
+    """
+
+    stack: tuple[int, ...]
+    rows: tuple[int, ...]
+    sums: tuple[int, ...]
+    columns: int
+    left: Operand
+    right: Operand
+    out: Operand
+    adds_up: bool
 
 
 Work = Loops | Reduction | Product
@@ -82,7 +109,7 @@ def canonical(
     outer = sorted((c for c in range(num_outer) if sizes[c] > 1), key=lambda c: -abs(place.coef(c)))
     inner = sorted((c for c in range(num_outer, len(sizes)) if sizes[c] > 1), key=lambda c: -far(c))
     groups = [_joined(outer, sizes, affines), _joined(inner, sizes, affines)]
-    new_sizes = [reduce(lambda size, c: size * sizes[c], run, 1) for group in groups for run in group]
+    new_sizes = [prod(sizes[c] for c in run) for group in groups for run in group]
     last = {run[-1]: number for number, run in enumerate([*groups[0], *groups[1]])}
 
     def move(affine: Affine) -> Affine:
@@ -145,9 +172,50 @@ class Schedule:
         new_sizes, outer, assign = canonical(self.pool, sizes, num_outer, target.buffer, place, expr)
         self.works.append(Reduction(sizes=new_sizes, num_outer=outer, op=op, assign=assign))
 
-    def multiply(self, left: Stored, right: Stored, out: Stored) -> None:
-        """Add a product of matrices."""
-        self.works.append(Product(left=left, right=right, out=out))
+    def multiply(
+        self,
+        sizes: tuple[Sequence[int], Sequence[int], Sequence[int], int],
+        left: tuple[Buffer, Affine],
+        right: tuple[Buffer, Affine],
+        out: tuple[Buffer, Affine],
+    ) -> None:
+        """Add a product, see `Product`.
+
+        Args:
+            sizes: of the counters of the stack, of rows, of the sum, of the column.
+            left: buffer and place, in counters that are numbered through.
+            right: likewise.
+            out: likewise. If a counter of the stack adds up, there must be zeros.
+        """
+        *groups, columns = sizes
+        all_sizes = [size for group in groups for size in group]
+        affines = [left[1], right[1], out[1]]
+        runs, start = [], 0
+        for group in groups:
+            several = [i for i in range(start, start + len(group)) if all_sizes[i] > 1]
+            runs.append(_joined(several, all_sizes, affines))
+            start += len(group)
+        last = {run[-1]: i for i, run in enumerate(run for group in runs for run in group)}
+        last[start] = len(last)
+
+        def moved(operand: tuple[Buffer, Affine]) -> Operand:
+            terms = sorted((last[counter], coef) for counter, coef in operand[1].terms if counter in last)
+            return Operand(buffer=operand[0], place=Affine(tuple(terms), operand[1].const))
+
+        stack, rows, sums = (tuple(prod(all_sizes[c] for c in run) for run in group) for group in runs)
+        target = moved(out)
+        self.works.append(
+            Product(
+                stack=stack,
+                rows=rows,
+                sums=sums,
+                columns=columns,
+                left=moved(left),
+                right=moved(right),
+                out=target,
+                adds_up=any(target.place.coef(i) == 0 for i in range(len(stack))),
+            )
+        )
 
     def scratch(self) -> tuple[dict[Buffer, int], int]:
         """Where scratch buffers lie, in bytes, and how much there must be in all.
@@ -192,6 +260,8 @@ def read(work: Work) -> Iterator[Buffer]:
     if isinstance(work, Product):
         yield work.left.buffer
         yield work.right.buffer
+        if work.adds_up:
+            yield work.out.buffer
         return
     assigns = work.assigns if isinstance(work, Loops) else [work.assign]
     for expr in below([assign.expr for assign in assigns]):

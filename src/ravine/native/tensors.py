@@ -18,12 +18,15 @@ from ravine.native.expressions import (
     Stored,
     Value,
     below,
+    contiguous_strides,
     counters,
     stored,
 )
 from ravine.native.schedule import Schedule
 
 Operand = Value | float | int | bool
+
+_MANY = 1024  # numbers that are not added up one after another
 
 
 class Unsupported(RavineError):
@@ -55,11 +58,33 @@ class Tensors:
         """Scratch memory for a tensor."""
         return stored(self.pool, Buffer(kind, prod(shape)), shape)
 
+    def channels_last(self, kind: Kind, shape: Sequence[int]) -> Stored:
+        """Scratch memory for pictures (B, C, *spatial) whose channels lie side by side."""
+        return self._memory_in(kind, shape, [0, *range(2, len(shape)), 1])
+
+    def _memory_in(self, kind: Kind, shape: Sequence[int], order: Sequence[int]) -> Stored:
+        """Scratch memory whose dimensions lie in an order, the farthest first."""
+        strides = [0] * len(shape)
+        for dim, stride in zip(order, contiguous_strides([shape[dim] for dim in order]), strict=True):
+            strides[dim] = stride
+        return stored(self.pool, Buffer(kind, prod(shape)), shape, strides)
+
+    def memory_like(self, value: Value, shape: Sequence[int]) -> Stored:
+        """Scratch memory for a shape, in the order in which what a tensor is computed from lies."""
+        dims = [dim for dim, size in enumerate(value.shape) if size > 1]
+        if len(dims) > 2:
+            for load in self.loads(value):
+                far = {dim: abs(load.offset.coef(dim)) for dim in dims}
+                if all(far.values()):
+                    order = sorted(range(len(value.shape)), key=lambda dim: -far.get(dim, 0))
+                    return self._memory_in(value.kind, shape, order)
+        return self.memory(value.kind, shape)
+
     def real(self, value: Value, target: Stored | None = None) -> Stored:
         """A tensor in memory: as it is where it has some, or computed now."""
         if target is None and isinstance(value, Stored):
             return value
-        target = self.memory(value.kind, value.shape) if target is None else target
+        target = self.memory_like(value, value.shape) if target is None else target
         index = counters(len(value.shape))
         self.schedule.assign(value.shape, target, target.place(index), value.at(index))
         return target
@@ -214,6 +239,9 @@ class Tensors:
         shape = [1 if i in gone else size for i, size in enumerate(value.shape)] if keep else short
         if all(value.shape[i] == 1 for i in gone):
             return self.reshaped(value, shape)
+        if op == "add" and len(gone) > 1 and prod(value.shape[i] for i in gone) > _MANY:
+            parts = self.reduced(op, value, gone[1:], True)  # sums of sums: less is rounded away
+            return self.reduced(op, parts, gone, keep, target)
         target = self.memory(value.kind, shape) if target is None else target
         bare = self.without(target, gone) if keep else target
         assert isinstance(bare, Stored), "a view of memory is memory"
@@ -235,7 +263,15 @@ class Tensors:
         shape = (*left.shape[:-1], right.shape[-1])
         if target is None or (target.strides[-1] != 1 and shape[-1] != 1):
             target = self.memory("f32", shape)
-        self.schedule.multiply(self.real(left), self.real(right), target)
+        a, b = self.real(left), self.real(right)
+        num = len(shape) - 2
+        *stack, row, inner, column = counters(num + 3)
+        self.schedule.multiply(
+            (shape[:num], shape[num:-1], left.shape[-1:], shape[-1]),
+            (a.buffer, a.place([*stack, row, inner])),
+            (b.buffer, b.place([*stack, inner, column])),
+            (target.buffer, target.place([*stack, row, column])),
+        )
         return target
 
 

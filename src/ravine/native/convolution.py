@@ -1,0 +1,253 @@
+"""Convolutions and their gradients as products over windows of a padded picture.
+
+Pictures lie with their channels side by side (B, *spatial, C), whatever the order of their indices, so that a row of
+a window is one piece of memory and a product's columns are channels. A picture is copied into a frame of zeros; nothing
+else is unfolded. The gradient by the input is a convolution of the gradient, spread by the stride, with the kernel
+turned round.
+"""
+
+# ruff: noqa: ARG001 (each has the signature of PyTorch's)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import fx
+
+from ravine.native.expressions import Affine, Index, Stored, Value, counters
+from ravine.native.tensors import Tensors, Unsupported
+
+if TYPE_CHECKING:
+    from ravine.native.lower import Lowering
+
+
+def framed(
+    t: Tensors,
+    x: Value,
+    before: Sequence[int],
+    sizes: Sequence[int],
+    step: Sequence[int],
+    around: float = 0.0,
+) -> Stored:
+    """A picture within a larger one.
+
+    Args:
+        t: where it is put.
+        x: (B, C, *spatial).
+        before: places in front of it, by spatial dimension.
+        sizes: spatial sizes of the larger one.
+        step: between places of the picture in the larger one.
+        around: what stands at all other places.
+
+    Returns:
+        (B, C, *sizes), channels side by side.
+    """
+    own = x.shape[2:]
+    if tuple(sizes) == own and isinstance(x, Stored) and (x.strides[1] == 1 or x.shape[1] == 1):
+        return x  # as it is
+    whole = t.channels_last(x.kind, (*x.shape[:2], *sizes))
+    inside: Value = whole
+    for dim, (start, num, far) in enumerate(zip(before, own, step, strict=True), start=2):
+        if max(step) == 1:
+            for first, stop in ((0, start), (start + num, sizes[dim - 2])):
+                if first < stop:
+                    fill(t, t.sliced(inside, dim, first, stop - first), around)
+        inside = t.sliced(inside, dim, start, num, far)
+    if max(step) > 1:
+        fill(t, whole, around)
+    assert isinstance(inside, Stored), "a view of memory is memory"
+    t.real(x, inside)
+    return whole
+
+
+def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int]) -> Stored:
+    """What a convolution's windows see; its gradient sees the same again."""
+    around = [size + 2 * more for size, more in zip(x.shape[2:], padding, strict=True)]
+    return low.once(node, ("framed", *padding), lambda: framed(low.t, x, padding, around, [1] * len(around)))
+
+
+def fill(t: Tensors, target: Value, number: float) -> None:
+    """Write one number everywhere."""
+    assert isinstance(target, Stored), "a view of memory is memory"
+    t.real(
+        Value(shape=target.shape, kind=target.kind, at=lambda _: t.pool.const(number, target.kind)), target
+    )
+
+
+def _check(transposed: bool, groups: int) -> None:
+    if transposed:
+        raise Unsupported("a transposed convolution")
+    if groups != 1:
+        raise Unsupported("a convolution in groups")
+
+
+def every(numbers: Sequence[int], num: int) -> list[int]:
+    """One number for each dimension, of which PyTorch may give one for all."""
+    return list(numbers) * num if len(numbers) == 1 else list(numbers)
+
+
+def _correlated(
+    t: Tensors,
+    picture: Stored,
+    kernel: Stored,
+    num: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> Stored:
+    """``out[b, o, y] = sum_(c, i) picture[b, c, stride y + dilation i] kernel[i, c, o]``, channels side by side.
+
+    Args:
+        t: where it is put.
+        picture: (B, C, *spatial).
+        kernel: (*window, C, O).
+        num: spatial sizes of the result.
+        stride: between windows.
+        dilation: between places of a window.
+    """
+    window, (channels, num_out) = kernel.shape[:-2], kernel.shape[-2:]
+    out = t.channels_last("f32", (picture.shape[0], num_out, *num))
+    d = len(num)
+    index = counters(1 + d + d + 2)
+    b, rows, inside, channel, column = (
+        index[0],
+        index[1 : 1 + d],
+        index[1 + d : 1 + 2 * d],
+        index[-2],
+        index[-1],
+    )
+    at = [
+        y.times(far) + i.times(apart) for y, i, far, apart in zip(rows, inside, stride, dilation, strict=True)
+    ]
+    t.schedule.multiply(
+        ((picture.shape[0],), num, (*window, channels), num_out),
+        (picture.buffer, picture.place([b, channel, *at])),
+        (kernel.buffer, kernel.place([*inside, channel, column])),
+        (out.buffer, out.place([b, column, *rows])),
+    )
+    return out
+
+
+def _kernel(t: Tensors, weight: Value, turned: bool) -> Stored:
+    """(O, C, *window) as (*window, C, O), or turned round as (*window, O, C)."""
+    window = weight.shape[2:]
+    first, second = (0, 1) if turned else (1, 0)
+    shape = (*window, weight.shape[first], weight.shape[second])
+
+    def move(index: Index) -> list[Affine]:
+        inside = [
+            each.times(-1, size - 1) if turned else each for each, size in zip(index, window, strict=False)
+        ]
+        one, two = index[-2:]
+        return [one, two, *inside] if turned else [two, one, *inside]
+
+    return t.copied(t.view(weight, shape, move))
+
+
+def convolution(
+    low: Lowering,
+    node: fx.Node,
+    x: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Value:
+    """PyTorch's ``aten::convolution`` with one group."""
+    _check(transposed, groups)
+    t, num = low.t, tuple(node.meta["tensor"][0][2:])
+    stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
+    picture = _picture(low, node.args[0], x, padding)
+    out = _correlated(t, picture, _kernel(t, weight, False), num, stride, dilation)
+    if bias is None:
+        return out
+    return t.op("add", out, t.reshaped(bias, (1, bias.shape[0], *[1] * len(num))))
+
+
+def convolution_backward(
+    low: Lowering,
+    node: fx.Node,
+    grad: Value,
+    x: Value,
+    weight: Value,
+    bias_sizes: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    wanted: Sequence[bool],
+) -> tuple[Value | None, ...]:
+    """PyTorch's ``aten::convolution_backward``: by the input, the weight, the bias."""
+    _check(transposed, groups)
+    t, num, window = low.t, grad.shape[2:], weight.shape[2:]
+    stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
+    by_x: Value | None = None
+    inside = grad
+    if wanted[0]:
+        before = [
+            apart * (size - 1) - more for apart, size, more in zip(dilation, window, padding, strict=True)
+        ]
+        if min(before) < 0:
+            raise Unsupported("a convolution with a padding wider than its window")
+        around = [
+            size + apart * (places - 1)
+            for size, apart, places in zip(x.shape[2:], dilation, window, strict=True)
+        ]
+        whole = framed(t, grad, before, around, stride)
+        inside = whole
+        for dim, (start, places, far) in enumerate(zip(before, num, stride, strict=True), start=2):
+            inside = t.sliced(inside, dim, start, places, far)
+        by_x = _correlated(t, whole, _kernel(t, weight, True), x.shape[2:], [1] * len(num), dilation)
+    inside = framed(t, inside, [0] * len(num), num, [1] * len(num))
+    by_weight: Value | None = None
+    if wanted[1]:
+        picture = _picture(low, node.args[1], x, padding)
+        by_weight = _by_weight(t, inside, picture, weight.shape, stride, dilation)
+    others = [0, *range(2, len(x.shape))]
+    by_bias = t.reduced("add", inside, others, False) if wanted[2] else None
+    return by_x, by_weight, by_bias
+
+
+def _by_weight(
+    t: Tensors,
+    grad: Stored,
+    picture: Stored,
+    shape: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> Value:
+    """``sum_(b, y) grad[b, o, y] picture[b, c, stride y + dilation i]``, picture by picture."""
+    num_out, channels, *window = shape
+    d = len(window)
+    # the channels of neighbouring places lie side by side
+    joined = window[-1] if dilation[-1] == 1 and picture.strides[-1] == channels else 1
+    total = t.memory("f32", (num_out, *window, channels))
+    fill(t, total, 0.0)
+    split = [*window[:-1], window[-1] // joined]
+    index = counters(1 + d + 1 + d + 1)
+    b, inside, row = index[0], index[1 : 1 + d], index[1 + d]
+    places, column = index[2 + d : 2 + 2 * d], index[-1]
+    at = [
+        y.times(far) + i.times(apart)
+        for y, i, far, apart in zip(places, inside, stride, dilation, strict=True)
+    ]
+    t.schedule.multiply(
+        ((grad.shape[0], *split), (num_out,), grad.shape[2:], joined * channels),
+        (grad.buffer, grad.place([b, row, *places])),
+        (picture.buffer, picture.place([b, Affine(), *at]) + column),
+        (total.buffer, total.place([row, *inside, Affine()]) + column),
+    )
+    order = [0, d + 1, *range(1, d + 1)]
+    return t.transposed(total, order)
+
+
+CONVOLUTIONS: dict[str, Any] = {
+    "convolution": convolution,
+    "convolution_backward": convolution_backward,
+}
