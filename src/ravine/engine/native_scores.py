@@ -19,7 +19,7 @@ from ravine.engine.state import Data
 from ravine.native.function import Function
 from ravine.native.workers import Jobs, Workers
 
-_CHUNK = 256  # examples that go through the network at once
+_CHUNK, _PICTURE_CHUNK = 256, 64  # examples that go through the network at once: their numbers stay in caches
 
 
 class NativeScores:
@@ -67,7 +67,7 @@ class NativeScores:
         num = len(x)
         outputs_RNK = torch.empty(self._num_runs, num, width)
         loss_RN, accuracy_RN = torch.empty(self._num_runs, num), torch.empty(self._num_runs, num)
-        chunk = min(num, _CHUNK)
+        chunk = min(num, _PICTURE_CHUNK if x.dim() > 2 else _CHUNK)
         if not num:
             return outputs_RNK, loss_RN, accuracy_RN
         shape = (chunk, *x.shape[1:])

@@ -108,8 +108,9 @@ def _native(runs: list[Run], network: Network, data: Dataset, device: torch.devi
     low, high = _NATIVE_RUNS
     native = Plan(backend=_NATIVE, size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high))
     flops = 6.0 * network.layout.size * runs[0].recipe.batch_size
+    heavy = flops > _MANY_FLOPS or _has_convolutions(network.module)
     idle = len(runs) < torch.get_num_threads()
-    if choice == "native" or flops < _MANY_FLOPS or not (idle or machine().lanes < 8):
+    if choice == "native" or not heavy or not (idle or machine().lanes < 8):
         return native
     few = runs[: torch.get_num_threads()]
     ours = _step_seconds(few, network, data, device, _NATIVE) / len(few)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import fx
 
 from ravine.native.expressions import Affine, Index, Stored, Value, counters
+from ravine.native.machine import machine
 from ravine.native.tensors import Tensors, Unsupported
 
 if TYPE_CHECKING:
@@ -227,24 +228,27 @@ def _by_weight(
     d = len(window)
     # the channels of neighbouring places lie side by side
     joined = window[-1] if dilation[-1] == 1 and picture.strides[-1] == channels else 1
-    total = t.memory("f32", (num_out, *window, channels))
-    fill(t, total, 0.0)
-    split = [*window[:-1], window[-1] // joined]
-    index = counters(1 + d + 1 + d + 1)
-    b, inside, row = index[0], index[1 : 1 + d], index[1 + d]
-    places, column = index[2 + d : 2 + 2 * d], index[-1]
+    across, split = joined * channels, [*window[:-1], window[-1] // joined]
+    index = counters(d + 2 * d + 3)
+    b, inside, places = index[0], index[1 : 1 + d], index[2 + d : 2 + 2 * d]
     at = [
-        y.times(far) + i.times(apart)
-        for y, i, far, apart in zip(places, inside, stride, dilation, strict=True)
+        y.times(far) + i.times(apart) for y, i, far, apart in zip(places, inside, stride, dilation, strict=True)
     ]
+    row, column = index[1 + d], index[2 + 2 * d]
+    few = across < machine().lanes  # too few for columns
+    out, window_place = (column, row) if few else (row, column)
+    total = t.memory("f32", (*window, channels, num_out) if few else (num_out, *window, channels))
+    begin = [*inside, Affine(), out] if few else [out, *inside, Affine()]
+    fill(t, total, 0.0)
+    seen = picture.buffer, picture.place([b, Affine(), *at]) + window_place
+    given = grad.buffer, grad.place([b, out, *places])
     t.schedule.multiply(
-        ((grad.shape[0], *split), (num_out,), grad.shape[2:], joined * channels),
-        (grad.buffer, grad.place([b, row, *places])),
-        (picture.buffer, picture.place([b, Affine(), *at]) + column),
-        (total.buffer, total.place([row, *inside, Affine()]) + column),
+        ((grad.shape[0], *split), (across if few else num_out,), grad.shape[2:], num_out if few else across),
+        seen if few else given,
+        given if few else seen,
+        (total.buffer, total.place(begin) + window_place.times(num_out if few else 1)),
     )
-    order = [0, d + 1, *range(1, d + 1)]
-    return t.transposed(total, order)
+    return t.transposed(total, [d + 1, d, *range(d)] if few else [0, d + 1, *range(1, d + 1)])
 
 
 CONVOLUTIONS: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ from ravine.native.expressions import Buffer
 from ravine.native.loops import write_loops, write_reduction
 from ravine.native.machine import Library, machine
 from ravine.native.products import packing, write_product
-from ravine.native.schedule import Loops, Product, Reduction, Schedule, read, written
+from ravine.native.schedule import Loops, Product, Reduction, Schedule, Work, read, written
 
 _LINE = 64
 _NAME = "work"
@@ -44,7 +45,10 @@ def _library(text: str) -> Library:
 
 
 def _written(schedule: Schedule) -> tuple[str, int]:
-    """A module with the function, and the bytes of scratch memory that it needs."""
+    """A module with the function, and the bytes of scratch memory that it needs.
+
+    Each piece of work is a function of its own, so that pieces that differ in nothing but their memory are compiled once.
+    """
     code = Code(machine().lanes)
     places, end = schedule.scratch()
     pointers: dict[Buffer, str] = {}
@@ -61,12 +65,30 @@ def _written(schedule: Schedule) -> tuple[str, int]:
                 )
     packed = max((packing(work) for work in schedule.works if isinstance(work, Product)), default=0)
     room = code.value(f"getelementptr inbounds i8, ptr %scratch, i64 {end}")
+    names: dict[str, str] = {}
+    declared: set[str] = set()
     for work in schedule.works:
-        if isinstance(work, Loops):
-            write_loops(code, work, pointers)
-        elif isinstance(work, Reduction):
-            write_reduction(code, work, pointers)
-        else:
-            write_product(code, work, pointers, room)
+        buffers = [each for each in dict.fromkeys((*written(work), *read(work))) if each in pointers]
+        piece = _piece(work, buffers)
+        declared |= piece.declared
+        parameters = ", ".join(f"ptr %b{i}" for i in range(len(buffers)))
+        body = piece.function(f"void @NAME({parameters}, ptr %room) noinline")
+        name = names.setdefault(body, f"piece{len(names)}")
+        given = ", ".join(f"ptr {pointers[buffer]}" for buffer in buffers)
+        code.do(f"call void @{name}({given}, ptr {room})")
+    pieces = [body.replace("void @NAME(", f"internal void @{name}(", 1) for body, name in names.items()]
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
-    return "\n".join([*sorted(code.declared), text]), end + -(-4 * packed // _LINE) * _LINE
+    return "\n".join([*sorted(declared), *pieces, text]), end + -(-4 * packed // _LINE) * _LINE
+
+
+def _piece(work: Work, buffers: Sequence[Buffer]) -> Code:
+    """One piece of work; its buffers and room for packing are parameters."""
+    code = Code(machine().lanes)
+    pointers = {buffer: f"%b{i}" for i, buffer in enumerate(buffers)}
+    if isinstance(work, Loops):
+        write_loops(code, work, pointers)
+    elif isinstance(work, Reduction):
+        write_reduction(code, work, pointers)
+    else:
+        write_product(code, work, pointers, "%room")
+    return code
