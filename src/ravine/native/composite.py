@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import fx
 
 from ravine.native.code import Kind
-from ravine.native.convolution import CONVOLUTIONS, fill
+from ravine.native.convolution import CONVOLUTIONS
 from ravine.native.expressions import Affine, Expr, Index, Stored, Value
 from ravine.native.norms import NORMS, Composite, mean_of
 from ravine.native.pooling import POOLING
@@ -87,7 +87,7 @@ def _slice_backward(
     low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, start: int, end: int, step: int
 ) -> Value:
     whole = low.t.memory(grad.kind, sizes)
-    fill(low.t, whole, 0)
+    low.t.fill(whole, 0)
     first = slice(start, end, step).indices(sizes[dim])[0]
     target = low.t.sliced(whole, dim, first, grad.shape[dim], step)
     assert isinstance(target, Stored), "a view of memory is memory"
@@ -118,7 +118,7 @@ def _pad(low: Lowering, node: fx.Node, x: Value, pads: Sequence[int], number: fl
     if tuple(sizes) == x.shape:
         return x
     whole = t.memory_like(x, sizes)
-    fill(t, whole, number)
+    t.fill(whole, number)
     target: Value = whole
     for dim, before, size in places:
         target = t.sliced(target, dim, before, size)

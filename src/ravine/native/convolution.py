@@ -53,10 +53,10 @@ def framed(
         if max(step) == 1:
             for first, stop in ((0, start), (start + num, sizes[dim - 2])):
                 if first < stop:
-                    fill(t, t.sliced(inside, dim, first, stop - first), around)
+                    t.fill(t.sliced(inside, dim, first, stop - first), around)
         inside = t.sliced(inside, dim, start, num, far)
     if max(step) > 1:
-        fill(t, whole, around)
+        t.fill(whole, around)
     assert isinstance(inside, Stored), "a view of memory is memory"
     t.real(x, inside)
     return whole
@@ -66,14 +66,6 @@ def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int]) -> Stor
     """What a convolution's windows see; its gradient sees the same again."""
     around = [size + 2 * more for size, more in zip(x.shape[2:], padding, strict=True)]
     return low.once(node, ("framed", *padding), lambda: framed(low.t, x, padding, around, [1] * len(around)))
-
-
-def fill(t: Tensors, target: Value, number: float) -> None:
-    """Write one number everywhere."""
-    assert isinstance(target, Stored), "a view of memory is memory"
-    t.real(
-        Value(shape=target.shape, kind=target.kind, at=lambda _: t.pool.const(number, target.kind)), target
-    )
 
 
 def _check(transposed: bool, groups: int) -> None:
@@ -232,14 +224,15 @@ def _by_weight(
     index = counters(d + 2 * d + 3)
     b, inside, places = index[0], index[1 : 1 + d], index[2 + d : 2 + 2 * d]
     at = [
-        y.times(far) + i.times(apart) for y, i, far, apart in zip(places, inside, stride, dilation, strict=True)
+        y.times(far) + i.times(apart)
+        for y, i, far, apart in zip(places, inside, stride, dilation, strict=True)
     ]
     row, column = index[1 + d], index[2 + 2 * d]
     few = across < machine().lanes  # too few for columns
     out, window_place = (column, row) if few else (row, column)
     total = t.memory("f32", (*window, channels, num_out) if few else (num_out, *window, channels))
     begin = [*inside, Affine(), out] if few else [out, *inside, Affine()]
-    fill(t, total, 0.0)
+    t.fill(total, 0.0)
     seen = picture.buffer, picture.place([b, Affine(), *at]) + window_place
     given = grad.buffer, grad.place([b, out, *places])
     t.schedule.multiply(

@@ -47,7 +47,7 @@ def _library(text: str) -> Library:
 def _written(schedule: Schedule) -> tuple[str, int]:
     """A module with the function, and the bytes of scratch memory that it needs.
 
-    Each piece of work is a function of its own, so that pieces that differ in nothing but their memory are compiled once.
+    Each piece of work is a function of its own: pieces that differ in nothing but their memory are compiled once.
     """
     code = Code(machine().lanes)
     places, end = schedule.scratch()

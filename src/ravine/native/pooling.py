@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
-from ravine.native.convolution import every, fill, framed
+from ravine.native.convolution import every, framed
 from ravine.native.expressions import Expr, Index, Stored, Value
 from ravine.native.tensors import Tensors, Unsupported
 
@@ -210,7 +210,7 @@ def _spread(
     """The sum over windows of what each of their places is given, in the picture's shape."""
     whole = t.channels_last("f32", (*grad.shape[:2], *windows.around))
     if not (windows.disjoint and windows.complete):
-        fill(t, whole, 0.0)
+        t.fill(whole, 0.0)
     for place, seen in windows.places(t, whole):
         assert isinstance(seen, Stored), "a view of memory is memory"
         own = part(place)

@@ -58,6 +58,12 @@ class Tensors:
         """Scratch memory for a tensor."""
         return stored(self.pool, Buffer(kind, prod(shape)), shape)
 
+    def fill(self, target: Value, number: float) -> None:
+        """Write one number everywhere."""
+        assert isinstance(target, Stored), "a view of memory is memory"
+        value = self.pool.const(number, target.kind)
+        self.real(Value(shape=target.shape, kind=target.kind, at=lambda _: value), target)
+
     def channels_last(self, kind: Kind, shape: Sequence[int]) -> Stored:
         """Scratch memory for pictures (B, C, *spatial) whose channels lie side by side."""
         return self._memory_in(kind, shape, [0, *range(2, len(shape)), 1])
