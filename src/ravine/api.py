@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravine.data import load
 from ravine.errors import InputError
 from ravine.store import Store
 from ravine.study import Study, read_study
@@ -66,15 +68,26 @@ def run(
         command = _command(study, store, device, backend, overrides)
         study, definition = read_study(study, overrides)
     opened = Store(store)
-    # The study is right and the store is there: only now is it worth a second to import PyTorch.
-    from rich.console import Console
+    # The study is right and the store is there: only now is it worth a second to import PyTorch, and meanwhile
+    # the data set is read.
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(load, study.data, base=search)
+        from rich.console import Console
 
-    from ravine.launch import launch
-    from ravine.report import Results
-    from ravine.report.watch import watch
+        from ravine.launch import launch
+        from ravine.report import Results
+        from ravine.report.watch import watch
 
+        data = reading.result()
     events = launch(
-        study, opened, definition=definition, search=search, device=device, backend=backend, command=command
+        study,
+        opened,
+        data=data,
+        definition=definition,
+        search=search,
+        device=device,
+        backend=backend,
+        command=command,
     )
     watch(events, Console(file=sys.stderr, quiet=quiet), study.name)
     return Results.load(opened, study.name)

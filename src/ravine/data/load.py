@@ -10,11 +10,11 @@ from ravine.data.spec import CsvSpec, DataSpec, FashionMnistSpec, ImagesSpec, Np
 from ravine.errors import DataError, choices
 
 
-def load(spec: DataSpec, *, base: Path | str | None = None) -> Dataset:
+def load(spec: DataSpec | Dataset, *, base: Path | str | None = None) -> Dataset:
     """Read, cut, encode and scale a data set.
 
     Args:
-        spec: which one, and how.
+        spec: which one, and how; a data set is returned as it is.
         base: folder that relative paths start from; None: the current one.
 
     Returns:
@@ -29,6 +29,8 @@ def load(spec: DataSpec, *, base: Path | str | None = None) -> Dataset:
         >>> data.input_shape, len(data.train), len(data.validation), len(data.test)
         ((1, 8, 8), 1079, 359, 359)
     """
+    if isinstance(spec, Dataset):
+        return spec
     return assemble(_read(spec, Path(base) if base is not None else Path()), spec)
 
 

@@ -62,6 +62,7 @@ def launch(
     store: Store,
     *,
     definition: str,
+    data: Dataset | None = None,
     search: Path | None = None,
     device: str = "auto",
     backend: str = "auto",
@@ -77,6 +78,7 @@ def launch(
         study: what to train.
         store: where everything is kept.
         definition: the study's text, kept with it.
+        data: the study's, where it has been read already.
         search: the study file's folder, where a user's module is looked for.
         device: "auto", "cpu", "cuda" or "mps".
         backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and
@@ -91,7 +93,7 @@ def launch(
     """
     began = time.perf_counter()
     where = find_device(device)
-    data = study.data if isinstance(study.data, Dataset) else load(study.data, base=search)
+    data = load(study.data, base=search) if data is None else data
     task = _Task(study=study, data=data, search=search, device=where, store=store)
     runs = runs_of(study, data, search)
     with store.lock(study.name):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data import Dataset, load
+from ravine.data import load
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
 from ravine.engine.device import find_device
@@ -66,7 +66,7 @@ def replay(
     record = store.run(prefix)
     if record.status not in ("done", "diverged"):
         raise StoreError(f"run {record.id} is {record.status}; only a run that has finished can be replayed")
-    data = study.data if isinstance(study.data, Dataset) else load(study.data, base=search)
+    data = load(study.data, base=search)
     recipe = Recipe.of(record.recipe)
     if data.fingerprint != recipe.data:
         raise StoreError(f"run {record.id}: its data set {data.name} has changed since (other fingerprint)")
