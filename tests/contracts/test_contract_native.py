@@ -22,6 +22,7 @@ from test_contract_cohorts import MODELS, everything, shuffled, together
 from torch import nn
 
 from ravine.native import function
+from ravine.study import Study
 
 
 @pytest.mark.parametrize("model", ["odd", "layer-norm", "linear"])
@@ -57,6 +58,37 @@ def test_batch_norm_and_activations(activation: str) -> None:
     ours, theirs = train(made, backend=NATIVE), train(made)
     for run in all_runs(made):
         assert distance(ours, theirs, run) < 1e-5, run.label
+
+
+PICTURES = {
+    "convnet": {"kind": "convnet", "channels": [5, 17], "hidden": 7},
+    "convnet-batch": {"kind": "convnet", "channels": [5, 3], "hidden": 0, "norm": "batch"},
+    "convnet-group": {"kind": "convnet", "channels": [8, 16], "hidden": 9, "norm": "group"},
+    "resnet": {"kind": "resnet", "depth": 8, "width": 4},
+}
+
+
+def pictures(model: str) -> Study:
+    return study(
+        data=random_dataset((2, 9, 8)),
+        model=PICTURES[model],
+        rules=[{"kind": "momentum", "lr": [0.02, 0.1]}, {"kind": "nesterov", "lr": 0.05}],
+        steps=8,
+        batch_size=11,
+        evaluations=2,
+        dropout=[0.0, 0.3],
+    )
+
+
+@pytest.mark.parametrize("model", PICTURES)
+def test_networks_of_convolutions(model: str) -> None:
+    made = pictures(model)
+    ours, theirs = train(made, backend=NATIVE), train(made)
+    for run in all_runs(made):
+        # float32, 8 steps; batch norms of few numbers blow rounding up
+        assert distance(ours, theirs, run) < 1e-4, run.label
+    alone = train(made, all_runs(made)[2:3], NATIVE)
+    same(alone, ours, all_runs(made)[2])
 
 
 def test_regression() -> None:
