@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, fx
 
 from ravine.engine.passes import fold, write_through
-from ravine.engine.trace import trace
+from ravine.trace import trace
 
 
 def adam_like(

@@ -14,9 +14,9 @@ from torch import Tensor, fx, nn
 from ravine.engine import program
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.backend import Backend
-from ravine.engine.trace import Untraceable, trace
 from ravine.nn.build import build
 from ravine.rules import RULES
+from ravine.trace import Untraceable, trace
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[fx.GraphModule]:

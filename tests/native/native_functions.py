@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.engine.inputs import Inputs
+from ravine.native.inputs import Inputs
 from ravine.native.workers import Jobs, Workers
 
 Program = Callable[..., tuple[Tensor, ...]]

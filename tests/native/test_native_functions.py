@@ -11,7 +11,7 @@ from native_functions import agree, normal, run
 from torch import Tensor
 from torch.nn import functional as F
 
-from ravine.engine.inputs import Inputs, rows_of
+from ravine.native.inputs import Inputs, rows_of
 from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.engine.inputs import Inputs, rows_of
 from ravine.engine.loss import example_losses
 from ravine.engine.program import Setting
 from ravine.engine.state import Data
 from ravine.native.function import Function
+from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
 
 _CHUNK, _PICTURE_CHUNK = 256, 64  # examples that go through the network at once: their numbers stay in caches

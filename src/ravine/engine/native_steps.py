@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ravine.engine.cohort import Cohort, Segment
-from ravine.engine.inputs import Inputs, rows_of
 from ravine.engine.program import Setting, gradients, update_segment
 from ravine.engine.state import Constants, Data, State
 from ravine.native.function import Function
+from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
 
 

@@ -12,7 +12,6 @@ from ravine.data import Dataset
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.network import Network
-from ravine.engine.trace import Untraceable
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
 from ravine.native.machine import machine
@@ -20,6 +19,7 @@ from ravine.native.tensors import Unsupported
 from ravine.nn.dropout import Dropout
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
+from ravine.trace import Untraceable
 
 CHOICES = ("auto", "native", "fused", "compiled", "serial")
 _FUSED, _SERIAL = Backend(), Backend(fused=False)

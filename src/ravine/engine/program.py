@@ -20,10 +20,10 @@ from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.passes import fold, write_through
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.trace import trace
 from ravine.nn.functional import batched_kernels
 from ravine.rng import keyed_draws
 from ravine.tensors import Layout
+from ravine.trace import trace
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(rows_SB, lr_R, t, step) -> (loss_R, accuracy_R); the state is changed in place."""

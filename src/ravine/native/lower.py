@@ -22,7 +22,7 @@ class Lowering:
 
     Args:
         tensors: where everything is put.
-        graph: what to lower; every node knows its result's shape and dtype (see `ravine.engine.trace`).
+        graph: what to lower; every node knows its result's shape and dtype (see `ravine.trace`).
         inputs: of the graph, in memory.
         constants: what its get_attr nodes are, in memory.
         outputs: where its results are wanted, in memory that is nothing else; None: in no particular place.

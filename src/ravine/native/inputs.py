@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.engine.trace import trace
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, compiled
 from ravine.native.lower import Lowering
 from ravine.native.tensors import Tensors, kind_of
+from ravine.trace import trace
 
 
 class Inputs:
