@@ -116,12 +116,19 @@ class Code:
         self._lines.append(f"{label}:")
 
     @contextmanager
-    def loop(self, stop: int | str, step: int = 1) -> Iterator[str]:
-        """Within it, code that is run for 0, step, 2 step, ... below ``stop``, at least once; gives the counter."""
+    def loop(self, stop: int | str, step: int = 1, start: str | None = None) -> Iterator[str]:
+        """Within it, code that is run for 0, step, 2 step, ... below ``stop``, at least once; gives the counter.
+
+        With a ``start`` the counter begins there, and there may be nothing to do.
+        """
         counter = self.place("i64")
-        self.do(f"store i64 0, ptr {counter}")
+        self.do(f"store i64 {start or 0}, ptr {counter}")
         head, after = self.label("loop"), self.label("after")
-        self.do(f"br label %{head}")
+        if start is None:
+            self.do(f"br label %{head}")
+        else:
+            some = self.value(f"icmp slt i64 {start}, {stop}")
+            self.do(f"br i1 {some}, label %{head}, label %{after}")
         self.begin(head)
         i = self.value(f"load i64, ptr {counter}")
         yield i

@@ -12,6 +12,7 @@ from ravine.native.loops import write_loops, write_reduction
 from ravine.native.machine import Library, machine
 from ravine.native.products import packing, write_product
 from ravine.native.schedule import Loops, Product, Reduction, Schedule, Work, read, written
+from ravine.native.tensors import Unsupported
 
 _LINE = 64
 _NAME = "work"
@@ -32,9 +33,18 @@ class Function:
     scratch: int
 
 
-def compiled(schedule: Schedule) -> Function:
-    """The function that does a schedule's work; the same work is compiled once."""
-    text, scratch = _written(schedule)
+def compiled(schedule: Schedule, length: tuple[int, int] | None = None) -> Function:
+    """The function that does a schedule's work; the same work is compiled once.
+
+    Args:
+        schedule: what is to be done.
+        length: a size, and the number of an input. Loops of this size go as far as the integer in that input
+            says; there must be no others that have any size.
+
+    Raises:
+        Unsupported: other work than loops over that size.
+    """
+    text, scratch = _written(schedule, length)
     library = _library(text)
     return Function(library=library, address=library.address(_NAME), scratch=scratch)
 
@@ -44,7 +54,7 @@ def _library(text: str) -> Library:
     return Library(text)
 
 
-def _written(schedule: Schedule) -> tuple[str, int]:
+def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, int]:
     """A module with the function, and the bytes of scratch memory that it needs.
 
     Each piece of work is a function of its own: pieces that differ in nothing but their memory are compiled once.
@@ -65,28 +75,35 @@ def _written(schedule: Schedule) -> tuple[str, int]:
                 )
     packed = max((packing(work) for work in schedule.works if isinstance(work, Product)), default=0)
     room = code.value(f"getelementptr inbounds i8, ptr %scratch, i64 {end}")
+    count = None
+    if length is not None:
+        size, number = length
+        if any(not isinstance(work, Loops) or work.sizes not in ((), (size,)) for work in schedule.works):
+            raise Unsupported("more than one pass over numbers side by side")
+        place = code.value(f"getelementptr inbounds ptr, ptr %inputs, i64 {number}")
+        count = code.value(f"load i64, ptr {code.value(f'load ptr, ptr {place}')}")
     names: dict[str, str] = {}
     declared: set[str] = set()
     for work in schedule.works:
         buffers = [each for each in dict.fromkeys((*written(work), *read(work))) if each in pointers]
-        piece = _piece(work, buffers)
+        piece = _piece(work, buffers, count is not None)
         declared |= piece.declared
-        parameters = ", ".join(f"ptr %b{i}" for i in range(len(buffers)))
-        body = piece.function(f"void @NAME({parameters}, ptr %room) noinline")
+        parameters = [*(f"ptr %b{i}" for i in range(len(buffers))), "ptr %room", "i64 %length"]
+        body = piece.function(f"void @NAME({', '.join(parameters)}) noinline")
         name = names.setdefault(body, f"piece{len(names)}")
-        given = ", ".join(f"ptr {pointers[buffer]}" for buffer in buffers)
-        code.do(f"call void @{name}({given}, ptr {room})")
+        given = [*(f"ptr {pointers[buffer]}" for buffer in buffers), f"ptr {room}", f"i64 {count or 0}"]
+        code.do(f"call void @{name}({', '.join(given)})")
     pieces = [body.replace("void @NAME(", f"internal void @{name}(", 1) for body, name in names.items()]
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
     return "\n".join([*sorted(declared), *pieces, text]), end + -(-4 * packed // _LINE) * _LINE
 
 
-def _piece(work: Work, buffers: Sequence[Buffer]) -> Code:
-    """One piece of work; its buffers and room for packing are parameters."""
+def _piece(work: Work, buffers: Sequence[Buffer], of_any_length: bool) -> Code:
+    """One piece of work; its buffers, room for packing and the length of loops of any length are parameters."""
     code = Code(machine().lanes)
     pointers = {buffer: f"%b{i}" for i, buffer in enumerate(buffers)}
     if isinstance(work, Loops):
-        write_loops(code, work, pointers)
+        write_loops(code, work, pointers, "%length" if of_any_length and work.sizes else None)
     elif isinstance(work, Reduction):
         write_reduction(code, work, pointers)
     else:

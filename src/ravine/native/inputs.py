@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, compiled
@@ -48,6 +48,37 @@ class Inputs:
             Untraceable: what it does depends on numbers in tensors.
         """
         graph = trace(program, list(examples.values()))
+        for node in graph.graph.nodes:
+            if node.op == "get_attr":
+                name = f"constant/{len(self.constants)}"
+                self.constants[name] = getattr(graph, node.target).contiguous()
+                node.target = name
+        tensors = self._lowered(graph.graph, examples, outputs)
+        return compiled(tensors.schedule)
+
+    def of_any_length(
+        self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
+    ) -> Function:
+        """Compile a graph that goes over vectors, in one pass.
+
+        Args:
+            graph: of a traced function.
+            examples: its inputs, by name: vectors of some size and single numbers.
+            outputs: the inputs in whose memory its results, vectors, are wanted.
+            size: of the vectors, unlike any other number. In the function, the input "length" says how long they are.
+
+        Raises:
+            Unsupported: some operation cannot be lowered, or more than one pass would be needed.
+        """
+        tensors = self._lowered(graph, examples, [(name, (size,), 0) for name in outputs])
+        return compiled(tensors.schedule, (size, self.number("length")))
+
+    def _lowered(
+        self,
+        graph: fx.Graph,
+        examples: Mapping[str, Tensor],
+        outputs: Sequence[tuple[str, Sequence[int], int]],
+    ) -> Tensors:
         tensors = Tensors()
         buffers: dict[str, Buffer] = {}
 
@@ -56,16 +87,13 @@ class Inputs:
             return stored(tensors.pool, buffer, shape, None, offset)
 
         inputs = [memory(name, tensor.dtype, tensor.shape) for name, tensor in examples.items()]
-        constants = {}
-        for node in graph.graph.nodes:
-            if node.op == "get_attr":
-                value = getattr(graph, node.target).contiguous()
-                name = f"constant/{len(self.constants)}"
-                self.constants[name] = value
-                constants[node.target] = memory(name, value.dtype, value.shape)
+        constants = {
+            name: memory(name, self.constants[name].dtype, self.constants[name].shape)
+            for name in (str(node.target) for node in graph.nodes if node.op == "get_attr")
+        }
         targets = [memory(name, torch.float32, shape, offset) for name, shape, offset in outputs]
-        Lowering(tensors, graph.graph, inputs, constants, targets)
-        return compiled(tensors.schedule)
+        Lowering(tensors, graph, inputs, constants, targets)
+        return tensors
 
     def table(self, of_run: Mapping[str, Sequence[int]], num_runs: int) -> np.ndarray:
         """Addresses of all inputs, (R, I): those given run by run, those of constants; 0 for all others."""

@@ -27,6 +27,7 @@ class Nest:
         vector: the vector counter; None: single numbers.
         roots: the expressions.
         written: buffers that the loops write to: what reads them has its time.
+        length: name of the vector counter's size, where it is known only when the code runs.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class Nest:
         vector: int | None,
         roots: Sequence[Expr],
         written: frozenset[Buffer] = frozenset(),
+        length: str | None = None,
     ) -> None:
-        self.written = written
+        self.written, self.length = written, length
         self.code, self.pointers, self.sizes, self.vector = code, pointers, sizes, vector
         self.one, self.many = Arithmetic(code, 1), Arithmetic(code, code.lanes)
         self.num = code.lanes  # lanes in use
@@ -71,6 +73,13 @@ class Nest:
             self._within(counter, size, 1, others, body)
             return
         lanes = self.code.lanes
+        if self.length is not None:
+            whole = self.code.value(f"and i64 {self.length}, {-lanes}")
+            self._within(counter, whole, lanes, others, body, "0")
+            self.num = 1
+            self._within(counter, self.length, 1, others, body, whole)
+            self.num = lanes
+            return
         full = size // lanes * lanes
         if full:
             self._within(counter, full, lanes, others, body)
@@ -82,10 +91,16 @@ class Nest:
             del self.counters[counter]
 
     def _within(
-        self, counter: int, stop: int, step: int, others: Sequence[int], body: Callable[[], None]
+        self,
+        counter: int,
+        stop: int | str,
+        step: int,
+        others: Sequence[int],
+        body: Callable[[], None],
+        start: str | None = None,
     ) -> None:
         before = self.values
-        with self.code.loop(stop, step) as i:
+        with self.code.loop(stop, step, start) as i:
             self.counters[counter], self.values = i, dict(before)
             self.around(others, body)
         self.values = before
@@ -192,12 +207,19 @@ def _needs(expr: Expr) -> set[int]:
     return set()
 
 
-def write_loops(code: Code, work: Loops, pointers: Mapping[Buffer, str]) -> None:
-    """Assignments one after another; a buffer without a pointer is passed on and not written."""
+def write_loops(code: Code, work: Loops, pointers: Mapping[Buffer, str], length: str | None = None) -> None:
+    """Assignments one after another; a buffer without a pointer is passed on and not written.
+
+    Args:
+        code: what they are written into.
+        work: the loops.
+        pointers: where buffers lie.
+        length: name of the innermost counter's size, where it is known only when the code runs.
+    """
     num = len(work.sizes)
     roots = [assign.expr for assign in work.assigns]
     written = frozenset(assign.buffer for assign in work.assigns)
-    nest = Nest(code, pointers, work.sizes, num - 1 if num else None, roots, written)
+    nest = Nest(code, pointers, work.sizes, num - 1 if num else None, roots, written, length)
 
     def body() -> None:
         for assign in work.assigns:

@@ -1,0 +1,82 @@
+"""Functions that go over vectors of any length, against the same in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from native_functions import normal
+from torch import Tensor
+
+from ravine.native.tensors import Unsupported
+from ravine.native.vectors import OverVectors
+
+EXACT = torch.float64
+
+
+def program(
+    x: Tensor, g: Tensor, mean: Tensor, beta: Tensor, weight: Tensor, t: Tensor
+) -> tuple[Tensor, ...]:
+    """A running mean, corrected for its start; a total of weights that is a number."""
+    mean = mean + (1.0 - beta) * (g - mean)
+    total = weight + beta
+    corrected = mean / (1.0 - (t * beta.log()).exp())
+    return x - corrected / (corrected.abs().sqrt() + 1e-3) * total, mean, total
+
+
+def made() -> OverVectors:
+    return OverVectors(program, ["x", "g", "mean"], ["beta", "weight", "t"], ["x", "mean", "weight"])
+
+
+@pytest.mark.parametrize("sizes", [(1,), (15, 16, 17), (0, 5), (32_768, 3), (32_769, 100_003, 0, 1)])
+def test_every_length(sizes: tuple[int, ...]) -> None:
+    over = made()
+    vectors = {name: [normal(size, seed=i) for size in sizes] for i, name in enumerate(("x", "g", "mean"))}
+    exact = {name: [vector.double() for vector in some] for name, some in vectors.items()}
+    weight = torch.tensor(0.25, dtype=EXACT)
+    for step in range(1, 4):
+        beta, t = torch.tensor(0.999, dtype=EXACT), torch.tensor(float(step), dtype=EXACT)
+        new = over(vectors, {"beta": beta, "weight": weight, "t": t})
+        for i in range(len(sizes)):
+            x, mean, total = program(*(exact[name][i] for name in ("x", "g", "mean")), beta, weight, t)
+            exact["x"][i], exact["mean"][i] = x, mean
+        weight = new["weight"]
+        assert weight.dtype == EXACT
+        assert float(weight) == float(total)
+    for name in ("x", "mean"):
+        for ours, theirs in zip(vectors[name], exact[name], strict=True):
+            # float32; the root of a small mean blows rounding up
+            torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_what_lies_beside_a_vector_is_left_alone() -> None:
+    room = torch.full((3, 64), 7.0)
+    x, g, mean = (line[10:43] for line in room)
+    numbers = {name: torch.tensor(0.5, dtype=EXACT) for name in ("beta", "weight", "t")}
+    made()({"x": [x], "g": [g], "mean": [mean]}, numbers)
+    assert bool((room[:, :10] == 7.0).all())
+    assert bool((room[:, 43:] == 7.0).all())
+    assert bool((room[1] == 7.0).all())
+    assert not bool((x == 7.0).any())
+
+
+def test_threads_share_long_vectors_and_bits_do_not_depend_on_their_number() -> None:
+    threads, found = torch.get_num_threads(), []
+    numbers = {name: torch.tensor(0.5, dtype=EXACT) for name in ("beta", "weight", "t")}
+    try:
+        for num in (1, 3):
+            torch.set_num_threads(num)
+            vectors = {name: [normal(200_001, seed=i)] for i, name in enumerate(("x", "g", "mean"))}
+            made()(vectors, numbers)
+            found.append(vectors["x"][0])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
+
+
+def test_more_than_one_pass_is_refused() -> None:
+    with pytest.raises(Unsupported):
+        OverVectors(lambda x, a: (x / x.square().sum().sqrt() * a,), ["x"], ["a"], ["x"])
+    with pytest.raises(Unsupported):
+        OverVectors(lambda x, a: (x * a, x.sum()), ["x"], ["a"], ["x", "a"])
+    with pytest.raises(Unsupported):
+        OverVectors(lambda x, a: (x.cumsum(0) * a,), ["x"], ["a"], ["x"])
