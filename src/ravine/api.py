@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravine.data import load
-from ravine.errors import InputError
+from ravine.errors import InputError, StudyError
 from ravine.store import Store
 from ravine.study import Study, read_study
+from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.naming import naming
 from ravine.study.stored import parse_definition
 
 if TYPE_CHECKING:
     from ravine.launch import Replayed
     from ravine.report import Results
+    from ravine.store import StudyRecord
 
 
 def run(
@@ -45,7 +48,8 @@ def run(
         The results: runs, curves, verdict.
 
     Raises:
-        InputError: one line that says what is wrong with the study, its data or its model.
+        InputError: one line that says what is wrong: a `StudyError`, `DataError`, `ModelError` or `StoreError`, or
+            plainly this for a device or backend that will not do.
 
     Example:
         >>> import tempfile
@@ -59,7 +63,7 @@ def run(
     search: Path | None = None
     if isinstance(study, Study):
         if overrides:
-            raise InputError("overrides: they change a study file; change the Study itself instead")
+            raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
         from ravine.study import definition_of
 
         definition, command = definition_of(study), "ravine.run(study)"
@@ -78,7 +82,8 @@ def run(
         from ravine.report import Results
         from ravine.report.watch import watch
 
-        data = reading.result()
+        with naming(study.origin):
+            data = reading.result()
     events = launch(
         study,
         opened,
@@ -116,19 +121,20 @@ def replay(
 
     Args:
         run_id: its id, or the beginning of it.
-        study: the study that holds it, or its file; needed where the store knows only a study made in Python.
+        study: the study that holds it, or its file; needed where the store knows only a study made in Python. By
+            default the text in the store; data and modules are then looked for beside the file of its last launch.
         store: where it is kept.
         device: "auto", "cpu", "cuda" or "mps".
         quiet: show no progress.
 
     Raises:
-        InputError: no such run, it has not finished, or its data have changed.
+        InputError: no such run, it has not finished, or its data or its model have changed.
     """
     opened = Store(store, create=False)
     record = opened.run(run_id)
     search: Path | None = None
     if study is None:
-        study = _stored_study(opened, record.id)
+        study, search = _stored_study(opened, record.id)
     elif not isinstance(study, Study):
         search = Path(study).resolve().parent
         study = read_study(study)[0]
@@ -147,12 +153,33 @@ def replay(
     raise AssertionError("a replay ends with a comparison")
 
 
-def _stored_study(store: Store, run_id: str) -> Study:
-    """The study that holds a run, from the text kept with it."""
+def _stored_study(store: Store, run_id: str) -> tuple[Study, Path | None]:
+    """A study that holds a run, from the text kept with it, and the folder of its file, if that is still there."""
+    made_in_python = ""
     for record in store.studies():
-        if any(run.id == run_id for run in store.runs(record.name, all=True)):
-            return parse_definition(record.definition, f"stored study {record.name}")
-    raise InputError(f"run {run_id}: no study in the store holds it; name its file with --study")
+        if not any(run.id == run_id for run in store.runs(record.name, all=True)):
+            continue
+        if record.definition.startswith(MADE_IN_PYTHON):
+            made_in_python = record.name
+            continue
+        folder = _folder_of(record)
+        where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
+        return parse_definition(record.definition, where), folder
+    if made_in_python:
+        raise InputError(
+            f"run {run_id}: its study {made_in_python!r} was made in Python, from objects that no text holds; "
+            f"there ravine.replay({run_id!r}, study=...) takes the Study itself"
+        )
+    raise InputError(f"run {run_id}: no study in the store holds it; give the study, or its file")
+
+
+def _folder_of(record: StudyRecord) -> Path | None:
+    """Where the study's file lies, going by the commands of its launches; None if none is there from here."""
+    for launch in reversed(record.launches):
+        words = shlex.split(launch.command)
+        if words[:2] == ["ravine", "run"] and len(words) > 2 and Path(words[2]).is_file():
+            return Path(words[2]).resolve().parent
+    return None
 
 
 def _command(path: Path | str, store: Path | str, device: str, backend: str, overrides: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 40  # that a line lists: of a table's 500 columns nobody reads all
+
 
 class RavineError(Exception):
     """Anything ravine raises on purpose; its text is one line for a person."""
@@ -39,7 +41,7 @@ class StoreError(InputError):
 
 
 def choices(value: object, allowed: Iterable[str]) -> str:
-    """The allowed names, with the nearest one first if a typo is likely.
+    """The allowed names, or the first of many, with the nearest one before them if a typo is likely.
 
     Args:
         value: what the user wrote.
@@ -53,6 +55,21 @@ def choices(value: object, allowed: Iterable[str]) -> str:
         "did you mean 'adam'? Allowed: adam, sgd"
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(value).lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Allowed: {', '.join(names)}"
+    near = nearest(value, names)
+    hint = f"did you mean '{near}'? " if near else ""
+    more = f", ... ({len(names) - MOST_NAMES:,} more)" if len(names) > MOST_NAMES else ""
+    return f"{hint}Allowed: {', '.join(names[:MOST_NAMES])}{more}"
+
+
+def nearest(value: object, allowed: Iterable[str]) -> str | None:
+    """The valid name that a typo most likely meant, whatever its capitals; None if none is near.
+
+    Example:
+        >>> nearest("ReLu", ["ReLU", "PReLU"]), nearest("x", ["adam"])
+        ('ReLU', None)
+    """
+    folded: dict[str, str] = {}
+    for name in allowed:
+        folded.setdefault(name.casefold(), name)
+    near = difflib.get_close_matches(str(value).casefold(), folded, n=1, cutoff=0.5)
+    return folded[near[0]] if near else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -60,9 +61,9 @@ class _Recorder(TorchDispatchMode):
         if func is torch.ops.aten._local_scalar_dense.default:
             raise Untraceable("its control flow depends on the numbers in a tensor")
         if draws(func, args, kwargs):
-            raise Untraceable(f"{func} draws random numbers that no seed of a run decides")
+            raise Untraceable(f"it draws random numbers itself, in {_name(func)}")
         if torch.Tag.dynamic_output_shape in func.tags and not _picks_by_number(func, args):
-            raise Untraceable(f"the shape of {func}'s result depends on the numbers in a tensor")
+            raise Untraceable(f"the shape of the result of {_name(func)} depends on the numbers in a tensor")
         result = func(*args, **kwargs)
         if func in _SAME:
             self._know(result, self.node_of(args[0]))
@@ -77,6 +78,21 @@ class _Recorder(TorchDispatchMode):
                 if isinstance(part, Tensor):
                     self._know(part, self.graph.call_function(_item, (node, i)))
         return result
+
+
+def _name(func: Any) -> str:
+    return f"aten::{func.overloadpacket.__name__}"
+
+
+class _NoEscape(TorchFunctionMode):
+    """Refuses what takes numbers out of a tensor unseen by a dispatch mode: in a trace they would be constants."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__):
+            raise Untraceable("it takes the numbers out of a tensor, for NumPy or Python")
+        return func(*args, **(kwargs or {}))
 
 
 def _picks_by_number(func: Any, args: Sequence[Any]) -> bool:
@@ -109,7 +125,7 @@ def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor])
         Untraceable: what is computed depends on numbers in tensors, or on a random number generator.
     """
     recorder = _Recorder(inputs)
-    with recorder:
+    with _NoEscape(), recorder:
         outputs = function(*inputs)
     recorder.graph.output(tuple(recorder.node_of(output) for output in outputs))
     recorder.graph.eliminate_dead_code()

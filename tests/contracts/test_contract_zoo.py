@@ -133,7 +133,7 @@ def test_what_cannot_be_fused_runs_serially_and_says_why(module: type[nn.Module]
     same(once, again, runs[0])
     for choice in ("fused", "compiled"):
         with pytest.raises(
-            InputError, match=f"^--backend {choice}: {module.__name__} cannot be fused: .+serial$"
+            InputError, match=f"^backend = '{choice}': {module.__name__} cannot be fused: .+serial$"
         ):
             plan(runs, network_of(made, runs), made.data, CPU, choice)
 

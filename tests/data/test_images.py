@@ -152,7 +152,11 @@ def one_class(folder):
             "{folder}: 'tset' stands beside train; did you mean 'test'? "
             "Allowed: test, train, val, valid, validation",
         ),
-        (one_class, "{folder}: target 'folder' has only one class, 'a': nothing to learn"),
+        (
+            one_class,
+            "{folder}: target 'folder' is 'a' in all 4 examples: with "
+            "only one class there is nothing to learn",
+        ),
     ],
 )
 def test_what_cannot_be_used(tmp_path, change, message):

@@ -24,8 +24,13 @@ SAY = 'say task = "classification" or task = "regression"'
 
 CSV = [
     ("", {}, "{p}: the file is empty; a header with the names of the columns is needed"),
-    ("size,y\n", {}, "{p}: there are no rows in it"),
-    ("a b c\n1 2 3\n", {}, "{p}: only one column, 'a b c'; is delimiter right?"),
+    ("size,y\n", {}, "{p}: there are no rows in it, only a header"),
+    (
+        "a b c\n1 2 3\n",
+        {},
+        "{p}: only one column, 'a b c'; if cells are set apart by another character than comma, "
+        'semicolon or tab, say which: delimiter = "|"',
+    ),
     (
         "1.5,2,3\n1,2,3\n",
         {},
@@ -34,7 +39,11 @@ CSV = [
     ("a,a,y\n1,2,3\n", {}, "{p}: column 'a' stands twice in the header"),
     ("a,,y\n1,2,3\n7,1,4\n", {}, '{p}: column 2 has no name in the header; name it or drop [""]'),
     (lines(bad={7: "1,red"}), {}, "{p}, line 7: 2 cells, the header has 3"),
-    (lines(bad={7: "1,red,yes,no"}), {}, "{p}, line 7: 4 cells, the header has 3"),
+    (
+        lines(bad={7: "1,red,yes,no"}),
+        {},
+        "{p}, line 7: 4 cells, the header has 3; a cell with ',' in it must stand in quotes",
+    ),
     (lines(bad={7: '1,"red,yes'}), {}, "{p}, line 31: not valid CSV: unexpected end of data"),
     (lines(), {"target": "z"}, "{p}: target 'z' is not a column; Allowed: colour, size, y"),
     (
@@ -74,13 +83,37 @@ CSV = [
     (
         "a,b,y\n" + "1.5,,no\n3,,yes\n" * 9,
         {"missing": "drop"},
-        '{p}: every row has an empty cell: missing = "drop" leaves nothing',
+        "{p}: every row has an empty cell: missing = \"drop\" leaves nothing; column 'b' is empty in 18 of 18 rows",
     ),
     (
         lines(bad={9: "big,red,no"}),
         {},
         "{p}, line 9: column 'size': 'big' is not a number, most of the column is; "
         "correct it, or put 'size' in drop or in categorical",
+    ),
+    (
+        "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20)) + "7,one\n",
+        {},
+        "{p}, line 22: column 'y': 'one' is not a number, most of the column is; "
+        "correct it, or take the line out, or say task = \"classification\" to read all of 'y' as names",
+    ),
+    (
+        "size;y\n" + "".join(f"{i},5;{'no' if i % 2 else 'yes'}\n" for i in range(30)),
+        {},
+        "{p}, line 2: column 'size': '0,5' is a number with a decimal comma; "
+        "say decimal = \",\", or put 'size' in categorical if it is a name",
+    ),
+    (
+        "size;y\n" + "".join(f"{i};{i}{',5' * (i % 3 > 0)}\n" for i in range(30)),
+        {},
+        "{p}, line 3: column 'y': '1,5' is a number with a decimal comma; "
+        "say decimal = \",\", or put 'y' in categorical if it is a name",
+    ),
+    (
+        "size;y\n1,5;no\n1.234,5;yes\n",
+        {"decimal": ","},
+        "{p}, line 3: column 'size': '1.234,5' has a point, but decimal = \",\"; "
+        "write numbers with a comma and without points between thousands",
     ),
     (
         lines(bad={9: "inf,red,no"}),
@@ -98,11 +131,16 @@ CSV = [
         "{p}, line 9: column 'size' is 1e+300; it must be a finite float32 number",
     ),
     (IDS, {}, "{p}: column 'id' has 18 different texts in 18 training rows (" + LEVELS),
-    ("a,y\n" + "1.5,no\n2,no\n" * 9, {}, "{p}: target 'y' has only one class, 'no': nothing to learn"),
+    (
+        "a,y\n" + "1.5,no\n2,no\n" * 9,
+        {},
+        "{p}: target 'y' is 'no' in all 18 examples: with only one class there is nothing to learn",
+    ),
     (
         "a,y\n" + "1.5,no\n2,no\n" * 9 + "3,yes\n",
         {},
-        "{p}: class 'yes' has 1 example, too few to split: training, validation and test need at least 3",
+        "{p}: class 'yes' has 1 example, too few to split: training, validation and test "
+        "need at least 3; add some or take it out",
     ),
     (
         "a,y\n" + "".join(f"{i * i},{i}\n" for i in range(60)),
@@ -114,11 +152,26 @@ CSV = [
         {},
         "{p}: target 'y' holds 3 different whole numbers written as decimals: " + SAY,
     ),
-    (lines(), {"task": "regression"}, "{p}, line 2: target 'y' is 'no', regression needs numbers"),
+    (
+        lines(),
+        {"task": "regression"},
+        "{p}, line 2: target 'y' is 'no', regression needs numbers; names are for task = \"classification\"",
+    ),
     (
         "a,y\n" + "".join(f"{i * i},{i / 7}\n" for i in range(9)) + "1,inf\n",
         {},
-        "{p}, line 11: target 'y' is inf; it must be a finite number",
+        "{p}, line 11: target 'y' is inf; it must be a finite float32 number",
+    ),
+    (
+        "a,y\n" + "".join(f"{i * i},{i / 7}e299\n" for i in range(9)),
+        {},
+        "{p}, line 3: target 'y' is 1.42857e+298; it must be a finite float32 number",
+    ),
+    (
+        "a,y\n" + "".join(f"{i * i},{i / 7}e-60\n" for i in range(9)),
+        {},
+        "{p}: target 'y' differs by less than float32 can hold in all 5 training examples, 6.28571e-61: "
+        "nothing to learn; name another column, or scale it up",
     ),
     (
         lines(),
@@ -126,7 +179,11 @@ CSV = [
         "{p}: normalize = 'channel' needs images (N, C, H, W), an example here has shape (3,); "
         "allowed: standard, none",
     ),
-    (lines(), {"limit": 1}, "{p}: limit = 1 is less than one example for each of 2 classes"),
+    (
+        lines(),
+        {"limit": 1},
+        "{p}: limit = 1 is less than one example for each of 2 classes; at least 2 are needed",
+    ),
 ]
 
 
@@ -156,19 +213,19 @@ def test_test_files(tmp_path):
     assert refused("size,color,y\n1,red,no\n") == (
         f"{other}: column 'colour' of {good} is not in it; did you mean 'color'? Allowed: color, size, y"
     )
-    assert refused("size,colour,y\n") == f"{other}: there are no rows in it"
+    assert refused("size,colour,y\n") == f"{other}: there are no rows in it, only a header"
     assert refused("size,colour,y\n1,red,no\nx,red,yes\n") == (
         f"{other}, line 3: column 'size': 'x' is not a number, most of the column is; "
         "correct it, or put 'size' in drop or in categorical"
     )
     assert refused("size,colour,y\n1,red,no\n") == (
-        f"{good}: the test split has no example of class 'yes'; it must have all"
+        f"{good}: the test split has no example of class 'yes'; it must have all, so add one or take the class out"
     )
     assert refused("size,colour,y\n,red,no\n,red,yes\n", missing="drop") == (
         f"{good}: every row of the test split has an empty cell"
     )
     assert refused("size,colour,y\n1,red,maybe\n") == (
-        f"{good}: class 'maybe' has no training example, only held-out ones"
+        f"{good}: class 'maybe' has no training example, only held-out ones; add some or take it out"
     )
 
 
@@ -184,10 +241,14 @@ def test_files(tmp_path):
         assert "\n" not in str(error.value)
         return str(error.value).removeprefix(str(tmp_path) + "/")
 
+    none = "there is no such file or folder"
     assert refused(kind="csv", path="digit.csv", target="y") == (
-        "digit.csv: there is no such file or folder; did you mean 'digits.csv'?"
+        f"data.path = 'digit.csv': {none}: {tmp_path / 'digit.csv'}; did you mean 'digits.csv'?"
     )
-    assert refused(kind="npz", path="far/off.npz") == "far/off.npz: there is no such file or folder"
+    assert (
+        refused(kind="npz", path="far/off.npz")
+        == f"data.path = 'far/off.npz': {none}: {tmp_path / 'far/off.npz'}"
+    )
     assert refused(kind="csv", path="digits.csv", target="y") == (
         "digits.csv: not UTF-8 text (byte 4); save it as UTF-8"
     )
@@ -226,8 +287,16 @@ ARRAYS = [
         "arrays: x holds <U32; numbers are needed (a data frame may have columns of texts)",
     ),
     ((with_nan(12, 1), Y), {}, "arrays, x, row 12: feature 1 is nan; it must be a finite float32 number"),
-    ((X, np.zeros(30, int)), {}, "arrays: target 'y' has only one class, '0': nothing to learn"),
-    ((X, np.where(Y, np.nan, 0.5)), {}, "arrays, x, row 1: the target is missing (NaN or None)"),
+    (
+        (X, np.zeros(30, int)),
+        {},
+        "arrays: target 'y' is '0' in all 30 examples: with only one class there is nothing to learn",
+    ),
+    (
+        (X, np.where(Y, np.nan, 0.5)),
+        {},
+        "arrays, x, row 1: target 'y' is missing (NaN or None; 15 in all); leave such examples out",
+    ),
     ((X, Y), {"x_test": X}, "arrays: x_test is given without y_test"),
     ((X, Y), {"y_validation": Y}, "arrays: y_validation is given without x_validation"),
     (

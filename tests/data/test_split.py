@@ -110,22 +110,24 @@ def test_regression_is_dealt_plainly():
         (
             [0] * 9 + [1] * 2,
             None,
-            "t: class '1' has 2 examples, too few to split: training, validation and test need at least 3",
+            "t: class '1' has 2 examples, too few to split: training, validation and test "
+            "need at least 3; add some or take it out",
         ),
         (
             [0] * 9 + [1],
             [OPEN] * 7 + [TEST] * 2 + [OPEN],
-            "t: class '1' has 1 example, too few to split: training and one held-out split need at least 2",
+            "t: class '1' has 1 example, too few to split: training and one held-out split "
+            "need at least 2; add some or take it out",
         ),
         (
             [0] * 9 + [1],
             [OPEN] * 8 + [TEST] * 2,
-            "t: class '1' has no training example, only held-out ones",
+            "t: class '1' has no training example, only held-out ones; add some or take it out",
         ),
         (
             [0] * 9 + [1] * 4,
             [OPEN] * 7 + [TEST] * 2 + [OPEN] * 4,
-            "t: the test split has no example of class '1'; it must have all",
+            "t: the test split has no example of class '1'; it must have all, so add one or take the class out",
         ),
     ],
 )
@@ -136,5 +138,8 @@ def test_what_cannot_be_split(labels, marks, message):
 
 
 def test_limit_below_the_classes():
-    with pytest.raises(DataError, match=r"^t: limit = 2 is less than one example for each of 3 classes$"):
+    with pytest.raises(
+        DataError,
+        match=r"^t: limit = 2 is less than one example for each of 3 classes; at least 3 are needed$",
+    ):
         deal(np.arange(60) % 3, limit=2)

@@ -84,7 +84,7 @@ def test_missing_cells_dropped_and_imputed(tmp_path):
         row[1] = " "
     dropped = csv_of(tmp_path, rows, missing="drop")
     assert len(everything(dropped)[1]) == 29
-    assert "11 of 40 rows with an empty cell were dropped" in dropped.notes
+    assert "11 of 40 rows, with an empty cell, were dropped" in dropped.notes
 
     data = csv_of(tmp_path, rows, missing="impute", normalize="none")
     x, _ = everything(data)
@@ -209,3 +209,24 @@ def test_a_large_file_is_read_at_once(tmp_path):
     raw = load(parse_data({"kind": "csv", "path": str(path), "target": "y", "normalize": "none"}))
     assert len(order) == 58_000
     assert np.allclose(np.sort(everything(raw)[0][:, 0]), np.sort(body[:, 0]), rtol=1e-5)
+
+
+def test_a_decimal_comma_is_read_where_it_is_asked_for(tmp_path):
+    rows = [f"{i},25;{i}.02.2024;{'a,b' if i % 2 else 'c'};{-i},25e1;" + "1.5" for i in range(10, 40)]
+    path = tmp_path / "europe.csv"
+    path.write_text("\n".join(["size;day;name;y;code", *rows]) + "\n")
+    table = {"kind": "csv", "path": str(path), "target": "y", "drop": ["day"], "categorical": ["code"]}
+    data = load(parse_data({**table, "decimal": ",", "normalize": "none"}))
+    assert data.task == "regression"
+    assert data.features == ("size", "name=a,b", "name=c", "code=1.5")
+    sizes = np.concatenate([split.x[:, 0] for split in (data.train, data.validation, data.test)])
+    assert sorted(sizes) == [i + 0.25 for i in range(10, 40)]
+    y = np.concatenate([split.y for split in (data.train, data.validation, data.test)])
+    assert y * data.target_scale + data.target_mean == pytest.approx(-10 * (sizes - 0.25) - 2.5, rel=1e-5)
+
+
+def test_a_target_of_numbers_and_words_is_names_where_the_task_says_so(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "".join(f"{i * i},{i % 3 if i % 10 else 'none'}\n" for i in range(60)))
+    data = load(parse_data({"kind": "csv", "path": str(path), "target": "y", "task": "classification"}))
+    assert data.classes == ("0", "1", "2", "none")

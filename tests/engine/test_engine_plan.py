@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 import pytest
 import torch
 from engine_runs import CPU, all_runs, dataset, network_of, random_dataset, study
-from torch import nn
+from torch import Tensor, nn
 
+from ravine.engine import memory
 from ravine.engine import plan as plan_module
 from ravine.engine.backend import Backend
 from ravine.engine.device import find_device
 from ravine.engine.plan import Plan, plan
-from ravine.errors import InputError, StudyError
+from ravine.engine.reasons import reason
+from ravine.errors import InputError, ModelError, StudyError
 from ravine.study import Study
 
 
@@ -40,7 +45,7 @@ def test_a_network_that_can_be_fused_is_trained_as_asked(choice: str, backend: B
 def test_an_unknown_choice_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         InputError,
-        match=r"^--backend fussed: did you mean 'fused'\? Allowed: auto, compiled, fused, native, serial$",
+        match=r"^backend = 'fussed': did you mean 'fused'\? Allowed: auto, compiled, fused, native, serial$",
     ):
         planned(study(), "fussed")
 
@@ -98,5 +103,107 @@ def test_a_wrong_pattern_is_told_as_such_and_not_as_a_model_that_cannot_be_fused
 
 def test_a_device_that_is_not_there() -> None:
     assert find_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(InputError, match=r"^--device gpu: .*Allowed: auto, cpu, cuda, mps$"):
+    with pytest.raises(InputError, match=r"^device = 'gpu': .*Allowed: auto, cpu, cuda, mps$"):
         find_device("gpu")
+
+
+class TakesNumbers(nn.Module):
+    """Asks for the numbers in a tensor, in the way that a test wants."""
+
+    how = staticmethod(float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        return y * (1.0 if self.how(y.detach().sum()) > 0 else -1.0)
+
+
+def _filled(module: TakesNumbers, x: Tensor) -> Tensor:
+    z = torch.zeros(len(x), 3)
+    z[:, 0] = module.layer(x)[:, 0]
+    return z
+
+
+def _noisy(module: TakesNumbers, x: Tensor) -> Tensor:
+    return module.layer(x + torch.rand_like(x))
+
+
+def _picked(module: TakesNumbers, x: Tensor) -> Tensor:
+    y = module.layer(x)
+    return y + y[y > 0].sum()
+
+
+NUMBERS = [
+    ({"how": staticmethod(float)}, "it turns a tensor into a Python number, with .item() or the like"),
+    ({"how": staticmethod(lambda y: y)}, "its control flow depends on the numbers in a tensor"),
+    ({"how": staticmethod(lambda y: y.numpy())}, "it takes the numbers out of a tensor, for NumPy or Python"),
+    ({"how": staticmethod(np.asarray)}, "it takes the numbers out of a tensor, for NumPy or Python"),
+    (
+        {"how": staticmethod(lambda y: y.tolist())},
+        "it takes the numbers out of a tensor, for NumPy or Python",
+    ),
+    ({"forward": _filled}, "it writes in place into a tensor that is the same for all runs"),
+    ({"forward": _noisy}, "it draws random numbers itself"),
+    ({"forward": _picked}, "the shape of a result depends on the numbers in a tensor"),
+]
+
+
+@pytest.mark.parametrize(("does", "words"), NUMBERS)
+def test_the_reason_for_serial_training_is_in_our_words(does: dict[str, object], words: str) -> None:
+    found = planned(study(model=type("Mine", (TakesNumbers,), does)))
+    assert found.why == f"Mine cannot be fused: {words}"
+    assert not found.backend.fused
+
+
+def test_a_users_own_words_are_left_and_long_ones_cut() -> None:
+    assert reason(ValueError("vmap is not for .item()\nnor this")) == "vmap is not for .item()"
+    assert reason(RuntimeError("x" * 500)) == "x" * 117 + "..."
+    assert reason(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("model", "about"),
+    [
+        ({"kind": "mlp", "hidden": [200_000, 200_000]}, r"model\.hidden = \[200000, 200000\]"),
+        ({"kind": "mlp", "hidden": [200_000] * 2, "norm": "batch"}, r"model\.hidden = "),
+        (lambda: nn.Sequential(nn.Linear(4, 400_000), nn.Linear(400_000, 400_000)), r"model: .*<lambda>"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_before_it_is_made(model: object, about: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(
+        ModelError,
+        match=rf"^{about}.*: [0-9,]+ parameters: a run needs at least [0-9,.]+ GiB of memory, .* free",
+    ):
+        planned(study(model=model))
+    assert time.perf_counter() - began < 5.0
+
+
+def test_memory_bounds_a_cohort_and_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = study(model={"kind": "mlp", "hidden": [1000]})  # 8 runs of 8,003 parameters and adam's two slots
+    runs = all_runs(made)
+    network = network_of(made, runs)
+    run = 4 * network.layout.size * (2 + 2)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 6.1 * run)
+    found = plan(runs, network, made.data, CPU)
+    assert (found.size, found.backend) == (3, Backend(native=True))  # half of it, the rest is for activations
+    assert found.why.startswith(
+        f"a run needs {memory.gib(run)} of memory or more, all {memory.gib(8 * run)}; "
+    )
+    assert plan(runs, network, made.data, CPU, "fused").size == 3
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0.9 * run)
+    with pytest.raises(
+        ModelError, match=r"^model.hidden = \[1000\]: 8,\d{3} parameters: a run needs at least"
+    ):
+        plan(runs, network, made.data, CPU)
+
+
+def test_memory_that_runs_out_is_one_line() -> None:
+    words = r'^model: Net: memory ran out with 8 runs at once; backend "serial" trains one after another$'
+    with pytest.raises(ModelError, match=words), memory.told("model: Net", 8):
+        torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="another"), memory.told("model: Net", 8):
+        raise RuntimeError("another")

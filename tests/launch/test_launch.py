@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from engine_runs import NATIVE, all_runs, dataset, study, train
 from launches import contents, run_all, until
+from torch import nn
 
+from ravine.data import from_arrays
 from ravine.engine import training as training_module
 from ravine.errors import StoreError
 from ravine.launch import Planned, Progress, Trained, keeper, launch, replay
 from ravine.launch.replay import Replayed
+from ravine.report import Results
 from ravine.store import Store
 from ravine.study import Study
 
@@ -93,6 +96,29 @@ def test_a_changed_definition_is_refused_in_one_line(store: Store) -> None:
     assert "\n" not in str(refused.value)
     assert "small" in str(refused.value)
     assert contents(Path(store.root), "small") == before
+
+
+def test_what_was_done_with_the_data_is_kept_and_told(store: Store, tmp_path: Path) -> None:
+    rows = [f"{i % 7 / 2},{'red' if i % 2 else 'blue'},{i % 2}" for i in range(60)]
+    rows[9] = ",red,1"
+    (tmp_path / "x.csv").write_text("\n".join(["size,colour,y", *rows]) + "\n")
+    csv = {"kind": "csv", "path": str(tmp_path / "x.csv"), "target": "y", "missing": "drop"}
+    run_all(study(data=csv, batch_size="auto"), store)
+    results = Results.load(store, "small")
+    assert results.study.notes == (
+        "1 of 60 rows, with an empty cell, was dropped",
+        "column 'colour': one column for each of its 2 levels",
+        "batch_size: 35, all training examples: the default, 64, is more than that",
+    )
+    assert {run.recipe["batch_size"] for run in results.runs} == {35}
+    assert results.json()["notes"] == list(results.study.notes)
+
+
+def test_a_study_of_which_64_examples_are_a_batch_has_no_note_of_it(store: Store) -> None:
+    run_all(study(batch_size="auto", steps=3), store)
+    assert store.study("small").notes == ()
+    assert {run.recipe["batch_size"] for run in store.runs("small")} == {64}
+    run_all(study(batch_size=64, steps=3), store)  # the same study
 
 
 def test_two_launches_at_once_are_refused_in_one_line(store: Store) -> None:
@@ -209,6 +235,33 @@ def test_every_run_diverging_is_stored_as_a_result(store: Store) -> None:
     assert run_all(made, store)[-1].num_trained == 0  # type: ignore[union-attr]
 
 
+class NoNumbers(nn.Sequential):
+    """A loss that is NaN before anything was learned."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 3))
+        nn.init.constant_(self[0].weight, float("nan"))
+
+
+@pytest.mark.parametrize("backend", ["native", "fused", "serial"])
+def test_a_model_that_begins_with_nan_is_not_blamed_on_the_learning_rate(store: Store, backend: str) -> None:
+    run_all(study(model=NoNumbers), store, backend=backend)
+    assert {record.diverged_at for record in store.runs("small")} == {0}
+    verdict = Results.load(store, "small").verdict
+    assert verdict.sentences[1].startswith("No lr can help: the loss is not finite before the first step")
+    assert not any("smaller lr" in warning for warning in verdict.warnings)
+
+
+@pytest.mark.parametrize("scale", [1e38, 1e-37])
+def test_targets_at_the_ends_of_float32_are_trained(store: Store, scale: float) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    data = from_arrays(x, np.clip(x @ [1.0, -0.5, 0.3], -2, 2) * scale)
+    run_all(study(data=data), store)
+    best = Results.load(store, "small").verdict.rules[0]
+    assert best.test is not None
+    assert 0 < -best.test / scale**2 < 2
+
+
 def test_a_diverged_run_beside_sound_ones(store: Store, tmp_path: Path) -> None:
     rules = [{"kind": "sgd", "lr": [0.1, 1e25]}]
     run_all(study(rules=rules, steps=100), store)
@@ -299,5 +352,11 @@ def test_what_cannot_be_replayed(store: Store) -> None:
     with pytest.raises(StoreError, match=f"^run {run.id} is (running|planned); only a run that has finished"):
         list(replay(made, store, run.id))
     run_all(made, store)
-    with pytest.raises(StoreError, match="its data set wine has changed"):
+    with pytest.raises(
+        StoreError, match=r"trained on other data than this study's wine is now \(fingerprint "
+    ):
         list(replay(study(data=dataset("wine")), store, run.id))
+    other = study(model={"kind": "mlp", "hidden": [17]}, origin="other.toml")
+    words = r"^other.toml: run .* with another model than this study's: model.hidden: \[16\] -> \[17\]$"
+    with pytest.raises(StoreError, match=words):
+        list(replay(other, store, run.id))

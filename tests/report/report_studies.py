@@ -37,6 +37,7 @@ def fill(
     fate: Callable[[str, float, int], bool] | None = None,
     unfinished: int = 0,
     command: str = "ravine run digits.toml",
+    notes: Sequence[str] = (),
 ) -> None:
     """One study in one cohort: every rule at every lr, every combination of the other hypers and every seed.
 
@@ -96,7 +97,11 @@ def fill(
             )
         )
     store.save_study(
-        name, definition=definition(name, rules, lrs, seeds), base="base", data_fingerprint="d" * 64
+        name,
+        definition=definition(name, rules, lrs, seeds),
+        base="base",
+        data_fingerprint="d" * 64,
+        notes=notes,
     )
     store.save_labels(
         "d" * 64,

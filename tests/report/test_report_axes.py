@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from ravine.report.chart import _power, accuracy_axis, log_axis, log_ticks
+from ravine.report.results import Results
+from ravine.report.tables import _scale
 
 
 @pytest.mark.parametrize(
@@ -64,3 +68,48 @@ def test_ticks_reach_over_everything_a_float_holds() -> None:
 )
 def test_powers_of_ten_are_written_for_any_float(value: float, words: str) -> None:
     assert _power(value) == words
+
+
+@pytest.mark.parametrize(
+    ("losses", "texts"),
+    [
+        ((0.1, 0.2, 0.3), ["0.10", "0.15", "0.20", "0.25", "0.30"]),
+        ((1e-14, 2e-14, 3e-14), ["1.0e-14", "1.5e-14", "2.0e-14", "2.5e-14", "3.0e-14"]),
+        ((1e-14, 1e-14, 1e-14), ["9.8e-15", "9.9e-15", "1.00e-14", "1.01e-14", "1.02e-14"]),
+        ((1e298, 1e299, 1e300), ["0", "2e+299", "4e+299", "6e+299", "8e+299", "1.0e+300"]),
+        ((0.0, 5e-324, 1e-323), ["0", "5e-301", "1.0e-300"]),
+        ((0.0, 0.0, 0.0), ["0", "5e-301", "1.0e-300"]),
+        ((3000.1, 3000.2, 3000.5), ["3000.1", "3000.2", "3000.3", "3000.4", "3000.5"]),
+    ],
+)
+def test_the_axis_of_intervals_has_short_texts_for_any_loss(
+    losses: tuple[float, float, float], texts: list[str]
+) -> None:
+    drawn = _scale(_judged(*(0.0 - loss for loss in losses), regression=True))
+    assert drawn is not None
+    assert [tick["text"] for tick in drawn["ticks"]] == texts
+    places = [tick["x"] for tick in drawn["ticks"]]
+    assert places == sorted(set(places))
+
+
+@pytest.mark.parametrize("scores", [(0.0, 0.5, 1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.97, 0.99, 1.0)])
+def test_an_axis_of_accuracies_has_no_number_beyond_0_and_100(scores: tuple[float, float, float]) -> None:
+    drawn = _scale(_judged(*scores, regression=False))
+    assert drawn is not None
+    numbers = [float(tick["text"]) for tick in drawn["ticks"]]
+    assert numbers
+    assert 0 <= min(numbers) <= max(numbers) <= 100
+
+
+def _judged(low: float, middle: float, high: float, *, regression: bool) -> Results:
+    """What an interval plot reads of results: one rule's score and its interval."""
+    rule = SimpleNamespace(ci=(low, high), test=middle)
+    sign = -1.0 if regression else 1.0
+    return cast(
+        Results,
+        SimpleNamespace(
+            is_regression=regression,
+            readable=lambda score: sign * score + 0.0,
+            verdict=SimpleNamespace(rules=(rule,)),
+        ),
+    )

@@ -181,3 +181,10 @@ def shown(renderable: RenderableType) -> str:
 )
 def test_durations(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_notes_on_the_data_stand_with_the_study_and_are_escaped(make: Make) -> None:
+    html = page.report(make(rules=("sgd",), lrs=(1e-2,), notes=("column '<b>': 2 cells became 0",)))
+    assert "<li>column &#39;&lt;b&gt;&#39;: 2 cells became 0</li>" in html
+    assert html.index("What was done with the data") < html.index("The study file")
+    assert "What was done with the data" not in page.report(make(rules=("sgd",), lrs=(1e-2,)))

@@ -25,7 +25,7 @@ def scores(results: Results, run: str, part: str) -> float:
 def test_json_has_exactly_the_keys_and_no_nan(six: Results) -> None:
     found = json.loads(json.dumps(six.json(), allow_nan=False))
     assert list(found) == [
-        "study", "runs", "diverged", "seconds", "backend", "rules", "best", "separable", "warnings",
+        "study", "runs", "diverged", "seconds", "backend", "rules", "best", "separable", "warnings", "notes",
     ]  # fmt: skip
     assert (found["study"], found["runs"], found["backend"]) == ("digits-rules", 162, "fused compiled")
     assert found["diverged"] == sum(run.status == "diverged" for run in six.runs) > 0

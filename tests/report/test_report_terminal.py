@@ -95,6 +95,16 @@ def test_a_study_and_its_runs_in_full(six: Results) -> None:
     assert f"diverged at step {gone.diverged_at} of 440" in shown(terminal.run(gone))
 
 
+def test_notes_on_the_data_are_a_line_each(make: Make) -> None:
+    notes = (
+        "3 of 30 rows, with an empty cell, were dropped",
+        "column '[b]x': one column for each of its 2 levels",
+    )
+    results = make(rules=("sgd",), lrs=(1e-2,), notes=notes)
+    for made in (terminal.verdict(results), terminal.study(results)):
+        assert shown(made).splitlines()[-2:] == [f"note: {note}" for note in notes]
+
+
 @pytest.mark.parametrize("name", ["[red]x[/red]", "[/nonsense]", "[link=file:///]y", ":smile:"])
 def test_markup_in_names_is_shown_as_it_stands(make: Make, name: str) -> None:
     results = make(name=name, rules=(name,), lrs=(1e-3,), others={name: (name,)}, seeds=2)

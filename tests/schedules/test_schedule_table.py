@@ -200,56 +200,60 @@ def test_labels(spec: object, words: str) -> None:
     [
         (
             "cosin",
-            "kind = 'cosin' is not a schedule: did you mean 'cosine'? Allowed: constant, "
+            ".kind = 'cosin': no such schedule; did you mean 'cosine'? Allowed: constant, "
             "cosine, cosine_restarts, exponential, inverse, linear, one_cycle, polynomial, step",
         ),
-        (3, "3 is not a schedule: must be a name, or a table with kind"),
+        (
+            3,
+            " = 3: must be a name, or a table with kind; Allowed: constant, "
+            "cosine, cosine_restarts, exponential, inverse, linear, one_cycle, polynomial, step",
+        ),
         (
             {"final": 0.1},
-            "kind is missing: Allowed: constant, "
+            ".kind: missing, it must be given; Allowed: constant, "
             "cosine, cosine_restarts, exponential, inverse, linear, one_cycle, polynomial, step",
         ),
         (
             {"kind": "cosine", "finl": 0.1},
-            "finl: unknown key; did you mean 'final'? Allowed: final, kind, warmup",
+            ".finl: unknown key; did you mean 'final'? Allowed: final, kind, warmup",
         ),
         (
             {"kind": "cosine", "warmup": 1.5},
-            "warmup = 1.5: must be a whole number of steps, or a fraction of the run below 1",
+            ".warmup = 1.5: must be a whole number of steps, or a fraction of the run below 1",
         ),
         (
             {"kind": "cosine", "warmup": -1},
-            "warmup = -1: must be a whole number of steps, or a fraction of the run below 1",
+            ".warmup = -1: must be a whole number of steps, or a fraction of the run below 1",
         ),
         (
             {"kind": "cosine", "warmup": math.nan},
-            "warmup = nan: must be a whole number of steps, or a fraction of the run below 1",
+            ".warmup = nan: must be a whole number of steps, or a fraction of the run below 1",
         ),
         (
             {"kind": "step", "every": 0},
-            "every = 0: must be a whole number of steps above 0, or a fraction of the run "
+            ".every = 0: must be a whole number of steps above 0, or a fraction of the run "
             "above 0 and below 1",
         ),
-        ({"kind": "cosine", "final": 1.5}, "final = 1.5: must be at most 1.0"),
-        ({"kind": "exponential", "final": 0}, "final = 0: must be greater than 0.0"),
-        ({"kind": "cosine", "final": "low"}, "final = 'low': must be a number"),
+        ({"kind": "cosine", "final": 1.5}, ".final = 1.5: must be at most 1.0"),
+        ({"kind": "exponential", "final": 0}, ".final = 0: must be greater than 0.0"),
+        ({"kind": "cosine", "final": "low"}, ".final = 'low': must be a number"),
         (
             {"kind": "cosine_restarts", "cycles": 2.5},
-            "cycles = 2.5: must be a whole number",
+            ".cycles = 2.5: must be a whole number",
         ),
     ],
 )
 def test_errors(spec: object, message: str) -> None:
     with pytest.raises(StudyError) as raised:
         parse_schedule(spec, "study.toml: schedule")
-    assert str(raised.value) == f"study.toml: schedule: {message}"
+    assert str(raised.value) == f"study.toml: schedule{message}"
 
 
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
     spec = parse_schedule({"kind": "cosine", "warmup": 440})
     with pytest.raises(StudyError) as raised:
         table(spec, 440)
-    assert str(raised.value) == "schedule: warmup = 440: must be fewer steps than the run's 440"
+    assert str(raised.value) == "schedule.warmup = 440: must be fewer steps than the run's 440"
     assert table(spec, 441)[-1] == 1.0
 
 

@@ -74,13 +74,27 @@ def test_an_empty_database_file_becomes_a_store_only_if_asked(tmp_path: Path) ->
         assert store.studies() == []
 
 
-@pytest.mark.parametrize(("version", "advice"), [("2", "update ravine"), ("0", "use another folder")])
+@pytest.mark.parametrize(("version", "advice"), [("3", "update ravine"), ("0", "use another folder")])
 def test_other_versions_are_refused(tmp_path: Path, version: str, advice: str) -> None:
     Store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
         database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
-    with pytest.raises(StoreError, match=f"store format {version}, this ravine reads 1: {advice}"):
+    with pytest.raises(StoreError, match=f"store format {version}, this ravine reads 2: {advice}"):
         Store(tmp_path)
+
+
+def test_a_store_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.save_study("old", definition="x", base="b", data_fingerprint="d")
+    with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
+        database.execute("ALTER TABLE studies DROP COLUMN notes")
+        database.execute("UPDATE meta SET value = '1' WHERE key = 'version'")
+    for create in (False, True):
+        with Store(tmp_path, create=create) as store:
+            assert store.study("old").notes == ()
+    with Store(tmp_path) as store:
+        store.save_study("old", definition="x", base="b", data_fingerprint="d", notes=["a row was dropped"])
+        assert store.study("old").notes == ("a row was dropped",)
 
 
 def test_sqlite_runs_with_a_write_ahead_log_and_foreign_keys(tmp_path: Path) -> None:

@@ -28,9 +28,23 @@ def test_the_text_of_a_study_may_change_but_not_its_base_or_data(store: Store, n
     store.save_study("digits", definition="epochs = 1  # longer grid", base="base", data_fingerprint="data")
     store.add_runs("digits", [new_run(0)])
     store.open_cohort("c", [new_run(0).id], {})
-    for base, data in (("other", "data"), ("base", "other")):
-        with pytest.raises(StoreError, match=r"study 'digits' .* another name") as error:
-            store.save_study("digits", definition="x", base=base, data_fingerprint=data)
+    text = "epochs = 1\nevaluations = 3"
+    for base, data, definition, told in (
+        ("other", "data", text, "evaluations: 20 -> 3;"),
+        ("other", "data", "epochs = 1", "the source of its model;"),
+        ("other", "data", "no text", "the source of its model;"),
+        ("base", "other", "epochs = 1", r"the content of its data \(fingerprint data -> other\);"),
+        (
+            "base",
+            "other",
+            text,
+            r"evaluations: 20 -> 3, the content of its data \(fingerprint data -> other\);",
+        ),
+    ):
+        with pytest.raises(
+            StoreError, match=f"study 'digits' .* changed since: {told}.* another name"
+        ) as error:
+            store.save_study("digits", definition=definition, base=base, data_fingerprint=data)
         assert "\n" not in str(error.value)
     assert store.study("digits").definition == "epochs = 1  # longer grid"
 

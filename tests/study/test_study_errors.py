@@ -20,6 +20,17 @@ HYPERS = [
     ({"lr": True}, f"rules.0.lr = True: {POSITIVE}"),
     ({"lr": "0.1"}, f"rules.0.lr = '0.1': {POSITIVE}"),
     ({"lr": 10**400}, f"rules.0.lr = 1{'0' * 56}...: {POSITIVE}"),
+    ({"lr": 1e-39}, "rules.0.lr = 1e-39: must be at least 1.2e-38, for float32 holds less badly or not"),
+    ({"lr": 1e300}, "rules.0.lr = 1e+300: must be at most 3.4e+38, for float32 holds no more"),
+    ({"lr": {"log": [1e-45, 1], "num": 3}}, "rules.0.lr.log.0 = 1e-45: must be at least 1.2e-38"),
+    (
+        {"weight_decay": 1e-45},
+        "rules.0.weight_decay = 1e-45: must be at least 1.2e-38, for float32 holds less badly or not, or 0",
+    ),
+    (
+        {"kind": "adam", "eps": 1e-60},
+        "rules.0.eps = 1e-60: must be at least 1.2e-38, for float32 holds",
+    ),
     ({"lr": []}, "rules.0.lr = []: must have at least one value in it"),
     ({"lr": [0.1, 1, 0.1]}, "rules.0.lr = [0.1, 1.0, 0.1]: 0.1 stands in it twice"),
     ({"lr": [0.1, 0]}, "rules.0.lr.1 = 0: must be a finite number above 0"),
@@ -72,12 +83,12 @@ KEYS = [
     ({"seeds": True}, "seeds = True: must be a whole number"),
     (
         {"batch_size": 0},
-        'batch_size = 0: must be a whole number from 1 to 1,000,000,000, or "full", or a list',
+        'batch_size = 0: must be a whole number from 1 to 1,000,000,000, or "full" or "auto", or a list',
     ),
     ({"batch_size": "ful"}, "batch_size = 'ful': must be a whole number from 1"),
     ({"batch_size": [32, 0]}, "batch_size.1 = 0: must be a whole number from 1"),
     ({"batch_size": [32, 32]}, "batch_size = [32, 32]: 32 stands in it twice"),
-    ({"schedule": "cosin"}, "schedule: kind = 'cosin' is not a schedule: did you mean 'cosine'?"),
+    ({"schedule": "cosin"}, "schedule.kind = 'cosin': no such schedule; did you mean 'cosine'?"),
     ({"schedule": ["cosine", {"kind": "cosine"}]}, "schedule.1: the same schedule as schedule.0"),
     ({"schedule": []}, "schedule = []: must have at least one schedule in it"),
     ({"search": "random"}, "search: random search needs trials"),
@@ -117,7 +128,7 @@ KEYS = [
     ({"data": ["iris", "wine"]}, "data = ['iris', 'wine']: must be the name of a data set"),
     (
         {"rules": [{"kind": "sgd", "lr": {"log": [0.1, 1], "num": 5000}}], "seeds": 30},
-        "this study is 150,000 runs, 30 seeds of each config; at most 100,000 are allowed",
+        "rules, seeds: this study is 150,000 runs, 30 seeds of each config; at most 100,000 are allowed",
     ),
 ]
 CASES = [({"rules": [{"kind": "sgd", "lr": 0.1, **hypers}]}, line) for hypers, line in HYPERS] + KEYS
@@ -135,6 +146,7 @@ def test_each_mistake(plain, keys, line):
 
 
 LATER = [
+    ({"batch_size": 64}, 'batch_size = 64: the training set has only 60 examples; write "full" for all'),
     ({"batch_size": 61}, 'batch_size = 61: the training set has only 60 examples; write "full" for all'),
     (
         {"epochs": None, "steps": 9, "schedule": {"kind": "cosine", "warmup": 9}},

@@ -141,8 +141,7 @@ def test_it_is_frozen_and_can_be_copied_with_a_change():
     assert replace(study) == study
     longer = replace(study, epochs=3)
     assert (longer.epochs, longer.dropout, longer.seeds) == (3.0, (0.0, 0.1), (5,))
-    with pytest.raises(StudyError, match=r"^epochs, steps: exactly one"):
-        replace(study, steps=3)
+    assert (replace(study, steps=3).epochs, replace(study, steps=3).steps) == (None, 3)
 
 
 TEXTS = [
@@ -179,6 +178,38 @@ def test_objects_of_a_program_are_told_and_cannot_be_read_again():
     assert first.startswith("# made in Python; data: arrays, 24 + 8 + 8 examples, fingerprint ")
     assert second.startswith("# made in Python; model: ")
     assert "Small@" in second
-    assert rest[:3] == ['name = "s"', "epochs = 2", "batch_size = 64"]
-    with pytest.raises(StudyError, match=r"^stored study s: it was made in Python; name the study itself$"):
+    assert rest[:3] == ['name = "s"', "epochs = 2", 'batch_size = "auto"']
+    with pytest.raises(
+        StudyError,
+        match=r"^stored study s: it was made in Python, from objects that no text holds; give the Study itself$",
+    ):
         parse_definition(text, "stored study s")
+
+
+def test_an_unknown_or_a_missing_key_is_told_as_of_a_file():
+    with pytest.raises(
+        StudyError, match=r"^epocs: unknown key; did you mean 'epochs'\? Allowed: batch_size, data"
+    ):
+        made(epocs=3)
+    with pytest.raises(StudyError, match=r"^nme: unknown key; did you mean 'name'\? Allowed: "):
+        Study(nme="s", data="iris", model="mlp", epochs=2, rules=["adam"])
+    with pytest.raises(StudyError, match=r"^data, rules: missing, must be given$"):
+        Study(name="s", model="mlp", epochs=2)
+    with pytest.raises(TypeError):
+        Study("s")
+
+
+def test_a_study_is_made_anew_from_steps_to_epochs_and_back():
+    long = made(epochs=None, steps=100)
+    short = replace(long, epochs=5)
+    assert (short.epochs, short.steps) == (5.0, None)
+    assert short == made(epochs=5)
+    again = replace(short, steps=100)
+    assert (again.epochs, again.steps) == (None, 100)
+    assert again == long
+    assert replace(again, seeds=2).steps == 100
+    assert replace(short, epochs=7).epochs == 7.0
+    with pytest.raises(StudyError, match="both are given"):
+        replace(long, epochs=5, steps=7)
+    with pytest.raises(StudyError, match="neither is given"):
+        replace(long, steps=None)

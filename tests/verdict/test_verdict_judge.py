@@ -150,6 +150,38 @@ def test_every_run_of_every_rule_diverged() -> None:
     )
 
 
+def test_a_loss_that_is_not_finite_before_the_first_step_is_not_blamed_on_lr() -> None:
+    broken = [replace(trial("b", "c", s, None), broken_at_start=True) for s in range(3)]
+    trials, tests = study({"a": (0.7,)})
+    verdict = judge(trials + broken, tests, task="classification")
+    words = "the loss is not finite before the first step: look at model and data"
+    assert has_text(verdict, f"b: every run diverged (3 of 3); {words}.")
+    assert not has_text(verdict, "smaller lr")
+    verdict = judge(broken, Reader({}), task="classification")
+    assert verdict.sentences[1] == f"No lr can help: {words}."
+    later = [*broken[:2], trial("b", "c", 2, None)]  # one that had a first step: its lr may be too large
+    assert judge(later, Reader({}), task="classification").sentences[1] == "Try smaller learning rates."
+
+
+def test_no_interval_of_accuracies_goes_beyond_100_points() -> None:
+    tests = Reader(
+        {f"{rule}/c/{s}": np.full(4, (rule == "a") ^ (s == 0), float) for rule in "ab" for s in (0, 1)}
+    )
+    trials = [trial(rule, "c", s, tests.scores[f"{rule}/c/{s}"]) for rule in "ab" for s in (0, 1)]
+    verdict = judge(trials, tests, task="classification")
+    assert verdict.pairs[0].ci == (-1.0, 1.0)  # seeds that contradict each other: nothing is known
+    assert has_text(verdict, "this spread no difference at all would count.")
+    assert "-100.0 to 100.0".replace("-", "−") in verdict.sentences[1]
+    assert all(0.0 <= end <= 1.0 for rule in verdict.rules for end in rule.ci or ())
+
+
+def test_a_loss_of_zero_has_no_sign() -> None:
+    zeros = [trial(rule, "c", s, np.zeros(50) * -1.0) for rule in "ab" for s in range(3)]
+    verdict = judge(zeros, lambda run: np.zeros(50) * -1.0, task="regression")
+    assert "of 0, 95 % interval 0 to 0;" in verdict.sentences[0]
+    assert "-0" not in " ".join(verdict.sentences + verdict.warnings)
+
+
 def test_a_rule_that_lost_a_run_does_not_win_by_its_survivors() -> None:
     trials, tests = study({"frail": (0.99,), "sound": (0.8,)}, seeds=4, n=2000)
     trials = [replace(t, diverged=True, validation=None) if t.run == "frail/c0/0" else t for t in trials]

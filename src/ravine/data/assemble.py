@@ -72,7 +72,11 @@ def assemble(source: Source, options: Options) -> Dataset:
                 if (source.marks == mark).any() and not (marks == mark).any():
                     raise DataError(f"{source.where}: every row of the {which} split has an empty cell")
     elif y.missing.any():
-        raise DataError(f"{place(int(y.missing.argmax()))}: the target is missing (NaN or None)")
+        count = int(y.missing.sum())
+        raise DataError(
+            f"{place(int(y.missing.argmax()))}: target {y.name!r} is missing (NaN or None; {count:,} in all); "
+            "leave such examples out"
+        )
     target = encode_target(y, source.task, place, source.where, source.class_names)
     parts = split(
         target.labels,
@@ -114,9 +118,11 @@ def _dataset(
     if target.task == "regression":
         known = target.values[parts.train]
         mean, scale = float(known.mean()), float(known.std())
-        if scale == 0:
+        if scale < np.finfo(np.float32).smallest_normal:
+            same = "is the same" if scale == 0 else "differs by less than float32 can hold"
             raise DataError(
-                f"{source.where}: target {source.y.name!r} is the same in all training examples, {mean:g}"
+                f"{source.where}: target {source.y.name!r} {same} in all {len(known):,} training examples, "
+                f"{mean:g}: nothing to learn; name another column, or scale it up"
             )
         y = ((target.values - mean) / scale).astype(np.float32)
     rows = (parts.train, parts.validation, parts.test)

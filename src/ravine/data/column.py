@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,12 @@ from ravine.errors import DataError
 
 # Texts that stand for an empty cell, in lower case.
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null"})
+
+# What may be done about a word among numbers: in a column of features, and in the target.
+CURE = "put {name} in drop or in categorical"
+TARGET_CURE = 'take the line out, or say task = "classification" to read all of {name} as names'
+
+COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
 
 Place = Callable[[int], str]  # where an example came from: "x.csv, line 17"
 
@@ -48,7 +55,9 @@ class Column:
         return Column(name=self.name, values=self.values[rows], whole=self.whole)
 
 
-def text_column(name: str, cells: npt.NDArray[np.str_], place: Place, *, keep_text: bool = False) -> Column:
+def text_column(
+    name: str, cells: npt.NDArray[np.str_], place: Place, *, keep_text: bool = False, cure: str = CURE
+) -> Column:
     """A column out of the texts of a file: numbers if every cell that is not missing is one.
 
     Args:
@@ -56,9 +65,10 @@ def text_column(name: str, cells: npt.NDArray[np.str_], place: Place, *, keep_te
         cells: its texts.
         place: where a row is, for errors.
         keep_text: leave numbers as names.
+        cure: what may be done about a word among numbers.
 
     Raises:
-        DataError: most cells are numbers, but not all.
+        DataError: most cells are numbers, but not all; or most would be with a point for their comma.
     """
     if not keep_text:
         numbers = _numbers(cells)
@@ -79,11 +89,20 @@ def text_column(name: str, cells: npt.NDArray[np.str_], place: Place, *, keep_te
         which
     ]
     present = ~absent[which]
+    commas = np.array([cell is not None and COMMA.fullmatch(cell) is not None for cell in tidy], dtype=bool)[
+        which
+    ]
+    if commas.sum() > bad.sum() / 2:
+        row = int(np.flatnonzero(commas)[0])
+        raise DataError(
+            f"{place(row)}: column {name!r}: {tidy[which][row]!r} is a number with a decimal comma; "
+            f'say decimal = ",", or put {name!r} in categorical if it is a name'
+        )
     if bad.sum() < present.sum() / 2:
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
             f"{place(row)}: column {name!r}: {tidy[which][row]!r} is not a number, most of the column is; "
-            f"correct it, or put {name!r} in drop or in categorical"
+            f"correct it, or {cure.format(name=repr(name))}"
         )
     return Column(name=name, values=tidy[which])
 
@@ -104,7 +123,10 @@ def typed_column(name: str, cells: npt.NDArray[Any], where: str, *, keep_text: b
     elif kind in "OT":
         column = _object_column(name, cells.astype(object), where)
     else:
-        raise DataError(f"{where}: column {name!r} holds {cells.dtype}; numbers and texts can be used")
+        raise DataError(
+            f"{where}: column {name!r} holds {cells.dtype}; only numbers and texts can be used: convert it or "
+            "leave it out"
+        )
     return _as_text(column) if keep_text and not column.text else column
 
 
@@ -121,7 +143,10 @@ def _object_column(name: str, cells: npt.NDArray[Any], where: str) -> Column:
         whole = all(isinstance(cell, bool | int | np.integer | np.bool_) for cell in present)
         return Column(name=name, values=numbers, whole=whole)
     kinds = ", ".join(sorted({type(cell).__name__ for cell in present}))
-    raise DataError(f"{where}: column {name!r} holds {kinds}; numbers or texts, one of the two, can be used")
+    raise DataError(
+        f"{where}: column {name!r} holds {kinds}; numbers or texts, one of the two, can be used: convert it or "
+        "leave it out"
+    )
 
 
 def number_name(value: float) -> str:

@@ -74,7 +74,9 @@ def _find(folder: Path) -> tuple[Found, list[str]]:
     roots = [(path, SPLITS[path.name]) for path in given] or [(folder, OPEN)]
     marks = [mark for _, mark in roots]
     if marks.count(VALIDATION) > 1:
-        raise DataError(f"{folder}: more than one validation folder: {', '.join(p.name for p in given)}")
+        raise DataError(
+            f"{folder}: more than one validation folder: {', '.join(p.name for p in given)}; keep one of them"
+        )
     strangers = [path.name for path in inside if given and path not in given]
     if strangers:
         raise DataError(f"{folder}: {strangers[0]!r} stands beside train; {choices(strangers[0], SPLITS)}")

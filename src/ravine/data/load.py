@@ -7,7 +7,7 @@ from pathlib import Path
 from ravine.data.assemble import Source, assemble
 from ravine.data.dataset import Dataset
 from ravine.data.spec import CsvSpec, DataSpec, FashionMnistSpec, ImagesSpec, NpzSpec, ParquetSpec
-from ravine.errors import DataError, choices
+from ravine.errors import DataError, nearest
 
 
 def load(spec: DataSpec | Dataset, *, base: Path | str | None = None) -> Dataset:
@@ -39,33 +39,30 @@ def _read(spec: DataSpec, base: Path) -> Source:
     if isinstance(spec, FashionMnistSpec):
         from ravine.data.fashion import read_fashion_mnist
 
-        return read_fashion_mnist(None if spec.path is None else _existing(spec.path, base))
+        return read_fashion_mnist(None if spec.path is None else _existing(spec.path, base, "path"))
     if isinstance(spec, NpzSpec):
         from ravine.data.npz import read_npz
 
-        return read_npz(spec, _existing(spec.path, base))
+        return read_npz(spec, _existing(spec.path, base, "path"))
     if isinstance(spec, CsvSpec | ParquetSpec):
         from ravine.data.tabular import read_tabular
 
-        test = None if spec.test_path is None else _existing(spec.test_path, base)
-        return read_tabular(spec, _existing(spec.path, base), test)
+        test = None if spec.test_path is None else _existing(spec.test_path, base, "test_path")
+        return read_tabular(spec, _existing(spec.path, base, "path"), test)
     if isinstance(spec, ImagesSpec):
         from ravine.data.images import read_images
 
-        return read_images(_existing(spec.path, base), spec.size)
+        return read_images(_existing(spec.path, base, "path"), spec.size)
     from ravine.data.builtin import read_builtin
 
     return read_builtin(spec)
 
 
-def _existing(path: str, base: Path) -> Path:
+def _existing(path: str, base: Path, key: str) -> Path:
     full = base / Path(path).expanduser()
     if full.exists():
         return full
     beside = [entry.name for entry in full.parent.iterdir()] if full.parent.is_dir() else []
-    near = (
-        choices(full.name, beside).split("? ")[0] + "?"
-        if "did you mean" in choices(full.name, beside)
-        else ""
-    )
-    raise DataError(f"{full}: there is no such file or folder{'; ' + near if near else ''}")
+    near = nearest(full.name, beside)
+    hint = f"; did you mean '{near}'?" if near else ""
+    raise DataError(f"data.{key} = {path!r}: there is no such file or folder: {full}{hint}")

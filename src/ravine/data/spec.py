@@ -134,10 +134,12 @@ class CsvSpec(TableOptions):
 
     Args:
         delimiter: one character; None: comma, semicolon or tab, whichever the header has most of.
+        decimal: what numbers are written with, a point or a comma.
     """
 
     kind: Literal["csv"] = "csv"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] = "."
 
 
 class ParquetSpec(TableOptions):

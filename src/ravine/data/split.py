@@ -79,7 +79,8 @@ def split(
         if limit < num_train.sum():
             if limit < num_classes:
                 raise DataError(
-                    f"{name}: limit = {limit} is less than one example for each of {num_classes} classes"
+                    f"{name}: limit = {limit} is less than one example for each of {num_classes} classes; "
+                    f"at least {num_classes} are needed"
                 )
             kept = _exactly(limit, num_train)
             in_train &= rank < (num_test + num_validation + kept)[of_class]
@@ -93,7 +94,8 @@ def split(
         absent = np.flatnonzero(np.bincount(labels[indices], minlength=num_classes) == 0)
         if len(absent):
             raise DataError(
-                f"{name}: the {which} split has no example of class {classes[absent[0]]!r}; it must have all"
+                f"{name}: the {which} split has no example of class {classes[absent[0]]!r}; it must have all, "
+                "so add one or take the class out"
             )
     return parts
 
@@ -107,11 +109,13 @@ def _check_counts(counts: Indices, classes: tuple[str, ...], needed: int, name: 
     if not classes:
         raise DataError(f"{name}: {counts[least]} examples are too few: {splits} need at least {needed}")
     if counts[least] == 0:
-        raise DataError(f"{name}: class {classes[least]!r} has no training example, only held-out ones")
+        raise DataError(
+            f"{name}: class {classes[least]!r} has no training example, only held-out ones; add some or take it out"
+        )
     plural = "" if counts[least] == 1 else "s"
     raise DataError(
         f"{name}: class {classes[least]!r} has {counts[least]} example{plural}, too few to split: "
-        f"{splits} need at least {needed}"
+        f"{splits} need at least {needed}; add some or take it out"
     )
 
 

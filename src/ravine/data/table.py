@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.column import Column, Place, text_column, typed_column
+from ravine.data.column import CURE, TARGET_CURE, Column, Place, text_column, typed_column
 from ravine.errors import DataError, choices
 
 MOST_LEVELS = 100  # one-hot columns out of one column
@@ -59,6 +59,7 @@ def build_table(
     missing: Missing,
     where: str,
     place: Place,
+    target_names: bool = False,
 ) -> tuple[Table, Column | None, list[str]]:
     """Sort cells into feature columns and the target.
 
@@ -70,6 +71,7 @@ def build_table(
         missing: what to do with empty cells.
         where: the file, for errors.
         place: where a row is, for errors.
+        target_names: take a target of numbers and words as names, all of it.
 
     Returns:
         The table, the target column, and notes.
@@ -106,8 +108,19 @@ def build_table(
     if not columns:
         raise DataError(f"{where}: no column is left beside the target {target!r}")
     table = Table(columns=tuple(columns), missing=missing, where=where)
-    raw_target = None if target is None else read_column(target, cells[target], where, place)
-    return table, raw_target, notes
+    if target is None:
+        return table, None, notes
+    return table, _target(target, cells[target], where, place, names=target_names), notes
+
+
+def _target(name: str, cells: npt.NDArray[np.generic], where: str, place: Place, *, names: bool) -> Column:
+    """The target; one of names may hold numbers too, but one of numbers keeps their order."""
+    try:
+        return read_column(name, cells, where, place, cure=TARGET_CURE)
+    except DataError:
+        if not names:
+            raise
+        return read_column(name, cells, where, place, keep_text=True)
 
 
 def _counts_rows(column: Column) -> bool:
@@ -119,11 +132,17 @@ def _counts_rows(column: Column) -> bool:
 
 
 def read_column(
-    name: str, cells: npt.NDArray[np.generic], where: str, place: Place, *, keep_text: bool = False
+    name: str,
+    cells: npt.NDArray[np.generic],
+    where: str,
+    place: Place,
+    *,
+    keep_text: bool = False,
+    cure: str = CURE,
 ) -> Column:
     """A column from texts of a file or from cells that have a type."""
     if cells.dtype.kind == "U":
-        return text_column(name, cells.astype(str), place, keep_text=keep_text)
+        return text_column(name, cells.astype(str), place, keep_text=keep_text, cure=cure)
     return typed_column(name, cells, where, keep_text=keep_text)
 
 
@@ -154,8 +173,13 @@ def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArr
     kept = np.flatnonzero(~empty)
     dropped = len(empty) - len(kept)
     if not len(kept):
-        raise DataError(f'{table.where}: every row has an empty cell: missing = "drop" leaves nothing')
-    return kept, [f"{dropped} of {len(empty)} rows with an empty cell were dropped"] if dropped else []
+        worst = max((*table.columns, target), key=lambda column: int(column.missing.sum()))
+        raise DataError(
+            f'{table.where}: every row has an empty cell: missing = "drop" leaves nothing; column {worst.name!r} is '
+            f"empty in {worst.missing.sum():,} of {len(empty):,} rows"
+        )
+    was = "was" if dropped == 1 else "were"
+    return kept, [f"{dropped} of {len(empty)} rows, with an empty cell, {was} dropped"] if dropped else []
 
 
 def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ravine.data.assemble import Source, marks_for
+from ravine.data.column import COMMA
 from ravine.data.spec import CsvSpec, ParquetSpec
 from ravine.data.table import Cells, build_table
 from ravine.errors import DataError, choices
 
+# A number with a point, or with points between thousands; a date such as 01.02.2024 is none.
+POINT = re.compile(r"[+-]?([0-9]+\.[0-9]+|[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?)([eE][+-]?[0-9]+)?")
 DELIMITERS = (",", ";", "\t")
 Rows = npt.NDArray[np.int64]
 
@@ -43,9 +48,9 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         num_test = len(test_rows)
         rows = np.concatenate([rows, test_rows])
         if not num_test:
-            raise DataError(f"{test_path}: there are no rows in it")
+            raise DataError(f"{test_path}: there are no rows in it, only a header")
     if not num_open:
-        raise DataError(f"{where}: there are no rows in it")
+        raise DataError(f"{where}: there are no rows in it, only a header")
     unit = "line" if spec.kind == "csv" else "row"
 
     def place(row: int) -> str:
@@ -59,6 +64,7 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         missing=spec.missing,
         where=where,
         place=place,
+        target_names=spec.task == "classification",
     )
     assert target is not None, "a table spec names its target"
     return Source(
@@ -74,7 +80,31 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
 
 
 def _read(spec: CsvSpec | ParquetSpec, path: Path) -> tuple[Cells, Rows]:
-    return read_csv(path, spec.delimiter) if spec.kind == "csv" else read_parquet(path)
+    if spec.kind == "parquet":
+        return read_parquet(path)
+    cells, rows = read_csv(path, spec.delimiter)
+    if spec.decimal == ",":
+        names = (*spec.drop, *spec.categorical)
+        cells = {
+            name: column if name in names else _with_points(name, column, path, rows)
+            for name, column in cells.items()
+        }
+    return cells, rows
+
+
+def _with_points(name: str, cells: npt.NDArray[Any], path: Path, rows: Rows) -> npt.NDArray[Any]:
+    """Numbers with a decimal comma as Python reads them; a number with a point could be either, and is refused."""
+    different, which = np.unique(cells, return_inverse=True)
+    read = []
+    for cell in different.tolist():
+        if POINT.fullmatch(cell.strip()):
+            line = rows[int(np.flatnonzero(cells == cell)[0])]
+            raise DataError(
+                f'{path}, line {line}: column {name!r}: {cell.strip()!r} has a point, but decimal = ","; '
+                "write numbers with a comma and without points between thousands"
+            )
+        read.append(cell.replace(",", ".") if COMMA.fullmatch(cell.strip()) else cell)
+    return np.array(read, dtype=str)[which]
 
 
 def read_csv(path: Path, delimiter: str | None = None) -> tuple[Cells, Rows]:
@@ -97,8 +127,13 @@ def read_csv(path: Path, delimiter: str | None = None) -> tuple[Cells, Rows]:
                     rows.append(row)
                     lines.append(line + 1)
                 elif row:  # an empty line is no row
+                    quotes = (
+                        f"; a cell with {delimiter!r} in it must stand in quotes"
+                        if len(row) > len(header)
+                        else ""
+                    )
                     raise DataError(
-                        f"{path}, line {line + 1}: {len(row)} cells, the header has {len(header)}"
+                        f"{path}, line {line + 1}: {len(row)} cells, the header has {len(header)}{quotes}"
                     )
                 line = reader.line_num
     except OSError as error:
@@ -148,7 +183,10 @@ def _check_header(header: list[str], path: Path) -> None:
     if not header:
         raise DataError(f"{path}: the file is empty; a header with the names of the columns is needed")
     if len(header) < 2:
-        raise DataError(f"{path}: only one column, {header[0]!r}; is delimiter right?")
+        raise DataError(
+            f"{path}: only one column, {header[0]!r}; if cells are set apart by another character than comma, "
+            'semicolon or tab, say which: delimiter = "|"'
+        )
     for name in header:
         if header.count(name) > 1:
             raise DataError(f"{path}: column {name!r} stands twice in the header")

@@ -56,12 +56,14 @@ def encode_target(
     if len(different) == 1:
         what = "class" if task == "classification" else "value"
         raise DataError(
-            f"{where}: target {column.name!r} has only one {what}, {_name(different[0])!r}: nothing to learn"
+            f"{where}: target {column.name!r} is {_name(different[0])!r} in all {len(column.values):,} examples: with "
+            f"only one {what} there is nothing to learn"
         )
     if task == "regression":
         if column.text:
             raise DataError(
-                f"{place(0)}: target {column.name!r} is {column.values[0]!r}, regression needs numbers"
+                f"{place(0)}: target {column.name!r} is {column.values[0]!r}, regression needs numbers; names are "
+                'for task = "classification"'
             )
         return Target(
             task=task, labels=np.zeros(len(column.values), dtype=np.int64), values=column.values, classes=()
@@ -77,11 +79,12 @@ def encode_target(
 def _check_numbers(column: Column, place: Place) -> None:
     if column.text:
         return
-    bad = ~np.isfinite(column.values)
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.abs(column.values) <= np.finfo(np.float32).max)
     if bad.any():
         row = int(bad.argmax())
         raise DataError(
-            f"{place(row)}: target {column.name!r} is {column.values[row]:g}; it must be a finite number"
+            f"{place(row)}: target {column.name!r} is {column.values[row]:g}; it must be a finite float32 number"
         )
 
 

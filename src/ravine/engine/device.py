@@ -20,13 +20,13 @@ def find_device(choice: str = "auto") -> torch.device:
         device(type='cpu')
     """
     if choice not in CHOICES:
-        raise InputError(f"--device {choice}: {choices(choice, CHOICES)}")
+        raise InputError(f"device = {choice!r}: {choices(choice, CHOICES)}")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if choice == "auto":
         return torch.device("cuda" if there["cuda"] else "cpu")
     if not there[choice]:
         found = ", ".join(name for name, is_there in there.items() if is_there)
         raise InputError(
-            f"--device {choice}: PyTorch {torch.__version__} finds no such device here; it finds {found}"
+            f"device = {choice!r}: PyTorch {torch.__version__} finds no such device here; it finds {found}"
         )
     return torch.device(choice)

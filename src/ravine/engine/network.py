@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
+from ravine.engine.memory import built
 from ravine.errors import ModelError
 from ravine.nn.build import build, check_output
 from ravine.nn.functional import Pure, as_function
@@ -35,6 +36,7 @@ class Network:
         layers: names of the stochastic layers.
         own_rates: whether the stochastic layers keep their rates (a user's module), or the runs give them.
         make: builds a module with fresh initial weights.
+        about: what errors about its size name.
     """
 
     module: nn.Module
@@ -46,6 +48,7 @@ class Network:
     layers: tuple[str, ...]
     own_rates: bool
     make: Callable[[], nn.Module]
+    about: str
 
     @staticmethod
     def of(
@@ -64,15 +67,16 @@ class Network:
         """
 
         def make() -> nn.Module:
-            built = build(model, input_shape, num_outputs, search=search, with_dropout=with_dropout)  # type: ignore[arg-type]
-            if not isinstance(built, nn.Module):
+            module = build(model, input_shape, num_outputs, search=search, with_dropout=with_dropout)  # type: ignore[arg-type]
+            if not isinstance(module, nn.Module):
                 raise ModelError(
-                    f"model: the factory returned a {type(built).__name__}; needed is an nn.Module"
+                    f"model: the factory returned a {type(module).__name__}; needed is an nn.Module"
                 )
-            return built
+            return module
 
+        about = _about(model)
         with rng.keyed_init(0):
-            module = make()
+            module = built(make, about)
         check_output(module, input_shape, num_outputs)
         layers = tuple(name for name, _ in stochastic_modules(module))
         supplied = {_join(name, what) for name in layers for what in ("rate", "key")}
@@ -88,6 +92,7 @@ class Network:
             layers=layers,
             own_rates=not isinstance(model, MLP | ConvNet | ResNet),
             make=make,
+            about=about,
         )
 
     def initial(self, seed: int) -> dict[str, Tensor]:
@@ -120,6 +125,17 @@ class Network:
             _join(name, "rate"): torch.full_like(given, own[name]) if self.own_rates else given
             for name in self.layers
         }
+
+
+def _about(model: object) -> str:
+    """The key that makes a model large, with its value; of a module of the user's its name."""
+    if isinstance(model, MLP):
+        return f"model.hidden = {list(model.hidden)}"
+    if isinstance(model, ConvNet):
+        return f"model.channels, hidden = {list(model.channels)}, {model.hidden}"
+    if isinstance(model, ResNet):
+        return f"model.width = {model.width}"
+    return f"model: {getattr(model, 'target', None) or getattr(model, '__qualname__', type(model).__name__)}"
 
 
 def _join(name: str, what: str) -> str:

@@ -11,12 +11,15 @@ from torch import nn
 from ravine.data import Dataset
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
+from ravine.engine.memory import free_bytes, gib, most_runs, run_bytes
 from ravine.engine.network import Network
+from ravine.engine.reasons import reason
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
 from ravine.nn.dropout import Dropout
+from ravine.rules import rule
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
 from ravine.trace import Untraceable
@@ -60,6 +63,16 @@ class Plan:
     why: str = ""
 
 
+def check_choice(choice: str) -> None:
+    """See that a way to train is one that there is.
+
+    Raises:
+        InputError: it is not.
+    """
+    if choice not in CHOICES:
+        raise InputError(f"backend = {choice!r}: {choices(choice, CHOICES)}")
+
+
 def plan(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str = "auto"
 ) -> Plan:
@@ -75,25 +88,40 @@ def plan(
     Raises:
         InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
     """
-    if choice not in CHOICES:
-        raise InputError(f"--backend {choice}: {choices(choice, CHOICES)}")
+    check_choice(choice)
+    num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
+    most = most_runs(network.layout.size, num_slots, device, network.about)
+    chosen = _chosen(runs, network, data, device, choice, most)
+    if not (chosen.backend.fused and chosen.size == most < len(runs)):
+        return chosen
+    one = run_bytes(network.layout.size, num_slots)
+    room = f"a run needs {gib(one)} of memory or more, all {gib(one * len(runs))}; {gib(free_bytes(device))} are free"
+    return replace(chosen, why="; ".join(filter(None, (chosen.why, room))))
+
+
+def _chosen(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str, most: int
+) -> Plan:
+    """A plan whose cohorts have at most so many runs; nor is more than that tried."""
     unable = None
     if choice in ("auto", "native"):
-        unable = _no_native(runs, network, data, device)
+        unable = _no_native(runs, network, data, device, most)
         if unable is None:
-            return _native(runs, network, data, device, choice)
+            return _native(runs, network, data, device, choice, most)
         if choice == "native":
             raise InputError(
-                f"--backend native: {type(network.module).__name__} cannot be compiled: {unable}; allowed here: "
+                f"backend = 'native': {type(network.module).__name__} cannot be compiled: {unable}; allowed here: "
                 "auto, fused, serial"
             )
-    chosen = _in_torch(runs, network, data, device, choice)
+    chosen = _in_torch(runs, network, data, device, choice, most)
     if unable is None or device.type != "cpu" or "cannot be fused" in chosen.why:
         return chosen
     return replace(chosen, why="; ".join(filter(None, (f"no machine code for {unable}", chosen.why))))
 
 
-def _no_native(runs: list[Run], network: Network, data: Dataset, device: torch.device) -> str | None:
+def _no_native(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, most: int
+) -> str | None:
     """Why no machine code can be made for runs; None if it can."""
     if device.type != "cpu":
         return f"it is made for processors, not for {device.type}"
@@ -101,41 +129,47 @@ def _no_native(runs: list[Run], network: Network, data: Dataset, device: torch.d
     for run in runs:
         active = tuple(sorted(name for name in REGULARIZERS if run.recipe.hypers.get(name)))
         kinds[run.recipe.rule, run.recipe.exclude, active] = run
-    return _hindrance(list(kinds.values()), network, data, device, _NATIVE)
+    some = split(kinds.values(), most)
+    return next(filter(None, (_hindrance(part, network, data, device, _NATIVE) for part in some)), None)
 
 
-def _native(runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str) -> Plan:
+def _native(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str, most: int
+) -> Plan:
     low, high = _NATIVE_RUNS
-    native = Plan(backend=_NATIVE, size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high))
+    native = Plan(backend=_NATIVE, size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high, most))
     flops = 6.0 * network.layout.size * runs[0].recipe.batch_size
     heavy = flops > _MANY_FLOPS or _has_convolutions(network.module)
     idle = len(runs) < torch.get_num_threads()
     if choice == "native" or not heavy or not (idle or machine().lanes < 8):
         return native
-    few = runs[: torch.get_num_threads()]
+    few = runs[: min(torch.get_num_threads(), most)]
     ours = _step_seconds(few, network, data, device, _NATIVE) / len(few)
     serial = _step_seconds(runs[:1], network, data, device, _SERIAL)
     why = f"a step of a run takes {ours * 1e3:.2g} ms as machine code, {serial * 1e3:.2g} ms in torch"
     return replace(native, why=why) if ours < serial else Plan(backend=_SERIAL, size=1, why=why)
 
 
-def _in_torch(runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str) -> Plan:
+def _in_torch(
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str, most: int
+) -> Plan:
     """A plan without machine code of our own."""
-    few = _few(runs)
+    few = _few(runs, most)
     plain = all(_is_plain(module) for module in network.module.modules())
-    reason = None if choice == "serial" or plain else _hindrance(few, network, data, device)
-    if reason is not None and choice in ("fused", "compiled"):
+    unable = None if choice == "serial" or plain else _hindrance(few, network, data, device)
+    if unable is not None and choice in ("fused", "compiled"):
         raise InputError(
-            f"--backend {choice}: {type(network.module).__name__} cannot be fused: {reason}; allowed here: auto, serial"
+            f"backend = {choice!r}: {type(network.module).__name__} cannot be fused: {unable}; "
+            "allowed here: auto, serial"
         )
-    if reason is not None or choice == "serial":
+    if unable is not None or choice == "serial":
         traced = _hindrance(runs[:1], network, data, device, _SERIAL)
         never = None if traced is None else _hindrance(runs[:1], network, data, device, _PLAIN)
         if never is not None:
             raise ModelError(f"model: {type(network.module).__name__} cannot be trained: {never}")
-        why = "" if reason is None else f"{type(network.module).__name__} cannot be fused: {reason}"
+        why = "" if unable is None else f"{type(network.module).__name__} cannot be fused: {unable}"
         return Plan(backend=_SERIAL if traced is None else _PLAIN, size=1, why=why)
-    size = _cohort_size(network, device)
+    size = min(_cohort_size(network, device), most)
     if choice == "compiled":
         return Plan(backend=_COMPILED, size=size)
     if choice == "fused" or len(runs) == 1:
@@ -152,9 +186,9 @@ def _is_plain(module: nn.Module) -> bool:
     return type(module) in _PLAIN_MODULES and getattr(module, "momentum", 0.1) is not None
 
 
-def _few(runs: list[Run]) -> list[Run]:
-    """Two runs at least if there are two: what vmap cannot do shows with two."""
-    return split(runs, max(2, min(8, len(runs))))[0]
+def _few(runs: list[Run], most: int) -> list[Run]:
+    """Two runs at least if there are two and memory for them: what vmap cannot do shows with two."""
+    return split(runs, min(max(2, min(8, len(runs))), most))[0]
 
 
 def _hindrance(
@@ -166,12 +200,11 @@ def _hindrance(
     except torch.OutOfMemoryError:
         raise
     except (Untraceable, Unsupported) as error:
-        return str(error)
+        return reason(error)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a user's module raises under vmap is the answer)
-        lines = str(error).strip().splitlines()
-        return lines[0] if lines else type(error).__name__
+        return reason(error)
     return None
 
 

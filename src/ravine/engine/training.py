@@ -308,7 +308,8 @@ class Training:
         outputs = outputs_RNK.cpu().numpy()
         if self.data.task == "classification":
             return outputs
-        return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
+        with np.errstate(over="ignore"):  # a prediction beyond float32 is infinite, and its run is not judged
+            return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
 
 
 def _float32(values: np.ndarray) -> np.ndarray:

@@ -16,15 +16,17 @@ from ravine.data import Dataset, load
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.device import find_device
+from ravine.engine.memory import told
 from ravine.engine.network import Network
-from ravine.engine.plan import Plan, plan
+from ravine.engine.plan import Plan, check_choice, plan
 from ravine.engine.records import Evaluation, Finished, Tick
 from ravine.engine.training import Training
 from ravine.launch.keeper import Keeper
 from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
 from ravine.store import Labels, NewRun, Store
-from ravine.study import Recipe, Run, Study, base_of, runs_of
+from ravine.study import Recipe, Run, Study, base_of, notes_of, runs_of
+from ravine.study.naming import naming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +94,25 @@ def launch(
         InputError: the study does not fit its data, its model or the store.
     """
     began = time.perf_counter()
+    check_choice(backend)
     where = find_device(device)
-    data = load(study.data, base=search) if data is None else data
+    with naming(study.origin):
+        data = load(study.data, base=search) if data is None else data
     task = _Task(study=study, data=data, search=search, device=where, store=store)
     runs = runs_of(study, data, search)
     with store.lock(study.name):
-        store.save_study(
-            study.name,
-            definition=definition,
-            base=base_of(study, data, search),
-            data_fingerprint=data.fingerprint,
-        )
+        with naming(study.origin):
+            store.save_study(
+                study.name,
+                definition=definition,
+                base=base_of(study, data, search),
+                data_fingerprint=data.fingerprint,
+                notes=(*data.notes, *notes_of(study, data)),
+            )
         store.add_runs(study.name, [_new_run(run) for run in runs])
         store.save_labels(data.fingerprint, _labels(data))
-        works, lines, num_known = _plan(task, runs, backend)
+        with naming(study.origin), told("model"):
+            works, lines, num_known = _plan(task, runs, backend)
         planned = Planned(
             num_runs=len(runs),
             num_known=num_known,
@@ -127,7 +134,8 @@ def launch(
             higher_is_better=data.task == "classification",
         )
         for work in works:
-            yield from _train(task, work, meter)
+            with naming(study.origin), told("model", len(work.cohort.runs)):
+                yield from _train(task, work, meter)
         seconds = time.perf_counter() - began
         store.end_launch(number, seconds)
     yield Trained(seconds=seconds, num_trained=len(to_train), num_diverged=meter.num_diverged)

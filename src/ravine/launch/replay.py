@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ravine.data import load
+from ravine.data import Dataset, load
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
 from ravine.engine.device import find_device
@@ -17,7 +18,9 @@ from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.store import Store
-from ravine.study import Recipe, Run, Study
+from ravine.study import Recipe, Run, Study, content_id
+from ravine.study.model import structure_of
+from ravine.study.naming import naming, shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,31 +64,47 @@ def replay(
         Steps done, and last the comparison.
 
     Raises:
-        StoreError: no such run, it has not finished, or the data are others than they were.
+        StoreError: no such run, it has not finished, or the data or the model are others than they were.
     """
     record = store.run(prefix)
     if record.status not in ("done", "diverged"):
         raise StoreError(f"run {record.id} is {record.status}; only a run that has finished can be replayed")
-    data = load(study.data, base=search)
     recipe = Recipe.of(record.recipe)
-    if data.fingerprint != recipe.data:
-        raise StoreError(f"run {record.id}: its data set {data.name} has changed since (other fingerprint)")
     where = find_device(device)
     run = Run(recipe=recipe, seed=record.seed, label=record.rule, chosen=record.hypers)
-    network = Network.of(
-        study.model,
-        data.input_shape,
-        data.num_outputs,
-        device=where,
-        with_dropout=recipe.hypers["model.dropout"] > 0,
-        search=search,
-    )
+    with naming(study.origin):
+        data = load(study.data, base=search)
+        _check_same(record.id, recipe, data, structure_of(study.model, search))
+        network = Network.of(
+            study.model,
+            data.input_shape,
+            data.num_outputs,
+            device=where,
+            with_dropout=recipe.hypers["model.dropout"] > 0,
+            search=search,
+        )
     training = Training(Cohort.of([run]), network, data, Backend(fused=False, traced=False), where)
     for event in training.records():
         if isinstance(event, Finished):
             yield _compared(store, record.id, record.backend or "", record.diverged_at, event, data.task)
         else:
             yield event.step
+
+
+def _check_same(run_id: str, recipe: Recipe, data: Dataset, model: Mapping[str, Any]) -> None:
+    """See that the study's data and model are those that the run was trained with."""
+    if data.fingerprint != recipe.data:
+        raise StoreError(
+            f"run {run_id} was trained on other data than this study's {data.name} is now "
+            f"(fingerprint {recipe.data[:8]}, now {data.fingerprint[:8]})"
+        )
+    if content_id(model) != content_id(recipe.model):
+        told = [
+            f"model.{key}: {shown(recipe.model.get(key))} -> {shown(model.get(key))}"
+            for key in dict.fromkeys((*recipe.model, *model))
+            if recipe.model.get(key) != model.get(key)
+        ]
+        raise StoreError(f"run {run_id} was trained with another model than this study's: {', '.join(told)}")
 
 
 def _compared(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import ModelError, choices
+from ravine.errors import ModelError, choices, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +43,9 @@ def find_factory(target: str, search: Path | None = None) -> Factory:
         found: Any = module
         for name in attribute.split("."):
             if not hasattr(found, name):
-                hint = choices(name, _candidates(found))
+                names = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n, None))]
+                near = nearest(name, names)
+                hint = f"did you mean {near!r}?" if near else choices(name, _own(found, names))
                 raise ModelError(f"model.target = {target!r}: {module_name} has no {name!r}; {hint}")
             found = getattr(found, name)
     if not callable(found):
@@ -91,13 +93,12 @@ def _refuse_namesake(target: str, module_name: str, search: Path | None) -> None
                 return
 
 
-def _candidates(found: Any) -> list[str]:
-    """The public callables of a module or class; of a module, those it defines rather than imports."""
-    names = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n, None))]
-    own = [
-        n for n in names if getattr(getattr(found, n), "__module__", None) == getattr(found, "__name__", "")
-    ]
-    return (own or names)[:200]
+def _own(found: Any, names: list[str]) -> list[str]:
+    """Of the names in a module those that it defines rather than imports; a package's are often all imported."""
+    if hasattr(found, "__path__"):
+        return names
+    home = getattr(found, "__name__", "")
+    return [n for n in names if getattr(getattr(found, n), "__module__", None) == home] or names
 
 
 def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None = None) -> nn.Module:

@@ -40,6 +40,7 @@ def report(results: Results) -> str:
         sentences=results.verdict.sentences,
         warnings=results.warnings,
         definition=results.study.definition,
+        notes=results.study.notes,
         command=command(results),
         **page_tables(results),
     )

@@ -92,6 +92,7 @@ class Results:
                 seed=run.seed,
                 run=run.id,
                 diverged=run.status == "diverged",
+                broken_at_start=run.diverged_at == 0,
                 validation=validation.get(run.id),
             )
             for run in finished
@@ -198,6 +199,7 @@ class Results:
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
             "warnings": list(self.warnings),
+            "notes": list(self.study.notes),
         }
 
     def _rule_entry(self, place: int) -> dict[str, Any]:
@@ -213,7 +215,7 @@ class Results:
 
     def readable(self, score: float | None) -> float:
         """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""
-        return math.nan if score is None else -score if self.is_regression else score
+        return math.nan if score is None else 0.0 - score if self.is_regression else score
 
     def _repr_html_(self) -> str:
         """How Jupyter shows it: the sentences and a row per rule."""

@@ -160,19 +160,32 @@ def _scale(results: Results) -> dict[str, Any] | None:
     if not ends:
         return None
     low, high = min(ends), max(ends)
-    room = 0.05 * (high - low) or max(0.02 * abs(high), 1e-6)
+    # Where numbers differ by a millionth or less there is nothing to tell apart; nor among floats near the least.
+    apart = high - low > 1e-6 * abs(high)
+    room = max(0.05 * (high - low) if apart else 0.02 * abs(high), 1e-300)
     low, high = low - room, high + room
     step = 10 ** math.floor(math.log10(high - low))
     step = next(step * part for part in (0.1, 0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= 6)
-    first = math.ceil(low / step)
-    values = [step * k for k in range(first, math.floor(high / step) + 1)]
-    digits = max(0, -math.floor(math.log10(step)))
+    values = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return {
         "low": low,
         "high": high,
         "label": "test loss" if results.is_regression else "test accuracy, %",
-        "ticks": [{"x": _place(value, low, high), "text": f"{value:.{digits}f}"} for value in values],
+        "ticks": [
+            {"x": _place(value, low, high), "text": _tick(value, step)}
+            for value in values
+            if value >= 0 and (results.is_regression or value <= 100)  # the margin has no numbers to show
+        ],
     }
+
+
+def _tick(value: float, step: float) -> str:
+    """A multiple of the step between ticks, with the digits that tell it from its neighbours."""
+    if value == 0:
+        return "0"
+    if step >= 1e-4 and abs(value) < 1e6:
+        return f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+    return f"{value:.{max(0, math.floor(math.log10(abs(value))) - math.floor(math.log10(step)))}e}"
 
 
 def _place(value: float, low: float, high: float) -> float:

@@ -35,12 +35,14 @@ EXPENDABLE = (
 
 
 def verdict(results: Results) -> Group:
-    """The answer: two sentences, a row per rule, and the warnings."""
+    """The answer: two sentences, a row per rule, the warnings, and what was done with the data."""
     parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
     if results.verdict.rules:
         parts += ["", _rules(results)]
     if results.warnings:
         parts += ["", *(_bullet(warning, "yellow") for warning in results.warnings)]
+    if results.study.notes:
+        parts += ["", *(Text(f"note: {note}", style="dim") for note in results.study.notes)]
     return Group(*parts)
 
 

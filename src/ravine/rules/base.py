@@ -19,6 +19,8 @@ from ravine.errors import StudyError, choices
 if TYPE_CHECKING:
     from torch import Tensor
 
+SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # normal numbers of float32
+
 State: TypeAlias = "dict[str, Tensor]"
 Hypers: TypeAlias = "Mapping[str, Tensor]"
 Init: TypeAlias = "Callable[[Tensor], State]"
@@ -63,10 +65,30 @@ class Hyper:
             >>> Hyper(about="learning rate", low_open=True).check("lr", 1, "adam")
             1.0
         """
+        fault = self.fault(value)
+        if fault is not None:
+            raise StudyError(f"{where}: {name} = {value!r}: must be {fault}")
+        return float(value)  # type: ignore[arg-type]
+
+    def fault(self, value: object, also: str = "") -> str | None:
+        """What a value must be and is not, in words; None for one that is allowed.
+
+        Training computes in float32: a number that is there 0 or infinite would not be what it says.
+
+        Args:
+            value: what the user wrote.
+            also: what else may stand there, for the words.
+        """
         number = _number(value)
         if number is None or not self._holds(number):
-            raise StudyError(f"{where}: {name} = {value!r}: must be {self.allowed}")
-        return number
+            return f"{self.allowed}{also}"
+        if 0 < abs(number) < SMALLEST:
+            return (
+                f"at least {SMALLEST:.2g}, for float32 holds less badly or not{', or 0' * self._holds(0.0)}"
+            )
+        if abs(number) > LARGEST:
+            return f"at most {LARGEST:.2g}, for float32 holds no more"
+        return None
 
     @property
     def allowed(self) -> str:

@@ -57,16 +57,16 @@ def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
         return value  # type: ignore[return-value]
     fields: Mapping[str, Any] = {"kind": value} if isinstance(value, str) else value  # type: ignore[assignment]
     if not isinstance(fields, Mapping):
-        raise StudyError(f"{where}: {value!r} is not a schedule: must be a name, or a table with kind")
+        raise StudyError(f"{where} = {value!r}: must be a name, or a table with kind; {choices('', KINDS)}")
     if "kind" not in fields:
-        raise StudyError(f"{where}: kind is missing: {choices('', KINDS)}")
+        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', KINDS)}")
     kind = fields["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise StudyError(f"{where}: kind = {kind!r} is not a schedule: {choices(kind, KINDS)}")
+        raise StudyError(f"{where}.kind = {kind!r}: no such schedule; {choices(kind, KINDS)}")
     try:
         return KINDS[kind].model_validate(dict(fields))
     except ValidationError as error:
-        raise StudyError(one_line(error, where)) from None
+        raise StudyError(one_line(error, inside=where, value=fields)) from None
 
 
 def table(spec: ScheduleSpec, num_steps: int) -> Factors:
@@ -94,7 +94,7 @@ def table(spec: ScheduleSpec, num_steps: int) -> Factors:
     if isinstance(spec.warmup, float):
         warmup = min(warmup, num_steps - 1)  # a fraction below 1 leaves a step, however short the run
     if warmup >= num_steps:
-        raise StudyError(f"schedule: warmup = {spec.warmup}: must be fewer steps than the run's {num_steps}")
+        raise StudyError(f"schedule.warmup = {spec.warmup}: must be fewer steps than the run's {num_steps}")
     rest = num_steps - warmup
     factors = spec.factors(np.arange(rest, dtype=np.int64), rest, num_steps)
     climb = np.arange(1, warmup + 1) / (warmup + 1.0)

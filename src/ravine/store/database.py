@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -121,12 +121,23 @@ def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
         version = str(schema.VERSION)
     if version is None:
         raise StoreError(f"{describe(engine)} is not a ravine store")
+    if version == "1":
+        _add_notes(engine)
+        version = str(schema.VERSION)
     if version != str(schema.VERSION):
         newer = version.isdigit() and int(version) > schema.VERSION
         advice = "update ravine" if newer else "use another folder"
         raise StoreError(
             f"{describe(engine)} has store format {version}, this ravine reads {schema.VERSION}: {advice}"
         )
+
+
+def _add_notes(engine: Engine) -> None:
+    """Bring the tables of format 1 to format 2, unless somebody else has just done so."""
+    with transaction(engine, writes=True) as connection:
+        if "notes" not in {column["name"] for column in inspect(connection).get_columns("studies")}:
+            connection.execute(text("ALTER TABLE studies ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
+        connection.execute(update(schema.meta).where(schema.meta.c.key == "version").values(value="2"))
 
 
 def _version(engine: Engine) -> str | None:

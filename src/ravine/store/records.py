@@ -36,7 +36,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
-    """A study as stored: its TOML text, the data it was trained on, and who trained it when."""
+    """A study as stored: its TOML text, the data it was trained on, who trained it when, and what was noted."""
 
     name: str
     definition: str
@@ -44,6 +44,7 @@ class StudyRecord:
     data_fingerprint: str
     created_at: str
     launches: tuple[Launch, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

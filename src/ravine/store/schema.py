@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 # Raise it when the tables change; a store says which version wrote it.
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData()
 
@@ -47,6 +47,7 @@ studies = Table(
     Column("base", Text, nullable=False),
     Column("data_fingerprint", Text, nullable=False),
     Column("created_at", Text, nullable=False),
+    Column("notes", Text, nullable=False, server_default="[]"),
 )
 
 launches = Table(

@@ -82,7 +82,9 @@ class Store:
 
     # Studies
 
-    def save_study(self, name: str, *, definition: str, base: str, data_fingerprint: str) -> None:
+    def save_study(
+        self, name: str, *, definition: str, base: str, data_fingerprint: str, notes: Sequence[str] = ()
+    ) -> None:
         """Add a study, or update its text.
 
         Args:
@@ -90,13 +92,19 @@ class Store:
             definition: its TOML text.
             base: hash of everything that may not change under one name.
             data_fingerprint: of its data set.
+            notes: what a reader of its results should know of how data and study were read.
 
         Raises:
             StoreError: a study of this name has another base or other data, and some of its runs have begun.
         """
         with self._write() as connection:
             studies.save(
-                connection, name, definition=definition, base=base, data_fingerprint=data_fingerprint
+                connection,
+                name,
+                definition=definition,
+                base=base,
+                data_fingerprint=data_fingerprint,
+                notes=notes,
             )
 
     def study(self, name: str) -> StudyRecord:

@@ -15,9 +15,18 @@ from ravine.store.database import add_all, portions
 from ravine.store.lock import now
 from ravine.store.records import Launch, NewRun, RunRecord, StudyRecord
 from ravine.store.schema import launches, metrics, runs, studies, study_runs
+from ravine.study.changes import changes
 
 
-def save(connection: Connection, name: str, *, definition: str, base: str, data_fingerprint: str) -> None:
+def save(
+    connection: Connection,
+    name: str,
+    *,
+    definition: str,
+    base: str,
+    data_fingerprint: str,
+    notes: Sequence[str] = (),
+) -> None:
     """Add a study or update its text. See `Store.save_study`."""
     found = connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
     if found is None:
@@ -28,24 +37,27 @@ def save(connection: Connection, name: str, *, definition: str, base: str, data_
                 base=base,
                 data_fingerprint=data_fingerprint,
                 created_at=now(),
+                notes=json.dumps(list(notes)),
             )
         )
         return
-    changed = (
-        "its data"
-        if found.data_fingerprint != data_fingerprint
-        else "what its runs share (model, steps, ...)"
-    )
     same = (found.base, found.data_fingerprint) == (base, data_fingerprint)
     if not same and _has_begun(connection, found.id):
+        changed = changes(found.definition, definition)
+        if found.data_fingerprint != data_fingerprint and not any(key.startswith("data") for key in changed):
+            prints = f"{found.data_fingerprint[:8]} -> {data_fingerprint[:8]}"
+            changed.append(f"the content of its data (fingerprint {prints})")
+        told = ", ".join(changed) or "the source of its model"
         raise StoreError(
-            f"study {name!r} is in the store since {found.created_at[:10]} and {changed} changed since: "
+            f"study {name!r} is in the store since {found.created_at[:10]} and has changed since: {told}; "
             "give the changed study another name, or another store; nothing was touched"
         )
     connection.execute(
         update(studies)
         .where(studies.c.id == found.id)
-        .values(definition=definition, base=base, data_fingerprint=data_fingerprint)
+        .values(
+            definition=definition, base=base, data_fingerprint=data_fingerprint, notes=json.dumps(list(notes))
+        )
     )
 
 
@@ -99,6 +111,7 @@ def read(connection: Connection, name: str | None = None) -> list[StudyRecord]:
             data_fingerprint=row.data_fingerprint,
             created_at=row.created_at,
             launches=tuple(launched[row.id]),
+            notes=tuple(json.loads(row.notes)),
         )
         for row in found
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ravine.study.definition import definition_of
-from ravine.study.expand import base_of, runs_of
+from ravine.study.expand import base_of, notes_of, runs_of
 from ravine.study.load import parse_study, read_study
 from ravine.study.recipe import Recipe, Run, content_id
 from ravine.study.spec import Study
@@ -16,6 +16,7 @@ __all__ = [
     "base_of",
     "content_id",
     "definition_of",
+    "notes_of",
     "parse_definition",
     "parse_study",
     "read_study",

@@ -34,7 +34,7 @@ def definition_of(study: Study) -> str:
         data = "iris"
         model = "mlp"
         epochs = 5
-        batch_size = 64
+        batch_size = "auto"
         seeds = 3
         schedule = "constant"
         <BLANKLINE>

@@ -13,7 +13,7 @@ from ravine.errors import StudyError
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.block import RuleBlock
-from ravine.study.fields import BatchSize
+from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import structure_of
 from ravine.study.naming import naming
 from ravine.study.recipe import Recipe, Run, content_id
@@ -79,10 +79,25 @@ def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
                 "model": structure_of(study.model, search),
                 "epochs": study.epochs,
                 "steps": study.steps,
-                "batch_size": study.batch_size[0],
+                "batch_size": _base_batch(study.batch_size[0], data),
                 "evaluations": study.evaluations,
             }
         )
+
+
+def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
+    """What a reader should know of how the study was fitted to its data, a sentence each."""
+    if "auto" in study.batch_size and len(data.train) < DEFAULT_BATCH:
+        size = len(data.train)
+        return (
+            f"batch_size: {size}, all training examples: the default, {DEFAULT_BATCH}, is more than that",
+        )
+    return ()
+
+
+def _base_batch(size: BatchSize, data: Dataset) -> int | str:
+    """A batch size as it is told apart under one name; "full" is not the number that it stands for."""
+    return min(DEFAULT_BATCH, len(data.train)) if size == "auto" else size
 
 
 def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: RuleBlock) -> Iterator[Run]:
@@ -149,7 +164,8 @@ def _recipe(
     batch_size: BatchSize,
 ) -> Recipe:
     num_train = len(data.train)
-    size = num_train if batch_size == "full" else batch_size
+    size = num_train if batch_size == "full" else _base_batch(batch_size, data)
+    assert isinstance(size, int), f"{size!r} is no number of examples"
     if size > num_train:
         raise StudyError(
             f'batch_size = {size}: the training set has only {num_train} examples; write "full" for all'

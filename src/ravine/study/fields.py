@@ -20,7 +20,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
 MOST_STEPS = 10**9
 
-BatchSize: TypeAlias = int | Literal["full"]
+DEFAULT_BATCH = 64
+
+BatchSize: TypeAlias = int | Literal["full", "auto"]
 ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
 
 
@@ -70,10 +72,11 @@ def batch_sizes(value: object) -> tuple[BatchSize, ...]:
     found: list[BatchSize] = []
     for i, item in enumerate(items):
         where = f"batch_size.{i}" if listed else "batch_size"
-        if item == "full":
-            found.append("full")
+        if item in ("full", "auto"):
+            found.append(item)
         else:
-            found.append(whole(item, where, 1, MOST_STEPS, ', or "full"' + ", or a list" * (not listed)))
+            also = ', or "full" or "auto"' + ", or a list" * (not listed)
+            found.append(whole(item, where, 1, MOST_STEPS, also))
     check_distinct(found, "batch_size")
     return tuple(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.data import Dataset, DataSpec
@@ -24,7 +24,7 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.model import DROPOUT, Model, ModelLike, parse_model
-from ravine.study.naming import naming
+from ravine.study.naming import known_keywords, naming
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.source import DataLike, parse_source
 from ravine.study.values import Range, Values, ValuesLike, options, parse_values
@@ -43,7 +43,8 @@ class Study:
         rules: the update rules to compare, each with the values of its hypers.
         epochs: passes over the training set, above 0, at most 1,000,000; or
         steps: number of updates.
-        batch_size: examples in a minibatch, or "full"; a list is part of the grid.
+        batch_size: examples in a minibatch, "full", or "auto": 64, or all where the training set is smaller; a
+            list is part of the grid.
         seeds: how many seeds (0, 1, ...), or a list of them.
         schedule: how the learning rate changes; a list is part of the grid.
         dropout: the same as ``dropout`` in the table of a built-in model: a rate, a list or a range.
@@ -75,7 +76,11 @@ class Study:
     search: Search
     evaluations: int
     origin: str
+    # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
+    # other kind: so the new one is known.
+    _length: tuple[float | None, int | None] = field(repr=False, compare=False)
 
+    @known_keywords
     def __init__(
         self,
         *,
@@ -85,13 +90,14 @@ class Study:
         rules: Sequence[RuleLike],
         epochs: float | None = None,
         steps: int | None = None,
-        batch_size: int | str | Sequence[int | str] = 64,
+        batch_size: int | str | Sequence[int | str] = "auto",
         seeds: int | Sequence[int] = 3,
         schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
         dropout: ValuesLike | None = None,
         search: str | Mapping[str, Any] | Search = "grid",
         evaluations: int = 20,
         origin: str = "",
+        _length: tuple[float | None, int | None] = (None, None),
     ) -> None:
         def put(field: str, value: object) -> None:
             object.__setattr__(self, field, value)  # frozen for everyone else
@@ -99,11 +105,16 @@ class Study:
         put("origin", origin)
         with naming(origin):
             put("name", study_name(name))
+            if epochs is not None and epochs == _length[0] and steps is not None:
+                epochs = None
+            elif steps is not None and steps == _length[1] and epochs is not None:
+                steps = None
             if (epochs is None) == (steps is None):
                 given = "both are given" if steps is not None else "neither is given"
                 raise StudyError(f"epochs, steps: exactly one of them is needed, {given}")
             put("epochs", None if epochs is None else num_epochs(epochs))
             put("steps", None if steps is None else whole(steps, "steps", 1, MOST_STEPS))
+            put("_length", (self.epochs, self.steps))
             put("batch_size", batch_sizes(batch_size))
             put("seeds", seeds_of(seeds))
             put("schedule", schedules_of(schedule))
@@ -154,7 +165,7 @@ def _check_size(study: Study) -> None:
                 )
     if study.num_runs > MOST_RUNS:
         raise StudyError(
-            f"this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
+            f"rules, seeds: this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
             f"at most {MOST_RUNS:,} are allowed"
         )
 

@@ -26,6 +26,6 @@ def parse_definition(definition: str, where: str = "") -> Study:
     """
     with naming(where):
         if definition.startswith(MADE_IN_PYTHON):
-            raise StudyError("it was made in Python; name the study itself")
+            raise StudyError("it was made in Python, from objects that no text holds; give the Study itself")
         content = content_of(definition)
     return parse_study(content, where)

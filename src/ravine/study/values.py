@@ -156,11 +156,10 @@ def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> flo
     """
     switch = (hyper.low, hyper.high, hyper.low_open, hyper.high_open) == (0.0, 1.0, False, False)
     given = float(value) if switch and isinstance(value, bool) else value
-    try:
-        return hyper.check("", given, "") + 0.0  # -0.0 becomes 0.0: one value, one id
-    except StudyError:
-        forms = f"{', or true or false' if switch else ''}{also}"
-        raise StudyError(f"{where} = {shown(value)}: must be {hyper.allowed}{forms}") from None
+    fault = hyper.fault(given, f"{', or true or false' if switch else ''}{also}")
+    if fault is not None:
+        raise StudyError(f"{where} = {shown(value)}: must be {fault}")
+    return float(given) + 0.0  # type: ignore[arg-type]  # -0.0 becomes 0.0: one value, one id
 
 
 def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:

@@ -21,9 +21,8 @@ def diverged(results: Sequence[RuleResult]) -> list[str]:
     notes = []
     for r in results:
         if r.config is None:
-            notes.append(
-                f"{r.rule}: every run diverged ({r.num_diverged} of {r.num_runs}); try a smaller lr."
-            )
+            advice = r.outcome.removeprefix("every run diverged: ")
+            notes.append(f"{r.rule}: every run diverged ({r.num_diverged} of {r.num_runs}); {advice}.")
             continue
         if r.outcome:
             notes.append(f"{r.rule}: {r.outcome}; its numbers come from the surviving runs and flatter it.")
@@ -43,11 +42,14 @@ def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str) -> li
     elif pairs and not any(p.separable for p in pairs):
         top = pairs[0]
         if top.num_seeds > 1:
-            reach = 0.5 * (top.ci[1] - top.ci[0])
+            reach = max(top.ci[1] - top.difference, top.difference - top.ci[0])
             size = words.gap(reach, task, words.digits_for(task, top.ci))
+            least = f"only differences above {size}{words.unit(task)}"
+            if task == "classification" and reach >= 1.0:
+                least = "no difference at all"
             notes.append(
                 f"Too few seeds to separate anything: with {top.num_seeds} seeds, {len(results)} rules and"
-                f" this spread only differences above {size}{words.unit(task)} would count."
+                f" this spread {least} would count."
             )
     if len({r.seeds for r in finished}) > 1:
         notes.append("The rules did not finish the same seeds: each pair is compared on the seeds it shares.")

@@ -23,6 +23,7 @@ from ravine.verdict.tuning import tuning_error
 Array = NDArray[np.float64]
 TASKS = ("classification", "regression")
 SMALLER_LR = "every run diverged: try a smaller lr"
+BROKEN_START = "the loss is not finite before the first step: look at model and data"
 
 
 def judge(
@@ -162,7 +163,7 @@ def _result(
             rank=0,
             best_config=None,
             best_validation=None,
-            outcome=SMALLER_LR,
+            outcome=BROKEN_START if _broken_at_start(group) else SMALLER_LR,
         )
     order = ranked(group)
     table = np.stack([scores[seed] for seed in sorted(scores)])
@@ -185,6 +186,11 @@ def _result(
         best_validation=order[0].mean,
         outcome=f"{lost} of {lost + len(scores)} seeds diverged with the chosen hypers" if lost else "",
     )
+
+
+def _broken_at_start(group: Sequence[Candidate]) -> bool:
+    """Whether every run of a rule had no finite loss before its first step: no lr has played a part then."""
+    return all(c.broken_at_start and c.broken_at_start == c.diverged and not c.scores for c in group)
 
 
 def _standing(result: RuleResult) -> tuple[bool, bool, float, float, str]:
@@ -221,7 +227,7 @@ def _pairs(
         errors[a.rule, b.rule] = difference, min(len(first), len(second)), error
     by_rule = {r.rule: r for r in results}
     return tuple(
-        _pair(by_rule[a], by_rule[b], *errors[a, b], p_values[a, b], decision, alpha)
+        _pair(by_rule[a], by_rule[b], *errors[a, b], p_values[a, b], decision, alpha, task)
         for (a, b), decision in decide(p_values, len(results), alpha).items()
     )
 
@@ -235,9 +241,11 @@ def _pair(
     p: float,
     decision: Decision,
     alpha: float,
+    task: str,
 ) -> Pair:
     level = alpha / decision.factor
     half = comparison.width(error, level)
+    most = 1.0 if task == "classification" else math.inf  # no two accuracies are further apart
     needed = None
     if not decision.separable and difference != 0.0:
         needed = comparison.seeds_needed(error, difference, num_seeds, level)
@@ -254,7 +262,7 @@ def _pair(
         first=first.rule,
         second=second.rule,
         difference=difference,
-        ci=(difference - half, difference + half),
+        ci=(max(difference - half, -most), min(difference + half, most)),
         p=p,
         p_corrected=decision.p_corrected,
         separable=decision.separable,
@@ -272,10 +280,10 @@ def _sentences(
     finished = [r for r in results if r.config is not None]
     if not finished:
         runs = words.many(sum(r.num_runs for r in results), "run")
-        return (
-            f"Every run diverged ({runs}), so there is no result to compare.",
-            "Try smaller learning rates.",
-        )
+        opening = f"Every run diverged ({runs}), so there is no result to compare."
+        if all(r.outcome == BROKEN_START for r in results):
+            return opening, f"No lr can help: {BROKEN_START}."
+        return opening, "Try smaller learning rates."
     level = f"{100 * (1 - alpha):.3g} %"
     second = finished[1] if len(finished) > 1 else None
     opening = words.first_sentence(finished[0], second, task, level)

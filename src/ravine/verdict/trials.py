@@ -31,6 +31,7 @@ class Trial:
         seed: runs of one seed share initial weights and batch order, over all rules: that makes them pairs.
         run: id of the run; what `judge` hands to its `test` function.
         diverged: the run broke off.
+        broken_at_start: it did so before its first step: whatever its lr.
         validation: (n_validation,) score per example, higher is better; None if the run diverged.
     """
 
@@ -41,13 +42,15 @@ class Trial:
     run: str
     diverged: bool
     validation: Scores | None
+    broken_at_start: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
     """One configuration of a rule with everything validation says about it.
 
-    `lost` counts the seeds of its rule that did not end with finite scores: diverged, or not run.
+    `lost` counts the seeds of its rule that did not end with finite scores: diverged, or not run;
+    `broken_at_start` those of the diverged that did so before their first step.
     """
 
     rule: str
@@ -58,6 +61,7 @@ class Candidate:
     validation: Mapping[int, Scores]  # finished seed -> validation score per example
     diverged: int
     lost: int
+    broken_at_start: int = 0
 
     @property
     def mean(self) -> float:
@@ -134,6 +138,7 @@ def _candidates(rule: str, configs: Mapping[str, Sequence[Trial]]) -> list[Candi
                 validation=validation,
                 diverged=len(members) - len(scores),
                 lost=len(all_seeds) - len(scores),
+                broken_at_start=sum(trial.diverged and trial.broken_at_start for trial in members),
             )
         )
     return candidates

@@ -14,7 +14,7 @@ MOST_SEEDS = "more than 1000 seeds"
 
 def score(value: float, task: str, digits: int) -> str:
     """A score: `97.2 %`, or the mean squared error `0.312`."""
-    return f"{100 * value:.{digits}f} %" if task == "classification" else f"{-value:.{digits}g}"
+    return f"{100 * value:.{digits}f} %" if task == "classification" else f"{0.0 - value:.{digits}g}"
 
 
 def gap(value: float, task: str, digits: int) -> str:

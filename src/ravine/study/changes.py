@@ -1,0 +1,76 @@
+"""What is another in two texts of a study, of all that must stay the same under one name."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from ravine.data import parse_data
+from ravine.errors import InputError
+from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
+from ravine.study.load import content_of
+from ravine.study.model import parse_model
+from ravine.study.naming import printable, shown
+
+_NOT_GIVEN = "not given"
+
+
+def changes(before: str, after: str) -> list[str]:
+    """Each key that changed, as ``key: old -> new``; none where a text cannot be read.
+
+    Args:
+        before, after: definitions, as `read_study` and `definition_of` give them.
+
+    Example:
+        >>> text = 'data = "iris"\\nmodel = "mlp"\\nepochs = 5\\n'
+        >>> changes(text, text.replace("5", "9").replace('"mlp"', '{ kind = "mlp", hidden = [] }'))
+        ['model.hidden: [128, 128] -> []', 'epochs: 5 -> 9']
+    """
+    try:
+        old, new = _fixed(before), _fixed(after)
+    except InputError:
+        return []
+    for kind in ("data.kind", "model.kind"):  # another kind has other keys: that it is another says it all
+        if old.get(kind) != new.get(kind):
+            part = kind.partition(".")[0] + "."
+            old, new = (
+                {key: v for key, v in fixed.items() if key == kind or not key.startswith(part)}
+                for fixed in (old, new)
+            )
+    return [
+        f"{key}: {old.get(key, _NOT_GIVEN)} -> {new.get(key, _NOT_GIVEN)}"
+        for key in dict.fromkeys((*old, *new))
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _fixed(definition: str) -> dict[str, str]:
+    """What a definition says of all that must not change, defaults filled in, by dotted key."""
+    content = content_of(definition)
+    found: dict[str, str] = {}
+    for line in definition.splitlines():
+        if line.startswith(MADE_IN_PYTHON):
+            key, _, words = line.removeprefix(MADE_IN_PYTHON).partition(": ")
+            found[key] = printable(words)
+    if "data" in content:
+        found |= _by_key("data", parse_data(content["data"]))
+    if "model" in content:
+        model = parse_model(content["model"])[0]
+        assert isinstance(model, BaseModel), "a text holds no class"
+        found |= _by_key("model", model)
+        found.pop("model.dropout", None)
+    batch_size = batch_sizes(content.get("batch_size", "auto"))[0]
+    if "epochs" in content:
+        found["epochs"] = f"{num_epochs(content['epochs']):.12g}"
+    if "steps" in content:
+        found["steps"] = shown(content["steps"])
+    found["batch_size"] = shown(DEFAULT_BATCH if batch_size == "auto" else batch_size)
+    found["evaluations"] = shown(content.get("evaluations", 20))
+    return found
+
+
+def _by_key(part: str, spec: BaseModel) -> dict[str, str]:
+    return {
+        f"{part}.{key}": _NOT_GIVEN if value is None else shown(value)
+        for key, value in spec.model_dump(mode="json").items()
+    }
