@@ -223,7 +223,7 @@ def run_power(reps: int) -> None:
     print("|---|---|---|---|---|---|")
     shapes = (*A_A, EQUALS[0])
     cells = [(n, 2, s, t) for n, s, t in itertools.product(shapes, (3, 5), (360, 2000))]
-    cells += [(shapes[1], 2, 10, 360), (shapes[1], 6, 5, 2000)]
+    cells += [(shapes[1], 2, 10, 360), *((noise, 6, 5, 2000) for noise in shapes), (shapes[1], 6, 10, 360)]
     for noise, rules, seeds, num_test in cells:
         rng = np.random.default_rng([7, rules, seeds, num_test, len(noise.name)])
         verdicts = [

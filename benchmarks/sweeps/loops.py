@@ -17,7 +17,9 @@ from sweeps.task import BETAS, DECAY, EPS, MOMENTUM, Arrays, Job, Outcome, Score
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
-EVALUATED = 256  # examples at once in an evaluation: 64 to 256 are twice as fast as 1,024 for the convnet on a CPU
+EVALUATED = (
+    256  # examples at once in an evaluation: 64 to 256 are twice as fast as 1,024 for the convnet on a CPU
+)
 
 
 def make_model(job: Job, arrays: Arrays) -> nn.Sequential:

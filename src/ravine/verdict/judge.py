@@ -225,10 +225,13 @@ def _pairs(
         flattered = bool(a.outcome and difference > 0.0) or bool(b.outcome and difference < 0.0)
         p_values[a.rule, b.rule] = 1.0 if flattered else comparison.p_value(error, difference)
         errors[a.rule, b.rule] = difference, min(len(first), len(second)), error
-    by_rule = {r.rule: r for r in results}
+    if not errors:
+        return ()
+    by_rule, best = {r.rule: r for r in results}, results[0].rule
+    lead = max(p_values[best, r.rule] if errors[best, r.rule][0] > 0.0 else 1.0 for r in results[1:])
     return tuple(
         _pair(by_rule[a], by_rule[b], *errors[a, b], p_values[a, b], decision, alpha, task)
-        for (a, b), decision in decide(p_values, len(results), alpha).items()
+        for (a, b), decision in decide(p_values, best, lead, len(results), alpha).items()
     )
 
 
@@ -248,7 +251,7 @@ def _pair(
     most = 1.0 if task == "classification" else math.inf  # no two accuracies are further apart
     needed = None
     if not decision.separable and difference != 0.0:
-        needed = comparison.seeds_needed(error, difference, num_seeds, level)
+        needed = comparison.seeds_needed(error, difference, num_seeds, alpha / decision.reach)
     if decision.separable:
         outcome = f"separable: {(first if difference > 0.0 else second).rule} is better"
     elif num_seeds < 2:
