@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ravine import schedules
 from ravine.engine.cohort import Cohort
+from ravine.schedules.spec import ScheduleSpec
 
 _STRETCH = 1 << 20  # numbers held on the device at a time
 
@@ -20,19 +21,18 @@ _STRETCH = 1 << 20  # numbers held on the device at a time
 class LearningRates:
     """Base rate times the schedule's factor, computed in float64 and rounded once to float32.
 
-    A schedule is a table, so that runs of one program may follow different kinds. A stretch of steps at a
-    time lies on the device.
+    A schedule is a table, so that runs of one program may follow different kinds. It is made for a stretch of steps
+    at a time: a run of a billion steps has no table of a billion numbers.
     """
 
     def __init__(self, cohort: Cohort, device: torch.device) -> None:
-        tables: dict[str, np.ndarray] = {}
+        specs: dict[str, ScheduleSpec] = {}
         keys = [json.dumps(dict(run.recipe.schedule), sort_keys=True) for run in cohort.runs]
         for key, run in zip(keys, cohort.runs, strict=True):
-            if key not in tables:
-                spec = schedules.parse_schedule(dict(run.recipe.schedule), "schedule")
-                tables[key] = schedules.table(spec, run.recipe.steps)
-        kinds = list(tables)
-        self._table_UT = np.stack([tables[key] for key in kinds])
+            if key not in specs:
+                specs[key] = schedules.parse_schedule(dict(run.recipe.schedule), "schedule")
+        kinds = list(specs)
+        self._specs, self._steps = list(specs.values()), cohort.recipe.steps
         self._kind_R = np.array([kinds.index(key) for key in keys])
         self._base_R = np.array([run.recipe.hypers["lr"] for run in cohort.runs])
         self._device = device
@@ -44,7 +44,8 @@ class LearningRates:
         """The rates from one step on, counted from 0, as many as there are at hand: float32 (T, R)."""
         start = step - step % self._length
         if start != self._start:
-            factors_TR = self._table_UT[:, start : start + self._length].T[:, self._kind_R]
+            tables = [schedules.table(spec, self._steps, start, start + self._length) for spec in self._specs]
+            factors_TR = np.stack(tables, axis=1)[:, self._kind_R]
             # row by row: a compiled step takes no strides
             rates_TR = (factors_TR * self._base_R).astype(np.float32, order="C")
             self._stretch_TR, self._start = torch.from_numpy(rates_TR).to(self._device), start

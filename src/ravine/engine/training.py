@@ -17,6 +17,7 @@ from ravine.engine.backend import Backend, make_step
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
 from ravine.engine.evaluate import outputs_of
+from ravine.engine.history import History
 from ravine.engine.learning_rates import LearningRates
 from ravine.engine.loss import example_losses, loss_of
 from ravine.engine.native_scores import NativeScores
@@ -69,8 +70,6 @@ class Training:
         self.seconds = 0.0
         self.whole = True  # False amid a step or an evaluation, where no snapshot can be taken
         self._diverged: dict[int, int] = {}  # row of the cohort: step
-        self._losses: list[Tensor] = []
-        self._accuracies: list[Tensor] = []
         state, self._all_fixed = State.initial(cohort, network, device)
         rows = list(range(len(cohort.runs)))
         if start is not None:
@@ -82,14 +81,15 @@ class Training:
             self._diverged = dict(
                 zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True)
             )
-            self._losses = [torch.from_numpy(arrays["losses"]).to(device)]
-            self._accuracies = [torch.from_numpy(arrays["accuracies"]).to(device)]
         self._make(rows, state)
+        if start is not None:
+            self._history.load(start[1])
 
     def _make(self, rows: list[int], state: State) -> None:
         """Make the program for some rows of the cohort."""
         self._rows, self._state = rows, state
         self._part = Cohort.of([self.cohort.runs[row] for row in rows])
+        self._history = History(len(rows))
         index = torch.tensor(rows, device=self.device)
         fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
         self._constants = Constants.of(self._part, self.network, fixed, self._order.seeds, self.device)
@@ -136,8 +136,7 @@ class Training:
             t = torch.tensor(self.step + 1.0, device=self.device)
             loss_R, accuracy_R = self._run_step(rows_TSB[0], lr_TR[0], t, number)
             loss_TR, accuracy_TR = loss_R[None], accuracy_R[None]
-        self._losses.append(loss_TR)
-        self._accuracies.append(accuracy_TR)
+        self._history.add(loss_TR, accuracy_TR)
         self.step += num
         self.whole = True
         return num
@@ -199,15 +198,13 @@ class Training:
 
     def snapshot(self) -> Arrays:
         """Everything that is needed to go on from here."""
-        shape = (0, len(self._rows))
         return {
             **self._state.arrays(),
+            **self._history.arrays(),
             "rows": np.array(self._rows, dtype=np.int64),
             "seconds": np.array(self.seconds),
             "diverged_rows": np.array(list(self._diverged), dtype=np.int64),
             "diverged_steps": np.array(list(self._diverged.values()), dtype=np.int64),
-            "losses": _joined(self._losses, shape),
-            "accuracies": _joined(self._accuracies, shape),
         }
 
     def diverged(self) -> dict[str, int]:
@@ -216,21 +213,19 @@ class Training:
 
     def _evaluate(self) -> Evaluation:
         """Scores since the last evaluation, and on the validation set."""
-        shape = (0, len(self._rows))
-        losses_TR, accuracies_TR = _joined(self._losses, shape), _joined(self._accuracies, shape)
-        self._losses.clear()
-        self._accuracies.clear()
+        train_loss_R, train_accuracy_R, bad_R = self._history.read()
+        start = self.step - self._history.num_steps
+        self._history.clear()
         _, loss_R, accuracy_R = self._scored(self._validation)
         validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
-        lost = self._find_diverged(losses_TR, validation_loss_R)
+        lost = self._find_diverged(np.where(bad_R < 0, -1, start + bad_R), validation_loss_R)
         keep = [i for i, row in enumerate(self._rows) if row not in self._diverged]
-        train_loss_R = losses_TR[:, keep].mean(0, dtype=np.float64)
         scores = {
-            "train_loss": train_loss_R * self._unit,
+            "train_loss": train_loss_R[keep] * self._unit,
             "validation_loss": validation_loss_R[keep] * self._unit,
         }
         if self.data.task == "classification":
-            scores["train_accuracy"] = accuracies_TR[:, keep].mean(0, dtype=np.float64)
+            scores["train_accuracy"] = train_accuracy_R[keep]
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[keep]
         self.evaluated = self.step
         return Evaluation(
@@ -240,15 +235,14 @@ class Training:
             diverged={self.cohort.runs[row].id: self._diverged[row] for row in lost},
         )
 
-    def _find_diverged(self, losses_TR: np.ndarray, validation_loss_R: np.ndarray) -> list[int]:
+    def _find_diverged(self, bad_R: np.ndarray, validation_loss_R: np.ndarray) -> list[int]:
         """Rows found to have diverged, now noted: the first step without a finite loss, or the present one."""
-        start = self.step - len(losses_TR)
-        bad_TR = ~np.isfinite(np.vstack([losses_TR, validation_loss_R]))
+        at_R = np.where((bad_R < 0) & ~np.isfinite(validation_loss_R), self.step, bad_R)
         lost = []
-        for i in np.flatnonzero(bad_TR.any(0)):
+        for i in np.flatnonzero(at_R >= 0):
             row = self._rows[i]
             if row not in self._diverged:
-                self._diverged[row] = min(start + int(bad_TR[:, i].argmax()), self.step)
+                self._diverged[row] = int(at_R[i])
                 lost.append(row)
         return lost
 
@@ -316,7 +310,3 @@ def _float32(values: np.ndarray) -> np.ndarray:
     """Rounded; a finite number too large for float32 becomes infinite."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
-
-
-def _joined(history: list[Tensor], empty: tuple[int, int]) -> np.ndarray:
-    return torch.cat(history).cpu().numpy() if history else np.empty(empty, dtype=np.float32)

@@ -69,8 +69,8 @@ def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
         raise StudyError(one_line(error, inside=where, value=fields)) from None
 
 
-def table(spec: ScheduleSpec, num_steps: int) -> Factors:
-    """The factor that multiplies lr at each step of a run.
+def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None = None) -> Factors:
+    """The factor that multiplies lr at each step of a run, or of a stretch of it.
 
     Warm-up takes W steps of the run, with ``(s + 1) / (W + 1)`` of the schedule's first factor: no step of it
     is lost to lr = 0, and step W is the first that has the whole. The schedule then has the N - W steps left.
@@ -78,9 +78,11 @@ def table(spec: ScheduleSpec, num_steps: int) -> Factors:
     Args:
         spec: the schedule.
         num_steps: N, at least 1.
+        start: the first step of the stretch.
+        stop: the step after its last; N by default and at most.
 
     Returns:
-        float64, shape (num_steps,).
+        float64, shape (stop - start,).
 
     Raises:
         StudyError: a warm-up given in steps has as many as the run, or more.
@@ -88,6 +90,8 @@ def table(spec: ScheduleSpec, num_steps: int) -> Factors:
     Example:
         >>> table(parse_schedule({"kind": "linear", "warmup": 1}), 5).tolist()
         [0.5, 1.0, 0.75, 0.5, 0.25]
+        >>> table(parse_schedule({"kind": "linear", "warmup": 1}), 5, start=1, stop=3).tolist()
+        [1.0, 0.75]
     """
     assert num_steps >= 1, f"a run has at least 1 step, not {num_steps}"
     warmup = in_steps(spec.warmup, num_steps)
@@ -95,10 +99,9 @@ def table(spec: ScheduleSpec, num_steps: int) -> Factors:
         warmup = min(warmup, num_steps - 1)  # a fraction below 1 leaves a step, however short the run
     if warmup >= num_steps:
         raise StudyError(f"schedule.warmup = {spec.warmup}: must be fewer steps than the run's {num_steps}")
-    rest = num_steps - warmup
-    factors = spec.factors(np.arange(rest, dtype=np.int64), rest, num_steps)
-    climb = np.arange(1, warmup + 1) / (warmup + 1.0)
-    return np.concatenate([factors[0] * climb, factors])
+    steps = np.arange(start, num_steps if stop is None else min(stop, num_steps), dtype=np.int64)
+    factors = spec.factors(np.maximum(steps - warmup, 0), num_steps - warmup, num_steps)
+    return np.where(steps < warmup, factors * ((steps + 1) / (warmup + 1.0)), factors)
 
 
 def label(spec: ScheduleSpec) -> str:
