@@ -113,21 +113,27 @@ from ravine.errors import StoreError
 from ravine.store import Store
 if os.geteuid() == 0:
     os.setgid(65534); os.setuid(65534)
-for create in (True, False):
-    try:
-        Store(sys.argv[1], create=create)
-        sys.exit("opened")
-    except StoreError as error:
-        print(error)
+try:
+    Store(sys.argv[1])
+    sys.exit("opened")
+except StoreError as error:
+    print(error)
+try:
+    with Store(sys.argv[1], create=False) as store:
+        print(store.study("s").definition, store.holder("s"))
+        store.save_study("t", definition="d", base="b", data_fingerprint="f")
+except StoreError as error:
+    print(error)
 """
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_folder_that_cannot_be_written_is_refused(existing: bool) -> None:
+def test_a_store_that_cannot_be_written_is_refused_for_training_but_can_be_read(existing: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "runs"
+        root = Path(folder) / "runs 100%"
         if existing:
-            Store(root).close()
+            with Store(root) as store:
+                store.save_study("s", definition="kept", base="b", data_fingerprint="f")
         for path in (*root.rglob("*"), *([root] if existing else []), Path(folder)):
             path.chmod(0o555 if path.is_dir() else 0o444)
         ran = subprocess.run(
@@ -137,10 +143,14 @@ def test_a_folder_that_cannot_be_written_is_refused(existing: bool) -> None:
             if path.is_dir():
                 path.chmod(0o755)
     assert ran.returncode == 0, ran.stderr
-    first, second = ran.stdout.splitlines()
-    assert first.startswith("cannot use ")
-    assert "ermission denied" in first
-    assert second.startswith("cannot use " if existing else "no store at ")
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("cannot use ")
+    assert "ermission denied" in lines[0]
+    if existing:
+        assert lines[1] == "kept None"
+        assert lines[2].endswith("runs 100%/ravine.db: attempt to write a readonly database")
+    else:
+        assert lines[1].startswith("no store at ")
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ravine.cli import verbs
+from ravine.cli.usage import parse
 from ravine.errors import InputError
+
+VERBS: dict[str, Callable[..., None]] = {
+    "run": verbs.run,
+    "list": verbs.list_studies,
+    "show": verbs.show,
+    "report": verbs.report,
+    "replay": verbs.replay,
+    "check": verbs.check,
+    "delete": verbs.delete,
+}
 
 
 def entry() -> None:
@@ -19,13 +31,18 @@ def entry() -> None:
     """
     # Importing makes a million objects and no garbage; by default Python would look for some a thousand times.
     gc.set_threshold(100_000, 50, 50)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a name that the terminal has no letters for is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main()
-    except SystemExit as stopped:  # tyro's, for --help and wrong options
+    except SystemExit as stopped:  # after --help
         code = stopped.code if isinstance(stopped.code, int) else 2
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(code)
 
 
@@ -33,32 +50,22 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for a user's mistake, told in one line; 130 after Ctrl-C.
+        0; 2 for a user's mistake, told in one line; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
-    import tyro
-
+    words = list(sys.argv[1:] if args is None else args)
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {
-                "run": verbs.run,
-                "list": verbs.list_studies,
-                "show": verbs.show,
-                "report": verbs.report,
-                "replay": verbs.replay,
-                "check": verbs.check,
-                "delete": verbs.delete,
-            },
-            prog="ravine",
-            description="Declare a study, train every run of it at once, get an honest verdict.",
-            args=list(args) if args is not None else None,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        if words in (["--version"], ["-V"]):
+            from importlib.metadata import version
+
+            print(f"ravine {version('ravine')}")
+            return 0
+        parse(VERBS, words)()
     except InputError as error:
         print(f"ravine: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("\nravine: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return 128 + (stopped.args[0] if stopped.args else 2)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

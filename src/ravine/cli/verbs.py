@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json as json_
+import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +17,13 @@ from ravine.errors import InputError, StoreError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "native", "fused", "compiled", "serial"]
+_WIDEST = 1000  # characters of a line that goes into a pipe
+
 Set = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
 
 
 def run(
-    study: Positional[Path],
+    study: Annotated[Positional[Path], arg(metavar="STUDY.toml")],
     /,
     store: str = "runs",
     device: Device = "auto",
@@ -49,9 +53,10 @@ def run(
         raise InputError(
             f"--report {report}: is a folder; it must be a file, such as {report / 'report.html'}"
         )
-    results = api.run(
-        study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
-    )
+    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+        results = api.run(
+            study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
+        )
     from ravine.report import page, terminal
 
     # First what was paid for: a report that cannot be written does not hide it.
@@ -77,25 +82,16 @@ def list_studies(store: str = "runs", json: bool = False) -> None:
     with Store(store, create=False) as opened:
         found = [(record, opened.runs(record.name)) for record in opened.studies()]
     if json:
-        _print_json(
-            [
-                {
-                    "study": record.name,
-                    "runs": len(runs),
-                    "done": sum(run.status == "done" for run in runs),
-                    "diverged": sum(run.status == "diverged" for run in runs),
-                    "created_at": record.created_at,
-                }
-                for record, runs in found
-            ]
-        )
+        _print_json([_study_json(record, runs) for record, runs in found])
         return
     from ravine.report import terminal
 
     _print(terminal.studies(found))
 
 
-def show(name: Positional[str], /, store: str = "runs", json: bool = False) -> None:
+def show(
+    name: Annotated[Positional[str], arg(metavar="STUDY|RUN")], /, store: str = "runs", json: bool = False
+) -> None:
     """Show a study or a run.
 
     Args:
@@ -109,22 +105,34 @@ def show(name: Positional[str], /, store: str = "runs", json: bool = False) -> N
     with Store(store, create=False) as opened:
         names = [record.name for record in opened.studies()]
         if name not in names and re.fullmatch("[0-9a-f]{4,16}", name):
-            record = opened.run(name)
-            holding = [each for each in names if any(run.id == record.id for run in opened.runs(each))]
+            found = opened.run(name)
+            holding = [each for each in names if any(run.id == found.id for run in opened.runs(each))]
             if json:
-                _print_json(_run_json(record, holding))
+                _print_json(_run_json(found, holding))
             else:
-                _print(terminal.run(record, holding))
+                _print(terminal.run(found, holding))
+            return
+        record, runs = opened.study(name), opened.runs(name)
+        holder = opened.holder(name)
+        if not any(run.status in ("done", "diverged") for run in runs):
+            if json:
+                _print_json({**_study_json(record, runs), "holder": holder})
+            else:
+                _print(terminal.unfinished(record, runs, holder))
             return
         results = Results.load(opened, name)
         if json:
-            _print_json({**results.json(), "table": results.table()})
+            _print_json({**results.json(), "holder": holder, "table": results.table()})
         else:
-            _print(terminal.study(results), "", terminal.runs(results.runs, limit=20))
+            _print(terminal.study(results, holder), "", terminal.runs(results.runs, limit=20))
 
 
 def report(
-    study: Positional[str], /, store: str = "runs", figure: str | None = None, out: Path | None = None
+    study: Annotated[Positional[str], arg(metavar="STUDY")],
+    /,
+    store: str = "runs",
+    figure: str | None = None,
+    out: Path | None = None,
 ) -> None:
     """Write the report of a study, or one figure of it, as an HTML file.
 
@@ -132,19 +140,24 @@ def report(
         study: Name of a study in the store.
         store: Folder that keeps everything.
         figure: lr, curves, regimes, gap or budget: that figure alone.
-        out: The file (default: NAME.html or NAME-FIGURE.html in the store's folder).
+        out: The file, or - for standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
     from ravine.report import Results, page
     from ravine.store import Store
 
     with Store(store, create=False) as opened:
         results = Results.load(opened, study)
+        if out == Path("-"):
+            with _told_of_output():
+                sys.stdout.write(page.figure(results, figure) if figure else page.report(results))
+                sys.stdout.flush()
+            return
         default = Path(opened.folder) / (f"{study}-{figure}.html" if figure else f"{study}.html")
         _print(f"report: {page.write(results, out or default, figure_name=figure)}")
 
 
 def replay(
-    run: Positional[str],
+    run: Annotated[Positional[str], arg(metavar="RUN")],
     /,
     study: Path | None = None,
     store: str = "runs",
@@ -167,7 +180,8 @@ def replay(
     from ravine import api
     from ravine.report import terminal
 
-    found = api.replay(run, study=study, store=store, device=device, quiet=quiet or json)
+    with redirect_stdout(sys.stderr):
+        found = api.replay(run, study=study, store=store, device=device, quiet=quiet or json)
     if json:
         _print_json(asdict(found))
     else:
@@ -184,23 +198,38 @@ def check(store: str = "runs") -> None:
 
     with Store(store, create=False) as opened:
         faults = opened.check()
+    for fault in faults:
+        _print(fault)
     if faults:
-        raise StoreError("; ".join(faults))
+        raise StoreError(f"store {store!r}: {len(faults)} faults found")
     _print(f"{store}: sound")
 
 
-def delete(study: Positional[str], /, store: str = "runs") -> None:
+def delete(
+    study: Annotated[Positional[str], arg(metavar="STUDY")], /, store: str = "runs", dry_run: bool = False
+) -> None:
     """Delete a study and those of its runs that no other study uses.
 
     Args:
         study: Name of the study.
         store: Folder that keeps everything.
+        dry_run: Say what would be deleted, and delete nothing.
     """
     from ravine.store import Store
 
     with Store(store, create=False) as opened:
-        count = opened.delete_study(study)
-    _print(f"{study}: deleted with {count} runs")
+        count = opened.count_own_runs(study) if dry_run else opened.delete_study(study)
+    _print(f"{study}: {'would be ' * dry_run}deleted with {count} runs")
+
+
+def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:
+    return {
+        "study": record.name,
+        "runs": len(runs),
+        "done": sum(run.status == "done" for run in runs),
+        "diverged": sum(run.status == "diverged" for run in runs),
+        "created_at": record.created_at,
+    }
 
 
 def _run_json(record: Any, studies: list[str]) -> Mapping[str, Any]:
@@ -213,10 +242,29 @@ def _print(*parts: Any) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False)
-    for part in parts:
-        console.print(Text(part, overflow="fold") if isinstance(part, str) else part)
+    # A pipe has no width: what reads it wants whole lines.
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDEST
+    console = Console(highlight=False, width=wide)
+    with _told_of_output():
+        for part in parts:
+            console.print(Text(part, overflow="fold") if isinstance(part, str) else part)
+        sys.stdout.flush()
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json_.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf").lower()
+    text = json_.dumps(value, indent=2, allow_nan=False, ensure_ascii=not unicode)
+    with _told_of_output():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _told_of_output() -> Iterator[None]:
+    """Within it, output that cannot be written is told in one line."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"standard output: {error.strerror or error}") from None

@@ -21,6 +21,7 @@ from ravine.engine.network import Network
 from ravine.engine.plan import Plan, check_choice, plan
 from ravine.engine.records import Evaluation, Finished, Tick
 from ravine.engine.training import Training
+from ravine.launch.faults import told_of_module
 from ravine.launch.keeper import Keeper
 from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
@@ -241,7 +242,8 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
     records = training.records()
-    with closing(records), keeper.saving(training):
+    network = training.network
+    with closing(records), told_of_module(network.module, network.about), keeper.saving(training):
         for record in records:
             if isinstance(record, Evaluation):
                 keeper.add(record)

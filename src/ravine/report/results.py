@@ -131,8 +131,8 @@ class Results:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds of all launches together; one that was killed left no time."""
-        return float(sum(launch.seconds or 0.0 for launch in self.study.launches))
+        """Seconds that the finished runs were trained, over all launches; runs that train at once share theirs."""
+        return math.fsum(run.seconds or 0.0 for run in self.runs)
 
     @property
     def backend(self) -> str:
@@ -227,7 +227,8 @@ class Results:
             for row in rows
         )
         words = "".join(f"<p>{escape(text)}</p>" for text in self.verdict.sentences)
-        warnings = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
+        notes = [f"note: {text}" for text in self.study.notes]
+        warnings = "".join(f"<li>{escape(text)}</li>" for text in (*self.warnings, *notes))
         return (
             f"<div><strong>{escape(self.name)}</strong>{words}"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

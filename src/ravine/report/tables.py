@@ -285,7 +285,7 @@ def _short(name: str, value: float) -> str:
 
 def _made(results: Results) -> Sequence[tuple[str, str]]:
     made = [("first run", results.study.created_at[:19].replace("T", " ") + " UTC")]
-    made.append(("time of all launches", duration(results.seconds)))
+    made.append(("time of training", duration(results.seconds)))
     if results.study.launches:
         last = results.study.launches[-1]
         made += [(name, str(value)) for name, value in last.hardware.items()]

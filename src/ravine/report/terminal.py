@@ -67,19 +67,25 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
             f"{count['done']:,}",
             f"{count['diverged']:,}",
             f"{len(runs) - count['done'] - count['diverged']:,}",
-            duration(sum(launch.seconds or 0.0 for launch in study.launches)),
+            duration(sum(run.seconds or 0.0 for run in runs)),
             study.created_at[:16].replace("T", " "),
         )
     return table
 
 
-def study(results: Results) -> Group:
-    """One study: what it is, the verdict, and how it was trained."""
+def study(results: Results, holder: str | None = None) -> Group:
+    """One study: what it is, the verdict, and how it was trained.
+
+    Args:
+        results: its results.
+        holder: who is training it now, None if nobody is.
+    """
     labels = results.labels
     facts = [
         ("data", f"{labels.name}, {labels.task}; training, validation, test: "
                  + ", ".join(f"{size:,}" for size in labels.sizes)),
-        ("runs", f"{len(results.runs):,}, of which {results.num_diverged:,} diverged"),
+        ("runs", _progress(results.runs)),
+        *([("trained by", holder)] if holder else []),
         ("time", duration(results.seconds) + (f", {results.backend}" if results.backend else "")),
         ("made", results.study.created_at[:16].replace("T", " ") + " UTC"),
     ]  # fmt: skip
@@ -88,6 +94,37 @@ def study(results: Results) -> Group:
         facts.append(("plan", last.plan))
         facts.append(("command", last.command))
     return Group(Text(results.name, style="bold"), _facts(facts), "", verdict(results))
+
+
+def unfinished(record: StudyRecord, runs: Sequence[RunRecord], holder: str | None) -> Group:
+    """A study none of whose runs has finished: how far it is, and what goes on with it.
+
+    Args:
+        record: the study.
+        runs: its runs.
+        holder: who is training it now, None if nobody is.
+    """
+    facts = [("runs", _progress(runs)), ("trained by", holder or "nobody now")]
+    if record.launches:
+        facts += [("plan", record.launches[-1].plan), ("command", record.launches[-1].command)]
+    words = "Nothing has finished yet" + (
+        "." if holder else ", so there is no verdict; the same command goes on."
+    )
+    return Group(Text(record.name, style="bold"), _facts(facts), "", Text(words))
+
+
+def _progress(runs: Sequence[RunRecord]) -> str:
+    """How many runs came how far."""
+    count = {status: sum(run.status == status for run in runs) for status in ("done", "diverged")}
+    begun = [run for run in runs if run.status == "running" and run.step > 0]
+    waiting = len(runs) - sum(count.values()) - len(begun)
+    parts = [f"{count['done']:,} done", f"{count['diverged']:,} diverged"]
+    if begun:
+        steps = sum(run.step for run in begun) / sum(run.num_steps for run in begun)
+        parts.append(f"{len(begun):,} under way ({steps:.0%} of their steps at the last checkpoint)")
+    if waiting:
+        parts.append(f"{waiting:,} not begun")
+    return f"{len(runs):,}: {', '.join(parts)}"
 
 
 def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:

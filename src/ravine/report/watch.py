@@ -33,7 +33,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         How it ended.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; by then everything that was done is kept.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, its number the argument; by then everything that was done is kept.
     """
     bar = Progress(
         TextColumn("{task.description}"),
@@ -66,8 +66,8 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                     told_at = time.monotonic()
             else:
                 return event
-            if interrupted.is_set():
-                raise KeyboardInterrupt
+            if interrupted:
+                raise KeyboardInterrupt(interrupted[0])
     raise AssertionError("a launch ends with Trained")
 
 
@@ -92,20 +92,31 @@ def _told(event: Reached, higher_is_better: bool) -> str:
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Within it, the first Ctrl-C waits for a moment at which everything can be kept; a second one does not."""
-    asked = threading.Event()
+def _interrupts() -> Iterator[list[int]]:
+    """Within it, a signal to stop waits for a moment at which everything can be kept; a second Ctrl-C does not.
+
+    Yields:
+        The signals that came.
+    """
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield came
         return
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1 and number == signal.SIGINT:
+            raise KeyboardInterrupt(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, note) for number in numbers if _ours(number)}
     try:
-        yield asked
+        yield came
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ours(number: int) -> bool:
+    """Whether a signal may be caught: not one that is ignored, as `nohup` asks, or that the program handles itself."""
+    return signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)

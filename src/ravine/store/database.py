@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.engine import URL, make_url
@@ -33,6 +34,17 @@ def parse_url(text: str) -> URL:
 def sqlite_url(path: Path) -> URL:
     """The address of a SQLite file."""
     return URL.create("sqlite", database=str(path))
+
+
+def read_only_url(path: Path) -> URL:
+    """The address of a SQLite file that cannot be written.
+
+    Without a journal beside it nobody is writing, and SQLite need not make the files by which it would notice.
+    """
+    journal = path.with_name(f"{path.name}-wal")
+    written = journal.exists() and journal.stat().st_size > 0
+    mode = {"mode": "ro"} if written else {"immutable": "1"}
+    return URL.create("sqlite", database=f"file:{quote(str(path))}", query={**mode, "uri": "true"})
 
 
 def connect(url: URL) -> Engine:
@@ -93,7 +105,7 @@ def _one_line(engine: Engine, error: SQLAlchemyError) -> str:
 def describe(engine: Engine) -> str:
     """The database's address, for a person, without its password."""
     if engine.url.get_backend_name() == "sqlite":
-        return str(engine.url.database)
+        return unquote(str(engine.url.database).removeprefix("file:"))
     return engine.url.render_as_string(hide_password=True)
 
 
@@ -122,6 +134,8 @@ def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
     if version is None:
         raise StoreError(f"{describe(engine)} is not a ravine store")
     if version == "1":
+        if "uri" in engine.url.query:
+            raise StoreError(f"{describe(engine)} has store format 1: open it once where it can be written")
         _add_notes(engine)
         version = str(schema.VERSION)
     if version != str(schema.VERSION):

@@ -53,8 +53,7 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
     Raises:
         StoreError: another process (or another `Store` of this one) has it; says which and since when.
     """
-    # A name may hold any character and be of any length; its hash is a file name everywhere.
-    path = folder / f"{hashlib.sha256(study.encode()).hexdigest()[:16]}.lock"
+    path = _lock_file(folder, study)
     try:
         descriptor = open_lock_file(path)
     except OSError as error:
@@ -69,6 +68,27 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(folder: Path, study: str) -> str | None:
+    """Who holds a study, for a person; None if nobody does."""
+    path = _lock_file(folder, study)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # never trained
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _lock_file(folder: Path, study: str) -> Path:
+    # A name may hold any character and be of any length; its hash is a file name everywhere.
+    return folder / f"{hashlib.sha256(study.encode()).hexdigest()[:16]}.lock"
 
 
 def _holder(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,21 @@ DATABASE = "ravine.db"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What an open store holds: its database, its two folders, and a descriptor with the shared lock."""
+    """What an open store holds: its database, its two folders, and a descriptor with the shared lock.
+
+    One that can only be read has no lock: None.
+    """
 
     engine: Engine
     blocks: Path
     locks: Path
-    held: int
+    held: int | None
 
     def close(self) -> None:
         """Let go of all of it."""
         self.engine.dispose()
-        os.close(self.held)
+        if self.held is not None:
+            os.close(self.held)
 
 
 def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> Opened:
@@ -42,6 +47,8 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
     try:
         held = _make_folders(place)
     except OSError as error:
+        if url is None and not create and error.errno in (None, errno.EACCES, errno.EPERM, errno.EROFS):
+            return _read_only(place)
         reason = f"{error.filename}: {error.strerror}"
         raise StoreError(f"cannot use {str(root)!r} as a store: {reason}") from error
     try:
@@ -65,6 +72,17 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
         opened.close()
         raise
     return opened
+
+
+def _read_only(place: Path) -> Opened:
+    """Open a store in a folder that cannot be written: to be listed, shown and reported."""
+    engine = database.connect(database.read_only_url(place / DATABASE))
+    try:
+        database.prepare(engine, create=False, alone=False)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Opened(engine=engine, blocks=place / "blocks", locks=place / "locks", held=None)
 
 
 def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, Path]:

@@ -117,6 +117,11 @@ class Store:
         with self._read() as connection:
             return studies.read(connection)
 
+    def count_own_runs(self, name: str) -> int:
+        """How many runs `delete_study` would delete: those that no other study uses."""
+        with self._read() as connection:
+            return len(upkeep.own_runs(connection, name))
+
     def delete_study(self, name: str) -> int:
         """Delete a study with all runs that no other study uses.
 
@@ -139,6 +144,10 @@ class Store:
             StoreError: someone has it; names the process and the time.
         """
         return lock.study_lock(self._locks, study)
+
+    def holder(self, study: str) -> str | None:
+        """Who trains a study at present, for a person; None if nobody does."""
+        return lock.holder(self._locks, study)
 
     def begin_launch(
         self,

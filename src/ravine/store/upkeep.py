@@ -27,9 +27,8 @@ def delete_study(connection: Connection, name: str) -> tuple[int, list[str]]:
         The number of runs, and the files to delete after the commit.
     """
     number = study_id(connection, name)
-    elsewhere = select(study_runs.c.run_id).where(study_runs.c.study_id != number)
     here = select(study_runs.c.run_id).where(study_runs.c.study_id == number)
-    gone = list(connection.scalars(here.where(study_runs.c.run_id.not_in(elsewhere))))
+    gone = own_runs(connection, name)
     unused = []
     started = select(cohort_runs.c.cohort_id).where(cohort_runs.c.run_id.in_(here)).distinct()
     for cohort_id in connection.scalars(started).all():
@@ -42,6 +41,14 @@ def delete_study(connection: Connection, name: str) -> tuple[int, list[str]]:
     in_use = select(studies.c.data_fingerprint)
     connection.execute(delete(labels).where(labels.c.data_fingerprint.not_in(in_use)))
     return len(gone), unused + cohorts.remove_blocks(connection, _unreferenced(connection))
+
+
+def own_runs(connection: Connection, name: str) -> list[str]:
+    """The runs of a study that no other study uses."""
+    number = study_id(connection, name)
+    elsewhere = select(study_runs.c.run_id).where(study_runs.c.study_id != number)
+    here = select(study_runs.c.run_id).where(study_runs.c.study_id == number)
+    return list(connection.scalars(here.where(study_runs.c.run_id.not_in(elsewhere))))
 
 
 def _unreferenced(connection: Connection) -> list[int]:

@@ -1,0 +1,49 @@
+"""An exception in a user's module amid training is the user's error: one line, not a traceback."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from ravine.errors import ModelError, RavineError
+from ravine.nn.target import one_line
+
+
+@contextmanager
+def told_of_module(module: nn.Module, about: str) -> Iterator[None]:
+    """Within it, what the module's own code raises becomes a `ModelError` with file and line.
+
+    Args:
+        module: in training.
+        about: what the error names.
+
+    Raises:
+        ModelError: in place of an exception that passed through a file in which a part of the module is written.
+    """
+    try:
+        yield
+    except RavineError:
+        raise
+    except Exception as error:
+        theirs = {_file(type(part)) for part in module.modules()} - {None}
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in theirs]
+        if not frames:
+            raise
+        at = frames[-1]
+        raise ModelError(
+            f"{about}: {one_line(error)} ({at.filename}:{at.lineno}), amid training; what was trained is kept"
+        ) from error
+
+
+def _file(kind: type) -> str | None:
+    """Where a class is written, unless PyTorch or ravine wrote it."""
+    if kind.__module__.split(".")[0] in ("torch", "ravine"):
+        return None
+    try:
+        return inspect.getsourcefile(kind)
+    except (OSError, TypeError):
+        return None

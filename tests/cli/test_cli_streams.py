@@ -1,0 +1,183 @@
+"""Output, signals, usage: what a shell, a pipe and a script see of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+name = "small"
+data = "iris"
+model = { kind = "mlp", hidden = [8] }
+steps = 40
+batch_size = 16
+seeds = 2
+[[rules]]
+kind = "adam"
+label = "ädam"
+lr = [0.001, 0.01]
+"""
+LONG = STUDY.replace("steps = 40", "steps = 1000000000")
+COMMAND = [sys.executable, "-m", "ravine"]
+
+
+def ravine(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *args],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the study has been run."""
+    path = tmp_path_factory.mktemp("streams")
+    (path / "s.toml").write_text(STUDY, encoding="utf-8")
+    done = ravine(path, "run", "s.toml")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["rum", "x"], "ravine: rum: no such command; did you mean 'run'? Allowed: check, delete,"),
+        ([], "ravine: a command is missing; Allowed: check, delete, "),
+        (["run"], "ravine: STUDY.toml is missing; see ravine run --help"),
+        (["run", "x", "--stoer", "y"], "did you mean --store?; see ravine run --help"),
+        (["run", "x", "--device", "gpu"], "invalid choice 'gpu' for argument '--device'"),
+        (["report", "a", "b"], "unrecognized options: b; see ravine report --help"),
+    ],
+)
+def test_wrong_usage_is_one_line(tmp_path: Path, args: list[str], told: str) -> None:
+    done = ravine(tmp_path, *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+
+
+def test_version(tmp_path: Path) -> None:
+    done = ravine(tmp_path, "--version")
+    assert (done.returncode, done.stdout[:7]) == (0, "ravine ")
+
+
+@pytest.mark.parametrize("args", [["show", "small"], ["show", "small", "--json"]])
+def test_a_terminal_without_the_letters_gets_others(folder: Path, args: list[str]) -> None:
+    done = ravine(folder, *args, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    if "--json" in args:
+        assert json.loads(done.stdout)["rules"][0]["rule"] == "ädam"
+    else:
+        assert "\\xe4dam" in done.stdout
+
+
+def test_lines_in_a_pipe_are_whole_and_without_control_characters(folder: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    shown = subprocess.run(
+        [*COMMAND, "show", "small"], cwd=folder, env=environment, capture_output=True, check=True
+    ).stdout.decode()
+    assert "\x1b" not in shown
+    assert any(line.startswith("ädam (lr") and line.endswith(".") for line in shown.splitlines()), shown
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device of a full disk")
+@pytest.mark.parametrize("args", [["list"], ["list", "--json"], ["report", "small", "--out", "-"]])
+def test_output_that_cannot_be_written_is_told(folder: Path, args: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *args], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "ravine: standard output: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "report", "small", "--out", "-"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(15) == b"<!doctype html>"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_what_a_module_prints_does_not_spoil_json(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(
+        "import torch\nprint('imported')\nclass Net(torch.nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(4, 3)\n        print('made')\n"
+    )
+    (tmp_path / "s.toml").write_text(
+        STUDY.replace('{ kind = "mlp", hidden = [8] }', '{ kind = "module", target = "noisy:Net" }'),
+        encoding="utf-8",
+    )
+    done = ravine(tmp_path, "run", "s.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == 4
+    assert "made" in done.stderr
+
+
+def test_a_module_that_raises_amid_training_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "frail.py").write_text(
+        "import torch\nclass Net(torch.nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(4, 3)\n        self.calls = 0\n"
+        "    def forward(self, x):\n        self.calls += 1\n"
+        "        if self.calls > 30:\n            raise ValueError('worn out')\n"
+        "        return super().forward(x) * (1 + 0 * float(x.detach().sum()))\n"
+    )
+    (tmp_path / "s.toml").write_text(
+        STUDY.replace('{ kind = "mlp", hidden = [8] }', '{ kind = "module", target = "frail:Net" }'),
+        encoding="utf-8",
+    )
+    done = ravine(tmp_path, "run", "s.toml", "--backend", "serial", "--quiet")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "ValueError: worn out (" in done.stderr
+    assert "frail.py:9)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    (tmp_path / "s.toml").write_text(LONG, encoding="utf-8")
+    with subprocess.Popen(
+        [*COMMAND, "run", "s.toml"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "expected time" in line:  # by then steps have been done
+                break
+        held = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)
+        assert f"process {process.pid}" in held["holder"]
+        process.send_signal(number)
+        told = process.stderr.read()
+    assert process.returncode == code
+    assert told.endswith("ravine: interrupted; the same command goes on from here\n")
+    shown = ravine(tmp_path, "show", "small").stdout
+    assert "4: 0 done, 0 diverged, 4 under way (" in shown.replace("\n", " ")
+    assert "nobody now" in shown
+
+
+def test_a_dry_run_deletes_nothing(folder: Path) -> None:
+    done = ravine(folder, "delete", "small", "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "small: would be deleted with 4 runs\n")
+    assert "small" in ravine(folder, "list").stdout
