@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ravine import optim
     from ravine.api import replay, results, run
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
@@ -44,6 +45,7 @@ __all__ = [
     "StudyError",
     "from_arrays",
     "from_torch_dataset",
+    "optim",
     "replay",
     "results",
     "run",
@@ -52,6 +54,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `import ravine` alone takes no second for PyTorch."""
+    if name == "optim":
+        return import_module("ravine.optim")
     if name not in _HOMES:
         raise AttributeError(f"module 'ravine' has no attribute {name!r}")
     return getattr(import_module(f"ravine.{_HOMES[name]}"), name)

@@ -115,7 +115,7 @@ class OverVectors:
             bytes_J=4 * start_J,
             length_J=length_J,
             jobs=jobs,
-            workers=Workers(jobs, threads),
+            workers=Workers(jobs, threads, team=True),
         )
 
 

@@ -19,6 +19,7 @@ import torch
 
 from ravine.native.function import Function
 from ravine.native.machine import Library
+from ravine.native.team import parallel
 
 _LINE = 64
 
@@ -101,6 +102,50 @@ end:
   ret void
 }
 declare float @llvm.fabs.f32(float)
+
+define void @member(ptr %call) {
+  %place = atomicrmw add ptr %call, i64 1 monotonic
+  %many_at = getelementptr i64, ptr %call, i64 1
+  %many = load i64, ptr %many_at
+  %mine = icmp slt i64 %place, %many
+  br i1 %mine, label %join, label %leave
+join:
+  %next_at = getelementptr ptr, ptr %call, i64 2
+  %next = load ptr, ptr %next_at
+  %jobs_at = getelementptr i64, ptr %call, i64 3
+  %jobs = load i64, ptr %jobs_at
+  %order_at = getelementptr ptr, ptr %call, i64 4
+  %order = load ptr, ptr %order_at
+  %tables_at = getelementptr ptr, ptr %call, i64 5
+  %tables = load ptr, ptr %tables_at
+  %steps_at = getelementptr ptr, ptr %call, i64 6
+  %steps = load ptr, ptr %steps_at
+  %inputs_at = getelementptr i64, ptr %call, i64 7
+  %inputs = load i64, ptr %inputs_at
+  %functions_at = getelementptr ptr, ptr %call, i64 8
+  %functions = load ptr, ptr %functions_at
+  %calls_at = getelementptr i64, ptr %call, i64 9
+  %calls = load i64, ptr %calls_at
+  %num_at = getelementptr i64, ptr %call, i64 10
+  %num = load i64, ptr %num_at
+  %watched_at = getelementptr i64, ptr %call, i64 11
+  %watched = load i64, ptr %watched_at
+  %stopped_at = getelementptr ptr, ptr %call, i64 12
+  %stopped = load ptr, ptr %stopped_at
+  %first = mul i64 %place, 3
+  %area = add i64 %first, 13
+  %table_at = getelementptr ptr, ptr %call, i64 %area
+  %table = load ptr, ptr %table_at
+  %own_at = getelementptr ptr, ptr %table_at, i64 1
+  %own = load ptr, ptr %own_at
+  %scratch_at = getelementptr ptr, ptr %table_at, i64 2
+  %scratch = load ptr, ptr %scratch_at
+  call void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
+                    i64 %calls, i64 %num, ptr %table, ptr %own, ptr %scratch, i64 %watched, ptr %stopped)
+  br label %leave
+leave:
+  ret void
+}
 """
 
 
@@ -127,10 +172,11 @@ class Workers:
     Args:
         jobs: which.
         num_threads: at most so many at once.
+        team: on PyTorch's threads, where that is possible: for work of less than a millisecond.
     """
 
-    def __init__(self, jobs: Jobs, num_threads: int) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Jobs, num_threads: int, *, team: bool = False) -> None:
+        self._jobs, self._team = jobs, parallel() if team else None
         self._addresses_JF = np.array(
             [[each.address if each else 0 for each in line] for line in jobs.functions], dtype=np.int64
         )
@@ -158,6 +204,21 @@ class Workers:
         num_inputs = self._jobs.tables_JI.shape[1]
         watched = -1 if self._jobs.watched is None else self._jobs.watched
 
+        used = self._areas[: max(1, len(order))]
+        if self._team is not None and len(used) > 1:
+            call = np.array(
+                [
+                    *(0, len(used), ctypes.addressof(following), len(order), order.ctypes.data),
+                    *(self._jobs.tables_JI.ctypes.data, steps_I.ctypes.data, num_inputs),
+                    *(self._addresses_JF.ctypes.data, self._addresses_JF.shape[1], num_steps, watched),
+                    stopped_J.ctypes.data,
+                    *(at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch)),
+                ],
+                dtype=np.int64,
+            )
+            self._team(_worker()[0].address("member"), call.ctypes.data, len(used), 0)
+            return
+
         def work(area: _Area) -> None:
             self._work(
                 ctypes.addressof(following), len(order), order.ctypes.data, self._jobs.tables_JI.ctypes.data,
@@ -165,7 +226,7 @@ class Workers:
                 num_steps, area.table, area.own_I.ctypes.data, area.scratch, watched, stopped_J.ctypes.data,
             )  # fmt: skip
 
-        mine, *areas = self._areas[: max(1, len(order))]
+        mine, *areas = used
         others = [_pool(os.getpid()).submit(work, area) for area in areas]
         try:
             work(mine)

@@ -1,0 +1,8 @@
+"""Drop-in optimizers for any PyTorch program, made of the rules that a study maps over its runs."""
+
+from __future__ import annotations
+
+from ravine.optim.adaptive import AdaGrad, Adam, AdamW, RMSProp
+from ravine.optim.velocity import SGD, Momentum, Nesterov
+
+__all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSProp"]

@@ -1,0 +1,97 @@
+"""One step of a rule on a list of parameters: the one place where `ravine.optim` does arithmetic.
+
+Three ways, chosen by what the tensors are, with the same results to rounding:
+
+- machine code that goes once over parameter, gradient and state, for float32 in a processor's memory;
+- PyTorch's `_foreach` kernels, for everything else that is element by element;
+- tensor by tensor, for what needs a parameter's shape (max-norm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from ravine.native.tensors import Unsupported
+from ravine.native.vectors import OverVectors
+from ravine.optim.bundle import Bundle
+from ravine.optim.members import Members
+from ravine.rules import Rule
+from ravine.trace import Untraceable
+
+EMA = "ema"
+
+
+@final
+class Stepper:
+    """A rule's step, made once.
+
+    Args:
+        rule: with its regularizers.
+        maximize: climb.
+        ema: keep an exponential moving average of the parameters in the slot "ema".
+    """
+
+    def __init__(self, rule: Rule, *, maximize: bool, ema: bool) -> None:
+        self._rule, self._maximize, self._ema = rule, maximize, ema
+        self._slots = list(rule.init(torch.zeros(1)))
+        self._numbers = [*rule.hypers, *([EMA] if ema else []), "t"]
+        self._code: OverVectors | None = None
+        self._no_code = rule.scope != "element"
+
+    def __call__(self, members: Members, grads: Sequence[Tensor], numbers: Mapping[str, float]) -> None:
+        """Carry it out, in place; the count of steps is left alone.
+
+        Args:
+            members: parameters and state.
+            grads: their gradients.
+            numbers: the rule's hypers, "ema" if it is kept, and t, which counts from 1.
+        """
+        exact = {name: torch.tensor(numbers[name], dtype=torch.float64) for name in self._numbers}
+        slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
+        if self._by_machine(members, grads):
+            assert self._code is not None, "it has just been made"
+            self._code({"param": members.numbers, "grad": grads, **slots}, exact)
+        elif self._rule.scope == "element":
+            bundles = {name: Bundle(tensors) for name, tensors in slots.items()}
+            new = self._update(Bundle(members.numbers), Bundle(grads), bundles, exact)
+            for old, value in zip((members.numbers, *slots.values()), new, strict=True):
+                torch._foreach_copy_(list(old), value.tensors)
+        else:
+            for i, (param, grad) in enumerate(zip(members.numbers, grads, strict=True)):
+                own = {name: tensors[i] for name, tensors in slots.items()}
+                # A 0-d tensor on a processor joins in with tensors of any device, and leaves their dtype alone.
+                new = self._update(param, grad, own, exact)
+                for tensor, value in zip((param, *own.values()), new, strict=True):
+                    tensor.copy_(value)
+
+    def _update(
+        self, param: Any, grad: Any, slots: Mapping[str, Any], numbers: Mapping[str, Tensor]
+    ) -> list[Any]:
+        """New parameter and slots, of tensors or bundles."""
+        state = {name: slots[name] for name in self._slots}
+        step, new = self._rule.update(-grad if self._maximize else grad, state, param, numbers, numbers["t"])
+        after = param + step
+        average = [slots[EMA].lerp(after, 1.0 - numbers[EMA])] if self._ema else []
+        return [after, *(new[name] for name in self._slots), *average]
+
+    def _by_machine(self, members: Members, grads: Sequence[Tensor]) -> bool:
+        """Whether machine code will do; makes it when it is first needed."""
+        if self._no_code or torch.compiler.is_compiling() or not members.plain(grads):
+            return False
+        if self._code is None:
+            slots = [*self._slots, *([EMA] if self._ema else [])]
+
+            def program(param: Tensor, grad: Tensor, *rest: Tensor) -> Sequence[Tensor]:
+                own = dict(zip(slots, rest, strict=False))
+                numbers = dict(zip(self._numbers, rest[len(slots) :], strict=True))
+                return self._update(param, grad, own, numbers)
+
+            try:
+                self._code = OverVectors(program, ["param", "grad", *slots], self._numbers, ["param", *slots])
+            except (Unsupported, Untraceable):
+                self._no_code = True
+        return not self._no_code

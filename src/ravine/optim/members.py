@@ -1,0 +1,103 @@
+"""Parameters that take the same step, found once and then only looked over.
+
+A network has a hundred parameters, and what Python does for each of them at every step would cost more than the
+arithmetic. So what does not change is kept: the lists of parameters and state, and whether machine code can take them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+State = Mapping[Tensor, dict[str, Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Some parameters of a group.
+
+    Args:
+        params: with a gradient, of one dtype and device, that have had equally many steps.
+        states: torch.optim's state of each.
+        slots: for each key of a state its tensors; complex ones as pairs of numbers, as in `numbers`.
+        numbers: the parameters.
+        steps: each one's count of steps, all of them elements of `counts`: one addition counts for all.
+        counts: float32.
+        decayed: whether weight decay and L1 apply.
+        strides: of each parameter where machine code can take them and their state; None: it cannot.
+    """
+
+    params: Sequence[Tensor]
+    states: Sequence[dict[str, Any]]
+    slots: Mapping[str, Sequence[Tensor]]
+    numbers: Sequence[Tensor]
+    steps: Sequence[Tensor]
+    counts: Tensor
+    decayed: bool
+    strides: Sequence[tuple[int, ...]] | None
+
+    @classmethod
+    def of(
+        cls, params: Sequence[Tensor], states: Sequence[dict[str, Any]], keys: Sequence[str], decayed: bool
+    ) -> Members:
+        """Parameters with their states, which have all of the keys."""
+        counts = torch.tensor([float(own["step"]) for own in states])
+        for i, own in enumerate(states):
+            own["step"] = counts[i]
+        numbers = [as_real(param.detach()) for param in params]
+        slots = {key: [as_real(own[key]) for own in states] for key in keys}
+        plain = all(
+            _dense(param) and param.dtype == torch.float32 and param.device.type == "cpu" for param in numbers
+        )
+        plain = plain and all(
+            (tensor.stride(), tensor.dtype, tensor.device.type) == (param.stride(), torch.float32, "cpu")
+            for tensors in slots.values()
+            for param, tensor in zip(numbers, tensors, strict=True)
+        )
+        return cls(
+            params=params,
+            states=states,
+            slots=slots,
+            numbers=numbers,
+            steps=[own["step"] for own in states],
+            counts=counts,
+            decayed=decayed,
+            strides=[param.stride() for param in numbers] if plain else None,
+        )
+
+    def still(self, state: State, keys: Sequence[str]) -> bool:
+        """Whether nobody has replaced a state, or what a parameter's numbers are, in the meantime."""
+        for i, (param, own) in enumerate(zip(self.params, self.states, strict=True)):
+            if state.get(param) is not own or own.get("step") is not self.steps[i]:
+                return False
+            if param.data_ptr() != self.numbers[i].data_ptr() or param.dtype != self.params[0].dtype:
+                return False
+        complex_ = self.params[0].is_complex()
+        return complex_ or all(
+            own.get(key) is tensor
+            for key in keys
+            for own, tensor in zip(self.states, self.slots[key], strict=True)
+        )
+
+    def plain(self, grads: Sequence[Tensor]) -> bool:
+        """Whether machine code can take these gradients too."""
+        return self.strides is not None and all(
+            grad.stride() == stride and grad.dtype == torch.float32
+            for grad, stride in zip(grads, self.strides, strict=True)
+        )
+
+
+def as_real(tensor: Tensor) -> Tensor:
+    """A complex number is two real ones, as in torch.optim."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _dense(tensor: Tensor) -> bool:
+    if tensor.is_contiguous():
+        return True
+    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,139 @@
+"""What may stand in a group of parameters, under torch.optim's names, and what the rules call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+
+from ravine.errors import StudyError
+from ravine.rules import Hyper, decays, preset, rule
+from ravine.rules.regularize import REGULARIZERS
+
+Preset: TypeAlias = "Literal['lecture', 'torch']"
+
+_AVERAGE = Hyper(about="decay of the moving average", default=0.0, high=1.0, high_open=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A class in words.
+
+    Args:
+        kind: the rule, given a group.
+        hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair.
+        slots: what torch.optim calls each slot of the rule.
+        fixed: keys that torch.optim has and that have one value here.
+        decoupled: there is a ``decoupled_weight_decay`` beside ``weight_decay``.
+    """
+
+    kind: Callable[[Mapping[str, Any]], str]
+    hypers: Mapping[str, str | tuple[str, int]]
+    slots: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    decoupled: bool = True
+
+    def rule_hypers(self, group: Mapping[str, Any]) -> Mapping[str, Hyper]:
+        """The hypers that the rule itself has."""
+        return rule(self.kind(group)).hypers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What every class takes.
+
+    Args:
+        weight_decay: L2 penalty in the gradient; of `AdamW` the decay beside it.
+        decoupled_weight_decay: each step also shrinks a weight by lr times this.
+        l1: L1 penalty in the gradient.
+        max_norm: longest incoming weight vector of a unit; 0 for no limit.
+        exclude: what gets no decay and no L1; see `ravine.rules.decays`.
+        ema: decay of a moving average of the weights; 0: none is kept.
+        maximize: climb.
+    """
+
+    weight_decay: float = 0.0
+    decoupled_weight_decay: float = 0.0
+    l1: float = 0.0
+    max_norm: float = 0.0
+    exclude: str | None = None
+    ema: float = 0.0
+    maximize: bool = False
+
+    def group(self, words: Words) -> dict[str, Any]:
+        """As keys of a group; a class without a decoupled decay has no such key."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        if not words.decoupled:
+            del found["decoupled_weight_decay"]
+        return found
+
+
+def excluded(exclude: str | None, preset_name: Preset) -> str | None:
+    """The default of ``exclude``: torch.optim decays every parameter.
+
+    Raises:
+        ValueError: no such preset.
+    """
+    if preset_name not in ("lecture", "torch"):
+        raise ValueError(f"preset = {preset_name!r}: must be 'lecture' or 'torch'")
+    return "" if exclude is None and preset_name == "torch" else exclude
+
+
+def default(kind: str, name: str, given: float | None, preset_name: Preset) -> float:
+    """A hyper that was given, or its default."""
+    return preset(kind, preset_name)[1][name] if given is None else given
+
+
+def hypers_of(words: Words, group: Mapping[str, Any]) -> dict[str, float]:
+    """A group's numbers under the rules' names."""
+    found = {}
+    for name, place in words.hypers.items():
+        value = group[place] if isinstance(place, str) else group[place[0]][place[1]]
+        found[name] = float(value)
+    for name in REGULARIZERS:
+        if name in group and name not in words.fixed:
+            found[name] = float(group[name])
+    return found
+
+
+def check_group(words: Words, group: Mapping[str, Any]) -> None:
+    """See that all values of a group are allowed.
+
+    Raises:
+        ValueError: one is not: names it, and what is allowed.
+    """
+    kind = words.kind(group)
+    for name, value in words.fixed.items():
+        if group.get(name, value) != value:
+            raise ValueError(f"{kind}: {name} = {group[name]!r}: only {value!r} is supported")
+    hypers = words.rule_hypers(group)
+    for name, place in words.hypers.items():
+        key, value = (place, group[place]) if isinstance(place, str) else (place[0], group[place[0]])
+        if not isinstance(place, str):
+            if not isinstance(value, tuple | list) or len(value) != 2:
+                raise ValueError(f"{kind}: {key} = {value!r}: must be a pair of numbers")
+            value = value[place[1]]
+        _check(kind, key, value, hypers[name])
+    for name in REGULARIZERS:
+        if name in group and name not in words.fixed and name not in words.hypers:
+            _check(kind, name, group[name], REGULARIZERS[name])
+    _check(kind, "ema", group["ema"], _AVERAGE)
+    try:
+        decays("", (1,), group["exclude"])
+    except StudyError as error:
+        raise ValueError(f"{kind}: {error}") from None
+
+
+def _check(kind: str, key: str, value: object, hyper: Hyper) -> None:
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"{kind}: {key}: a tensor of {value.numel()} numbers; must be one number")
+    number = value.item() if isinstance(value, Tensor) else value
+    if key == "lr" and number == 0:  # a scheduler may begin or end there
+        return
+    if isinstance(number, bool):
+        number = float(number)
+    fault = hyper.fault(number)
+    if fault is not None:
+        raise ValueError(f"{kind}: {key} = {value!r}: must be {fault}")

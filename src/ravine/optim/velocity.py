@@ -1,0 +1,205 @@
+"""Gradient descent, and the rules that keep a velocity."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, final
+
+from ravine.optim.base import Params, Preset, RuleOptimizer
+from ravine.optim.options import Options, Words, excluded
+
+_SGD = {"dampening": 0}
+
+
+@final
+class SGD(RuleOptimizer):
+    """Stochastic gradient descent: ``x <- x - lr g``.
+
+    The same numbers as torch.optim.SGD, and its state.
+
+    Args:
+        params: tensors, groups or named parameters.
+        lr: learning rate, a number or a tensor of one, at least 0.
+        weight_decay: L2 penalty, added to the gradient as ``weight_decay x``.
+        decoupled_weight_decay: each step also shrinks x by lr times this.
+        l1: L1 penalty, added to the gradient as ``l1 sign(x)``; with ``weight_decay`` the elastic net.
+        max_norm: longest incoming weight vector of a unit, 0 for no limit.
+        exclude: a regular expression; parameters in whose name it is found get no decay and no L1. None: biases and
+            whatever has fewer than two dimensions; "": none is excluded.
+        ema: decay of a moving average of the weights, for `deployed`; 0: none is kept.
+        maximize: climb.
+        preset: "torch": nothing is excluded from decay by default, as in torch.optim.
+
+    Raises:
+        ValueError: a hyper is out of range.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> optimizer = SGD([weight], lr=0.1)
+        >>> weight.square().sum().backward()
+        >>> optimizer.step()
+        >>> round(weight.item(), 6)
+        0.8
+
+    References:
+        Robbins and Monro, 1951.
+    """
+
+    words: ClassVar[Words] = Words(
+        kind=lambda _group: "sgd", hypers={"lr": "lr"}, fixed={**_SGD, "momentum": 0, "nesterov": False}
+    )
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        *,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: float = 0.0,
+        l1: float = 0.0,
+        max_norm: float = 0.0,
+        exclude: str | None = None,
+        ema: float = 0.0,
+        maximize: bool = False,
+        preset: Preset = "lecture",
+    ) -> None:
+        options = Options(
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            l1=l1,
+            max_norm=max_norm,
+            exclude=excluded(exclude, preset),
+            ema=ema,
+            maximize=maximize,
+        )
+        super().__init__(params, {"lr": lr}, options)
+
+
+@final
+class Momentum(RuleOptimizer):
+    """A velocity: ``v <- momentum v + g``, ``x <- x - lr v``.
+
+    The same numbers as torch.optim.SGD(momentum=...), and its state.
+
+    Args:
+        params: tensors, groups or named parameters.
+        lr: learning rate.
+        momentum: decay of the velocity, in [0, 1); rho in the lecture.
+        weight_decay, decoupled_weight_decay, l1, max_norm, exclude, ema, maximize, preset: as in `SGD`.
+
+    Raises:
+        ValueError: a hyper is out of range.
+
+    Example:
+        >>> import torch
+        >>> optimizer = Momentum(torch.nn.Linear(3, 1).parameters(), lr=0.01)
+        >>> optimizer.param_groups[0]["momentum"]
+        0.9
+
+    References:
+        Polyak, 1964.
+    """
+
+    words: ClassVar[Words] = Words(
+        kind=lambda _group: "momentum",
+        hypers={"lr": "lr", "rho": "momentum"},
+        slots={"velocity": "momentum_buffer"},
+        fixed={**_SGD, "nesterov": False},
+    )
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        momentum: float = 0.9,
+        *,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: float = 0.0,
+        l1: float = 0.0,
+        max_norm: float = 0.0,
+        exclude: str | None = None,
+        ema: float = 0.0,
+        maximize: bool = False,
+        preset: Preset = "lecture",
+    ) -> None:
+        options = Options(
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            l1=l1,
+            max_norm=max_norm,
+            exclude=excluded(exclude, preset),
+            ema=ema,
+            maximize=maximize,
+        )
+        super().__init__(params, {"lr": lr, "momentum": momentum}, options)
+
+
+@final
+class Nesterov(RuleOptimizer):
+    """Nesterov's accelerated gradient.
+
+    ``form="shifted"`` moves the look-ahead point, with m the momentum: ``v' = m v - lr g``,
+    ``x~ <- x~ - m v + (1 + m) v'``. It follows the definition when lr changes too, and is evaluated within `deployed`,
+    at the true point ``x = x~ - m v``. ``form="torch"`` has the numbers and the state of
+    torch.optim.SGD(nesterov=True): lr outside the velocity. At constant lr both move x~ alike.
+
+    Args:
+        params: tensors, groups or named parameters.
+        lr: learning rate.
+        momentum: decay of the velocity, in [0, 1).
+        form: "shifted" or "torch"; by default as the preset says.
+        weight_decay, decoupled_weight_decay, l1, max_norm, exclude, ema, maximize, preset: as in `SGD`.
+
+    Raises:
+        ValueError: a hyper is out of range.
+
+    Example:
+        >>> import torch
+        >>> optimizer = Nesterov(torch.nn.Linear(3, 1).parameters(), lr=0.01, momentum=0.95)
+        >>> optimizer.param_groups[0]["form"]
+        'shifted'
+
+    References:
+        Nesterov, 1983; Bengio, Boulanger-Lewandowski and Pascanu, 2013; Sutskever, Martens, Dahl and Hinton, 2013.
+    """
+
+    words: ClassVar[Words] = Words(
+        kind=lambda group: "nesterov_torch" if group["form"] == "torch" else "nesterov",
+        hypers={"lr": "lr", "rho": "momentum"},
+        slots={"velocity": "momentum_buffer"},
+        fixed={**_SGD, "nesterov": True},
+    )
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        momentum: float = 0.9,
+        *,
+        form: Literal["shifted", "torch"] | None = None,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: float = 0.0,
+        l1: float = 0.0,
+        max_norm: float = 0.0,
+        exclude: str | None = None,
+        ema: float = 0.0,
+        maximize: bool = False,
+        preset: Preset = "lecture",
+    ) -> None:
+        if form not in (None, "shifted", "torch"):
+            raise ValueError(f"nesterov: form = {form!r}: must be 'shifted' or 'torch'")
+        options = Options(
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            l1=l1,
+            max_norm=max_norm,
+            exclude=excluded(exclude, preset),
+            ema=ema,
+            maximize=maximize,
+        )
+        given = {
+            "lr": lr,
+            "momentum": momentum,
+            "form": form or ("torch" if preset == "torch" else "shifted"),
+        }
+        super().__init__(params, given, options)

@@ -1,0 +1,241 @@
+"""What every class computes: against the rule, against torch.optim, on every path."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ravine.optim import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+from ravine.optim.apply import Stepper
+from ravine.rules import decays, regularize, rule
+
+EXACT = 1e-12  # float64, 200 steps
+SINGLE = {"rtol": 2e-5, "atol": 2e-6}  # float32, 30 steps, other order of operations
+
+Make = Callable[[Any], torch.optim.Optimizer]
+PAIRS: dict[str, tuple[Make, Make]] = {
+    "sgd": (lambda p: SGD(p, 0.05), lambda p: torch.optim.SGD(p, 0.05)),
+    "sgd, decay": (
+        lambda p: SGD(p, 0.05, weight_decay=0.1, preset="torch"),
+        lambda p: torch.optim.SGD(p, 0.05, weight_decay=0.1),
+    ),
+    "momentum": (lambda p: Momentum(p, 0.02), lambda p: torch.optim.SGD(p, 0.02, momentum=0.9)),
+    "momentum, maximize": (
+        lambda p: Momentum(p, 0.0002, 0.8, maximize=True),
+        lambda p: torch.optim.SGD(p, 0.0002, momentum=0.8, maximize=True),
+    ),
+    "nesterov": (
+        lambda p: Nesterov(p, 0.02, preset="torch"),
+        lambda p: torch.optim.SGD(p, 0.02, momentum=0.9, nesterov=True),
+    ),
+    "adagrad": (lambda p: AdaGrad(p, 0.1, preset="torch"), lambda p: torch.optim.Adagrad(p, 0.1)),
+    "rmsprop": (lambda p: RMSProp(p, 0.01, preset="torch"), lambda p: torch.optim.RMSprop(p, 0.01)),
+    "adam": (lambda p: Adam(p, 0.01, preset="torch"), lambda p: torch.optim.Adam(p, 0.01)),
+    "adam, decay": (
+        lambda p: Adam(p, 0.01, (0.8, 0.99), 1e-6, weight_decay=0.1, preset="torch"),
+        lambda p: torch.optim.Adam(p, 0.01, (0.8, 0.99), 1e-6, weight_decay=0.1),
+    ),
+    "adamw": (
+        lambda p: AdamW(p, 0.01, weight_decay=0.1, preset="torch"),
+        lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
+    ),
+}
+
+
+def model(dtype: torch.dtype = torch.float64) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)).to(dtype)
+
+
+def data(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    draws = torch.Generator().manual_seed(1)
+    return (
+        torch.randn(16, 5, generator=draws, dtype=torch.float64).to(dtype),
+        torch.randn(16, 3, generator=draws, dtype=torch.float64).to(dtype),
+    )
+
+
+def train(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    x, y = data(next(module.parameters()).dtype)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (module(x) - y).square().mean().backward()
+        optimizer.step()
+
+
+def distance(first: nn.Module, second: nn.Module) -> float:
+    both = zip(first.parameters(), second.parameters(), strict=True)
+    return max(float((a - b).detach().abs().max()) for a, b in both)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_same_numbers_as_torch_in_float64(name: str) -> None:
+    ours, theirs = model(), model()
+    train(ours, PAIRS[name][0](ours.parameters()), 200)
+    train(theirs, PAIRS[name][1](theirs.parameters()), 200)
+    assert distance(ours, model()) > 0.01
+    assert distance(ours, theirs) < EXACT
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_machine_code_computes_the_same_in_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_code, exact = model(torch.float32), model(torch.float32).double()
+    calls: list[bool] = []
+    real = Stepper._by_machine
+    monkeypatch.setattr(
+        Stepper, "_by_machine", lambda self, *given: (calls.append(real(self, *given)), calls[-1])[1]
+    )
+    train(by_code, PAIRS[name][0](by_code.parameters()), 30)
+    assert all(calls)
+    assert len(calls) >= 30
+    train(exact, PAIRS[name][1](exact.parameters()), 30)
+    for a, b in zip(by_code.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(a, b.float(), **SINGLE)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_kernels_over_lists_compute_the_same(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stepper, "_by_machine", lambda *_given: False)
+    ours, theirs = model(dtype), model(dtype)
+    steps = 30 if dtype == torch.float32 else 5
+    train(ours, PAIRS[name][0](ours.parameters()), steps)
+    train(theirs, PAIRS[name][1](theirs.parameters()), steps)
+    tolerance = SINGLE if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.02}
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, **tolerance)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("direction", ["from torch", "to torch"])
+def test_state_is_interchangeable_with_torch(name: str, direction: str) -> None:
+    ours, theirs = PAIRS[name]
+    first, second = (theirs, ours) if direction == "from torch" else (ours, theirs)
+    begun, straight = model(), model()
+    optimizer = first(begun.parameters())
+    train(begun, optimizer, 10)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    went_on = copy.deepcopy(begun)
+    again = second(went_on.parameters())
+    again.load_state_dict(torch.load(file, weights_only=True))
+    train(went_on, again, 10)
+    train(straight, theirs(straight.parameters()), 20)
+    assert distance(went_on, straight) < EXACT
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("sgd", lambda p: SGD(p, 0.05, weight_decay=0.1, l1=0.01)),
+        ("momentum", lambda p: Momentum(p, 0.02, decoupled_weight_decay=0.5, max_norm=0.9)),
+        ("nesterov", lambda p: Nesterov(p, 0.02, l1=0.02)),
+        ("adam", lambda p: Adam(p, 0.01, bias_correction=False, max_norm=0.5)),
+        ("rmsprop", lambda p: RMSProp(p, 0.01, weight_decay=0.2, decoupled_weight_decay=0.1)),
+    ],
+)
+def test_same_numbers_as_the_rule_with_its_regularizers(kind: str, make: Make) -> None:
+    ours, formula = model(), model()
+    optimizer = make(ours.named_parameters())
+    group = optimizer.param_groups[0]
+    train(ours, optimizer, 50)
+    names = {"rho": "momentum", "decay": "alpha"}
+    states = {name: rule(kind).init(p.detach()) for name, p in formula.named_parameters()}
+    x, y = data()
+    for step in range(50):
+        formula.zero_grad()
+        (formula(x) - y).square().mean().backward()
+        for name, param in formula.named_parameters():
+            active = {
+                key for key in ("weight_decay", "decoupled_weight_decay", "l1", "max_norm") if group.get(key)
+            }
+            if not decays(name, param.shape):
+                active &= {"max_norm"}
+            regularized = regularize(rule(kind), active)
+            values = {}
+            for hyper in regularized.hypers:
+                at = {"beta1": 0, "beta2": 1}.get(hyper)
+                value = group[names.get(hyper, hyper)] if at is None else group["betas"][at]
+                values[hyper] = torch.tensor(float(value), dtype=torch.float64)
+            t = torch.tensor(step + 1.0, dtype=torch.float64)
+            with torch.no_grad():
+                move, states[name] = regularized.update(param.grad, states[name], param, values, t)
+                param += move
+    assert distance(ours, formula) < EXACT
+
+
+def test_complex_parameters_are_pairs_of_numbers() -> None:
+    start = torch.tensor([1.0 + 2.0j, -0.5j], dtype=torch.complex64)
+    ours, theirs = (start.clone().requires_grad_() for _ in range(2))
+    for param, make in ((ours, PAIRS["adam"][0]), (theirs, PAIRS["adam"][1])):
+        optimizer = make([param])
+        for _ in range(20):
+            optimizer.zero_grad()
+            (param - (0.3 + 0.1j)).abs().square().sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, **SINGLE)
+
+
+def test_channels_last_weights_keep_their_layout_and_go_through_machine_code() -> None:
+    results = []
+    for last in (False, True):
+        torch.manual_seed(0)
+        conv = nn.Conv2d(3, 4, 3)
+        if last:
+            conv = conv.to(memory_format=torch.channels_last)
+        optimizer = Adam(conv.parameters(), 0.01)
+        for _ in range(5):
+            optimizer.zero_grad()
+            conv(torch.ones(2, 3, 5, 5)).square().mean().backward()
+            optimizer.step()
+        results.append(conv.weight.detach())
+        assert conv.weight.is_contiguous(memory_format=torch.channels_last) == last
+    torch.testing.assert_close(*results, **SINGLE)
+
+
+def test_moving_average_and_where_it_is_read() -> None:
+    module = model(torch.float32)
+    optimizer = Adam(module.parameters(), 0.05, ema=0.9)
+    expected = [param.detach().double().clone() for param in module.parameters()]
+    for _ in range(20):
+        train(module, optimizer, 1)
+        for mean, param in zip(expected, module.parameters(), strict=True):
+            mean.lerp_(param.detach().double(), 0.1)
+    now = [param.detach().clone() for param in module.parameters()]
+    with optimizer.deployed():
+        for mean, param in zip(expected, module.parameters(), strict=True):
+            torch.testing.assert_close(param.detach(), mean.float(), **SINGLE)
+    for before, param in zip(now, module.parameters(), strict=True):
+        assert torch.equal(before, param)
+
+
+def test_nesterov_is_deployed_at_its_true_point() -> None:
+    ours, definition = model(), model()
+    optimizer = Nesterov(ours.parameters(), 0.02)
+    train(ours, optimizer, 30)
+    velocity = [torch.zeros_like(param) for param in definition.parameters()]
+    x, y = data()
+    for _ in range(30):
+        params = list(definition.parameters())
+        with torch.no_grad():
+            for param, v in zip(params, velocity, strict=True):
+                param += 0.9 * v
+        definition.zero_grad()
+        (definition(x) - y).square().mean().backward()
+        with torch.no_grad():
+            for param, v in zip(params, velocity, strict=True):
+                param -= 0.9 * v
+                v.mul_(0.9).sub_(0.02 * param.grad)
+                param += v
+    with optimizer.deployed():
+        assert distance(ours, definition) < EXACT
+    assert distance(ours, definition) > 1e-4
