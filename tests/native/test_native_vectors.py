@@ -7,8 +7,10 @@ import torch
 from native_functions import normal
 from torch import Tensor
 
+from ravine.native.numbers import in_tensors, of_floats
 from ravine.native.tensors import Unsupported
 from ravine.native.vectors import OverVectors
+from ravine.trace import trace
 
 EXACT = torch.float64
 
@@ -32,16 +34,16 @@ def test_every_length(sizes: tuple[int, ...]) -> None:
     over = made()
     vectors = {name: [normal(size, seed=i) for size in sizes] for i, name in enumerate(("x", "g", "mean"))}
     exact = {name: [vector.double() for vector in some] for name, some in vectors.items()}
-    weight = torch.tensor(0.25, dtype=EXACT)
+    weight = 0.25
     for step in range(1, 4):
-        beta, t = torch.tensor(0.999, dtype=EXACT), torch.tensor(float(step), dtype=EXACT)
+        beta, t = 0.999, float(step)
         new = over(vectors, {"beta": beta, "weight": weight, "t": t})
         for i in range(len(sizes)):
-            x, mean, total = program(*(exact[name][i] for name in ("x", "g", "mean")), beta, weight, t)
+            numbers = (torch.tensor(number, dtype=EXACT) for number in (beta, weight, t))
+            x, mean, total = program(*(exact[name][i] for name in ("x", "g", "mean")), *numbers)
             exact["x"][i], exact["mean"][i] = x, mean
         weight = new["weight"]
-        assert weight.dtype == EXACT
-        assert float(weight) == float(total)
+        assert weight == pytest.approx(float(total), rel=1e-15)
     for name in ("x", "mean"):
         for ours, theirs in zip(vectors[name], exact[name], strict=True):
             # float32; the root of a small mean blows rounding up
@@ -51,7 +53,7 @@ def test_every_length(sizes: tuple[int, ...]) -> None:
 def test_what_lies_beside_a_vector_is_left_alone() -> None:
     room = torch.full((3, 64), 7.0)
     x, g, mean = (line[10:43] for line in room)
-    numbers = {name: torch.tensor(0.5, dtype=EXACT) for name in ("beta", "weight", "t")}
+    numbers = dict.fromkeys(("beta", "weight", "t"), 0.5)
     made()({"x": [x], "g": [g], "mean": [mean]}, numbers)
     assert bool((room[:, :10] == 7.0).all())
     assert bool((room[:, 43:] == 7.0).all())
@@ -61,7 +63,7 @@ def test_what_lies_beside_a_vector_is_left_alone() -> None:
 
 def test_threads_share_long_vectors_and_bits_do_not_depend_on_their_number() -> None:
     threads, found = torch.get_num_threads(), []
-    numbers = {name: torch.tensor(0.5, dtype=EXACT) for name in ("beta", "weight", "t")}
+    numbers = dict.fromkeys(("beta", "weight", "t"), 0.5)
     try:
         for num in (1, 3):
             torch.set_num_threads(num)
@@ -80,3 +82,25 @@ def test_more_than_one_pass_is_refused() -> None:
         OverVectors(lambda x, a: (x * a, x.sum()), ["x"], ["a"], ["x", "a"])
     with pytest.raises(Unsupported):
         OverVectors(lambda x, a: (x.cumsum(0) * a,), ["x"], ["a"], ["x"])
+
+
+def test_numbers_that_floats_cannot_hold_are_infinite() -> None:
+    over = OverVectors(lambda x, a: (x + 1.0 / a, a.log()), ["x"], ["a"], ["x", "a"])
+    vector = torch.zeros(5)
+    assert over({"x": [vector]}, {"a": 2.0}) == {"a": pytest.approx(0.6931471805599453, rel=1e-15)}
+    assert vector.tolist() == [0.5] * 5
+    assert over({"x": [vector]}, {"a": 0.0}) == {"a": -float("inf")}
+    assert vector.tolist() == [float("inf")] * 5
+
+
+def test_numbers_by_floats_and_by_tensors_agree() -> None:
+    def program(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        odd = (a.log() * b).expm1().neg() / (1.0 - b) + a.square() * 3.0 - (2.0 + b).sqrt()
+        return odd, (odd.abs() + 0.5).log1p(), b.exp().reciprocal(), a - 1.5
+
+    graph = trace(program, [torch.tensor(0.5), torch.tensor(0.25)])
+    by_floats, by_tensors = of_floats(graph), in_tensors(graph)
+    assert by_floats is not None
+    for a, b in ((0.9, 0.3), (0.999, 7.0), (1e-3, -0.5)):
+        assert by_floats(a, b) == pytest.approx(by_tensors(a, b), rel=1e-14)
+    assert of_floats(trace(lambda a: (a.sin(),), [torch.tensor(0.5)])) is None

@@ -1,6 +1,6 @@
 """A function of the numbers at one place, at all places of vectors of any length, in one pass over memory.
 
-What depends on single numbers alone (a bias correction, say) is computed by PyTorch in float64, once.
+What depends on single numbers alone (a bias correction, say) is computed in float64, once.
 
 Shapes: V vector of a kind, J job: a piece of a vector, I input.
 """
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 
 from ravine.native.inputs import Inputs
+from ravine.native.numbers import in_tensors, of_floats
 from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
 from ravine.trace import trace
@@ -62,7 +63,8 @@ class OverVectors:
         written = [name for name in results if name in vectors]
         self._new_numbers = [name for name in results if name not in vectors]
         single, over, kept = _split(graph, len(vectors), len(written))
-        self._single, self._num_used = single, len(kept)
+        self._by_tensors, self._num_used = in_tensors(single), len(kept)
+        self._by_floats = of_floats(single) or self._by_tensors
         self._inputs = Inputs()
         named = dict.fromkeys(vectors, examples[0])
         named.update({f"number/{i}": torch.zeros(()) for i in range(len(kept))})
@@ -71,19 +73,23 @@ class OverVectors:
         self._pieces: dict[tuple[int, ...], _Pieces] = {}
 
     def __call__(
-        self, vectors: Mapping[str, Sequence[Tensor]], numbers: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+        self, vectors: Mapping[str, Sequence[Tensor]], numbers: Mapping[str, float]
+    ) -> dict[str, float]:
         """Carry it out; vectors are changed in place.
 
         Args:
             vectors: V of each name, float32, in a processor's memory, without gaps.
-            numbers: 0-d, float64 for the sake of exactness.
+            numbers: by name.
 
         Returns:
-            New numbers, by name, in float64.
+            New numbers, by name.
         """
-        found = self._single(*(numbers[name].to(torch.float64) for name in self._numbers))
-        self._used[:] = [float(value) for value in found[: self._num_used]]
+        given = [numbers[name] for name in self._numbers]
+        try:
+            found = self._by_floats(*given)
+        except (ArithmeticError, ValueError):
+            found = self._by_tensors(*given)
+        self._used[:] = found[: self._num_used]
         sizes = tuple(tensor.numel() for tensor in vectors[self._vectors[0]])
         if sizes not in self._pieces:
             if len(self._pieces) >= _PLANS:

@@ -50,12 +50,13 @@ class Stepper:
             grads: their gradients.
             numbers: the rule's hypers, "ema" if it is kept, and t, which counts from 1.
         """
-        exact = {name: torch.tensor(numbers[name], dtype=torch.float64) for name in self._numbers}
         slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
         if self._by_machine(members, grads):
             assert self._code is not None, "it has just been made"
-            self._code({"param": members.numbers, "grad": grads, **slots}, exact)
-        elif self._rule.scope == "element":
+            self._code({"param": members.numbers, "grad": grads, **slots}, numbers)
+            return
+        exact = {name: torch.tensor(numbers[name], dtype=torch.float64) for name in self._numbers}
+        if self._rule.scope == "element":
             bundles = {name: Bundle(tensors) for name, tensors in slots.items()}
             new = self._update(Bundle(members.numbers), Bundle(grads), bundles, exact)
             for old, value in zip((members.numbers, *slots.values()), new, strict=True):
