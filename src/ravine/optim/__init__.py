@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ravine.optim.adaptive import AdaGrad, Adam, AdamW, RMSProp
+from ravine.optim.schedule import Schedule
 from ravine.optim.velocity import SGD, Momentum, Nesterov
 
-__all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSProp"]
+__all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSProp", "Schedule"]

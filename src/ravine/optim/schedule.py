@@ -1,0 +1,70 @@
+"""The schedules of a study for a loop of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ravine.errors import StudyError
+from ravine.schedules import ScheduleSpec, parse_schedule, table
+
+
+class Schedule(LRScheduler):
+    """Any schedule of a study as a PyTorch scheduler: ``lr_s = lr_0 f(s)``, with f of docs/schedules.md.
+
+    The rate is computed from the number of the step and each group's first rate, never from the rate before: what
+    it is after a restart, or after `step` was called often, has no rounding in it. After step N - 1 it stays.
+    Call `step` once after each update.
+
+    Args:
+        optimizer: whose rates are set; each group's present lr is what the factor multiplies.
+        schedule: a kind, a table with ``kind``, or a specification, as in a study.
+        num_steps: N, how many updates the run has: what fractions of the run refer to.
+        last_epoch: the last step that was taken, to go on without a state; -1: from the beginning.
+
+    Raises:
+        ValueError: no such schedule or key, a value that is not allowed, or a warm-up as long as the run.
+
+    Example:
+        >>> optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
+        >>> schedule = Schedule(optimizer, {"kind": "linear", "warmup": 1}, num_steps=5)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates += schedule.get_last_lr()
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.4, 0.8, 0.6000000000000001, 0.4, 0.2]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: str | Mapping[str, Any] | ScheduleSpec,
+        num_steps: int,
+        last_epoch: int = -1,
+    ) -> None:
+        if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
+            raise ValueError(f"Schedule: num_steps = {num_steps!r}: must be a whole number, at least 1")
+        try:
+            spec = parse_schedule(schedule)
+            table(spec, num_steps, 0, 1)  # sees that the warm-up leaves a step
+        except StudyError as error:
+            raise ValueError(f"Schedule: {error}") from None
+        self.schedule = spec.model_dump(mode="json")  # plain data: it goes into the state
+        self.num_steps = num_steps
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, step: int) -> float:
+        """What multiplies lr at a step, counted from 0."""
+        step = min(max(step, 0), self.num_steps - 1)
+        return float(table(parse_schedule(self.schedule), self.num_steps, step, step + 1)[0])
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The rate of each group at the present step."""
+        factor = self.factor(self.last_epoch)
+        return [base * factor for base in self.base_lrs]
