@@ -41,7 +41,8 @@ def _mix(x: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _stream_words(stream: str | int) -> tuple[int, int]:
+def stream_words(stream: str | int) -> tuple[int, int]:
+    """The two words that the keys of a stream start from."""
     digest = hashlib.sha256(f"{type(stream).__name__}:{stream}".encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
@@ -68,7 +69,7 @@ def key(seed: int | Tensor, stream: str | int, step: int | Tensor = 0) -> Tensor
         False
     """
     # Python integers stay Python integers up to the end: the same arithmetic without 60 tensor calls.
-    start_low, start_high = _stream_words(stream)
+    start_low, start_high = stream_words(stream)
     low = _mix((seed & _WORD) ^ start_low)
     high = _mix(((((seed >> 32) & _WORD) ^ start_high) + low) & _WORD)
     low = _mix((step & _WORD) ^ low)
