@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -91,6 +92,39 @@ def test_lines_in_a_pipe_are_whole_and_without_control_characters(folder: Path) 
     ).stdout.decode()
     assert "\x1b" not in shown
     assert any(line.startswith("ädam (lr") and line.endswith(".") for line in shown.splitlines()), shown
+
+
+def test_lines_in_a_pipe_have_no_spaces_at_their_ends(folder: Path) -> None:
+    lines = ravine(folder, "show", "small").stdout.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "closed", "code"),
+    [(["show", "small"], ">&-", 0), (["run", "s.toml"], ">&- 2>&-", 0), (["show", "no"], "2>&-", 2)],
+)
+def test_a_stream_that_is_closed_from_the_start_is_no_error(
+    folder: Path, args: list[str], closed: str, code: int
+) -> None:
+    command = shlex.join([*COMMAND, *args])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {closed}"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (code, "", False)
+
+
+def test_a_report_on_standard_output_is_utf_8_whatever_the_terminal_has(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    page = subprocess.run(
+        [*COMMAND, "report", "small", "--out", "-"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        check=True,
+    ).stdout.decode("utf-8")
+    assert "ädam" in page
+    assert "\\xe4dam" not in page
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device of a full disk")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ravine.cli import verbs
+from ravine.cli import output, verbs
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -31,11 +30,7 @@ def entry() -> None:
     """
     # Importing makes a million objects and no garbage; by default Python would look for some a thousand times.
     gc.set_threshold(100_000, 50, 50)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a name that the terminal has no letters for is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
+    output.prepare()
     try:
         code = main()
     except SystemExit as stopped:  # after --help

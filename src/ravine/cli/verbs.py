@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json as json_
-import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError, StoreError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Backend = Literal["auto", "native", "fused", "compiled", "serial"]
-_WIDEST = 1000  # characters of a line that goes into a pipe
 
 Set = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
 
@@ -61,12 +59,12 @@ def run(
 
     # First what was paid for: a report that cannot be written does not hide it.
     if json:
-        _print_json(results.json())
+        put_json(results.json())
     else:
-        _print(terminal.verdict(results), "")
+        put(terminal.verdict(results), "")
     written = page.write(results, report or Path(results.source.folder) / f"{results.name}.html")
     if not json:
-        _print(f"report: {written}")
+        put(f"report: {written}")
     results.source.close()
 
 
@@ -82,11 +80,11 @@ def list_studies(store: str = "runs", json: bool = False) -> None:
     with Store(store, create=False) as opened:
         found = [(record, opened.runs(record.name)) for record in opened.studies()]
     if json:
-        _print_json([_study_json(record, runs) for record, runs in found])
+        put_json([_study_json(record, runs) for record, runs in found])
         return
     from ravine.report import terminal
 
-    _print(terminal.studies(found))
+    put(terminal.studies(found))
 
 
 def show(
@@ -108,23 +106,23 @@ def show(
             found = opened.run(name)
             holding = [each for each in names if any(run.id == found.id for run in opened.runs(each))]
             if json:
-                _print_json(_run_json(found, holding))
+                put_json(_run_json(found, holding))
             else:
-                _print(terminal.run(found, holding))
+                put(terminal.run(found, holding))
             return
         record, runs = opened.study(name), opened.runs(name)
         holder = opened.holder(name)
         if not any(run.status in ("done", "diverged") for run in runs):
             if json:
-                _print_json({**_study_json(record, runs), "holder": holder})
+                put_json({**_study_json(record, runs), "holder": holder})
             else:
-                _print(terminal.unfinished(record, runs, holder))
+                put(terminal.unfinished(record, runs, holder))
             return
         results = Results.load(opened, name)
         if json:
-            _print_json({**results.json(), "holder": holder, "table": results.table()})
+            put_json({**results.json(), "holder": holder, "table": results.table()})
         else:
-            _print(terminal.study(results, holder), "", terminal.runs(results.runs, limit=20))
+            put(terminal.study(results, holder), "", terminal.runs(results.runs, limit=20))
 
 
 def report(
@@ -148,12 +146,10 @@ def report(
     with Store(store, create=False) as opened:
         results = Results.load(opened, study)
         if out == Path("-"):
-            with _told_of_output():
-                sys.stdout.write(page.figure(results, figure) if figure else page.report(results))
-                sys.stdout.flush()
+            write_page(page.figure(results, figure) if figure else page.report(results))
             return
         default = Path(opened.folder) / (f"{study}-{figure}.html" if figure else f"{study}.html")
-        _print(f"report: {page.write(results, out or default, figure_name=figure)}")
+        put(f"report: {page.write(results, out or default, figure_name=figure)}")
 
 
 def replay(
@@ -183,9 +179,9 @@ def replay(
     with redirect_stdout(sys.stderr):
         found = api.replay(run, study=study, store=store, device=device, quiet=quiet or json)
     if json:
-        _print_json(asdict(found))
+        put_json(asdict(found))
     else:
-        _print(terminal.replayed(found))
+        put(terminal.replayed(found))
 
 
 def check(store: str = "runs") -> None:
@@ -199,10 +195,10 @@ def check(store: str = "runs") -> None:
     with Store(store, create=False) as opened:
         faults = opened.check()
     for fault in faults:
-        _print(fault)
+        put(fault)
     if faults:
         raise StoreError(f"store {store!r}: {len(faults)} faults found")
-    _print(f"{store}: sound")
+    put(f"{store}: sound")
 
 
 def delete(
@@ -219,7 +215,7 @@ def delete(
 
     with Store(store, create=False) as opened:
         count = opened.count_own_runs(study) if dry_run else opened.delete_study(study)
-    _print(f"{study}: {'would be ' * dry_run}deleted with {count} runs")
+    put(f"{study}: {'would be ' * dry_run}deleted with {count} runs")
 
 
 def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:
@@ -236,35 +232,3 @@ def _run_json(record: Any, studies: list[str]) -> Mapping[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(record), "studies": studies}
-
-
-def _print(*parts: Any) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    # A pipe has no width: what reads it wants whole lines.
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDEST
-    console = Console(highlight=False, width=wide)
-    with _told_of_output():
-        for part in parts:
-            console.print(Text(part, overflow="fold") if isinstance(part, str) else part)
-        sys.stdout.flush()
-
-
-def _print_json(value: Any) -> None:
-    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf").lower()
-    text = json_.dumps(value, indent=2, allow_nan=False, ensure_ascii=not unicode)
-    with _told_of_output():
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-
-
-@contextmanager
-def _told_of_output() -> Iterator[None]:
-    """Within it, output that cannot be written is told in one line."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise InputError(f"standard output: {error.strerror or error}") from None

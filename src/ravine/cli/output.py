@@ -1,0 +1,73 @@
+"""Standard output as a terminal, a pipe or a file takes it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from ravine.errors import InputError
+
+_WIDEST = 1000  # characters of a line that goes into a pipe
+
+
+def prepare() -> None:
+    """See that both streams are there and take every letter.
+
+    A program that was started with a stream closed (`>&-`) has None in its place.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):  # a letter that it lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+
+
+def put(*parts: Any) -> None:
+    """Print texts and rich renderables. What reads a pipe wants whole lines, and no spaces at their ends."""
+    from rich.console import Console
+    from rich.text import Text
+
+    pipe = not sys.stdout.isatty()
+    console = Console(highlight=False, width=_WIDEST if pipe and "COLUMNS" not in os.environ else None)
+    with _told():
+        with console.capture() if pipe else contextlib.nullcontext() as captured:
+            for part in parts:
+                console.print(Text(part, overflow="fold") if isinstance(part, str) else part)
+        if captured is not None:
+            sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+        sys.stdout.flush()
+
+
+def put_json(value: Any) -> None:
+    """Print one JSON object or array; letters that the stream lacks as JSON's escapes."""
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf").lower()
+    with _told():
+        sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=not unicode) + "\n")
+        sys.stdout.flush()
+
+
+def write_page(html: str) -> None:
+    """Write a page: in UTF-8, as it says of itself, whatever the terminal's letters are."""
+    with _told():
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.buffer.write(html.encode())
+        else:
+            sys.stdout.write(html)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Within it, output that cannot be written is told in one line."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"standard output: {error.strerror or error}") from None
