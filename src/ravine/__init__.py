@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ravine import optim
-    from ravine.api import replay, results, run
+    from ravine.api import lr_range, replay, results, run
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
     from ravine.report import Results
@@ -27,6 +27,7 @@ _HOMES = {
     "StudyError": "errors",
     "from_arrays": "data",
     "from_torch_dataset": "data",
+    "lr_range": "api",
     "replay": "api",
     "results": "api",
     "run": "api",
@@ -45,6 +46,7 @@ __all__ = [
     "StudyError",
     "from_arrays",
     "from_torch_dataset",
+    "lr_range",
     "optim",
     "replay",
     "results",

@@ -18,7 +18,7 @@ from ravine.study.naming import naming
 from ravine.study.stored import parse_definition
 
 if TYPE_CHECKING:
-    from ravine.launch import Replayed
+    from ravine.launch import LrRange, Replayed
     from ravine.report import Results
     from ravine.store import StudyRecord
 
@@ -96,6 +96,72 @@ def run(
     )
     watch(events, Console(file=sys.stderr, quiet=quiet), study.name)
     return Results.load(opened, study.name)
+
+
+def lr_range(
+    study: Study | Path | str,
+    *,
+    device: str = "auto",
+    backend: str = "auto",
+    low: float = 1e-6,
+    high: float = 10.0,
+    num_steps: int = 300,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+) -> list[LrRange]:
+    """Test which learning rates each rule of a study can do with, all rules and seeds at once; nothing is stored.
+
+    The learning rate of every run grows by the same ratio from step to step, and the training loss is watched (Smith,
+    2017). A rule is suggested a third of the learning rate at which its loss is lowest.
+
+    Args:
+        study: whose rules, model, data, batch size and seeds; its learning rates play no part.
+        device: "auto", "cpu", "cuda" or "mps".
+        backend: as in `run`.
+        low: learning rate of the first step.
+        high: of the last.
+        num_steps: how many, at least 20.
+        overrides: fields of a study file replaced, each "key=value" with a TOML value.
+        quiet: show no progress.
+
+    Returns:
+        A finding per rule, in the study's order: ``suggested``, ``low`` and ``high`` over seeds, ``lowest``,
+        ``diverged``, and the curves ``lr`` (T,) and ``loss`` (seeds, T).
+
+    Raises:
+        InputError: one line that says what is wrong.
+
+    Example:
+        >>> study = Study(name="range", data="digits", model="mlp", seeds=2, epochs=1,
+        ...     rules=[{"kind": "sgd", "lr": 0.1}, {"kind": "adam", "lr": 0.001}])
+        >>> sgd, adam = lr_range(study, quiet=True)
+        >>> adam.suggested < sgd.suggested < sgd.diverged
+        True
+    """
+    from rich.console import Console
+
+    from ravine.launch import lr_range as test
+    from ravine.report.watch import watch_range
+
+    search: Path | None = None
+    if not isinstance(study, Study):
+        search = Path(study).resolve().parent
+        study = read_study(study, overrides)[0]
+    elif overrides:
+        raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
+    with naming(study.origin):
+        data = load(study.data, base=search)
+    events = test(
+        study,
+        data=data,
+        search=search,
+        device=device,
+        backend=backend,
+        low=low,
+        high=high,
+        num_steps=num_steps,
+    )
+    return watch_range(events, Console(file=sys.stderr, quiet=quiet))
 
 
 def results(name: str, *, store: Path | str = "runs") -> Results:

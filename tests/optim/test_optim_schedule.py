@@ -30,6 +30,7 @@ PAIRS = [
     ("cosine", lambda o: torchs.CosineAnnealingLR(o, NUM_STEPS)),
     ("cosine_restarts", lambda o: torchs.CosineAnnealingWarmRestarts(o, NUM_STEPS // 4)),
     ("one_cycle", lambda o: torchs.OneCycleLR(o, [0.5, 0.02], NUM_STEPS, cycle_momentum=False)),
+    ("climb", lambda o: torchs.LambdaLR(o, lambda s: 10.0 ** (-6.0 * (1.0 - s / (NUM_STEPS - 1.0))))),
 ]
 
 

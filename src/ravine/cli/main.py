@@ -14,6 +14,7 @@ from ravine.errors import InputError
 
 VERBS: dict[str, Callable[..., None]] = {
     "run": verbs.run,
+    "lr": verbs.lr,
     "list": verbs.list_studies,
     "show": verbs.show,
     "report": verbs.report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -66,6 +67,67 @@ def run(
     if not json:
         put(f"report: {written}")
     results.source.close()
+
+
+def lr(
+    study: Annotated[Positional[Path], arg(metavar="STUDY.toml")],
+    /,
+    low: float = 1e-6,
+    high: float = 10.0,
+    steps: int = 300,
+    device: Device = "auto",
+    backend: Backend = "auto",
+    overrides: Set = (),
+    out: Path | None = None,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Test which learning rates each rule of a study can do with; nothing is stored.
+
+    Args:
+        study: A study file (TOML). Its rules, model, data, batch size and seeds count, its learning rates do not.
+        low: Learning rate of the first step.
+        high: Learning rate of the last step.
+        steps: How many steps.
+        device: auto, cpu, cuda or mps.
+        backend: auto lets a planner choose among native, fused, compiled and serial.
+        overrides: Replace one field of the study; may be given several times.
+        out: Write the curves as an HTML page to this file, or - for standard output.
+        json: Print one JSON array.
+        quiet: Show no progress.
+    """
+    from ravine import api
+    from ravine.report import page, terminal
+
+    if json and out == Path("-"):
+        raise InputError("--json and --out -: standard output takes one of them; give --out a file")
+    with redirect_stdout(sys.stderr):
+        found = api.lr_range(
+            study,
+            device=device,
+            backend=backend,
+            low=low,
+            high=high,
+            num_steps=steps,
+            overrides=overrides,
+            quiet=quiet or json,
+        )
+    if json:
+        names = ("rule", "hypers", "suggested", "low", "high", "lowest", "diverged", "why_not")
+        put_json([{name: getattr(each, name) for name in names} for each in found])
+    elif out != Path("-"):
+        put(terminal.lr_range(found))
+    if out is None:
+        return
+    words = ["ravine", "lr", str(study), "--low", f"{low:g}", "--high", f"{high:g}", "--steps", str(steps)]
+    words += [word for each in overrides for word in ("--set", each)]
+    html = page.range_test(found, study.stem, shlex.join([*words, "--out", str(out)]))
+    if out == Path("-"):
+        write_page(html)
+        return
+    page.save(html, out)
+    if not json:
+        put(f"page: {out}")
 
 
 def list_studies(store: str = "runs", json: bool = False) -> None:

@@ -121,6 +121,31 @@ class Training:
             How many.
         """
         self.whole = False
+        loss_TR, accuracy_TR = self._take_steps(most)
+        self._history.add(loss_TR, accuracy_TR)
+        self.step += len(loss_TR)
+        self.whole = True
+        return len(loss_TR)
+
+    def losses(self) -> Generator[np.ndarray, None, None]:
+        """Train to the end and look at nothing but the losses of the training batches.
+
+        Yields:
+            Losses of stretches of steps, (T, R), in the order of the cohort's runs; not finite once a run has diverged.
+        """
+        before = torch.get_num_threads()
+        if self.backend.native:
+            torch.set_num_threads(1)
+        try:
+            while self.step < self.cohort.recipe.steps:
+                loss_TR, _ = self._take_steps(self.cohort.recipe.steps - self.step)
+                self.step += len(loss_TR)
+                yield loss_TR.cpu().numpy() * self._unit
+        finally:
+            torch.set_num_threads(before)
+
+    def _take_steps(self, most: int) -> tuple[Tensor, Tensor]:
+        """Losses and accuracies of some steps of all runs, (T, R)."""
         rows_TSB, lr_TR = self._order.rows(self.step), self._rates.at(self.step)
         if self._native is not None:
             num = min(most, len(lr_TR))
@@ -128,18 +153,12 @@ class Training:
                 rows_TSB = rows_TSB.expand(num, -1, -1)
             num = min(num, len(rows_TSB))
             places = [i for i, row in enumerate(self._rows) if row not in self._diverged]
-            loss_TR, accuracy_TR = self._native.run(rows_TSB[:num], lr_TR[:num], self.step, places)
-        else:
-            assert self._run_step is not None, "a step is compiled by LLVM or it is this"
-            num = 1
-            number = torch.tensor(self.step, device=self.device)
-            t = torch.tensor(self.step + 1.0, device=self.device)
-            loss_R, accuracy_R = self._run_step(rows_TSB[0], lr_TR[0], t, number)
-            loss_TR, accuracy_TR = loss_R[None], accuracy_R[None]
-        self._history.add(loss_TR, accuracy_TR)
-        self.step += num
-        self.whole = True
-        return num
+            return self._native.run(rows_TSB[:num], lr_TR[:num], self.step, places)
+        assert self._run_step is not None, "a step is compiled by LLVM or it is this"
+        number = torch.tensor(self.step, device=self.device)
+        t = torch.tensor(self.step + 1.0, device=self.device)
+        loss_R, accuracy_R = self._run_step(rows_TSB[0], lr_TR[0], t, number)
+        return loss_R[None], accuracy_R[None]
 
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""

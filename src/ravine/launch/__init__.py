@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from ravine.launch.launch import launch
+from ravine.launch.lr_range import LrRange, RangeStep, lr_range
 from ravine.launch.progress import Event, Planned, Progress, Trained
 from ravine.launch.replay import Replayed, replay
 
-__all__ = ["Event", "Planned", "Progress", "Replayed", "Trained", "launch", "replay"]
+__all__ = [
+    "Event",
+    "LrRange",
+    "Planned",
+    "Progress",
+    "RangeStep",
+    "Replayed",
+    "Trained",
+    "launch",
+    "lr_range",
+    "replay",
+]

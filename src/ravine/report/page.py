@@ -16,17 +16,21 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ravine.errors import InputError, RavineError
+from ravine.report.draw_range import draw_range
 from ravine.report.figures import figure as one_figure
 from ravine.report.figures import figures as all_figures
 from ravine.report.results import Results
 from ravine.report.tables import page_tables
 from ravine.report.views import Figure, command
+
+if TYPE_CHECKING:
+    from ravine.launch import LrRange
 
 TEMPLATES = importlib.resources.files("ravine.report") / "templates"
 
@@ -59,6 +63,17 @@ def figure(results: Results, name: str) -> str:
     return _render([one_figure(results, name)], full=False, name=results.name)
 
 
+def range_test(findings: Sequence[LrRange], name: str, command: str) -> str:
+    """The figure of a learning-rate range test on a page of its own, as HTML.
+
+    Args:
+        findings: of the rules.
+        name: of the study.
+        command: what makes it again.
+    """
+    return _render([draw_range(findings, command)], full=False, name=name)
+
+
 def write(results: Results, path: str | Path, *, figure_name: str | None = None) -> Path:
     """Write the report, or one figure of it, to a file: complete, or not at all.
 
@@ -73,7 +88,15 @@ def write(results: Results, path: str | Path, *, figure_name: str | None = None)
     Raises:
         InputError: there is no such figure, or the file can't be written.
     """
-    html = report(results) if figure_name is None else figure(results, figure_name)
+    return save(report(results) if figure_name is None else figure(results, figure_name), path)
+
+
+def save(html: str, path: str | Path) -> Path:
+    """Write a page to a file: complete, or not at all.
+
+    Raises:
+        InputError: the file can't be written.
+    """
     path = Path(path)
     # Beside its destination, so that the last step is a rename inside one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

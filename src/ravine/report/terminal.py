@@ -20,7 +20,7 @@ from ravine.report.results import Results
 from ravine.report.tables import NOTHING, beside, duration, interval, score, shown_hypers, standing
 
 if TYPE_CHECKING:
-    from ravine.launch import Replayed
+    from ravine.launch import LrRange, Replayed
     from ravine.store import RunRecord, StudyRecord
 
 RULE_WIDTH = 20  # cells of a rule's name in a line of the verdict; longer ones go on below
@@ -273,6 +273,35 @@ def _bullet(words: str, style: str) -> Table:
 
 def _metric(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def lr_range(findings: Sequence[LrRange]) -> Group:
+    """A row per rule of a learning-rate range test: what it suggests, and how far that holds."""
+    table = _table()
+    table.add_column("rule", overflow="fold", max_width=RULE_WIDTH)
+    for name in ("suggested lr", "over seeds", "lowest loss at", "lost from"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in findings:
+        seeds = (
+            f"{each.low:.2g} to {each.high:.2g}"
+            if each.low is not None and each.high is not None
+            else NOTHING
+        )
+        shown = (f"{value:.2g}" if value is not None else NOTHING for value in (each.lowest, each.diverged))
+        table.add_row(
+            Text(each.rule),
+            f"{each.suggested:.2g}" if each.suggested is not None else NOTHING,
+            seeds,
+            *shown,
+            style="" if each.suggested is not None else "dim",
+        )
+    notes = [_bullet(f"{each.rule}: {each.why_not}", "yellow") for each in findings if each.why_not]
+    others = [
+        Text(f"note: {each.rule} was tested with {describe(each.hypers, list(each.hypers))}", style="dim")
+        for each in findings
+        if each.hypers
+    ]
+    return Group(table, *([""] if notes or others else []), *notes, *others)
 
 
 def replayed(found: Replayed) -> Group:

@@ -13,13 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from ravine.launch import Event, Planned, Trained
+from ravine.launch import Event, LrRange, Planned, RangeStep, Trained
 from ravine.launch import Progress as Reached
 from ravine.report.tables import duration
 
 _LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
-
-_PATIENCE_SECONDS = 1.0  # so long after a first Ctrl-C a second one means: at once
 
 
 def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_better: bool = True) -> Trained:
@@ -47,8 +45,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         disable=not console.is_terminal,
     )
     told_at, expected = time.monotonic(), False
-    # The events are closed, and a checkpoint written, while signals still wait.
-    with _interrupts() as interrupted, closing(events), bar:  # type: ignore[type-var]
+    with closing(events), bar, _interrupts() as interrupted:  # type: ignore[type-var]
         task = bar.add_task("planning", total=None, told="")
         for event in events:
             if isinstance(event, Planned):
@@ -74,6 +71,33 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
     raise AssertionError("a launch ends with Trained")
 
 
+def watch_range(events: Iterator[RangeStep | list[LrRange]], console: Console) -> list[LrRange]:
+    """Carry out a learning-rate range test, with a live bar.
+
+    Args:
+        events: from `ravine.launch.lr_range`.
+        console: where to show it.
+
+    Returns:
+        What it found.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("testing learning rates", total=None)
+        for event in events:
+            if not isinstance(event, RangeStep):
+                return event
+            bar.update(task, completed=event.done, total=event.all)
+    raise AssertionError("a test ends with its findings")
+
+
 def _plan_lines(event: Planned, name: str) -> list[str]:
     known = f", {event.num_known:,} of them known already" if event.num_known else ""
     return [f"{name}: {event.num_runs:,} runs{known}", *(f"  {line}" for line in event.lines)]
@@ -96,26 +120,19 @@ def _told(event: Reached, higher_is_better: bool) -> str:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Within it, a signal to stop waits for a moment at which everything can be kept.
-
-    A further Ctrl-C does not, where that takes long. Two in a row are one: a hasty hand, or a shell and its
-    scheduler that both send it.
+    """Within it, a signal to stop waits for a moment at which everything can be kept; a second Ctrl-C does not.
 
     Yields:
         The signals that came.
     """
     came: list[int] = []
-    first = 0.0
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
-        nonlocal first
         came.append(number)
-        if len(came) == 1:
-            first = time.monotonic()
-        elif number == signal.SIGINT and time.monotonic() - first > _PATIENCE_SECONDS:
+        if len(came) > 1 and number == signal.SIGINT:
             raise KeyboardInterrupt(number)
 
     numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]

@@ -220,8 +220,34 @@ class OneCycle(Schedule):
         return np.where(steps < top, up, down)
 
 
+class Climb(Schedule):
+    """The same ratio from each step to the next, upwards: ``start^(1 - s / (N - 1))``, 1 at the last step.
+
+    What a learning-rate range test follows (Smith, 2017); a run trained so is good for nothing else.
+
+    Args:
+        start: the factor at step 0.
+    """
+
+    kind: Literal["climb"] = "climb"
+    start: PositiveFraction = 1e-6
+
+    def factors(self, steps: Steps, num_steps: int, run_steps: int) -> Factors:
+        """The factor at each step; see `Constant.factors`."""
+        return np.power(self.start, 1.0 - steps / max(num_steps - 1, 1))
+
+
 ScheduleSpec: TypeAlias = Annotated[
-    Constant | Step | Exponential | Inverse | Linear | Polynomial | Cosine | CosineRestarts | OneCycle,
+    Constant
+    | Step
+    | Exponential
+    | Inverse
+    | Linear
+    | Polynomial
+    | Cosine
+    | CosineRestarts
+    | OneCycle
+    | Climb,
     Field(discriminator="kind"),
 ]
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ravine.errors import StudyError, choices
 from ravine.messages import one_line
 from ravine.schedules.spec import (
+    Climb,
     Constant,
     Cosine,
     CosineRestarts,
@@ -36,6 +37,7 @@ KINDS: Mapping[str, type[ScheduleSpec]] = {
     "cosine": Cosine,
     "cosine_restarts": CosineRestarts,
     "one_cycle": OneCycle,
+    "climb": Climb,
 }
 
 

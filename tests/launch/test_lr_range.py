@@ -1,0 +1,159 @@
+"""The learning-rate range test: against a quadratic, whose limit is known, and as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ravine
+from ravine.errors import StudyError
+from ravine.launch.lr_range import SHARE, smoothed
+from ravine.schedules import parse_schedule, table
+from ravine.study import Study
+
+KINDS = ("sgd", "momentum", "adam")
+
+
+def digits(**fields: object) -> Study:
+    given = {"model": {"kind": "mlp", "hidden": [32]}, "seeds": 2, "epochs": 5, "batch_size": 64, **fields}
+    return Study(name="range", data="digits", rules=[{"kind": kind, "lr": 0.1} for kind in KINDS], **given)
+
+
+class Line(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(4, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)
+
+
+def test_gradient_descent_on_a_quadratic_is_lost_beyond_its_limit() -> None:
+    """Full batch, loss |Xw - y|^2 / n: gradient descent diverges beyond lr = 2 / lambda_max of 2 X'X / n."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 4))
+    y = x @ np.array([1.0, -2.0, 0.5, 0.0]) + 0.5 * rng.standard_normal(400)
+    data = ravine.from_arrays(x.astype(np.float32), y.astype(np.float32), task="regression")
+    study = Study(
+        name="line",
+        data=data,
+        model=Line,
+        seeds=2,
+        steps=5,
+        batch_size="full",
+        rules=[{"kind": "sgd", "lr": 0.1}],
+    )
+    (found,) = ravine.lr_range(study, low=1e-4, high=100.0, num_steps=400, quiet=True)
+    train = data.train.x.reshape(len(data.train), -1).astype(np.float64)
+    limit = 2.0 / np.linalg.eigvalsh(2.0 * train.T @ train / len(train)).max()
+    assert found.diverged is not None
+    # At the limit itself the loss only ceases to fall; to grow by half of it in some steps takes a little more.
+    assert limit < found.diverged < 2.0 * limit
+    assert found.lowest is not None
+    assert 0.1 * limit < found.lowest < 1.2 * limit
+
+
+def test_what_it_says_of_digits() -> None:
+    sgd, momentum, adam = ravine.lr_range(digits(), quiet=True)
+    for each in (sgd, momentum, adam):
+        assert each.loss.shape == (2, 300)
+        assert each.lr[0] == pytest.approx(1e-6)
+        assert each.lr[-1] == pytest.approx(10.0)
+        assert each.suggested == pytest.approx(each.lowest / SHARE)
+        assert each.low <= each.suggested <= each.high
+        assert each.diverged > each.lowest
+        assert not each.why_not
+    assert 1.5 < sgd.suggested / momentum.suggested < 30  # a velocity of 0.9 is ten gradients long
+    assert 3e-4 < adam.suggested < 3e-2
+
+
+def test_it_leaves_no_trace_and_repeats_itself() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, second = (ravine.lr_range(digits(), num_steps=60, quiet=True) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    for a, b in zip(first, second, strict=True):
+        assert a.loss.tobytes() == b.loss.tobytes()
+
+
+@pytest.mark.parametrize("backend", ["fused", "serial"])
+def test_every_backend_finds_the_same(backend: str) -> None:
+    options = {"num_steps": 100, "high": 0.5, "quiet": True}
+    for a, b in zip(
+        ravine.lr_range(digits(), **options),
+        ravine.lr_range(digits(), backend=backend, **options),
+        strict=True,
+    ):
+        early = slice(0, 60)  # later, rounding has been blown up by training
+        np.testing.assert_allclose(a.loss[:, early], b.loss[:, early], rtol=1e-3)
+
+
+def test_small_data_that_are_learned_by_heart_get_no_suggestion() -> None:
+    (found,) = ravine.lr_range(
+        Study(name="w", data="wine", model="mlp", epochs=1, rules=[{"kind": "adam", "lr": 0.1}]), quiet=True
+    )
+    assert found.suggested is None
+    assert "still fell at the highest lr" in found.why_not
+
+
+def test_a_rule_that_never_learns_gets_no_suggestion() -> None:
+    found = ravine.lr_range(digits(), low=1e3, high=1e5, num_steps=40, quiet=True)
+    assert all(each.suggested is None and "never fell" in each.why_not for each in found)
+
+
+def test_smoothing_is_a_median_and_a_mean_without_lag() -> None:
+    line = np.linspace(1.0, 0.0, 200)
+    np.testing.assert_allclose(smoothed(line)[10:-10], line[10:-10], atol=1e-12)
+    spiked = line.copy()
+    spiked[50] = 1e6
+    np.testing.assert_allclose(smoothed(spiked)[12:-12], line[12:-12], atol=0.02)
+    spiked[120] = np.nan
+    assert np.isnan(smoothed(spiked)[120:]).all()
+    assert np.isfinite(smoothed(spiked)[:120]).all()
+
+
+def test_the_climb_has_equal_ratios() -> None:
+    factors = table(parse_schedule({"kind": "climb", "start": 1e-4}), 5)
+    np.testing.assert_allclose(factors, [1e-4, 1e-3, 1e-2, 1e-1, 1.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [({"low": 0.0}, "low = 0"), ({"low": 2.0, "high": 1.0}, "0 < low < high"),
+                          ({"num_steps": 5}, "num_steps = 5")]
+)  # fmt: skip
+def test_wrong_limits_are_refused(options: dict[str, float], told: str) -> None:
+    with pytest.raises(StudyError, match=told):
+        ravine.lr_range(digits(), quiet=True, **options)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\ndata = "digits"\nmodel = { kind = "mlp", hidden = [16] }\nepochs = 2\n'
+        '[[rules]]\nkind = "sgd"\nlr = 0.1\n[[rules]]\nkind = "adam"\nlr = 0.1\n'
+    )
+
+    def ravine_lr(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ravine", "lr", "s.toml", *args]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+    done = ravine_lr("--json", "--steps", "100", "--out", "page.html")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [each["rule"] for each in found] == ["sgd", "adam"]
+    assert found[1]["suggested"] < found[0]["suggested"]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Which learning rates each rule can do with" in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "s.toml"]
+    shown = ravine_lr("--steps", "100").stdout
+    assert "suggested lr" in shown
+    both = ravine_lr("--json", "--out", "-")
+    assert (both.returncode, both.stdout) == (2, "")
+    wrong = ravine_lr("--low", "5", "--high", "1")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "ravine: low = 5, high = 1: must be 0 < low < high, both finite\n"
