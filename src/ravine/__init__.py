@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
     from ravine.report import Results
+    from ravine.report.surface import surface
     from ravine.store import Store
     from ravine.study import Study
 
@@ -31,6 +32,7 @@ _HOMES = {
     "replay": "api",
     "results": "api",
     "run": "api",
+    "surface": "report.surface",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "replay",
     "results",
     "run",
+    "surface",
 ]
 
 

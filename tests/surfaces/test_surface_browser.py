@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ravine.rules import RULES, rule
-from ravine.surfaces import SURFACES, path, surface
+from ravine.report.surface import html
+from ravine.rules import rule
+from ravine.surfaces import SURFACES, path, scene, surface
 from ravine.surfaces.javascript import program
 from ravine.surfaces.noise import noise
 from ravine.surfaces.traced import trace_rule, trace_surface
@@ -29,16 +30,19 @@ PLAIN = [name for name in SURFACES if not name.startswith("noisy_")]
 STEPS = 300
 
 
+SCENE = scene("ellipse")
+WALKED = {each.rule.name: each.rule for each in SCENE.traced}  # with the penalties that the page has
+
+
 @pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    """An empty page with the script of all rules and surfaces."""
-    script = program(
-        [trace_surface(SURFACES[name]) for name in PLAIN], [trace_rule(each) for each in RULES.values()]
-    )
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The page of all rules and surfaces."""
+    path = tmp_path_factory.mktemp("page") / "surface.html"
+    path.write_text(html(SCENE), encoding="utf-8")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         found = browser.new_page()
-        found.add_script_tag(content=f"{script}\nwindow.ravine = ravine;")
+        found.goto(path.as_uri())
         yield found
         browser.close()
 
@@ -56,7 +60,7 @@ WALK = """([rule, surface, settings, seed, steps]) => {
 }"""
 
 
-@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("kind", WALKED)
 def test_a_path_in_the_page_is_pythons(page: Any, kind: str) -> None:
     """To 1e-9 of the map or of the point's distance, for 300 steps, or until a start 1e-15 beside has gone elsewhere.
 
@@ -71,14 +75,16 @@ def test_a_path_in_the_page_is_pythons(page: Any, kind: str) -> None:
         size = max(right - left, top - bottom)
         for scale in (0.0, ground.noise_scale):
             start = (numbers.uniform(left, right), numbers.uniform(bottom, top))
+            walker = WALKED[kind]
             hypers = {
                 key: hyper.default if hyper.default is not None else 0.1
-                for key, hyper in rule(kind).hypers.items()
+                for key, hyper in walker.hypers.items()
             }
+            hypers |= {"weight_decay": 0.01 * bool(scale), "l1": 0.001 * bool(scale)}
             hypers["lr"] = math.exp(numbers.uniform(*map(math.log, ground.lrs)))
             given: dict[str, Any] = {"hypers": hypers, "steps": STEPS, "noise": scale, "seed": 7}
-            here = path(rule(kind), ground, start=start, **given)
-            twin = path(rule(kind), ground, start=(start[0] + 1e-15 * size, start[1]), **given)
+            here = path(walker, ground, start=start, **given)
+            twin = path(walker, ground, start=(start[0] + 1e-15 * size, start[1]), **given)
             settings = {
                 "start": start,
                 "hypers": list(hypers.values()),
@@ -101,14 +107,14 @@ def test_a_path_in_the_page_is_pythons(page: Any, kind: str) -> None:
 
 def test_a_diverging_path_ends_where_pythons_does(page: Any) -> None:
     here = path(rule("sgd"), surface("rosenbrock"), hypers={"lr": 0.1}, steps=50)
-    settings = {"start": list(surface("rosenbrock").start), "hypers": [0.1], "params": [], "scale": 0}
+    settings = {"start": list(surface("rosenbrock").start), "hypers": [0.1, 0, 0], "params": [], "scale": 0}
     count, _, _ = page.evaluate(WALK, ["sgd", "rosenbrock", settings, 0, 50])
     assert count == np.isfinite(here.losses).sum() < 20
 
 
 def test_a_step_is_what_the_past_does_and_what_the_gradient_adds(page: Any) -> None:
     script = """() => {
-        const settings = { start: [-1.5, 2], hypers: [0.001, 0.9], params: [], steps: 9, scale: 0, draws: null };
+        const settings = { start: [-1.5, 2], hypers: [0.001, 0.9, 0, 0], params: [], steps: 9, scale: 0, draws: null };
         const rule = ravine.rules.momentum;
         const path = ravine.walk(rule, ravine.surfaces.rosenbrock, settings);
         return [ravine.parts(rule, path, 5, settings.hypers), [...path.points], [...path.grads], [...path.states]];

@@ -280,6 +280,55 @@ def delete(
     put(f"{study}: {'would be ' * dry_run}deleted with {count} runs")
 
 
+def surface(
+    name: Positional[str] = "rosenbrock",
+    /,
+    rules: str = "sgd,momentum,adagrad,rmsprop,adam",
+    start: str | None = None,
+    steps: int = 300,
+    lr: float | None = None,
+    noise: float | None = None,
+    seed: int = 0,
+    out: Path = Path("surface.html"),
+) -> None:
+    """Write a page on which update rules walk over a surface, and everything can be moved.
+
+    Args:
+        name: ellipse, rotated_ellipse, saddle, monkey_saddle, local_minimum, plateau, rosenbrock, beale, himmelblau or
+            rastrigin; each with noisy_ before it for a noisy gradient.
+        rules: Rules that are switched on at first, with commas between them.
+        start: Where paths begin, two numbers with a comma between them (default: the surface's own start).
+        steps: How many.
+        lr: Learning rate of all rules (default: for each the best from this start).
+        noise: Standard deviation of the noise of each number of the gradient.
+        seed: Of the noise.
+        out: The HTML file.
+    """
+    from ravine.report.surface import surface as write
+
+    words = ["ravine", *sys.argv[1:]]
+    written = write(
+        name,
+        rules=[rule.strip() for rule in rules.split(",")],
+        start=None if start is None else _pair(start),
+        steps=steps,
+        lr=lr,
+        noise=noise,
+        seed=seed,
+        out=out,
+        command=shlex.join(words),
+    )
+    put(f"surface: {written}")
+
+
+def _pair(text: str) -> list[float]:
+    try:
+        first, second = map(float, text.split(","))
+    except ValueError:
+        raise InputError(f"--start {text}: must be two numbers with a comma between them") from None
+    return [first, second]
+
+
 def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:
     return {
         "study": record.name,

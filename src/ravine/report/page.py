@@ -88,11 +88,12 @@ def write(results: Results, path: str | Path, *, figure_name: str | None = None)
     Raises:
         InputError: there is no such figure, or the file can't be written.
     """
-    return save(report(results) if figure_name is None else figure(results, figure_name), path)
+    html = report(results) if figure_name is None else figure(results, figure_name)
+    return save(html, path)
 
 
-def save(html: str, path: str | Path) -> Path:
-    """Write a page to a file: complete, or not at all.
+def save(content: str | bytes, path: str | Path) -> Path:
+    """Write a page, or a picture, to a file: complete, or not at all.
 
     Raises:
         InputError: the file can't be written.
@@ -102,8 +103,8 @@ def save(html: str, path: str | Path) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(html)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -138,7 +139,8 @@ def _asset(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _policy(scripts: Sequence[str]) -> str:
+def policy(scripts: Sequence[str]) -> str:
+    """A content security policy that admits these scripts and no address at all."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     # Plotly sets styles from JavaScript, and makes images of figures through data: and blob: addresses.
@@ -159,7 +161,7 @@ def _render(figures: Sequence[Figure], **context: Any) -> str:
         plotly=Markup(plotly_js()),
         script=Markup(script),
         css=Markup(_asset("report.css")),
-        policy=_policy([plotly_js(), script]),
+        policy=policy([plotly_js(), script]),
         version=version("ravine"),
         **context,
     )

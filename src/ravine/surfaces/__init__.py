@@ -5,5 +5,6 @@ from __future__ import annotations
 from ravine.surfaces.base import Point, Surface
 from ravine.surfaces.builtin import SURFACES, own_surface, surface
 from ravine.surfaces.paths import Path, path
+from ravine.surfaces.scene import Scene, scene
 
-__all__ = ["SURFACES", "Path", "Point", "Surface", "own_surface", "path", "surface"]
+__all__ = ["SURFACES", "Path", "Point", "Scene", "Surface", "own_surface", "path", "scene", "surface"]

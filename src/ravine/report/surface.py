@@ -1,0 +1,167 @@
+"""The page of surfaces: one HTML file in which the rules walk, without any network.
+
+The arithmetic on the page is the rules' own, traced and written as JavaScript (`ravine.surfaces.javascript`).
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ravine.report.page import embed, policy, save
+from ravine.report.palette import looks
+from ravine.rules import Hyper, Rule
+from ravine.surfaces import Scene, Surface, scene
+from ravine.surfaces.javascript import program
+from ravine.surfaces.traced import trace_surface
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TEMPLATES = importlib.resources.files("ravine.report") / "templates"
+
+
+def surface(
+    ground: str | Surface | Callable[[Tensor], Tensor] = "rosenbrock",
+    *,
+    rules: Sequence[str | Rule] | None = None,
+    start: Sequence[float] | None = None,
+    steps: int = 300,
+    lr: float | None = None,
+    domain: Sequence[float] | None = None,
+    noise: float | None = None,
+    seed: int = 0,
+    out: str | Path = "surface.html",
+    command: str = "ravine.surface(...)",
+) -> Path:
+    """Write a page on which update rules walk over a surface.
+
+    Args:
+        ground: a surface's name (see `ravine.surfaces.SURFACES`), or a function ``f(x: Tensor[2]) -> Tensor`` that is
+            made of PyTorch's elementary operations.
+        rules: that are switched on, by name or as they are; None: sgd, momentum, adagrad, rmsprop and adam.
+        start: two numbers; None: the surface's own start.
+        steps: how many, at most 5000.
+        lr: of all rules; None: for each the best from this start.
+        domain: of a function's map: left, right, bottom, top; None: from -2 to 2.
+        noise: standard deviation of what is added to each number of the gradient; None: the surface's own.
+        seed: of the noise.
+        out: the HTML file; an existing one is replaced.
+        command: that makes it again, as the page shows it.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InputError: one line that says what is wrong.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = surface("saddle", rules=["momentum"], out=f"{folder}/saddle.html")
+        ...     page.read_text().startswith("<!doctype html>")
+        True
+    """
+    shown = scene(
+        ground,
+        rules=rules,
+        start=start,
+        steps=steps,
+        lr=lr,
+        domain=domain,
+        noise=noise,
+        seed=seed,
+        command=command,
+    )
+    return save(html(shown), out)
+
+
+def html(scene: Scene) -> str:
+    """The page of a scene."""
+    script = "\n".join(
+        [
+            program([trace_surface(each) for each in scene.surfaces], scene.traced),
+            _asset("surface_map.js"),
+            _asset("surface_charts.js"),
+            _asset("surface.js"),
+        ]
+    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    return environment.from_string(_asset("surface.html.j2")).render(
+        title=scene.surface.name.replace("_", " "),
+        payload=embed(_payload(scene)),
+        script=Markup(script),  # ours, and of the user only names that `program` escapes
+        css=Markup(_asset("surface.css")),
+        policy=policy([script]),
+        version=version("ravine"),
+        command=scene.command,
+    )
+
+
+def _payload(scene: Scene) -> dict[str, Any]:
+    kinds = [each.name for each in scene.rules]
+    drawn = looks(kinds)
+    walked = {each.rule.name: each for each in scene.traced}
+    return {
+        "first": scene.surface.name,
+        "start": scene.start,
+        "steps": scene.steps,
+        "seed": scene.seed,
+        "noise": scene.noise,
+        "surfaces": [
+            {
+                "name": each.name,
+                "about": each.about,
+                "domain": each.domain,
+                "start": each.start,
+                "minima": each.minima,
+                "noise": each.noise,
+                "noiseScale": each.noise_scale,
+                "params": _hypers(each.params),
+            }
+            for each in scene.surfaces
+        ],
+        "rules": [
+            {
+                "name": kind,
+                "look": {
+                    "colour": drawn[kind].colour,
+                    "symbol": drawn[kind].symbol,
+                    "dash": drawn[kind].dash,
+                    "swatch": drawn[kind].swatch(),
+                },
+                "on": kind in scene.on,
+                "lr": scene.lr,
+                "hypers": _hypers(walked[kind].rule.hypers) if kind in walked else [],
+                "fixed": scene.fixed[kind].json(scene.surface.name) if kind in scene.fixed else None,
+            }
+            for kind in kinds
+        ],
+        "basins": [],
+    }
+
+
+def _hypers(hypers: Mapping[str, Hyper]) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "about": hyper.about,
+            "default": hyper.default,
+            "low": hyper.low,
+            "high": hyper.high if hyper.high < 1e300 else None,
+            "lowOpen": hyper.low_open,
+            "highOpen": hyper.high_open,
+            "log": hyper.log,
+        }
+        for name, hyper in hypers.items()
+    ]
+
+
+def _asset(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")

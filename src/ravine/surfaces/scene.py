@@ -1,0 +1,189 @@
+"""What is shown on one page: surfaces, rules, a start; a user's words checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ravine.errors import InputError
+from ravine.rules import RULES, Rule, regularize, rule
+from ravine.surfaces.base import Point, Surface
+from ravine.surfaces.builtin import SURFACES, own_surface, surface
+from ravine.surfaces.paths import path
+from ravine.surfaces.traced import NoExpression, TracedRule, trace_rule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+USUAL = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
+PENALTIES = ("weight_decay", "l1")  # that every rule on a page has, beside its own hypers
+MOST_STEPS = 5000
+_FIXED_LRS = tuple(10 ** (-4 + 0.25 * i) for i in range(21))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixed:
+    """Paths of a rule that has no expression, computed beforehand.
+
+    Args:
+        reason: why it has none.
+        paths: by learning rate, from the scene's start; only finite points.
+    """
+
+    reason: str
+    paths: Mapping[float, Any]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """For the page; ``name`` is the surface's."""
+        rows = []
+        for lr, found in self.paths.items():
+            num = int(found.losses.shape[0])
+            finite = [i for i in range(num) if math.isfinite(found.losses[i])]
+            rows.append(
+                {
+                    "lr": lr,
+                    "points": [float(f"{value:.8g}") for i in finite for value in found.points[i]],
+                    "losses": [float(f"{found.losses[i]:.8g}") for i in finite],
+                }
+            )
+        lrs = list(self.paths)
+        return {"reason": self.reason, "lrs": lrs, "lr": lrs[len(lrs) // 2], "paths": {name: rows}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a page, a picture or an animation shows.
+
+    Args:
+        surface: that it begins with.
+        surfaces: that can be chosen.
+        rules: that can be switched on.
+        on: names of those that are.
+        start: where paths begin.
+        steps: how many.
+        lr: of all rules; None: for each the best from this start.
+        noise: of the gradient.
+        seed: of the noise.
+        command: that makes it again.
+        traced: the rules that have expressions.
+        fixed: paths of those that have none.
+    """
+
+    surface: Surface
+    surfaces: tuple[Surface, ...]
+    rules: tuple[Rule, ...]
+    on: tuple[str, ...]
+    start: Point
+    steps: int
+    lr: float | None
+    noise: float
+    seed: int
+    command: str
+    traced: tuple[TracedRule, ...] = field(repr=False)
+    fixed: Mapping[str, Fixed] = field(repr=False)
+
+
+def scene(
+    ground: str | Surface | Callable[[Tensor], Tensor],
+    *,
+    rules: Sequence[str | Rule] | None = None,
+    start: Sequence[float] | None = None,
+    steps: int = 300,
+    lr: float | None = None,
+    domain: Sequence[float] | None = None,
+    noise: float | None = None,
+    seed: int = 0,
+    command: str = "",
+) -> Scene:
+    """A scene, from what a user says.
+
+    Args:
+        ground: a surface, its name, or a function ``f(x: Tensor[2]) -> Tensor``.
+        rules: that are on, by name or as they are; None: the usual ones.
+        start: two numbers; None: the surface's own start.
+        steps: how many.
+        lr: of all rules; None: for each the best from this start.
+        domain: of a function's map: left, right, bottom, top.
+        noise: standard deviation of what is added to each number of the gradient.
+        seed: of the noise.
+        command: that makes it again.
+
+    Raises:
+        InputError: a name that is not known, or a value that is not allowed.
+    """
+    found = _surface(ground, domain)
+    wanted = [rule(each) if isinstance(each, str) else each for each in (rules or USUAL)]
+    known = {name: each for name, each in RULES.items() if name not in {own.name for own in wanted}}
+    every = [*wanted, *known.values()]
+    point = _numbers("start", found.start if start is None else start, 2)
+    if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
+        raise InputError(f"steps = {steps!r}: must be a whole number from 1 to {MOST_STEPS}")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"seed = {seed!r}: must be a whole number from 0 to {2**32 - 1}")
+    if lr is not None:
+        lr = every[0].hypers["lr"].check("lr", lr, "surface")
+    noise = found.noise if noise is None else noise
+    if not (math.isfinite(noise) and noise >= 0):
+        raise InputError(f"noise = {noise!r}: must be a finite number of at least 0")
+    traced, fixed = [], {}
+    for each in every:
+        try:
+            traced.append(trace_rule(_with_penalties(each)))
+        except NoExpression as error:
+            fixed[each.name] = _precomputed(each, found, (point[0], point[1]), steps, noise, seed, str(error))
+    plain = [each for each in SURFACES.values() if not each.noise]
+    return Scene(
+        surface=found,
+        surfaces=(found, *(each for each in plain if each.name != found.name))
+        if found.name in SURFACES
+        else (found,),
+        rules=tuple(every),
+        on=tuple(each.name for each in wanted),
+        start=(point[0], point[1]),
+        steps=steps,
+        lr=lr,
+        noise=noise,
+        seed=seed,
+        command=command,
+        traced=tuple(traced),
+        fixed=fixed,
+    )
+
+
+def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
+    if isinstance(ground, Surface | str):
+        if domain is not None:
+            raise InputError("domain: only a function's map is chosen; a surface has its own")
+        return surface(ground) if isinstance(ground, str) else ground
+    if not callable(ground):
+        raise InputError(f"surface = {ground!r}: must be a name, or a function of a tensor of two numbers")
+    left, right, bottom, top = _numbers("domain", (-2.0, 2.0, -2.0, 2.0) if domain is None else domain, 4)
+    if not (left < right and bottom < top):
+        raise InputError(f"domain = {domain}: must be left, right, bottom, top, in this order")
+    return own_surface(ground, (left, right, bottom, top))
+
+
+def _numbers(name: str, given: Sequence[float], num: int) -> list[float]:
+    try:
+        numbers = [float(value) for value in given]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != num or not all(map(math.isfinite, numbers)):
+        raise InputError(f"{name} = {given!r}: must be {num} finite numbers")
+    return numbers
+
+
+def _with_penalties(each: Rule) -> Rule:
+    return regularize(each, [name for name in PENALTIES if name not in each.hypers])
+
+
+def _precomputed(
+    each: Rule, ground: Surface, start: Point, steps: int, noise: float, seed: int, reason: str
+) -> Fixed:
+    paths = {
+        lr: path(each, ground, start=start, hypers={"lr": lr}, steps=steps, noise=noise, seed=seed)
+        for lr in _FIXED_LRS
+    }
+    return Fixed(reason=reason, paths=paths)

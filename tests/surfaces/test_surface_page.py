@@ -1,0 +1,327 @@
+"""The page of surfaces as a person drives it: dragged, slid, switched, played, by mouse, finger and keys."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ravine
+from ravine.errors import InputError
+from ravine.report.surface import html
+from ravine.rules import rule
+from ravine.surfaces import scene
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra dev) drives the browser")
+browsing = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to look at the page with"),
+]
+WIDE, PHONE = (1280, 900), (390, 844)
+Open = Callable[..., Any]
+
+
+def in_browser(test: Any) -> Any:
+    for mark in browsing:
+        test = mark(test)
+    return test
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Open:
+    """Write a scene's page and open it; messages, errors and requests fail the test."""
+
+    @contextmanager
+    def open_page(
+        *args: Any, size: tuple[int, int] = WIDE, touch: bool = False, **given: Any
+    ) -> Iterator[Any]:
+        path = tmp_path / "surface.html"
+        path.write_text(html(scene(*args, **given)), encoding="utf-8")
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, has_touch=touch)
+        context.set_default_timeout(20_000)
+        context.set_offline(True)
+        page = context.new_page()
+        problems: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-drawn=true]", state="attached")
+        yield page
+        page.wait_for_timeout(50)
+        assert not problems
+        assert {url for url in requests if not url.startswith("data:")} == {path.as_uri()}
+        context.close()
+
+    return open_page
+
+
+def drawn(page: Any) -> str:
+    """What the canvases show, once everything asked for is drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return str(
+        page.evaluate("['ground', 'paths'].map((id) => document.getElementById(id).toDataURL()).join()")
+    )
+
+
+def start_of(page: Any) -> list[float]:
+    drawn(page)
+    found = re.search(r"\((\S+), (\S+)\)", page.inner_text("#where").replace("−", "-"))
+    assert found
+    return [float(found[1]), float(found[2])]
+
+
+def slide(page: Any, selector: str, value: int) -> None:
+    page.eval_on_selector(
+        selector, "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
+    )
+
+
+def end_of(page: Any, kind: str) -> str:
+    drawn(page)
+    return str(page.inner_text(f"[data-rule={kind}] .end"))
+
+
+def wait_for_step(page: Any, holds: Callable[[int], bool]) -> None:
+    for _ in range(1000):
+        if holds(int(page.inner_text("#at").split()[0])):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(page.inner_text("#at"))
+
+
+@in_browser
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int]) -> None:
+    with opened("rosenbrock", size=size) as page:
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        for name in ("ground", "paths", "chart", "apart"):
+            colours = page.evaluate(
+                """(id) => {
+                    const c = document.getElementById(id);
+                    const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+                    return new Set(new Uint32Array(data.buffer)).size;
+                }""",
+                name,
+            )
+            assert colours > 10, name
+        for kind in ("sgd", "momentum", "adagrad", "rmsprop", "adam"):
+            assert end_of(page, kind).startswith("ends at"), kind
+
+
+@in_browser
+def test_the_start_is_dragged_by_mouse_and_moved_by_keys(opened: Open) -> None:
+    with opened("ellipse") as page:
+        before, box = drawn(page), page.locator("#map").bounding_box()
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.25, steps=5)
+        page.mouse.up()
+        assert start_of(page) == pytest.approx([1.5, 1.5], abs=0.02)
+        assert drawn(page) != before
+        page.mouse.move(box["x"] + 5, box["y"] + 5)  # the button is up
+        assert start_of(page) == pytest.approx([1.5, 1.5], abs=0.02)
+        page.focus("#map")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Shift+ArrowDown")
+        assert start_of(page) == pytest.approx([1.44, 0.9], abs=0.02)
+        for _ in range(12):
+            page.keyboard.press("Shift+ArrowRight")
+        assert start_of(page)[0] == 3.0
+
+
+@in_browser
+def test_a_finger_moves_the_start(opened: Open) -> None:
+    with opened("ellipse", size=PHONE, touch=True) as page:
+        box = page.locator("#map").bounding_box()
+        page.touchscreen.tap(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+        assert start_of(page) == pytest.approx([-1.5, 0.0], abs=0.05)
+
+
+@in_browser
+def test_learning_rates_one_for_each_or_one_for_all(opened: Open) -> None:
+    with opened("ellipse", rules=["sgd", "momentum"]) as page:
+        assert end_of(page, "sgd").startswith("ends at")
+        slide(page, "[data-rule=sgd] input[data-name=lr]", 900)
+        assert re.match(r"(diverged|left the map)", end_of(page, "sgd"))
+        assert end_of(page, "momentum").startswith("ends at")
+        page.check("#common")
+        slide(page, "#lr", 1000)
+        assert re.match(r"(diverged|left the map)", end_of(page, "momentum"))
+        assert not page.is_visible("[data-rule=sgd] input[data-name=lr]")
+        page.click("#best")
+        assert not page.is_checked("#common")
+        assert end_of(page, "sgd").startswith("ends at")
+
+
+@in_browser
+def test_hypers_change_the_path_and_reset_brings_it_back(opened: Open) -> None:
+    with opened("ellipse", rules=["momentum", "adam"], lr=0.05) as page:
+        first = drawn(page)
+        for summary in page.query_selector_all("summary"):
+            if summary.is_visible():
+                summary.click()
+        slide(page, "[data-rule=momentum] input[data-name=rho]", 0)
+        assert page.inner_text("[data-rule=momentum] .slider:has([data-name=rho]) output") == "0"
+        slowed = drawn(page)
+        page.uncheck("[data-rule=adam] input[data-name=bias_correction]")
+        assert len({first, slowed, drawn(page)}) == 3
+        page.click("#reset")
+        for summary in page.query_selector_all("details[open] summary"):
+            summary.click()
+        assert drawn(page) == first
+
+
+@in_browser
+def test_rules_are_switched_on_and_off(opened: Open) -> None:
+    with opened("ellipse", rules=["sgd"]) as page:
+        before = drawn(page)
+        page.check("[data-rule=adam] .head input")
+        assert end_of(page, "adam").startswith("ends at")
+        assert drawn(page) != before
+        assert page.eval_on_selector_all("#focus option", "all => all.map(o => o.value)") == ["sgd", "adam"]
+        page.uncheck("[data-rule=adam] .head input")
+        assert drawn(page) == before
+        page.uncheck("[data-rule=sgd] .head input")
+        drawn(page)
+
+
+@in_browser
+def test_the_ellipse_is_turned_and_flattened_and_noise_has_a_seed(opened: Open) -> None:
+    with opened("ellipse", rules=["sgd"], lr=0.02) as page:
+        seen = {drawn(page)}
+        for name, value in (("angle", 750), ("condition", 0), ("gradient noise", 500), ("seed", 300)):
+            slide(page, f"#params input[data-name='{name}']", value)
+            seen.add(drawn(page))
+        assert len(seen) == 5
+        slide(page, "#params input[data-name='gradient noise']", 0)
+        quiet = drawn(page)
+        slide(page, "#params input[data-name='seed']", 0)
+        assert drawn(page) == quiet
+
+
+@in_browser
+def test_steps_are_scrubbed_and_played_and_both_views_follow(opened: Open) -> None:
+    with opened("rosenbrock", steps=40) as page:
+        whole = drawn(page)
+        slide(page, "#step", 7)
+        drawn(page)
+        assert page.inner_text("#at") == "7 of 40"
+        assert "= step 8" in page.inner_text("#parts")
+        box = page.locator("#losses").bounding_box()
+        page.mouse.click(box["x"] + box["width"] - 13, box["y"] + 50)
+        drawn(page)
+        assert page.inner_text("#at") == "40 of 40"
+        page.click("#play")
+        wait_for_step(page, lambda step: 3 < step < 40)
+        page.click("#play")
+        page.click("#play")
+        wait_for_step(page, lambda step: step == 40)
+        assert page.inner_text("#play") == "Play"
+        assert drawn(page) == whole
+
+
+@in_browser
+def test_another_surface_is_chosen(opened: Open) -> None:
+    with opened("ellipse") as page:
+        for name in page.eval_on_selector_all("#surface option", "all => all.map(o => o.value)"):
+            page.select_option("#surface", name)
+            drawn(page)
+            assert page.inner_text("h1").lower() == name.replace("_", " ")
+            assert end_of(page, "adam").startswith(("ends at", "left the map"))
+
+
+@in_browser
+def test_a_rule_without_an_expression_is_shown_with_paths_computed_beforehand(opened: Open) -> None:
+    def update(grad: Any, state: Any, param: Any, hypers: Any, t: Any) -> Any:
+        return -hypers["lr"] * grad * (1.0 if grad.abs().max() < 1 else 0.5), state
+
+    mine = replace(rule("sgd"), name="halving", update=update)
+    with opened("ellipse", rules=[mine, "adam"]) as page:
+        assert "its control flow depends on the numbers" in page.inner_text("[data-rule=halving] .note")
+        before = drawn(page)
+        slide(page, "[data-rule=halving] input[data-name=lr]", 1000)
+        assert re.match(r"(diverged|left the map)", end_of(page, "halving"))
+        assert drawn(page) != before
+
+
+@in_browser
+def test_a_hostile_name_is_only_a_name(opened: Open) -> None:
+    def mine(x: Any) -> Any:
+        return (x * x).sum()
+
+    mine.__name__ = "</script><img src=x onerror=alert(1)>"
+    with opened(mine, rules=[replace(rule("sgd"), name="<b>'\"&")]) as page:
+        assert "<img" in page.inner_text("h1").lower()
+        assert page.locator("img, #rules b").count() == 0
+
+
+def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
+    words = [
+        "surface",
+        "rosenbrock",
+        "--rules",
+        "momentum,adam",
+        "--start",
+        "-1.5,2",
+        "--steps",
+        "50",
+        "--out",
+        "p.html",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "ravine", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "surface: p.html\n"), done.stderr
+    payload = re.search(r'id="payload">(.*?)</script>', (tmp_path / "p.html").read_text())
+    assert payload
+    data = json.loads(payload[1])
+    assert (data["first"], data["start"], data["steps"]) == ("rosenbrock", [-1.5, 2.0], 50)
+    assert [each["name"] for each in data["rules"] if each["on"]] == ["momentum", "adam"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ground": "rosenbrok"}, "did you mean 'rosenbrock'"),
+        ({"rules": ["adma"]}, "did you mean 'adam'"),
+        ({"start": [1.0]}, "start = [1.0]: must be 2 finite numbers"),
+        ({"steps": 0}, "steps = 0: must be a whole number from 1 to 5000"),
+        ({"lr": -1.0}, "lr = -1.0"),
+        ({"noise": float("nan")}, "noise = nan"),
+        ({"seed": -1}, "seed = -1"),
+        ({"domain": [0, 1, 0, 1]}, "domain: only a function's map is chosen"),
+        ({"ground": lambda x: x.sum(), "domain": [1, 0, 0, 1]}, "domain = [1, 0, 0, 1]: must be left, right"),
+        ({"ground": 3}, "surface = 3: must be a name, or a function"),
+        ({"out": "/nowhere/at/all.html"}, "can't be written there"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(given: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^[^\n]+$") as caught:
+        ravine.surface(**{"out": tmp_path / "x.html", **given})
+    assert words in str(caught.value)
+    assert not (tmp_path / "x.html").exists()
