@@ -14,7 +14,8 @@ from ravine.errors import InputError, StudyError
 from ravine.store import Store
 from ravine.study import Study, read_study
 from ravine.study.definition import MADE_IN_PYTHON
-from ravine.study.naming import naming
+from ravine.study.load import read_content
+from ravine.study.naming import naming, printable
 from ravine.study.stored import parse_definition
 
 if TYPE_CHECKING:
@@ -162,6 +163,25 @@ def lr_range(
         num_steps=num_steps,
     )
     return watch_range(events, Console(file=sys.stderr, quiet=quiet))
+
+
+def problems(study: Path | str, *, overrides: Sequence[str] = ()) -> list[str]:
+    """What is wrong with a study file, a line for each problem that stands by itself; nothing is trained or kept.
+
+    Args:
+        study: path of a study file.
+        overrides: texts such as "epochs=5".
+
+    Returns:
+        Lines that begin with the path; [] if the study can be run.
+
+    Raises:
+        StudyError: the file cannot be read, or is not TOML.
+    """
+    content, _ = read_content(study, overrides)
+    from ravine.launch.problems import problems
+
+    return [f"{study}: {printable(line)}" for line in problems(content, Path(study).resolve().parent)]
 
 
 def results(name: str, *, store: Path | str = "runs") -> Results:

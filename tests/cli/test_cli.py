@@ -208,3 +208,27 @@ def test_every_run_diverging_is_a_result(tmp_path: Path) -> None:
     found = json.loads(ravine(tmp_path, "run", "wild.toml", "--json").stdout)
     assert found["diverged"] == 4
     assert found["best"] is None
+
+
+def test_check_tells_every_problem_of_a_study_and_trains_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("print('imported')\nclass Net: pass\n")
+    broken = STUDY.replace('"iris"', '{ kind = "csv", path = "no.csv", target = "y" }')
+    broken = broken.replace("steps = 40", "step = 40").replace("seeds = 2", "seeds = 0")
+    (tmp_path / "small.toml").write_text(broken)
+    done = ravine(tmp_path, "check", "small.toml", "--set", "model=mine:Nett")
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["small.toml:", "step:"],
+        ["small.toml:", "seeds"],
+        ["small.toml:", "data.path"],
+        ["small.toml:", "model.target"],
+    ]
+    assert "did you mean 'Net'" in lines[-1]
+    assert done.returncode == 2
+    assert done.stderr.endswith("ravine: small.toml: 4 problems found\n")
+    (tmp_path / "small.toml").write_text(STUDY)
+    sound = ravine(tmp_path, "check", "small.toml")
+    assert (sound.returncode, sound.stdout) == (0, "small.toml: sound\n")
+    large = ravine(tmp_path, "check", "small.toml", "--set", "batch_size=1000")
+    assert (large.returncode, large.stdout.split(":")[1]) == (2, " batch_size = 1000")
+    assert not (tmp_path / "runs").exists()

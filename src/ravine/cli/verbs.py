@@ -246,12 +246,28 @@ def replay(
         put(terminal.replayed(found))
 
 
-def check(store: str = "runs") -> None:
-    """Read everything in a store and say what is damaged.
+def check(
+    study: Annotated[Positional[Path | None], arg(metavar="STUDY.toml")] = None,
+    /,
+    store: str = "runs",
+    overrides: Set = (),
+) -> None:
+    """Say everything that is wrong with a study file, without training; without one, what is damaged in a store.
 
     Args:
+        study: A study file (TOML). Its keys, its data and its model are tried.
         store: Folder that keeps everything.
+        overrides: Replace one field of the study; may be given several times.
     """
+    if study is not None:
+        from ravine import api
+
+        with redirect_stdout(sys.stderr):
+            lines = api.problems(study, overrides=overrides)
+        put(*(lines or [f"{study}: sound"]))
+        if lines:
+            raise InputError(f"{study}: {len(lines)} problem{'s' * (len(lines) > 1)} found")
+        return
     from ravine.store import Store
 
     with Store(store, create=False) as opened:

@@ -33,14 +33,23 @@ def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, 
         StudyError: one line that names the file, the key, the value and what is allowed.
     """
     where = str(path)
-    with naming(where):
-        text = _text_of(path)
-        content = override(content_of(text), overrides)
+    content, text = read_content(path, overrides)
     sets = "".join(f" --set {item}" for item in overrides)
     study = parse_study(content, f"{where}{sets}")
     if not overrides:
         return study, text
     return study, f"# {printable(Path(path).name)}{sets}\n{definition_of(study)}"
+
+
+def read_content(path: Path | str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """The keys and values of a study file, with overrides, and its text.
+
+    Raises:
+        StudyError: it cannot be read, is not TOML, or an override is none; begins with the path.
+    """
+    with naming(str(path)):
+        text = _text_of(path)
+        return override(content_of(text), overrides), text
 
 
 def parse_study(content: Mapping[str, Any], where: str = "") -> Study:

@@ -1,0 +1,63 @@
+"""Every problem of a study: of its keys, its data and its model, found without training it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ravine.data import Dataset, load
+from ravine.engine.device import find_device
+from ravine.engine.memory import told
+from ravine.engine.network import Network
+from ravine.engine.plan import plan
+from ravine.errors import InputError
+from ravine.study import Study, runs_of
+from ravine.study.model import structure_of
+from ravine.study.problems import problems_of
+
+
+def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str]:
+    """What is wrong with a study, a line for each problem that stands by itself.
+
+    Args:
+        content: a study file's keys and values.
+        search: the file's folder, where data and modules are looked for.
+    """
+    lines, study, parts = problems_of(content)
+    if study is None:
+        return lines
+    if "data" not in parts:
+        lines += _told(lambda: load(study.data, base=search))
+    if "model" not in parts:
+        lines += _told(lambda: structure_of(study.model, search))
+    if not lines:  # only a study that is right so far says what model meets what data
+        lines += _told(lambda: _try(study, load(study.data, base=search), search))
+    return lines
+
+
+def _told(what: Callable[[], object]) -> Iterable[str]:
+    try:
+        what()
+    except InputError as error:
+        return [str(error)]
+    return []
+
+
+def _try(study: Study, data: Dataset, search: Path | None) -> None:
+    """Plan the training of every run, which tries the model with a few examples."""
+    device = find_device("auto")
+    with told("model"):
+        runs = sorted(runs_of(study, data, search), key=lambda run: run.recipe.structure)
+        for _, members in groupby(runs, key=lambda run: run.recipe.structure):
+            same = list(members)
+            network = Network.of(
+                study.model,
+                data.input_shape,
+                data.num_outputs,
+                device=device,
+                with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in same),
+                search=search,
+            )
+            plan(same, network, data, device)
