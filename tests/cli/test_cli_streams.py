@@ -209,6 +209,29 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
     shown = ravine(tmp_path, "show", "small").stdout
     assert "4: 0 done, 0 diverged, 4 under way (" in shown.replace("\n", " ")
     assert "nobody now" in shown
+    assert shown.count("at step ") == 4
+    found = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)
+    assert (found["runs"], found["done"], found["begun"], found["holder"]) == (4, 0, 4, None)
+
+
+def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
+    study = STUDY.replace("steps = 40", "steps = 100000000\nevaluations = 10000")
+    (tmp_path / "s.toml").write_text(study, encoding="utf-8")
+    with subprocess.Popen(
+        [*COMMAND, "run", "s.toml"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        for _ in range(60):  # a checkpoint is written after 5 s
+            time.sleep(1)
+            shown = ravine(tmp_path, "show", "small", "--json")
+            if shown.returncode == 0 and json.loads(shown.stdout)["so_far"]["validation_accuracy"]:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    scores = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)["so_far"]["validation_accuracy"]
+    assert len(scores) == 4
+    assert all(0.5 < score <= 1 for score in scores.values())
+    text = ravine(tmp_path, "show", "small").stdout
+    assert all(f"{100 * score:.2f} %" in text for score in scores.values())
 
 
 def test_a_dry_run_deletes_nothing(folder: Path) -> None:

@@ -38,7 +38,8 @@ def put(*parts: Any) -> None:
     with _told():
         with console.capture() if pipe else contextlib.nullcontext() as captured:
             for part in parts:
-                console.print(Text(part, overflow="fold") if isinstance(part, str) else part)
+                # A text is a line, however long: a path in it can then be copied.
+                console.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
         if captured is not None:
             sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
         sys.stdout.flush()

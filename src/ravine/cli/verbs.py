@@ -174,17 +174,21 @@ def show(
             return
         record, runs = opened.study(name), opened.runs(name)
         holder = opened.holder(name)
+        so_far = {
+            metric: opened.latest([run.id for run in runs if run.status == "running"], metric)
+            for metric in ("validation_accuracy", "validation_loss")
+        }
         if not any(run.status in ("done", "diverged") for run in runs):
             if json:
-                put_json({**_study_json(record, runs), "holder": holder})
+                put_json({**_study_json(record, runs), "holder": holder, "so_far": so_far})
             else:
-                put(terminal.unfinished(record, runs, holder))
+                put(terminal.unfinished(record, runs, holder), "", terminal.runs(runs, so_far, limit=20))
             return
         results = Results.load(opened, name)
         if json:
-            put_json({**results.json(), "holder": holder, "table": results.table()})
+            put_json({**results.json(), "holder": holder, "so_far": so_far, "table": results.table()})
         else:
-            put(terminal.study(results, holder), "", terminal.runs(results.runs, limit=20))
+            put(terminal.study(results, holder), "", terminal.runs(results.runs, so_far, limit=20))
 
 
 def report(
@@ -351,6 +355,7 @@ def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:
         "runs": len(runs),
         "done": sum(run.status == "done" for run in runs),
         "diverged": sum(run.status == "diverged" for run in runs),
+        "begun": sum(run.status == "running" and run.step > 0 for run in runs),
         "created_at": record.created_at,
     }
 

@@ -6,7 +6,7 @@ put in as `Text`, so that square brackets in them are not taken for markup.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, final
 
 from rich.cells import cell_len
@@ -156,18 +156,28 @@ def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:
     return Group(Text(f"run {record.id}", style="bold"), _facts(facts))
 
 
-def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> RenderableType:
+def runs(
+    records: Sequence[RunRecord],
+    so_far: Mapping[str, Mapping[str, float]] | None = None,
+    *,
+    limit: int | None = None,
+) -> RenderableType:
     """A row per run, the best validation score first; those without one last.
 
     Args:
         records: the runs.
+        so_far: by metric and run id, the last score of runs that have not finished.
         limit: how many to show; None for all.
     """
-    by_loss = not any("validation_accuracy" in run.metrics for run in records)
+    known = {name: values for name, values in (so_far or {}).items() if values}
+    by_loss = not any("validation_accuracy" in (*run.metrics, *known) for run in records)
     metric = "validation_loss" if by_loss else "validation_accuracy"
 
+    def score_of(run: RunRecord) -> float | None:
+        return run.metrics.get(metric, known.get(metric, {}).get(run.id))
+
     def rank(run: RunRecord) -> tuple[bool, float]:
-        value = run.metrics.get(metric)
+        value = score_of(run)
         return (value is None, 0.0 if value is None else value if by_loss else -value)
 
     table = _table()
@@ -180,7 +190,7 @@ def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> Renderabl
     table.add_column("status", no_wrap=True)
     ordered = sorted(records, key=rank)
     for run in ordered[:limit]:
-        value = run.metrics.get(metric)
+        value = score_of(run)
         lr = run.hypers.get("lr")
         table.add_row(
             run.id[:8],
@@ -189,10 +199,19 @@ def runs(records: Sequence[RunRecord], *, limit: int | None = None) -> Renderabl
             Text(describe(run.hypers, [name for name in run.hypers if name != "lr"])),
             str(run.seed),
             NOTHING if value is None else _metric(metric, value),
-            run.status if run.diverged_at is None else f"diverged, {run.diverged_at:,}",
+            _status(run),
         )
     hidden = len(ordered) - len(ordered[:limit])
     return Group(table, Text(f"and {hidden:,} more", style="dim")) if hidden else table
+
+
+def _status(run: RunRecord) -> str:
+    """How a run stands, in a few words."""
+    if run.diverged_at is not None:
+        return f"diverged, {run.diverged_at:,}"
+    if run.status == "done":
+        return "done"
+    return f"at step {run.step:,} of {run.num_steps:,}" if run.step else "waiting"
 
 
 def _rules(results: Results) -> Group:

@@ -289,6 +289,15 @@ class Store:
         with self._read() as connection:
             return curves.read(connection, run_ids, metric)
 
+    def latest(self, run_ids: Sequence[str], metric: str) -> dict[str, float]:
+        """The last finite value of one metric for each run that has one."""
+        found = {}
+        for run_id, (_, values) in self.curves(run_ids, metric).items():
+            finite = values[np.isfinite(values)]
+            if len(finite):
+                found[run_id] = float(finite[-1])
+        return found
+
     # Tensors
 
     def tensors(self, kind: str, run_id: str) -> dict[str, np.ndarray]:
