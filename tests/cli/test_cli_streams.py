@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -187,10 +188,17 @@ def test_a_module_that_raises_amid_training_is_told_with_its_line(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("numbers", "code"),
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130),  # a hasty hand loses nothing
+        ([signal.SIGTERM], 143),
+        ([signal.SIGTERM, signal.SIGINT], 143),
+        ([signal.SIGHUP], 129),
+    ],
 )
 def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
-    tmp_path: Path, number: int, code: int
+    tmp_path: Path, numbers: list[int], code: int
 ) -> None:
     (tmp_path / "s.toml").write_text(LONG, encoding="utf-8")
     with subprocess.Popen(
@@ -202,7 +210,9 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
                 break
         held = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)
         assert f"process {process.pid}" in held["holder"]
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.01)
         told = process.stderr.read()
     assert process.returncode == code
     assert told.endswith("ravine: interrupted; the same command goes on from here\n")

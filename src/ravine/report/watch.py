@@ -19,6 +19,8 @@ from ravine.report.tables import duration
 
 _LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
+_PATIENCE_SECONDS = 1.0  # so long after a first Ctrl-C a second one means: at once
+
 
 def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_better: bool = True) -> Trained:
     """Carry out a launch to its end, with a line on the plan and a live bar.
@@ -45,7 +47,8 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         disable=not console.is_terminal,
     )
     told_at, expected = time.monotonic(), False
-    with closing(events), bar, _interrupts() as interrupted:  # type: ignore[type-var]
+    # The events are closed, and a checkpoint written, while signals still wait.
+    with _interrupts() as interrupted, closing(events), bar:  # type: ignore[type-var]
         task = bar.add_task("planning", total=None, told="")
         for event in events:
             if isinstance(event, Planned):
@@ -120,19 +123,26 @@ def _told(event: Reached, higher_is_better: bool) -> str:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Within it, a signal to stop waits for a moment at which everything can be kept; a second Ctrl-C does not.
+    """Within it, a signal to stop waits for a moment at which everything can be kept.
+
+    A further Ctrl-C does not, where that takes long. Two in a row are one: a hasty hand, or a shell and its
+    scheduler that both send it.
 
     Yields:
         The signals that came.
     """
     came: list[int] = []
+    first = 0.0
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
+        nonlocal first
         came.append(number)
-        if len(came) > 1 and number == signal.SIGINT:
+        if len(came) == 1:
+            first = time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - first > _PATIENCE_SECONDS:
             raise KeyboardInterrupt(number)
 
     numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
