@@ -25,8 +25,9 @@ from ravine.launch.faults import told_of_module
 from ravine.launch.keeper import Keeper
 from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
+from ravine.launch.stages import second_stage
 from ravine.store import Labels, NewRun, Store
-from ravine.study import Recipe, Run, Study, base_of, notes_of, runs_of
+from ravine.study import STAGE, Recipe, Run, Study, base_of, notes_of, runs_of
 from ravine.study.naming import naming
 
 
@@ -37,6 +38,14 @@ class _Work:
     cohort: Cohort
     backend: Backend
     resumed: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Totals:
+    """What the rounds of a launch have trained."""
+
+    num_trained: int = 0
+    num_diverged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,36 +119,65 @@ def launch(
                 data_fingerprint=data.fingerprint,
                 notes=(*data.notes, *notes_of(study, data)),
             )
-        store.add_runs(study.name, [_new_run(run) for run in runs])
         store.save_labels(data.fingerprint, _labels(data))
-        with naming(study.origin), told("model"):
-            works, lines, num_known = _plan(task, runs, backend)
-        planned = Planned(
-            num_runs=len(runs),
-            num_known=num_known,
-            num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
-            lines=tuple(lines),
-        )
-        number = store.begin_launch(
-            study.name,
-            command=command,
-            versions=versions(),
-            hardware=hardware(where.type),
-            plan="; ".join(lines),
-        )
-        yield planned
-        to_train = [run for work in works for run in work.cohort.runs]
-        meter = Meter(
-            sum(run.recipe.steps for run in to_train),
-            len(to_train),
-            higher_is_better=data.task == "classification",
-        )
-        for work in works:
-            with naming(study.origin), told("model", len(work.cohort.runs)):
-                yield from _train(task, work, meter)
-        seconds = time.perf_counter() - began
-        store.end_launch(number, seconds)
-    yield Trained(seconds=seconds, num_trained=len(to_train), num_diverged=meter.num_diverged)
+        second = second_stage(study, store, runs) if study.staged else []
+        totals = _Totals()
+        yield from _round(task, [*runs, *(second or [])], backend, command, totals)
+        if second is None:  # the first stage has just been finished
+            second = second_stage(study, store, runs)
+            assert second is not None, "all of the first stage has been trained"
+            yield from _round(task, [*runs, *second], backend, command, totals)
+    yield Trained(
+        seconds=time.perf_counter() - began,
+        num_trained=totals.num_trained,
+        num_diverged=totals.num_diverged,
+    )
+
+
+def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: _Totals) -> Iterator[Event]:
+    """Make these the runs of the study, and train those that the store does not have yet."""
+    began = time.perf_counter()
+    study, store = task.study, task.store
+    store.add_runs(study.name, [_new_run(run) for run in runs])
+    with naming(study.origin), told("model"):
+        works, lines, num_known = _plan(task, runs, choice)
+    planned = Planned(
+        num_runs=len(runs),
+        num_known=num_known,
+        num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
+        lines=(*_stage_lines(study, runs), *lines),
+    )
+    number = store.begin_launch(
+        study.name,
+        command=command,
+        versions=versions(),
+        hardware=hardware(task.device.type),
+        plan="; ".join(planned.lines),
+    )
+    yield planned
+    to_train = [run for work in works for run in work.cohort.runs]
+    meter = Meter(
+        sum(run.recipe.steps for run in to_train),
+        len(to_train),
+        higher_is_better=task.data.task == "classification",
+    )
+    for work in works:
+        with naming(study.origin), told("model", len(work.cohort.runs)):
+            yield from _train(task, work, meter)
+    store.end_launch(number, time.perf_counter() - began)
+    totals.num_trained += len(to_train)
+    totals.num_diverged += meter.num_diverged
+
+
+def _stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
+    """What a staged study is about to do."""
+    if not study.staged:
+        return []
+    chosen = {run.label: run.chosen["lr"] for run in runs if run.chosen[STAGE] == "2"}
+    if not chosen:
+        return ["stage 1: every config at a constant lr"]
+    told = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
+    return [f"stage 2: {len(study.decays)} schedule{'s' * (len(study.decays) > 1)} for the best of {told}"]
 
 
 def _new_run(run: Run) -> NewRun:

@@ -20,7 +20,7 @@ from ravine.engine.plan import plan
 from ravine.engine.training import Training
 from ravine.errors import StudyError
 from ravine.launch.faults import told_of_module
-from ravine.study import Run, Study, runs_of
+from ravine.study import STAGE, Run, Study, runs_of
 from ravine.study.naming import naming
 
 LOW, HIGH, STEPS = 1e-6, 10.0, 300
@@ -162,7 +162,7 @@ def _runs(
             steps=steps,
             evaluate_every=steps,
         )
-        others = {name: value for name, value in run.chosen.items() if name not in ("lr", "schedule")}
+        others = {name: value for name, value in run.chosen.items() if name not in ("lr", "schedule", STAGE)}
         found.append(replace(run, recipe=recipe, chosen=others))
     return found
 

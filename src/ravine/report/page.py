@@ -26,6 +26,7 @@ from ravine.report.draw_range import draw_range
 from ravine.report.figures import figure as one_figure
 from ravine.report.figures import figures as all_figures
 from ravine.report.results import Results
+from ravine.report.stages import stage_words
 from ravine.report.tables import page_tables
 from ravine.report.views import Figure, command
 
@@ -42,6 +43,7 @@ def report(results: Results) -> str:
         full=True,
         name=results.name,
         sentences=results.verdict.sentences,
+        stages=stage_words(results),
         warnings=results.warnings,
         definition=results.study.definition,
         notes=results.study.notes,

@@ -12,7 +12,7 @@ has already chosen, and for no others.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ravine.errors import StoreError
-from ravine.verdict import Trial, Verdict, judge
+from ravine.study import STAGE
+from ravine.verdict import Trial, Verdict, judge, scorer
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store, StudyRecord
@@ -73,7 +74,7 @@ class Results:
                 f"study {study_name!r}: none of its {len(runs)} runs has finished, so there is nothing to"
                 " report; `ravine run` with its file goes on from where it stopped"
             )
-        score = _scorer(labels)
+        score = scorer(labels.task)
 
         done = [run.id for run in finished if run.status == "done"]
         validation = {
@@ -94,6 +95,7 @@ class Results:
                 diverged=run.status == "diverged",
                 broken_at_start=run.diverged_at == 0,
                 validation=validation.get(run.id),
+                stage=int(run.hypers.get(STAGE, 1)),
             )
             for run in finished
         ]
@@ -189,6 +191,9 @@ class Results:
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
+        from ravine.report.stages import stages  # which reads results
+
+        two = stages(self)
         return {
             "study": self.name,
             "runs": len(self.runs),
@@ -200,6 +205,7 @@ class Results:
             "separable": bool(self.verdict.separable),
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
+            **({"stages": [row.json() for row in two]} if two else {}),
         }
 
     def _rule_entry(self, place: int) -> dict[str, Any]:
@@ -263,23 +269,6 @@ def _row(run: RunRecord, columns: Sequence[str]) -> dict[str, Cell]:
         "seconds": run.seconds,
     }
     return {name: plain(known.get(name)) for name in columns}
-
-
-def _scorer(labels: Labels) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A score per example, higher is better: 1 or 0 for right or wrong, or minus the squared error."""
-    if labels.task == "regression":
-
-        def error(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
-            squares: np.ndarray = np.square(predictions.reshape(-1).astype(np.float64) - target)
-            return -squares
-
-        return error
-
-    def right(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
-        hits: np.ndarray = predictions.argmax(axis=1) == target
-        return hits.astype(np.float64)
-
-    return right
 
 
 def _show(value: object) -> str:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ravine.report.collect import describe
 from ravine.report.results import Results
+from ravine.report.stages import stage_words
 from ravine.report.tables import NOTHING, beside, duration, interval, score, shown_hypers, standing
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def verdict(results: Results) -> Group:
     parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
     if results.verdict.rules:
         parts += ["", _rules(results)]
+    told = stage_words(results)
+    if told:
+        parts += ["", *(Text(sentence) for sentence in told)]
     if results.warnings:
         parts += ["", *(_bullet(warning, "yellow") for warning in results.warnings)]
     if results.study.notes:

@@ -65,6 +65,8 @@ def definition_of(study: Study) -> str:
     content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
     if study.search != Search():
         content["search"] = study.search.model_dump(exclude_unset=True)
+    if study.staged:
+        content["tune"] = study.tune
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations
     content["rules"] = [_rule(block) for block in study.rules]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from ravine.study.search import sobol
 from ravine.study.spec import Study, axes_of, num_configs
 from ravine.study.values import Range
 
+STAGE = "stage"  # what a staged study's runs have among their chosen values: "1" or "2"
 _BLOCK = 256  # Sobol points that are drawn at a time
 
 
 def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run]:
-    """All runs of a study, rule by rule, in the order in which they stand in it.
+    """All runs of a study, rule by rule, in the order in which they stand in it; of a staged one the first stage.
 
     Args:
         study: what to try.
@@ -56,6 +58,26 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
                     f"seed {run.seed}); leave it out of one of them"
                 )
         return runs
+
+
+def decayed_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
+    """The second stage of a staged study: each rule's winner again, with every decay and every seed.
+
+    Args:
+        study: whose decays and seeds.
+        winners: a run of the config that each rule's first stage chose, of any seed.
+    """
+    return [
+        Run(
+            recipe=replace(winner.recipe, schedule=schedule.model_dump(mode="json")),
+            seed=seed,
+            label=winner.label,
+            chosen={**winner.chosen, "schedule": schedule_label(schedule), STAGE: "2"},
+        )
+        for winner in winners
+        for schedule in study.decays
+        for seed in study.seeds
+    ]
 
 
 def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
@@ -109,10 +131,12 @@ def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: 
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
         if study.dropout != 0.0:
             chosen["model.dropout"] = config["model.dropout"]
-        if len(study.schedule) > 1:
+        if study.staged or len(study.schedule) > 1:
             chosen["schedule"] = schedule_label(schedule)
         if len(study.batch_size) > 1:
             chosen["batch_size"] = str(batch_size)
+        if study.staged:
+            chosen[STAGE] = "1"
         for seed in study.seeds:
             yield Run(recipe=recipe, seed=seed, label=block.label, chosen=chosen)
 
@@ -172,9 +196,10 @@ def _recipe(
         )
     # Examples that do not fill a last batch are left out: an epoch has a whole number of steps.
     steps = study.steps or max(1, round((study.epochs or 0.0) * (num_train // size)))
-    if isinstance(schedule.warmup, int) and schedule.warmup >= steps:
-        where = f"schedule.{study.schedule.index(schedule)}" if len(study.schedule) > 1 else "schedule"
-        raise StudyError(f"{where}.warmup = {schedule.warmup}: must be fewer steps than the run's {steps}")
+    for each in study.decays or (schedule,):
+        if isinstance(each.warmup, int) and each.warmup >= steps:
+            where = f"schedule.{study.schedule.index(each)}" if len(study.schedule) > 1 else "schedule"
+            raise StudyError(f"{where}.warmup = {each.warmup}: must be fewer steps than the run's {steps}")
     return Recipe(
         data=data.fingerprint,
         model=model,

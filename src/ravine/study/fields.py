@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ravine.errors import StudyError
+from ravine.errors import StudyError, choices
 from ravine.rules import Hyper
 from ravine.schedules import ScheduleSpec, parse_schedule
 from ravine.study.block import RuleBlock, parse_rule
@@ -21,6 +21,7 @@ EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
 MOST_STEPS = 10**9
 
 DEFAULT_BATCH = 64
+TUNINGS = ("joint", "staged")
 
 BatchSize: TypeAlias = int | Literal["full", "auto"]
 ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
@@ -111,6 +112,17 @@ def schedules_of(value: object) -> tuple[ScheduleSpec, ...]:
         if item in found[:i]:
             raise StudyError(f"schedule.{i}: the same schedule as schedule.{found.index(item)}")
     return found
+
+
+def tuning(value: object) -> str:
+    """How schedules are tuned.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    if value not in TUNINGS:
+        raise StudyError(f"tune = {shown(value)}: {choices(value, TUNINGS)}")
+    return str(value)
 
 
 def rules_of(value: object) -> tuple[RuleBlock, ...]:

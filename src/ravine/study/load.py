@@ -14,7 +14,7 @@ from ravine.study.override import override
 from ravine.study.spec import Study
 
 _NEEDED = ("name", "data", "model", "rules")
-_KEYS = (*_NEEDED, "epochs", "steps", "batch_size", "seeds", "schedule", "search", "evaluations")
+_KEYS = (*_NEEDED, "epochs", "steps", "batch_size", "seeds", "schedule", "search", "tune", "evaluations")
 _LARGEST = 10_000_000  # bytes
 
 

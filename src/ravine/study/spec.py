@@ -10,6 +10,7 @@ from typing import Any
 from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.schedules import ScheduleSpec
+from ravine.schedules.spec import Constant
 from ravine.study.block import RuleBlock, RuleLike
 from ravine.study.fields import (
     MOST_STEPS,
@@ -21,10 +22,11 @@ from ravine.study.fields import (
     schedules_of,
     seeds_of,
     study_name,
+    tuning,
     whole,
 )
 from ravine.study.model import DROPOUT, Model, ModelLike, parse_model
-from ravine.study.naming import known_keywords, naming
+from ravine.study.naming import known_keywords, naming, shown
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.source import DataLike, parse_source
 from ravine.study.values import Range, Values, ValuesLike, options, parse_values
@@ -48,6 +50,8 @@ class Study:
         seeds: how many seeds (0, 1, ...), or a list of them.
         schedule: how the learning rate changes; a list is part of the grid.
         dropout: the same as ``dropout`` in the table of a built-in model: a rate, a list or a range.
+        tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
+            schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
         evaluations: how many times along a run the validation set is looked at.
         origin: the file it was read from: errors begin with it.
@@ -74,6 +78,7 @@ class Study:
     schedule: tuple[ScheduleSpec, ...]
     dropout: Values
     search: Search
+    tune: str
     evaluations: int
     origin: str
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
@@ -95,6 +100,7 @@ class Study:
         schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
         dropout: ValuesLike | None = None,
         search: str | Mapping[str, Any] | Search = "grid",
+        tune: str = "joint",
         evaluations: int = 20,
         origin: str = "",
         _length: tuple[float | None, int | None] = (None, None),
@@ -119,18 +125,32 @@ class Study:
             put("seeds", seeds_of(seeds))
             put("schedule", schedules_of(schedule))
             put("search", parse_search(search))
+            put("tune", tuning(tune))
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)
             put("dropout", _dropout(found, within, dropout))
             _check_size(self)
+            if self.staged:
+                _check_stages(self)
             put("data", parse_source(data))
 
     @property
     def num_runs(self) -> int:
         """How many runs it is."""
-        return sum(num_configs(self, block) for block in self.rules) * len(self.seeds)
+        num = sum(num_configs(self, block) for block in self.rules)
+        return (num + len(self.decays) * len(self.rules)) * len(self.seeds)
+
+    @property
+    def staged(self) -> bool:
+        """Whether schedules are tried only after the configs have been, without one."""
+        return self.tune == "staged"
+
+    @property
+    def decays(self) -> tuple[ScheduleSpec, ...]:
+        """What a second stage tries; empty where there is none."""
+        return tuple(each for each in self.schedule if each != Constant()) if self.staged else ()
 
 
 def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
@@ -138,7 +158,8 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
     grid = study.search.kind == "grid"
     axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
     axes["model.dropout"] = options(study.dropout, grid=grid)
-    return {**axes, "schedule": study.schedule, "batch_size": study.batch_size}
+    schedules = (Constant(),) if study.staged else study.schedule
+    return {**axes, "schedule": schedules, "batch_size": study.batch_size}
 
 
 def num_configs(study: Study, block: RuleBlock) -> int:
@@ -167,6 +188,21 @@ def _check_size(study: Study) -> None:
         raise StudyError(
             f"rules, seeds: this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
             f"at most {MOST_RUNS:,} are allowed"
+        )
+
+
+def _check_stages(study: Study) -> None:
+    """There is a second stage, and the rules have equal chances in the first."""
+    if not study.decays:
+        raise StudyError(
+            'schedule: tune = "staged" needs one beside "constant", such as ["cosine", "linear"]: it is tried after '
+            "lr has been chosen without"
+        )
+    nums = {block.label: num_configs(study, block) for block in study.rules}
+    if len(set(nums.values())) > 1:
+        told = ", ".join(f"{shown(label)} has {num}" for label, num in nums.items())
+        raise StudyError(
+            f'rules: tune = "staged" needs as many configs for each rule, so that all are tuned equally: {told}'
         )
 
 

@@ -8,6 +8,17 @@ the tuning budget, `cautions` and `words` what is said about it. docs/verdict.md
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.judge import judge
 from ravine.verdict.outcome import Pair, RuleResult, Verdict
-from ravine.verdict.trials import Trial
+from ravine.verdict.selection import best_configs
+from ravine.verdict.trials import Trial, scorer
 
-__all__ = ["BudgetCurve", "Leader", "Pair", "RuleResult", "Trial", "Verdict", "judge"]
+__all__ = [
+    "BudgetCurve",
+    "Leader",
+    "Pair",
+    "RuleResult",
+    "Trial",
+    "Verdict",
+    "best_configs",
+    "judge",
+    "scorer",
+]

@@ -86,7 +86,8 @@ def judge(
     num_validation = next((np.shape(t.validation)[0] for t in trials if t.validation is not None), 0)
     num_test = next((len(s) for by_seed in scores.values() for s in by_seed.values()), 0)
     best = results[0] if results[0].config is not None else None
-    drawn = budget.curves({r.rule: candidates[r.rule] for r in results})
+    # What a second stage tried was not drawn beside the first: it follows from its best.
+    drawn = budget.curves({r.rule: [c for c in candidates[r.rule] if c.stage == 1] for r in results})
     return Verdict(
         task=task,
         alpha=alpha,

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.verdict.trials import Candidate
+from ravine.verdict.trials import Candidate, Trial, gather
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,12 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
         candidates,
         key=lambda c: (c.lost, -c.mean, c.lr if c.lr is not None else 0.0, c.config),
     )
+
+
+def best_configs(trials: Sequence[Trial]) -> dict[str, str]:
+    """The configuration that ranks first of each rule that has a finished run, by rule."""
+    firsts = {rule: ranked(group)[0] for rule, group in gather(trials).items()}
+    return {rule: first.config for rule, first in firsts.items() if first.scores}
 
 
 def best_of(num_configs: int, budget: int) -> Array:

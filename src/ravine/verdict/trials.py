@@ -8,7 +8,7 @@ a regression. Nothing about the test set is known here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class Trial:
         run: id of the run; what `judge` hands to its `test` function.
         diverged: the run broke off.
         broken_at_start: it did so before its first step: whatever its lr.
+        stage: 2 where the configuration was tried because of what others of its rule had shown.
         validation: (n_validation,) score per example, higher is better; None if the run diverged.
     """
 
@@ -43,6 +44,7 @@ class Trial:
     diverged: bool
     validation: Scores | None
     broken_at_start: bool = False
+    stage: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +64,7 @@ class Candidate:
     diverged: int
     lost: int
     broken_at_start: int = 0
+    stage: int = 1
 
     @property
     def mean(self) -> float:
@@ -138,7 +141,32 @@ def _candidates(rule: str, configs: Mapping[str, Sequence[Trial]]) -> list[Candi
                 validation=validation,
                 diverged=len(members) - len(scores),
                 lost=len(all_seeds) - len(scores),
+                stage=members[0].stage,
                 broken_at_start=sum(trial.diverged and trial.broken_at_start for trial in members),
             )
         )
     return candidates
+
+
+def scorer(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """What gives each example its score, higher is better: 1 or 0 for right or wrong, or minus the squared error.
+
+    Args:
+        task: "classification" or "regression".
+
+    Returns:
+        A function of predictions, logits (n, K) or values (n,), and answers (n,).
+    """
+    if task == "regression":
+
+        def error(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
+            squares: np.ndarray = np.square(predictions.reshape(-1).astype(np.float64) - target)
+            return -squares
+
+        return error
+
+    def right(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
+        hits: np.ndarray = predictions.argmax(axis=1) == target
+        return hits.astype(np.float64)
+
+    return right

@@ -1,0 +1,119 @@
+"""What decay gained over the best constant learning rate: both stages of a staged study, a row per rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ravine.report.collect import by_config, describe, final, lr_of, quality, score_metric
+from ravine.report.results import Results, plain
+from ravine.study import STAGE
+
+if TYPE_CHECKING:
+    from ravine.store import RunRecord
+
+_OWN = ("lr", "schedule", STAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """A rule's two stages, in validation accuracy or loss.
+
+    Args:
+        rule: its label.
+        lr: what the first stage chose.
+        hypers: the others that it chose, for people.
+        constant: mean over seeds at that constant lr.
+        schedule: the best of the second stage; None before it has been trained.
+        decayed: mean over seeds with it.
+        gain: mean over shared seeds of what it gained; above 0 is better, for a loss too.
+        low, high: the lowest and the highest seed's gain.
+    """
+
+    rule: str
+    lr: float
+    hypers: str
+    constant: float | None
+    schedule: str | None
+    decayed: float | None
+    gain: float | None
+    low: float | None
+    high: float | None
+
+    def json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {name: plain(getattr(self, name)) for name in self.__slots__}
+
+
+def stages(results: Results) -> tuple[StageRow, ...]:
+    """A row per rule of a staged study that has runs of the second stage; none of any other study.
+
+    Args:
+        results: the study.
+    """
+    metric = score_metric(results)
+    rows = []
+    for rule in results.rules:
+        runs = [run for run in results.runs if run.rule == rule]
+        second = by_config(run for run in runs if run.hypers.get(STAGE) == "2")
+        if not second:
+            continue
+        best = max(second.values(), key=lambda seeds: quality(seeds, metric))
+        chosen = best[0].hypers
+        same = [run for run in runs if run.hypers.get(STAGE) == "1" and _rest(run) == _rest(best[0])]
+        before, after = _by_seed(same, metric), _by_seed(best, metric)
+        sign = -1.0 if results.is_regression else 1.0
+        gains = [sign * (after[seed] - before[seed]) for seed in before if seed in after]
+        rows.append(
+            StageRow(
+                rule=rule,
+                lr=lr_of(best[0]),
+                hypers=describe(chosen, [name for name in chosen if name not in _OWN]),
+                constant=_mean(list(before.values())),
+                schedule=str(chosen["schedule"]),
+                decayed=_mean(list(after.values())),
+                gain=_mean(gains),
+                low=min(gains, default=None),
+                high=max(gains, default=None),
+            )
+        )
+    return tuple(rows)
+
+
+def stage_words(results: Results) -> list[str]:
+    """The rows as sentences, for terminal and report; of a rule whose decays all diverged, that they did."""
+    unit = "" if results.is_regression else " points"
+    scale = 1.0 if results.is_regression else 100.0
+    sentences = []
+    for row in stages(results):
+        if row.gain is None or row.low is None or row.high is None:
+            sentences.append(f"{row.rule}: at lr {row.lr:.4g} no seed survived with decay.")
+            continue
+        what = "of validation loss" if results.is_regression else "of validation accuracy"
+        sentences.append(
+            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, at a constant rate {_shown(results, row.constant)} on "
+            f"validation; the best decay, {row.schedule}, has {_shown(results, row.decayed)}. It gains "
+            f"{scale * row.gain:+.3g}{unit} {what} ({scale * row.low:+.3g} to {scale * row.high:+.3g} over seeds)."
+        )
+    return sentences
+
+
+def _shown(results: Results, value: float | None) -> str:
+    if value is None:
+        return "nothing"
+    return f"{value:.4g}" if results.is_regression else f"{100 * value:.2f} %"
+
+
+def _rest(run: RunRecord) -> dict[str, float | str]:
+    """What the first stage chose of a run: all but its schedule."""
+    kept = {name: value for name, value in run.hypers.items() if name not in _OWN}
+    return {**kept, "lr": lr_of(run)}
+
+
+def _by_seed(runs: Sequence[RunRecord], metric: str) -> dict[int, float]:
+    return {run.seed: value for run in runs if (value := final(run, metric)) is not None}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
