@@ -325,3 +325,22 @@ def test_mistakes_are_told_in_a_line(given: dict[str, Any], words: str, tmp_path
         ravine.surface(**{"out": tmp_path / "x.html", **given})
     assert words in str(caught.value)
     assert not (tmp_path / "x.html").exists()
+
+
+@in_browser
+def test_maps_of_final_losses_follow_their_slider_and_set_a_start(opened: Open) -> None:
+    with opened("ellipse", rules=["sgd", "momentum"], steps=60) as page:
+        figures = page.locator("#maps figure:visible")
+        assert figures.count() == 2
+        shares = figures.nth(0).locator("span")
+        assert shares.inner_text() != "0 %"
+        slide(page, "#basin-lr", 24)
+        assert shares.inner_text() == "0 %"
+        slide(page, "#basin-lr", 12)
+        box = figures.nth(0).locator("canvas").bounding_box()
+        figures.nth(0).locator("canvas").click(position={"x": box["width"] * 0.75, "y": box["height"] * 0.5})
+        assert start_of(page) == pytest.approx([1.5, 0.0], abs=0.05)
+        page.check("[data-rule=adam] .head input")
+        assert figures.count() == 3
+        page.select_option("#surface", "saddle")
+        assert not page.is_visible("#basins")

@@ -309,6 +309,7 @@ def surface(
     lr: float | None = None,
     noise: float | None = None,
     seed: int = 0,
+    maps: bool = True,
     out: Path = Path("surface.html"),
 ) -> None:
     """Write a page on which update rules walk over a surface, and everything can be moved.
@@ -322,6 +323,7 @@ def surface(
         lr: Learning rate of all rules (default: for each the best from this start).
         noise: Standard deviation of the noise of each number of the gradient.
         seed: Of the noise.
+        maps: Also show where each rule ends up, from everywhere on the map at 25 learning rates.
         out: The HTML file.
     """
     from ravine.report.surface import surface as write
@@ -335,6 +337,7 @@ def surface(
         lr=lr,
         noise=noise,
         seed=seed,
+        maps=maps,
         out=out,
         command=shlex.join(words),
     )

@@ -18,8 +18,9 @@ from ravine.report.page import embed, policy, save
 from ravine.report.palette import looks
 from ravine.rules import Hyper, Rule
 from ravine.surfaces import Scene, Surface, scene
+from ravine.surfaces.basins import Basins, basins
 from ravine.surfaces.javascript import program
-from ravine.surfaces.traced import trace_surface
+from ravine.surfaces.traced import trace_rule, trace_surface
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +38,7 @@ def surface(
     domain: Sequence[float] | None = None,
     noise: float | None = None,
     seed: int = 0,
+    maps: bool = True,
     out: str | Path = "surface.html",
     command: str = "ravine.surface(...)",
 ) -> Path:
@@ -52,6 +54,7 @@ def surface(
         domain: of a function's map: left, right, bottom, top; None: from -2 to 2.
         noise: standard deviation of what is added to each number of the gradient; None: the surface's own.
         seed: of the noise.
+        maps: whether the page also shows where each rule ends up, from everywhere on the map at 25 learning rates.
         out: the HTML file; an existing one is replaced.
         command: that makes it again, as the page shows it.
 
@@ -79,11 +82,20 @@ def surface(
         seed=seed,
         command=command,
     )
-    return save(html(shown), out)
+    return save(html(shown, maps=maps), out)
 
 
-def html(scene: Scene) -> str:
-    """The page of a scene."""
+def html(scene: Scene, *, maps: bool = True) -> str:
+    """The page of a scene.
+
+    Args:
+        scene: what is on it.
+        maps: whether it also shows where each rule ends up, from everywhere on the first surface's map.
+    """
+    ended = []
+    if maps:
+        plain = [trace_rule(each) for each in scene.rules if each.name not in scene.fixed]
+        ended = [basins(scene.surface, plain, steps=scene.steps, noise=scene.noise, seed=scene.seed)]
     script = "\n".join(
         [
             program([trace_surface(each) for each in scene.surfaces], scene.traced),
@@ -95,7 +107,7 @@ def html(scene: Scene) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(_asset("surface.html.j2")).render(
         title=scene.surface.name.replace("_", " "),
-        payload=embed(_payload(scene)),
+        payload=embed(_payload(scene, ended)),
         script=Markup(script),  # ours, and of the user only names that `program` escapes
         css=Markup(_asset("surface.css")),
         policy=policy([script]),
@@ -104,7 +116,7 @@ def html(scene: Scene) -> str:
     )
 
 
-def _payload(scene: Scene) -> dict[str, Any]:
+def _payload(scene: Scene, ended: Sequence[Basins]) -> dict[str, Any]:
     kinds = [each.name for each in scene.rules]
     drawn = looks(kinds)
     walked = {each.rule.name: each for each in scene.traced}
@@ -143,7 +155,7 @@ def _payload(scene: Scene) -> dict[str, Any]:
             }
             for kind in kinds
         ],
-        "basins": [],
+        "basins": [each.json() for each in ended],
     }
 
 

@@ -83,7 +83,7 @@ const charts = (() => {
   }
 
   // Past and gradient, tip to tail, and the step that they make.
-  const PAST = "#5c6670", GRADIENT = "#d55e00";
+  const PAST = "#5c6670", GRADIENT = "#7b3aa0";
 
   function apart(canvas, parts, look) {
     const { context, width, height } = map.fit(canvas);
