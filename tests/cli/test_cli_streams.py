@@ -185,6 +185,34 @@ def test_a_module_that_raises_amid_training_is_told_with_its_line(tmp_path: Path
     assert done.stderr.count("\n") == 1
     assert "ValueError: worn out (" in done.stderr
     assert "frail.py:9)" in done.stderr
+    whole = ravine(tmp_path, "run", "s.toml", "--backend", "serial", "--quiet", "--traceback").stderr
+    assert "Traceback (most recent call last)" in whole
+    assert "raise ValueError('worn out')" in whole
+    assert whole.endswith(done.stderr)
+
+
+def test_a_module_that_exits_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text("raise SystemExit('no licence')\n")
+    (tmp_path / "s.toml").write_text(STUDY.replace('{ kind = "mlp", hidden = [8] }', '"gone:Net"'))
+    done = ravine(tmp_path, "run", "s.toml")
+    assert done.returncode == 2
+    assert "no licence" in done.stderr
+
+
+def test_a_report_without_a_name_is_refused(folder: Path) -> None:
+    done = ravine(folder, "report", "small", "--out", "")
+    assert (done.returncode, done.stderr) == (2, "ravine: '.': is no name of a file to write\n")
+
+
+def test_the_plan_is_not_wrapped_in_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "long_reason.py").write_text(
+        "import torch\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(4, 3)\n"
+        "    def forward(self, x):\n        return super().forward(x) * (1 + 0 * x.detach().sum().item())\n"
+    )
+    (tmp_path / "s.toml").write_text(STUDY.replace('{ kind = "mlp", hidden = [8] }', '"long_reason:Net"'))
+    lines = ravine(tmp_path, "run", "s.toml").stderr.splitlines()
+    assert any(line.endswith("with .item() or the like)") for line in lines)
+    assert all(line.startswith(("small: ", "  ")) for line in lines), lines
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from ravine.errors import StoreError
 from ravine.store import Store
+from ravine.store.opening import _read_only
 
 
 def test_a_store_is_made_and_opened_again(tmp_path: Path) -> None:
@@ -57,6 +58,22 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path, content:
         Store(tmp_path)
     assert "\n" not in str(error.value)
     assert (tmp_path / "ravine.db").read_bytes() == content
+
+
+def test_an_empty_name_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="store '': must be a folder"):
+        Store("")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_of_the_first_format_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
+        database.execute("ALTER TABLE studies DROP COLUMN notes")
+        database.execute("UPDATE meta SET value = '1' WHERE key = 'version'")
+    with pytest.raises(StoreError, match="store format 1: open it once where it can be written"):
+        _read_only(tmp_path)
 
 
 def test_someone_elses_database_is_refused(tmp_path: Path) -> None:

@@ -35,8 +35,10 @@ def entry() -> None:
     output.prepare()
     try:
         code = main()
-    except SystemExit as stopped:  # after --help
+    except SystemExit as stopped:  # after --help, or in a user's module
         code = stopped.code if isinstance(stopped.code, int) else 2
+        if isinstance(stopped.code, str):
+            print(f"ravine: {stopped.code}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from traceback import print_exception
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
@@ -31,6 +32,7 @@ def run(
     report: Path | None = None,
     json: bool = False,
     quiet: bool = False,
+    traceback: bool = False,
 ) -> None:
     """Train the runs of a study that the store does not have yet, print the verdict and write the report.
 
@@ -43,6 +45,7 @@ def run(
         report: Where to write the report (default: NAME.html in the store's folder).
         json: Print the results as one JSON object.
         quiet: Show no progress.
+        traceback: Show all of an exception in a module of yours, and not only its line.
     """
     from ravine import api
 
@@ -53,9 +56,14 @@ def run(
             f"--report {report}: is a folder; it must be a file, such as {report / 'report.html'}"
         )
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
-        results = api.run(
-            study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
-        )
+        try:
+            results = api.run(
+                study, store=store, device=device, backend=backend, overrides=overrides, quiet=quiet or json
+            )
+        except InputError as error:
+            if traceback and error.__cause__ is not None:
+                print_exception(error.__cause__)
+            raise
     from ravine.report import page, terminal
 
     # First what was paid for: a report that cannot be written does not hide it.

@@ -19,6 +19,7 @@ from ravine.errors import InputError, ModelError, choices
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
 from ravine.nn.dropout import Dropout
+from ravine.nn.target import one_line
 from ravine.rules import rule
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
@@ -164,9 +165,8 @@ def _in_torch(
         )
     if unable is not None or choice == "serial":
         traced = _hindrance(runs[:1], network, data, device, _SERIAL)
-        never = None if traced is None else _hindrance(runs[:1], network, data, device, _PLAIN)
-        if never is not None:
-            raise ModelError(f"model: {type(network.module).__name__} cannot be trained: {never}")
+        if traced is not None:
+            _see_it_trains(runs[:1], network, data, device)
         why = "" if unable is None else f"{type(network.module).__name__} cannot be fused: {unable}"
         return Plan(backend=_SERIAL if traced is None else _PLAIN, size=1, why=why)
     size = min(_cohort_size(network, device), most)
@@ -206,6 +206,17 @@ def _hindrance(
     except Exception as error:  # noqa: BLE001 (whatever a user's module raises under vmap is the answer)
         return reason(error)
     return None
+
+
+def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: torch.device) -> None:
+    """Rehearse in the way that takes any module; what one raises there is the user's to mend."""
+    try:
+        Training(Cohort.of(runs), network, data, _PLAIN, device).rehearse()
+    except (torch.OutOfMemoryError, InputError):
+        raise
+    except Exception as error:
+        name = type(network.module).__name__
+        raise ModelError(f"model: {name} cannot be trained: {one_line(error)}") from error
 
 
 def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int) -> Plan:

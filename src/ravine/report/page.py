@@ -90,6 +90,8 @@ def write(results: Results, path: str | Path, *, figure_name: str | None = None)
     Raises:
         InputError: there is no such figure, or the file can't be written.
     """
+    if not Path(path).name:
+        raise InputError(f"{str(path)!r}: is no name of a file to write")
     html = report(results) if figure_name is None else figure(results, figure_name)
     return save(html, path)
 

@@ -53,7 +53,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         for event in events:
             if isinstance(event, Planned):
                 for line in _plan_lines(event, name):
-                    console.print(Text(line))
+                    console.print(Text(line), soft_wrap=not console.is_terminal)
                 bar.update(task, description="training", total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
@@ -65,7 +65,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                 told = _told(event, higher_is_better)
                 bar.update(task, completed=share, told=told)
                 if bar.disable and time.monotonic() - told_at > _LOG_SECONDS:
-                    console.print(Text(f"  {share:.0%}, {told}"))
+                    console.print(Text(f"  {share:.0%}, {told}"), soft_wrap=True)
                     told_at = time.monotonic()
             else:
                 return event

@@ -88,6 +88,8 @@ def _read_only(place: Path) -> Opened:
 def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, Path]:
     """The database's address (None: a SQLite file in the folder) and the folder."""
     text = str(root)
+    if not text:
+        raise StoreError("store '': must be a folder; '.' is the present one")
     if "://" not in text:
         if folder is not None:
             raise StoreError(f"folder={str(folder)!r}: only for a store that is a database address")
