@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ravine.errors import ModelError
+from ravine.free_memory import free_bytes
 
 _NUMBER = 4  # bytes of a float32
 _SHARE = 0.5  # of the free memory that the numbers of a cohort may take: activations and copies need room too
@@ -21,20 +20,6 @@ _SHARE = 0.5  # of the free memory that the numbers of a cohort may take: activa
 
 class TooLarge(ModelError):
     """A model whose numbers do not fit into memory."""
-
-
-def free_bytes(device: torch.device) -> float:
-    """How much memory can be had: a GPU's own, else the machine's, or what a container leaves of it."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    free = math.inf
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = float(line.split()[1]) * 1024
-    limit = next(iter(_lines(Path("/sys/fs/cgroup/memory.max"))), "")
-    return min(free, float(limit)) if limit.isdigit() else free
 
 
 def run_bytes(num_parameters: int, num_slots: int) -> int:
@@ -157,10 +142,3 @@ def _counted(make: Callable[[], nn.Module], at_least: int) -> int:
             return sum(p.numel() for p in make().parameters())
     except Exception:  # noqa: BLE001 (a user's code need not work there: then what it asked for is told)
         return at_least
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []

@@ -11,11 +11,12 @@ from torch import nn
 from ravine.data import Dataset
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.memory import free_bytes, gib, most_runs, run_bytes
+from ravine.engine.memory import gib, most_runs, run_bytes
 from ravine.engine.network import Network
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
+from ravine.free_memory import free_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
 from ravine.nn.dropout import Dropout

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from ravine.optim.adaptive import AdaGrad, Adam, AdamW, RMSProp
+from ravine.optim.newton import Newton
+from ravine.optim.quasi_newton import BFGS, LBFGS
 from ravine.optim.schedule import Schedule
 from ravine.optim.velocity import SGD, Momentum, Nesterov
 
-__all__ = ["SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSProp", "Schedule"]
+__all__ = [
+    "BFGS",
+    "LBFGS",
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Momentum",
+    "Nesterov",
+    "Newton",
+    "RMSProp",
+    "Schedule",
+]

@@ -1,0 +1,222 @@
+"""L-BFGS and BFGS: curvature learned from how the gradient changes."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ravine.optim.base import Params
+from ravine.optim.searching import Closure, SearchingOptimizer
+from ravine.second.dense import bfgs_update, require_room
+from ravine.second.history import History, curved
+
+__all__ = ["BFGS", "LBFGS"]
+
+
+class _QuasiNewton(SearchingOptimizer):
+    """The loop that both share."""
+
+    @torch.no_grad()
+    def step(self, closure: Closure) -> Any:  # type: ignore[override]
+        """Up to `max_iter` iterations on the closure's loss.
+
+        It is evaluated where the parameters are before anything else, so that both gradients of a pair come from this
+        closure: from one batch, if every call of `step` has its own.
+
+        Args:
+            closure: sets the gradients to zero, computes the loss, calls ``backward()`` and returns the loss. It
+                must give the same loss at the same parameters while this call lasts.
+
+        Returns:
+            The loss before the first iteration.
+        """
+        group = self.param_groups[0]
+        before, grad_P = self._evaluate(closure)
+        loss = float(before)
+        end = self.num_evaluations - 1 + (group["max_eval"] or math.inf)
+        for _ in range(group["max_iter"]):
+            if self._done(loss, grad_P) or self.num_evaluations >= end:
+                break
+            direction_P = self._direction(grad_P)
+            if not float(grad_P @ direction_P) < 0.0:
+                self._forget()
+                direction_P = -grad_P
+            first = 1.0 if self._num_pairs else 1.0 / float(torch.linalg.vector_norm(grad_P))
+            found = self._search(closure, loss, grad_P, direction_P, first, end - self.num_evaluations)
+            if found is None:
+                if not self._num_pairs or self.num_evaluations >= end:
+                    break
+                self._forget()
+                continue
+            value, new_P, step_P = found
+            pair = step_P[None], (new_P - grad_P)[None]
+            if bool(curved(*pair)):
+                self._learn(*pair)
+            loss, grad_P = float(value), new_P
+        return before
+
+    @property
+    @abstractmethod
+    def _num_pairs(self) -> int:
+        """That the curvature was learned from."""
+
+    @abstractmethod
+    def _direction(self, grad_P: Tensor) -> Tensor:
+        """Where to go, (P,)."""
+
+    @abstractmethod
+    def _learn(self, s_1P: Tensor, y_1P: Tensor) -> None:
+        """Take in a pair of positive curvature."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Begin anew."""
+
+
+class LBFGS(_QuasiNewton):
+    """Limited-memory BFGS with a strong Wolfe line search, for a closure.
+
+    ``x <- x - t H g``, with H from the last `history_size` pairs ``s = x' - x``, ``y = g' - g`` and t searched for.
+
+    Args:
+        params: one group of real parameters of one dtype.
+        max_iter: iterations of one call of `step`.
+        max_eval: evaluations of one call of `step`; None: no bound but that of a search, 20.
+        tolerance_grad: largest absolute number of the gradient at which a minimum is reached. Nothing else stops
+            early: in particular no small change of the loss.
+        history_size: pairs that are kept; memory is twice as many copies of the parameters.
+        c1: share of the promised decrease that a step must bring.
+        c2: share of the slope that may be left.
+
+    Raises:
+        ValueError: an argument out of range, or parameters of several groups, dtypes or devices.
+
+    Differs from torch.optim.LBFGS: always with a line search and hence without lr; 10 pairs, not 100; a pair is kept
+    only if ``s'y > eps y'y``, and never one whose gradients come from two closures; no `tolerance_change`; a loss
+    that is not finite along the way shortens the step.
+
+    Source: Liu and Nocedal, 1989; Byrd, Nocedal and Schnabel, 1994, for the form without a loop over pairs.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.tensor([-1.2, 1.0]))
+        >>> optimizer = LBFGS([x], max_iter=100)
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+        ...     loss.backward()
+        ...     return loss
+        >>> _ = optimizer.step(closure)
+        >>> [round(value, 3) for value in x.tolist()]
+        [1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        *,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        history_size: int = 10,
+        c1: float = 1e-4,
+        c2: float = 0.9,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "max_iter": max_iter,
+                "max_eval": max_eval,
+                "tolerance_grad": tolerance_grad,
+                "history_size": history_size,
+                "c1": c1,
+                "c2": c2,
+            },
+        )
+
+    @property
+    def _num_pairs(self) -> int:
+        return self._history().counts[0]
+
+    def _history(self) -> History:
+        kept = self._kept
+        if "pairs" not in kept:
+            like = self._params[0].detach()
+            size = sum(param.numel() for param in self._params)
+            new = History.empty(1, size, self.param_groups[0]["history_size"], like)
+            kept.update(pairs=new.pairs_RNP, sy=new.sy_RMM, yy=new.yy_RMM, counts=new.counts)
+        return History(pairs_RNP=kept["pairs"], sy_RMM=kept["sy"], yy_RMM=kept["yy"], counts=kept["counts"])
+
+    def _direction(self, grad_P: Tensor) -> Tensor:
+        return self._history().direction(grad_P[None])[0]
+
+    def _learn(self, s_1P: Tensor, y_1P: Tensor) -> None:
+        self._history().push([0], s_1P, y_1P)
+
+    def _forget(self) -> None:
+        self._history().forget(0)
+
+
+class BFGS(_QuasiNewton):
+    """BFGS with the whole inverse Hessian and a strong Wolfe line search, for a closure.
+
+    ``x <- x - t H g`` and ``H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y``. H takes P x P numbers for P parameters.
+
+    Args:
+        params: one group of real parameters of one dtype.
+        max_iter: iterations of one call of `step`.
+        max_eval: evaluations of one call of `step`; None: no bound but that of a search, 20.
+        tolerance_grad: largest absolute number of the gradient at which a minimum is reached.
+        c1: share of the promised decrease that a step must bring.
+        c2: share of the slope that may be left.
+
+    Raises:
+        ValueError: an argument out of range, or parameters of several groups, dtypes or devices.
+        ModelError: H does not fit into memory.
+
+    Source: Broyden, Fletcher, Goldfarb and Shanno, 1970; the first H is s'y / y'y (Nocedal and Wright, equation 6.20).
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        *,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        c1: float = 1e-4,
+        c2: float = 0.9,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "max_iter": max_iter,
+                "max_eval": max_eval,
+                "tolerance_grad": tolerance_grad,
+                "c1": c1,
+                "c2": c2,
+            },
+        )
+        first = self._params[0]
+        require_room(sum(param.numel() for param in self._params), first.dtype, first.device, "BFGS")
+
+    @property
+    def _num_pairs(self) -> int:
+        return int(self._kept.get("num_pairs", 0))
+
+    def _direction(self, grad_P: Tensor) -> Tensor:
+        return -(self._kept["inverse"] @ grad_P) if self._num_pairs else -grad_P
+
+    def _learn(self, s_1P: Tensor, y_1P: Tensor) -> None:
+        kept = self._kept
+        if not self._num_pairs:
+            first = (s_1P * y_1P).sum() / (y_1P * y_1P).sum()
+            kept["inverse"] = first * torch.eye(s_1P.shape[1], dtype=s_1P.dtype, device=s_1P.device)
+        bfgs_update(kept["inverse"][None], s_1P, y_1P)
+        kept["num_pairs"] = self._num_pairs + 1
+
+    def _forget(self) -> None:
+        self._kept["num_pairs"] = 0

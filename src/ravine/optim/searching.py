@@ -1,0 +1,122 @@
+"""A torch.optim.Optimizer that evaluates the loss where it likes: methods with a line search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ravine.optim.base import Params
+from ravine.second.line_search import LineSearch, Outcome
+
+__all__ = ["SearchingOptimizer"]
+
+_MOST_TRIALS = 20  # of one search
+
+Closure = Callable[[], Any]
+
+
+class SearchingOptimizer(torch.optim.Optimizer):
+    """Base of the second-order classes; not used by itself."""
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        _check(type(self).__name__, defaults)
+        super().__init__(params, defaults)
+        if len(self.param_groups) != 1:
+            raise ValueError(
+                f"{type(self).__name__}: {len(self.param_groups)} parameter groups; only 1 is allowed"
+            )
+        kinds = {(param.dtype, param.device) for param in self._params}
+        if len(kinds) != 1 or not self._params[0].is_floating_point():
+            raise ValueError(f"{type(self).__name__}: parameters must be real and have one dtype and device")
+
+    @property
+    def _params(self) -> list[Tensor]:
+        return self.param_groups[0]["params"]  # type: ignore[no-any-return]
+
+    @property
+    def _kept(self) -> dict[str, Any]:
+        """What outlives a step: with the first parameter, as everything of `state_dict` must be with one."""
+        return self.state[self._params[0]]  # type: ignore[no-any-return]
+
+    @property
+    def num_evaluations(self) -> int:
+        """How often a closure has been called."""
+        return int(self._kept.get("num_evaluations", 0))
+
+    def _point(self) -> Tensor:
+        return torch.cat([param.detach().reshape(-1) for param in self._params])
+
+    def _move(self, point_P: Tensor) -> None:
+        sizes = [param.numel() for param in self._params]
+        for param, values in zip(self._params, point_P.split(sizes), strict=True):
+            param.copy_(values.view_as(param))
+
+    def _evaluate(self, closure: Closure) -> tuple[Any, Tensor]:
+        """The closure's loss and the gradient, (P,)."""
+        self._kept["num_evaluations"] = self.num_evaluations + 1
+        with torch.enable_grad():
+            loss = closure()
+        return loss.detach() if isinstance(loss, Tensor) else loss, torch.cat(
+            [
+                (torch.zeros_like(param) if param.grad is None else param.grad.to_dense()).reshape(-1)
+                for param in self._params
+            ]
+        )
+
+    def _search(
+        self, closure: Closure, loss: float, grad_P: Tensor, direction_P: Tensor, first: float, room: float
+    ) -> tuple[Any, Tensor, Tensor] | None:
+        """Go along a direction to a point that meets the strong Wolfe conditions.
+
+        Args:
+            closure: as in `step`.
+            loss: where the parameters are.
+            grad_P: there.
+            direction_P: along which the loss falls.
+            first: the first trial.
+            room: evaluations that are left.
+
+        Returns:
+            Loss and gradient there, and the step; None, the parameters being where they were, if no step was found.
+        """
+        start_P = self._point()
+        search = LineSearch(
+            loss=loss,
+            slope=float(grad_P @ direction_P),
+            t=first,
+            resolution=torch.finfo(grad_P.dtype).eps,
+            c1=self.param_groups[0]["c1"],
+            c2=self.param_groups[0]["c2"],
+            most=int(max(1, min(_MOST_TRIALS, room))),
+        )
+        while True:
+            step_P = search.t * direction_P
+            self._move(start_P + step_P)
+            found, new_P = self._evaluate(closure)
+            outcome = search.observe(float(found), float(new_P @ direction_P))
+            if outcome is Outcome.ACCEPTED:
+                return found, new_P, step_P
+            if outcome is Outcome.FAILED:
+                self._move(start_P)
+                return None
+
+    def _done(self, loss: float, grad_P: Tensor) -> bool:
+        """Whether there is nowhere to go from here: no finite loss, or a gradient as good as 0."""
+        largest = float(grad_P.abs().max()) if len(grad_P) else 0.0
+        return not math.isfinite(loss + largest) or largest <= self.param_groups[0]["tolerance_grad"]
+
+
+def _check(name: str, defaults: dict[str, Any]) -> None:
+    """Raises ValueError for an argument out of range."""
+    c1, c2 = defaults["c1"], defaults["c2"]
+    if not 0.0 < c1 < c2 < 1.0:
+        raise ValueError(f"{name}: c1 = {c1}, c2 = {c2}: must be 0 < c1 < c2 < 1")
+    for key, low in (("max_iter", 1), ("history_size", 1), ("tolerance_grad", 0.0), ("damping", 0.0)):
+        if key in defaults and not low <= defaults[key] < math.inf:
+            raise ValueError(f"{name}: {key} = {defaults[key]}: must be a finite number of at least {low:g}")
+    if defaults.get("max_eval") is not None and defaults["max_eval"] < 1:
+        raise ValueError(f"{name}: max_eval = {defaults['max_eval']}: must be at least 1, or None")

@@ -1,0 +1,1 @@
+"""Second-order methods: line search, curvature from pairs of gradients, curvature from the exact Hessian."""
