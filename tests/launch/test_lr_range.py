@@ -157,3 +157,19 @@ def test_the_command_line(tmp_path: Path) -> None:
     wrong = ravine_lr("--low", "5", "--high", "1")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == "ravine: low = 5, high = 1: must be 0 < low < high, both finite\n"
+
+
+def test_losses_too_large_for_float32_in_the_targets_own_units_are_no_fault() -> None:
+    rules = [{"kind": "sgd", "lr": 0.1}, {"kind": "rmsprop", "lr": 0.1}]
+    model = {"kind": "mlp", "hidden": [32]}
+    study = Study(name="d", data="diabetes", model=model, steps=1, batch_size=32, seeds=3, rules=rules)
+    for found in ravine.lr_range(study, quiet=True):  # a warning is an error here
+        assert found.diverged is not None
+
+
+def test_a_staged_study_is_tested_like_any_other() -> None:
+    staged, plain = digits(tune="staged", schedule=["cosine"]), digits()
+    one, other = (ravine.lr_range(study, quiet=True, num_steps=50) for study in (staged, plain))
+    assert [found.hypers for found in one] == [found.hypers for found in other]
+    for first, second in zip(one, other, strict=True):
+        assert np.array_equal(first.loss, second.loss, equal_nan=True)

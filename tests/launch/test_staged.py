@@ -112,7 +112,10 @@ def test_terminal_report_and_json_have_both_stages(done: Results) -> None:
     html = page.report(done)
     assert "What decay gained" in html
     assert all(f"{row['rule']}: stage 1 chose lr {row['lr']:.4g}" in html for row in rows)
-    assert len(stage_words(done)) == 2
+    assert "Configs of stage 1 only" in html
+    for words, row in zip(stage_words(done), rows, strict=True):
+        told = f"{'gains' if row['gain'] >= 0 else 'loses'} {100 * abs(row['gain']):.2g} points"
+        assert told in words
 
 
 def events_of(study: Study, store: Store) -> list:

@@ -140,7 +140,7 @@ class Training:
             while self.step < self.cohort.recipe.steps:
                 loss_TR, _ = self._take_steps(self.cohort.recipe.steps - self.step)
                 self.step += len(loss_TR)
-                yield loss_TR.cpu().numpy() * self._unit
+                yield loss_TR.cpu().numpy().astype(np.float64) * self._unit
         finally:
             torch.set_num_threads(before)
 

@@ -19,6 +19,7 @@ from ravine.report.chart import (
 from ravine.report.palette import Look, looks
 from ravine.report.results import Results
 from ravine.report.views import CROWDED, Figure, View, chips, command, listed, loss_unit
+from ravine.study import STAGE
 
 if TYPE_CHECKING:
     from ravine.verdict import BudgetCurve
@@ -42,6 +43,10 @@ def draw_budget(results: Results) -> Figure:
         " reach from the lowest seed to the highest"
         + ("; with this many rules they appear once you pick rules from the legend." if crowded else ".")
     )
+    if any(run.hypers.get(STAGE) == "2" for run in results.runs):
+        caption += (
+            " Configs of stage 1 only: what stage 2 tried follows from their best, and is no draw of its own."
+        )
     return Figure(
         name="budget",
         title="Winner against tuning budget",

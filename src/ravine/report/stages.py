@@ -83,18 +83,18 @@ def stages(results: Results) -> tuple[StageRow, ...]:
 
 def stage_words(results: Results) -> list[str]:
     """The rows as sentences, for terminal and report; of a rule whose decays all diverged, that they did."""
-    unit = "" if results.is_regression else " points"
     scale = 1.0 if results.is_regression else 100.0
+    unit = "of validation loss" if results.is_regression else "points of validation accuracy"
     sentences = []
     for row in stages(results):
         if row.gain is None or row.low is None or row.high is None:
             sentences.append(f"{row.rule}: at lr {row.lr:.4g} no seed survived with decay.")
             continue
-        what = "of validation loss" if results.is_regression else "of validation accuracy"
         sentences.append(
             f"{row.rule}: stage 1 chose lr {row.lr:.4g}, at a constant rate {_shown(results, row.constant)} on "
-            f"validation; the best decay, {row.schedule}, has {_shown(results, row.decayed)}. It gains "
-            f"{scale * row.gain:+.3g}{unit} {what} ({scale * row.low:+.3g} to {scale * row.high:+.3g} over seeds)."
+            f"validation; the best decay, {row.schedule}, has {_shown(results, row.decayed)}: it "
+            f"{'gains' if row.gain >= 0 else 'loses'} {abs(scale * row.gain):.2g} {unit} (gains over seeds: "
+            f"{scale * row.low + 0.0:.2g} to {scale * row.high + 0.0:.2g})."
         )
     return sentences
 
