@@ -332,7 +332,7 @@ def surface(
         noise: Standard deviation of the noise of each number of the gradient.
         seed: Of the noise.
         maps: Also show where each rule ends up, from everywhere on the map at 25 learning rates.
-        out: The HTML file.
+        out: The file: .html for the page, .svg or .png for a picture of the paths, .gif for an animation.
     """
     from ravine.report.surface import surface as write
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from ravine.errors import InputError
 from ravine.report.page import embed, policy, save
 from ravine.report.palette import looks
 from ravine.rules import Hyper, Rule
@@ -25,6 +26,7 @@ from ravine.surfaces.traced import trace_rule, trace_surface
 if TYPE_CHECKING:
     from torch import Tensor
 
+KINDS = (".html", ".svg", ".png", ".gif")
 TEMPLATES = importlib.resources.files("ravine.report") / "templates"
 
 
@@ -42,7 +44,7 @@ def surface(
     out: str | Path = "surface.html",
     command: str = "ravine.surface(...)",
 ) -> Path:
-    """Write a page on which update rules walk over a surface.
+    """Write a page on which update rules walk over a surface, or a picture of their paths.
 
     Args:
         ground: a surface's name (see `ravine.surfaces.SURFACES`), or a function ``f(x: Tensor[2]) -> Tensor`` that is
@@ -55,7 +57,8 @@ def surface(
         noise: standard deviation of what is added to each number of the gradient; None: the surface's own.
         seed: of the noise.
         maps: whether the page also shows where each rule ends up, from everywhere on the map at 25 learning rates.
-        out: the HTML file; an existing one is replaced.
+        out: the file; an existing one is replaced. `.html` is the page, `.svg` and `.png` are pictures of the paths,
+            `.gif` is an animation; the last two need the extra `images`.
         command: that makes it again, as the page shows it.
 
     Returns:
@@ -71,6 +74,9 @@ def surface(
         ...     page.read_text().startswith("<!doctype html>")
         True
     """
+    kind = Path(out).suffix.lower()
+    if kind not in KINDS:
+        raise InputError(f"out = {str(out)!r}: must end in {', '.join(KINDS)}")
     shown = scene(
         ground,
         rules=rules,
@@ -82,7 +88,18 @@ def surface(
         seed=seed,
         command=command,
     )
-    return save(html(shown, maps=maps), out)
+    return save(_content(shown, kind, maps), out)
+
+
+def _content(shown: Scene, kind: str, maps: bool) -> str | bytes:
+    if kind == ".html":
+        return html(shown, maps=maps)
+    from ravine.report import surface_picture
+
+    picture = surface_picture.collect(shown)
+    if kind == ".svg":
+        return surface_picture.svg(picture)
+    return surface_picture.png(picture) if kind == ".png" else surface_picture.gif(picture)
 
 
 def html(scene: Scene, *, maps: bool = True) -> str:
