@@ -120,3 +120,7 @@ def test_a_surface_without_an_expression_is_refused_with_the_reason() -> None:
         trace_surface(own_surface(looping, (-1.0, 1.0, -1.0, 1.0)))
     with pytest.raises(ModelError, match=r"surface f: aten::erf has no expression"):
         trace_surface(own_surface(lambda x: x.erf().sum(), (-1.0, 1.0, -1.0, 1.0)))
+    with pytest.raises(ModelError, match=r"surface f: it computes in float32"):
+        trace_surface(own_surface(lambda x: x.float().sum(), (-1.0, 1.0, -1.0, 1.0)))
+    with pytest.raises(ModelError, match=r"surface f: aten::div has no expression"):
+        trace_surface(own_surface(lambda x: x.div(2.0, rounding_mode="floor").sum(), (-1.0, 1.0, -1.0, 1.0)))

@@ -125,11 +125,21 @@ def _applied(
         return args[0][args[1]]
     name = node.target._schema.name.removeprefix("aten::")
     in_place = name.endswith("_") and not name.startswith("_")
+    _, dtype = node.meta.get("tensor", (None, None))
+    if name == "_to_copy" and dtype in (torch.float32, torch.bfloat16, torch.float16):
+        raise NoExpression(
+            f"{where}: it computes in {str(dtype).removeprefix('torch.')}, and expressions in float64"
+        )
     kwargs = {key: value for key, value in kwargs.items() if key not in _LAYOUT}
     try:
         operation = operations[name.removesuffix("_") if in_place else name]
         result = operation(*args, **kwargs)
-    except (KeyError, NotImplementedError):
+    except (
+        KeyError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+    ):  # an operation, or a form of it, that is not known
         raise NoExpression(f"{where}: aten::{name} has no expression in elementary operations") from None
     if in_place:
         args[0][...] = result
