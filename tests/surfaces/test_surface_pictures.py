@@ -82,6 +82,8 @@ def test_files_of_every_kind_are_written(tmp_path: Path) -> None:
         assert image.getpixel((SIDE // 2, SIDE // 4)) == (211, 33, 45)  # the minimum at (0, 1), in red
     with Image.open(tmp_path / "x.gif") as image:
         assert image.n_frames > 30
+        pixel = image.convert("RGB").getpixel((SIDE // 2, SIDE // 4))
+        assert pixel == pytest.approx((211, 33, 45), abs=6)  # one of 128 colours; the median cut is 39 away
     assert (tmp_path / "x.svg").read_text().startswith("<svg")
 
 
