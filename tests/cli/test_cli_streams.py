@@ -29,6 +29,11 @@ LONG = STUDY.replace("steps = 40", "steps = 1000000000")
 COMMAND = [sys.executable, "-m", "ravine"]
 
 
+def interruptible() -> None:
+    """In a new process: a test run in the background of a shell has Ctrl-C ignored, and its children would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def ravine(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *args],
@@ -230,7 +235,12 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
 ) -> None:
     (tmp_path / "s.toml").write_text(LONG, encoding="utf-8")
     with subprocess.Popen(
-        [*COMMAND, "run", "s.toml"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*COMMAND, "run", "s.toml"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -256,7 +266,11 @@ def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
     study = STUDY.replace("steps = 40", "steps = 100000000\nevaluations = 10000")
     (tmp_path / "s.toml").write_text(study, encoding="utf-8")
     with subprocess.Popen(
-        [*COMMAND, "run", "s.toml"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [*COMMAND, "run", "s.toml"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=interruptible,
     ) as process:
         for _ in range(60):  # a checkpoint is written after 5 s
             time.sleep(1)

@@ -81,9 +81,18 @@ def update_of(
             new = [n - lr * h["weight_decay"] * a * d for n, a, d in zip(new, x, decayed, strict=True)]
         return new
 
+    def lion(x: Params, g: Params, lr: float, t: int) -> Params:
+        new = []
+        for i, (a, b) in enumerate(zip(x, g, strict=True)):
+            direction = (h["beta1"] * v[i] + (1 - h["beta1"]) * b).sign()
+            new.append(a - lr * (direction + h["weight_decay"] * a * (a.dim() >= 2)))
+            v[i] = h["beta2"] * v[i] + (1 - h["beta2"]) * b
+        return new
+
     updates = {
         "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "nesterov_lookahead": nesterov_lookahead,
         "nesterov_torch": nesterov_torch, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adam,
+        "lion": lion,
     }  # fmt: skip
 
     def deployed(x: Params, _: Params) -> Params:

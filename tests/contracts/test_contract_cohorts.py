@@ -47,6 +47,7 @@ EVERYTHING = (
     {"kind": "nesterov_lookahead", "lr": 0.1, "decoupled_weight_decay": [0.0, 0.1]},
     {"kind": "rmsprop", "lr": 0.01, "max_norm": [0.0, 0.7]},
     {"kind": "adagrad", "lr": 0.1},
+    {"kind": "lion", "lr": 0.01, "weight_decay": [0.0, 0.1]},
     {"kind": "sgd", "lr": 0.1},
 )
 MODELS = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ravine.optim import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+from ravine.optim import SGD, AdaGrad, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
 from ravine.optim.apply import Stepper
 from ravine.rules import decays, regularize, rule
 
@@ -140,6 +140,7 @@ def test_state_is_interchangeable_with_torch(name: str, direction: str) -> None:
         ("momentum", lambda p: Momentum(p, 0.02, decoupled_weight_decay=0.5, max_norm=0.9)),
         ("nesterov", lambda p: Nesterov(p, 0.02, l1=0.02)),
         ("adam", lambda p: Adam(p, 0.01, bias_correction=False, max_norm=0.5)),
+        ("lion", lambda p: Lion(p, 0.003, weight_decay=0.1)),
         ("rmsprop", lambda p: RMSProp(p, 0.01, weight_decay=0.2, decoupled_weight_decay=0.1)),
     ],
 )
@@ -165,7 +166,8 @@ def test_same_numbers_as_the_rule_with_its_regularizers(kind: str, make: Make) -
             for hyper in regularized.hypers:
                 at = {"beta1": 0, "beta2": 1}.get(hyper)
                 value = group[names.get(hyper, hyper)] if at is None else group["betas"][at]
-                values[hyper] = torch.tensor(float(value), dtype=torch.float64)
+                spared = hyper == "weight_decay" and not decays(name, param.shape)
+                values[hyper] = torch.tensor(0.0 if spared else float(value), dtype=torch.float64)
             t = torch.tensor(step + 1.0, dtype=torch.float64)
             with torch.no_grad():
                 move, states[name] = regularized.update(param.grad, states[name], param, values, t)

@@ -17,6 +17,14 @@ from ravine.report.watch import watch
 PLANNED = Planned(num_runs=1, num_known=0, num_resumed=0, lines=())
 
 
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """A test run in the background of a shell has Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt(*seconds: float) -> None:
     """Ctrl-C so many seconds from now."""
     for delay in seconds:

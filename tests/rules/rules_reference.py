@@ -93,6 +93,17 @@ def adam(x: Array, gradient: Gradient, lrs: Array, h: Mapping[str, float]) -> li
     return path
 
 
+def lion(x: Array, gradient: Gradient, lrs: Array, h: Mapping[str, float]) -> list[Array]:
+    path, m = [], np.zeros_like(x)
+    for lr in lrs:
+        g = gradient(x)
+        direction = np.sign(h["beta1"] * m + (1.0 - h["beta1"]) * g)
+        x = x - lr * (direction + h["weight_decay"] * x)
+        m = h["beta2"] * m + (1.0 - h["beta2"]) * g
+        path.append(x)
+    return path
+
+
 REFERENCE = {
     "sgd": sgd,
     "momentum": momentum,
@@ -103,6 +114,7 @@ REFERENCE = {
     "rmsprop": rmsprop,
     "adam": adam,
     "adamw": adam,
+    "lion": lion,
 }
 
 

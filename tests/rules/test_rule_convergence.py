@@ -20,6 +20,7 @@ PARABOLA = {
     "rmsprop": (0.003, 1200, 5e-3),  # its steps don't shrink: it stays within about lr
     "adam": (0.05, 600, 1e-3),
     "adamw": (0.05, 600, 2e-2),  # its decay moves the minimum
+    "lion": (0.002, 2000, 1e-2),  # its steps are lr long however near it is
 }
 ROSENBROCK = {
     "sgd": (1e-3, 20_000, 0.02),
@@ -31,6 +32,7 @@ ROSENBROCK = {
     "rmsprop": (1e-3, 10_000, 0.1),
     "adam": (0.02, 5_000, 0.02),
     "adamw": (0.02, 5_000, 0.1),
+    "lion": (3e-4, 20_000, 0.1),
 }
 
 

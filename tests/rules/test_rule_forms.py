@@ -142,6 +142,7 @@ PASSES = {
     "rmsprop": 6,
     "adam": 7,
     "adamw": 8,
+    "lion": 5,
 }
 
 

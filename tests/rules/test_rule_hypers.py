@@ -110,7 +110,7 @@ def test_unknown_rule() -> None:
     with pytest.raises(StudyError) as raised:
         rule("adma")
     assert str(raised.value) == (
-        "unknown rule 'adma': did you mean 'adam'? Allowed: adagrad, adam, adamw, momentum, nesterov, "
+        "unknown rule 'adma': did you mean 'adam'? Allowed: adagrad, adam, adamw, lion, momentum, nesterov, "
         "nesterov_lookahead, nesterov_torch, rmsprop, sgd"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravine.optim.adaptive import AdaGrad, Adam, AdamW, RMSProp
+from ravine.optim.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
 from ravine.optim.newton import Newton
 from ravine.optim.quasi_newton import BFGS, LBFGS
 from ravine.optim.schedule import Schedule
@@ -15,6 +15,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Lion",
     "Momentum",
     "Nesterov",
     "Newton",

@@ -274,3 +274,64 @@ class AdamW(RuleOptimizer):
             "bias_correction": bias_correction,
         }
         super().__init__(params, given, options)
+
+
+@final
+class Lion(RuleOptimizer):
+    """Every weight moves by lr, in the direction that a velocity and the new gradient agree on.
+
+    ``x <- x - lr (sign(beta1 m + (1 - beta1) g) + weight_decay x)``, ``m <- beta2 m + (1 - beta2) g``.
+
+    Args:
+        params: tensors, groups or named parameters.
+        lr: learning rate; 3 to 10 times smaller than Adam's.
+        betas: decay of the mean of gradients, for the direction and for what is kept, in [0, 1).
+        weight_decay: the decay beside the gradient.
+        l1, max_norm, exclude, ema, maximize, preset: as in `SGD`.
+
+    Raises:
+        ValueError: a hyper is out of range.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> optimizer = Lion([weight], lr=0.25)
+        >>> weight.square().sum().backward()
+        >>> optimizer.step()
+        >>> weight.item()
+        0.75
+
+    References:
+        Chen et al., "Symbolic discovery of optimization algorithms", 2023.
+    """
+
+    words: ClassVar[Words] = Words(
+        kind=lambda _group: "lion",
+        hypers={"lr": "lr", "beta1": ("betas", 0), "beta2": ("betas", 1), "weight_decay": "weight_decay"},
+        slots={"mean": "exp_avg"},
+        decoupled=False,
+    )
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        l1: float = 0.0,
+        max_norm: float = 0.0,
+        exclude: str | None = None,
+        ema: float = 0.0,
+        maximize: bool = False,
+        preset: Preset = "lecture",
+    ) -> None:
+        options = Options(
+            weight_decay=weight_decay,
+            l1=l1,
+            max_norm=max_norm,
+            exclude=excluded(exclude, preset),
+            ema=ema,
+            maximize=maximize,
+        )
+        super().__init__(params, {"lr": lr, "betas": betas}, options)

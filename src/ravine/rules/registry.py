@@ -10,6 +10,7 @@ from ravine.rules.adagrad import ADAGRAD
 from ravine.rules.adam import ADAM
 from ravine.rules.adamw import ADAMW
 from ravine.rules.base import Hyper, Rule
+from ravine.rules.lion import LION
 from ravine.rules.momentum import MOMENTUM
 from ravine.rules.nesterov import NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH
 from ravine.rules.regularize import REGULARIZERS
@@ -18,7 +19,18 @@ from ravine.rules.sgd import SGD
 
 RULES: Mapping[str, Rule] = {
     rule.name: rule
-    for rule in (SGD, MOMENTUM, NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH, ADAGRAD, RMSPROP, ADAM, ADAMW)
+    for rule in (
+        SGD,
+        MOMENTUM,
+        NESTEROV,
+        NESTEROV_LOOKAHEAD,
+        NESTEROV_TORCH,
+        ADAGRAD,
+        RMSPROP,
+        ADAM,
+        ADAMW,
+        LION,
+    )
 }
 
 
