@@ -45,7 +45,7 @@ def time_basins(name: str, num: int, repeats: int) -> list[float]:
     return times
 
 
-# A mouse moved from outside waits for a frame at each move, and so halves the rate that it is to measure.
+# From inside the page: a mouse moved from outside waits for the browser at each move (surface.md has what it gave).
 DRAG = """(length) => new Promise((done) => {
     const slider = document.getElementById("lr"), begun = performance.now();
     const timer = setInterval(() => {
