@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ravine.data import load
 from ravine.errors import InputError, StudyError
 from ravine.store import Store
-from ravine.study import Study, read_study
+from ravine.study import Study, definition_of, read_study
 from ravine.study.definition import MADE_IN_PYTHON
 from ravine.study.load import read_content
 from ravine.study.naming import naming, printable
@@ -61,17 +61,10 @@ def run(
         >>> len(results.runs)
         3
     """
-    search: Path | None = None
-    if isinstance(study, Study):
-        if overrides:
-            raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
-        from ravine.study import definition_of
-
-        definition, command = definition_of(study), "ravine.run(study)"
-    else:
-        search = Path(study).resolve().parent
+    command = "ravine.run(study)"
+    if not isinstance(study, Study):
         command = _command(study, store, device, backend, overrides)
-        study, definition = read_study(study, overrides)
+    study, definition, search = _read(study, overrides)
     opened = Store(store)
     # The study is right and the store is there: only now is it worth a second to import PyTorch, and meanwhile
     # the data set is read.
@@ -144,12 +137,7 @@ def lr_range(
     from ravine.launch import lr_range as test
     from ravine.report.watch import watch_range
 
-    search: Path | None = None
-    if not isinstance(study, Study):
-        search = Path(study).resolve().parent
-        study = read_study(study, overrides)[0]
-    elif overrides:
-        raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
+    study, _, search = _read(study, overrides)
     with naming(study.origin):
         data = load(study.data, base=search)
     events = test(
@@ -218,12 +206,10 @@ def replay(
     """
     opened = Store(store, create=False)
     record = opened.run(run_id)
-    search: Path | None = None
     if study is None:
         study, search = _stored_study(opened, record.id)
-    elif not isinstance(study, Study):
-        search = Path(study).resolve().parent
-        study = read_study(study)[0]
+    else:
+        study, _, search = _read(study)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -237,6 +223,15 @@ def replay(
                 return event
             bar.update(task, completed=event)
     raise AssertionError("a replay ends with a comparison")
+
+
+def _read(study: Study | Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str, Path | None]:
+    """A study or its file: the study, its text, and the folder where its data and modules are looked for."""
+    if not isinstance(study, Study):
+        return *read_study(study, overrides), Path(study).resolve().parent
+    if overrides:
+        raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
+    return study, definition_of(study), None
 
 
 def _stored_study(store: Store, run_id: str) -> tuple[Study, Path | None]:

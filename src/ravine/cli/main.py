@@ -63,7 +63,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"ravine: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
-        print("\nravine: interrupted; the same command goes on from here", file=sys.stderr)
+        goes_on = "; the same command goes on from here" if words[:1] == ["run"] else ""
+        print(f"\nravine: interrupted{goes_on}", file=sys.stderr)
         return 128 + (stopped.args[0] if stopped.args else 2)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

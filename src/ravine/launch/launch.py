@@ -24,6 +24,7 @@ from ravine.engine.training import Training
 from ravine.launch.faults import told_of_module
 from ravine.launch.keeper import Keeper
 from ravine.launch.machine import hardware, versions
+from ravine.launch.network import network_of
 from ravine.launch.progress import Event, Meter, Planned, Trained
 from ravine.launch.stages import second_stage
 from ravine.store import Labels, NewRun, Store
@@ -59,14 +60,7 @@ class _Task:
     store: Store
 
     def network(self, runs: Sequence[Run]) -> Network:
-        return Network.of(
-            self.study.model,
-            self.data.input_shape,
-            self.data.num_outputs,
-            device=self.device,
-            with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in runs),
-            search=self.search,
-        )
+        return network_of(self.study, self.data, runs, self.device, self.search)
 
 
 def launch(

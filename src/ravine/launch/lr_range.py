@@ -15,18 +15,16 @@ from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.device import find_device
 from ravine.engine.memory import told
-from ravine.engine.network import Network
 from ravine.engine.plan import plan
 from ravine.engine.training import Training
 from ravine.errors import StudyError
 from ravine.launch.faults import told_of_module
+from ravine.launch.network import network_of
+from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study, runs_of
 from ravine.study.naming import naming
 
-LOW, HIGH, STEPS = 1e-6, 10.0, 300
-SHARE = (
-    3.0  # the suggestion is this much below the lr with the lowest loss; docs/lr-range.md has what that found
-)
+SHARE = 3.0  # the suggestion is this much below the lr with the lowest loss; docs/lr-range.md says why
 _EXPLODED = 4.0  # times the lowest loss: from there on what was learned is lost
 
 
@@ -75,9 +73,9 @@ def lr_range(
     search: Path | None = None,
     device: str = "auto",
     backend: str = "auto",
-    low: float = LOW,
-    high: float = HIGH,
-    num_steps: int = STEPS,
+    low: float,
+    high: float,
+    num_steps: int,
 ) -> Iterator[RangeStep | list[LrRange]]:
     """Test all rules of a study at once, each with all seeds; nothing is stored.
 
@@ -106,22 +104,13 @@ def lr_range(
     schedule = {"kind": "climb", "start": low / high, "warmup": 0}
     with naming(study.origin):
         runs = _runs(study, data, search, schedule, high, num_steps)
-    lr_T = high * np.power(low / high, 1.0 - np.arange(num_steps) / (num_steps - 1))
+    lr_T = high * table(parse_schedule(schedule), num_steps)
     losses: dict[str, np.ndarray] = {}
     done = 0
     for same in split(runs, len(runs)):
-        first = same[0].recipe
         with naming(study.origin), told("model"):
-            network = Network.of(
-                study.model,
-                data.input_shape,
-                data.num_outputs,
-                device=where,
-                with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in same),
-                search=search,
-            )
+            network = network_of(study, data, same, where, search)
             chosen = plan(same, network, data, where, backend)
-        assert first.steps == num_steps, "all runs have one length"
         for group in split(same, chosen.size):
             cohort = Cohort.of(group)
             with (
@@ -211,9 +200,12 @@ def smoothed(loss_T: np.ndarray) -> np.ndarray:
     end = int(bad[0]) if len(bad) else len(loss_T)
     half = max(len(loss_T) // 40, 1)
     found = np.full(len(loss_T), np.nan)
+    if end == 0:
+        return found
     values = np.asarray(loss_T[:end], dtype=np.float64)
-    for reduce in (np.median, np.mean):
-        values = np.array([reduce(values[max(t - half, 0) : t + half + 1]) for t in range(end)])
+    for reduce in (np.nanmedian, np.nanmean):
+        around = np.pad(values, half, constant_values=np.nan)
+        values = reduce(np.lib.stride_tricks.sliding_window_view(around, 2 * half + 1), axis=1)
     found[:end] = values
     return found
 

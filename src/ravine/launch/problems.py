@@ -10,9 +10,9 @@ from typing import Any
 from ravine.data import Dataset, load
 from ravine.engine.device import find_device
 from ravine.engine.memory import told
-from ravine.engine.network import Network
 from ravine.engine.plan import plan
 from ravine.errors import InputError
+from ravine.launch.network import network_of
 from ravine.study import Study, runs_of
 from ravine.study.model import structure_of
 from ravine.study.problems import problems_of
@@ -52,12 +52,4 @@ def _try(study: Study, data: Dataset, search: Path | None) -> None:
         runs = sorted(runs_of(study, data, search), key=lambda run: run.recipe.structure)
         for _, members in groupby(runs, key=lambda run: run.recipe.structure):
             same = list(members)
-            network = Network.of(
-                study.model,
-                data.input_shape,
-                data.num_outputs,
-                device=device,
-                with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in same),
-                search=search,
-            )
-            plan(same, network, data, device)
+            plan(same, network_of(study, data, same, device, search), data, device)

@@ -13,10 +13,10 @@ from ravine.data import Dataset, load
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
 from ravine.engine.device import find_device
-from ravine.engine.network import Network
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import StoreError
+from ravine.launch.network import network_of
 from ravine.store import Store
 from ravine.study import Recipe, Run, Study, content_id
 from ravine.study.model import structure_of
@@ -75,14 +75,7 @@ def replay(
     with naming(study.origin):
         data = load(study.data, base=search)
         _check_same(record.id, recipe, data, structure_of(study.model, search))
-        network = Network.of(
-            study.model,
-            data.input_shape,
-            data.num_outputs,
-            device=where,
-            with_dropout=recipe.hypers["model.dropout"] > 0,
-            search=search,
-        )
+        network = network_of(study, data, [run], where, search)
     training = Training(Cohort.of([run]), network, data, Backend(fused=False, traced=False), where)
     for event in training.records():
         if isinstance(event, Finished):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -102,50 +102,43 @@ end:
   ret void
 }
 declare float @llvm.fabs.f32(float)
+"""
 
-define void @member(ptr %call) {
+# What all threads of a team are given, 64 bits each, after the count of those that have come and how many may.
+_CALL = {
+    "next": "ptr", "jobs": "i64", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64", "functions": "ptr",
+    "calls": "i64", "num": "i64", "watched": "i64", "stopped": "ptr",
+}  # fmt: skip
+_AREA = ("table", "own", "scratch")  # a thread's own memory; one after another behind that
+
+
+def _read(names: Iterable[str], base: str, first: int) -> str:
+    """The text that reads 64-bit fields one after another."""
+    return "".join(
+        f"  %{name}_at = getelementptr i64, ptr %{base}, i64 {first + i}\n"
+        f"  %{name} = load {_CALL.get(name, 'ptr')}, ptr %{name}_at\n"
+        for i, name in enumerate(names)
+    )
+
+
+_MEMBER = f"""
+define void @member(ptr %call) {{
   %place = atomicrmw add ptr %call, i64 1 monotonic
   %many_at = getelementptr i64, ptr %call, i64 1
   %many = load i64, ptr %many_at
   %mine = icmp slt i64 %place, %many
   br i1 %mine, label %join, label %leave
 join:
-  %next_at = getelementptr ptr, ptr %call, i64 2
-  %next = load ptr, ptr %next_at
-  %jobs_at = getelementptr i64, ptr %call, i64 3
-  %jobs = load i64, ptr %jobs_at
-  %order_at = getelementptr ptr, ptr %call, i64 4
-  %order = load ptr, ptr %order_at
-  %tables_at = getelementptr ptr, ptr %call, i64 5
-  %tables = load ptr, ptr %tables_at
-  %steps_at = getelementptr ptr, ptr %call, i64 6
-  %steps = load ptr, ptr %steps_at
-  %inputs_at = getelementptr i64, ptr %call, i64 7
-  %inputs = load i64, ptr %inputs_at
-  %functions_at = getelementptr ptr, ptr %call, i64 8
-  %functions = load ptr, ptr %functions_at
-  %calls_at = getelementptr i64, ptr %call, i64 9
-  %calls = load i64, ptr %calls_at
-  %num_at = getelementptr i64, ptr %call, i64 10
-  %num = load i64, ptr %num_at
-  %watched_at = getelementptr i64, ptr %call, i64 11
-  %watched = load i64, ptr %watched_at
-  %stopped_at = getelementptr ptr, ptr %call, i64 12
-  %stopped = load ptr, ptr %stopped_at
-  %first = mul i64 %place, 3
-  %area = add i64 %first, 13
-  %table_at = getelementptr ptr, ptr %call, i64 %area
-  %table = load ptr, ptr %table_at
-  %own_at = getelementptr ptr, ptr %table_at, i64 1
-  %own = load ptr, ptr %own_at
-  %scratch_at = getelementptr ptr, ptr %table_at, i64 2
-  %scratch = load ptr, ptr %scratch_at
+{_read(_CALL, "call", 2)}  %skipped = mul i64 %place, {len(_AREA)}
+  %area_place = add i64 %skipped, {2 + len(_CALL)}
+  %area = getelementptr i64, ptr %call, i64 %area_place
+{_read(_AREA, "area", 0)}
   call void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
                     i64 %calls, i64 %num, ptr %table, ptr %own, ptr %scratch, i64 %watched, ptr %stopped)
   br label %leave
 leave:
   ret void
-}
+}}
 """
 
 
@@ -206,16 +199,14 @@ class Workers:
 
         used = self._areas[: max(1, len(order))]
         if self._team is not None and len(used) > 1:
-            call = np.array(
-                [
-                    *(0, len(used), ctypes.addressof(following), len(order), order.ctypes.data),
-                    *(self._jobs.tables_JI.ctypes.data, steps_I.ctypes.data, num_inputs),
-                    *(self._addresses_JF.ctypes.data, self._addresses_JF.shape[1], num_steps, watched),
-                    stopped_J.ctypes.data,
-                    *(at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch)),
-                ],
-                dtype=np.int64,
-            )
+            given = {
+                "next": ctypes.addressof(following), "jobs": len(order), "order": order.ctypes.data,
+                "tables": self._jobs.tables_JI.ctypes.data, "steps": steps_I.ctypes.data, "inputs": num_inputs,
+                "functions": self._addresses_JF.ctypes.data, "calls": self._addresses_JF.shape[1], "num": num_steps,
+                "watched": watched, "stopped": stopped_J.ctypes.data,
+            }  # fmt: skip
+            places = [at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch)]
+            call = np.array([0, len(used), *(given[name] for name in _CALL), *places], dtype=np.int64)
             self._team(_worker()[0].address("member"), call.ctypes.data, len(used), 0)
             return
 
@@ -256,7 +247,7 @@ def _whole(size: int) -> int:
 
 @cache
 def _worker() -> tuple[Library, ctypes._FuncPointer]:
-    library = Library(_WORKER)
+    library = Library(_WORKER + _MEMBER)
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     kind = ctypes.CFUNCTYPE(
         None, pointer, integer, pointer, pointer, pointer, integer, pointer, integer, integer, pointer, pointer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
-from ravine.optim.options import Options, Words, default, excluded
+from ravine.optim.options import Words, default, excluded
 
 
 @final
@@ -52,16 +52,18 @@ class AdaGrad(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        super().__init__(params, {"lr": lr, "eps": default("adagrad", "eps", eps, preset)}, options)
+        defaults = {
+            "lr": lr,
+            "eps": default("adagrad", "eps", eps, preset),
+            "weight_decay": weight_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
 
 
 @final
@@ -111,21 +113,19 @@ class RMSProp(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        given = {
+        defaults = {
             "lr": lr,
             "alpha": default("rmsprop", "decay", alpha, preset),
             "eps": default("rmsprop", "eps", eps, preset),
+            "weight_decay": weight_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
         }
-        super().__init__(params, given, options)
+        super().__init__(params, defaults)
 
 
 _ADAM_HYPERS: dict[str, str | tuple[str, int]] = {
@@ -174,7 +174,6 @@ class Adam(RuleOptimizer):
         hypers=_ADAM_HYPERS,
         slots=_ADAM_SLOTS,
         fixed={"amsgrad": False, "decoupled_weight_decay": False},
-        decoupled=False,
     )
 
     def __init__(
@@ -193,21 +192,19 @@ class Adam(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        given = {
+        defaults = {
             "lr": lr,
             "betas": betas,
             "eps": default("adam", "eps", eps, preset),
             "bias_correction": bias_correction,
+            "weight_decay": weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
         }
-        super().__init__(params, given, options)
+        super().__init__(params, defaults)
 
 
 @final
@@ -240,7 +237,6 @@ class AdamW(RuleOptimizer):
         hypers={**_ADAM_HYPERS, "weight_decay": "weight_decay"},
         slots=_ADAM_SLOTS,
         fixed={"amsgrad": False, "decoupled_weight_decay": True},
-        decoupled=False,
     )
 
     def __init__(
@@ -259,21 +255,19 @@ class AdamW(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        given = {
+        defaults = {
             "lr": lr,
             "betas": betas,
             "eps": default("adamw", "eps", eps, preset),
             "bias_correction": bias_correction,
+            "weight_decay": weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
         }
-        super().__init__(params, given, options)
+        super().__init__(params, defaults)
 
 
 @final
@@ -309,7 +303,6 @@ class Lion(RuleOptimizer):
         kind=lambda _group: "lion",
         hypers={"lr": "lr", "beta1": ("betas", 0), "beta2": ("betas", 1), "weight_decay": "weight_decay"},
         slots={"mean": "exp_avg"},
-        decoupled=False,
     )
 
     def __init__(
@@ -326,12 +319,14 @@ class Lion(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        super().__init__(params, {"lr": lr, "betas": betas}, options)
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "weight_decay": weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)

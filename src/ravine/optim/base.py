@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ravine.optim.apply import EMA, Stepper
 from ravine.optim.members import Members, as_real
-from ravine.optim.options import Options, Preset, Words, check_group, hypers_of
+from ravine.optim.options import Preset, Words, check_group, hypers_of
 from ravine.rules import REGULARIZERS, decays, regularize, rule
 
 Params: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
@@ -31,8 +31,8 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     words: ClassVar[Words]
 
-    def __init__(self, params: Params, given: Mapping[str, Any], options: Options) -> None:
-        defaults = {**self.words.fixed, **given, **options.group(self.words)}
+    def __init__(self, params: Params, given: Mapping[str, Any]) -> None:
+        defaults = {**self.words.fixed, **given}
         check_group(self.words, defaults)
         self._start()
         super().__init__(params, defaults)

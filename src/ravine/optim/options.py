@@ -26,48 +26,16 @@ class Words:
         hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair.
         slots: what torch.optim calls each slot of the rule.
         fixed: keys that torch.optim has and that have one value here.
-        decoupled: there is a ``decoupled_weight_decay`` beside ``weight_decay``.
     """
 
     kind: Callable[[Mapping[str, Any]], str]
     hypers: Mapping[str, str | tuple[str, int]]
     slots: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    decoupled: bool = True
 
     def rule_hypers(self, group: Mapping[str, Any]) -> Mapping[str, Hyper]:
         """The hypers that the rule itself has."""
         return rule(self.kind(group)).hypers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What every class takes.
-
-    Args:
-        weight_decay: L2 penalty in the gradient; of `AdamW` the decay beside it.
-        decoupled_weight_decay: each step also shrinks a weight by lr times this.
-        l1: L1 penalty in the gradient.
-        max_norm: longest incoming weight vector of a unit; 0 for no limit.
-        exclude: what gets no decay and no L1; see `ravine.rules.decays`.
-        ema: decay of a moving average of the weights; 0: none is kept.
-        maximize: climb.
-    """
-
-    weight_decay: float = 0.0
-    decoupled_weight_decay: float = 0.0
-    l1: float = 0.0
-    max_norm: float = 0.0
-    exclude: str | None = None
-    ema: float = 0.0
-    maximize: bool = False
-
-    def group(self, words: Words) -> dict[str, Any]:
-        """As keys of a group; a class without a decoupled decay has no such key."""
-        found = {name: getattr(self, name) for name in self.__slots__}
-        if not words.decoupled:
-            del found["decoupled_weight_decay"]
-        return found
 
 
 def excluded(exclude: str | None, preset_name: Preset) -> str | None:

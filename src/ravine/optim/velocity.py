@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal, final
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
-from ravine.optim.options import Options, Words, excluded
+from ravine.optim.options import Words, excluded
 
 _SGD = {"dampening": 0}
 
@@ -63,16 +63,17 @@ class SGD(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        super().__init__(params, {"lr": lr}, options)
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
 
 
 @final
@@ -122,16 +123,18 @@ class Momentum(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        options = Options(
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        super().__init__(params, {"lr": lr, "momentum": momentum}, options)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
 
 
 @final
@@ -188,18 +191,16 @@ class Nesterov(RuleOptimizer):
     ) -> None:
         if form not in (None, "shifted", "torch"):
             raise ValueError(f"nesterov: form = {form!r}: must be 'shifted' or 'torch'")
-        options = Options(
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            l1=l1,
-            max_norm=max_norm,
-            exclude=excluded(exclude, preset),
-            ema=ema,
-            maximize=maximize,
-        )
-        given = {
+        defaults = {
             "lr": lr,
             "momentum": momentum,
             "form": form or ("torch" if preset == "torch" else "shifted"),
+            "weight_decay": weight_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "l1": l1,
+            "max_norm": max_norm,
+            "exclude": excluded(exclude, preset),
+            "ema": ema,
+            "maximize": maximize,
         }
-        super().__init__(params, given, options)
+        super().__init__(params, defaults)

@@ -115,7 +115,7 @@ def save(content: str | bytes, path: str | Path) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: the report can't be written there: {error.strerror or error}") from None
+        raise InputError(f"{path}: can't be written there: {error.strerror or error}") from None
     return path
 
 

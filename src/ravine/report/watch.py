@@ -18,7 +18,6 @@ from ravine.launch import Progress as Reached
 from ravine.report.tables import duration
 
 _LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
-
 _PATIENCE_SECONDS = 1.0  # so long after a first Ctrl-C a second one means: at once
 
 
@@ -37,15 +36,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
     Raises:
         KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, its number the argument; by then everything that was done is kept.
     """
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    bar = _bar(console, TextColumn("{task.fields[told]}"))
     told_at, expected = time.monotonic(), False
     # The events are closed, and a checkpoint written, while signals still wait.
     with _interrupts() as interrupted, closing(events), bar:  # type: ignore[type-var]
@@ -84,21 +75,26 @@ def watch_range(events: Iterator[RangeStep | list[LrRange]], console: Console) -
     Returns:
         What it found.
     """
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
+    with _bar(console) as bar:
         task = bar.add_task("testing learning rates", total=None)
         for event in events:
             if not isinstance(event, RangeStep):
                 return event
             bar.update(task, completed=event.done, total=event.all)
     raise AssertionError("a test ends with its findings")
+
+
+def _bar(console: Console, *more: TextColumn) -> Progress:
+    """A live bar, drawn on a terminal only."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        *more,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def _plan_lines(event: Planned, name: str) -> list[str]:
