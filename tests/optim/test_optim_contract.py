@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -279,24 +281,37 @@ def test_error_inputs_of_torchs_own_tests(ours: Any, case: Any) -> None:
         ours(given.params, **{"lr": 0.01, **given.kwargs})
 
 
-def test_distributed_data_parallel_trains_as_one_process(tmp_path: Any) -> None:
-    torch.multiprocessing.spawn(_replica, (str(tmp_path),), nprocs=2)
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+@pytest.mark.slow
+def test_distributed_data_parallel_trains_as_one_process(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Gloo asks the network which address the machine's name has, and may wait for an answer forever.
+    monkeypatch.setenv(
+        "GLOO_SOCKET_IFNAME", next(name for _, name in socket.if_nameindex() if name[:2] == "lo")
+    )
+    replicas = torch.multiprocessing.spawn(_replica, (str(tmp_path),), nprocs=2, join=False)
+    try:
+        until = time.monotonic() + 120
+        while not replicas.join(timeout=1):
+            assert time.monotonic() < until, "the two processes wait for each other"
+    finally:
+        for process in replicas.processes:
+            process.kill()
     alone = model()
     train(alone, Adam(alone.parameters(), 0.01), 5)
-    for weights in found:
-        for a, b in zip(weights, alone.parameters(), strict=True):
+    for rank in range(2):
+        for a, b in zip(torch.load(tmp_path / f"{rank}.pt"), alone.parameters(), strict=True):
             assert float((a - b).detach().abs().max()) < 1e-10
 
 
 def _replica(rank: int, folder: str) -> None:
-    import torch.distributed as dist
+    from torch import distributed
 
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     wrapped = nn.parallel.DistributedDataParallel(model())
     train(wrapped, Adam(wrapped.parameters(), 0.01), 5)
     torch.save([p.detach() for p in wrapped.module.parameters()], f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    distributed.destroy_process_group()
 
 
 def test_the_same_pairs_are_covered() -> None:
