@@ -172,6 +172,21 @@ def problems(study: Path | str, *, overrides: Sequence[str] = ()) -> list[str]:
     return [f"{study}: {printable(line)}" for line in problems(content, Path(study).resolve().parent)]
 
 
+def kept_room(study: Path | str, *, overrides: Sequence[str] = ()) -> str | None:
+    """What the weights that a sound study keeps along training take on the disk, in words; None if it keeps none.
+
+    Args:
+        study: path of a study file.
+        overrides: texts such as "epochs=5".
+    """
+    read, _, search = _read(study, overrides)
+    if read.keep is None:
+        return None
+    from ravine.launch.problems import room
+
+    return room(read, search)
+
+
 def results(name: str, *, store: Path | str = "runs") -> Results:
     """The results of a study in a store.
 

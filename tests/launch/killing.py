@@ -32,6 +32,7 @@ STUDY = study(
     evaluations=50,
     dropout=0.2,
     schedule={"kind": "cosine"},
+    keep={"every": 7000},
 )
 
 

@@ -17,8 +17,8 @@ def run_all(study: Study, store: Store, **options: str) -> list[Event]:
     return list(launch(study, store, definition="text", **options))
 
 
-def contents(root: Path, study: str) -> dict[str, str]:
-    """For each run a hash of all that training left behind, but for times."""
+def contents(root: Path, study: str, *, kept: bool = True) -> dict[str, str]:
+    """For each run a hash of all that training left behind, but for times; also of what was kept on the way."""
     found = {}
     with Store(root, create=False) as store:
         for record in store.runs(study):
@@ -29,6 +29,9 @@ def contents(root: Path, study: str) -> dict[str, str]:
                 for kind in ("weights", "predictions"):
                     for name, array in sorted(store.tensors(kind, record.id).items()):
                         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+            steps, path = store.kept.path(record.id)
+            for name, array in sorted(path.items()) if kept else ():
+                digest.update(name.encode() + steps.tobytes() + np.ascontiguousarray(array).tobytes())
             for metric in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
                 steps, values = store.curves([record.id], metric)[record.id]
                 digest.update(repr((steps.tolist(), values.tolist())).encode())

@@ -96,6 +96,11 @@ KEYS = [
     ({"search": {"kind": "random", "trials": 0}}, "search.trials = 0: must be at least 1"),
     ({"search": {"trials": 3}}, "search: a grid has no trials"),
     ({"search": 3}, "search = 3: must be a table"),
+    ({"keep": "epoch"}, "keep = 'epoch': must be a table such as { every = \"epoch\" }"),
+    ({"keep": {}}, "keep.every: missing: keep must be a table such as"),
+    ({"keep": {"evry": 3}}, "keep.evry: unknown key; did you mean 'every'? Allowed: every"),
+    ({"keep": {"every": 0}}, "keep.every = 0: must be a whole number from 1 to 1,000,000,000 steps, or"),
+    ({"keep": {"every": "step"}}, "keep.every = 'step': must be a whole number from 1"),
     ({"evaluations": 0}, "evaluations = 0: must be a whole number from 1 to 10,000"),
     (
         {"rules": {"kind": "sgd", "lr": 1}},

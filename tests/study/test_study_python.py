@@ -147,6 +147,8 @@ def test_it_is_frozen_and_can_be_copied_with_a_change():
 TEXTS = [
     {},
     {"epochs": 0.5, "seeds": [3, 1], "evaluations": 7, "batch_size": [16, "full"]},
+    {"keep": {"every": "epoch"}},
+    {"keep": {"every": 12}, "epochs": 0.5},
     {"epochs": None, "steps": 7, "schedule": ["constant", {"kind": "step", "every": 0.25, "warmup": 2}]},
     {"data": {"kind": "csv", "path": 'a "b"\\c\x7fü\n.csv', "target": "y", "drop": ["a", "b"], "test": 0.25}},
     {"model": {"kind": "mlp", "hidden": [3], "norm": "layer", "dropout": [0.0, 0.1]}},

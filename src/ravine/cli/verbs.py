@@ -276,7 +276,8 @@ def check(
 
         with redirect_stdout(sys.stderr):
             lines = api.problems(study, overrides=overrides)
-        put(*(lines or [f"{study}: sound"]))
+            room = None if lines else api.kept_room(study, overrides=overrides)
+        put(*(lines or [f"{study}: sound", *([] if room is None else [f"{study}: {room}"])]))
         if lines:
             raise InputError(f"{study}: {len(lines)} problem{'s' * (len(lines) > 1)} found")
         return

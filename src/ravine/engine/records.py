@@ -43,6 +43,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The weights of the runs that go on, at one step.
+
+    Args:
+        step: steps done.
+        runs: ids of these runs.
+        weights: trained parameters, as they would be deployed, and buffers by name, (runs, ...).
+    """
+
+    step: int
+    runs: tuple[str, ...]
+    weights: Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The end of a cohort.
 
@@ -65,4 +80,4 @@ class Finished:
     backend: str
 
 
-Record = Tick | Evaluation | Finished
+Record = Tick | Evaluation | Kept | Finished

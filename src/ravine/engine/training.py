@@ -24,7 +24,7 @@ from ravine.engine.native_scores import NativeScores
 from ravine.engine.native_steps import NativeSteps
 from ravine.engine.network import Network
 from ravine.engine.program import Setting
-from ravine.engine.records import Arrays, Evaluation, Finished, Record, Tick
+from ravine.engine.records import Arrays, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.threads import Pace, Threads
 
@@ -165,8 +165,11 @@ class Training:
         self.advance()
         self._scored(Data(x=self._validation.x[:_LOOK], y=self._validation.y[:_LOOK]))
 
-    def records(self) -> Generator[Record, None, None]:
+    def records(self, keep_every: int | None = None) -> Generator[Record, None, None]:
         """Train to the end.
+
+        Args:
+            keep_every: also yield the weights whenever so many steps have been done: at 0 too, at the end not.
 
         Yields:
             Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
@@ -176,25 +179,30 @@ class Training:
             before = torch.get_num_threads()
             torch.set_num_threads(1)  # torch's threads wait by spinning, and would be in the workers' way
             try:
-                yield from self._records(None)
+                yield from self._records(None, keep_every)
             finally:
                 torch.set_num_threads(before)
             return
         # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
         threads = Threads(self.device, adapt=self.backend.fused and len(self._rows) >= self._fewest)
         try:
-            yield from self._records(threads)
+            yield from self._records(threads, keep_every)
         finally:
             threads.close()
 
-    def _records(self, threads: Threads | None) -> Iterator[Record]:
+    def _records(self, threads: Threads | None, keep_every: int | None) -> Iterator[Record]:
         recipe = self.cohort.recipe
         clock = ticked = time.perf_counter()
         pace = Pace()
         while self.step < recipe.steps and self.alive:
+            if keep_every and self.step % keep_every == 0:  # also where it goes on from a checkpoint
+                self.seconds += time.perf_counter() - clock
+                yield self._kept()
+                clock = time.perf_counter()
             if threads is None:
-                to_look = recipe.evaluate_every - self.step % recipe.evaluate_every
-                pace.run(self.advance, min(to_look, recipe.steps - self.step))
+                stops = (recipe.evaluate_every, keep_every or recipe.steps)
+                to_stop = min(every - self.step % every for every in stops)
+                pace.run(self.advance, min(to_stop, recipe.steps - self.step))
             else:
                 threads.run(self.advance)
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
@@ -285,10 +293,28 @@ class Training:
             loss_RN, accuracy_RN = example_losses(self.data.task, outputs_RNK, split.y)
         return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
 
+    def _places(self) -> Tensor:
+        """Rows of the program that have not diverged."""
+        places = [self._rows.index(row) for row in self.alive]
+        return torch.tensor(places, dtype=torch.int64, device=self.device)
+
+    def _kept(self) -> Kept:
+        return Kept(
+            step=self.step,
+            runs=tuple(self.cohort.runs[row].id for row in self.alive),
+            weights=_arrays(self._weights(self._places())),
+        )
+
+    def _weights(self, keep: Tensor) -> dict[str, Tensor]:
+        """Parameters as they would be deployed, and buffers, of some rows of the program."""
+        params_RP = self._state.deployed(self._part, self._constants.hypers)[keep]
+        weights = self.network.layout.views(params_RP)
+        weights.update({name: tensor[keep] for name, tensor in self._state.buffers.items()})
+        return weights
+
     def _finish(self) -> Finished:
         """What was learned."""
-        alive = self.alive
-        keep = torch.tensor([self._rows.index(row) for row in alive], dtype=torch.int64, device=self.device)
+        alive, keep = self.alive, self._places()
         metrics: dict[str, np.ndarray] = {}
         predictions: Arrays = {}
         examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
@@ -303,15 +329,13 @@ class Training:
                     metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
             if name != "train":
                 predictions[name] = self._predictions(outputs_RNK)
-        params_RP = self._state.deployed(self._part, self._constants.hypers)[keep]
-        weights = self.network.layout.views(params_RP)
-        weights.update({name: tensor[keep] for name, tensor in self._state.buffers.items()})
+        weights = self._weights(keep)
         weights.update({name: tensor[keep] for name, tensor in self._constants.fixed.items()})
         return Finished(
             runs=tuple(self.cohort.runs[row].id for row in alive),
             diverged=self.diverged(),
             metrics=metrics,
-            weights={name: np.ascontiguousarray(t.detach().cpu().numpy()) for name, t in weights.items()},
+            weights=_arrays(weights),
             predictions=predictions,
             seconds=self.seconds,
             backend=f"{self.backend} on {self.device.type}",
@@ -323,6 +347,10 @@ class Training:
             return outputs
         with np.errstate(over="ignore"):  # a prediction beyond float32 is infinite, and its run is not judged
             return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
+
+
+def _arrays(tensors: dict[str, Tensor]) -> Arrays:
+    return {name: np.ascontiguousarray(t.detach().cpu().numpy()) for name, t in tensors.items()}
 
 
 def _float32(values: np.ndarray) -> np.ndarray:

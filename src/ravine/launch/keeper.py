@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ravine.engine.cohort import Cohort
-from ravine.engine.records import Arrays, Evaluation, Finished
+from ravine.engine.records import Arrays, Evaluation, Finished, Kept
 from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.store import RunResult, Store
 
 _CHECKPOINT_SECONDS = 5.0
+_KEPT_BYTES = 32 << 20  # of weights along the way that wait in memory to be written together
 _MAX_SHARE = 0.05  # of the time that writing checkpoints may take
 
 
@@ -32,6 +33,8 @@ class Keeper:
         self._store, self._cohort = store, cohort
         self._ids = [run.id for run in cohort.runs]
         self._pending: list[Evaluation] = []
+        self._kept: list[Kept] = []
+        self._kept_bytes = 0
         self._added = 0  # step of the last evaluation that came here
         self._finished = False
         self._next = time.perf_counter() + _CHECKPOINT_SECONDS
@@ -40,18 +43,27 @@ class Keeper:
     def begin(self) -> None:
         """Forget what a launch before its first checkpoint may have written."""
         self._store.truncate_curves(self._ids, -1)
+        self._store.kept.truncate(self._ids, 0)
 
     def resume(self) -> tuple[int, Arrays]:
         """Step and snapshot of the last checkpoint; what the store knows beyond it is forgotten."""
         found = self._store.load_checkpoint(self._cohort.id)
         assert found is not None, f"cohort {self._cohort.id} has no checkpoint"
         self._store.truncate_curves(self._ids, found[0])
+        self._store.kept.truncate(self._ids, found[0])  # training keeps those of the checkpoint's step again
         return found
 
     def add(self, evaluation: Evaluation) -> None:
         """Keep points of curves; they are written with the next checkpoint."""
         self._pending.append(evaluation)
         self._added = evaluation.step
+
+    def keep(self, kept: Kept) -> None:
+        """Keep weights along the way; they are written with others, at the latest with the next checkpoint."""
+        self._kept.append(kept)
+        self._kept_bytes += sum(array.nbytes for array in kept.weights.values())
+        if self._kept_bytes > _KEPT_BYTES:
+            self._write_kept()
 
     def checkpoint_if_due(self, training: Training) -> None:
         """Write a checkpoint every few seconds, less often where writing one takes long."""
@@ -78,6 +90,7 @@ class Keeper:
     def finish(self, finished: Finished) -> None:
         """Write the end of the cohort, all at once."""
         self._write_curves()
+        self._write_kept()
         share = finished.seconds / len(self._ids)
         rows = {run_id: row for row, run_id in enumerate(finished.runs)}
         results = []
@@ -110,6 +123,7 @@ class Keeper:
 
     def _checkpoint(self, training: Training) -> None:
         self._write_curves()
+        self._write_kept()
         lost = training.diverged()
         status = {run_id: lost.get(run_id) for run_id in self._ids}
         self._store.save_checkpoint(self._cohort.id, training.step, training.snapshot(), status)
@@ -124,6 +138,19 @@ class Keeper:
                 self._store.append_curves(runs, np.array([e.step for e in same]), values)
             # Only now: an interrupt just before has them written once more, which changes nothing.
             self._pending = [e for e in self._pending if e.runs != runs]
+
+    def _write_kept(self) -> None:
+        """Write the weights that wait, those of the same runs in one file."""
+        while self._kept:
+            runs = self._kept[0].runs
+            same = [kept for kept in self._kept if kept.runs == runs]
+            if runs:
+                arrays = {
+                    name: np.concatenate([kept.weights[name] for kept in same]) for name in same[0].weights
+                }
+                self._store.kept.add(runs, [kept.step for kept in same], arrays)
+            self._kept = [kept for kept in self._kept if kept.runs != runs]
+        self._kept_bytes = 0
 
 
 def _placed(array: np.ndarray, places: list[int]) -> np.ndarray:

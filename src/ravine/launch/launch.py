@@ -19,10 +19,11 @@ from ravine.engine.device import find_device
 from ravine.engine.memory import told
 from ravine.engine.network import Network
 from ravine.engine.plan import Plan, check_choice, plan
-from ravine.engine.records import Evaluation, Finished, Tick
+from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
 from ravine.launch.faults import told_of_module
 from ravine.launch.keeper import Keeper
+from ravine.launch.keeping import check_room, room_of
 from ravine.launch.machine import hardware, versions
 from ravine.launch.network import network_of
 from ravine.launch.progress import Event, Meter, Planned, Trained
@@ -135,6 +136,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     store.add_runs(study.name, [_new_run(run) for run in runs])
     with naming(study.origin), told("model"):
         works, lines, num_known = _plan(task, runs, choice)
+        lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
     planned = Planned(
         num_runs=len(runs),
         num_known=num_known,
@@ -172,6 +174,27 @@ def _stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
         return ["stage 1: every config at a constant lr"]
     told = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
     return [f"stage 2: {len(study.decays)} schedule{'s' * (len(study.decays) > 1)} for the best of {told}"]
+
+
+def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> list[str]:
+    """What the weights along training take, where they are kept, and which runs cannot have them any more."""
+    keep = task.study.keep
+    if keep is None:
+        return []
+    lines = []
+    if to_train:
+        room = room_of(keep, to_train, task.network, task.data)
+        check_room(task.study, room, task.store.folder)
+        lines.append(room.told())
+    coming = {run.id for run in to_train}
+    known = [run.id for run in runs if run.id not in coming]
+    without = sum(not steps for steps in task.store.kept.steps(known).values())
+    if without:
+        have = f"{without:,} run{'s' * (without > 1)} that the store has already"
+        lines.append(
+            f"{have} were trained without keep: no weights along the way, and none are trained again"
+        )
+    return lines
 
 
 def _new_run(run: Run) -> NewRun:
@@ -273,13 +296,17 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
         meter.resume((num_runs - len(lost)) * training.step + len(lost) * steps)
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
-    records = training.records()
+    keep = task.study.keep
+    epoch = len(task.data.train) // cohort.recipe.batch_size
+    records = training.records(None if keep is None else keep.steps(epoch))
     network = training.network
     with closing(records), told_of_module(network.module, network.about), keeper.saving(training):
         for record in records:
             if isinstance(record, Evaluation):
                 keeper.add(record)
                 _note_best(meter, record, score, labels)
+            elif isinstance(record, Kept):
+                keeper.keep(record)
             elif isinstance(record, Tick):
                 keeper.checkpoint_if_due(training)
             elif isinstance(record, Finished):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from ravine.data import Dataset, load
 from ravine.engine.device import find_device
 from ravine.engine.memory import told
+from ravine.engine.network import Network
 from ravine.engine.plan import plan
 from ravine.errors import InputError
+from ravine.launch.keeping import room_of
 from ravine.launch.network import network_of
-from ravine.study import Study, runs_of
+from ravine.study import Run, Study, runs_of
 from ravine.study.model import structure_of
 from ravine.study.problems import problems_of
 
@@ -35,6 +37,26 @@ def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str
     if not lines:  # only a study that is right so far says what model meets what data
         lines += _told(lambda: _try(study, load(study.data, base=search), search))
     return lines
+
+
+def room(study: Study, search: Path | None = None) -> str | None:
+    """What the weights that a sound study keeps along training take; None if it keeps none.
+
+    Args:
+        study: the study.
+        search: its file's folder.
+
+    Raises:
+        InputError: it is not sound.
+    """
+    if study.keep is None:
+        return None
+    data, device = load(study.data, base=search), find_device("auto")
+
+    def network(runs: Sequence[Run]) -> Network:
+        return network_of(study, data, runs, device, search)
+
+    return room_of(study.keep, runs_of(study, data, search), network, data).told()
 
 
 def _told(what: Callable[[], object]) -> Iterable[str]:

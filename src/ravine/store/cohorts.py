@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ravine.errors import StoreError
-from ravine.store import curves
+from ravine.store import curves, kept
 from ravine.store.blocks import Block
 from ravine.store.database import add_all, portions
+from ravine.store.entries import add_block, remove_blocks
 from ravine.store.records import CohortRecord, RunResult
 from ravine.store.schema import blocks, cohort_runs, cohorts, metrics, rows, runs
 from ravine.store.studies import existing
@@ -120,9 +121,10 @@ def drop(connection: Connection, cohort_id: str) -> list[str]:
     _, block = _open(connection, cohort_id)
     run_ids = members(connection, cohort_id)
     curves.truncate(connection, run_ids, -1)
+    unused = kept.truncate(connection, run_ids, 0)
     connection.execute(update(runs).where(_in(cohort_id)).values(status="planned", step=0, diverged_at=None))
     connection.execute(delete(cohorts).where(cohorts.c.id == cohort_id))
-    return remove_blocks(connection, [] if block is None else [block])
+    return remove_blocks(connection, [*unused, *([] if block is None else [block])])
 
 
 def finish(
@@ -168,24 +170,6 @@ def _ending(result: RunResult) -> dict[str, object]:
         "new_seconds": float(result.seconds),
         "new_backend": result.backend,
     }
-
-
-def add_block(connection: Connection, block: Block) -> int:
-    """Enter a block; returns its number."""
-    added = connection.execute(
-        insert(blocks).values(file=block.file, kind=block.kind, sha256=block.sha256, size=block.size)
-    )
-    assert added.inserted_primary_key is not None, "an insert has a key"
-    return int(added.inserted_primary_key[0])
-
-
-def remove_blocks(connection: Connection, numbers: Sequence[int]) -> list[str]:
-    """Delete blocks' rows; return their files, to be deleted after the commit."""
-    files: list[str] = []
-    for some in portions(numbers):
-        files += connection.scalars(select(blocks.c.file).where(blocks.c.id.in_(some)))
-        connection.execute(delete(blocks).where(blocks.c.id.in_(some)))
-    return files
 
 
 def find_rows(

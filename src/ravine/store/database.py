@@ -133,10 +133,12 @@ def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
         version = str(schema.VERSION)
     if version is None:
         raise StoreError(f"{describe(engine)} is not a ravine store")
-    if version == "1":
+    if version in ("1", "2"):
         if "uri" in engine.url.query:
-            raise StoreError(f"{describe(engine)} has store format 1: open it once where it can be written")
-        _add_notes(engine)
+            raise StoreError(
+                f"{describe(engine)} has store format {version}: open it once where it can be written"
+            )
+        _bring_up(engine)
         version = str(schema.VERSION)
     if version != str(schema.VERSION):
         newer = version.isdigit() and int(version) > schema.VERSION
@@ -146,12 +148,14 @@ def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
         )
 
 
-def _add_notes(engine: Engine) -> None:
-    """Bring the tables of format 1 to format 2, unless somebody else has just done so."""
+def _bring_up(engine: Engine) -> None:
+    """Bring the tables of an earlier format to the present one, unless somebody else has just done so."""
     with transaction(engine, writes=True) as connection:
         if "notes" not in {column["name"] for column in inspect(connection).get_columns("studies")}:
             connection.execute(text("ALTER TABLE studies ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
-        connection.execute(update(schema.meta).where(schema.meta.c.key == "version").values(value="2"))
+        schema.metadata.create_all(connection)  # tables that it lacks
+        version = str(schema.VERSION)
+        connection.execute(update(schema.meta).where(schema.meta.c.key == "version").values(value=version))
 
 
 def _version(engine: Engine) -> str | None:

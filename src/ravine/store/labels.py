@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from ravine.store.blocks import Block, read
-from ravine.store.cohorts import add_block
+from ravine.store.entries import add_block
 from ravine.store.records import Labels
 from ravine.store.schema import blocks, labels
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 # Raise it when the tables change; a store says which version wrote it.
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 
@@ -120,6 +120,17 @@ rows = Table(
     _ref("block_id", "blocks.id"),
     Column("row", Integer, nullable=False),
     Index("rows_by_block", "block_id"),
+)
+
+# Weights along training: the block and the index on its leading axis at which a run's tensors after `step` steps lie.
+kept = Table(
+    "kept",
+    metadata,
+    _ref("run_id", "runs.id", primary=True),
+    Column("step", BigInteger, primary_key=True),
+    _ref("block_id", "blocks.id"),
+    Column("row", Integer, nullable=False),
+    Index("kept_by_block", "block_id"),
 )
 
 # Only cohorts that have not finished.

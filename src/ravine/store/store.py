@@ -16,6 +16,7 @@ from ravine.errors import StoreError, choices
 from ravine.store import blocks, cohorts, curves, database, lock, studies, upkeep
 from ravine.store import labels as labels_
 from ravine.store.blocks import Block
+from ravine.store.kept import Kept
 from ravine.store.opening import open_store
 from ravine.store.records import CohortRecord, Labels, NewRun, RunRecord, RunResult, StudyRecord
 
@@ -327,6 +328,11 @@ class Store:
             tensors = blocks.read_rows(self._blocks, block, [row for _, row in places])
             read.update(zip((run for run, _ in places), tensors, strict=True))
         return {run: read[run] for run in run_ids}
+
+    @property
+    def kept(self) -> Kept:
+        """The weights of runs along their training."""
+        return Kept(self)
 
     def save_labels(self, fingerprint: str, labels: Labels) -> None:
         """Keep the right answers of a data set; does nothing if they are there already."""

@@ -12,7 +12,8 @@ from ravine.store import blocks as files
 from ravine.store import cohorts, curves
 from ravine.store.blocks import Block
 from ravine.store.database import portions
-from ravine.store.schema import blocks, cohort_runs, labels, rows, runs, studies, study_runs
+from ravine.store.entries import remove_blocks
+from ravine.store.schema import blocks, cohort_runs, kept, labels, rows, runs, studies, study_runs
 from ravine.store.schema import cohorts as cohort_table
 from ravine.store.studies import study_id
 
@@ -40,7 +41,7 @@ def delete_study(connection: Connection, name: str) -> tuple[int, list[str]]:
     curves.remove_unused(connection)
     in_use = select(studies.c.data_fingerprint)
     connection.execute(delete(labels).where(labels.c.data_fingerprint.not_in(in_use)))
-    return len(gone), unused + cohorts.remove_blocks(connection, _unreferenced(connection))
+    return len(gone), unused + remove_blocks(connection, _unreferenced(connection))
 
 
 def own_runs(connection: Connection, name: str) -> list[str]:
@@ -56,6 +57,7 @@ def _unreferenced(connection: Connection) -> list[int]:
         connection.scalars(
             select(blocks.c.id).where(
                 blocks.c.id.not_in(select(rows.c.block_id)),
+                blocks.c.id.not_in(select(kept.c.block_id)),
                 blocks.c.id.not_in(select(labels.c.block_id)),
                 blocks.c.id.not_in(
                     select(cohort_table.c.block_id).where(cohort_table.c.block_id.is_not(None))
@@ -102,8 +104,10 @@ def check(connection: Connection, folder: Path) -> list[str]:
 
 def _bad_rows(connection: Connection, folder: Path, block: Block) -> list[str]:
     """Runs whose row lies beyond their block."""
-    held = select(rows.c.run_id, rows.c.row).join(blocks, blocks.c.id == rows.c.block_id)
-    placed = connection.execute(held.where(blocks.c.file == block.file)).all()
+    placed: list[tuple[str, int]] = []
+    for table in (rows, kept):
+        held = select(table.c.run_id, table.c.row).join(blocks, blocks.c.id == table.c.block_id)
+        placed += [(run, row) for run, row in connection.execute(held.where(blocks.c.file == block.file))]
     if not placed:
         return []
     num_rows = min((len(tensor) for tensor in files.read(folder, block).values()), default=0)

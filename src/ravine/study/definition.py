@@ -69,6 +69,8 @@ def definition_of(study: Study) -> str:
         content["tune"] = study.tune
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations
+    if study.keep is not None:
+        content["keep"] = {"every": study.keep.every}
     content["rules"] = [_rule(block) for block in study.rules]
     return "".join(f"{MADE_IN_PYTHON}{note}\n" for note in notes) + toml_of(content)
 

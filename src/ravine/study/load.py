@@ -14,7 +14,8 @@ from ravine.study.override import override
 from ravine.study.spec import Study
 
 _NEEDED = ("name", "data", "model", "rules")
-_KEYS = (*_NEEDED, "epochs", "steps", "batch_size", "seeds", "schedule", "search", "tune", "evaluations")
+_LENGTHS = ("epochs", "steps")
+_KEYS = (*_NEEDED, *_LENGTHS, "batch_size", "seeds", "schedule", "search", "tune", "evaluations", "keep")
 _LARGEST = 10_000_000  # bytes
 
 

@@ -25,6 +25,7 @@ from ravine.study.fields import (
     tuning,
     whole,
 )
+from ravine.study.keep import Keep, KeepLike, parse_keep
 from ravine.study.model import DROPOUT, Model, ModelLike, parse_model
 from ravine.study.naming import known_keywords, naming, shown
 from ravine.study.search import MOST_RUNS, Search, parse_search
@@ -54,6 +55,8 @@ class Study:
             schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
         evaluations: how many times along a run the validation set is looked at.
+        keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, or a number of
+            steps; None: none.
         origin: the file it was read from: errors begin with it.
 
     Raises:
@@ -80,6 +83,7 @@ class Study:
     search: Search
     tune: str
     evaluations: int
+    keep: Keep | None
     origin: str
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
     # other kind: so the new one is known.
@@ -102,6 +106,7 @@ class Study:
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
         evaluations: int = 20,
+        keep: KeepLike | None = None,
         origin: str = "",
         _length: tuple[float | None, int | None] = (None, None),
     ) -> None:
@@ -127,6 +132,7 @@ class Study:
             put("search", parse_search(search))
             put("tune", tuning(tune))
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
+            put("keep", parse_keep(keep))
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)

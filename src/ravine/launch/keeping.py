@@ -1,0 +1,81 @@
+"""What keeping weights along training takes on the disk."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from ravine.data import Dataset
+from ravine.engine.memory import gib
+from ravine.engine.network import Network
+from ravine.errors import StudyError
+from ravine.study import Run, Study
+from ravine.study.keep import Keep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What the kept weights of some runs take.
+
+    Args:
+        num_runs: how many runs.
+        times: how often weights are kept along the run that has most of them.
+        size: bytes of all, at most: a run that diverges has fewer.
+    """
+
+    num_runs: int
+    times: int
+    size: int
+
+    def told(self) -> str:
+        """For people, in a line."""
+        runs, times = f"{self.num_runs:,} run{'s' * (self.num_runs > 1)}", f"{self.times:,} time"
+        return (
+            f"the weights of {runs} are kept {times}{'s' * (self.times > 1)} along the way: {gib(self.size)}"
+        )
+
+
+def room_of(
+    keep: Keep, runs: Sequence[Run], network: Callable[[Sequence[Run]], Network], data: Dataset
+) -> Room:
+    """The room for these runs.
+
+    Args:
+        keep: what is kept.
+        runs: some runs.
+        network: the network of runs of one structure.
+        data: their data set.
+    """
+    times, size = [0], 0
+    ordered = sorted(runs, key=lambda run: run.recipe.structure)
+    for _, members in groupby(ordered, key=lambda run: run.recipe.structure):
+        same = list(members)
+        recipe = same[0].recipe
+        times.append(keep.times(recipe.steps, len(data.train) // recipe.batch_size))
+        size += len(same) * times[-1] * _bytes(network(same))
+    return Room(num_runs=len(runs), times=max(times), size=size)
+
+
+def check_room(study: Study, room: Room, folder: Path) -> None:
+    """See that there is room on a disk.
+
+    Raises:
+        StudyError: there is not.
+    """
+    free = shutil.disk_usage(folder).free
+    if room.size > free and study.keep is not None:
+        every = f'"{study.keep.every}"' if study.keep.every == "epoch" else f"{study.keep.every}"
+        raise StudyError(
+            f"keep.every = {every}: {room.told()}, and {gib(free)} are free where the store is: keep fewer, or none"
+        )
+
+
+def _bytes(network: Network) -> int:
+    """Of one run's weights and buffers."""
+    buffers = dict(network.module.named_buffers())
+    held = sum(buffers[name].numel() * buffers[name].element_size() for name in network.buffers)
+    return held + 4 * sum(math.prod(shape) for shape in network.layout.shapes)

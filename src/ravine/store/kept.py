@@ -1,0 +1,138 @@
+"""Weights along training: what a run's tensors were after some of its steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import Connection, and_, delete, insert, or_, select
+
+from ravine.store import blocks
+from ravine.store.blocks import Block
+from ravine.store.database import portions
+from ravine.store.entries import add_block, remove_blocks
+from ravine.store.schema import blocks as block_table
+from ravine.store.schema import kept, runs
+
+if TYPE_CHECKING:
+    from ravine.store.store import Store
+
+KIND = "kept"
+
+
+class Kept:
+    """The part of a store that holds weights along training. A store has one: ``store.kept``.
+
+    A run that diverged has none from the step on at which its loss ceased to be a finite number. What a run
+    weighs at its end is among its tensors, and not here.
+
+    Args:
+        store: an open one.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, run_ids: Sequence[str], steps: Sequence[int], tensors: blocks.Tensors) -> None:
+        """Keep the weights of runs that are trained together, all in one file.
+
+        Args:
+            run_ids: the runs, (R,).
+            steps: steps done, (T,).
+            tensors: by name, (T * R, ...): row ``t * R + r`` is that of run r after ``steps[t]`` steps.
+        """
+        places = [(run, int(step)) for step in steps for run in run_ids]
+        for name, tensor in tensors.items():
+            assert len(tensor) == len(places), f"{name}: {len(tensor)} rows for {len(places)}"
+        with self._store._entered({KIND: tensors}) as (connection, written, unused):
+            unused += _add(connection, places, written[KIND])
+
+    def truncate(self, run_ids: Sequence[str], from_step: int) -> None:
+        """Forget what was kept at this step and after it: on resume, what training is about to do again."""
+        with self._store._write() as connection:
+            unused = remove_blocks(connection, truncate(connection, run_ids, from_step))
+        blocks.remove(self._store._blocks, unused)
+
+    def steps(self, run_ids: Sequence[str]) -> dict[str, list[int]]:
+        """After which steps the weights of each run were kept, rising; [] for a run without any."""
+        with self._store._read() as connection:
+            found = _find(connection, run_ids)
+        return {run: sorted(step for step, _, _ in found.get(run, ())) for run in run_ids}
+
+    def path(self, run_id: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The weights of a run along its training, without those at its end.
+
+        Returns:
+            Steps done, int64 (T,), and by name the tensors after them, (T, ...); T is 0, and there are no
+            tensors, where nothing was kept.
+
+        Raises:
+            StoreError: a file is damaged.
+        """
+        with self._store._read() as connection:
+            found = sorted(_find(connection, [run_id]).get(run_id, ()), key=lambda place: place[0])
+        of_block: dict[Block, list[tuple[int, int]]] = defaultdict(list)
+        for place, (_, block, row) in enumerate(found):
+            of_block[block].append((place, row))
+        read: dict[int, Mapping[str, np.ndarray]] = {}
+        for block, places in of_block.items():
+            self._store._verify(block)
+            rows = blocks.read_rows(self._store._blocks, block, [row for _, row in places])
+            read.update(zip((place for place, _ in places), rows, strict=True))
+        steps = np.array([step for step, _, _ in found], dtype=np.int64)
+        names = read[0] if found else {}
+        return steps, {name: np.stack([read[place][name] for place in range(len(found))]) for name in names}
+
+
+def _add(connection: Connection, places: Sequence[tuple[str, int]], block: Block) -> list[str]:
+    """Enter a block; return the files that it replaced."""
+    replaced: set[int] = set()
+    for step in {step for _, step in places}:
+        for some in portions([run for run, at in places if at == step]):
+            here = and_(kept.c.run_id.in_(some), kept.c.step == step)
+            replaced.update(connection.scalars(select(kept.c.block_id).where(here)))
+            connection.execute(delete(kept).where(here))
+    number = add_block(connection, block)
+    rows = [
+        {"run_id": run, "step": step, "block_id": number, "row": row}
+        for row, (run, step) in enumerate(places)
+    ]
+    if rows:
+        connection.execute(insert(kept), rows)
+    return remove_blocks(connection, _unused(connection, replaced))
+
+
+def truncate(connection: Connection, run_ids: Sequence[str], from_step: int) -> list[int]:
+    """Forget what was kept at this step and after it; return the numbers of blocks that nothing refers to now."""
+    gone: set[int] = set()
+    for some in portions(run_ids):
+        late = and_(kept.c.run_id.in_(some), kept.c.step >= from_step)
+        gone.update(connection.scalars(select(kept.c.block_id).where(late)))
+        connection.execute(delete(kept).where(late))
+    return _unused(connection, gone)
+
+
+def _unused(connection: Connection, numbers: Iterable[int]) -> list[int]:
+    wanted = sorted(numbers)
+    used: set[int] = set()
+    for some in portions(wanted):
+        used.update(connection.scalars(select(kept.c.block_id).where(kept.c.block_id.in_(some))))
+    return [number for number in wanted if number not in used]
+
+
+def _find(connection: Connection, run_ids: Sequence[str]) -> dict[str, list[tuple[int, Block, int]]]:
+    """Step, block and row of all that counts, by run."""
+    counts = or_(runs.c.diverged_at.is_(None), kept.c.step < runs.c.diverged_at)
+    found: dict[str, list[tuple[int, Block, int]]] = defaultdict(list)
+    for some in portions(run_ids):
+        query = (
+            select(kept.c.run_id, kept.c.step, kept.c.row, block_table)
+            .join(block_table, block_table.c.id == kept.c.block_id)
+            .join(runs, runs.c.id == kept.c.run_id)
+        )
+        for row in connection.execute(query.where(kept.c.run_id.in_(some), counts)):
+            block = Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
+            found[row.run_id].append((row.step, block, row.row))
+    return found
