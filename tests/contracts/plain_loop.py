@@ -81,6 +81,35 @@ def update_of(
             new = [n - lr * h["weight_decay"] * a * d for n, a, d in zip(new, x, decayed, strict=True)]
         return new
 
+    product = [1.0]
+
+    def nadam(x: Params, g: Params, lr: float, t: int) -> Params:
+        for i, b in enumerate(g):
+            v[i] = h["beta1"] * v[i] + (1 - h["beta1"]) * b
+            s2[i] = h["beta2"] * s2[i] + (1 - h["beta2"]) * b * b
+        mu, following = (h["beta1"] * (1 - 0.5 * 0.96 ** (n * h["momentum_decay"])) for n in (t, t + 1))
+        product[0] *= mu
+        one, two = (1 - mu) / (1 - product[0]), following / (1 - product[0] * following)
+        roots = [(s / (1 - h["beta2"] ** t)).sqrt() + h["eps"] for s in s2]
+        return [a - lr * (one * b + two * m) / r for a, b, m, r in zip(x, g, v, roots, strict=True)]
+
+    fast: Params = []
+    squared_lrs = [0.0]
+
+    def schedule_free_adamw(x: Params, g: Params, lr: float, t: int) -> Params:
+        """Of the three points x here is y; v holds the average."""
+        if t == 1:
+            v[:], fast[:] = x, x
+        squared_lrs.append(max(lr * lr, squared_lrs[-1]))
+        c, new = squared_lrs[-1] / sum(squared_lrs), []
+        for i, (y, b) in enumerate(zip(x, g, strict=True)):
+            s2[i] = h["beta2"] * s2[i] + (1 - h["beta2"]) * b * b
+            d = b / ((s2[i] / (1 - h["beta2"] ** t)).sqrt() + h["eps"])
+            fast[i] = fast[i] - lr * (d + h["weight_decay"] * y * (y.dim() >= 2))
+            v[i] = (1 - c) * v[i] + c * fast[i]
+            new.append((1 - h["beta1"]) * fast[i] + h["beta1"] * v[i])
+        return new
+
     def lion(x: Params, g: Params, lr: float, t: int) -> Params:
         new = []
         for i, (a, b) in enumerate(zip(x, g, strict=True)):
@@ -92,10 +121,12 @@ def update_of(
     updates = {
         "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "nesterov_lookahead": nesterov_lookahead,
         "nesterov_torch": nesterov_torch, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adam,
-        "lion": lion,
+        "lion": lion, "nadam": nadam, "schedule_free_adamw": schedule_free_adamw,
     }  # fmt: skip
 
     def deployed(x: Params, _: Params) -> Params:
+        if kind == "schedule_free_adamw":
+            return v
         return [a - h["rho"] * b for a, b in zip(x, v, strict=True)] if kind == "nesterov" else x
 
     def ahead(x: Params, _: Params) -> Params:

@@ -15,9 +15,20 @@ from torch import nn
 from torch.testing._internal.common_optimizers import optim_db
 
 import ravine
-from ravine.optim import SGD, AdaGrad, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
+from ravine.optim import (
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Lion,
+    Momentum,
+    NAdam,
+    Nesterov,
+    RMSProp,
+    ScheduleFreeAdamW,
+)
 
-CLASSES = (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW, Lion)
+CLASSES = (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW, NAdam, Lion, ScheduleFreeAdamW)
 
 
 def test_they_stand_in_ravine_optim() -> None:
@@ -227,15 +238,17 @@ INPUTS = [
         (RMSProp, "RMSprop"),
         (Adam, "Adam"),
         (AdamW, "AdamW"),
+        (NAdam, "NAdam"),
     )
     for info in optim_db
     if info.optim_cls.__name__ == theirs
     for case in info.optim_inputs_func(device="cpu")
 ]
 NOT_OURS = {"amsgrad", "capturable", "differentiable", "fused", "foreach", "centered", "lr_decay",
-            "initial_accumulator_value", "dampening", "nesterov"}  # fmt: skip
+            "initial_accumulator_value", "dampening", "nesterov", "decoupled_weight_decay"}  # fmt: skip
 
 
+@pytest.mark.usefixtures("float64_by_default")  # torch.optim.NAdam rounds a product to the default type
 @pytest.mark.parametrize(("ours", "info", "case"), INPUTS)
 def test_inputs_of_torchs_own_tests(ours: Any, info: Any, case: Any) -> None:
     theirs = info.optim_cls
@@ -261,6 +274,7 @@ ERRORS = [
         (RMSProp, "RMSprop"),
         (Adam, "Adam"),
         (AdamW, "AdamW"),
+        (NAdam, "NAdam"),
     )
     for info in optim_db
     if info.optim_cls.__name__ == theirs
@@ -316,5 +330,6 @@ def _replica(rank: int, folder: str) -> None:
 
 def test_the_same_pairs_are_covered() -> None:
     assert {name.partition(",")[0] for name in PAIRS} == {kind.__name__.lower() for kind in CLASSES} - {
-        "lion"
+        "lion",
+        "schedulefreeadamw",
     }

@@ -11,7 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ravine.optim import SGD, AdaGrad, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
+from ravine.optim import (
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Lion,
+    Momentum,
+    NAdam,
+    Nesterov,
+    RMSProp,
+    ScheduleFreeAdamW,
+)
 from ravine.optim.apply import Stepper
 from ravine.rules import decays, regularize, rule
 
@@ -45,6 +56,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
         lambda p: AdamW(p, 0.01, weight_decay=0.1, preset="torch"),
         lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
     ),
+    "nadam": (
+        lambda p: NAdam(p, 0.01, momentum_decay=0.01, weight_decay=0.01, preset="torch"),
+        lambda p: torch.optim.NAdam(p, 0.01, momentum_decay=0.01, weight_decay=0.01),
+    ),
 }
 
 
@@ -74,6 +89,7 @@ def distance(first: nn.Module, second: nn.Module) -> float:
     return max(float((a - b).detach().abs().max()) for a, b in both)
 
 
+@pytest.mark.usefixtures("float64_by_default")
 @pytest.mark.parametrize("name", PAIRS)
 def test_same_numbers_as_torch_in_float64(name: str) -> None:
     ours, theirs = model(), model()
@@ -114,6 +130,7 @@ def test_kernels_over_lists_compute_the_same(
         torch.testing.assert_close(a, b, **tolerance)
 
 
+@pytest.mark.usefixtures("float64_by_default")
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("direction", ["from torch", "to torch"])
 def test_state_is_interchangeable_with_torch(name: str, direction: str) -> None:
@@ -140,7 +157,10 @@ def test_state_is_interchangeable_with_torch(name: str, direction: str) -> None:
         ("momentum", lambda p: Momentum(p, 0.02, decoupled_weight_decay=0.5, max_norm=0.9)),
         ("nesterov", lambda p: Nesterov(p, 0.02, l1=0.02)),
         ("adam", lambda p: Adam(p, 0.01, bias_correction=False, max_norm=0.5)),
+        ("nadam", lambda p: NAdam(p, 0.01, l1=0.01, max_norm=0.7)),
         ("lion", lambda p: Lion(p, 0.003, weight_decay=0.1)),
+        ("schedule_free_adamw", lambda p: ScheduleFreeAdamW(p, 0.02, weight_decay=0.1)),
+        ("schedule_free_adamw", lambda p: ScheduleFreeAdamW(p, 0.02, l1=0.01)),
         ("rmsprop", lambda p: RMSProp(p, 0.01, weight_decay=0.2, decoupled_weight_decay=0.1)),
     ],
 )
@@ -202,6 +222,28 @@ def test_channels_last_weights_keep_their_layout_and_go_through_machine_code() -
         results.append(conv.weight.detach())
         assert conv.weight.is_contiguous(memory_format=torch.channels_last) == last
     torch.testing.assert_close(*results, **SINGLE)
+
+
+def test_schedule_free_is_deployed_at_the_average() -> None:
+    """The paper's three points, x, y and z, with a learning rate that warms up."""
+    module = model()
+    optimizer = ScheduleFreeAdamW(module.parameters(), 0.1, weight_decay=0.1, exclude="")
+    rates = [0.02, 0.05, *[0.1] * 18]
+    x = [param.detach().clone() for param in module.parameters()]
+    z, s, total = [a.clone() for a in x], [torch.zeros_like(a) for a in x], 0.0
+    for t, lr in enumerate(rates, start=1):
+        optimizer.param_groups[0]["lr"] = lr
+        y = [param.detach().clone() for param in module.parameters()]
+        train(module, optimizer, 1)
+        total += lr**2
+        for i, param in enumerate(module.parameters()):
+            s[i] = 0.999 * s[i] + 0.001 * param.grad**2
+            z[i] = z[i] - lr * (param.grad / ((s[i] / (1 - 0.999**t)).sqrt() + 1e-7) + 0.1 * y[i])
+            x[i] = x[i] + lr**2 / total * (z[i] - x[i])
+            torch.testing.assert_close(param.detach(), 0.1 * z[i] + 0.9 * x[i], rtol=0.0, atol=EXACT)
+    with optimizer.deployed():
+        for param, average in zip(module.parameters(), x, strict=True):
+            torch.testing.assert_close(param.detach(), average, rtol=0.0, atol=EXACT)
 
 
 def test_moving_average_and_where_it_is_read() -> None:

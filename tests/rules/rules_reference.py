@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from ravine.rules import Rule
+from ravine.rules import REGULARIZERS, RULES, Rule
 
 Array = np.ndarray
 Gradient = Callable[[Array], Array]
@@ -104,6 +104,36 @@ def lion(x: Array, gradient: Gradient, lrs: Array, h: Mapping[str, float]) -> li
     return path
 
 
+def nadam(x: Array, gradient: Gradient, lrs: Array, h: Mapping[str, float]) -> list[Array]:
+    path, m, s, product = [], np.zeros_like(x), np.zeros_like(x), 1.0
+    for t, lr in enumerate(lrs, start=1):
+        g = gradient(x)
+        m = h["beta1"] * m + (1.0 - h["beta1"]) * g
+        s = h["beta2"] * s + (1.0 - h["beta2"]) * g**2
+        mu, mu_next = (h["beta1"] * (1.0 - 0.5 * 0.96 ** (n * h["momentum_decay"])) for n in (t, t + 1))
+        product *= mu
+        ahead = mu_next * m / (1.0 - product * mu_next) + (1.0 - mu) * g / (1.0 - product)
+        x = x - lr * ahead / (np.sqrt(s / (1.0 - h["beta2"] ** t)) + h["eps"])
+        path.append(x)
+    return path
+
+
+def schedule_free_adamw(x: Array, gradient: Gradient, lrs: Array, h: Mapping[str, float]) -> list[Array]:
+    """The paper's three points; the path is that of y."""
+    path, z, s, y, total, beta1 = [], x, np.zeros_like(x), x, 0.0, h["beta1"]
+    for t, lr in enumerate(lrs, start=1):
+        g = gradient(y)
+        s = h["beta2"] * s + (1.0 - h["beta2"]) * g**2
+        z = z - lr * (g / (np.sqrt(s / (1.0 - h["beta2"] ** t)) + h["eps"]) + h["weight_decay"] * y)
+        weight = max(lrs[:t]) ** 2
+        total += weight
+        c = weight / total if total else 0.0
+        x = (1.0 - c) * x + c * z
+        y = (1.0 - beta1) * z + beta1 * x
+        path.append(y)
+    return path
+
+
 REFERENCE = {
     "sgd": sgd,
     "momentum": momentum,
@@ -114,7 +144,9 @@ REFERENCE = {
     "rmsprop": rmsprop,
     "adam": adam,
     "adamw": adam,
+    "nadam": nadam,
     "lion": lion,
+    "schedule_free_adamw": schedule_free_adamw,
 }
 
 
@@ -144,6 +176,11 @@ def walk(
         x = x + update
         path.append(x)
     return path
+
+
+def penalties(kind: str) -> list[str]:
+    """The regularizers that a rule allows."""
+    return [name for name in REGULARIZERS if name not in RULES[kind].refuses]
 
 
 def defaults(rule: Rule) -> dict[str, float]:

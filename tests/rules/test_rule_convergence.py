@@ -20,7 +20,9 @@ PARABOLA = {
     "rmsprop": (0.003, 1200, 5e-3),  # its steps don't shrink: it stays within about lr
     "adam": (0.05, 600, 1e-3),
     "adamw": (0.05, 600, 2e-2),  # its decay moves the minimum
+    "nadam": (0.05, 600, 1e-3),
     "lion": (0.002, 2000, 1e-2),  # its steps are lr long however near it is
+    "schedule_free_adamw": (0.1, 1000, 1e-2),
 }
 ROSENBROCK = {
     "sgd": (1e-3, 20_000, 0.02),
@@ -32,7 +34,9 @@ ROSENBROCK = {
     "rmsprop": (1e-3, 10_000, 0.1),
     "adam": (0.02, 5_000, 0.02),
     "adamw": (0.02, 5_000, 0.1),
+    "nadam": (0.02, 5_000, 0.02),
     "lion": (3e-4, 20_000, 0.1),
+    "schedule_free_adamw": (0.02, 10_000, 0.1),
 }
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rules_reference import defaults
+from rules_reference import defaults, penalties
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from ravine.rules import REGULARIZERS, RULES, Rule, regularize, rule
+from ravine.rules import RULES, Rule, regularize, rule
 
 NUM_STEPS = 12
 STRENGTH = {"weight_decay": 0.1, "decoupled_weight_decay": 0.2, "l1": 0.01, "max_norm": 0.5}
-VARIANTS = [(kind, ()) for kind in sorted(RULES)] + [(kind, tuple(REGULARIZERS)) for kind in sorted(RULES)]
+VARIANTS = [(kind, ()) for kind in sorted(RULES)] + [(kind, tuple(penalties(kind))) for kind in sorted(RULES)]
 
 
 def hypers_of_runs(named: Rule, num_runs: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -80,28 +80,30 @@ def test_a_cohorts_size_leaves_a_runs_bits_alone(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(RULES))
 def test_stacked_with_a_column_of_hypers(kind: str) -> None:
-    active = ("weight_decay", "decoupled_weight_decay", "l1")
-    named = regularize(rule(kind), active)
+    named = regularize(rule(kind), set(penalties(kind)) - {"max_norm"})
     dtype, num_runs, size = torch.float64, 6, 35
     hypers = hypers_of_runs(named, num_runs, dtype)
     column = {name: value[:, None] for name, value in hypers.items()}
     param = gradients(num_runs, (size,), dtype)[0] * 2.0
-    state = named.init(param)
+    shapes = {name: (num_runs, size if slot.dim() else 1) for name, slot in named.init(param).items()}
+    state = {name: slot.expand(shapes[name]) for name, slot in named.init(param).items()}
     for s, grad in enumerate(gradients(num_runs, (size,), dtype)):
         update, state = named.update(grad, state, param, column, torch.tensor(s + 1.0, dtype=dtype))
         assert update.shape == param.shape
-        assert all(slot.shape == param.shape for slot in state.values())
+        assert {name: slot.shape for name, slot in state.items()} == shapes
         param = param + update
     assert torch.equal(param, stacked(named, (size,), num_runs, dtype, hypers))
 
 
 @pytest.mark.parametrize(("kind", "active"), VARIANTS)
 def test_pure(kind: str, active: tuple[str, ...]) -> None:
-    """Nothing that goes in is changed."""
+    """Nothing that goes in is changed, and no two slots are one tensor: they are told apart by what they are."""
     named = regularize(rule(kind), active)
     hypers = {name: value[0] for name, value in hypers_of_runs(named, 1, torch.float64).items()}
     grad, param = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     state = {name: slot + 0.5 for name, slot in named.init(param).items()}
+    begun = named.init(param).values()
+    assert len({id(slot) for slot in begun}) == len(begun)
     before = [
         grad.clone(),
         param.clone(),
@@ -142,7 +144,9 @@ PASSES = {
     "rmsprop": 6,
     "adam": 7,
     "adamw": 8,
+    "nadam": 9,
     "lion": 5,
+    "schedule_free_adamw": 11,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -78,6 +79,7 @@ def test_formula_anywhere_in_the_ranges(
         "eps": eps,
         "weight_decay": 0.1,
         "bias_correction": switch,
+        "momentum_decay": rates[1],
     }
     hypers = {name: value for name, value in drawn.items() if name in rule(kind).hypers}
     lrs = np.full(20, lr)
@@ -97,6 +99,7 @@ TORCH = {
     "rmsprop": lambda p, h: torch.optim.RMSprop(p),
     "adam": lambda p, h: torch.optim.Adam(p),
     "adamw": lambda p, h: torch.optim.AdamW(p),
+    "nadam": lambda p, h: torch.optim.NAdam(p),
 }
 
 
@@ -113,16 +116,19 @@ def torch_path(optimizer_of, hypers: dict[str, float], lrs: np.ndarray) -> list[
     return path
 
 
-NOT_IN_TORCH = {"lion"}
+NOT_IN_TORCH = {"lion", "schedule_free_adamw"}
 
 
 @pytest.mark.parametrize("asked", sorted(TORCH))
 def test_torch_preset_equals_torch_optim(asked: str) -> None:
     kind, hypers = preset(asked, "torch")
     hypers.pop("lr", None)
-    assert (
-        farthest(ours(kind, CHANGING_LR, hypers), torch_path(TORCH[asked], hypers, CHANGING_LR)) <= ROUNDING
-    )
+    torch.set_default_dtype(torch.float64)  # of the product that torch.optim.NAdam keeps
+    try:
+        path = torch_path(TORCH[asked], hypers, CHANGING_LR)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert farthest(ours(kind, CHANGING_LR, hypers), path) <= ROUNDING
 
 
 def test_every_rule_is_compared_with_torch() -> None:
@@ -159,6 +165,28 @@ def test_optax_has_the_same_rule(kind: str) -> None:
     assert farthest(ours(kind, np.full(50, lr), given), path) <= ROUNDING
 
 
+def test_optax_has_the_same_schedule_free_adamw() -> None:
+    jax = pytest.importorskip("jax")
+    contrib = pytest.importorskip("optax.contrib")
+    hypers = {**preset("schedule_free_adamw")[1], "weight_decay": 0.1}
+    hypers.pop("lr")
+    with jax.enable_x64(True):
+        made = contrib.schedule_free_adamw(
+            0.02, b1=hypers["beta1"], b2=hypers["beta2"], eps=hypers["eps"], weight_decay=0.1
+        )
+        start, _, gradient = quadratic(0, 7)
+        y = jax.numpy.asarray(start)
+        state, path, deployed = made.init(y), [], []
+        for _ in range(50):
+            update, state = made.update(jax.numpy.asarray(gradient(np.asarray(y))), state, y)
+            y = y + update
+            path.append(np.asarray(y))
+            deployed.append(np.asarray(contrib.schedule_free_eval_params(state, y)))
+    lrs = np.full(50, 0.02)
+    assert farthest(ours("schedule_free_adamw", lrs, hypers), path) <= ROUNDING
+    assert farthest(true_points(lrs, "schedule_free_adamw", hypers), deployed) <= ROUNDING
+
+
 def test_the_three_nesterovs_are_one_at_constant_lr() -> None:
     hypers = {"rho": 0.9}
     shifted, torchs = ours("nesterov", CONSTANT_LR, hypers), ours("nesterov_torch", CONSTANT_LR, hypers)
@@ -181,9 +209,12 @@ def test_only_torchs_nesterov_stops_at_once_when_lr_becomes_0() -> None:
     assert not torch.equal(moved["nesterov"][1], moved["nesterov"][2])
 
 
-def true_points(lrs: np.ndarray) -> list[torch.Tensor]:
-    """x = x~ - rho v along a run of the shifted form."""
-    named, h = rule("nesterov"), {"rho": torch.tensor(0.9, dtype=torch.float64)}
+def true_points(
+    lrs: np.ndarray, kind: str = "nesterov", hypers: Mapping[str, float] = {"rho": 0.9}
+) -> list[torch.Tensor]:
+    """The points to deploy, along a run: of nesterov x = x~ - rho v."""
+    named = rule(kind)
+    h = {name: torch.tensor(value, dtype=torch.float64) for name, value in hypers.items()}
     x = torch.from_numpy(quadratic(0, 7)[0])
     state, path = named.init(x), []
     for step, lr in enumerate(lrs):

@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from rules_reference import defaults, quadratic, walk
+from rules_reference import defaults, penalties, quadratic, walk
 
 from ravine.errors import StudyError
-from ravine.rules import REGULARIZERS, RULES, Rule, decays, preset, regularize, rule
+from ravine.rules import REGULARIZERS, RULES, Rule, decays, hyper_names, preset, regularize, rule
 
 ROUNDING = 1e-12
 LRS = 0.02 * (1.2 + np.cos(np.linspace(0.0, 9.0, 200)))
@@ -82,7 +82,7 @@ def test_for_adam_they_are_not() -> None:
     assert float((coupled - decoupled).abs().max()) > 0.1
 
 
-@pytest.mark.parametrize("kind", sorted(set(RULES) - {"adamw", "lion"}))
+@pytest.mark.parametrize("kind", sorted(set(RULES) - {"adamw", "lion", "schedule_free_adamw"}))
 def test_coupled_penalties_are_the_penaltys_gradient(kind: str) -> None:
     """On every rule: the elastic net is the same as training on the loss with the penalty in it."""
     named = regularize(rule(kind), {"weight_decay", "l1"})
@@ -99,12 +99,21 @@ def test_coupled_penalties_are_the_penaltys_gradient(kind: str) -> None:
     torch.testing.assert_close(ours, penalized, rtol=0.0, atol=1e-11)
 
 
-@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("kind", [kind for kind in RULES if "decoupled_weight_decay" in penalties(kind)])
 def test_one_decoupled_step_is_the_rules_step_and_a_shrinkage(kind: str) -> None:
     named = regularize(rule(kind), {"decoupled_weight_decay"})
     plain = walk(rule(kind), start(), gradient, LRS[:1], defaults(rule(kind)))[0]
     decayed = walk(named, start(), gradient, LRS[:1], {**defaults(named), "decoupled_weight_decay": 0.3})[0]
     torch.testing.assert_close(decayed, plain - LRS[0] * 0.3 * start(), rtol=0.0, atol=1e-14)
+
+
+def test_a_penalty_that_a_rule_refuses() -> None:
+    with pytest.raises(StudyError) as raised:
+        regularize(rule("schedule_free_adamw"), {"max_norm"})
+    assert str(raised.value) == (
+        "schedule_free_adamw: max_norm would act on the point that is trained, not on the one that is deployed"
+    )
+    assert "max_norm" not in hyper_names("schedule_free_adamw")
 
 
 def test_l1_leaves_a_weight_of_zero_alone() -> None:
@@ -116,7 +125,7 @@ def test_l1_leaves_a_weight_of_zero_alone() -> None:
 
 @pytest.mark.parametrize("kind", sorted(RULES))
 def test_masked_weights_are_the_unregularized_rules(kind: str) -> None:
-    active = ("weight_decay", "decoupled_weight_decay", "l1")
+    active = set(penalties(kind)) - {"max_norm"}
     mask = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0], dtype=torch.float64)
     strengths: dict[str, float | torch.Tensor] = {**dict.fromkeys(active, 0.3), "mask": mask}
     named = regularize(rule(kind), active)
@@ -135,7 +144,7 @@ def test_at_0_they_change_no_bit(kind: str) -> None:
     x = torch.randn(6, 5, generator=torch.Generator().manual_seed(3))
     off = walk(rule(kind), x, torch.sin, LRS[:50], defaults(rule(kind)))
     on = walk(
-        regularize(rule(kind), REGULARIZERS),
+        regularize(rule(kind), penalties(kind)),
         x,
         torch.sin,
         LRS[:50],

@@ -241,7 +241,8 @@ def _update(
     numbers_G = {name: value[:, 0] for name, value in hypers.items() if name != "mask"}
     masks = layout.view_one(hypers["mask"]) if "mask" in hypers else {}
     grads, params = layout.views(grads_GP), layout.views(params_GP)
-    slot_views = {slot: layout.views(tensor) for slot, tensor in slots.items()}
+    counts = {slot: tensor[:, 0] for slot, tensor in slots.items() if tensor.shape[1] == 1}
+    slot_views = {slot: layout.views(tensor) for slot, tensor in slots.items() if slot not in counts}
     updates: dict[str, Tensor] = {}
     news: dict[str, dict[str, Tensor]] = {slot: {} for slot in slots}
     for name in layout.names:
@@ -256,8 +257,12 @@ def _update(
         ) -> tuple[Tensor, dict[str, Tensor]]:
             return segment.rule.update(grad, state, param, {**numbers, **mask}, t)
 
-        own = {slot: views[name] for slot, views in slot_views.items()}
+        own = {**counts, **{slot: views[name] for slot, views in slot_views.items()}}
         updates[name], new = vmap(one)(grads[name], own, params[name], numbers_G)
         for slot, tensor in new.items():
             news[slot][name] = tensor
-    return layout.pack(updates), {slot: layout.pack(tensors) for slot, tensors in news.items()}
+    after = {slot: layout.pack(news[slot]) for slot in slot_views}
+    after.update(
+        {slot: next(iter(news[slot].values()))[:, None] for slot in counts}
+    )  # the same of all parameters
+    return layout.pack(updates), after

@@ -40,7 +40,7 @@ class State:
 
     Args:
         params_RP: the parameters of all runs, laid out by the network's layout.
-        slots: for each segment its rule's slots, (G, P) each.
+        slots: for each segment its rule's slots: (G, P), or (G, 1) where it is one number for each run.
         buffers: by name, (R, ...).
     """
 
@@ -169,9 +169,11 @@ def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.devi
 def _init(layout: Layout, params_RP: Tensor, segment: Segment) -> dict[str, Tensor]:
     own = params_RP[segment.start : segment.stop]
     if segment.rule.scope != "tensor":
-        return segment.rule.init(own)
-    slots: dict[str, dict[str, Tensor]] = {}
-    for name, view in layout.views(own).items():
-        for slot, tensor in segment.rule.init(view).items():
-            slots.setdefault(slot, {})[name] = tensor
-    return {slot: layout.pack(tensors) for slot, tensors in slots.items()}
+        found = segment.rule.init(own)
+    else:
+        of_name = {name: segment.rule.init(view) for name, view in layout.views(own).items()}
+        found = {
+            slot: layout.pack({name: each[slot] for name, each in of_name.items()}) if like.dim() else like
+            for slot, like in next(iter(of_name.values())).items()
+        }
+    return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}

@@ -24,6 +24,7 @@ _WORDS = {
     "square.default": "{0} * {0}",
     "pow.Tensor_Scalar": "{0} ** {1}",
     "abs.default": "abs({0})",
+    "maximum.default": "max({0}, {1})",
     "sqrt.default": "sqrt({0})",
     "exp.default": "exp({0})",
     "expm1.default": "expm1({0})",

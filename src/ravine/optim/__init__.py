@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ravine.optim.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
+from ravine.optim.nadam import NAdam
 from ravine.optim.newton import Newton
 from ravine.optim.quasi_newton import BFGS, LBFGS
 from ravine.optim.schedule import Schedule
+from ravine.optim.schedule_free import ScheduleFreeAdamW
 from ravine.optim.velocity import SGD, Momentum, Nesterov
 
 __all__ = [
@@ -17,8 +19,10 @@ __all__ = [
     "AdamW",
     "Lion",
     "Momentum",
+    "NAdam",
     "Nesterov",
     "Newton",
     "RMSProp",
     "Schedule",
+    "ScheduleFreeAdamW",
 ]

@@ -37,47 +37,56 @@ class Stepper:
 
     def __init__(self, rule: Rule, *, maximize: bool, ema: bool) -> None:
         self._rule, self._maximize, self._ema = rule, maximize, ema
-        self._slots = list(rule.init(torch.zeros(1)))
-        self._numbers = [*rule.hypers, *([EMA] if ema else []), "t"]
+        state = rule.init(torch.zeros(1))
+        self._slots = [name for name, slot in state.items() if slot.dim()]
+        self._totals = [name for name, slot in state.items() if not slot.dim()]
+        self._numbers = [*rule.hypers, *([EMA] if ema else []), "t", *self._totals]
         self._code: OverVectors | None = None
         self._no_code = rule.scope != "element"
 
-    def __call__(self, members: Members, grads: Sequence[Tensor], numbers: Mapping[str, float]) -> None:
+    def __call__(
+        self, members: Members, grads: Sequence[Tensor], numbers: Mapping[str, float]
+    ) -> Mapping[str, float]:
         """Carry it out, in place; the count of steps is left alone.
 
         Args:
             members: parameters and state.
             grads: their gradients.
-            numbers: the rule's hypers, "ema" if it is kept, and t, which counts from 1.
+            numbers: the rule's hypers, "ema" if it is kept, t, which counts from 1, and those slots of the rule that
+                are one number.
+
+        Returns:
+            The new values of those slots.
         """
         slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
         if self._by_machine(members, grads):
             assert self._code is not None, "it has just been made"
-            self._code({"param": members.numbers, "grad": grads, **slots}, numbers)
-            return
+            return self._code({"param": members.numbers, "grad": grads, **slots}, numbers)
         exact = {name: torch.tensor(numbers[name], dtype=torch.float64) for name in self._numbers}
         if self._rule.scope == "element":
             bundles = {name: Bundle(tensors) for name, tensors in slots.items()}
-            new = self._update(Bundle(members.numbers), Bundle(grads), bundles, exact)
+            new, totals = self._update(Bundle(members.numbers), Bundle(grads), bundles, exact)
             for old, value in zip((members.numbers, *slots.values()), new, strict=True):
                 torch._foreach_copy_(list(old), value.tensors)
         else:
             for i, (param, grad) in enumerate(zip(members.numbers, grads, strict=True)):
                 own = {name: tensors[i] for name, tensors in slots.items()}
                 # A 0-d tensor on a processor joins in with tensors of any device, and leaves their dtype alone.
-                new = self._update(param, grad, own, exact)
+                new, totals = self._update(param, grad, own, exact)
                 for tensor, value in zip((param, *own.values()), new, strict=True):
                     tensor.copy_(value)
+        return {name: float(value) for name, value in zip(self._totals, totals, strict=True)}
 
     def _update(
         self, param: Any, grad: Any, slots: Mapping[str, Any], numbers: Mapping[str, Tensor]
-    ) -> list[Any]:
-        """New parameter and slots, of tensors or bundles."""
-        state = {name: slots[name] for name in self._slots}
+    ) -> tuple[list[Any], list[Tensor]]:
+        """New parameter and slots, of tensors or bundles, and the slots that are one number."""
+        state = {name: slots[name] for name in self._slots} | {name: numbers[name] for name in self._totals}
         step, new = self._rule.update(-grad if self._maximize else grad, state, param, numbers, numbers["t"])
         after = param + step
         average = [slots[EMA].lerp(after, 1.0 - numbers[EMA])] if self._ema else []
-        return [after, *(new[name] for name in self._slots), *average]
+        moved = [after, *(new[name] for name in self._slots), *average]
+        return moved, [new[name] for name in self._totals]
 
     def _by_machine(self, members: Members, grads: Sequence[Tensor]) -> bool:
         """Whether machine code will do; makes it when it is first needed."""
@@ -89,10 +98,14 @@ class Stepper:
             def program(param: Tensor, grad: Tensor, *rest: Tensor) -> Sequence[Tensor]:
                 own = dict(zip(slots, rest, strict=False))
                 numbers = dict(zip(self._numbers, rest[len(slots) :], strict=True))
-                return self._update(param, grad, own, numbers)
+                moved, totals = self._update(param, grad, own, numbers)
+                return [*moved, *totals]
 
+            names = ["param", *slots]
             try:
-                self._code = OverVectors(program, ["param", "grad", *slots], self._numbers, ["param", *slots])
+                self._code = OverVectors(
+                    program, ["param", "grad", *slots], self._numbers, [*names, *self._totals]
+                )
             except (Unsupported, Untraceable):
                 self._no_code = True
         return not self._no_code

@@ -99,13 +99,15 @@ class RuleOptimizer(torch.optim.Optimizer):
         numbers = hypers_of(self.words, group)
         for members in found:
             grads = [as_real(param.grad) for param in members.params]  # type: ignore[arg-type]
-            self._stepper(group, numbers, members.decayed)(
-                members, grads, self._numbers(group, numbers, members)
-            )
+            stepper = self._stepper(group, numbers, members.decayed)
+            totals = stepper(members, grads, self._numbers(group, numbers, members))
             members.counts.add_(1.0)
+            for name, value in totals.items():
+                members.totals[self.words.counts[name]].fill_(value)
 
     def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
         """Parameters with a gradient, sorted by who can take the same step; states that are missing are made."""
+        numbers = list(self.words.counts.values())
         names = dict(zip(map(id, group["params"]), group.get("param_names") or (), strict=False))
         alike: dict[tuple[Any, ...], list[Tensor]] = {}
         for param in params:
@@ -116,18 +118,29 @@ class RuleOptimizer(torch.optim.Optimizer):
                     "(nn.Embedding(sparse=False)) or torch.optim.SparseAdam"
                 )
             own: dict[str, Any] = self.state[param]
-            if "step" not in own:
-                own["step"] = torch.tensor(0.0)
-            for key in keys:
-                if own.get(key) is None:
-                    like = param.detach()
-                    own[key] = like.clone() if key == EMA else torch.zeros_like(like)
+            if any(own.get(key) is None for key in ("step", *keys, *numbers)):
+                self._begin(group, param, own)
             decayed = decays(names.get(id(param), ""), param.shape, group["exclude"])
-            alike.setdefault((float(own["step"]), decayed, param.dtype, param.device), []).append(param)
+            totals = tuple(float(own[name]) for name in ("step", *numbers))
+            alike.setdefault((decayed, totals, param.dtype, param.device), []).append(param)
         return [
-            Members.of(some, [self.state[param] for param in some], keys, decayed)
-            for (_, decayed, *_), some in alike.items()
+            Members.of(some, [self.state[param] for param in some], keys, numbers, decayed)
+            for (decayed, *_), some in alike.items()
         ]
+
+    def _begin(self, group: dict[str, Any], param: Tensor, own: dict[str, Any]) -> None:
+        """Make what a parameter's state lacks."""
+        start = param.detach()
+        slots = rule(self.words.kind(group)).init(as_real(start))
+        own.setdefault("step", torch.tensor(0.0))
+        for slot, name in self.words.counts.items():
+            own.setdefault(name, slots[slot].to("cpu", torch.float64))
+        for slot, name in self.words.slots.items():
+            if own.get(name) is None:
+                own[name] = torch.empty_like(start)
+                as_real(own[name]).copy_(slots[slot])
+        if group[EMA] > 0.0 and own.get(EMA) is None:
+            own[EMA] = start.clone()
 
     def _stepper(self, group: dict[str, Any], numbers: Mapping[str, float], decayed: bool) -> Stepper:
         """The rule with the regularizers that are on."""
@@ -147,6 +160,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> dict[str, float]:
         """What changes from step to step."""
         found = {**numbers, EMA: group[EMA], "t": float(members.steps[0]) + 1.0}
+        found.update({slot: float(members.totals[name][0]) for slot, name in self.words.counts.items()})
         if not members.decayed:
             found["weight_decay"] = 0.0  # where it is the rule's own
         return found

@@ -28,6 +28,7 @@ class Members:
         numbers: the parameters.
         steps: each one's count of steps, all of them elements of `counts`: one addition counts for all.
         counts: float32.
+        totals: for each other number of a state, the same: float64, equal for all of these parameters.
         decayed: whether weight decay and L1 apply.
         strides: of each parameter where machine code can take them and their state; None: it cannot.
     """
@@ -38,36 +39,48 @@ class Members:
     numbers: Sequence[Tensor]
     steps: Sequence[Tensor]
     counts: Tensor
+    totals: Mapping[str, Tensor]
     decayed: bool
     strides: Sequence[tuple[int, ...]] | None
 
     @classmethod
     def of(
-        cls, params: Sequence[Tensor], states: Sequence[dict[str, Any]], keys: Sequence[str], decayed: bool
+        cls,
+        params: Sequence[Tensor],
+        states: Sequence[dict[str, Any]],
+        keys: Sequence[str],
+        numbers: Sequence[str],
+        decayed: bool,
     ) -> Members:
-        """Parameters with their states, which have all of the keys."""
+        """Parameters with their states, which have all of the keys, of tensors and of numbers."""
         counts = torch.tensor([float(own["step"]) for own in states])
+        totals = {
+            name: torch.tensor([float(own[name]) for own in states], dtype=torch.float64) for name in numbers
+        }
         for i, own in enumerate(states):
             own["step"] = counts[i]
-        numbers = [as_real(param.detach()) for param in params]
+            own.update({name: tensor[i] for name, tensor in totals.items()})
+        own_numbers = [as_real(param.detach()) for param in params]
         slots = {key: [as_real(own[key]) for own in states] for key in keys}
         plain = all(
-            _dense(param) and param.dtype == torch.float32 and param.device.type == "cpu" for param in numbers
+            _dense(param) and param.dtype == torch.float32 and param.device.type == "cpu"
+            for param in own_numbers
         )
         plain = plain and all(
             (tensor.stride(), tensor.dtype, tensor.device.type) == (param.stride(), torch.float32, "cpu")
             for tensors in slots.values()
-            for param, tensor in zip(numbers, tensors, strict=True)
+            for param, tensor in zip(own_numbers, tensors, strict=True)
         )
         return cls(
             params=params,
             states=states,
             slots=slots,
-            numbers=numbers,
+            numbers=own_numbers,
             steps=[own["step"] for own in states],
             counts=counts,
+            totals=totals,
             decayed=decayed,
-            strides=[param.stride() for param in numbers] if plain else None,
+            strides=[param.stride() for param in own_numbers] if plain else None,
         )
 
     def still(self, state: State, keys: Sequence[str]) -> bool:

@@ -24,13 +24,15 @@ class Words:
     Args:
         kind: the rule, given a group.
         hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair.
-        slots: what torch.optim calls each slot of the rule.
+        slots: what torch.optim calls each slot of the rule that has a parameter's shape.
+        counts: the same of slots that are one number.
         fixed: keys that torch.optim has and that have one value here.
     """
 
     kind: Callable[[Mapping[str, Any]], str]
     hypers: Mapping[str, str | tuple[str, int]]
     slots: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def rule_hypers(self, group: Mapping[str, Any]) -> Mapping[str, Hyper]:

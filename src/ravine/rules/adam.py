@@ -30,18 +30,24 @@ def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor)
     mean = state["mean"].lerp(grad, 1.0 - beta1)
     squares = state["squares"].lerp(grad.square(), 1.0 - beta2)
     # multiplied through by the root of the second divisor: one pass over the weights fewer
-    root = _correction(beta2, t, hypers["bias_correction"]).sqrt()
-    lr = hypers["lr"] * root / _correction(beta1, t, hypers["bias_correction"])
+    root = _switched(beta2, t, hypers).sqrt()
+    lr = hypers["lr"] * root / _switched(beta1, t, hypers)
     return by_root(mean, squares, lr, hypers["eps"] * root), {"mean": mean, "squares": squares}
 
 
-def _correction(beta: Tensor, t: Tensor, switch: Tensor) -> Tensor:
-    """``1 - beta^t``, or 1 where the switch is 0.
+def correction(beta: Tensor, t: Tensor) -> Tensor:
+    """``1 - beta^t``.
 
     Not by ``pow``: on a CPU its last bit depends on an element's place in the tensor, so that a run would
     depend on its neighbours, and ``1 - pow`` loses digits in float32 for beta near 1.
     """
-    return (1.0 - switch) - switch * (t * beta.log()).expm1()
+    return -(t * beta.log()).expm1()
+
+
+def _switched(beta: Tensor, t: Tensor, hypers: Hypers) -> Tensor:
+    """The correction, or 1 where its switch is 0."""
+    switch = hypers["bias_correction"]
+    return (1.0 - switch) + switch * correction(beta, t)
 
 
 _HYPERS = {

@@ -116,7 +116,8 @@ class Rule:
     Args:
         name: its kind, as in a study file.
         hypers: hyperparameters by name; ``lr`` is always among them.
-        init: the state for a parameter, its slots by name.
+        init: the state for a parameter, its slots by name: each of the parameter's shape, or 0-d, one number that all
+            parameters of a run have in common.
         update: ``(grad, state, param, hypers, t) -> (update, state)``; the caller computes
             ``param + update``. Hypers are 0-d tensors, or anything that broadcasts against ``param``;
             ``lr`` already carries the schedule's factor and may be 0 for a step. t counts from 1.
@@ -129,6 +130,7 @@ class Rule:
         torch_preset: the hypers of `torch_kind` that torch.optim sets differently.
         masked: whether ``update`` reads an optional tensor ``hypers["mask"]``, 1 where the weight decay
             applies and 0 elsewhere; without it, it applies everywhere.
+        refuses: penalties (`REGULARIZERS`) that have no meaning with it.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Rule:
     torch_kind: str | None = None
     torch_preset: Mapping[str, float] = field(default_factory=dict)
     masked: bool = False
+    refuses: frozenset[str] = frozenset()
 
 
 def fill(hypers: Mapping[str, Hyper], given: Mapping[str, object], where: str) -> dict[str, float]:

@@ -12,9 +12,11 @@ from ravine.rules.adamw import ADAMW
 from ravine.rules.base import Hyper, Rule
 from ravine.rules.lion import LION
 from ravine.rules.momentum import MOMENTUM
+from ravine.rules.nadam import NADAM
 from ravine.rules.nesterov import NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH
 from ravine.rules.regularize import REGULARIZERS
 from ravine.rules.rmsprop import RMSPROP
+from ravine.rules.schedule_free_adamw import SCHEDULE_FREE_ADAMW
 from ravine.rules.sgd import SGD
 
 RULES: Mapping[str, Rule] = {
@@ -29,7 +31,9 @@ RULES: Mapping[str, Rule] = {
         RMSPROP,
         ADAM,
         ADAMW,
+        NADAM,
         LION,
+        SCHEDULE_FREE_ADAMW,
     )
 }
 
@@ -50,9 +54,10 @@ def rule(kind: str) -> Rule:
 
 
 def hypers(kind: str) -> dict[str, Hyper]:
-    """All that may be set for a rule: its own hypers, then the regularizers that are not among them."""
-    own = rule(kind).hypers
-    return {**own, **{name: hyper for name, hyper in REGULARIZERS.items() if name not in own}}
+    """All that may be set for a rule: its own hypers, then the regularizers that it does not have or refuse."""
+    named = rule(kind)
+    others = REGULARIZERS.keys() - named.hypers.keys() - named.refuses
+    return {**named.hypers, **{name: hyper for name, hyper in REGULARIZERS.items() if name in others}}
 
 
 def hyper_names(kind: str) -> tuple[str, ...]:

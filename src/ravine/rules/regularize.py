@@ -45,8 +45,8 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
         A rule of the same name and state, with more hypers.
 
     Raises:
-        StudyError: an unknown name, or ``max_norm`` on a rule that sees a run's parameters only as one flat
-        vector.
+        StudyError: an unknown name, one that the rule refuses, or ``max_norm`` on a rule that sees a run's
+            parameters only as one flat vector.
 
     Example:
         >>> from ravine.rules import rule
@@ -57,6 +57,10 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
     for name in sorted(wanted - REGULARIZERS.keys()):
         raise StudyError(f"{rule.name}: unknown regularizer '{name}': {choices(name, REGULARIZERS)}")
     on = wanted - rule.hypers.keys()
+    for name in sorted(on & rule.refuses):
+        raise StudyError(
+            f"{rule.name}: {name} would act on the point that is trained, not on the one that is deployed"
+        )
     if "max_norm" in on and rule.scope == "run":
         raise StudyError(
             f"{rule.name}: max_norm needs each parameter's shape, and {rule.name} sees one flat vector"
@@ -88,12 +92,12 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
 
 def coupled(grad: Tensor, param: Tensor, hypers: Hypers) -> Tensor:
     """L2 in the gradient, of the penalty ``weight_decay |x|^2 / 2``: ``g + weight_decay x``."""
-    return grad.addcmul(param, _unmasked(hypers["weight_decay"], hypers))
+    return grad.addcmul(param, unmasked("weight_decay", hypers))
 
 
 def lasso(grad: Tensor, param: Tensor, hypers: Hypers) -> Tensor:
     """L1 in the gradient, of the penalty ``l1 |x|_1``: ``g + l1 sign(x)``, with sign(0) = 0."""
-    return grad.addcmul(param.sign(), _unmasked(hypers["l1"], hypers))
+    return grad.addcmul(param.sign(), unmasked("l1", hypers))
 
 
 def decoupled(step: Tensor, param: Tensor, hypers: Hypers, name: str = "decoupled_weight_decay") -> Tensor:
@@ -102,7 +106,7 @@ def decoupled(step: Tensor, param: Tensor, hypers: Hypers, name: str = "decouple
     As torch.optim.AdamW. In the paper (Loshchilov and Hutter, 2019) the decay carries the schedule's factor
     but not the base lr, so there it does not change when lr is tuned; divide by the base lr to get it.
     """
-    return step.addcmul(param, -hypers["lr"] * _unmasked(hypers[name], hypers))
+    return step.addcmul(param, -hypers["lr"] * unmasked(name, hypers))
 
 
 def projected(step: Tensor, param: Tensor, hypers: Hypers) -> Tensor:
@@ -147,7 +151,7 @@ def decays(name: str, shape: Sequence[int], exclude: str | None = None) -> bool:
         raise StudyError(f"exclude = {exclude!r}: must be a regular expression: {error}") from None
 
 
-def _unmasked(strength: Tensor, hypers: Hypers) -> Tensor:
-    """The strength where the mask is 1, as a product of two numbers if the mask is one: no pass."""
+def unmasked(name: str, hypers: Hypers) -> Tensor:
+    """A strength where the mask is 1, as a product of two numbers if the mask is one: no pass."""
     mask = hypers.get("mask")
-    return strength if mask is None else strength * mask
+    return hypers[name] if mask is None else hypers[name] * mask

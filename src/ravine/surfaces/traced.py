@@ -111,7 +111,7 @@ def expressions(
             values[node] = _applied(node, operations, args, kwargs, where)
         else:
             outputs = [values[output] for output in node.args[0]]
-    number = [scalar for output in outputs for scalar in output.reshape(-1)]
+    number = [scalar for output in outputs for scalar in np.asarray(output, dtype=object).reshape(-1)]
     return Expressions(
         inputs=tuple(names),
         outputs=tuple(scalar if isinstance(scalar, Scalar) else pool.const(scalar) for scalar in number),
