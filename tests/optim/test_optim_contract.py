@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_optim_numbers import EXACT, PAIRS, distance, model, train
+from test_optim_numbers import EXACT, PAIRS, data, distance, model, train
 from torch import nn
 from torch.testing._internal.common_optimizers import optim_db
 
@@ -227,6 +227,56 @@ def test_gradient_scaler_skips_a_step_with_infinite_gradients() -> None:
         scaler.step(optimizer)
         scaler.update()
         assert torch.equal(before, weight) != moves
+
+
+# The compiler looks at gradients of what it has replaced by stand-ins, and tells that it leaves a profiler out.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_compiled_training_steps_compute_the_same() -> None:
+    """With clipping and the optimizer's step in it; the backend "eager" compiles nothing, but is traced as all are.
+
+    One after another in one process: what was traced for one class must not be taken for the next.
+    """
+    x, y = data(torch.float32)
+
+    def trained(kind: Any, compiled: bool) -> nn.Module:
+        module = model(torch.float32)
+        optimizer = kind(module.parameters(), lr=0.01)
+        schedule = ravine.optim.Schedule(optimizer, "cosine", num_steps=12)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            (module(x) - y).square().mean().backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 0.5)
+            optimizer.step()
+
+        call = torch.compile(step, backend="eager") if compiled else step
+        for _ in range(12):
+            call()
+            schedule.step()
+        assert float(optimizer.state[module[0].weight]["step"]) == 12.0
+        return module
+
+    for kind in CLASSES:
+        assert distance(trained(kind, False), trained(kind, True)) < 1e-6, (
+            kind
+        )  # clipping may be rounded otherwise
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_accumulated_gradients_are_one_step(kind: Any) -> None:
+    x, y = data()
+    ends = []
+    for parts in (1, 4):
+        module = model()
+        optimizer = kind(module.parameters(), lr=0.01)
+        for _ in range(3):
+            optimizer.zero_grad()
+            for some, target in zip(x.chunk(parts), y.chunk(parts), strict=True):
+                ((module(some) - target).square().mean() / parts).backward()
+            optimizer.step()
+        ends.append(module)
+    assert distance(*ends) < 1e-9  # sums in another order; no gradient is so near to 0 that its sign turns
 
 
 INPUTS = [

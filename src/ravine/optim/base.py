@@ -64,7 +64,6 @@ class RuleOptimizer(torch.optim.Optimizer):
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
 
-    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step of the rule, for all parameters that have a gradient.
 
@@ -77,6 +76,13 @@ class RuleOptimizer(torch.optim.Optimizer):
         Raises:
             RuntimeError: a gradient is sparse.
         """
+        if torch.compiler.is_compiling():
+            # The rule is compiled already, and torch.compile would guard on every list and number here.
+            return torch.compiler.disable(self._step)(closure)  # type: ignore[no-any-return]
+        return self._step(closure)
+
+    @torch.no_grad()
+    def _step(self, closure: Callable[[], float] | None) -> float | None:
         loss = None
         if closure is not None:
             with torch.enable_grad():
