@@ -1,0 +1,107 @@
+"""docs/rules.md says of every rule what the registry says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from ravine.rules import REGULARIZERS, RULES, preset
+
+PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+ROWS = {
+    kind: cells
+    for kind, *cells in re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?)\|(.*?)\|$", PAGE, re.MULTILINE)
+    if "byte" in cells[0]
+}
+SECTIONS = {
+    kind: text
+    for heading, text in re.findall(r"^## (.*?)\n(.*?)(?=^#)", PAGE, re.MULTILINE | re.DOTALL)
+    for kind in heading.split(", ")
+}
+FLOAT32 = 4  # bytes
+
+
+def numbers(cell: str) -> dict[str, float]:
+    """Hypers of a cell; after "as adam", Adam's among them.
+
+    Example:
+        >>> numbers("rho 0.9, eps 1e-7")
+        {'rho': 0.9, 'eps': 1e-07}
+    """
+    found: dict[str, float] = {}
+    for word in filter(None, (part.strip() for part in cell.split(","))):
+        name, value = word.split(" ")
+        if name == "as":
+            found.update(numbers(ROWS[value][1]))
+        else:
+            found[name] = float(value)
+    return found
+
+
+def test_the_table_has_every_rule_and_no_other() -> None:
+    assert set(ROWS) == set(RULES)
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_bytes_per_parameter_are_what_init_keeps(kind: str) -> None:
+    param = torch.ones(6, 5)
+    slots = RULES[kind].init(param).values()
+    kept = (
+        sum(slot.numel() for slot in slots if slot.dim() > 0) / param.numel()
+    )  # others are a number per run
+    assert ROWS[kind][0] == f"{kept * FLOAT32:g} bytes"
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_defaults_are_the_registrys(kind: str) -> None:
+    hypers = RULES[kind].hypers
+    assert numbers(ROWS[kind][1]) == {
+        name: hyper.default for name, hyper in hypers.items() if hyper.default is not None
+    }
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_the_torch_presets_are_the_registrys(kind: str) -> None:
+    cell = ROWS[kind][2].strip()
+    named, found = preset(kind, "torch")
+    became = re.fullmatch(r"becomes `(\w+)`", cell)
+    if became:
+        assert named == became[1] != kind
+        return
+    assert named == kind
+    lecture = {name: hyper.default for name, hyper in RULES[kind].hypers.items()}
+    assert numbers(cell) == {name: value for name, value in found.items() if value != lecture[name]}
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_every_rule_has_a_section_with_formula_when_and_source(kind: str) -> None:
+    assert kind in SECTIONS, f"docs/rules.md: no section '## {kind}'"
+    section = SECTIONS[kind]
+    formula = "\n".join(re.findall(r"^    .*$", section, re.MULTILINE))
+    assert "x <-" in formula or "x~ <-" in formula, f"{kind}: no indented formula that ends in x <- ..."
+    when = re.search(r"^\*\*When\*\*: (.+?)(?:\n\n|\Z)", section, re.MULTILINE | re.DOTALL)
+    assert when is not None, f"{kind}: no paragraph '**When**: ...' that says when to choose it"
+    assert len(when[1].split()) >= 8
+    sources = " ".join(re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", section))
+    for source in RULES[kind].source.split("; "):
+        author, year = re.match(r"(?:.*: )?([A-Z][\w-]+)", source), re.search(r"\b[12]\d{3}\b", source)
+        assert author is not None
+        assert year is not None
+        told = re.search(rf"{author[1]}[^;]*{year[0]}", sources)
+        assert told, f"{kind}: the section does not name {author[1]} ..., {year[0]} in *italics*"
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_every_hyper_is_in_the_section_or_the_table(kind: str) -> None:
+    """By its name or, where the formula has another letter for it, beside that letter; lr is everyone's."""
+    for name in RULES[kind].hypers:
+        assert name == "lr" or name in numbers(ROWS[kind][1]) or re.search(rf"\b{name}\b", SECTIONS[kind])
+
+
+def test_every_penalty_is_in_the_second_table() -> None:
+    second = PAGE.split("# Penalties on the weights")[1]
+    for name in REGULARIZERS:
+        assert re.search(rf"^\| `{name}` \|", second, re.MULTILINE)
