@@ -106,7 +106,8 @@ def lr_range(
     """Test which learning rates each rule of a study can do with, all rules and seeds at once; nothing is stored.
 
     The learning rate of every run grows by the same ratio from step to step, and the training loss is watched (Smith,
-    2017). A rule is suggested a third of the learning rate at which its loss is lowest.
+    2017). A rule is suggested the learning rate at which its loss has fallen by four fifths of the way to its lowest,
+    and at most a tenth of the one from which what was learned is lost.
 
     Args:
         study: whose rules, model, data, batch size and seeds; its learning rates play no part.

@@ -5,6 +5,7 @@ Shapes: S seed, T step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +25,10 @@ from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study, runs_of
 from ravine.study.naming import naming
 
-SHARE = 3.0  # the suggestion is this much below the lr with the lowest loss; docs/lr-range.md says why
+FALL = 0.8  # of the way to its lowest that the loss has fallen where the suggestion lies; docs/lr-range.md says why
+BELOW = 10.0  # the suggestion is at least this much below the lr from which what was learned is lost
 _EXPLODED = 4.0  # times the lowest loss: from there on what was learned is lost
+_OPEN = 3.0  # a suggestion so near to the highest lr says only that the loss still fell there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +48,13 @@ class LrRange:
         hypers: its other hypers, for people; of a list or range in the study, the first.
         lr: (T,) the learning rates.
         loss: (S, T) training losses, smoothed; NaN where a run has diverged.
-        suggested: the learning rate to begin with: a third of where the loss is lowest, the median over seeds; None
-            if the test cannot tell, see `why_not`.
+        suggested: the learning rate to begin with: where the loss has fallen by four fifths of the way to its lowest,
+            and at most a tenth of where it is lost again; the median over seeds. None if the test cannot tell, see
+            `why_not`.
         low, high: the lowest and the highest seed's.
         lowest: where the loss is lowest, the median over seeds.
         diverged: from where the loss is back at its start, four times the lowest, or no number, the median over seeds;
-            None if that is beyond the end.
+            None if that is beyond the end. Where it never fell: one and a half times its start.
         why_not: why nothing is suggested; empty if something is.
     """
 
@@ -158,29 +162,27 @@ def _runs(
 
 def _found(label: str, run: Run, lr_T: np.ndarray, loss_ST: np.ndarray) -> LrRange:
     smooth_ST = np.stack([smoothed(loss_T) for loss_T in loss_ST])
-    shapes = [_shape(smooth_T, loss_T[0]) for smooth_T, loss_T in zip(smooth_ST, loss_ST, strict=True)]
-    lowest = [float(lr_T[at]) for at, _ in shapes if at is not None]
-    diverged = float(np.median([float(lr_T[end]) if end is not None else np.inf for _, end in shapes]))
+    found = [_seed(lr_T, smooth_T, loss_T[0]) for smooth_T, loss_T in zip(smooth_ST, loss_ST, strict=True)]
+    learned = [each for each in found if each.lowest is not None]
+    diverged = float(np.median([each.lost for each in found]))
+    suggested = [each.suggested for each in learned]
     why_not = ""
-    if len(lowest) < len(shapes):
-        why_not = (
-            f"with {len(shapes) - len(lowest)} of {len(shapes)} seeds the loss never fell: try a lower limit"
-        )
-    elif _median(lowest) >= lr_T[-1 - len(lr_T) // 40]:
-        why_not = (
-            "the loss still fell at the highest lr: try fewer steps (small data are learned by heart) or a higher "
-            "limit"
-        )
-    told = [] if why_not else lowest
+    if len(learned) < len(found):
+        limit = "lower" if any(np.isfinite(each.lost) for each in found if each.lowest is None) else "higher"
+        without = len(found) - len(learned)
+        why_not = f"with {without} of {len(found)} seeds the loss never fell: try a {limit} limit"
+    elif _median(suggested) > lr_T[-1] / _OPEN:
+        why_not = "the loss still fell at the highest lr: try a higher limit"
+    told = [] if why_not else suggested
     return LrRange(
         rule=label,
         hypers=dict(run.chosen),
         lr=lr_T,
         loss=smooth_ST,
-        suggested=_median(told) / SHARE if told else None,
-        low=min(told) / SHARE if told else None,
-        high=max(told) / SHARE if told else None,
-        lowest=_median(lowest) if lowest else None,
+        suggested=_median(told) if told else None,
+        low=min(told) if told else None,
+        high=max(told) if told else None,
+        lowest=_median([each.lowest for each in learned if each.lowest is not None]) if learned else None,
         diverged=diverged if np.isfinite(diverged) else None,
         why_not=why_not,
     )
@@ -188,7 +190,7 @@ def _found(label: str, run: Run, lr_T: np.ndarray, loss_ST: np.ndarray) -> LrRan
 
 def _median(values: list[float]) -> float:
     """On a logarithmic scale."""
-    return float(np.exp(np.median(np.log(values))))
+    return float(np.clip(np.exp(np.median(np.log(values))), min(values), max(values)))
 
 
 def smoothed(loss_T: np.ndarray) -> np.ndarray:
@@ -210,14 +212,38 @@ def smoothed(loss_T: np.ndarray) -> np.ndarray:
     return found
 
 
-def _shape(smooth_T: np.ndarray, start: float) -> tuple[int | None, int | None]:
-    """Where a smoothed loss is lowest, None if that is hardly below its start; from where what was learned is lost."""
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """One seed's learning rates."""
+
+    lowest: float | None  # None if the loss is hardly below its start there
+    suggested: float
+    lost: float  # infinite if beyond the end
+
+
+def _seed(lr_T: np.ndarray, smooth_T: np.ndarray, start: float) -> _Seed:
     num = int(np.isfinite(smooth_T).sum())
     if num == 0 or not np.isfinite(start):
-        return None, 0
+        return _Seed(None, math.nan, lr_T[0])
     at = int(np.argmin(smooth_T[:num]))
     learned = smooth_T[at] < 0.95 * start
-    limit = min(_EXPLODED * max(smooth_T[at], 1e-12), start) if learned else start
+    limit = min(_EXPLODED * max(smooth_T[at], 1e-12), start) if learned else 1.5 * start  # more than noise
     after = np.flatnonzero(smooth_T[at:num] > limit)
-    end = at + int(after[0]) if len(after) else (num if num < len(smooth_T) else None)
-    return (at if learned else None), end
+    end = at + int(after[0]) if len(after) else num
+    lost = float(lr_T[end]) if end < len(lr_T) else math.inf
+    if not learned:
+        return _Seed(None, math.nan, lost)
+    return _Seed(float(lr_T[at]), min(float(lr_T[fallen(smooth_T[:num])]), lost / BELOW), lost)
+
+
+def fallen(smooth_T: np.ndarray) -> int:
+    """The first step at which a loss has fallen by four fifths of the way from its first value to its lowest.
+
+    Args:
+        smooth_T: (T,) finite losses.
+
+    Example:
+        >>> fallen(np.array([2.0, 1.9, 1.5, 0.3, 0.0, 5.0]))
+        3
+    """
+    return int(np.argmax(smooth_T <= smooth_T[0] - FALL * (smooth_T[0] - smooth_T.min())))

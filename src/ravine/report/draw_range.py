@@ -40,8 +40,9 @@ def draw_range(findings: Sequence[LrRange], command: str) -> Figure:
     )
     caption = (
         "The learning rate grows by the same ratio at every step of one short training run. Where the loss falls the "
-        "rule learns, where it rises the rule loses what it has learned. A ring marks the suggestion, a third of the "
-        f"learning rate with the lowest loss{'; ' + spread if spread else ''}. Curves end where the loss has exploded."
+        "rule learns, where it rises the rule loses what it has learned. A ring marks the suggestion, where the loss "
+        "has fallen by four fifths of the way to its lowest, at most a tenth of where it is lost again"
+        f"{'; ' + spread if spread else ''}. Curves end where the loss has exploded."
     )
     chips = tuple(Chip(key=rule, label=rule, swatch=each.swatch()) for rule, each in look.items())
     view = View(label="Training", panels=({"data": data, "layout": panel},), chips=chips)
