@@ -1,4 +1,5 @@
-"""How long an optimizer's step takes, per byte: `ravine.optim` beside torch.optim and a plain copy, in one process.
+"""How long an optimizer's step takes, per byte: `ravine.optim` beside torch.optim, pytorch-optimizer (where it is
+installed: pip install pytorch_optimizer) and a plain copy, in one process.
 
     python benchmarks/step.py                          # all lists of parameters, all rules
     python benchmarks/step.py --lists 1M,resnet50 --rules adam --repeats 7 --json step.json
@@ -31,7 +32,8 @@ from ravine import optim
 Shapes = Sequence[tuple[int, ...]]
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
 
-SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
+SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "lion": 1}
+BASE = {"lion": "pytorch-optimizer"}  # what the others are compared with, where torch.optim has no such rule
 LEAST_SECONDS = 0.2
 
 
@@ -77,7 +79,10 @@ def contenders(rule: str) -> dict[str, Make]:
         "rmsprop": lambda p: optim.RMSProp(p, 1e-6),
         "adam": lambda p: optim.Adam(p, 1e-6),
         "adamw": lambda p: optim.AdamW(p, 1e-6),
+        "lion": lambda p: optim.Lion(p, 1e-6),
     }
+    if rule == "lion":
+        return {"ravine": ours[rule], **others(rule)}
     theirs: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
         "sgd": (torch.optim.SGD, {}),
         "momentum": (torch.optim.SGD, {"momentum": 0.9}),
@@ -101,13 +106,26 @@ def contenders(rule: str) -> dict[str, Make]:
         found["torch fused"] = torch_with(fused=True)
     if rule == "adam":
         found["ravine, with EMA"] = lambda p: optim.Adam(p, 1e-6, ema=0.999)
-        try:
-            import pytorch_optimizer
-        except ImportError:
-            pass
-        else:
-            found["pytorch-optimizer (AdamP)"] = lambda p: pytorch_optimizer.AdamP(p, lr=1e-6)
-    return found
+    return {**found, **others(rule)}
+
+
+def others(rule: str) -> dict[str, Make]:
+    """pytorch-optimizer's: Lion, and two kin of Adam with Adam's state; its plain ones are torch.optim's."""
+    try:
+        import pytorch_optimizer as them
+    except ImportError:
+        return {}
+    made: dict[str, dict[str, Make]] = {
+        "lion": {
+            "pytorch-optimizer": lambda p: them.Lion(p, lr=1e-6),
+            "pytorch-optimizer foreach": lambda p: them.Lion(p, lr=1e-6, foreach=True),
+        },
+        "adam": {
+            "pytorch-optimizer (AdaBelief)": lambda p: them.AdaBelief(p, lr=1e-6),
+            "pytorch-optimizer (AdamP)": lambda p: them.AdamP(p, lr=1e-6),
+        },
+    }
+    return made.get(rule, {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,19 +202,19 @@ def copy_rate(repeats: int) -> float:
 
 def table(found: Sequence[Timed], copy: float) -> str:
     lines = [
-        "| parameters | rule | contender | ms a step (least to greatest) | GB/s | of a copy | torch / this "
+        "| parameters | rule | contender | ms a step (least to greatest) | GB/s | of a copy | base / this "
         "| first step [ms] |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
-        base = next(
-            t for t in found if (t.parameters, t.rule, t.contender) == (one.parameters, one.rule, "torch")
-        )
-        ratio = statistics.median(a / b for a, b in zip(base.seconds, one.seconds, strict=True))
+        named = BASE.get(one.rule, "torch")
+        base = [t for t in found if (t.parameters, t.rule, t.contender) == (one.parameters, one.rule, named)]
+        ratios = [a / b for t in base for a, b in zip(t.seconds, one.seconds, strict=True)]
+        ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
         middle = 1e3 * statistics.median(one.seconds)
         lines.append(
             f"| {one.parameters} | {one.rule} | {one.contender} | {middle:.3g} ({1e3 * min(one.seconds):.3g} to "
-            f"{1e3 * max(one.seconds):.3g}) | {one.rate:.1f} | {one.rate / copy:.0%} | {ratio:.2f} "
+            f"{1e3 * max(one.seconds):.3g}) | {one.rate:.1f} | {one.rate / copy:.0%} | {ratio} "
             f"| {1e3 * one.first_step:.0f} |"
         )
     return "\n".join(lines)
