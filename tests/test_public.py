@@ -33,6 +33,7 @@ def test_the_public_names_are_these() -> None:
         "replay",
         "results",
         "run",
+        "sharpness",
         "surface",
     ]
     for name in ravine.__all__:

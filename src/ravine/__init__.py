@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ravine import optim
-    from ravine.api import lr_range, replay, results, run
+    from ravine.api import lr_range, replay, results, run, sharpness
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
     from ravine.report import Results
@@ -32,6 +32,7 @@ _HOMES = {
     "replay": "api",
     "results": "api",
     "run": "api",
+    "sharpness": "api",
     "surface": "report.surface",
 }
 
@@ -53,6 +54,7 @@ __all__ = [
     "replay",
     "results",
     "run",
+    "sharpness",
     "surface",
 ]
 

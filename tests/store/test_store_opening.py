@@ -91,26 +91,33 @@ def test_an_empty_database_file_becomes_a_store_only_if_asked(tmp_path: Path) ->
         assert store.studies() == []
 
 
-@pytest.mark.parametrize(("version", "advice"), [("4", "update ravine"), ("0", "use another folder")])
+@pytest.mark.parametrize(("version", "advice"), [("5", "update ravine"), ("0", "use another folder")])
 def test_other_versions_are_refused(tmp_path: Path, version: str, advice: str) -> None:
     Store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
         database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
-    with pytest.raises(StoreError, match=f"store format {version}, this ravine reads 3: {advice}"):
+    with pytest.raises(StoreError, match=f"store format {version}, this ravine reads 4: {advice}"):
         Store(tmp_path)
 
 
-def test_a_store_of_the_second_format_is_brought_up_to_date(tmp_path: Path) -> None:
+# What a format did not have yet.
+LACKING = {"2": ("kept", "sharpness"), "3": ("sharpness",)}
+
+
+@pytest.mark.parametrize("version", LACKING)
+def test_a_store_of_a_former_format_is_brought_up_to_date(tmp_path: Path, version: str) -> None:
     with Store(tmp_path) as store:
         store.save_study("old", definition="x", base="b", data_fingerprint="d", notes=["a note"])
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
-        database.execute("DROP TABLE kept")
-        database.execute("UPDATE meta SET value = '2' WHERE key = 'version'")
-    with pytest.raises(StoreError, match="store format 2: open it once where it can be written"):
+        for table in LACKING[version]:
+            database.execute(f"DROP TABLE {table}")
+        database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
+    with pytest.raises(StoreError, match=f"store format {version}: open it once where it can be written"):
         _read_only(tmp_path)
     with Store(tmp_path, create=False) as store:
         assert store.study("old").notes == ("a note",)
         assert store.kept.steps(["0" * 16]) == {"0" * 16: []}
+        assert store.sharpness.read(["0" * 16]) == {}
     _read_only(tmp_path).close()
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ravine.cli import output, verbs
+from ravine.cli import measures, output, verbs
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "replay": verbs.replay,
     "check": verbs.check,
     "delete": verbs.delete,
+    "sharpness": measures.sharpness,
     "surface": verbs.surface,
 }
 

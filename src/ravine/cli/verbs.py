@@ -211,7 +211,7 @@ def report(
     Args:
         study: Name of a study in the store.
         store: Folder that keeps everything.
-        figure: lr, curves, regimes, gap or budget: that figure alone.
+        figure: lr, curves, regimes, gap, sharpness or budget: that figure alone.
         out: The file, or - for standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
     from ravine.report import Results, page

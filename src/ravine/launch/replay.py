@@ -74,7 +74,7 @@ def replay(
     run = Run(recipe=recipe, seed=record.seed, label=record.rule, chosen=record.hypers)
     with naming(study.origin):
         data = load(study.data, base=search)
-        _check_same(record.id, recipe, data, structure_of(study.model, search))
+        check_same(record.id, recipe, data, structure_of(study.model, search))
         network = network_of(study, data, [run], where, search)
     training = Training(Cohort.of([run]), network, data, Backend(fused=False, traced=False), where)
     for event in training.records():
@@ -84,8 +84,12 @@ def replay(
             yield event.step
 
 
-def _check_same(run_id: str, recipe: Recipe, data: Dataset, model: Mapping[str, Any]) -> None:
-    """See that the study's data and model are those that the run was trained with."""
+def check_same(run_id: str, recipe: Recipe, data: Dataset, model: Mapping[str, Any]) -> None:
+    """See that the study's data and model are those that a run was trained with.
+
+    Raises:
+        StoreError: they are others.
+    """
     if data.fingerprint != recipe.data:
         raise StoreError(
             f"run {run_id} was trained on other data than this study's {data.name} is now "

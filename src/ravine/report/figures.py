@@ -10,6 +10,7 @@ from ravine.report.draw_budget import draw_budget
 from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_gap import draw_gap
 from ravine.report.draw_lr import draw_lr
+from ravine.report.draw_sharpness import draw_sharpness
 from ravine.report.results import Results
 from ravine.report.views import Figure
 
@@ -19,6 +20,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "curves": draw_curves,
         "regimes": draw_regimes,
         "gap": draw_gap,
+        "sharpness": draw_sharpness,
         "budget": draw_budget,
     }
 )
@@ -29,7 +31,7 @@ def figure(results: Results, name: str) -> Figure:
 
     Args:
         results: the study.
-        name: ``lr``, ``curves``, ``regimes``, ``gap`` or ``budget``.
+        name: ``lr``, ``curves``, ``regimes``, ``gap``, ``sharpness`` or ``budget``.
 
     Raises:
         InputError: there is no figure of that name.
@@ -40,5 +42,6 @@ def figure(results: Results, name: str) -> Figure:
 
 
 def figures(results: Results) -> tuple[Figure, ...]:
-    """All figures, in the order of the report."""
-    return tuple(draw(results) for draw in FIGURES.values())
+    """All figures, in the order of the report; that of sharpness only where it was measured."""
+    drawn = [draw(results) for draw in FIGURES.values()]
+    return tuple(each for each in drawn if each.views or each.name != "sharpness")

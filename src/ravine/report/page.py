@@ -57,7 +57,7 @@ def figure(results: Results, name: str) -> str:
 
     Args:
         results: the study.
-        name: ``lr``, ``curves``, ``regimes``, ``gap`` or ``budget``.
+        name: ``lr``, ``curves``, ``regimes``, ``gap``, ``sharpness`` or ``budget``.
 
     Raises:
         InputError: there is no figure of that name.

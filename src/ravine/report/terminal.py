@@ -58,7 +58,7 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
     """
     if not records:
         return Text("No studies yet: `ravine run STUDY.toml` makes the first.")
-    table = _table()
+    table = plain_table()
     table.add_column("study", overflow="fold", ratio=1)
     for name in ("runs", "done", "diverged", "left", "time"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -184,7 +184,7 @@ def runs(
         value = score_of(run)
         return (value is None, 0.0 if value is None else value if by_loss else -value)
 
-    table = _table()
+    table = plain_table()
     table.add_column("run", no_wrap=True)
     table.add_column("rule", overflow="fold", max_width=20)
     table.add_column("lr", justify="right", no_wrap=True)
@@ -256,7 +256,7 @@ def _columns(results: Results, dropped: Sequence[str]) -> Table:
     }
     titles = {"interval": f"{100 * (1 - results.verdict.alpha):g} % interval", "standing": ""}
     kept = [name for name in cells if name not in dropped]
-    table = _table()
+    table = plain_table()
     longest = max((cell_len(rule.rule) for rule in rules), default=0)
     table.add_column(
         "rule",
@@ -274,7 +274,8 @@ def _columns(results: Results, dropped: Sequence[str]) -> Table:
     return table
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """An empty table without lines."""
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
 
 
@@ -300,7 +301,7 @@ def _metric(name: str, value: float) -> str:
 
 def lr_range(findings: Sequence[LrRange]) -> Group:
     """A row per rule of a learning-rate range test: what it suggests, and how far that holds."""
-    table = _table()
+    table = plain_table()
     table.add_column("rule", overflow="fold", max_width=RULE_WIDTH)
     for name in ("suggested lr", "over seeds", "lowest loss at", "lost from"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -133,7 +133,7 @@ def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
         version = str(schema.VERSION)
     if version is None:
         raise StoreError(f"{describe(engine)} is not a ravine store")
-    if version in ("1", "2"):
+    if version in ("1", "2", "3"):
         if "uri" in engine.url.query:
             raise StoreError(
                 f"{describe(engine)} has store format {version}: open it once where it can be written"

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 # Raise it when the tables change; a store says which version wrote it.
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 
@@ -131,6 +131,15 @@ kept = Table(
     _ref("block_id", "blocks.id"),
     Column("row", Integer, nullable=False),
     Index("kept_by_block", "block_id"),
+)
+
+# How sharp the minimum is that a run ended in, as it was last measured. Both are JSON: what was asked, what came out.
+sharpness = Table(
+    "sharpness",
+    metadata,
+    _ref("run_id", "runs.id", primary=True),
+    Column("settings", Text, nullable=False),
+    Column("found", Text, nullable=False),
 )
 
 # Only cohorts that have not finished.

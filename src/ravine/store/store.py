@@ -17,6 +17,7 @@ from ravine.store import blocks, cohorts, curves, database, lock, studies, upkee
 from ravine.store import labels as labels_
 from ravine.store.blocks import Block
 from ravine.store.kept import Kept
+from ravine.store.measured import Measured
 from ravine.store.opening import open_store
 from ravine.store.records import CohortRecord, Labels, NewRun, RunRecord, RunResult, StudyRecord
 
@@ -333,6 +334,11 @@ class Store:
     def kept(self) -> Kept:
         """The weights of runs along their training."""
         return Kept(self)
+
+    @property
+    def sharpness(self) -> Measured:
+        """How sharp the minima of runs are, where that was measured."""
+        return Measured(self)
 
     def save_labels(self, fingerprint: str, labels: Labels) -> None:
         """Keep the right answers of a data set; does nothing if they are there already."""

@@ -1,0 +1,220 @@
+"""How sharp the minima are that runs ended in: curvature, and how far the loss rises nearby.
+
+Shapes: R run, P numbers of one run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine import rng
+from ravine.engine.loss import example_losses
+from ravine.engine.reasons import reason
+from ravine.engine.state import Data
+from ravine.errors import ModelError
+from ravine.free_memory import free_bytes
+from ravine.landscapes.curvature import Curvature
+from ravine.landscapes.findings import Measuring, Settings, Sharpness
+from ravine.landscapes.lanczos import lanczos
+from ravine.landscapes.trained import Trained
+from ravine.store import Labels, RunRecord, Store
+from ravine.study import Study
+
+NUM_TOP = 3
+MOST_STEPS = 80  # of Lanczos' method
+ADAPTIVE_RHO = 0.5  # radius of the ball of relative changes: what Kwon et al. use
+_SEED = 0  # of start vectors and probes: the same for all runs, so that runs differ by their weights alone
+_TRIED = 16  # examples with which it is tried whether vmap can carry the model
+_APART = 1e-6  # length, as a share of a vector's, of the differences of gradients that it is checked by
+_MOST_OFF = 0.02  # share by which they may differ
+_BASIS_BYTES = 1 << 29  # that the vectors of Lanczos' method may take, if memory allows
+_MOST_RUNS = 8  # at once: of a small network, more leave the caches
+
+
+def measure(
+    study: Study,
+    store: Store,
+    records: Sequence[RunRecord],
+    settings: Settings,
+    *,
+    search: Path | None = None,
+    device: str = "auto",
+) -> Iterator[Measuring | list[Sharpness]]:
+    """Measure how sharp the minima of some runs are, and keep it in the store; what is known is not measured again.
+
+    Args:
+        study: whose data and model.
+        store: where the runs are.
+        records: runs that are done, in the order in which they are told.
+        settings: how.
+        search: the study file's folder.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Yields:
+        How far it is, and last what was found.
+
+    Raises:
+        InputError: settings that cannot be used, other data than the runs', or a model without second derivatives.
+    """
+    settings.check()
+    plain = asdict(settings)
+    ids = [record.id for record in records]
+    known = {run: found for run, (how, found) in store.sharpness.read(ids).items() if how == plain}
+    missing = [record for record in records if record.id not in known]
+    yield Measuring(done=len(known), all=len(records))
+    if missing:
+        trained = Trained.of(study, store, missing, search=search, device=device, examples=settings.examples)
+        labels = store.labels(trained.data.fingerprint)
+        fused = _fusible(trained, [record.id for record in missing])
+        size = _group_size(trained) if fused else 1
+        for start in range(0, len(missing), size):
+            group = [record.id for record in missing[start : start + size]]
+            found = {each.run: each.json() for each in _measured(trained, group, settings, labels, fused)}
+            store.sharpness.save(plain, found)
+            known.update(found)
+            yield Measuring(done=len(known), all=len(records))
+    yield [Sharpness.of(known[run]) for run in ids]
+
+
+def _measured(
+    trained: Trained, group: Sequence[str], settings: Settings, labels: Labels, fused: bool
+) -> list[Sharpness]:
+    params_RP, others = trained.weights(group)
+    around = Curvature(
+        trained.network, trained.data.task, trained.train, params_RP, others, unit=trained.unit, fused=fused
+    )
+    loss_R, grad_RP = around.gradient()
+    spectra = lanczos(
+        around.product,
+        _draw(trained, "sharpness/start", 0, len(group)),
+        num_top=NUM_TOP,
+        most_steps=_steps(trained),
+    )
+    probes = [_draw(trained, "sharpness/probe", i, len(group)).sign() for i in range(settings.probes)]
+    trace_NR = np.stack([(v * around.product(v)).double().sum(1).cpu().numpy() for v in probes])
+    norm_R = grad_RP.norm(dim=1)
+    uphill_RP = settings.rho * grad_RP / norm_R.clamp_min(1e-30)[:, None]
+    scaled_RP = params_RP.abs() * grad_RP
+    relative_RP = ADAPTIVE_RHO * params_RP.abs() * scaled_RP / scaled_RP.norm(dim=1).clamp_min(1e-30)[:, None]
+    rise_R = around.losses(params_RP + uphill_RP) - loss_R
+    adaptive_R = around.losses(params_RP + relative_RP) - loss_R
+    tests = [_test_scores(trained, run, labels) for run in group]
+    return [
+        Sharpness(
+            run=run,
+            num_examples=len(trained.train.y),
+            loss=float(loss_R[i]),
+            gradient_norm=float(norm_R[i]),
+            top=tuple(map(float, spectra[i].top)),
+            top_error=tuple(map(float, spectra[i].top_error)),
+            lowest=spectra[i].lowest,
+            lowest_error=spectra[i].lowest_error,
+            trace=float(trace_NR[:, i].mean()),
+            trace_error=float(trace_NR[:, i].std(ddof=1)) / math.sqrt(settings.probes),
+            rho=settings.rho,
+            rise=float(rise_R[i]),
+            adaptive_rise=float(adaptive_R[i]),
+            test_loss=tests[i][0],
+            test_accuracy=tests[i][1],
+        )
+        for i, run in enumerate(group)
+    ]
+
+
+def _test_scores(trained: Trained, run: str, labels: Labels) -> tuple[float, float | None]:
+    """Loss and accuracy on the test data, from the predictions that are stored."""
+    predicted = torch.from_numpy(trained.store.tensors("predictions", run)["test"]).double()
+    regression = trained.data.task == "regression"
+    right = torch.from_numpy(labels.test)
+    outputs = predicted[:, None] if regression else predicted
+    losses, accuracies = example_losses(trained.data.task, outputs, right.double() if regression else right)
+    return float(losses.mean()), None if regression else float(accuracies.mean())
+
+
+def _draw(trained: Trained, stream: str, number: int, num_runs: int) -> Tensor:
+    """Normal numbers at the places of weights, zeros in the gaps, the same for all runs: (R, P)."""
+    layout = trained.network.layout
+    key = rng.key(_SEED, stream, number)
+    flat_P = rng.normal(key, (layout.size,))
+    return layout.pack(layout.view_one(flat_P)).to(trained.device).expand(num_runs, -1)
+
+
+def _fusible(trained: Trained, run_ids: Sequence[str]) -> bool:
+    """Whether vmap can carry the model and its second derivatives.
+
+    Raises:
+        ModelError: not even one run's have any.
+    """
+    params_RP, others = trained.weights(run_ids[:2])
+    vectors_RP = _draw(trained, "sharpness/probe", 0, len(params_RP))
+    few = Data(x=trained.train.x[:_TRIED], y=trained.train.y[:_TRIED])
+    task = trained.data.task
+
+    def tried(num: int, fused: bool) -> Exception | None:
+        try:
+            own = {name: tensor[:num] for name, tensor in others.items()}
+            Curvature(trained.network, task, few, params_RP[:num], own, fused=fused).product(vectors_RP[:num])
+        except Exception as error:  # noqa: BLE001 (whatever a user's module raises under vmap is the answer)
+            return error
+        return None
+
+    fused = tried(len(params_RP), True) is None
+    error = None if fused else tried(1, False)
+    name = type(trained.network.module).__name__
+    if error is not None:
+        raise ModelError(
+            f"model: {name} has no second derivative that could be taken: {reason(error)}"
+        ) from error
+    own = {name: tensor[:1] for name, tensor in others.items()}
+    off = _deviation(trained, few, params_RP[:1], own, vectors_RP[:1], fused)
+    if off > _MOST_OFF:
+        raise ModelError(
+            f"model: {name} has a second derivative that is not that of its gradient ({off:.0%} off from differences "
+            "of gradients): some function in it is differentiable only once"
+        )
+    return fused
+
+
+def _deviation(
+    trained: Trained,
+    few: Data,
+    params_RP: Tensor,
+    others: Mapping[str, Tensor],
+    vectors_RP: Tensor,
+    fused: bool,
+) -> float:
+    """How far a product with the Hessian is from a difference of gradients, as a share of it; 0 if that cannot be said.
+
+    A function of a user's that is marked as differentiable once is left out of second derivatives by PyTorch without a
+    word. In float64, so that a short difference crosses no kink of the loss.
+    """
+    point, along = params_RP.double(), _APART * vectors_RP.double()
+
+    def at(point: Tensor) -> Curvature:
+        return Curvature(trained.network, trained.data.task, few, point, others, fused=fused)
+
+    try:
+        product = at(point).product(along)
+        difference = (at(point + along).gradient()[1] - at(point - along).gradient()[1]) / 2
+    except Exception:  # noqa: BLE001 (a module of the user's may know no float64)
+        return 0.0
+    size = max(float(difference.norm()), float(product.norm()))
+    return float((product - difference).norm()) / size if size > 1e-9 * _APART else 0.0
+
+
+def _steps(trained: Trained) -> int:
+    """Of Lanczos' method: as many as there is memory for, for one run."""
+    one = 4 * trained.network.layout.size
+    return int(max(8, min(MOST_STEPS, 0.25 * free_bytes(trained.device) / one)))
+
+
+def _group_size(trained: Trained) -> int:
+    vectors = (_steps(trained) + 8) * 4 * trained.network.layout.size
+    return max(1, min(_MOST_RUNS, int(min(_BASIS_BYTES, 0.25 * free_bytes(trained.device)) / vectors)))

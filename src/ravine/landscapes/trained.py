@@ -1,0 +1,139 @@
+"""Stored runs as a network with the weights of each.
+
+Shapes: R run, N example, P numbers of one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ravine.data import Dataset, load
+from ravine.engine.device import find_device
+from ravine.engine.network import Network
+from ravine.engine.state import Data
+from ravine.errors import InputError
+from ravine.launch.network import network_of
+from ravine.launch.replay import check_same
+from ravine.store import RunRecord, Store
+from ravine.study import Recipe, Run, Study
+from ravine.study.model import structure_of
+from ravine.study.naming import naming
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What the runs of a study are made of, for looking at them after training.
+
+    Args:
+        store: where their weights are.
+        data: what they were trained on.
+        network: their model.
+        device: where it is evaluated.
+        train: the training examples that are looked at.
+        unit: what a loss is multiplied by, so that it is in the target's own units.
+    """
+
+    store: Store
+    data: Dataset
+    network: Network
+    device: torch.device
+    train: Data
+    unit: float
+
+    @staticmethod
+    def of(
+        study: Study,
+        store: Store,
+        records: Sequence[RunRecord],
+        *,
+        search: Path | None = None,
+        device: str = "auto",
+        examples: int = 10_000,
+    ) -> Trained:
+        """The runs of a study.
+
+        Args:
+            study: whose data and model.
+            store: where the runs are.
+            records: finished runs, at least one.
+            search: the study file's folder.
+            device: "auto", "cpu", "cuda" or "mps".
+            examples: how many training examples are looked at, at most: the first ones.
+
+        Raises:
+            InputError: data or model are others than when the runs were trained.
+        """
+        where = find_device(device)
+        with naming(study.origin):
+            data = load(study.data, base=search)
+            structure = structure_of(study.model, search)
+            runs = []
+            for record in records:
+                recipe = Recipe.of(record.recipe)
+                check_same(record.id, recipe, data, structure)
+                runs.append(Run(recipe=recipe, seed=record.seed, label=record.rule, chosen=record.hypers))
+            network = network_of(study, data, runs, where, search)
+        whole = Data.of(data.train, where)
+        return Trained(
+            store=store,
+            data=data,
+            network=network,
+            device=where,
+            train=Data(x=whole.x[:examples], y=whole.y[:examples]),
+            unit=data.target_scale**2 if data.task == "regression" else 1.0,
+        )
+
+    def weights(self, run_ids: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weights at the end of runs: parameters (R, P), and every other tensor of the model, (R, ...) by name.
+
+        Raises:
+            StoreError: a run has none, or a file is damaged.
+        """
+        stored = self.store.tensors_many("weights", run_ids)
+        tensors = {
+            name: torch.stack([torch.from_numpy(stored[run][name]) for run in run_ids]).to(self.device)
+            for name in (*self.network.layout.names, *self.others)
+        }
+        return self.network.layout.pack(tensors), {name: tensors[name] for name in self.others}
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the tensors that are not trained: buffers and fixed parameters."""
+        return (*self.network.buffers, *self.network.fixed)
+
+
+def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name: str) -> list[RunRecord]:
+    """The finished runs of a study, or those whose ids begin with what is told.
+
+    Args:
+        records: the study's runs.
+        wanted: beginnings of ids; None: all.
+        name: of the study.
+
+    Raises:
+        InputError: there is none, or several; or one has no weights.
+    """
+    if wanted is None:
+        found = [record for record in records if record.status == "done"]
+        if not found:
+            raise InputError(
+                f"study {name!r}: no run has finished with a finite loss, so there is none to look at"
+            )
+        return found
+    chosen = []
+    for prefix in wanted:
+        fitting = [record for record in records if prefix and record.id.startswith(prefix)]
+        if len(fitting) != 1:
+            told = "several runs" if fitting else "no run"
+            raise InputError(f"run {prefix!r}: {told} of study {name!r} begin{'' if fitting else 's'} so")
+        if fitting[0].status != "done":
+            raise InputError(f"run {fitting[0].id} is {fitting[0].status}: only one that is done has weights")
+        chosen.append(fitting[0])
+    if len({record.id for record in chosen}) < len(chosen):
+        raise InputError(f"runs {', '.join(wanted)}: one stands there twice")
+    return chosen

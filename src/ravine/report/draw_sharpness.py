@@ -1,0 +1,129 @@
+"""Figure ``sharpness``: how sharp the minimum of every run is against its test gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ravine.report.chart import Json, layout, line, log_axis, number, percent, short, text, visible
+from ravine.report.palette import Look, looks
+from ravine.report.results import Results
+from ravine.report.sharp import MEASURES, SharpPoint, correlations, sharp_points
+from ravine.report.views import Figure, View, chips, command, loss_unit
+
+_AXES = {
+    "top": "largest eigenvalue of the Hessian",
+    "trace": "trace of the Hessian",
+    "rise": "rise of the loss at distance {rho:g}, along the gradient",
+    "adaptive_rise": "rise of the loss, weights moved in proportion to their size",
+}
+
+
+def draw_sharpness(results: Results) -> Figure:
+    """A point per run: a measure of its sharpness, and how much better it is on training data than on test data."""
+    points = sharp_points(results)
+    views = [view for measure in MEASURES for view in _view(results, points, measure)]
+    caption = (
+        "A point per run whose sharpness was measured, on training data; the large ones are the seeds of the config"
+        " that was chosen for their rule. To the right minima are sharper, above the gap between training and test data"
+        " is larger. Whether sharp minima generalize worse is a question here, and no fact: a correlation over all runs"
+        " may come from runs that learned little (flat, and no gap) or from the rule or lr that moves both, so look at"
+        " it rule by rule. Rescaling weights without changing the function changes every measure but the adaptive rise."
+        " Test data were read for all of these runs: choose nothing by this figure."
+    )
+    if not points:
+        caption = f"Nothing to draw: no sharpness was measured; `ravine sharpness {results.name}` does it."
+    return Figure(
+        name="sharpness",
+        title="Sharpness",
+        caption=caption,
+        command=command(results, "sharpness"),
+        views=tuple(views),
+    )
+
+
+def _view(results: Results, points: Sequence[SharpPoint], measure: str) -> list[View]:
+    shown = [point for point in points if 0 < point.measure(measure) < float("inf")]
+    if not shown:
+        return []
+    gaps = [gap for gap in ("accuracy", "loss") if gap in shown[0].gaps]
+    sentences = [_told(points, measure, gap) for gap in gaps]
+    lost = len(points) - len(shown)
+    if lost:
+        runs = f"{lost} run{'s are' if lost > 1 else ' is'}"
+        sentences.append(f"{runs} not drawn: what was measured is not above 0.")
+    return [
+        View(
+            label=MEASURES[measure],
+            panels=tuple(_panel(results, shown, measure, gap) for gap in gaps),
+            chips=chips(results),
+            note=" ".join(filter(None, sentences)),
+        )
+    ]
+
+
+def _told(points: Sequence[SharpPoint], measure: str, gap: str) -> str:
+    """The rank correlations with a gap, as a sentence."""
+    found = correlations(points, measure, gap)
+    if "" not in found:
+        return ""
+    value, num = found.pop("")
+    by_rule = ", ".join(f"{rule} {_signed(each)}" for rule, (each, _) in found.items())
+    within = f"; within a rule: {by_rule}" if len(found) > 1 else ""
+    return f"Rank correlation with the {gap} gap: {_signed(value)} over {num} runs{within}."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _panel(results: Results, points: Sequence[SharpPoint], measure: str, gap: str) -> Json:
+    look = looks(results.rules)
+    data = [
+        _cloud(look[rule], [point for point in points if point.rule == rule], measure, gap)
+        for rule in results.rules
+        if any(point.rule == rule for point in points)
+    ]
+    x = log_axis([point.measure(measure) for point in points], pad=0.03)
+    y: Json = {"zeroline": True, "zerolinecolor": "#9aa3ab", "zerolinewidth": 1}
+    if gap == "loss":
+        sizes = [abs(point.gaps[gap]) for point in points]
+        most = max(visible(sizes), default=0.0)
+        kept = [point.gaps[gap] for point in points if abs(point.gaps[gap]) <= most]
+        room = 0.06 * (max(kept) - min(kept)) or 0.1
+        y |= {"range": [short(min(kept) - room), short(max(kept) + room)]}
+        title = f"Test − training loss ({loss_unit(results)})"
+    else:
+        title = "Training − test accuracy (percentage points)"
+    return {"data": data, "layout": layout(title, _AXES[measure].format(rho=points[0].found.rho), x, y)}
+
+
+def _cloud(look: Look, points: Sequence[SharpPoint], measure: str, gap: str) -> Json:
+    hover = []
+    for point in points:
+        found = point.found
+        words = f"<b>{text(point.rule)}</b>, lr {point.lr:.4g}, seed {point.seed}"
+        if point.hypers:
+            words += f"<br>{text(point.hypers)}"
+        words += (
+            f"<br>eigenvalues {number(found.top[0])} to {number(found.lowest)}"
+            f"<br>trace {number(found.trace)} ± {number(found.trace_error)}"
+            f"<br>rise {number(found.rise)}, adaptive {number(found.adaptive_rise)}"
+            f"<br>training loss {number(found.loss)}, gradient {number(found.gradient_norm)}"
+        )
+        size = percent(point.gaps[gap]) if gap == "accuracy" else number(point.gaps[gap])
+        words += f"<br>{gap} gap {size}<br>run {text(point.run)}"
+        hover.append(words + ("<br>chosen config" if point.chosen else ""))
+    scale = 100 if gap == "accuracy" else 1
+    trace = line(
+        points[0].rule,
+        look,
+        [short(point.measure(measure)) or 0.0 for point in points],
+        [scale * point.gaps[gap] for point in points],
+        hover,
+        mode="markers",
+        sizes=[11 if point.chosen else 5.5 for point in points],
+    )
+    trace["marker"]["opacity"] = [0.95 if point.chosen else 0.55 for point in points]
+    if not look.symbol.endswith("-open"):  # a white rim keeps overlapping points apart
+        trace["marker"]["line"] = {"color": "#fff", "width": 0.6}
+    return trace

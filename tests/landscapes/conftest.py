@@ -1,0 +1,8 @@
+"""Makes the studies of tests/engine importable here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "engine"))
