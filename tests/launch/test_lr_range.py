@@ -164,6 +164,14 @@ def test_wrong_limits_are_refused(options: dict[str, float], told: str) -> None:
         ravine.lr_range(digits(), quiet=True, **options)
 
 
+def test_a_rule_that_looks_for_its_steps_is_refused() -> None:
+    study = Study(
+        name="range", data="iris", model="mlp", steps=5, rules=[{"kind": "sgd", "lr": 0.1}, "lbfgs"]
+    )
+    with pytest.raises(StudyError, match=r"^rules\.1\.kind = 'lbfgs': it looks for its steps"):
+        ravine.lr_range(study, quiet=True)
+
+
 def test_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(
         'name = "s"\ndata = "digits"\nmodel = { kind = "mlp", hidden = [16] }\nepochs = 2\n'

@@ -136,9 +136,32 @@ def test_bfgs_keeps_the_secant_equation_and_is_the_textbooks() -> None:
 
 def test_newton_repels_from_a_saddle_only_if_told() -> None:
     hessian, grad = torch.diag(torch.tensor([2.0, -4.0], dtype=F64)), torch.tensor([2.0, 4.0], dtype=F64)
-    assert dense.newton_direction(hessian, grad, 0.0, False).tolist() == [-1.0, 1.0]
-    assert dense.newton_direction(hessian, grad, 0.0, True).tolist() == [-1.0, -1.0]
-    assert dense.newton_direction(hessian, grad, 4.0, True).tolist() == pytest.approx([-1 / 3, -0.5])
+
+    def direction(damping: float, saddle_free: bool) -> list[float]:
+        return dense.newton_direction(hessian[None], grad[None], damping, saddle_free)[0].tolist()
+
+    assert direction(0.0, False) == [-1.0, 1.0]
+    assert direction(0.0, True) == [-1.0, -1.0]
+    assert direction(4.0, True) == pytest.approx([-1 / 3, -0.5])
+
+
+def test_directions_of_newton_side_by_side_are_those_alone() -> None:
+    """One row is not finite: it has no direction, and its neighbours have theirs."""
+    rng = torch.Generator().manual_seed(5)
+    root = torch.randn(4, 6, 6, generator=rng, dtype=F64)
+    hessian, grad = root + root.mT, torch.randn(4, 6, generator=rng, dtype=F64)
+    hessian[2, 0, 0] = math.inf
+    damping = torch.tensor([[0.1], [0.3], [0.1], [2.0]], dtype=F64)
+    saddle_free = torch.tensor([[True], [False], [True], [True]])
+    found = dense.newton_direction(hessian, grad, damping, saddle_free)
+    for row in (0, 1, 3):
+        matrix = hessian[row]
+        if saddle_free[row]:
+            values, vectors = torch.linalg.eigh(matrix)
+            matrix = vectors @ torch.diag(values.abs()) @ vectors.T
+        expected = -torch.linalg.solve(matrix + damping[row] * torch.eye(6, dtype=F64), grad[row])
+        torch.testing.assert_close(found[row], expected, rtol=ROUNDING, atol=ROUNDING)
+    assert bool(found[2].isnan().all())
 
 
 def test_a_matrix_that_does_not_fit_is_refused_with_its_size() -> None:

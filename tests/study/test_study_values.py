@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ravine.errors import StudyError
 from ravine.rules import RULES, Hyper
 from ravine.study import parse_study
 from ravine.study.values import Range, parse_values
@@ -71,3 +72,18 @@ def test_a_preset_may_name_another_rule(plain):
     assert parse_study(plain(rules=[rule])).rules[0].complete()[0] == "nesterov_torch"
     rule = {"kind": "adam", "preset": "torch"}
     assert parse_study(plain(rules=[rule])).rules[0].complete()[1]["eps"] == 1e-8
+
+
+def test_a_whole_number_is_one(plain):
+    rules = [{"kind": "lbfgs", "history": [3, 10.0]}]
+    assert parse_study(plain(rules=rules)).rules[0].hypers["history"] == (3.0, 10.0)
+    for value in (2.5, 0, 101, {"log": [2, 20], "num": 3}):
+        with pytest.raises(
+            StudyError, match=r"^rules\.0\.history.*a whole number from 1 to 100, or a list of them$"
+        ):
+            parse_study(plain(rules=[{"kind": "lbfgs", "history": value}]))
+
+
+def test_a_rule_that_searches_takes_no_penalty_that_its_loss_would_not_know(plain):
+    with pytest.raises(StudyError, match=r"^rules\.0\.l1: unknown key; .*Allowed: .*weight_decay$"):
+        parse_study(plain(rules=[{"kind": "newton", "l1": 0.1}]))

@@ -71,6 +71,10 @@ _SMOOTH: Mapping[Any, Any] = {
 class AlignedProducts(TorchDispatchMode):
     """Within it, a run's products and sums on a CPU come out the same in whatever cohort it is.
 
+    Args:
+        by_rows: lay out anew whatever is summed, so that each sum is over numbers side by side: for tensors that have
+            more dimensions over which nothing is summed than those of a run's step.
+
     Example:
         >>> x, w = torch.ones(3, 5, 7), torch.ones(3, 2, 7).mT
         >>> with AlignedProducts():
@@ -79,8 +83,9 @@ class AlignedProducts(TorchDispatchMode):
         torch.Size([3, 5, 2])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, by_rows: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._by_rows = by_rows
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -102,7 +107,7 @@ class AlignedProducts(TorchDispatchMode):
         if func in _SMOOTH and args[0].device.type == "cpu":
             return _SMOOTH[func](*args, **kwargs)
         if func in _SUMS and args[0].device.type == "cpu":
-            return func(_by_rows(args[0], args[1]), *args[1:], **kwargs)
+            return func(_by_rows(args[0], args[1], always=self._by_rows), *args[1:], **kwargs)
         if func in _NORMS and args[0].device.type == "cpu" and args[0].dim() == 2:
             # As one example of channels times places: then a channel's numbers lie side by side.
             first, *others = func(*(_turned(arg) for arg in args), **kwargs)
@@ -151,14 +156,14 @@ def _aligned(stack: Tensor) -> Tensor:
     return copy.copy_(stack)
 
 
-def _by_rows(x: Tensor, dims: Sequence[int] | None) -> Tensor:
+def _by_rows(x: Tensor, dims: Sequence[int] | None, *, always: bool) -> Tensor:
     """x, laid out anew if a sum over these dimensions would take the columns of several runs together."""
     if not dims:
         return x
     summed = {dim % x.dim() for dim in dims}
     kept = sorted((x.stride(d), x.shape[d]) for d in range(x.dim()) if d not in summed and x.shape[d] > 1)
     joined = any(inner[0] * inner[1] == outer[0] for inner, outer in pairwise(kept))
-    if not kept or kept[0][0] != 1 or kept[0][1] % _COLUMNS == 0 or not joined:
+    if not always and (not kept or kept[0][0] != 1 or kept[0][1] % _COLUMNS == 0 or not joined):
         return x
     order = [d for d in range(x.dim()) if d not in summed] + sorted(summed)
     return _packed(x.permute(order)).permute([order.index(d) for d in range(x.dim())])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ravine.rules import rule as rule_of
+from ravine.rules import shaped
 from ravine.rules.base import Rule
 from ravine.rules.regularize import REGULARIZERS, regularize
 from ravine.study import Recipe, Run, content_id
@@ -53,7 +53,7 @@ class Cohort:
             active = {name for r in recipes for name in REGULARIZERS if r.hypers.get(name, 0.0) != 0.0}
             segments.append(
                 Segment(
-                    rule=regularize(rule_of(recipes[0].rule), active),
+                    rule=regularize(shaped(recipes[0].rule, recipes[0].hypers), active),
                     exclude=recipes[0].exclude,
                     start=start,
                     stop=start + len(recipes),
@@ -76,6 +76,11 @@ class Cohort:
     def seeds(self) -> tuple[int, ...]:
         """Its seeds, each once, in ascending order."""
         return tuple(sorted({run.seed for run in self.runs}))
+
+    @property
+    def searches(self) -> bool:
+        """Whether its rules look for their steps: all of them or none, since they have programs of their own."""
+        return self.segments[0].rule.searches
 
     @property
     def has_dropout(self) -> bool:

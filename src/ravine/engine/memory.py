@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,8 +13,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ravine.errors import ModelError
 from ravine.free_memory import free_bytes
+from ravine.rules import shaped
+from ravine.second.dense import require_room
+from ravine.study import Run
+
+if TYPE_CHECKING:
+    from ravine.engine.network import Network
 
 _NUMBER = 4  # bytes of a float32
+_SEARCHING_NUMBERS = {
+    True: 1 << 25,
+    False: 1 << 30,
+}  # of a cohort whose rules search, by whether on a processor
 _SHARE = 0.5  # of the free memory that the numbers of a cohort may take: activations and copies need room too
 
 
@@ -43,6 +53,32 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
     if needed > free:
         raise too_large(about, num_parameters, needed, free)
     return max(1, int(min(_SHARE * free / max(needed, 1), 1e9)))
+
+
+def room_to_search(runs: Sequence[Run], network: Network, device: torch.device) -> tuple[int, int]:
+    """Slots of a run whose rule looks for its steps, and how many runs may be trained at once.
+
+    What such a rule keeps is many times its parameters, so a cohort is bounded by all of its numbers.
+
+    Args:
+        runs: of one structure.
+        network: their model.
+        device: where they are trained.
+
+    Raises:
+        ModelError: not even one.
+    """
+    recipe, size = runs[0].recipe, network.layout.size
+    found = shaped(recipe.rule, recipe.hypers)
+    if found.dense:
+        about = f'rules: kind = "{recipe.rule}"'
+        require_room(size, torch.float32, device, about, found.dense)
+    slots = found.init(torch.empty((1, size), device="meta"))
+    kept = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not found.dense)
+    num_slots = -(-kept // (_NUMBER * size)) + found.dense * size
+    most = most_runs(size, num_slots, device, network.about)
+    numbers = _SEARCHING_NUMBERS[device.type == "cpu"]
+    return num_slots, min(most, max(2, numbers // (size * num_slots)))
 
 
 def too_large(about: str, num_parameters: int, needed: float, free: float) -> TooLarge:

@@ -11,7 +11,7 @@ from torch import nn
 from ravine.data import Dataset
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.memory import gib, most_runs, run_bytes
+from ravine.engine.memory import gib, most_runs, room_to_search, run_bytes
 from ravine.engine.network import Network
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
@@ -91,10 +91,14 @@ def plan(
         InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
     """
     check_choice(choice)
-    num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
-    most = most_runs(network.layout.size, num_slots, device, network.about)
+    searches = rule(runs[0].recipe.rule).searches
+    if searches:
+        num_slots, most = room_to_search(runs, network, device)
+    else:
+        num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
+        most = most_runs(network.layout.size, num_slots, device, network.about)
     chosen = _chosen(runs, network, data, device, choice, most)
-    if not (chosen.backend.fused and chosen.size == most < len(runs)):
+    if searches or not (chosen.backend.fused and chosen.size == most < len(runs)):
         return chosen
     one = run_bytes(network.layout.size, num_slots)
     room = f"a run needs {gib(one)} of memory or more, all {gib(one * len(runs))}; {gib(free_bytes(device))} are free"
@@ -125,6 +129,8 @@ def _no_native(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, most: int
 ) -> str | None:
     """Why no machine code can be made for runs; None if it can."""
+    if rule(runs[0].recipe.rule).searches:
+        return f"{runs[0].recipe.rule}, which looks for its steps"
     if device.type != "cpu":
         return f"it is made for processors, not for {device.type}"
     kinds = {}

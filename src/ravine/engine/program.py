@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.passes import fold, write_through
+from ravine.engine.searching import hessian, numbers_of, search_step
 from ravine.engine.state import Constants, Data, State
 from ravine.nn.functional import batched_kernels
 from ravine.rng import keyed_draws
@@ -37,6 +38,7 @@ class Setting:
         fused: all runs at once under vmap; False: exactly one run, without it.
         full_batch: every batch is the whole training set.
         num_seeds: S, how many seeds the batches are drawn for.
+        drew: whether the model has drawn random numbers itself, in the step that goes on.
     """
 
     cohort: Cohort
@@ -48,6 +50,7 @@ class Setting:
     fused: bool
     full_batch: bool
     num_seeds: int
+    drew: Callable[[], bool] = bool
 
 
 def direct_step(setting: Setting) -> Step:
@@ -58,8 +61,10 @@ def direct_step(setting: Setting) -> Step:
     (seed,) = {run.seed for run in setting.cohort.runs}
 
     def step(rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        with keyed_draws(seed, "forward", int(number)):
-            return _step(setting, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)
+        held = numbers_of(setting.state, number) if setting.cohort.searches else number
+        with keyed_draws(seed, "forward", int(held)) as drawing:
+            own = replace(setting, drew=lambda: drawing.num_draws > 0)
+            return _step(own, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)
 
     return step
 
@@ -121,6 +126,8 @@ def _step(
     number: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of all runs, then every segment's update."""
+    if setting.cohort.searches:
+        return search_step(setting, gradients, state, constants, data, rows_SB, lr_R, t, number)
     cohort, layout = setting.cohort, setting.network.layout
     hypers = [
         {**own, "lr": lr_R[segment.start : segment.stop, None]}
@@ -174,8 +181,12 @@ def gradients(
     data: Data,
     rows_SB: Tensor,
     number: Tensor,
+    hessians: list[Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-    """Gradients (R, ...) by name, losses and accuracies (R,); the buffers are brought up to date."""
+    """Gradients (R, ...) by name, losses and accuracies (R,); the buffers are brought up to date.
+
+    A list of Hessians gets one more, of all runs.
+    """
     network = setting.network
     given = {**constants.fixed, **constants.rates, **network.keys(constants.seeds_R, number)}
 
@@ -207,9 +218,14 @@ def gradients(
             y_RB = data.y.index_select(0, rows).unflatten(0, rows_RB.shape)
             loss_R, accuracy_R, buffers = vmap(objective)(views, given, state.buffers, x_RB, y_RB)
         # No run's loss depends on another's parameters: the gradient of the sum holds the gradient of each.
+        points = list(views.values())
+        with_graph = hessians is not None
         grads = torch.autograd.grad(
-            loss_R.sum(), list(views.values()), allow_unused=True, materialize_grads=True
+            loss_R.sum(), points, create_graph=with_graph, allow_unused=True, materialize_grads=True
         )
+        if hessians is not None:
+            hessians.append(hessian(grads, points).detach())
+            grads = tuple(grad.detach() for grad in grads)
     for name, buffer in state.buffers.items():
         buffer.copy_(buffers[name])
     return dict(zip(views, grads, strict=True)), (loss_R.detach(), accuracy_R.detach())

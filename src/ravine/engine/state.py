@@ -15,6 +15,7 @@ from torch import Tensor
 from ravine.data import Split
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
+from ravine.engine.searching import held
 from ravine.rules.regularize import decays
 from ravine.tensors import Layout
 
@@ -40,7 +41,8 @@ class State:
 
     Args:
         params_RP: the parameters of all runs, laid out by the network's layout.
-        slots: for each segment its rule's slots: (G, P), or (G, 1) where it is one number for each run.
+        slots: for each segment its rule's slots: (G, P), or (G, 1) where it is one number for each run; of a rule that
+            searches (G, ...), with what is held.
         buffers: by name, (R, ...).
     """
 
@@ -63,7 +65,7 @@ class State:
         return (
             State(
                 params_RP=params_RP,
-                slots=tuple(_init(network.layout, params_RP, segment) for segment in cohort.segments),
+                slots=tuple(_init(network.layout, params_RP, segment, cohort) for segment in cohort.segments),
                 buffers={name: stacked(name) for name in network.buffers},
             ),
             {name: stacked(name) for name in network.fixed},
@@ -166,8 +168,11 @@ def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.devi
     return hypers
 
 
-def _init(layout: Layout, params_RP: Tensor, segment: Segment) -> dict[str, Tensor]:
+def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -> dict[str, Tensor]:
     own = params_RP[segment.start : segment.stop]
+    if segment.rule.searches:
+        size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
+        return {**segment.rule.init(own), **held(len(own), size, own.device)}
     if segment.rule.scope != "tensor":
         found = segment.rule.init(own)
     else:

@@ -21,6 +21,7 @@ from ravine.engine.training import Training
 from ravine.errors import StudyError
 from ravine.launch.faults import told_of_module
 from ravine.launch.network import network_of
+from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study, runs_of
 from ravine.study.naming import naming
@@ -104,6 +105,13 @@ def lr_range(
         raise StudyError(f"low = {low:g}, high = {high:g}: must be 0 < low < high, both finite")
     if num_steps < 20:
         raise StudyError(f"num_steps = {num_steps}: must be at least 20")
+    for i, block in enumerate(study.rules):
+        if block.kind in SEARCHING:
+            with naming(study.origin):
+                raise StudyError(
+                    f"rules.{i}.kind = {block.kind!r}: it looks for its steps, so a range test says nothing of it; "
+                    "leave it out"
+                )
     where = find_device(device)
     schedule = {"kind": "climb", "start": low / high, "warmup": 0}
     with naming(study.origin):

@@ -93,7 +93,9 @@ class Newton(SearchingOptimizer):
             before = loss if before is None else before
             if self._done(float(loss), grad_P) or not bool(torch.isfinite(hessian_PP).all()):
                 break
-            direction_P = newton_direction(hessian_PP, grad_P, group["damping"], group["saddle_free"])
+            direction_P = newton_direction(
+                hessian_PP[None], grad_P[None], group["damping"], group["saddle_free"]
+            )[0]
             if not group["line_search"]:
                 self._move(self._point() + direction_P)
                 continue

@@ -41,7 +41,7 @@ def keyed_init(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def keyed_draws(seed: int, stream: str, step: int = 0) -> Iterator[None]:
+def keyed_draws(seed: int, stream: str, step: int = 0) -> Iterator[Drawing]:
     """Like `keyed_init`, for any stream and step: makes the pass of a module that draws by itself repeatable.
 
     For one run at a time, without vmap or compile; layers of `ravine.nn` have no need of it. The numbers are
@@ -62,12 +62,16 @@ def keyed_draws(seed: int, stream: str, step: int = 0) -> Iterator[None]:
         >>> bool((noise(0) == noise(0)).all()), bool((noise(0) == noise(1)).all())
         (True, False)
     """
-    with _KeyedDraws(seed, stream, step):
-        yield
+    with Drawing(seed, stream, step) as drawing:
+        yield drawing
 
 
-class _KeyedDraws(TorchDispatchMode):
-    """Gives each random operator a private generator, seeded by (seed, stream, step, number of the draw)."""
+class Drawing(TorchDispatchMode):
+    """Gives each random operator a private generator, seeded by (seed, stream, step, number of the draw).
+
+    Attributes:
+        num_draws: how many operators have drawn.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -77,11 +81,11 @@ class _KeyedDraws(TorchDispatchMode):
     def __init__(self, seed: int, stream: str, step: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._seed, self._stream, self._step = seed, stream, step
-        self._num_draws = 0
+        self.num_draws = 0
 
     def _generator(self, device: torch.device) -> torch.Generator:
-        word = key(self._seed, f"{self._stream}/{self._num_draws}", self._step).item()
-        self._num_draws += 1
+        word = key(self._seed, f"{self._stream}/{self.num_draws}", self._step).item()
+        self.num_draws += 1
         return torch.Generator(device).manual_seed(int(word))
 
     def __torch_dispatch__(

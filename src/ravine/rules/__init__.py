@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from ravine.rules.base import Hyper, Hypers, Rule, State, fill
-from ravine.rules.registry import RULES, hyper_names, hypers, preset, rule
+from ravine.rules.registry import (
+    KINDS,
+    RULES,
+    SEARCHING,
+    hyper_names,
+    hypers,
+    preset,
+    rule,
+    shaped,
+    structure,
+)
 from ravine.rules.regularize import REGULARIZERS, decays, regularize
 
 __all__ = [
+    "KINDS",
     "REGULARIZERS",
     "RULES",
+    "SEARCHING",
     "Hyper",
     "Hypers",
     "Rule",
@@ -20,4 +32,6 @@ __all__ = [
     "preset",
     "regularize",
     "rule",
+    "shaped",
+    "structure",
 ]

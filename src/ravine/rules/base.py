@@ -40,6 +40,7 @@ class Hyper:
         low_open: whether ``low`` itself is refused.
         high_open: whether ``high`` itself is refused.
         log: whether its natural scale is logarithmic (ranges and plots).
+        whole: whether it is a whole number.
     """
 
     about: str
@@ -49,6 +50,7 @@ class Hyper:
     low_open: bool = False
     high_open: bool = False
     log: bool = False
+    whole: bool = False
 
     def check(self, name: str, value: object, where: str) -> float:
         """The value as a float, if it is allowed.
@@ -98,6 +100,8 @@ class Hyper:
             >>> Hyper(about="decay", high=1.0, high_open=True).allowed
             'a number of at least 0 and below 1'
         """
+        if self.whole:
+            return f"a whole number from {self.low:g} to {self.high:g}"
         low = f"{'above' if self.low_open else 'of at least'} {self.low:g}"
         if math.isinf(self.high):
             return f"a finite number {low}"
@@ -106,7 +110,7 @@ class Hyper:
     def _holds(self, number: float) -> bool:
         above = number > self.low if self.low_open else number >= self.low
         below = number < self.high if self.high_open else number <= self.high
-        return math.isfinite(number) and above and below
+        return math.isfinite(number) and above and below and (not self.whole or number.is_integer())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,8 @@ class Rule:
             ``lr`` already carries the schedule's factor and may be 0 for a step. t counts from 1.
         source: authors and year.
         scope: what ``param`` may be: "element", any piece of the parameters; "tensor", one parameter
-            tensor in its own shape; "run", all parameters of the run in one flat tensor.
+            tensor in its own shape; "run", all parameters of the run in one flat tensor; "runs", those of
+            several runs, (G, P), with hypers of shape (G, 1).
         gradient_at: where the gradient is taken; None: at ``param``.
         weights: the point to evaluate and to deploy; None: ``param``.
         torch_kind: the kind that has torch.optim's form; None: this one has it.
@@ -131,6 +136,12 @@ class Rule:
         masked: whether ``update`` reads an optional tensor ``hypers["mask"]``, 1 where the weight decay
             applies and 0 elsewhere; without it, it applies everywhere.
         refuses: penalties (`REGULARIZERS`) that have no meaning with it.
+        searches: whether it has to evaluate one function several times: ``update`` then reads ``hypers["loss"]``, and
+            keeps a slot "searching", (G, 1), which is 1 where the next evaluation must be of the same batch.
+        hessian: whether ``update`` reads ``hypers["newton"]``, the direction of Newton.
+        shaped: from a run's hypers the rule whose state has the shape that they ask for; None: none has to do with it.
+        structural: these hypers.
+        dense: how many matrices of P x P numbers a run of P parameters needs.
     """
 
     name: str
@@ -138,13 +149,18 @@ class Rule:
     init: Init
     update: Update
     source: str
-    scope: Literal["element", "tensor", "run"] = "element"
+    scope: Literal["element", "tensor", "run", "runs"] = "element"
     gradient_at: Hook | None = None
     weights: Hook | None = None
     torch_kind: str | None = None
     torch_preset: Mapping[str, float] = field(default_factory=dict)
     masked: bool = False
     refuses: frozenset[str] = frozenset()
+    searches: bool = False
+    hessian: bool = False
+    shaped: Callable[[Mapping[str, float]], Rule] | None = None
+    structural: tuple[str, ...] = ()
+    dense: int = 0
 
 
 def fill(hypers: Mapping[str, Hyper], given: Mapping[str, object], where: str) -> dict[str, float]:

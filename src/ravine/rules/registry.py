@@ -10,10 +10,13 @@ from ravine.rules.adagrad import ADAGRAD
 from ravine.rules.adam import ADAM
 from ravine.rules.adamw import ADAMW
 from ravine.rules.base import Hyper, Rule
+from ravine.rules.bfgs import BFGS
+from ravine.rules.lbfgs import LBFGS
 from ravine.rules.lion import LION
 from ravine.rules.momentum import MOMENTUM
 from ravine.rules.nadam import NADAM
 from ravine.rules.nesterov import NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH
+from ravine.rules.newton import NEWTON
 from ravine.rules.regularize import REGULARIZERS
 from ravine.rules.rmsprop import RMSPROP
 from ravine.rules.schedule_free_adamw import SCHEDULE_FREE_ADAMW
@@ -36,6 +39,10 @@ RULES: Mapping[str, Rule] = {
         SCHEDULE_FREE_ADAMW,
     )
 }
+"""Rules of a gradient alone."""
+SEARCHING: Mapping[str, Rule] = {rule.name: rule for rule in (LBFGS, BFGS, NEWTON)}
+"""Rules that evaluate the loss where they like: for studies only."""
+KINDS: Mapping[str, Rule] = {**RULES, **SEARCHING}
 
 
 def rule(kind: str) -> Rule:
@@ -48,9 +55,31 @@ def rule(kind: str) -> Rule:
         >>> rule("adam").source
         'Kingma and Ba, 2015'
     """
-    if kind not in RULES:
-        raise StudyError(f"unknown rule '{kind}': {choices(kind, RULES)}")
-    return RULES[kind]
+    if kind not in KINDS:
+        raise StudyError(f"unknown rule '{kind}': {choices(kind, KINDS)}")
+    return KINDS[kind]
+
+
+def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
+    """What the runs of one program must have in common because of their rule; nothing, of a rule of a gradient alone.
+
+    Args:
+        kind: a rule.
+        hypers: all numbers of a run.
+
+    Example:
+        >>> structure("adam", {"lr": 0.1}), structure("lbfgs", {"lr": 1.0, "history": 5.0})
+        ({}, {'rule': 'lbfgs', 'history': 5.0})
+    """
+    named = rule(kind)
+    shape = {name: hypers[name] for name in named.structural}
+    return {"rule": kind, **shape} if named.searches else {}
+
+
+def shaped(kind: str, hypers: Mapping[str, float]) -> Rule:
+    """The rule of that kind, its state of the shape that a run's numbers ask for."""
+    named = rule(kind)
+    return named if named.shaped is None else named.shaped(hypers)
 
 
 def hypers(kind: str) -> dict[str, Hyper]:

@@ -14,7 +14,9 @@ from ravine.free_memory import free_bytes
 _MATRICES = 3  # that are there at once: the matrix, and what an update or a factorization needs beside it
 
 
-def require_room(num_parameters: int, dtype: torch.dtype, device: torch.device, about: str) -> None:
+def require_room(
+    num_parameters: int, dtype: torch.dtype, device: torch.device, about: str, num_matrices: int = _MATRICES
+) -> None:
     """Refuse a matrix of P x P numbers that does not fit into memory, before any of it is allocated.
 
     Args:
@@ -22,16 +24,17 @@ def require_room(num_parameters: int, dtype: torch.dtype, device: torch.device, 
         dtype: of the numbers.
         device: where the matrix is to be.
         about: what the error names.
+        num_matrices: how many there are at once.
 
     Raises:
         ModelError: it does not fit.
     """
     one = float(dtype.itemsize) * num_parameters**2
     free = free_bytes(device)
-    if _MATRICES * one > free:
+    if num_matrices * one > free:
         raise ModelError(
             f"{about}: a dense matrix of {num_parameters:,} x {num_parameters:,} numbers takes {_size(one)}, "
-            f"{_MATRICES} of them are needed at once and {_size(free)} are free; use LBFGS"
+            f"{num_matrices} of them are needed at once and {_size(free)} are free; use L-BFGS"
         )
 
 
@@ -53,27 +56,40 @@ def bfgs_update(inverse_RPP: Tensor, s_RP: Tensor, y_RP: Tensor) -> None:
     inverse_RPP.baddbmm_(s_RP1, half_RP1.mT).baddbmm_(half_RP1, s_RP1.mT)
 
 
-def newton_direction(hessian_PP: Tensor, grad_P: Tensor, damping: float, saddle_free: bool) -> Tensor:
-    """-(H + damping I)^-1 g, or -(abs(H) + damping I)^-1 g with the eigenvalues of H made positive.
+def newton_direction(
+    hessian_RPP: Tensor,
+    grad_RP: Tensor,
+    damping: float | Tensor,
+    saddle_free: bool | Tensor,
+    eps: float | None = None,
+) -> Tensor:
+    """-(H + damping I)^-1 g, or -(abs(H) + damping I)^-1 g with the eigenvalues of H made positive, (R, P).
 
-    Eigenvalues below the rounding of the largest are no direction's curvature: there the step is left out.
+    Eigenvalues below the rounding of the largest are no direction's curvature: there the step is left out. Where H is
+    not finite, nothing is a direction: not a number.
 
     Args:
-        hessian_PP: H, symmetric.
-        grad_P: g.
-        damping: at least 0.
-        saddle_free: whether a negative curvature repels instead of attracting.
+        hessian_RPP: H, symmetric.
+        grad_RP: g.
+        damping: at least 0; one for all, or (R, 1).
+        saddle_free: whether a negative curvature repels instead of attracting; for all, or (R, 1).
+        eps: relative rounding error of H; None: that of its dtype.
 
     Source: Dauphin and others, 2014, for the second.
     """
-    values_P, vectors_PP = torch.linalg.eigh(hessian_PP)
-    values_P = (values_P.abs() if saddle_free else values_P) + damping
-    floor = torch.finfo(values_P.dtype).eps * len(values_P) * values_P.abs().max()
-    scaled_P = torch.where(
-        values_P.abs() > floor, (vectors_PP.mT @ grad_P) / values_P, torch.zeros_like(values_P)
+    finite_R1 = torch.isfinite(hessian_RPP).all(2).all(1)[:, None]
+    values_RP, vectors_RPP = torch.linalg.eigh(
+        torch.where(finite_R1[:, :, None], hessian_RPP, torch.zeros_like(hessian_RPP))
     )
-    direction_P: Tensor = -(vectors_PP @ scaled_P)
-    return direction_P
+    repelling = torch.as_tensor(saddle_free, device=values_RP.device)
+    values_RP = torch.where(repelling, values_RP.abs(), values_RP) + damping
+    size_RP = values_RP.abs()
+    eps = torch.finfo(values_RP.dtype).eps if eps is None else eps
+    floor_R1 = eps * values_RP.shape[1] * size_RP.amax(1, keepdim=True)
+    along_RP = (vectors_RPP.mT @ grad_RP[:, :, None])[:, :, 0]
+    scaled_RP = torch.where(size_RP > floor_R1, along_RP / values_RP, torch.zeros_like(values_RP))
+    direction_RP = -(vectors_RPP @ scaled_RP[:, :, None])[:, :, 0]
+    return torch.where(finite_R1, direction_RP, torch.full_like(direction_RP, torch.nan))
 
 
 def _size(num_bytes: float) -> str:

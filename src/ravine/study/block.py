@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from ravine.errors import StudyError, choices
-from ravine.rules import RULES, hypers, preset
+from ravine.rules import KINDS, hypers, preset
 from ravine.study.naming import shown
 from ravine.study.values import Values, parse_values
 
@@ -68,10 +68,10 @@ def parse_rule(value: object, where: str) -> RuleBlock:
     if not isinstance(table, Mapping):
         raise StudyError(f'{where} = {shown(value)}: must be a table such as {{ kind = "adam", lr = 0.001 }}')
     if "kind" not in table:
-        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', RULES)}")
+        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', KINDS)}")
     kind = table["kind"]
-    if not isinstance(kind, str) or kind not in RULES:
-        raise StudyError(f"{where}.kind = {shown(kind)}: no such rule; {choices(kind, RULES)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise StudyError(f"{where}.kind = {shown(kind)}: no such rule; {choices(kind, KINDS)}")
     named = table.get("preset", "lecture")
     if named not in PRESETS:
         raise StudyError(f"{where}.preset = {shown(named)}: {choices(named, PRESETS)}")

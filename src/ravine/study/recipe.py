@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ravine.rules import structure
+
 NUMERICS = 1
 """Raised when a change makes a recipe end in other weights, so that stored runs are not taken for it."""
 
@@ -80,10 +82,14 @@ class Recipe:
 
     @cached_property
     def structure(self) -> str:
-        """Hash of what two runs that share one program have in common: all but numbers, rule, schedule."""
+        """Hash of what two runs that share one program have in common: all but numbers, rule, schedule.
+
+        Rules that search have programs of their own.
+        """
         content = self.content()
         for varies in ("rule", "hypers", "schedule"):
             del content[varies]
+        content |= structure(self.rule, self.hypers)
         return content_id(content)
 
 

@@ -121,7 +121,7 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
     if isinstance(value, Range | Mapping):
         return _range(value, where, hyper)
     if not isinstance(value, list | tuple):
-        return parse_number(value, where, hyper, f", {FORMS}")
+        return parse_number(value, where, hyper, ", or a list of them" if hyper.whole else f", {FORMS}")
     if not value:
         raise StudyError(f"{where} = []: must have at least one value in it")
     listed = tuple(parse_number(item, f"{where}.{i}", hyper) for i, item in enumerate(value))
@@ -163,6 +163,8 @@ def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> flo
 
 
 def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
+    if hyper.whole:
+        raise StudyError(f"{where}: no range: must be {hyper.allowed}, or a list of them")
     if isinstance(value, Range):
         found = value
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import InputError
+from ravine.errors import InputError, StudyError, choices
 from ravine.rules import RULES, Rule, regularize, rule
 from ravine.surfaces.base import Point, Surface
 from ravine.surfaces.builtin import SURFACES, own_surface, surface
@@ -114,7 +114,7 @@ def scene(
         InputError: a name that is not known, or a value that is not allowed.
     """
     found = _surface(ground, domain)
-    wanted = [rule(each) if isinstance(each, str) else each for each in (rules or USUAL)]
+    wanted = [_rule(each) if isinstance(each, str) else each for each in (rules or USUAL)]
     known = {name: each for name, each in RULES.items() if name not in {own.name for own in wanted}}
     every = [*wanted, *known.values()]
     point = _numbers("start", found.start if start is None else start, 2)
@@ -163,6 +163,12 @@ def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
     if not (left < right and bottom < top):
         raise InputError(f"domain = {domain}: must be left, right, bottom, top, in this order")
     return own_surface(ground, (left, right, bottom, top))
+
+
+def _rule(kind: str) -> Rule:
+    if kind not in RULES:
+        raise StudyError(f"unknown rule '{kind}': {choices(kind, RULES)}")
+    return rule(kind)
 
 
 def _numbers(name: str, given: Sequence[float], num: int) -> list[float]:

@@ -1,0 +1,213 @@
+"""A step of runs whose rules look for their steps: one evaluation of each, on the batch that it holds.
+
+A run takes the batch of the step at which a search begins, and keeps it, with its masks, until the search has ended.
+So a step costs what it costs under any other rule, and no two gradients of a pair come from different batches.
+
+Shapes: R run of the cohort, G run of a segment, S seed, B batch, P numbers of one run, N of them without the gaps,
+H rows of a Hessian.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ravine.engine.aligned import AlignedProducts
+from ravine.second.dense import newton_direction
+from ravine.tensors import Layout
+
+if TYPE_CHECKING:
+    from ravine.engine.program import Setting
+    from ravine.engine.state import Constants, Data, State
+
+_ROWS = 128  # rows of a Hessian that one backward pass makes
+
+Gradients = Callable[..., tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]
+
+
+def held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:
+    """The slots beside a rule's own: which batch a run holds, and what it has come to.
+
+    Args:
+        num_runs: G.
+        batch_size: B; 1 where every batch is all there is.
+        device: where they are.
+    """
+    return {
+        "held_rows": torch.zeros((num_runs, batch_size), dtype=torch.int64, device=device),
+        "held_number": torch.zeros((num_runs, 1), dtype=torch.int64, device=device),
+        "told_loss": torch.zeros((num_runs, 1), device=device),
+        "told_accuracy": torch.zeros((num_runs, 1), device=device),
+    }
+
+
+def numbers_of(state: State, number: Tensor) -> Tensor:
+    """The step that each run's batch and masks belong to, (R,): one in the midst of a search keeps those that it has.
+
+    Args:
+        state: before the step.
+        number: of the step.
+    """
+    return torch.cat(
+        [torch.where(slots["searching"] > 0.0, slots["held_number"], number)[:, 0] for slots in state.slots]
+    )
+
+
+def search_step(
+    setting: Setting,
+    gradients: Gradients,
+    state: State,
+    constants: Constants,
+    data: Data,
+    rows_SB: Tensor,
+    lr_R: Tensor,
+    t: Tensor,
+    number: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One evaluation of all runs, and where each goes from there.
+
+    Args:
+        setting: what the step is made of.
+        gradients: of `ravine.engine.program`.
+        state: is changed in place.
+        constants: is only read.
+        data: the training set.
+        rows_SB: the batches of this step.
+        lr_R: learning rates.
+        t: number of the step, from 1.
+        number: the same, from 0.
+
+    Returns:
+        Loss and accuracy of each run at the point that it holds: trials on the way are not told.
+    """
+    cohort, layout = setting.cohort, setting.network.layout
+    number_R = numbers_of(state, number)
+    if not setting.full_batch:
+        offered_RB = rows_SB.index_select(0, constants.seed_index_R)
+        kept = [
+            torch.where(
+                slots["searching"] > 0.0, slots["held_rows"], offered_RB[segment.start : segment.stop]
+            )
+            for segment, slots in zip(cohort.segments, state.slots, strict=True)
+        ]
+        rows_SB = torch.cat(kept)
+    each_its_own = torch.ones_like(number_R).cumsum(0) - 1
+    hessians: list[Tensor] | None = [] if any(segment.rule.hessian for segment in cohort.segments) else None
+    grads, (loss_R, accuracy_R) = gradients(
+        setting,
+        state.params_RP,
+        state,
+        replace(constants, seed_index_R=each_its_own),
+        data,
+        rows_SB,
+        number_R,
+        hessians,
+    )
+    for name, view in layout.views(constants.grads_RP).items():
+        view.copy_(grads[name])
+    fresh_R1 = _fresh(setting, constants, lr_R)
+    told = []
+    with AlignedProducts():
+        for segment, slots, own in zip(cohort.segments, state.slots, constants.hypers, strict=True):
+            span = slice(segment.start, segment.stop)
+            grads_GP, params_GP = constants.grads_RP[span], state.params_RP[span]
+            hypers = {
+                **own,
+                "lr": lr_R[span, None],
+                "loss": loss_R[span, None].double(),
+                "fresh": fresh_R1[span],
+            }
+            if hessians:
+                hypers["newton"] = _newton(hessians[0][span], grads_GP, params_GP, layout, hypers)
+            update_GP, new = segment.rule.update(grads_GP, slots, params_GP, hypers, t)
+            arrived = new["arrived"] > 0.0
+            new["told_loss"] = torch.where(arrived, loss_R[span, None], slots["told_loss"])
+            new["told_accuracy"] = torch.where(arrived, accuracy_R[span, None], slots["told_accuracy"])
+            new["held_number"] = number_R[span, None]
+            new["held_rows"] = slots["held_rows"] if setting.full_batch else rows_SB[span]
+            params_GP.add_(update_GP)
+            for name, slot in slots.items():
+                slot.copy_(new[name])
+            told.append((new["told_loss"][:, 0], new["told_accuracy"][:, 0]))
+    losses, accuracies = zip(*told, strict=True)
+    return torch.cat(losses), torch.cat(accuracies)
+
+
+def _fresh(setting: Setting, constants: Constants, lr_R: Tensor) -> Tensor:
+    """Where another function comes when a search has ended, (R, 1): another batch, other masks."""
+    fresh_R = torch.zeros_like(lr_R)
+    if not setting.full_batch or setting.drew():
+        fresh_R = fresh_R + 1.0
+    for rate_R in constants.rates.values():
+        fresh_R = fresh_R + (rate_R > 0.0).to(lr_R.dtype)
+    return fresh_R[:, None]
+
+
+def _newton(
+    hessian_GNN: Tensor, grads_GP: Tensor, params_GP: Tensor, layout: Layout, hypers: dict[str, Tensor]
+) -> Tensor:
+    """Directions of Newton on the loss with its penalty, (G, P)."""
+    places_N = _places(layout).to(grads_GP.device)
+    decay_GP = (hypers["weight_decay"] * hypers["mask"]).expand_as(params_GP)
+    direction_GN = newton_direction(
+        hessian_GNN.double() + torch.diag_embed(decay_GP.index_select(1, places_N).double()),
+        (grads_GP + decay_GP * params_GP).index_select(1, places_N).double(),
+        hypers["damping"].double(),
+        hypers["saddle_free"] > 0.0,
+        torch.finfo(hessian_GNN.dtype).eps,
+    )
+    return torch.zeros_like(params_GP).index_copy(1, places_N, direction_GN.to(params_GP.dtype))
+
+
+def _places(layout: Layout) -> Tensor:
+    """Where in a row the numbers are, without the gaps, (N,)."""
+    return torch.cat(
+        [
+            torch.arange(start, start + math.prod(shape))
+            for start, shape in zip(layout.offsets, layout.shapes, strict=True)
+        ]
+    )
+
+
+def hessian(grads: Sequence[Tensor], params: Sequence[Tensor]) -> Tensor:
+    """The Hessian of every run, (R, N, N), from gradients that have a graph: backward passes under vmap.
+
+    No run's gradient depends on another's parameters, so one pass makes a row for all runs.
+
+    Args:
+        grads: (R, ...) each.
+        params: what they are gradients of.
+    """
+    num_runs = len(params[0])
+    sizes = [param[0].numel() for param in params]
+    total = sum(sizes)
+    like = params[0]
+    if not any(grad.requires_grad for grad in grads):  # a loss that is linear
+        return like.new_zeros((num_runs, total, total))
+    eye_NN = torch.eye(total, dtype=like.dtype, device=like.device)
+    rows = []
+    for basis_HN in eye_NN.split(_ROWS):
+        pieces = basis_HN[:, None].expand(-1, num_runs, -1).split(sizes, 2)
+        outputs = [
+            (grad, piece.reshape(len(basis_HN), *grad.shape))
+            for grad, piece in zip(grads, pieces, strict=True)
+            if grad.requires_grad
+        ]
+        with AlignedProducts(by_rows=True):
+            found = torch.autograd.grad(
+                [grad for grad, _ in outputs],
+                params,
+                [piece for _, piece in outputs],
+                retain_graph=True,
+                is_grads_batched=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+        rows.append(torch.cat([each.flatten(2) for each in found], 2))
+    whole_RNN = torch.cat(rows).transpose(0, 1)
+    return 0.5 * (whole_RNN + whole_RNN.mT)

@@ -1,0 +1,90 @@
+"""BFGS: curvature from all steps, as a whole matrix.
+
+Shapes: G run, P numbers of one run.
+"""
+
+# ruff: noqa: ARG001 (every rule has one signature)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ravine.rules.base import Hypers, Rule, State
+from ravine.rules.searching import (
+    REFUSED,
+    SEARCH_HYPERS,
+    Method,
+    advance,
+    curved,
+    held_point,
+    penalized,
+    start,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def init(param: Tensor) -> State:
+    """No pair yet. The inverse Hessian takes P x P numbers."""
+    num, size = param.shape
+    return {
+        **start(param),
+        "inverse": param.new_zeros((num, size, size)),
+        "num_pairs": param.new_zeros((num, 1)).double(),
+    }
+
+
+def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
+    """H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y, where (G, 1) says so; the first H is s'y / y'y."""
+    learned = learned & curved(s, y)
+    sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
+    inverse, num = state["inverse"], state["num_pairs"]
+    ones = s.new_ones(s.shape[-1:]).diag()
+    old = ((sy / yy).unsqueeze(2) * ones).where((num == 0.0).unsqueeze(2), inverse)
+    column, rho = s.unsqueeze(2), (1.0 / sy).unsqueeze(2)
+    hy = old @ y.unsqueeze(2)
+    # H - rho (s (Hy)' + Hy s') + (rho^2 y'Hy + rho) s s', with the last two terms as one symmetric pair
+    half = 0.5 * (rho * rho * (y.unsqueeze(2) * hy).sum(1, keepdim=True) + rho) * column - rho * hy
+    new = old + column * half.mT + half * column.mT
+    return {
+        "inverse": new.where(learned.unsqueeze(2), inverse),
+        "num_pairs": num + learned.to(num.dtype),
+    }
+
+
+def forget(state: State, forgotten: Tensor) -> State:
+    """Begin anew where (G, 1) says so."""
+    return {**state, "num_pairs": state["num_pairs"].masked_fill(forgotten, 0.0)}
+
+
+def knows(state: State) -> Tensor:
+    """Where there has been a pair."""
+    return state["num_pairs"] > 0.0
+
+
+def direct(state: State, grad: Tensor) -> Tensor:
+    """-H g."""
+    return -(state["inverse"] @ grad.unsqueeze(2)).squeeze(2)
+
+
+def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
+    """One evaluation: ``x <- x - t H g`` once t is found, with H from all pairs ``s = x' - x``, ``y = g' - g``."""
+    loss, grad = penalized(grad, param, hypers)
+    return advance(grad, state, param, {**hypers, "loss": loss}, METHOD)
+
+
+METHOD = Method(learn=learn, direct=direct, knows=knows, forget=forget)
+BFGS = Rule(
+    name="bfgs",
+    hypers=SEARCH_HYPERS,
+    init=init,
+    update=update,
+    source="Broyden, Fletcher, Goldfarb and Shanno, 1970",
+    scope="runs",
+    weights=held_point,
+    masked=True,
+    refuses=REFUSED,
+    searches=True,
+    dense=3,
+)

@@ -1,0 +1,145 @@
+"""Limited-memory BFGS: curvature from the last few steps.
+
+Shapes: G run, M pairs that are remembered, P numbers of one run.
+"""
+
+# ruff: noqa: ARG001 (every rule has one signature)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ravine.rules.base import Hyper, Hypers, Rule, State
+from ravine.rules.searching import (
+    REFUSED,
+    SEARCH_HYPERS,
+    Method,
+    advance,
+    curved,
+    held_point,
+    penalized,
+    start,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def empty(param: Tensor, most: int) -> State:
+    """A ring of M pairs (s, y) that holds none: its numbers, s'y and y'y of each place, and how many it has seen."""
+    num, size = param.shape
+    none = param.new_zeros((num, most)).double()
+    return {
+        "steps": param.new_zeros((num, most, size)),
+        "changes": param.new_zeros((num, most, size)),
+        "curvatures": none,
+        "num_pairs": none[:, :1].clone(),
+        "newest": none[:, :1].clone(),
+    }
+
+
+def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
+    """Take in a pair of positive curvature, in place of the oldest, where (G, 1) says so."""
+    learned = learned & curved(s, y)
+    curvatures, num = state["curvatures"], state["num_pairs"]
+    most = curvatures.shape[1]
+    place = num - most * (num / most).floor()
+    here = learned & (_places(curvatures) == place)
+    sy = (s * y).sum(-1, keepdim=True).double()
+    yy = (y * y).sum(-1, keepdim=True).double()
+    return {
+        "steps": s.unsqueeze(1).where(here.unsqueeze(2), state["steps"]),
+        "changes": y.unsqueeze(1).where(here.unsqueeze(2), state["changes"]),
+        "curvatures": sy.where(here, curvatures),
+        "num_pairs": num + learned.to(num.dtype),
+        "newest": (sy / yy).where(learned, state["newest"]),
+    }
+
+
+def forget(state: State, forgotten: Tensor) -> State:
+    """Begin the ring anew where (G, 1) says so: places never used have a curvature of 0."""
+    return {
+        **state,
+        "curvatures": state["curvatures"].masked_fill(forgotten, 0.0),
+        "num_pairs": state["num_pairs"].masked_fill(forgotten, 0.0),
+    }
+
+
+def knows(state: State) -> Tensor:
+    """Where there is a pair."""
+    return state["num_pairs"] > 0.0
+
+
+def direct(state: State, grad: Tensor) -> Tensor:
+    """-H g by two loops over the pairs, newest first and then oldest first; -g where there is none."""
+    num = state["num_pairs"]
+    num_runs, most = state["curvatures"].shape
+    first = (num.new_ones(num_runs).cumsum(0) - 1.0) * most
+    steps, changes, curvatures = (state[name].flatten(0, 1) for name in ("steps", "changes", "curvatures"))
+    rows, scales, alphas = [], [], []
+    q = grad
+    for age in range(most):
+        back = num[:, 0] - 1.0 - age
+        row = (first + back - most * (back / most).floor()).long()
+        curvature = curvatures.index_select(0, row).unsqueeze(1)
+        scale = (1.0 / curvature).where(curvature != 0.0, 0.0).to(grad.dtype)
+        alpha = (steps.index_select(0, row) * q).sum(-1, keepdim=True) * scale
+        q = q - alpha * changes.index_select(0, row)
+        rows.append(row)
+        scales.append(scale)
+        alphas.append(alpha)
+    r = q * state["newest"].where(knows(state), 1.0).to(grad.dtype)
+    for row, scale, alpha in zip(reversed(rows), reversed(scales), reversed(alphas), strict=True):
+        beta = (changes.index_select(0, row) * r).sum(-1, keepdim=True) * scale
+        r = r + steps.index_select(0, row) * (alpha - beta)
+    return -r
+
+
+def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
+    """One evaluation: ``x <- x - t H g`` once t is found, with H from the last pairs ``s = x' - x``, ``y = g' - g``."""
+    loss, grad = penalized(grad, param, hypers)
+    return advance(grad, state, param, {**hypers, "loss": loss}, METHOD)
+
+
+def remembering(most: int) -> Rule:
+    """The rule with room for so many pairs."""
+
+    def init(param: Tensor) -> State:
+        return {**start(param), **empty(param, most)}
+
+    return replace(LBFGS, init=init)
+
+
+def _init(param: Tensor) -> State:
+    return {**start(param), **empty(param, 10)}
+
+
+def _shaped(hypers: Mapping[str, float]) -> Rule:
+    return remembering(int(hypers["history"]))
+
+
+def _places(like: Tensor) -> Tensor:
+    """0, 1, ... along the second dimension, (1, M)."""
+    return like.new_ones((1, like.shape[1])).cumsum(1) - 1.0
+
+
+METHOD = Method(learn=learn, direct=direct, knows=knows, forget=forget)
+LBFGS = Rule(
+    name="lbfgs",
+    hypers={
+        **SEARCH_HYPERS,
+        "history": Hyper(about="pairs that are remembered", default=10.0, low=1.0, high=100.0, whole=True),
+    },
+    init=_init,
+    update=update,
+    source="Liu and Nocedal, 1989",
+    scope="runs",
+    weights=held_point,
+    masked=True,
+    refuses=REFUSED,
+    searches=True,
+    shaped=_shaped,
+    structural=("history",),
+)

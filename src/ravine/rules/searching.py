@@ -1,0 +1,179 @@
+"""Rules that look for a step: one evaluation at a time, each run in its own phase.
+
+Shapes: G run, P numbers of one run.
+
+An evaluation is either of a point to start from or of a trial on the way along a direction; `advance` takes note of
+it and says where to evaluate next. Where the function stays the same (a full batch without anything random), the trial
+that is accepted is the next start; elsewhere it is evaluated again on the next batch. So no pair of gradients spans
+two batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ravine.rules import line_search
+from ravine.rules.base import Hyper, Hypers, State, learning_rate
+from ravine.rules.regularize import coupled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What is known of the curvature, and the directions that follow from it.
+
+    Args:
+        learn: ``(state, accepted_G1, s_GP, y_GP) -> memory``: take in pairs where a step was accepted.
+        direct: ``(memory, grad_GP) -> (G, P)``: directions.
+        knows: ``memory -> (G, 1)``: where there is something to make a direction of but the gradient.
+        forget: ``(memory, forgotten_G1) -> memory``: begin anew there.
+    """
+
+    learn: Callable[[State, Tensor, Tensor, Tensor], State]
+    direct: Callable[[State, Tensor], Tensor]
+    knows: Callable[[State], Tensor]
+    forget: Callable[[State, Tensor], State]
+
+
+SEARCH_HYPERS = {
+    "lr": learning_rate(1.0),
+    "c1": Hyper(
+        about="share of the promised decrease that a step must bring",
+        default=1e-4,
+        low_open=True,
+        high=0.1,
+        high_open=True,
+        log=True,
+    ),
+    "c2": Hyper(about="share of the slope that may be left", default=0.9, low=0.1, high=1.0, high_open=True),
+    "weight_decay": Hyper(
+        about="L2 penalty, a part of the loss: weight_decay |x|^2 / 2", default=0.0, log=True
+    ),
+}
+
+REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm"})
+"""Penalties that are not a part of a smooth loss: a search needs the loss that belongs to its gradient."""
+
+
+def start(param: Tensor) -> State:
+    """Nothing is known: the first evaluation is of a point to start from.
+
+    Args:
+        param: (G, P).
+    """
+    none = param.new_zeros((len(param), 1)).double()
+    vectors = {name: param.new_zeros(param.shape) for name in ("point", "start_grad", "direction")}
+    return {
+        **vectors,
+        **{name: none.clone() for name in line_search.NAMES},
+        "searching": none.clone(),
+        "resting": none.clone(),
+        "arrived": none.clone(),
+    }
+
+
+def held_point(param: Tensor, state: State, hypers: Hypers) -> Tensor:  # noqa: ARG001 (a hook's signature)
+    """The last point that was accepted: a trial is not what a run has come to."""
+    return state["point"].where(state["searching"] > 0.0, param)
+
+
+def penalized(grad: Tensor, param: Tensor, hypers: Hypers) -> tuple[Tensor, Tensor]:
+    """Loss in float64, and gradient, with the L2 penalty: ``loss + weight_decay |x|^2 / 2`` over what decays."""
+    decay = hypers["weight_decay"] * hypers["mask"] if "mask" in hypers else hypers["weight_decay"]
+    penalty = (0.5 * decay * param * param).sum(-1, keepdim=True)
+    return hypers["loss"].double() + penalty.double(), coupled(grad, param, hypers)
+
+
+def curved(s: Tensor, y: Tensor) -> Tensor:
+    """Which pairs have a curvature that can be told from rounding, (G, 1): s'y > eps y'y."""
+    sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
+    return (sy > rounding(s) * yy) & yy.isfinite()
+
+
+def rounding(x: Tensor) -> float:
+    """The relative rounding error of a tensor's numbers."""
+    return 2.0**-23 if x.dtype.itemsize == 4 else 2.0**-52
+
+
+def advance(
+    grad: Tensor,
+    state: State,
+    param: Tensor,
+    hypers: Hypers,
+    method: Method,
+    unsearched: Tensor | None = None,
+) -> tuple[Tensor, State]:
+    """Take note of one evaluation, and go where the next one is wanted.
+
+    Args:
+        grad: at ``param``, (G, P), penalty included.
+        state: of `start`, and the memory of the method.
+        param: where the loss was evaluated.
+        hypers: those of `SEARCH_HYPERS`; "loss", (G, 1) in float64, penalty included; and "fresh", (G, 1), which is 1
+            where another batch or another draw comes once a search has ended.
+        method: of the rule.
+        unsearched: where, (G, 1), each direction is gone lr times without a search; None: nowhere.
+
+    Returns:
+        The way to the next point, and the state. Its "arrived" is 1 where this evaluation was of a point that the run
+        now holds, and not of a trial that goes on.
+    """
+    loss, fresh = hypers["loss"], hypers["fresh"] > 0.0
+    searching, resting = state["searching"] > 0.0, state["resting"] > 0.0
+    plain = searching & ~searching if unsearched is None else unsearched
+    search = {name: state[name] for name in line_search.NAMES}
+    seen = line_search.observe(
+        search,
+        loss,
+        (grad * state["direction"]).sum(-1, keepdim=True).double(),
+        c1=hypers["c1"].double(),
+        c2=hypers["c2"].double(),
+        eps=rounding(param),
+    )
+    accepted, failed = searching & seen.accepted, searching & seen.failed
+    again = searching & ~accepted & ~failed
+
+    memory = method.learn(state, accepted, param - state["point"], grad - state["start_grad"])
+    knew = method.knows(memory)
+    memory = method.forget(memory, failed)
+    # A new direction: from here, or after a failure once more from where the search began, along the gradient.
+    begins = ~resting & (~searching | (accepted & ~fresh) | (failed & knew))
+    rests = resting | (failed & ~knew & ~fresh)
+    base = state["point"].where(failed, param)
+    base_loss = state["start_loss"].where(failed, loss)
+    base_grad = state["start_grad"].where(failed, grad)
+    direction = method.direct(memory, base_grad)
+    slope = (base_grad * direction).sum(-1, keepdim=True)
+    sound = method.knows(memory) & ((slope < 0.0) | plain)
+    memory = method.forget(memory, begins & ~sound)
+    square = (base_grad * base_grad).sum(-1, keepdim=True)
+    slope = slope.where(sound, -square).double()
+    direction = direction.where(sound, -base_grad)
+    unit = 1.0 / square.double().sqrt()
+    first = hypers["lr"].double() * (unit * 0.0 + 1.0).where(sound | plain, unit)
+    goes = begins & ((slope < 0.0) | plain) & slope.isfinite() & base_loss.isfinite()
+
+    begun = line_search.begun(base_loss, slope, first)
+    direction = direction.where(goes, state["direction"])
+    search = {
+        name: begun[name].where(goes, seen.search[name].where(again, search[name]))
+        for name in line_search.NAMES
+    }
+    point = state["point"].where(again, base)
+    moves = goes | again
+    after = (point + search["t"].to(param.dtype) * direction).where(moves, point)
+    kind = loss.dtype
+    return after - param, {
+        **memory,
+        **search,
+        "point": point,
+        "start_grad": base_grad.where(goes, state["start_grad"]),
+        "direction": direction,
+        "searching": (moves & ~plain).to(kind),
+        "resting": rests.to(kind),
+        "arrived": (~again & ~failed).to(kind),
+    }
