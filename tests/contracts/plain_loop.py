@@ -186,6 +186,17 @@ def train_plainly(
         loss = loss_of(data.task, module(batch[0]), batch[1])
         losses.append(loss.item())
         g = [b.detach() for b in torch.autograd.grad(loss, params)]
+        if h.get("sam_radius"):
+            length = sum(float(b.square().sum()) for b in g) ** 0.5
+            buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            with torch.no_grad():
+                for p, a, b in zip(params, at, g, strict=True):
+                    p.copy_(a + h["sam_radius"] / length * b)
+            above = loss_of(data.task, module(batch[0]), batch[1])
+            g = [b.detach() for b in torch.autograd.grad(above, params)]
+            with torch.no_grad():
+                for name, buffer in module.named_buffers():
+                    buffer.copy_(buffers[name])
         decayed_by_rule = recipe.rule == "adamw"
         if not decayed_by_rule or h.get("l1"):
             g = penalized(

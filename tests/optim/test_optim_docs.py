@@ -26,7 +26,7 @@ def test_the_pages_examples_run_in_order(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "optim.md").read_text(encoding="utf-8")
     found = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert len(found) == 3
+    assert len(found) == 4
     names: dict[str, object] = {}
     for code in found:
         exec(compile(code, "docs/optim.md", "exec"), names)

@@ -131,7 +131,7 @@ def test_presets() -> None:
 
 
 def test_names() -> None:
-    penalties = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm")
+    penalties = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "sam_radius")
     assert hyper_names("momentum") == ("lr", "rho", *penalties)
     assert hyper_names("adamw").count("weight_decay") == 1
     assert hypers("adamw")["weight_decay"].default == 0.01

@@ -83,6 +83,11 @@ class Cohort:
         return self.segments[0].rule.searches
 
     @property
+    def ascends(self) -> bool:
+        """Whether its runs take their gradient where the loss is highest nearby (SAM): all do, or none."""
+        return bool(self.recipe.hypers.get("sam_radius"))
+
+    @property
     def has_dropout(self) -> bool:
         """Whether any run drops units: only then are the model's dropout layers a part of the program."""
         return any(run.recipe.hypers.get("model.dropout", 0.0) > 0 for run in self.runs)

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from ravine.engine.cohort import Cohort, Segment
-from ravine.engine.program import Setting, gradients, update_segment
+from ravine.engine.program import Setting, copied, gradients, update_segment
 from ravine.engine.state import Constants, Data, State
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
+from ravine.rules.sam import ascended
 
 
 class NativeSteps:
@@ -37,12 +38,15 @@ class NativeSteps:
         state, constants = setting.state, setting.constants
         num_runs, layout = len(setting.cohort.runs), setting.network.layout
         self._stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        gradient = self._gradient()
+        gradient = self._gradient("points")
+        ascends = setting.cohort.ascends
+        above = [self._ascent(), self._gradient("above")] if ascends else []
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
             "params": rows_of(state.params_RP),
             "points": rows_of(state.params_RP),
             "seed": rows_of(constants.seeds_R),
+            "radius": rows_of(constants.radius),
             "x": [setting.data.x.data_ptr()] * num_runs,
             "y": [setting.data.y.data_ptr()] * num_runs,
         }
@@ -52,7 +56,7 @@ class NativeSteps:
         for number, segment in enumerate(setting.cohort.segments):
             span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             points, update = self._update(number, segment)
-            functions += [[points, gradient, update]] * num
+            functions += [[points, gradient, *above, update]] * num
             if points is not None:
                 of_run["points"][span] = [0] * num
             own = {f"slots/{i}": t for i, t in enumerate(state.slots[number].values())}
@@ -63,7 +67,9 @@ class NativeSteps:
                 of_run.setdefault(name, [0] * num_runs)[span] = rows
         table_RI = self._inputs.table(of_run, num_runs)
         room = 4 * layout.size
-        own_memory = {self._inputs.number("grads"): room, self._inputs.number("points"): room}
+        own_memory = {self._inputs.number(name): room for name in ("grads", "points")}
+        if ascends:
+            own_memory[self._inputs.number("above")] = room
         self._table_RI = table_RI
         jobs = Jobs(
             tables_JI=table_RI, functions=functions, own=own_memory, watched=self._inputs.number("loss")
@@ -103,8 +109,14 @@ class NativeSteps:
         self._workers.run(np.asarray(alive), num_steps, steps_I, self._stopped_R)
         return loss_TR, accuracy_TR
 
-    def _gradient(self) -> Function:
-        """points -> grads, loss, accuracy; the buffers are brought up to date."""
+    def _ascent(self) -> Function:
+        """points, grads -> above."""
+        some, size = self._setting.state.params_RP[:1], self._setting.network.layout.size
+        examples = {"points": some, "grads": some.clone(), "radius": torch.ones(1, 1)}
+        return self._inputs.function(lambda *given: (ascended(*given),), examples, [("above", (1, size), 0)])
+
+    def _gradient(self, at: str) -> Function:
+        """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else."""
         setting, layout = self._setting, self._setting.network.layout
         alone = replace(setting, cohort=Cohort.of(setting.cohort.runs[:1]), fused=False)
         names = {kind: list(_group(setting, kind)) for kind in ("buffers", "fixed", "rates")}
@@ -112,28 +124,31 @@ class NativeSteps:
         def program(*given: Tensor) -> tuple[Tensor, ...]:
             by_name = dict(zip(examples, given, strict=True))
             groups = {kind: {n: by_name[f"{kind}/{n}"] for n in names[kind]} for kind in names}
-            state = State(params_RP=by_name["points"], slots=(), buffers=groups["buffers"])
+            buffers = groups["buffers"] if at == "points" else copied(groups["buffers"])
+            state = State(params_RP=by_name[at], slots=(), buffers=buffers)
             constants = Constants(
                 hypers=(),
                 seeds_R=by_name["seed"],
                 seed_index_R=torch.zeros(1, dtype=torch.int64),
+                radius=torch.empty(0),
                 rates=groups["rates"],
                 fixed=groups["fixed"],
                 grads_RP=torch.empty(0),
             )
             grads, (loss_R, accuracy_R) = gradients(
                 alone,
-                by_name["points"],
+                by_name[at],
                 state,
                 constants,
                 Data(x=by_name["x"], y=by_name["y"]),
                 by_name["rows"],
                 by_name["number"],
             )
-            return (*(grads[name] for name in layout.names), loss_R, accuracy_R)
+            told = (loss_R, accuracy_R) if at == "points" else ()
+            return (*(grads[name] for name in layout.names), *told)
 
         examples = {
-            "points": setting.state.params_RP[:1],
+            at: setting.state.params_RP[:1],
             "seed": setting.constants.seeds_R[:1],
             "x": setting.data.x,
             "y": setting.data.y,
@@ -145,7 +160,9 @@ class NativeSteps:
             ("grads", (1, *shape), offset)
             for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
         ]
-        return self._inputs.function(program, examples, [*outputs, ("loss", (1,), 0), ("accuracy", (1,), 0)])
+        if at == "points":
+            outputs += [("loss", (1,), 0), ("accuracy", (1,), 0)]
+        return self._inputs.function(program, examples, outputs)
 
     def _update(self, number: int, segment: Segment) -> tuple[Function | None, Function]:
         """Where a segment's rule takes its gradient, if not at the parameters, and its step."""

@@ -96,6 +96,7 @@ def plan(
         num_slots, most = room_to_search(runs, network, device)
     else:
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
+        num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
         most = most_runs(network.layout.size, num_slots, device, network.about)
     chosen = _chosen(runs, network, data, device, choice, most)
     if searches or not (chosen.backend.fused and chosen.size == most < len(runs)):

@@ -23,6 +23,7 @@ from ravine.engine.searching import hessian, numbers_of, search_step
 from ravine.engine.state import Constants, Data, State
 from ravine.nn.functional import batched_kernels
 from ravine.rng import keyed_draws
+from ravine.rules.sam import ascended
 from ravine.tensors import Layout
 from ravine.trace import trace
 
@@ -133,16 +134,29 @@ def _step(
         {**own, "lr": lr_R[segment.start : segment.stop, None]}
         for segment, own in zip(cohort.segments, constants.hypers, strict=True)
     ]
-    grads, (loss_R, accuracy_R) = gradients(
-        setting, _gradient_points(state, cohort, hypers), state, constants, data, rows_SB, number
-    )
-    for name, view in layout.views(constants.grads_RP).items():
-        view.copy_(grads[name])
+    points_RP = _gradient_points(state, cohort, hypers)
+    given = (constants, data, rows_SB, number)
+    grads, (loss_R, accuracy_R) = gradients(setting, points_RP, state, *given)
+    _gather(layout, grads, constants.grads_RP)
+    if cohort.ascends:
+        above_RP = ascended(points_RP, constants.grads_RP, constants.radius)
+        grads, _ = gradients(setting, above_RP, replace(state, buffers=copied(state.buffers)), *given)
+        _gather(layout, grads, constants.grads_RP)
     for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
         params_GP = state.params_RP[segment.start : segment.stop]
         grads_GP = constants.grads_RP[segment.start : segment.stop]
         update_segment(segment, layout, grads_GP, slots, params_GP, own, t)
     return loss_R, accuracy_R
+
+
+def _gather(layout: Layout, grads: dict[str, Tensor], grads_RP: Tensor) -> None:
+    for name, view in layout.views(grads_RP).items():
+        view.copy_(grads[name])
+
+
+def copied(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Buffers for a pass that leaves those of the runs as they are."""
+    return {name: buffer.clone() for name, buffer in buffers.items()}
 
 
 def update_segment(

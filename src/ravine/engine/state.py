@@ -123,6 +123,7 @@ class Constants:
         hypers: for each segment its rule's hypers but lr, (G, 1) each, and "mask" (P,) where it needs one.
         seeds_R: seeds of the runs.
         seed_index_R: places of the runs' seeds among the cohort's seeds.
+        radius: how far away each run takes its second gradient (SAM), (R, 1); 0 where it takes none.
         rates: rate of each stochastic layer, (R,).
         fixed: parameters that are not trained, (R, ...).
         grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
@@ -131,6 +132,7 @@ class Constants:
     hypers: tuple[dict[str, Tensor], ...]
     seeds_R: Tensor
     seed_index_R: Tensor
+    radius: Tensor
     rates: dict[str, Tensor]
     fixed: dict[str, Tensor]
     grads_RP: Tensor
@@ -146,6 +148,7 @@ class Constants:
             hypers=tuple(_hypers(cohort, segment, network.layout, device) for segment in cohort.segments),
             seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
             seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
+            radius=torch.tensor([[r.hypers.get("sam_radius", 0.0)] for r in recipes], device=device),
             rates=network.rates([r.hypers.get("model.dropout", 0.0) for r in recipes], device),
             fixed=fixed,
             grads_RP=torch.zeros(len(recipes), network.layout.size, device=device),

@@ -6,6 +6,7 @@ from ravine.optim.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
 from ravine.optim.nadam import NAdam
 from ravine.optim.newton import Newton
 from ravine.optim.quasi_newton import BFGS, LBFGS
+from ravine.optim.sam import SAM
 from ravine.optim.schedule import Schedule
 from ravine.optim.schedule_free import ScheduleFreeAdamW
 from ravine.optim.velocity import SGD, Momentum, Nesterov
@@ -13,6 +14,7 @@ from ravine.optim.velocity import SGD, Momentum, Nesterov
 __all__ = [
     "BFGS",
     "LBFGS",
+    "SAM",
     "SGD",
     "AdaGrad",
     "Adam",

@@ -135,7 +135,7 @@ class Rule:
         torch_preset: the hypers of `torch_kind` that torch.optim sets differently.
         masked: whether ``update`` reads an optional tensor ``hypers["mask"]``, 1 where the weight decay
             applies and 0 elsewhere; without it, it applies everywhere.
-        refuses: penalties (`REGULARIZERS`) that have no meaning with it.
+        refuses: what may stand around other rules (penalties, say) and has no meaning with it.
         searches: whether it has to evaluate one function several times: ``update`` then reads ``hypers["loss"]``, and
             keeps a slot "searching", (G, 1), which is 1 where the next evaluation must be of the same batch.
         hessian: whether ``update`` reads ``hypers["newton"]``, the direction of Newton.

@@ -19,6 +19,7 @@ from ravine.rules.nesterov import NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH
 from ravine.rules.newton import NEWTON
 from ravine.rules.regularize import REGULARIZERS
 from ravine.rules.rmsprop import RMSPROP
+from ravine.rules.sam import SAM_RADIUS
 from ravine.rules.schedule_free_adamw import SCHEDULE_FREE_ADAMW
 from ravine.rules.sgd import SGD
 
@@ -44,6 +45,9 @@ SEARCHING: Mapping[str, Rule] = {rule.name: rule for rule in (LBFGS, BFGS, NEWTO
 """Rules that evaluate the loss where they like: for studies only."""
 KINDS: Mapping[str, Rule] = {**RULES, **SEARCHING}
 
+AROUND: Mapping[str, Hyper] = {**REGULARIZERS, "sam_radius": SAM_RADIUS}
+"""What may be set for every rule."""
+
 
 def rule(kind: str) -> Rule:
     """The rule of that kind.
@@ -61,7 +65,7 @@ def rule(kind: str) -> Rule:
 
 
 def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
-    """What the runs of one program must have in common because of their rule; nothing, of a rule of a gradient alone.
+    """What the runs of one program must have in common because of their rule; nothing, if it takes one gradient a step.
 
     Args:
         kind: a rule.
@@ -73,7 +77,9 @@ def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
     """
     named = rule(kind)
     shape = {name: hypers[name] for name in named.structural}
-    return {"rule": kind, **shape} if named.searches else {}
+    if named.searches:
+        return {"rule": kind, **shape}
+    return {"sam": True} if hypers.get("sam_radius") else {}
 
 
 def shaped(kind: str, hypers: Mapping[str, float]) -> Rule:
@@ -83,10 +89,10 @@ def shaped(kind: str, hypers: Mapping[str, float]) -> Rule:
 
 
 def hypers(kind: str) -> dict[str, Hyper]:
-    """All that may be set for a rule: its own hypers, then the regularizers that it does not have or refuse."""
+    """All that may be set for a rule: its own hypers, then those around any rule that it does not have or refuse."""
     named = rule(kind)
-    others = REGULARIZERS.keys() - named.hypers.keys() - named.refuses
-    return {**named.hypers, **{name: hyper for name, hyper in REGULARIZERS.items() if name in others}}
+    others = AROUND.keys() - named.hypers.keys() - named.refuses
+    return {**named.hypers, **{name: hyper for name, hyper in AROUND.items() if name in others}}
 
 
 def hyper_names(kind: str) -> tuple[str, ...]:
@@ -94,7 +100,7 @@ def hyper_names(kind: str) -> tuple[str, ...]:
 
     Example:
         >>> hyper_names("sgd")
-        ('lr', 'weight_decay', 'decoupled_weight_decay', 'l1', 'max_norm')
+        ('lr', 'weight_decay', 'decoupled_weight_decay', 'l1', 'max_norm', 'sam_radius')
     """
     return tuple(hypers(kind))
 

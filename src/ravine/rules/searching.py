@@ -55,8 +55,8 @@ SEARCH_HYPERS = {
     ),
 }
 
-REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm"})
-"""Penalties that are not a part of a smooth loss: a search needs the loss that belongs to its gradient."""
+REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm", "sam_radius"})
+"""What is not a part of a smooth loss: a search needs the loss that belongs to its gradient."""
 
 
 def start(param: Tensor) -> State:

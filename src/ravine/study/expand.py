@@ -204,7 +204,8 @@ def _recipe(
         data=data.fingerprint,
         model=model,
         rule=kind,
-        hypers=hypers,
+        # A run that does not ascend has the id that it had before there was such a choice.
+        hypers={name: value for name, value in hypers.items() if name != "sam_radius" or value},
         exclude=exclude,
         schedule=schedule.model_dump(mode="json"),
         steps=steps,

@@ -84,7 +84,7 @@ class Recipe:
     def structure(self) -> str:
         """Hash of what two runs that share one program have in common: all but numbers, rule, schedule.
 
-        Rules that search have programs of their own.
+        Rules that search have programs of their own. Whether a second gradient is taken counts, how far away does not.
         """
         content = self.content()
         for varies in ("rule", "hypers", "schedule"):
