@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ravine.rules import REGULARIZERS, RULES, preset
+from ravine.rules import KINDS, REGULARIZERS, preset, shaped
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 ROWS = {
@@ -42,28 +42,31 @@ def numbers(cell: str) -> dict[str, float]:
 
 
 def test_the_table_has_every_rule_and_no_other() -> None:
-    assert set(ROWS) == set(RULES)
+    assert set(ROWS) == set(KINDS)
 
 
-@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_bytes_per_parameter_are_what_init_keeps(kind: str) -> None:
-    param = torch.ones(6, 5)
-    slots = RULES[kind].init(param).values()
-    kept = (
-        sum(slot.numel() for slot in slots if slot.dim() > 0) / param.numel()
-    )  # others are a number per run
-    assert ROWS[kind][0] == f"{kept * FLOAT32:g} bytes"
+    """History, and P for a matrix of P x P, are in the table's formula."""
+    param = torch.ones(1, 30)
+    slots = shaped(kind, {"history": 10.0}).init(param).values()
+    numbers_kept = sum(slot.numel() for slot in slots if slot.dim() > 0 and slot.numel() > 1)
+    told = re.match(r"(\d+)(?: \+ (\d+) (history|P))? bytes", ROWS[kind][0])
+    assert told is not None
+    more = {"history": 10, "P": 30, None: 0}[told[3]]
+    shared = numbers_kept - numbers_kept // 30 * 30  # a number for each pair of a history, whatever P is
+    assert (numbers_kept - shared) / 30 * FLOAT32 == int(told[1]) + int(told[2] or 0) * more
 
 
-@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_defaults_are_the_registrys(kind: str) -> None:
-    hypers = RULES[kind].hypers
+    hypers = KINDS[kind].hypers
     assert numbers(ROWS[kind][1]) == {
         name: hyper.default for name, hyper in hypers.items() if hyper.default is not None
     }
 
 
-@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_torch_presets_are_the_registrys(kind: str) -> None:
     cell = ROWS[kind][2].strip()
     named, found = preset(kind, "torch")
@@ -72,11 +75,11 @@ def test_the_torch_presets_are_the_registrys(kind: str) -> None:
         assert named == became[1] != kind
         return
     assert named == kind
-    lecture = {name: hyper.default for name, hyper in RULES[kind].hypers.items()}
+    lecture = {name: hyper.default for name, hyper in KINDS[kind].hypers.items()}
     assert numbers(cell) == {name: value for name, value in found.items() if value != lecture[name]}
 
 
-@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_rule_has_a_section_with_formula_when_and_source(kind: str) -> None:
     assert kind in SECTIONS, f"docs/rules.md: no section '## {kind}'"
     section = SECTIONS[kind]
@@ -86,7 +89,7 @@ def test_every_rule_has_a_section_with_formula_when_and_source(kind: str) -> Non
     assert when is not None, f"{kind}: no paragraph '**When**: ...' that says when to choose it"
     assert len(when[1].split()) >= 8
     sources = " ".join(re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", section))
-    for source in RULES[kind].source.split("; "):
+    for source in KINDS[kind].source.split("; "):
         author, year = re.match(r"(?:.*: )?([A-Z][\w-]+)", source), re.search(r"\b[12]\d{3}\b", source)
         assert author is not None
         assert year is not None
@@ -94,10 +97,10 @@ def test_every_rule_has_a_section_with_formula_when_and_source(kind: str) -> Non
         assert told, f"{kind}: the section does not name {author[1]} ..., {year[0]} in *italics*"
 
 
-@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_hyper_is_in_the_section_or_the_table(kind: str) -> None:
     """By its name or, where the formula has another letter for it, beside that letter; lr is everyone's."""
-    for name in RULES[kind].hypers:
+    for name in KINDS[kind].hypers:
         assert name == "lr" or name in numbers(ROWS[kind][1]) or re.search(rf"\b{name}\b", SECTIONS[kind])
 
 
