@@ -28,6 +28,7 @@ def test_the_public_names_are_these() -> None:
         "StudyError",
         "from_arrays",
         "from_torch_dataset",
+        "landscape",
         "lr_range",
         "optim",
         "replay",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ravine import optim
-    from ravine.api import lr_range, replay, results, run, sharpness
+    from ravine.api import lr_range, replay, results, run
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
+    from ravine.measures import landscape, sharpness
     from ravine.report import Results
     from ravine.report.surface import surface
     from ravine.store import Store
@@ -28,11 +29,12 @@ _HOMES = {
     "StudyError": "errors",
     "from_arrays": "data",
     "from_torch_dataset": "data",
+    "landscape": "measures",
     "lr_range": "api",
     "replay": "api",
     "results": "api",
     "run": "api",
-    "sharpness": "api",
+    "sharpness": "measures",
     "surface": "report.surface",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "StudyError",
     "from_arrays",
     "from_torch_dataset",
+    "landscape",
     "lr_range",
     "optim",
     "replay",

@@ -19,7 +19,6 @@ from ravine.study.naming import naming, printable
 from ravine.study.stored import parse_definition
 
 if TYPE_CHECKING:
-    from ravine.landscapes.findings import Sharpness
     from ravine.launch import LrRange, Replayed
     from ravine.report import Results
     from ravine.store import StudyRecord
@@ -65,7 +64,7 @@ def run(
     command = "ravine.run(study)"
     if not isinstance(study, Study):
         command = _command(study, store, device, backend, overrides)
-    study, definition, search = _read(study, overrides)
+    study, definition, search = read_any(study, overrides)
     opened = Store(store)
     # The study is right and the store is there: only now is it worth a second to import PyTorch, and meanwhile
     # the data set is read.
@@ -139,7 +138,7 @@ def lr_range(
     from ravine.launch import lr_range as test
     from ravine.report.watch import watch_range
 
-    study, _, search = _read(study, overrides)
+    study, _, search = read_any(study, overrides)
     with naming(study.origin):
         data = load(study.data, base=search)
     events = test(
@@ -181,7 +180,7 @@ def kept_room(study: Path | str, *, overrides: Sequence[str] = ()) -> str | None
         study: path of a study file.
         overrides: texts such as "epochs=5".
     """
-    read, _, search = _read(study, overrides)
+    read, _, search = read_any(study, overrides)
     if read.keep is None:
         return None
     from ravine.launch.problems import room
@@ -226,7 +225,7 @@ def replay(
     if study is None:
         study, search = _stored_study(opened, record.id)
     else:
-        study, _, search = _read(study)
+        study, _, search = read_any(study)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -242,102 +241,7 @@ def replay(
     raise AssertionError("a replay ends with a comparison")
 
 
-def sharpness(
-    study: Study | Path | str,
-    *,
-    store: Path | str = "runs",
-    runs: Sequence[str] | None = None,
-    rho: float = 0.05,
-    examples: int = 10_000,
-    probes: int = 16,
-    device: str = "auto",
-    quiet: bool = False,
-) -> list[Sharpness]:
-    """Measure how sharp the minima are that runs of a study ended in, and keep it in the store.
-
-    The ends of the Hessian's spectrum (Lanczos), its trace (Hutchinson), and the rise of the loss in a ball around the
-    weights (Foret et al., 2021), on training data, in eval mode, without penalties on weights. What the store has
-    already with the same settings is not measured again.
-
-    Args:
-        study: name of a study in the store; its file, or the `Study` itself, where the store's text is not enough.
-        store: where it is kept.
-        runs: ids of runs, or their beginnings; None: all that are done.
-        rho: radius of the ball.
-        examples: training examples that are looked at, at most: the first ones.
-        probes: random vectors for the trace, at least 2.
-        device: "auto", "cpu", "cuda" or "mps".
-        quiet: show no progress.
-
-    Returns:
-        For each run what was found.
-
-    Raises:
-        InputError: one line that says what is wrong.
-
-    Example:
-        >>> import tempfile
-        >>> study = Study(name="flat", data="iris", model="mlp", epochs=5, seeds=1, rules=["adam"])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = run(study, store=folder, quiet=True)
-        ...     (found,) = sharpness(study, store=folder, quiet=True)
-        >>> found.top[0] > found.lowest and found.rise > 0
-        True
-    """
-    opened = Store(store, create=False)
-    from ravine.landscapes.findings import Measuring, Settings
-    from ravine.landscapes.sharpness import measure
-    from ravine.landscapes.trained import chosen_runs
-
-    settings = Settings(rho=rho, examples=examples, probes=probes)
-    settings.check()
-    name = name_of(study)
-    records = chosen_runs(opened.runs(name), runs, name)
-    read, search = _study_named(opened, study)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(file=sys.stderr, quiet=quiet)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring sharpness", total=len(records))
-        for event in measure(read, opened, records, settings, search=search, device=device):
-            if not isinstance(event, Measuring):
-                return event
-            bar.update(task, completed=event.done)
-    raise AssertionError("a measurement ends with what was found")
-
-
-def name_of(study: Study | Path | str) -> str:
-    """The name of a study that is given as itself, as its file or by its name.
-
-    Raises:
-        StudyError: the file cannot be read.
-    """
-    if isinstance(study, Study):
-        return study.name
-    return read_study(study)[0].name if _is_file(study) else str(study)
-
-
-def _is_file(study: Path | str) -> bool:
-    return isinstance(study, Path) or study.endswith(".toml")
-
-
-def _study_named(store: Store, study: Study | Path | str) -> tuple[Study, Path | None]:
-    """A study that is given as itself, as its file or by its name, and the folder of its file."""
-    if isinstance(study, Study) or _is_file(study):
-        read, _, search = _read(study)
-        return read, search
-    record = store.study(str(study))
-    if record.definition.startswith(MADE_IN_PYTHON):
-        raise InputError(
-            f"study {record.name!r} was made in Python, from objects that no text holds; there, give the Study itself"
-        )
-    folder = _folder_of(record)
-    where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-    return parse_definition(record.definition, where), folder
-
-
-def _read(study: Study | Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str, Path | None]:
+def read_any(study: Study | Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str, Path | None]:
     """A study or its file: the study, its text, and the folder where its data and modules are looked for."""
     if not isinstance(study, Study):
         return *read_study(study, overrides), Path(study).resolve().parent
@@ -355,7 +259,7 @@ def _stored_study(store: Store, run_id: str) -> tuple[Study, Path | None]:
         if record.definition.startswith(MADE_IN_PYTHON):
             made_in_python = record.name
             continue
-        folder = _folder_of(record)
+        folder = folder_of(record)
         where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
         return parse_definition(record.definition, where), folder
     if made_in_python:
@@ -366,7 +270,7 @@ def _stored_study(store: Store, run_id: str) -> tuple[Study, Path | None]:
     raise InputError(f"run {run_id}: no study in the store holds it; give the study, or its file")
 
 
-def _folder_of(record: StudyRecord) -> Path | None:
+def folder_of(record: StudyRecord) -> Path | None:
     """Where the study's file lies, going by the commands of its launches; None if none is there from here."""
     for launch in reversed(record.launches):
         words = shlex.split(launch.command)

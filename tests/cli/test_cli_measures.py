@@ -1,4 +1,4 @@
-"""`ravine sharpness`, in a process of its own."""
+"""`ravine sharpness` and `ravine landscape`, in processes of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from test_cli import STUDY, ravine
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("measures")
-    (path / "small.toml").write_text(STUDY)
+    (path / "small.toml").write_text(STUDY.replace("seeds = 2", 'seeds = 2\nkeep = { every = "epoch" }'))
     done = ravine(path, "run", "small.toml")
     assert done.returncode == 0, done.stderr
     assert 'id="figure-sharpness"' not in (path / "runs" / "small.html").read_text(encoding="utf-8")
@@ -58,3 +58,36 @@ def test_mistakes_are_told_in_a_line(folder: Path, words: tuple[str, ...], said:
     assert done.stderr.startswith("ravine: ")
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
+
+
+def test_a_landscape_is_a_page_and_lines_of_numbers(folder: Path) -> None:
+    done = ravine(folder, "landscape", "small", "--points", "9")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "67 weights, loss of 90 training examples"
+    assert lines[1].startswith("plane: axis 1 holds ")
+    assert sum("outside, its end" in line for line in lines) == 3
+    assert sum(line.startswith("barrier between ") for line in lines) == 2
+    assert lines[-1] == "landscape: runs/small-landscape.html"
+    page = (folder / "runs" / "small-landscape.html").read_text(encoding="utf-8")
+    assert "ravine landscape small --points 9" in page
+    runs = [
+        line["first"] for line in json.loads(ravine(folder, "landscape", "small", "--json").stdout)["lines"]
+    ]
+    picture = ravine(
+        folder, "landscape", "small.toml", "--runs", runs[0][:8], "--out", "p.svg", "--points", "9"
+    )
+    assert picture.returncode == 0, picture.stderr
+    assert (folder / "p.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_mistakes_in_looking_are_told_in_a_line(folder: Path) -> None:
+    for words, said in (
+        (("--points", "1"), "points = 1: must be a whole number from 3 to 501"),
+        (("--out", "p.jpg"), "out = 'p.jpg': must end in .html, .svg, .png"),
+        (("--between", "zz"), "between = zz: must be two runs"),
+        (("--around", "zz"), "run 'zz': no run of study 'small' begins so"),
+    ):
+        done = ravine(folder, "landscape", "small", *words)
+        assert done.returncode == 2
+        assert done.stderr == f"ravine: {said}\n"

@@ -18,10 +18,11 @@ from torch.nn import functional
 import ravine
 from ravine.errors import InputError, ModelError
 from ravine.landscapes import sharpness as module_under_test
+from ravine.landscapes.choice import chosen_runs
 from ravine.landscapes.curvature import Curvature
 from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.sharpness import _measured, measure
-from ravine.landscapes.trained import Trained, chosen_runs
+from ravine.landscapes.trained import Trained
 from ravine.store import RunRecord, Store
 from ravine.study import Study
 
@@ -184,7 +185,8 @@ class Turning(nn.Module):
         self.linear = nn.Linear(4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) if x.sum().item() > -1e30 else x[:, :3]
+        out: Tensor = self.linear(x)
+        return out if out.sum().item() > -1e30 else -out
 
 
 class Flat(torch.autograd.Function):

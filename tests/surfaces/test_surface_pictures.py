@@ -28,7 +28,7 @@ def test_the_lines_are_the_paths() -> None:
     np.testing.assert_allclose(picture.lines[0].pixels, expected, atol=1e-9)
     assert picture.lines[0].label == f"momentum, lr 0.001: loss {found.losses[-1]:.2g}"
     assert picture.minima == ((0.75 * SIDE, 0.5 * SIDE),)
-    assert picture.start == (0.125 * SIDE, 0.25 * SIDE)
+    assert picture.starts == ((0.125 * SIDE, 0.25 * SIDE),)
 
 
 def test_the_bands_cover_what_is_below_their_level() -> None:

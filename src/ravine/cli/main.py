@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "replay": verbs.replay,
     "check": verbs.check,
     "delete": verbs.delete,
+    "landscape": measures.landscape,
     "sharpness": measures.sharpness,
     "surface": verbs.surface,
 }

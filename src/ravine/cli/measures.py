@@ -1,9 +1,10 @@
-"""The verbs that look at runs after training: how sharp their minima are."""
+"""The verbs that look at runs after training: how sharp their minima are, and what lies around."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -37,17 +38,17 @@ def sharpness(
         json: Print one JSON array.
         quiet: Show no progress.
     """
-    from ravine import api
+    from ravine import measures
     from ravine.report import Results
     from ravine.report.sharp import sharp_points
     from ravine.report.terminal_sharpness import sharpness as shown
     from ravine.store import Store
 
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
-        found = api.sharpness(
+        found = measures.sharpness(
             study,
             store=store,
-            runs=None if runs is None else [run.strip() for run in runs.split(",")],
+            runs=_ids(runs),
             rho=rho,
             examples=examples,
             probes=probes,
@@ -57,7 +58,77 @@ def sharpness(
     if json:
         put_json([each.json() for each in found])
         return
-    name = api.name_of(study)
+    name = measures.name_of(study)
     with Store(store, create=False) as opened:
         results = Results.load(opened, name)
         put(shown(found, {run.id: run for run in results.runs}, sharp_points(results), name))
+
+
+def landscape(
+    study: Annotated[Positional[str], arg(metavar="STUDY|STUDY.toml")],
+    /,
+    store: str = "runs",
+    runs: str | None = None,
+    around: str | None = None,
+    between: str | None = None,
+    points: int = 51,
+    reach: float = 1.0,
+    examples: int = 10_000,
+    seed: int = 0,
+    device: Device = "auto",
+    out: Path | None = None,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Write a page on the loss around runs of a study: their paths in a plane, maps about them, lines between them.
+
+    Args:
+        study: Name of a study in the store; or its file, where the text kept in the store is not enough.
+        store: Folder that keeps everything.
+        runs: Ids of runs whose paths are drawn, with commas between them (default: one of each rule's best config).
+        around: Ids of runs that are mapped along random directions (default: the first).
+        between: Two ids between which the loss is taken (default: the first run and each of the others).
+        points: Of a grid along each axis.
+        reach: How far a map about a run goes; at 1 each filter is changed by as much as it is large.
+        examples: Training examples that are looked at, at most.
+        seed: Of the random directions.
+        device: auto, cpu, cuda or mps.
+        out: .html: the page, .svg or .png: a picture of the paths (default: NAME-landscape.html in the store's folder).
+        json: Print all numbers as one JSON object; a page is then written only where --out says.
+        quiet: Show no progress.
+    """
+    from ravine import measures
+    from ravine.report.landscape import command_of, summary
+
+    name = measures.name_of(study)
+    target = out if out is not None or json else Path(store) / f"{name}-landscape.html"
+    given = {
+        "store": (store, "runs"), "runs": (runs, None), "around": (around, None), "between": (between, None),
+        "points": (points, 51), "reach": (reach, 1.0), "examples": (examples, 10_000), "seed": (seed, 0),
+        "out": (out, None),
+    }  # fmt: skip
+    words = {key: value for key, (value, default) in given.items() if value != default}
+    with redirect_stdout(sys.stderr):
+        found = measures.landscape(
+            study,
+            store=store,
+            runs=_ids(runs),
+            around=_ids(around),
+            between=_ids(between),
+            points=points,
+            reach=reach,
+            examples=examples,
+            seed=seed,
+            device=device,
+            out=target,
+            command=command_of({"study": study, **words}),
+            quiet=quiet or json,
+        )
+    if json:
+        put_json(found.json())
+        return
+    put(*summary(found), f"landscape: {target}")
+
+
+def _ids(text: str | None) -> list[str] | None:
+    return None if text is None else [run.strip() for run in text.split(",")]

@@ -16,7 +16,6 @@ from ravine.data import Dataset, load
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.engine.state import Data
-from ravine.errors import InputError
 from ravine.launch.network import network_of
 from ravine.launch.replay import check_same
 from ravine.store import RunRecord, Store
@@ -105,35 +104,3 @@ class Trained:
     def others(self) -> tuple[str, ...]:
         """Names of the tensors that are not trained: buffers and fixed parameters."""
         return (*self.network.buffers, *self.network.fixed)
-
-
-def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name: str) -> list[RunRecord]:
-    """The finished runs of a study, or those whose ids begin with what is told.
-
-    Args:
-        records: the study's runs.
-        wanted: beginnings of ids; None: all.
-        name: of the study.
-
-    Raises:
-        InputError: there is none, or several; or one has no weights.
-    """
-    if wanted is None:
-        found = [record for record in records if record.status == "done"]
-        if not found:
-            raise InputError(
-                f"study {name!r}: no run has finished with a finite loss, so there is none to look at"
-            )
-        return found
-    chosen = []
-    for prefix in wanted:
-        fitting = [record for record in records if prefix and record.id.startswith(prefix)]
-        if len(fitting) != 1:
-            told = "several runs" if fitting else "no run"
-            raise InputError(f"run {prefix!r}: {told} of study {name!r} begin{'' if fitting else 's'} so")
-        if fitting[0].status != "done":
-            raise InputError(f"run {fitting[0].id} is {fitting[0].status}: only one that is done has weights")
-        chosen.append(fitting[0])
-    if len({record.id for record in chosen}) < len(chosen):
-        raise InputError(f"runs {', '.join(wanted)}: one stands there twice")
-    return chosen

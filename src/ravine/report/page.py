@@ -12,7 +12,7 @@ import importlib.resources
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -62,7 +62,8 @@ def figure(results: Results, name: str) -> str:
     Raises:
         InputError: there is no figure of that name.
     """
-    return _render([one_figure(results, name)], full=False, name=results.name)
+    drawn = one_figure(results, name)
+    return figure_page([drawn], title=drawn.title, name=results.name)
 
 
 def range_test(findings: Sequence[LrRange], name: str, command: str) -> str:
@@ -73,7 +74,28 @@ def range_test(findings: Sequence[LrRange], name: str, command: str) -> str:
         name: of the study.
         command: what makes it again.
     """
-    return _render([draw_range(findings, command)], full=False, name=name)
+    drawn = draw_range(findings, command)
+    return figure_page([drawn], title=drawn.title, name=name)
+
+
+def figure_page(
+    figures: Sequence[Figure],
+    *,
+    title: str,
+    name: str,
+    tables: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """Some figures on a page of their own, as HTML.
+
+    Args:
+        figures: in the order in which they are read.
+        title: of the page.
+        name: of the study.
+        tables: by a figure's name, what stands below it: "columns" and "rows" of texts.
+        warnings: what is to be read first.
+    """
+    return _render(figures, full=False, name=name, title=title, tables=tables or {}, warnings=warnings)
 
 
 def write(results: Results, path: str | Path, *, figure_name: str | None = None) -> Path:

@@ -39,17 +39,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """What is drawn: bands from high to low (a colour, polygons in pixels), lines, the lowest points, the start."""
+    """What is drawn: bands from high to low (a colour, polygons in pixels), lines, the lowest points, the starts."""
 
     bands: tuple[tuple[str, tuple[np.ndarray, ...]], ...]
     lines: tuple[Line, ...]
     minima: tuple[Point, ...]
-    start: Point
+    starts: tuple[Point, ...]
+    columns: int = 2  # of the legend
 
     @property
     def height(self) -> int:
         """Of all, in pixels."""
-        return SIDE + 16 + ROW * -(-len(self.lines) // 2)
+        return SIDE + 16 + ROW * -(-len(self.lines) // self.columns)
 
 
 def collect(scene: Scene) -> Picture:
@@ -84,10 +85,10 @@ def collect(scene: Scene) -> Picture:
             found = path(each, ground, hypers={"lr": lr}, **given)
         lines.append(_line(each.name, lr, found, drawn[each.name], pixel, scene.steps))
     return Picture(
-        bands=_bands(heights, lowest),
+        bands=bands(heights, lowest),
         lines=tuple(lines),
         minima=tuple((float(x), float(y)) for x, y in pixel(known)),
-        start=tuple(pixel(np.array(scene.start)).tolist()),
+        starts=(tuple(pixel(np.array(scene.start)).tolist()),),
     )
 
 
@@ -113,8 +114,7 @@ def svg(picture: Picture) -> str:
     parts += [
         _dot(line.pixels[-1][0], line.pixels[-1][1], 5.5, line.look.colour, "#fff") for line in picture.lines
     ]
-    x, y = picture.start
-    parts += [_dot(x, y, 7, "#fff", _INK, 3), "</g>"]
+    parts += [*(_dot(x, y, 7, "#fff", _INK, 3) for x, y in picture.starts), "</g>"]
     for line, (x, y) in zip(picture.lines, _places(picture), strict=True):
         parts.append(f'<path d="M{x} {y}h30" stroke="{line.look.colour}" stroke-width="4"/>')
         parts.append(f'<text x="{x + 40}" y="{y + 5}" fill="{_INK}">{escape(line.label)}</text>')
@@ -191,7 +191,8 @@ def _drawn(picture: Picture, base: Image, share: float) -> Image:
     for line, num in zip(picture.lines, until, strict=True):
         x, y = line.pixels[num - 1]
         _disc(draw, x, y, 5.5, line.look.colour, "#fff")
-    _disc(draw, *picture.start, 7, "#fff", _INK)
+    for start in picture.starts:
+        _disc(draw, *start, 7, "#fff", _INK)
     whole = base.copy()
     whole.paste(image, (0, 0))
     return whole.resize((SIDE, picture.height))
@@ -227,12 +228,24 @@ def _lowest(domain: tuple[float, float, float, float], heights: np.ndarray) -> P
     return left + (right - left) * int(column) / scale, top - (top - bottom) * int(row) / scale
 
 
-def _bands(heights: np.ndarray, lowest: float) -> tuple[tuple[str, tuple[np.ndarray, ...]], ...]:
-    """What lies below each of the levels, which are closer where it is low; the highest first."""
+def bands(
+    heights: np.ndarray, lowest: float, *, even: bool = False
+) -> tuple[tuple[str, tuple[np.ndarray, ...]], ...]:
+    """What lies below each of the levels, the highest first: a colour, and polygons in pixels of the map.
+
+    Args:
+        heights: a square of them, the first row on top; may be infinite.
+        lowest: where the levels begin.
+        even: levels at equal distances; by default they are closer where it is low.
+    """
     finite = heights[np.isfinite(heights)]
-    scale = max((float(np.median(finite)) - lowest) / 12, 1e-300)
-    span = float(np.log1p((finite.max() - lowest) / scale)) or 1.0
-    levels = [lowest + scale * float(np.expm1(span * k / _BANDS)) for k in range(1, _BANDS)]
+    parts = range(1, _BANDS)
+    if even:
+        levels = [lowest + (float(finite.max()) - lowest) * k / _BANDS for k in parts]
+    else:
+        scale = max((float(np.median(finite)) - lowest) / 12, 1e-300)
+        span = float(np.log1p((finite.max() - lowest) / scale)) or 1.0
+        levels = [lowest + scale * float(np.expm1(span * k / _BANDS)) for k in parts]
     return tuple(
         (_colour(1 - (k + 0.5) / len(levels)), tuple(_below(heights, levels[k])))
         for k in reversed(range(len(levels)))
@@ -241,11 +254,11 @@ def _bands(heights: np.ndarray, lowest: float) -> tuple[tuple[str, tuple[np.ndar
 
 def _below(heights: np.ndarray, level: float) -> list[np.ndarray]:
     """Polygons that cover where the heights are below a level: runs of whole cells, and cut cells."""
-    cell = SIDE / (_GRID - 1)
+    cell = SIDE / (len(heights) - 1)
     low = heights <= level
     count = low[:-1, :-1].astype(int) + low[:-1, 1:] + low[1:, 1:] + low[1:, :-1]
     found = []
-    for row in range(_GRID - 1):
+    for row in range(len(heights) - 1):
         edges = np.flatnonzero(np.diff(np.concatenate(([0], count[row] == 4, [0]))))
         for start, end in zip(edges[::2], edges[1::2], strict=True):
             corners = [(start, row), (end, row), (end, row + 1), (start, row + 1)]
@@ -272,8 +285,9 @@ def _cut(heights: np.ndarray, level: float, column: int, row: int) -> list[tuple
 
 
 def _places(picture: Picture) -> list[Point]:
-    """Where the lines of the legend begin: two columns."""
-    return [(8 + SIDE / 2 * (i % 2), SIDE + 24 + ROW * (i // 2)) for i in range(len(picture.lines))]
+    """Where the lines of the legend begin."""
+    num = picture.columns
+    return [(8 + SIDE / num * (i % num), SIDE + 24 + ROW * (i // num)) for i in range(len(picture.lines))]
 
 
 def _colour(share: float) -> str:

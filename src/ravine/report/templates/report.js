@@ -22,7 +22,7 @@
 
     // With many rules the bands would cover one another: they wait until the reader has picked some.
     function visible(trace) {
-      if (picked.size && !picked.has(trace.legendgroup)) return false;
+      if (picked.size && trace.meta !== "ground" && !picked.has(trace.legendgroup)) return false;
       return !(trace.meta === "band" && figure.crowded && !picked.size);
     }
     function draw(page = 0) {

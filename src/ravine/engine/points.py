@@ -1,0 +1,153 @@
+"""Losses at many weights of one network, evaluated as the runs of a cohort.
+
+Shapes: R point, G points at once, P numbers of one run, N example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.evaluate import outputs_of
+from ravine.engine.loss import example_losses, loss_of
+from ravine.engine.native_scores import NativeScores
+from ravine.engine.network import Network
+from ravine.engine.program import Setting
+from ravine.engine.state import Constants, Data, State
+from ravine.native.tensors import Unsupported
+from ravine.rules import rule
+from ravine.study import Run
+from ravine.trace import Untraceable
+
+_NUMBERS = 1 << 24  # of the weights, and of the outputs, that lie in memory at once
+_MOST = 512
+_TRIED = 256  # examples with which it is tried: as many as go through machine code at once
+
+Fill = Callable[[int, int, Tensor], object]
+"""(first, last, rows) -> ...: writes the weights of these points into rows (last - first, P)."""
+
+
+class Points:
+    """The loss of a network at many points of its space of weights, in eval mode.
+
+    By machine code where the model can be compiled, on a processor, a thread taking one point after another; else all
+    points at once under vmap; else one after another.
+
+    Args:
+        network: the model.
+        task: "classification" or "regression".
+        data: the examples.
+        run: any run of the network: what its points are taken for.
+        unit: what losses are multiplied by.
+    """
+
+    def __init__(self, network: Network, task: str, data: Data, run: Run, *, unit: float = 1.0) -> None:
+        self._network, self._task, self._data, self._run, self._unit = network, task, data, run, unit
+        self.backend = ""  # what evaluated last
+
+    def evaluate(self, num: int, fill: Fill, others: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy at each point.
+
+        Args:
+            num: R, how many points.
+            fill: gives their weights, some at a time.
+            others: every other tensor of the model, by name: (1, ...) if it is the same for all points, else (R, ...).
+
+        Returns:
+            Two float64 tensors (R,); for regression both are the loss.
+        """
+        width = max(self._network.layout.size, len(self._data.y) * self._network.num_outputs)
+        most = max(1, min(_MOST, _NUMBERS // width))
+        size = -(-num // -(-num // most))  # groups of about the same size: the last one is calculated in full
+        params_GP = torch.zeros(size, self._network.layout.size, device=self._data.x.device)
+        held = {
+            name: tensor[:1].expand(size, *tensor.shape[1:]).contiguous() for name, tensor in others.items()
+        }
+        score = self._scorer(params_GP, held)
+        losses, accuracies = [], []
+        for first in range(0, num, size):
+            last = min(first + size, num)
+            fill(first, last, params_GP[: last - first])
+            for name, tensor in others.items():
+                if len(tensor) > 1:
+                    held[name][: last - first] = tensor[first:last]
+            loss_GN, accuracy_GN = score()
+            losses.append(loss_GN.double().mean(1)[: last - first])
+            accuracies.append(accuracy_GN.double().mean(1)[: last - first])
+        scale = self._unit if self._task == "regression" else 1.0
+        return self._unit * torch.cat(losses), scale * torch.cat(accuracies)
+
+    def _scorer(self, params_GP: Tensor, held: dict[str, Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
+        """What evaluates the rows of this memory, whenever it is called: (G, N) each."""
+        if params_GP.device.type == "cpu":
+            try:
+                native = self._native(params_GP, held)
+            except (Unsupported, Untraceable):
+                pass
+            else:
+                self.backend = "native"
+                return native
+        try:
+            self._in_torch(params_GP[:2], {name: t[:2] for name, t in held.items()}, fused=True, num=16)
+        except Exception:  # noqa: BLE001 (whatever a user's module raises under vmap: then one after another)
+            self.backend = "serial"
+        else:
+            self.backend = "fused"
+        return lambda: self._in_torch(params_GP, held, fused=self.backend == "fused")
+
+    def _native(self, params_GP: Tensor, held: dict[str, Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
+        num = len(params_GP)
+        # Any rule would do that deploys the weights it trains: nothing is trained here.
+        segment = Segment(rule=rule("sgd"), exclude=None, start=0, stop=num)
+        state = State(
+            params_RP=params_GP,
+            slots=({},),
+            buffers={name: held[name] for name in self._network.buffers},
+        )
+        nothing = torch.zeros(num)
+        setting = Setting(
+            cohort=Cohort(runs=(self._run,) * num, segments=(segment,)),
+            network=self._network,
+            loss=loss_of(self._task),
+            data=self._data,
+            state=state,
+            constants=Constants(
+                hypers=({},),
+                seeds_R=nothing,
+                seed_index_R=nothing,
+                rates={},
+                fixed={name: held[name] for name in self._network.fixed},
+                grads_RP=nothing,
+                radius=nothing,
+            ),
+            fused=False,
+            full_batch=True,
+            num_seeds=1,
+        )
+        scores = NativeScores(setting, self._task)
+        scores(Data(x=self._data.x[:_TRIED], y=self._data.y[:_TRIED]))  # compiled, where it can be
+        return lambda: scores(self._data)[1:]
+
+    def _in_torch(
+        self, params_GP: Tensor, held: Mapping[str, Tensor], *, fused: bool, num: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        x, y = self._data.x[:num], self._data.y[:num]
+        if fused:
+            outputs_GNK = outputs_of(self._network, params_GP, held, x, fused=True)
+        else:
+            outputs_GNK = torch.cat(
+                [
+                    outputs_of(
+                        self._network,
+                        params_GP[i : i + 1],
+                        {name: tensor[i : i + 1] for name, tensor in held.items()},
+                        x,
+                        fused=False,
+                    )
+                    for i in range(len(params_GP))
+                ]
+            )
+        return example_losses(self._task, outputs_GNK, y)

@@ -1,0 +1,40 @@
+"""Which runs of a study are looked at after training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ravine.errors import InputError
+from ravine.store import RunRecord
+
+
+def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name: str) -> list[RunRecord]:
+    """The finished runs of a study, or those whose ids begin with what is told.
+
+    Args:
+        records: the study's runs.
+        wanted: beginnings of ids; None: all.
+        name: of the study.
+
+    Raises:
+        InputError: there is none, or several; or one has no weights.
+    """
+    if wanted is None:
+        found = [record for record in records if record.status == "done"]
+        if not found:
+            raise InputError(
+                f"study {name!r}: no run has finished with a finite loss, so there is none to look at"
+            )
+        return found
+    chosen = []
+    for prefix in wanted:
+        fitting = [record for record in records if prefix and record.id.startswith(prefix)]
+        if len(fitting) != 1:
+            told = "several runs" if fitting else "no run"
+            raise InputError(f"run {prefix!r}: {told} of study {name!r} begin{'' if fitting else 's'} so")
+        if fitting[0].status != "done":
+            raise InputError(f"run {fitting[0].id} is {fitting[0].status}: only one that is done has weights")
+        chosen.append(fitting[0])
+    if len({record.id for record in chosen}) < len(chosen):
+        raise InputError(f"runs {', '.join(wanted)}: one stands there twice")
+    return chosen

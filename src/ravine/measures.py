@@ -1,0 +1,197 @@
+"""What a Python program calls to look at runs after training: how sharp their minima are, and what lies around them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ravine.api import folder_of, read_any
+from ravine.errors import InputError
+from ravine.store import Store
+from ravine.study import Study, read_study
+from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.stored import parse_definition
+
+if TYPE_CHECKING:
+    from ravine.landscapes.findings import Sharpness
+    from ravine.landscapes.scenes import Landscape
+
+
+def sharpness(
+    study: Study | Path | str,
+    *,
+    store: Path | str = "runs",
+    runs: Sequence[str] | None = None,
+    rho: float = 0.05,
+    examples: int = 10_000,
+    probes: int = 16,
+    device: str = "auto",
+    quiet: bool = False,
+) -> list[Sharpness]:
+    """Measure how sharp the minima are that runs of a study ended in, and keep it in the store.
+
+    The ends of the Hessian's spectrum (Lanczos), its trace (Hutchinson), and the rise of the loss in a ball around the
+    weights (Foret et al., 2021), on training data, in eval mode, without penalties on weights. What the store has
+    already with the same settings is not measured again.
+
+    Args:
+        study: name of a study in the store; its file, or the `Study` itself, where the store's text is not enough.
+        store: where it is kept.
+        runs: ids of runs, or their beginnings; None: all that are done.
+        rho: radius of the ball.
+        examples: training examples that are looked at, at most: the first ones.
+        probes: random vectors for the trace, at least 2.
+        device: "auto", "cpu", "cuda" or "mps".
+        quiet: show no progress.
+
+    Returns:
+        For each run what was found.
+
+    Raises:
+        InputError: one line that says what is wrong.
+
+    Example:
+        >>> import tempfile, ravine
+        >>> study = ravine.Study(name="flat", data="iris", model="mlp", epochs=5, seeds=1, rules=["adam"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = ravine.run(study, store=folder, quiet=True)
+        ...     (found,) = sharpness(study, store=folder, quiet=True)
+        >>> found.top[0] > found.lowest and found.rise > 0
+        True
+    """
+    opened = Store(store, create=False)
+    from ravine.landscapes.choice import chosen_runs
+    from ravine.landscapes.findings import Measuring, Settings
+    from ravine.landscapes.sharpness import measure
+
+    settings = Settings(rho=rho, examples=examples, probes=probes)
+    settings.check()
+    name = name_of(study)
+    records = chosen_runs(opened.runs(name), runs, name)
+    read, search = _study_named(opened, study)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(file=sys.stderr, quiet=quiet)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("measuring sharpness", total=len(records))
+        for event in measure(read, opened, records, settings, search=search, device=device):
+            if not isinstance(event, Measuring):
+                return event
+            bar.update(task, completed=event.done)
+    raise AssertionError("a measurement ends with what was found")
+
+
+def landscape(
+    study: Study | Path | str,
+    *,
+    store: Path | str = "runs",
+    runs: Sequence[str] | None = None,
+    around: Sequence[str] | None = None,
+    between: Sequence[str] | None = None,
+    points: int = 51,
+    reach: float = 1.0,
+    examples: int = 10_000,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | str | None = None,
+    command: str = "ravine.landscape(...)",
+    quiet: bool = False,
+) -> Landscape:
+    """Look at the loss around runs of a study: their paths in a plane, maps about single runs, lines between them.
+
+    Args:
+        study: name of a study in the store; its file, or the `Study` itself, where the store's text is not enough.
+        store: where it is kept.
+        runs: ids of the runs whose paths are drawn, or their beginnings; None: a run of each rule's chosen config, and
+            with few rules further seeds of the best. Paths need `keep` in the study.
+        around: about which runs the loss is mapped along filter-normalized random directions (Li et al., 2018); None:
+            the first.
+        between: two runs between which the loss is taken; None: the first, and each of the others.
+        points: of a grid along each axis.
+        reach: how far a map about a run goes: at 1 a direction is as long as the weights of its filter.
+        examples: training examples that are looked at, at most: the first ones.
+        seed: of the random directions.
+        device: "auto", "cpu", "cuda" or "mps".
+        out: a page (.html) or a picture of the paths (.svg, .png) to write; None: none.
+        command: that makes it again, as the page shows it.
+        quiet: show no progress.
+
+    Returns:
+        All numbers: ``plane``, ``around`` and ``lines``.
+
+    Raises:
+        InputError: one line that says what is wrong.
+
+    Example:
+        >>> import tempfile, ravine
+        >>> study = ravine.Study(name="paths", data="iris", model="mlp", epochs=5, seeds=2, rules=["adam"],
+        ...     keep={"every": "epoch"})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = ravine.run(study, store=folder, quiet=True)
+        ...     found = landscape(study, store=folder, points=9, quiet=True)
+        >>> found.plane.losses.shape, len(found.plane.routes), found.lines[0].barrier >= 0
+        ((9, 9), 2, True)
+    """
+    from ravine.landscapes.scenes import Looking
+
+    looking = Looking(points=points, reach=reach, examples=examples, seed=seed)
+    looking.check()
+    from ravine.report.landscape import check_out, select, write
+
+    if out is not None:
+        check_out(out)
+    opened = Store(store, create=False)
+    name = name_of(study)
+    from ravine.report import Results
+
+    wanted = select(Results.load(opened, name), runs, around, between)
+    read, search = _study_named(opened, study)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ravine.landscapes.landscape import Looked, look
+
+    console = Console(file=sys.stderr, quiet=quiet)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("looking", total=None)
+        for event in look(read, opened, wanted, looking, search=search, device=device):
+            if isinstance(event, Looked):
+                bar.update(task, completed=event.done, total=event.all, description=event.told)
+                continue
+            if out is not None:
+                write(event, out, command)
+            return event
+    raise AssertionError("a look ends with what was found")
+
+
+def name_of(study: Study | Path | str) -> str:
+    """The name of a study that is given as itself, as its file or by its name.
+
+    Raises:
+        StudyError: the file cannot be read.
+    """
+    if isinstance(study, Study):
+        return study.name
+    return read_study(study)[0].name if _is_file(study) else str(study)
+
+
+def _is_file(study: Path | str) -> bool:
+    return isinstance(study, Path) or study.endswith(".toml")
+
+
+def _study_named(store: Store, study: Study | Path | str) -> tuple[Study, Path | None]:
+    """A study that is given as itself, as its file or by its name, and the folder of its file."""
+    if isinstance(study, Study) or _is_file(study):
+        read, _, search = read_any(study)
+        return read, search
+    record = store.study(str(study))
+    if record.definition.startswith(MADE_IN_PYTHON):
+        raise InputError(
+            f"study {record.name!r} was made in Python, from objects that no text holds; there, give the Study itself"
+        )
+    folder = folder_of(record)
+    where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
+    return parse_definition(record.definition, where), folder
