@@ -74,7 +74,7 @@ def update_of(
         for i, b in enumerate(g):
             v[i] = h["beta1"] * v[i] + (1 - h["beta1"]) * b
             s2[i] = h["beta2"] * s2[i] + (1 - h["beta2"]) * b * b
-        c1, c2 = (1 - h["beta1"] ** t, 1 - h["beta2"] ** t) if h["bias_correction"] else (1.0, 1.0)
+        c1, c2 = (1 - h["beta1"] ** t, 1 - h["beta2"] ** t) if h.get("bias_correction", 1.0) else (1.0, 1.0)
         new = [a - lr * (m / c1) / ((s / c2).sqrt() + h["eps"]) for a, m, s in zip(x, v, s2, strict=True)]
         if kind == "adamw":
             decayed = [a.dim() >= 2 for a in x]
@@ -118,10 +118,30 @@ def update_of(
             v[i] = h["beta2"] * v[i] + (1 - h["beta2"]) * b
         return new
 
+    def muon(x: Params, g: Params, lr: float, t: int) -> Params:
+        """By singular values: the iteration is a polynomial of each. The last matrix and the vectors: AdamW."""
+        matrices = [i for i, a in enumerate(x) if a.dim() >= 2][:-1]
+        others = [i for i in range(len(x)) if i not in matrices]
+        new = adam(x, g, lr, t)
+        for i in others:
+            new[i] = new[i] - lr * h["weight_decay"] * x[i] * (x[i].dim() >= 2)
+        for i in matrices:
+            momenta[i] = h["momentum"] * momenta[i] + (1 - h["momentum"]) * g[i]
+            ahead = h["momentum"] * momenta[i] + (1 - h["momentum"]) * g[i]
+            u, values, vt = torch.linalg.svd(ahead.flatten(1), full_matrices=False)
+            values = values / values.square().sum().sqrt()
+            for _ in range(5):
+                values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
+            length = 0.2 * max(ahead.flatten(1).shape) ** 0.5
+            step = length * (u * values) @ vt
+            new[i] = x[i] - lr * (step.reshape(x[i].shape) + h["weight_decay"] * x[i])
+        return new
+
+    momenta = [torch.zeros_like(s) for s in shapes]
     updates = {
         "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "nesterov_lookahead": nesterov_lookahead,
         "nesterov_torch": nesterov_torch, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adam,
-        "lion": lion, "nadam": nadam, "schedule_free_adamw": schedule_free_adamw,
+        "lion": lion, "nadam": nadam, "muon": muon, "schedule_free_adamw": schedule_free_adamw,
     }  # fmt: skip
 
     def deployed(x: Params, _: Params) -> Params:
@@ -197,7 +217,7 @@ def train_plainly(
             with torch.no_grad():
                 for name, buffer in module.named_buffers():
                     buffer.copy_(buffers[name])
-        decayed_by_rule = recipe.rule == "adamw"
+        decayed_by_rule = recipe.rule in ("adamw", "muon")
         if not decayed_by_rule or h.get("l1"):
             g = penalized(
                 at, g, {**h, "weight_decay": 0.0} if decayed_by_rule else h, names, recipe.exclude == ""

@@ -48,6 +48,7 @@ EVERYTHING = (
     {"kind": "rmsprop", "lr": 0.01, "max_norm": [0.0, 0.7]},
     {"kind": "adagrad", "lr": 0.1},
     {"kind": "lion", "lr": 0.01, "weight_decay": [0.0, 0.1]},
+    {"kind": "muon", "lr": 0.003, "weight_decay": [0.0, 0.1]},
     {"kind": "nadam", "lr": 0.01, "max_norm": [0.0, 0.7]},
     {"kind": "schedule_free_adamw", "lr": 0.01, "weight_decay": [0.0, 0.1]},
     {"kind": "sgd", "lr": 0.1},

@@ -15,7 +15,15 @@ from ravine.engine.backend import Backend
 from ravine.rules import RULES
 from ravine.study import Run, Study
 
-LRS = {"sgd": 0.1, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.01, "adagrad": 0.05, "lion": 0.003}
+LRS = {
+    "sgd": 0.1,
+    "adam": 0.01,
+    "adamw": 0.01,
+    "rmsprop": 0.01,
+    "adagrad": 0.05,
+    "lion": 0.003,
+    "muon": 0.003,
+}
 # 30 steps in float32 round about 30 times at 6e-8 of weights of order 1; dividing by a root of few squares, as
 # Adam does at first, makes up to some hundred times more of a gradient that is nearly 0.
 TOLERANCE = 1e-4

@@ -34,6 +34,7 @@ CLASSES = (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW, NAdam, Lion, 
 def test_they_stand_in_ravine_optim() -> None:
     assert {kind.__name__ for kind in CLASSES} == set(ravine.optim.__all__) - {
         "LBFGS",
+        "Muon",
         "SAM",
         "BFGS",
         "Newton",

@@ -178,6 +178,10 @@ def walk(
     return path
 
 
+ON_VECTORS = sorted(kind for kind, rule in RULES.items() if rule.others is None)
+"""All but those of matrices."""
+
+
 def penalties(kind: str) -> list[str]:
     """The regularizers that a rule allows."""
     return [name for name in REGULARIZERS if name not in RULES[kind].refuses]

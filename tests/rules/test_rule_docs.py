@@ -60,7 +60,7 @@ def test_bytes_per_parameter_are_what_init_keeps(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_defaults_are_the_registrys(kind: str) -> None:
-    hypers = KINDS[kind].hypers
+    hypers = KINDS[kind].all_hypers
     assert numbers(ROWS[kind][1]) == {
         name: hyper.default for name, hyper in hypers.items() if hyper.default is not None
     }
@@ -75,7 +75,7 @@ def test_the_torch_presets_are_the_registrys(kind: str) -> None:
         assert named == became[1] != kind
         return
     assert named == kind
-    lecture = {name: hyper.default for name, hyper in KINDS[kind].hypers.items()}
+    lecture = {name: hyper.default for name, hyper in KINDS[kind].all_hypers.items()}
     assert numbers(cell) == {name: value for name, value in found.items() if value != lecture[name]}
 
 
@@ -100,7 +100,7 @@ def test_every_rule_has_a_section_with_formula_when_and_source(kind: str) -> Non
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_hyper_is_in_the_section_or_the_table(kind: str) -> None:
     """By its name or, where the formula has another letter for it, beside that letter; lr is everyone's."""
-    for name in KINDS[kind].hypers:
+    for name in KINDS[kind].all_hypers:
         assert name == "lr" or name in numbers(ROWS[kind][1]) or re.search(rf"\b{name}\b", SECTIONS[kind])
 
 

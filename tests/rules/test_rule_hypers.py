@@ -110,8 +110,8 @@ def test_unknown_rule() -> None:
     with pytest.raises(StudyError) as raised:
         rule("adma")
     assert str(raised.value) == (
-        "unknown rule 'adma': did you mean 'adam'? Allowed: adagrad, adam, adamw, bfgs, lbfgs, lion, momentum, nadam, "
-        "nesterov, nesterov_lookahead, nesterov_torch, newton, rmsprop, schedule_free_adamw, sgd"
+        "unknown rule 'adma': did you mean 'adam'? Allowed: adagrad, adam, adamw, bfgs, lbfgs, lion, momentum, muon, "
+        "nadam, nesterov, nesterov_lookahead, nesterov_torch, newton, rmsprop, schedule_free_adamw, sgd"
     )
 
 

@@ -6,7 +6,7 @@ Shapes: R run of the cohort, G run of a segment, B batch, S seed, P numbers of o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,9 +20,10 @@ from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.passes import fold, write_through
 from ravine.engine.searching import hessian, numbers_of, search_step
-from ravine.engine.state import Constants, Data, State
+from ravine.engine.state import Constants, Data, State, rules_of
 from ravine.nn.functional import batched_kernels
 from ravine.rng import keyed_draws
+from ravine.rules.base import Rule
 from ravine.rules.sam import ascended
 from ravine.tensors import Layout
 from ravine.trace import trace
@@ -142,11 +143,17 @@ def _step(
         above_RP = ascended(points_RP, constants.grads_RP, constants.radius)
         grads, _ = gradients(setting, above_RP, replace(state, buffers=copied(state.buffers)), *given)
         _gather(layout, grads, constants.grads_RP)
-    for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
-        params_GP = state.params_RP[segment.start : segment.stop]
-        grads_GP = constants.grads_RP[segment.start : segment.stop]
-        update_segment(segment, layout, grads_GP, slots, params_GP, own, t)
+    with _alike(setting):
+        for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
+            params_GP = state.params_RP[segment.start : segment.stop]
+            grads_GP = constants.grads_RP[segment.start : segment.stop]
+            update_segment(segment, layout, grads_GP, slots, params_GP, own, t)
     return loss_R, accuracy_R
+
+
+def _alike(setting: Setting) -> AbstractContextManager[object]:
+    """Products and sums that come out the same whatever neighbours a run has; a run alone has none."""
+    return AlignedProducts() if setting.fused else nullcontext()
 
 
 def _gather(layout: Layout, grads: dict[str, Tensor], grads_RP: Tensor) -> None:
@@ -212,8 +219,7 @@ def gradients(
         return *setting.loss(output, y), {name: tensor.detach() for name, tensor in buffers.items()}
 
     views = {name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()}
-    alike = AlignedProducts() if setting.fused else nullcontext()  # a run alone has no neighbours
-    with torch.enable_grad(), batched_kernels(), alike:
+    with torch.enable_grad(), batched_kernels(), _alike(setting):
         if not setting.fused:
             x, y = data.x, data.y
             if not setting.full_batch:
@@ -274,8 +280,9 @@ def _update(
     counts = {slot: tensor[:, 0] for slot, tensor in slots.items() if tensor.shape[1] == 1}
     slot_views = {slot: layout.views(tensor) for slot, tensor in slots.items() if slot not in counts}
     updates: dict[str, Tensor] = {}
-    news: dict[str, dict[str, Tensor]] = {slot: {} for slot in slots}
-    for name in layout.names:
+    news: dict[str, dict[str, Tensor]] = {slot: dict(views) for slot, views in slot_views.items()}
+    news.update({slot: {} for slot in counts})
+    for name, rule in rules_of(segment.rule, layout).items():
         mask = {"mask": masks[name]} if masks else {}
 
         def one(
@@ -283,16 +290,16 @@ def _update(
             state: dict[str, Tensor],
             param: Tensor,
             numbers: dict[str, Tensor],
+            rule: Rule = rule,
             mask: dict[str, Tensor] = mask,
         ) -> tuple[Tensor, dict[str, Tensor]]:
-            return segment.rule.update(grad, state, param, {**numbers, **mask}, t)
+            return rule.update(grad, state, param, {**numbers, **mask}, t)
 
         own = {**counts, **{slot: views[name] for slot, views in slot_views.items()}}
         updates[name], new = vmap(one)(grads[name], own, params[name], numbers_G)
         for slot, tensor in new.items():
             news[slot][name] = tensor
     after = {slot: layout.pack(news[slot]) for slot in slot_views}
-    after.update(
-        {slot: next(iter(news[slot].values()))[:, None] for slot in counts}
-    )  # the same of all parameters
+    # of all parameters the same
+    after.update({slot: next(iter(news[slot].values()))[:, None] for slot in counts})
     return layout.pack(updates), after

@@ -16,6 +16,8 @@ from ravine.data import Split
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
 from ravine.engine.searching import held
+from ravine.rules.base import Rule
+from ravine.rules.muon import hidden
 from ravine.rules.regularize import decays
 from ravine.tensors import Layout
 
@@ -159,7 +161,7 @@ def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.devi
     runs = cohort.runs[segment.start : segment.stop]
     hypers = {
         name: torch.tensor([[run.recipe.hypers.get(name, hyper.default)] for run in runs], device=device)
-        for name, hyper in segment.rule.hypers.items()
+        for name, hyper in segment.rule.all_hypers.items()
         if name != "lr"
     }
     if segment.rule.masked:
@@ -171,6 +173,14 @@ def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.devi
     return hypers
 
 
+def rules_of(rule: Rule, layout: Layout) -> dict[str, Rule]:
+    """The rule of each parameter, by name."""
+    if rule.others is None:
+        return dict.fromkeys(layout.names, rule)
+    matrices = hidden(layout.names, layout.shapes)
+    return {name: rule if name in matrices else rule.others for name in layout.names}
+
+
 def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -> dict[str, Tensor]:
     own = params_RP[segment.start : segment.stop]
     if segment.rule.searches:
@@ -179,9 +189,10 @@ def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -
     if segment.rule.scope != "tensor":
         found = segment.rule.init(own)
     else:
-        of_name = {name: segment.rule.init(view) for name, view in layout.views(own).items()}
-        found = {
-            slot: layout.pack({name: each[slot] for name, each in of_name.items()}) if like.dim() else like
-            for slot, like in next(iter(of_name.values())).items()
-        }
+        views, rules = layout.views(own), rules_of(segment.rule, layout)
+        of_name = {name: rules[name].init(view) for name, view in views.items()}
+        found = {}
+        for slot, like in {slot: like for each in of_name.values() for slot, like in each.items()}.items():
+            slots = {name: each.get(slot, torch.zeros_like(views[name])) for name, each in of_name.items()}
+            found[slot] = layout.pack(slots) if like.dim() else like
     return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}

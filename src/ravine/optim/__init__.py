@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ravine.optim.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
+from ravine.optim.muon import Muon
 from ravine.optim.nadam import NAdam
 from ravine.optim.newton import Newton
 from ravine.optim.quasi_newton import BFGS, LBFGS
@@ -21,6 +22,7 @@ __all__ = [
     "AdamW",
     "Lion",
     "Momentum",
+    "Muon",
     "NAdam",
     "Nesterov",
     "Newton",

@@ -141,6 +141,8 @@ class Rule:
         hessian: whether ``update`` reads ``hypers["newton"]``, the direction of Newton.
         shaped: from a run's hypers the rule whose state has the shape that they ask for; None: none has to do with it.
         structural: these hypers.
+        others: the rule for parameters that are no matrices of a hidden layer (`ravine.rules.muon.hidden`); None: this
+            one. The scope then is "tensor".
         dense: how many matrices of P x P numbers a run of P parameters needs.
     """
 
@@ -160,7 +162,13 @@ class Rule:
     hessian: bool = False
     shaped: Callable[[Mapping[str, float]], Rule] | None = None
     structural: tuple[str, ...] = ()
+    others: Rule | None = None
     dense: int = 0
+
+    @property
+    def all_hypers(self) -> Mapping[str, Hyper]:
+        """Its own and those of the rule for others."""
+        return {**self.hypers, **self.others.hypers} if self.others else self.hypers
 
 
 def fill(hypers: Mapping[str, Hyper], given: Mapping[str, object], where: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from ravine.rules.bfgs import BFGS
 from ravine.rules.lbfgs import LBFGS
 from ravine.rules.lion import LION
 from ravine.rules.momentum import MOMENTUM
+from ravine.rules.muon import MUON
 from ravine.rules.nadam import NADAM
 from ravine.rules.nesterov import NESTEROV, NESTEROV_LOOKAHEAD, NESTEROV_TORCH
 from ravine.rules.newton import NEWTON
@@ -37,6 +38,7 @@ RULES: Mapping[str, Rule] = {
         ADAMW,
         NADAM,
         LION,
+        MUON,
         SCHEDULE_FREE_ADAMW,
     )
 }
@@ -92,7 +94,7 @@ def hypers(kind: str) -> dict[str, Hyper]:
     """All that may be set for a rule: its own hypers, then those around any rule that it does not have or refuse."""
     named = rule(kind)
     others = AROUND.keys() - named.hypers.keys() - named.refuses
-    return {**named.hypers, **{name: hyper for name, hyper in AROUND.items() if name in others}}
+    return {**named.all_hypers, **{name: hyper for name, hyper in AROUND.items() if name in others}}
 
 
 def hyper_names(kind: str) -> tuple[str, ...]:
@@ -130,5 +132,5 @@ def preset(kind: str, name: Literal["lecture", "torch"] = "lecture") -> tuple[st
     named = rule(kind)
     if name == "torch" and named.torch_kind is not None:
         named = rule(named.torch_kind)
-    defaults = {key: hyper.default for key, hyper in named.hypers.items() if hyper.default is not None}
+    defaults = {key: hyper.default for key, hyper in named.all_hypers.items() if hyper.default is not None}
     return named.name, {**defaults, **(named.torch_preset if name == "torch" else {})}

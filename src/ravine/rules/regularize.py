@@ -83,6 +83,7 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
 
     return replace(
         rule,
+        others=None if rule.others is None else regularize(rule.others, on),
         hypers={**rule.hypers, **{name: hyper for name, hyper in REGULARIZERS.items() if name in on}},
         update=update,
         masked=rule.masked or on != {"max_norm"},

@@ -115,7 +115,11 @@ def scene(
     """
     found = _surface(ground, domain)
     wanted = [_rule(each) if isinstance(each, str) else each for each in (rules or USUAL)]
-    known = {name: each for name, each in RULES.items() if name not in {own.name for own in wanted}}
+    for each in wanted:
+        if each.others is not None:
+            raise InputError(f"rules: {each.name!r} is for matrices, and a point of a surface has none")
+    taken = {own.name for own in wanted}
+    known = {name: each for name, each in RULES.items() if name not in taken and each.others is None}
     every = [*wanted, *known.values()]
     point = _numbers("start", found.start if start is None else start, 2)
     if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
