@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 import ravine
 from ravine.errors import InputError
+from ravine.report.outline import FINE, outline, polyline
 from ravine.report.surface_picture import SIDE, collect, svg
 from ravine.rules import rule
 from ravine.surfaces import own_surface, path, scene, surface
@@ -64,6 +66,43 @@ def test_a_rule_without_an_expression_is_drawn_too() -> None:
 
     picture = collect(scene("ellipse", rules=[replace(rule("sgd"), name="halving", update=update)], steps=20))
     assert picture.lines[0].label.startswith("halving, lr 0.01")
+
+
+def test_an_outline_covers_what_its_polygons_cover() -> None:
+    """By the area that its loops enclose, holes being negative, and by points inside."""
+    picture = collect(scene("rastrigin", rules=["sgd"], lr=1e-3, steps=1))
+    for _, polygons in picture.bands[::3]:
+        loops = parsed(outline(polygons, SIDE / 120))
+        area, covered = sum(map(enclosed, loops)), sum(map(enclosed, polygons))
+        assert area == pytest.approx(covered, rel=2e-3)  # corners are rounded to a tenth of a pixel
+        assert sum(map(len, loops)) < 0.5 * sum(map(len, polygons))
+
+
+def enclosed(corners: np.ndarray) -> float:
+    (x, y), (u, v) = corners.T, np.roll(corners, -1, axis=0).T
+    return 0.5 * float((x * v - u * y).sum())
+
+
+def parsed(d: str) -> list[np.ndarray]:
+    """The corners of a path of m, l, h, v and z, in pixels."""
+    loops: list[list[tuple[float, float]]] = []
+    x = y = 0.0
+    for letter, words in re.findall(r"([mlhvz])([^mlhvz]*)", d):
+        numbers = [float(word) for word in re.findall(r"-?\d+", words)]
+        if letter == "z":
+            x, y = loops[-1][0]
+            continue
+        dx, dy = {"h": (numbers or [0]) + [0], "v": [0, *numbers]}.get(letter, numbers)
+        x, y = x + dx, y + dy
+        if letter == "m":
+            loops.append([])
+        loops[-1].append((x, y))
+    return [np.array(loop) / FINE for loop in loops]
+
+
+def test_a_line_leaves_out_points_that_fall_on_the_one_before() -> None:
+    assert polyline(np.array([[1.0, 2.0], [1.01, 2.01], [1.5, 1.0], [1.5, 1.0]])) == "M10 20l5-10"
+    assert polyline(np.array([[1.0, 2.0]])) == "M10 20h0"
 
 
 def test_an_svg_is_sound_xml_whatever_a_rule_is_called() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ravine.errors import InputError
+from ravine.report.outline import FINE, outline, polyline
 from ravine.report.palette import Look, looks
 from ravine.rules import rule
 from ravine.surfaces import Path, Point, Scene, path
@@ -81,7 +82,7 @@ def collect(scene: Scene) -> Picture:
         if scene.lr is None and each.name not in scene.fixed:
             lr, found = best_path(trace_rule(each), ground, lowest=lowest, **given)
         else:
-            lr = scene.lr or 0.01
+            lr = scene.lr or each.hypers["lr"].default or 0.01
             found = path(each, ground, hypers={"lr": lr}, **given)
         lines.append(_line(each.name, lr, found, drawn[each.name], pixel, scene.steps))
     return Picture(
@@ -101,16 +102,19 @@ def svg(picture: Picture) -> str:
         f'<clipPath id="map"><rect width="{SIDE}" height="{SIDE}" rx="8"/></clipPath><g clip-path="url(#map)">',
         f'<rect width="{SIDE}" height="{SIDE}" fill="{_colour(0)}"/>',
     ]
+    parts.append(f'<g transform="scale({1 / FINE:g})">')
     for colour, polygons in picture.bands:
-        outline = "".join(f"M{_points(polygon)}Z" for polygon in polygons)
-        parts.append(f'<path d="{outline}" fill="{colour}" stroke="{colour}" stroke-width="0.4"/>')
+        parts.append(f'<path d="{outline(polygons, SIDE / (_GRID - 1))}" fill="{colour}"/>')
+    parts.append("</g>")
     parts += [_dot(x, y, 6, _RED, "#fff") for x, y in picture.minima]
+    parts.append(
+        f'<g transform="scale({1 / FINE:g})" fill="none" stroke-linejoin="round" stroke-linecap="round">'
+    )
     for line in picture.lines:
+        drawn = polyline(line.pixels)
         for colour, width in (("#fff", 4.5), (line.look.colour, 2.4)):
-            parts.append(
-                f'<path d="M{_points(line.pixels)}" fill="none" stroke="{colour}" stroke-width="{width}" '
-                'stroke-linejoin="round" stroke-linecap="round"/>'
-            )
+            parts.append(f'<path d="{drawn}" stroke="{colour}" stroke-width="{width * FINE:g}"/>')
+    parts.append("</g>")
     parts += [
         _dot(line.pixels[-1][0], line.pixels[-1][1], 5.5, line.look.colour, "#fff") for line in picture.lines
     ]
@@ -293,10 +297,6 @@ def _places(picture: Picture) -> list[Point]:
 def _colour(share: float) -> str:
     red, green, blue = (np.rint(_PALE + (_DEEP - _PALE) * share)).astype(int)
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _points(pixels: np.ndarray) -> str:
-    return "L".join(f"{x:.1f} {y:.1f}" for x, y in pixels)
 
 
 def _dot(x: float, y: float, radius: float, fill: str, edge: str, width: float = 2) -> str:

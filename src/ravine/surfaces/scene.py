@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ravine.errors import InputError, StudyError, choices
-from ravine.rules import RULES, Rule, regularize, rule
+from ravine.rules import RULES, Rule, regularize
 from ravine.surfaces.base import Point, Surface
 from ravine.surfaces.builtin import SURFACES, own_surface, surface
+from ravine.surfaces.newton import SECOND_ORDER
 from ravine.surfaces.paths import path
 from ravine.surfaces.traced import NoExpression, TracedRule, trace_rule
 
@@ -21,6 +22,7 @@ USUAL = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
 PENALTIES = ("weight_decay", "l1")  # that every rule on a page has, beside its own hypers
 MOST_STEPS = 5000
 _FIXED_LRS = tuple(10 ** (-4 + 0.25 * i) for i in range(21))
+_MIDDLE = 10**-1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +31,12 @@ class Fixed:
 
     Args:
         reason: why it has none.
+        lr: that is shown first, one of those of the paths.
         paths: by learning rate, from the scene's start; only finite points.
     """
 
     reason: str
+    lr: float
     paths: Mapping[float, Any]
 
     def json(self, name: str) -> dict[str, Any]:
@@ -48,8 +52,7 @@ class Fixed:
                     "losses": [float(f"{found.losses[i]:.8g}") for i in finite],
                 }
             )
-        lrs = list(self.paths)
-        return {"reason": self.reason, "lrs": lrs, "lr": lrs[len(lrs) // 2], "paths": {name: rows}}
+        return {"reason": self.reason, "lrs": list(self.paths), "lr": self.lr, "paths": {name: rows}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,7 @@ def scene(
 
     Args:
         ground: a surface, its name, or a function ``f(x: Tensor[2]) -> Tensor``.
-        rules: that are on, by name or as they are; None: the usual ones.
+        rules: that are on, by name (`newton` and `saddle_free_newton` included) or as they are; None: the usual ones.
         start: two numbers; None: the surface's own start.
         steps: how many.
         lr: of all rules; None: for each the best from this start.
@@ -114,7 +117,7 @@ def scene(
         InputError: a name that is not known, or a value that is not allowed.
     """
     found = _surface(ground, domain)
-    wanted = [_rule(each) if isinstance(each, str) else each for each in (rules or USUAL)]
+    wanted = [_rule(each, found) if isinstance(each, str) else each for each in (rules or USUAL)]
     for each in wanted:
         if each.others is not None:
             raise InputError(f"rules: {each.name!r} is for matrices, and a point of a surface has none")
@@ -127,12 +130,24 @@ def scene(
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise InputError(f"seed = {seed!r}: must be a whole number from 0 to {2**32 - 1}")
     if lr is not None:
-        lr = every[0].hypers["lr"].check("lr", lr, "surface")
+        for each in wanted:
+            lr = each.hypers["lr"].check("lr", lr, f"surface, rule {each.name}")
     noise = found.noise if noise is None else noise
     if not (math.isfinite(noise) and noise >= 0):
         raise InputError(f"noise = {noise!r}: must be a finite number of at least 0")
     traced, fixed = [], {}
     for each in every:
+        if each.name in SECOND_ORDER:
+            fixed[each.name] = _precomputed(
+                each,
+                found,
+                (point[0], point[1]),
+                steps,
+                noise,
+                seed,
+                f"rule {each.name}: it takes second derivatives",
+            )
+            continue
         try:
             traced.append(trace_rule(_with_penalties(each)))
         except NoExpression as error:
@@ -156,6 +171,15 @@ def scene(
     )
 
 
+def _rule(name: str, ground: Surface) -> Rule:
+    """By name; one of second order needs the surface."""
+    if name in SECOND_ORDER:
+        return SECOND_ORDER[name](ground)
+    if name not in RULES:
+        raise StudyError(f"unknown rule '{name}': {choices(name, [*RULES, *SECOND_ORDER])}")
+    return RULES[name]
+
+
 def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
     if isinstance(ground, Surface | str):
         if domain is not None:
@@ -167,12 +191,6 @@ def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
     if not (left < right and bottom < top):
         raise InputError(f"domain = {domain}: must be left, right, bottom, top, in this order")
     return own_surface(ground, (left, right, bottom, top))
-
-
-def _rule(kind: str) -> Rule:
-    if kind not in RULES:
-        raise StudyError(f"unknown rule '{kind}': {choices(kind, RULES)}")
-    return rule(kind)
 
 
 def _numbers(name: str, given: Sequence[float], num: int) -> list[float]:
@@ -192,8 +210,11 @@ def _with_penalties(each: Rule) -> Rule:
 def _precomputed(
     each: Rule, ground: Surface, start: Point, steps: int, noise: float, seed: int, reason: str
 ) -> Fixed:
+    own = each.hypers["lr"]
     paths = {
         lr: path(each, ground, start=start, hypers={"lr": lr}, steps=steps, noise=noise, seed=seed)
         for lr in _FIXED_LRS
+        if own.fault(lr) is None
     }
-    return Fixed(reason=reason, paths=paths)
+    first = min(paths, key=lambda lr: abs(math.log(lr / (own.default or _MIDDLE))))
+    return Fixed(reason=reason, lr=first, paths=paths)
