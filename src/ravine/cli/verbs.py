@@ -326,7 +326,7 @@ def surface(
     Args:
         name: ellipse, rotated_ellipse, saddle, monkey_saddle, local_minimum, plateau, rosenbrock, beale, himmelblau or
             rastrigin; each with noisy_ before it for a noisy gradient.
-        rules: Rules that are switched on at first, with commas between them.
+        rules: Rules that are switched on at first, with commas between them; newton and saddle_free_newton too.
         start: Where paths begin, two numbers with a comma between them (default: the surface's own start).
         steps: How many.
         lr: Learning rate of all rules (default: for each the best from this start).
