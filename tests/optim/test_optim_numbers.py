@@ -207,6 +207,30 @@ def test_complex_parameters_are_pairs_of_numbers() -> None:
     torch.testing.assert_close(ours, theirs, **SINGLE)
 
 
+@pytest.mark.parametrize("strided", [False, True])
+def test_max_norm_leaves_complex_vectors_alone_and_limits_rows_of_complex_matrices(strided: bool) -> None:
+    """A vector of complex numbers has one dimension; a row's length is that of all its numbers."""
+    draws = torch.Generator().manual_seed(0)
+    matrix = torch.randn(3, 4, generator=draws, dtype=torch.complex64)
+    vector = torch.randn(6, generator=draws, dtype=torch.complex64)
+    ends = []
+    for limit in (0.0, 0.5):
+        params = [matrix.clone(), vector.clone()[::2] if strided else vector.clone()]
+        for param in params:
+            param.requires_grad_()
+        optimizer = Momentum(params, 0.1, max_norm=limit, ema=0.5)
+        for _ in range(3):
+            for param in params:
+                param.grad = torch.ones_like(param)
+            optimizer.step()
+        ends.append([param.detach() for param in params])
+    (free, vector_free), (held, vector_held) = ends
+    assert float(vector_free.abs().max()) > 0.5
+    assert torch.equal(vector_free, vector_held)
+    assert float(torch.linalg.vector_norm(free, dim=1).min()) > 0.5
+    torch.testing.assert_close(torch.linalg.vector_norm(held, dim=1), torch.full((3,), 0.5))
+
+
 def test_channels_last_weights_keep_their_layout_and_go_through_machine_code() -> None:
     results = []
     for last in (False, True):

@@ -71,10 +71,16 @@ class Stepper:
         else:
             for i, (param, grad) in enumerate(zip(members.numbers, grads, strict=True)):
                 own = {name: tensors[i] for name, tensors in slots.items()}
+                given = [param, grad, *own.values()]
+                if (
+                    members.params[i].ndim < 2
+                ):  # complex or not: two real numbers each are no second dimension
+                    given = [tensor.flatten() for tensor in given]
                 # A 0-d tensor on a processor joins in with tensors of any device, and leaves their dtype alone.
-                new, totals = self._update(param, grad, own, exact)
+                state = dict(zip(own, given[2:], strict=True))
+                new, totals = self._update(given[0], given[1], state, exact)
                 for tensor, value in zip((param, *own.values()), new, strict=True):
-                    tensor.copy_(value)
+                    tensor.copy_(value.view_as(tensor))
         return {name: float(value) for name, value in zip(self._totals, totals, strict=True)}
 
     def _update(
