@@ -184,8 +184,8 @@ longest, at t = {peak + 1}, {lengths[peak]:.2f} lr. With correction it is {strid
 
 In the picture, a pit in a plain, lr is {lr:g}. The first steps are {first[0]:.2g}, {first[1]:.2g} and {first[2]:.2g}
 along each axis. RMSProp's leads out of the pit to where there is no slope, and it never comes back: after
-1,000 steps its loss is {walks[2].losses[-1]:.2f}. Both Adams' losses are {walks[0].losses[-1]:.1g} and
-{walks[1].losses[-1]:.1g} by then.
+1,000 steps its loss is {walks[2].losses[-1]:.2f}.
+By then Adam's loss is {walks[0].losses[-1]:.1g}, and {walks[1].losses[-1]:.1g} without correction.
 """
     return Figure(
         name="adam_start",

@@ -129,6 +129,17 @@ def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int])
 
 
 @in_browser
+def test_a_print_has_the_numbers_and_no_controls(opened: Open) -> None:
+    with opened("ellipse", rules=["momentum", "adam"]) as page:
+        page.emulate_media(media="print")
+        for hidden in (".player", "#surface", "#best", "input", "details", ".hint"):
+            assert not any(each.is_visible() for each in page.query_selector_all(hidden)), hidden
+        for shown in ("#map", "#chart", "[data-rule=adam] output", "#where", "#basins"):
+            assert page.locator(shown).first.is_visible(), shown
+        assert not page.locator("[data-rule=sgd]").is_visible()
+
+
+@in_browser
 def test_the_start_is_dragged_by_mouse_and_moved_by_keys(opened: Open) -> None:
     with opened("ellipse") as page:
         before, box = drawn(page), page.locator("#map").bounding_box()
