@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +40,7 @@ from ravine.engine.backend import Backend
 from ravine.engine.plan import plan
 from ravine.errors import InputError, ModelError
 from ravine.rules import SEARCHING
-from ravine.study import Run, Study
+from ravine.study import Run, Study, parse_study
 
 KINDS = sorted(SEARCHING)
 OWN: dict[str, dict[str, object]] = {
@@ -295,3 +298,22 @@ def test_a_matrix_that_does_not_fit_is_refused_with_its_size(kind: str) -> None:
         ModelError, match=rf'^rules: kind = "{kind}": a dense matrix of .* takes [0-9,]+ TB, .* use L-BFGS$'
     ):
         plan(runs, network, made.data, CPU)  # type: ignore[arg-type]
+
+
+def test_the_example_shows_where_it_stops_winning() -> None:
+    """Final training loss after 100 evaluations, mean of two seeds, at the best learning rate of each rule."""
+    content = tomllib.loads(
+        (Path(__file__).parents[2] / "examples" / "second-order.toml").read_text(encoding="utf-8")
+    )
+    made = replace(parse_study(content, "second-order.toml"), seeds=2, data=dataset("digits"))
+    losses: dict[str, dict[float, list[float]]] = {}
+    runs = sorted(all_runs(made), key=lambda run: run.recipe.structure)
+    for _, members in groupby(runs, key=lambda run: run.recipe.structure):
+        some = list(members)
+        trained = train(made, some, FUSED if some[0].recipe.rule == "lbfgs" else NATIVE)
+        for run in some:
+            found = trained.metrics(run)["train_loss"]
+            losses.setdefault(run.label, {}).setdefault(run.recipe.hypers["lr"], []).append(found)
+    best = {label: min(np.mean(seeds) for seeds in of.values()) for label, of in losses.items()}
+    assert best["lbfgs"] < 0.1 * best["momentum"]
+    assert best["lbfgs, noise 1e-2"] > 3.0 * best["momentum, noise 1e-2"]

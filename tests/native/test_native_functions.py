@@ -155,3 +155,12 @@ def test_several_steps_over_several_jobs_stop_where_the_watched_number_is_none()
     assert out_TJ[0, 1] == pytest.approx(2e38)
     assert out_TJ[1, 1] == float("inf")
     assert out_TJ[2:, 1].isnan().all()
+
+
+def test_the_inverse_of_erf_is_torchs_up_to_its_ends() -> None:
+    """All that `ravine.rng.normal` asks for lies among these: odd multiples of 2^-24."""
+    ends = torch.arange(1, 4000, dtype=torch.float64) * 2.0**-23
+    inner = torch.linspace(-0.999, 0.999, 4001, dtype=torch.float64)
+    x = torch.cat([inner, 1.0 + 2.0**-24 - ends, -1.0 - 2.0**-24 + ends]).float().reshape(1, -1)
+    (found,) = run(lambda a: (torch.erfinv(a),), x)
+    torch.testing.assert_close(found.double(), torch.erfinv(x.double()), rtol=2e-6, atol=1e-7)

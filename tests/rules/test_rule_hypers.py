@@ -131,8 +131,8 @@ def test_presets() -> None:
 
 
 def test_names() -> None:
-    penalties = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "sam_radius")
-    assert hyper_names("momentum") == ("lr", "rho", *penalties)
+    around = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "sam_radius", "noise")
+    assert hyper_names("momentum") == ("lr", "rho", *around)
     assert hyper_names("adamw").count("weight_decay") == 1
     assert hypers("adamw")["weight_decay"].default == 0.01
     assert hypers("adam")["weight_decay"].default == 0.0

@@ -10,7 +10,9 @@ from ravine.study import parse_study, read_study, runs_of
 POSITIVE = (
     "must be a finite number above 0, or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
 )
-SGD_KEYS = "decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, preset, sam_radius, weight_decay"
+SGD_KEYS = (
+    "decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, noise, preset, sam_radius, weight_decay"
+)
 
 HYPERS = [
     ({"lr": 0}, f"rules.0.lr = 0: {POSITIVE}"),

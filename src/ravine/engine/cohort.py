@@ -21,12 +21,14 @@ class Segment:
         rule: with the penalties that any of its runs uses.
         exclude: pattern of parameter names without weight decay; None: biases and norms.
         start, stop: rows of the cohort.
+        noisy: whether any of its runs has noise added to its gradients.
     """
 
     rule: Rule
     exclude: str | None
     start: int
     stop: int
+    noisy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class Cohort:
                     exclude=recipes[0].exclude,
                     start=start,
                     stop=start + len(recipes),
+                    noisy=any(r.hypers.get("noise", 0.0) > 0.0 for r in recipes),
                 )
             )
             start += len(recipes)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.program import Setting, copied, gradients, update_segment
 from ravine.engine.state import Constants, Data, State
 from ravine.native.function import Function
@@ -178,7 +179,10 @@ class NativeSteps:
 
         def step(*given: Tensor) -> tuple[Tensor, ...]:
             by_name, own, numbers = parts(given)
-            update_segment(alone, layout, by_name["grads"], own, by_name["params"], numbers, by_name["t"])
+            grads = by_name["grads"]
+            if segment.noisy:
+                grads = grads + noise_of(numbers, by_name["seed"], by_name["number"])
+            update_segment(alone, layout, grads, own, by_name["params"], without_noise(numbers), by_name["t"])
             return ()
 
         def look(*given: Tensor) -> tuple[Tensor, ...]:
@@ -194,6 +198,9 @@ class NativeSteps:
             **{f"slots/{i}": tensor[:1].clone() for i, tensor in enumerate(slots.values())},
             **{f"hypers/{i}": t[:1] if t.dim() > 1 else t for i, t in enumerate(hypers.values())},
         }
+        if segment.noisy:
+            examples["seed"] = setting.constants.seeds_R[:1]
+            examples["number"] = torch.zeros((), dtype=torch.int64)
         points = None
         if segment.rule.gradient_at is not None:
             points = self._inputs.function(look, examples, [("points", (1, layout.size), 0)])

@@ -136,7 +136,7 @@ def _no_native(
         return f"it is made for processors, not for {device.type}"
     kinds = {}
     for run in runs:
-        active = tuple(sorted(name for name in REGULARIZERS if run.recipe.hypers.get(name)))
+        active = tuple(sorted(name for name in (*REGULARIZERS, "noise") if run.recipe.hypers.get(name)))
         kinds[run.recipe.rule, run.recipe.exclude, active] = run
     some = split(kinds.values(), most)
     return next(filter(None, (_hindrance(part, network, data, device, _NATIVE) for part in some)), None)

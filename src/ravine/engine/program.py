@@ -18,6 +18,7 @@ from ravine.engine.aligned import AlignedProducts
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import Loss
 from ravine.engine.network import Network
+from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.passes import fold, write_through
 from ravine.engine.searching import hessian, numbers_of, search_step
 from ravine.engine.state import Constants, Data, State, rules_of
@@ -147,7 +148,9 @@ def _step(
         for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
             params_GP = state.params_RP[segment.start : segment.stop]
             grads_GP = constants.grads_RP[segment.start : segment.stop]
-            update_segment(segment, layout, grads_GP, slots, params_GP, own, t)
+            if segment.noisy:
+                grads_GP.add_(noise_of(own, constants.seeds_R[segment.start : segment.stop], number))
+            update_segment(segment, layout, grads_GP, slots, params_GP, without_noise(own), t)
     return loss_R, accuracy_R
 
 

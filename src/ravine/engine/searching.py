@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ravine.engine.aligned import AlignedProducts
+from ravine.engine.noise import noise_of
 from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
 
@@ -122,6 +123,8 @@ def search_step(
                 "loss": loss_R[span, None].double(),
                 "fresh": fresh_R1[span],
             }
+            if segment.noisy:
+                _add_noise(hypers, constants.seeds_R[span], number_R[span], grads_GP, params_GP, slots)
             if hessians:
                 hypers["newton"] = _newton(hessians[0][span], grads_GP, params_GP, layout, hypers)
             update_GP, new = segment.rule.update(grads_GP, slots, params_GP, hypers, t)
@@ -146,6 +149,22 @@ def _fresh(setting: Setting, constants: Constants, lr_R: Tensor) -> Tensor:
     for rate_R in constants.rates.values():
         fresh_R = fresh_R + (rate_R > 0.0).to(lr_R.dtype)
     return fresh_R[:, None]
+
+
+def _add_noise(
+    hypers: dict[str, Tensor],
+    seeds_G: Tensor,
+    number_G: Tensor,
+    grads_GP: Tensor,
+    params_GP: Tensor,
+    slots: dict[str, Tensor],
+) -> None:
+    """Noise z for as long as a batch is held: in the gradient z, in the loss z times the way from where it began."""
+    noise_GP = noise_of(hypers, seeds_G, number_G)
+    way_GP = torch.where(slots["searching"] > 0.0, params_GP - slots["point"], torch.zeros_like(params_GP))
+    grads_GP.add_(noise_GP)
+    hypers["loss"] = hypers["loss"] + (noise_GP * way_GP).sum(1, keepdim=True).double()
+    hypers["fresh"] = hypers["fresh"] + (hypers["noise"] > 0.0).to(params_GP.dtype)
 
 
 def _newton(

@@ -15,6 +15,7 @@ from torch import Tensor
 from ravine.data import Split
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
+from ravine.engine.noise import noise_hypers
 from ravine.engine.searching import held
 from ravine.rules.base import Rule
 from ravine.rules.muon import hidden
@@ -164,6 +165,9 @@ def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.devi
         for name, hyper in segment.rule.all_hypers.items()
         if name != "lr"
     }
+    if segment.noisy:
+        strengths = [run.recipe.hypers.get("noise", 0.0) for run in runs]
+        hypers.update(noise_hypers(strengths, layout, device))
     if segment.rule.masked:
         decayed = {
             name: torch.full(shape, float(decays(name, shape, segment.exclude)))

@@ -146,7 +146,9 @@ class Training:
 
     def _take_steps(self, most: int) -> tuple[Tensor, Tensor]:
         """Losses and accuracies of some steps of all runs, (T, R)."""
-        rows_TSB, lr_TR = self._order.rows(self.step), self._rates.at(self.step)
+        # A full batch is the data set in its own order: no permutation is drawn for it at every step.
+        rows_TSB = self._order.rows(0 if self.cohort.recipe.full_batch else self.step)
+        lr_TR = self._rates.at(self.step)
         if self._native is not None:
             num = min(most, len(lr_TR))
             if self.cohort.recipe.full_batch:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ravine.native.code import Kind
 from ravine.native.expressions import Expr, Pool
 
 Make = Callable[..., Expr]
 
+_ERFINV_NEAR = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 2.1858087e-04, -1.25372503e-03,
+    -4.17768164e-03, 0.246640727, 1.50140941,
+)  # fmt: skip
+_ERFINV_FAR = (
+    -2.00214257e-04, 1.00950558e-04, 1.34934322e-03, -3.67342844e-03, 5.73950773e-03, -7.6224613e-03,
+    9.43887047e-03, 1.00167406, 2.83297682,
+)  # fmt: skip
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
@@ -149,6 +157,19 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
     def tanh_backward(grad: Expr, y: Expr) -> Expr:
         return mul(grad, sub(const(1, y), mul(y, y)))
 
+    def polynomial(x: Expr, coefficients: Sequence[float]) -> Expr:
+        found = const(coefficients[0], x)
+        for each in coefficients[1:]:
+            found = fma(found, x, const(each, x))
+        return found
+
+    def erfinv(x: Expr) -> Expr:
+        """By M. Giles, 2010, "Approximating the erfinv function", in single precision."""
+        w = neg(pool.op("log", "f32", mul(sub(const(1, x), x), add(const(1, x), x))))
+        near = polynomial(sub(w, const(2.5, x)), _ERFINV_NEAR)
+        far = polynomial(sub(root(w), const(3, x)), _ERFINV_FAR)
+        return mul(select(pool.op("lt", "i1", w, const(5, x)), near, far), x)
+
     def sigmoid_backward(grad: Expr, y: Expr) -> Expr:
         return mul(grad, mul(sub(const(1, y), y), y))
 
@@ -188,6 +209,7 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
         "elu_backward": (elu_backward, 2),
         "threshold_backward": (threshold_backward, 2),
         "tanh_backward": (tanh_backward, 2),
+        "erfinv": (erfinv, 1),
         "sigmoid_backward": (sigmoid_backward, 2),
         "lerp": (lerp, 3),
         "addcmul": (lambda x, y, z, value=1: fma(scaled(y, value), z, x), 3),

@@ -77,23 +77,24 @@ def direct(state: State, grad: Tensor) -> Tensor:
     num = state["num_pairs"]
     num_runs, most = state["curvatures"].shape
     first = (num.new_ones(num_runs).cumsum(0) - 1.0) * most
-    steps, changes, curvatures = (state[name].flatten(0, 1) for name in ("steps", "changes", "curvatures"))
-    rows, scales, alphas = [], [], []
+    back = num - 1.0 - _places(state["curvatures"])
+    rows_MG = (first.unsqueeze(1) + back - most * (back / most).floor()).t().long()  # newest first
+    flat = rows_MG.flatten()
+    curvatures = state["curvatures"].flatten().index_select(0, flat)
+    scales = (1.0 / curvatures).where(curvatures != 0.0, 0.0).to(grad.dtype).unflatten(0, rows_MG.shape)
+    steps, changes = (
+        state[name].flatten(0, 1).index_select(0, flat).unflatten(0, rows_MG.shape)
+        for name in ("steps", "changes")
+    )
+    alphas = []
     q = grad
-    for age in range(most):
-        back = num[:, 0] - 1.0 - age
-        row = (first + back - most * (back / most).floor()).long()
-        curvature = curvatures.index_select(0, row).unsqueeze(1)
-        scale = (1.0 / curvature).where(curvature != 0.0, 0.0).to(grad.dtype)
-        alpha = (steps.index_select(0, row) * q).sum(-1, keepdim=True) * scale
-        q = q - alpha * changes.index_select(0, row)
-        rows.append(row)
-        scales.append(scale)
-        alphas.append(alpha)
+    for s, y, scale in zip(steps.unbind(), changes.unbind(), scales.unsqueeze(2).unbind(), strict=True):
+        alphas.append((s * q).sum(-1, keepdim=True) * scale)
+        q = q - alphas[-1] * y
     r = q * state["newest"].where(knows(state), 1.0).to(grad.dtype)
-    for row, scale, alpha in zip(reversed(rows), reversed(scales), reversed(alphas), strict=True):
-        beta = (changes.index_select(0, row) * r).sum(-1, keepdim=True) * scale
-        r = r + steps.index_select(0, row) * (alpha - beta)
+    for age in reversed(range(most)):
+        beta = (changes[age] * r).sum(-1, keepdim=True) * scales[age].unsqueeze(1)
+        r = r + steps[age] * (alphas[age] - beta)
     return -r
 
 

@@ -47,7 +47,10 @@ SEARCHING: Mapping[str, Rule] = {rule.name: rule for rule in (LBFGS, BFGS, NEWTO
 """Rules that evaluate the loss where they like: for studies only."""
 KINDS: Mapping[str, Rule] = {**RULES, **SEARCHING}
 
-AROUND: Mapping[str, Hyper] = {**REGULARIZERS, "sam_radius": SAM_RADIUS}
+NOISE = Hyper(
+    about="standard deviation of what is added to each number of the gradient", default=0.0, log=True
+)
+AROUND: Mapping[str, Hyper] = {**REGULARIZERS, "sam_radius": SAM_RADIUS, "noise": NOISE}
 """What may be set for every rule."""
 
 
@@ -102,7 +105,7 @@ def hyper_names(kind: str) -> tuple[str, ...]:
 
     Example:
         >>> hyper_names("sgd")
-        ('lr', 'weight_decay', 'decoupled_weight_decay', 'l1', 'max_norm', 'sam_radius')
+        ('lr', 'weight_decay', 'decoupled_weight_decay', 'l1', 'max_norm', 'sam_radius', 'noise')
     """
     return tuple(hypers(kind))
 

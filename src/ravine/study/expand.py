@@ -204,8 +204,10 @@ def _recipe(
         data=data.fingerprint,
         model=model,
         rule=kind,
-        # A run that does not ascend has the id that it had before there was such a choice.
-        hypers={name: value for name, value in hypers.items() if name != "sam_radius" or value},
+        # A run that has neither has the id that it had before there were such choices.
+        hypers={
+            name: value for name, value in hypers.items() if name not in ("sam_radius", "noise") or value
+        },
         exclude=exclude,
         schedule=schedule.model_dump(mode="json"),
         steps=steps,
