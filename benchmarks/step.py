@@ -32,8 +32,13 @@ from ravine import optim
 Shapes = Sequence[tuple[int, ...]]
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
 
-SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "lion": 1}
-BASE = {"lion": "pytorch-optimizer"}  # what the others are compared with, where torch.optim has no such rule
+SLOTS = {
+    "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "nadam": 2, "lion": 1,
+    "schedule_free_adamw": 2, "muon": 1,
+}  # fmt: skip
+BASE = dict.fromkeys(
+    ("lion", "schedule_free_adamw"), "pytorch-optimizer"
+)  # what the others are compared with, where torch.optim has no such rule
 LEAST_SECONDS = 0.2
 
 
@@ -79,9 +84,14 @@ def contenders(rule: str) -> dict[str, Make]:
         "rmsprop": lambda p: optim.RMSProp(p, 1e-6),
         "adam": lambda p: optim.Adam(p, 1e-6),
         "adamw": lambda p: optim.AdamW(p, 1e-6),
+        "nadam": lambda p: optim.NAdam(p, 1e-6),
         "lion": lambda p: optim.Lion(p, 1e-6),
+        "schedule_free_adamw": lambda p: optim.ScheduleFreeAdamW(p, 1e-6),
+        "muon": lambda p: optim.Muon(p, 1e-6),
     }
-    if rule == "lion":
+    if rule == "muon":
+        return {"ravine": ours[rule], "torch": lambda p: torch.optim.Muon(p, lr=1e-6)}
+    if rule in BASE:
         return {"ravine": ours[rule], **others(rule)}
     theirs: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
         "sgd": (torch.optim.SGD, {}),
@@ -91,6 +101,7 @@ def contenders(rule: str) -> dict[str, Make]:
         "rmsprop": (torch.optim.RMSprop, {}),
         "adam": (torch.optim.Adam, {}),
         "adamw": (torch.optim.AdamW, {}),
+        "nadam": (torch.optim.NAdam, {}),
     }
     kind, options = theirs[rule]
 
@@ -102,7 +113,7 @@ def contenders(rule: str) -> dict[str, Make]:
         "torch": torch_with(),
         "torch foreach": torch_with(foreach=True),
     }
-    if rule != "rmsprop":
+    if rule not in ("rmsprop", "nadam"):
         found["torch fused"] = torch_with(fused=True)
     if rule == "adam":
         found["ravine, with EMA"] = lambda p: optim.Adam(p, 1e-6, ema=0.999)
@@ -120,6 +131,7 @@ def others(rule: str) -> dict[str, Make]:
             "pytorch-optimizer": lambda p: them.Lion(p, lr=1e-6),
             "pytorch-optimizer foreach": lambda p: them.Lion(p, lr=1e-6, foreach=True),
         },
+        "schedule_free_adamw": {"pytorch-optimizer": lambda p: them.ScheduleFreeAdamW(p, lr=1e-6)},
         "adam": {
             "pytorch-optimizer (AdaBelief)": lambda p: them.AdaBelief(p, lr=1e-6),
             "pytorch-optimizer (AdamP)": lambda p: them.AdamP(p, lr=1e-6),
@@ -165,6 +177,8 @@ def timed(call: Callable[[], object]) -> float:
 def measure(name: str, rule: str, repeats: int) -> list[Timed]:
     """All contenders of one rule on one list, in turn."""
     shapes = LISTS[name]()
+    if rule == "muon":  # torch.optim's takes nothing else
+        shapes = [shape for shape in shapes if len(shape) == 2]
     numbers = sum(torch.Size(shape).numel() for shape in shapes)
     params = parameters(shapes)
     made: dict[str, tuple[torch.optim.Optimizer, float]] = {}
@@ -241,6 +255,7 @@ def main() -> None:
         timed_one
         for name in args.lists.split(",")
         for rule in args.rules.split(",")
+        if rule != "muon" or name == "transformer"
         for timed_one in measure(name, rule, args.repeats)
     ]
     after = copy_rate(args.repeats)
