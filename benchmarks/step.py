@@ -28,9 +28,10 @@ import torch
 from torch import Tensor
 
 from ravine import optim
+from ravine.optim.apply import Stepper
 
 Shapes = Sequence[tuple[int, ...]]
-Make = Callable[[list[Tensor]], torch.optim.Optimizer]
+Make = Callable[[list[Tensor]], Any]
 
 SLOTS = {
     "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "nadam": 2, "lion": 1,
@@ -117,7 +118,24 @@ def contenders(rule: str) -> dict[str, Make]:
         found["torch fused"] = torch_with(fused=True)
     if rule == "adam":
         found["ravine, with EMA"] = lambda p: optim.Adam(p, 1e-6, ema=0.999)
+        found["ravine, without machine code"] = lambda p: Eager(optim.Adam(p, 1e-6))
     return {**found, **others(rule)}
+
+
+class Eager:
+    """An optimizer of ours whose step is PyTorch's kernels over lists, as on a device that has no machine code."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def step(self) -> None:
+        """As the optimizer's."""
+        kept = Stepper._by_machine
+        Stepper._by_machine = lambda *_: False  # type: ignore[method-assign]
+        try:
+            self._optimizer.step()
+        finally:
+            Stepper._by_machine = kept  # type: ignore[method-assign]
 
 
 def others(rule: str) -> dict[str, Make]:
@@ -181,7 +199,7 @@ def measure(name: str, rule: str, repeats: int) -> list[Timed]:
         shapes = [shape for shape in shapes if len(shape) == 2]
     numbers = sum(torch.Size(shape).numel() for shape in shapes)
     params = parameters(shapes)
-    made: dict[str, tuple[torch.optim.Optimizer, float]] = {}
+    made: dict[str, tuple[Any, float]] = {}
     for contender, make in contenders(rule).items():
         optimizer = make(params)
         began = time.perf_counter()

@@ -31,7 +31,7 @@ from ravine.surfaces.traced import trace_rule
 
 def rules_of(num: int) -> list[Any]:
     """That many rules: the registry's, then Adam with other names."""
-    found = list(RULES.values())[:num]
+    found = [each for each in RULES.values() if each.others is None][:num]
     return [*found, *(replace(rule("adam"), name=f"adam_{i}") for i in range(num - len(found)))]
 
 

@@ -9,7 +9,7 @@ Three ways, chosen by what the tensors are, with the same results to rounding:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -23,6 +23,7 @@ from ravine.rules import Rule
 from ravine.trace import Untraceable
 
 EMA = "ema"
+_PIECE, _PORTION = 1 << 15, 8
 
 
 @final
@@ -64,10 +65,11 @@ class Stepper:
             return self._code({"param": members.numbers, "grad": grads, **slots}, numbers)
         exact = {name: torch.tensor(numbers[name], dtype=torch.float64) for name in self._numbers}
         if self._rule.scope == "element":
-            bundles = {name: Bundle(tensors) for name, tensors in slots.items()}
-            new, totals = self._update(Bundle(members.numbers), Bundle(grads), bundles, exact)
-            for old, value in zip((members.numbers, *slots.values()), new, strict=True):
-                torch._foreach_copy_(list(old), value.tensors)
+            for params, slopes, *rest in _portions([members.numbers, grads, *slots.values()]):
+                bundles = {name: Bundle(tensors) for name, tensors in zip(slots, rest, strict=True)}
+                new, totals = self._update(Bundle(params), Bundle(slopes), bundles, exact)
+                for old, value in zip((params, *rest), new, strict=True):
+                    torch._foreach_copy_(old, value.tensors)
         else:
             for i, (param, grad) in enumerate(zip(members.numbers, grads, strict=True)):
                 own = {name: tensors[i] for name, tensors in slots.items()}
@@ -115,3 +117,16 @@ class Stepper:
             except (Unsupported, Untraceable):
                 self._no_code = True
         return not self._no_code
+
+
+def _portions(lists: Sequence[Sequence[Tensor]]) -> Iterator[list[list[Tensor]]]:
+    """Lists of tensors, a portion of each at a time: on a processor what is computed of it stays in the caches."""
+    everything = [tensor for tensors in lists for tensor in tensors]
+    if torch.compiler.is_compiling() or not all(
+        tensor.is_contiguous() and tensor.device.type == "cpu" for tensor in everything
+    ):
+        yield [list(tensors) for tensors in lists]
+        return
+    cut = [[piece for tensor in tensors for piece in tensor.view(-1).split(_PIECE)] for tensors in lists]
+    for start in range(0, len(cut[0]), _PORTION):
+        yield [pieces[start : start + _PORTION] for pieces in cut]
