@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from ravine.engine import native_products
+from ravine.engine.native_products import NativeProducts
 from ravine.engine.network import Network
 from ravine.engine.state import Data
 from ravine.landscapes import curvature
@@ -117,3 +119,24 @@ def test_a_linear_models_squared_error_has_twice_the_mean_of_x_xt() -> None:
              "bias": torch.eye(4, dtype=torch.float64)[i : i + 1, 3:]}
         )  # fmt: skip
         np.testing.assert_allclose(unpadded(network, around.product(unit))[0], hessian[i], **EXACT)
+
+
+@pytest.mark.parametrize("chunk", [128, 8, 7])
+@pytest.mark.parametrize("name", CASES)
+def test_machine_code_of_all_runs(name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """21 examples: in one chunk, in whole chunks, and with a last one that begins early."""
+    monkeypatch.setattr(native_products, "_CHUNK", chunk)
+    monkeypatch.setattr(native_products, "_PICTURE_CHUNK", chunk)
+    network, data, params, buffers, modules = made(name)
+    single = {n: b.float() if b.is_floating_point() else b for n, b in buffers.items()}
+    product = NativeProducts(network, "classification", data, params.float(), single, unit=2.0)
+    for seed in (2, 3):  # the second call finds nothing of the first
+        drawn = torch.randn(params.shape, generator=torch.Generator().manual_seed(seed))
+        vectors = network.layout.pack(network.layout.views(drawn))
+        found = product(vectors)
+        assert torch.equal(found, product(vectors))
+        for i, module in enumerate(modules):
+            _, _, hessian = exact(module, data)
+            expected = 2.0 * hessian @ unpadded(network, vectors)[i].double()
+            np.testing.assert_allclose(unpadded(network, found)[i], expected.detach(), rtol=2e-4, atol=2e-6)
+    assert network.module.training

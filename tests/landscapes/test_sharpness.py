@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_runs import dataset, study
+from engine_runs import CPU, dataset, study
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
 import ravine
+from ravine.engine.threads import Threads
 from ravine.errors import InputError, ModelError
 from ravine.landscapes import sharpness as module_under_test
 from ravine.landscapes.choice import chosen_runs
@@ -23,6 +24,7 @@ from ravine.landscapes.curvature import Curvature
 from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.sharpness import _measured, measure
 from ravine.landscapes.trained import Trained
+from ravine.native.tensors import Unsupported
 from ravine.store import RunRecord, Store
 from ravine.study import Study
 
@@ -55,6 +57,10 @@ def measured(made: Study, store: Store, settings: Settings) -> list[Sharpness]:
     return found
 
 
+def unsupported(*_: object, **__: object) -> None:
+    raise Unsupported("left out")
+
+
 def exact(weights: dict[str, np.ndarray]) -> tuple[Tensor, Tensor, Tensor]:
     """Loss, gradient and Hessian of a run in float64, by torch alone."""
     net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
@@ -79,8 +85,13 @@ def exact(weights: dict[str, np.ndarray]) -> tuple[Tensor, Tensor, Tensor]:
     return torch.stack([loss(flat), gradient.norm(), rise, adaptive]), torch.func.hessian(loss)(flat), flat
 
 
-def test_everything_against_the_exact_hessian(made: Study, store: Store) -> None:
-    found = measured(made, store, Settings(probes=200))
+@pytest.mark.parametrize("machine_code", [True, False])
+def test_everything_against_the_exact_hessian(
+    made: Study, store: Store, machine_code: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not machine_code:
+        monkeypatch.setattr(module_under_test, "NativeProducts", unsupported)
+    found = measured(made, store, Settings(probes=200 + machine_code))
     assert [each.run for each in found] == [record.id for record in records(store)]
     for each, record in zip(found, records(store), strict=True):
         numbers, hessian, _ = exact(store.tensors("weights", each.run))
@@ -155,7 +166,8 @@ def test_rescaling_a_relu_network_changes_all_but_the_adaptive_rise(tmp_path: Pa
                     return weights, {}
 
             fields = {name: getattr(trained, name) for name in Trained.__dataclass_fields__}
-            return _measured(Elsewhere(**fields), [record.id], Settings(), labels, True)[0]
+            place, threads = Elsewhere(**fields), Threads(CPU, adapt=True)
+            return _measured(place, [record.id], Settings(), labels, threads, True)[0]
 
         plain, other = at(params), at(scaled)
     assert other.loss == pytest.approx(plain.loss, rel=1e-5)

@@ -6,6 +6,7 @@ Shapes: R point, G points at once, P numbers of one run, N example.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from ravine.engine.native_scores import NativeScores
 from ravine.engine.network import Network
 from ravine.engine.program import Setting
 from ravine.engine.state import Constants, Data, State
+from ravine.engine.threads import Threads
 from ravine.native.tensors import Unsupported
 from ravine.rules import rule
 from ravine.study import Run
@@ -24,6 +26,7 @@ from ravine.trace import Untraceable
 
 _NUMBERS = 1 << 24  # of the weights, and of the outputs, that lie in memory at once
 _MOST = 512
+_AT_ONCE = 16  # points of a fused pass: more leave the caches
 _TRIED = 256  # examples with which it is tried: as many as go through machine code at once
 
 Fill = Callable[[int, int, Tensor], object]
@@ -90,13 +93,27 @@ class Points:
             else:
                 self.backend = "native"
                 return native
+        self.backend = "fused"
         try:
-            self._in_torch(params_GP[:2], {name: t[:2] for name, t in held.items()}, fused=True, num=16)
+            self._in_torch(params_GP[:2], {name: tensor[:2] for name, tensor in held.items()}, num=16)
         except Exception:  # noqa: BLE001 (whatever a user's module raises under vmap: then one after another)
             self.backend = "serial"
-        else:
-            self.backend = "fused"
-        return lambda: self._in_torch(params_GP, held, fused=self.backend == "fused")
+        at_once = _AT_ONCE if self.backend == "fused" else 1
+        threads = Threads(params_GP.device, adapt=self.backend == "fused")
+
+        def score() -> tuple[Tensor, Tensor]:
+            parts: list[tuple[Tensor, Tensor]] = []
+
+            def some(rows: slice) -> None:
+                own = {name: tensor[rows] for name, tensor in held.items()}
+                parts.append(self._in_torch(params_GP[rows], own))
+
+            for first in range(0, len(params_GP), at_once):
+                threads.run(partial(some, slice(first, first + at_once)))
+            losses, accuracies = zip(*parts, strict=True)
+            return torch.cat(losses), torch.cat(accuracies)
+
+        return score
 
     def _native(self, params_GP: Tensor, held: dict[str, Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
         num = len(params_GP)
@@ -132,22 +149,8 @@ class Points:
         return lambda: scores(self._data)[1:]
 
     def _in_torch(
-        self, params_GP: Tensor, held: Mapping[str, Tensor], *, fused: bool, num: int | None = None
+        self, params_GP: Tensor, held: Mapping[str, Tensor], num: int | None = None
     ) -> tuple[Tensor, Tensor]:
         x, y = self._data.x[:num], self._data.y[:num]
-        if fused:
-            outputs_GNK = outputs_of(self._network, params_GP, held, x, fused=True)
-        else:
-            outputs_GNK = torch.cat(
-                [
-                    outputs_of(
-                        self._network,
-                        params_GP[i : i + 1],
-                        {name: tensor[i : i + 1] for name, tensor in held.items()},
-                        x,
-                        fused=False,
-                    )
-                    for i in range(len(params_GP))
-                ]
-            )
+        outputs_GNK = outputs_of(self._network, params_GP, held, x, fused=self.backend == "fused")
         return example_losses(self._task, outputs_GNK, y)

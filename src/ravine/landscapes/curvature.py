@@ -19,6 +19,7 @@ from torch.func import vmap
 from ravine.engine.loss import loss_of
 from ravine.engine.network import Network
 from ravine.engine.state import Data
+from ravine.engine.threads import Threads
 from ravine.nn.functional import batched_kernels
 
 # Examples times runs in one pass: bounds the memory of activations, of which a second derivative keeps several.
@@ -36,6 +37,7 @@ class Curvature:
         others: every other tensor of the model, (R, ...) by name.
         unit: what the loss is multiplied by.
         fused: all runs at once under vmap; False: there must be one run.
+        threads: chooses how many threads a product takes; None: as many as there are.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class Curvature:
         *,
         unit: float = 1.0,
         fused: bool = True,
+        threads: Threads | None = None,
     ) -> None:
         assert fused or len(params_RP) == 1, "without vmap there is one run"
         self._network, self._loss, self._unit, self._fused = network, loss_of(task), unit, fused
-        self._params_RP, dtype = params_RP, params_RP.dtype
+        self._params_RP, dtype, self._threads = params_RP, params_RP.dtype, threads
         self._others = {name: t.to(dtype) if t.is_floating_point() else t for name, t in others.items()}
         self._x = data.x.to(dtype) if data.x.is_floating_point() else data.x
         self._y = data.y.to(dtype) if data.y.is_floating_point() else data.y
@@ -81,6 +84,13 @@ class Curvature:
 
     def product(self, vectors_RP: Tensor) -> Tensor:
         """The Hessian of each run times a vector of its own, (R, P), by a second backward pass (Pearlmutter, 1994)."""
+        if self._threads is None:
+            return self._product(vectors_RP)
+        found: list[Tensor] = []
+        self._threads.run(lambda: found.append(self._product(vectors_RP)))
+        return found[0]
+
+    def _product(self, vectors_RP: Tensor) -> Tensor:
         along = [view.contiguous() for view in self._network.layout.views(vectors_RP).values()]
         found_RP = torch.zeros_like(self._params_RP)
         with torch.enable_grad(), self._eval():

@@ -6,7 +6,8 @@ Shapes: R run, P numbers of one run.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,16 +17,20 @@ from torch import Tensor
 
 from ravine import rng
 from ravine.engine.loss import example_losses
+from ravine.engine.native_products import NativeProducts
 from ravine.engine.reasons import reason
 from ravine.engine.state import Data
+from ravine.engine.threads import Threads
 from ravine.errors import ModelError
 from ravine.free_memory import free_bytes
 from ravine.landscapes.curvature import Curvature
 from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.lanczos import lanczos
 from ravine.landscapes.trained import Trained
+from ravine.native.tensors import Unsupported
 from ravine.store import Labels, RunRecord, Store
 from ravine.study import Study
+from ravine.trace import Untraceable
 
 NUM_TOP = 3
 MOST_STEPS = 80  # of Lanczos' method
@@ -35,7 +40,7 @@ _TRIED = 16  # examples with which it is tried whether vmap can carry the model
 _APART = 1e-6  # length, as a share of a vector's, of the differences of gradients that it is checked by
 _MOST_OFF = 0.02  # share by which they may differ
 _BASIS_BYTES = 1 << 29  # that the vectors of Lanczos' method may take, if memory allows
-_MOST_RUNS = 8  # at once: of a small network, more leave the caches
+_MOST_RUNS, _MOST_GPU_RUNS = 4, 64  # at once: on a processor more leave the caches
 
 
 def measure(
@@ -74,31 +79,46 @@ def measure(
         labels = store.labels(trained.data.fingerprint)
         fused = _fusible(trained, [record.id for record in missing])
         size = _group_size(trained) if fused else 1
-        for start in range(0, len(missing), size):
-            group = [record.id for record in missing[start : start + size]]
-            found = {each.run: each.json() for each in _measured(trained, group, settings, labels, fused)}
-            store.sharpness.save(plain, found)
-            known.update(found)
-            yield Measuring(done=len(known), all=len(records))
+        threads = Threads(trained.device, adapt=fused)
+        try:
+            for start in range(0, len(missing), size):
+                group = [record.id for record in missing[start : start + size]]
+                found = {
+                    each.run: each.json()
+                    for each in _measured(trained, group, settings, labels, threads, fused)
+                }
+                store.sharpness.save(plain, found)
+                known.update(found)
+                yield Measuring(done=len(known), all=len(records))
+        finally:
+            threads.close()
     yield [Sharpness.of(known[run]) for run in ids]
 
 
 def _measured(
-    trained: Trained, group: Sequence[str], settings: Settings, labels: Labels, fused: bool
+    trained: Trained, group: Sequence[str], settings: Settings, labels: Labels, threads: Threads, fused: bool
 ) -> list[Sharpness]:
     params_RP, others = trained.weights(group)
     around = Curvature(
-        trained.network, trained.data.task, trained.train, params_RP, others, unit=trained.unit, fused=fused
+        trained.network,
+        trained.data.task,
+        trained.train,
+        params_RP,
+        others,
+        unit=trained.unit,
+        fused=fused,
+        threads=threads,
     )
     loss_R, grad_RP = around.gradient()
-    spectra = lanczos(
-        around.product,
-        _draw(trained, "sharpness/start", 0, len(group)),
-        num_top=NUM_TOP,
-        most_steps=_steps(trained),
-    )
-    probes = [_draw(trained, "sharpness/probe", i, len(group)).sign() for i in range(settings.probes)]
-    trace_NR = np.stack([(v * around.product(v)).double().sum(1).cpu().numpy() for v in probes])
+    with _products(trained, around, params_RP, others) as product:
+        spectra = lanczos(
+            product,
+            _draw(trained, "sharpness/start", 0, len(group)),
+            num_top=NUM_TOP,
+            most_steps=_steps(trained),
+        )
+        probes = [_draw(trained, "sharpness/probe", i, len(group)).sign() for i in range(settings.probes)]
+        trace_NR = np.stack([(v * product(v)).double().sum(1).cpu().numpy() for v in probes])
     norm_R = grad_RP.norm(dim=1)
     uphill_RP = settings.rho * grad_RP / norm_R.clamp_min(1e-30)[:, None]
     scaled_RP = params_RP.abs() * grad_RP
@@ -126,6 +146,28 @@ def _measured(
         )
         for i, run in enumerate(group)
     ]
+
+
+@contextmanager
+def _products(
+    trained: Trained, around: Curvature, params_RP: Tensor, others: Mapping[str, Tensor]
+) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Products with the Hessians of some runs: by machine code where there is some, else in PyTorch."""
+    made = None
+    if trained.device.type == "cpu":
+        with suppress(Unsupported, Untraceable):
+            made = NativeProducts(
+                trained.network, trained.data.task, trained.train, params_RP, others, unit=trained.unit
+            )
+    if made is None:
+        yield around.product
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # torch's threads wait by spinning, and would be in the workers' way
+    try:
+        yield made
+    finally:
+        torch.set_num_threads(before)
 
 
 def _test_scores(trained: Trained, run: str, labels: Labels) -> tuple[float, float | None]:
@@ -217,4 +259,5 @@ def _steps(trained: Trained) -> int:
 
 def _group_size(trained: Trained) -> int:
     vectors = (_steps(trained) + 8) * 4 * trained.network.layout.size
-    return max(1, min(_MOST_RUNS, int(min(_BASIS_BYTES, 0.25 * free_bytes(trained.device)) / vectors)))
+    most = _MOST_RUNS if trained.device.type == "cpu" else _MOST_GPU_RUNS
+    return max(1, min(most, int(min(_BASIS_BYTES, 0.25 * free_bytes(trained.device)) / vectors)))
