@@ -25,7 +25,7 @@ def test_sharpness_is_told_kept_and_drawn(folder: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].split()[:5] == ["run", "rule", "lr", "seed", "top"]
     assert len([line for line in lines if " ± " in line]) == 8
-    assert any(line.startswith("rank correlation over 8 runs with") for line in lines)
+    assert any(line == "Rank correlation with the test gap, over all 8 runs:" for line in lines)
     assert ravine(folder, "report", "small").returncode == 0
     assert 'id="figure-sharpness"' in (folder / "runs" / "small.html").read_text(encoding="utf-8")
 

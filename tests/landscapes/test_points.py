@@ -71,6 +71,8 @@ def test_as_a_loop_over_modules(
     make: object, backend: str, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module_under_test, "_MOST", 7)  # several groups, the last of them short
+    monkeypatch.setattr(module_under_test, "_AT_ONCE", 3)
+    monkeypatch.setattr(Points, "_faster_alone", lambda *_: False)  # a clock decides otherwise
     data = dataset()
     network = Network.of(make, (4,), 3, device=CPU)
     num, draw = 17, torch.Generator().manual_seed(0)
@@ -103,3 +105,12 @@ def test_regression_is_told_in_the_targets_units() -> None:
     expected = [4 * np.mean(y**2), 4 * np.mean((0.1 * x.sum(1) + 0.1 - y) ** 2)]
     np.testing.assert_allclose(losses.numpy(), expected, **SINGLE)
     np.testing.assert_array_equal(losses.numpy(), same.numpy())
+
+
+def test_a_clock_decides_between_all_at_once_and_one_after_another() -> None:
+    network = Network.of(Grouped, (4,), 3, device=CPU)
+    whole = Data(x=torch.from_numpy(dataset().train.x), y=torch.from_numpy(dataset().train.y))
+    points = Points(network, "classification", whole, all_runs(study())[0])
+    points.evaluate(3, lambda a, b, rows: rows.normal_(), {})
+    assert points.backend in ("fused", "serial")
+    assert isinstance(points._faster_alone(torch.zeros(4, network.layout.size), {}), bool)

@@ -5,6 +5,7 @@ Shapes: R point, G points at once, P numbers of one run, N example.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -36,8 +37,8 @@ Fill = Callable[[int, int, Tensor], object]
 class Points:
     """The loss of a network at many points of its space of weights, in eval mode.
 
-    By machine code where the model can be compiled, on a processor, a thread taking one point after another; else all
-    points at once under vmap; else one after another.
+    By machine code where the model can be compiled, on a processor, a thread taking one point after another; else
+    some points at once under vmap, or one after another, whichever is faster where both can be done.
 
     Args:
         network: the model.
@@ -98,8 +99,10 @@ class Points:
             self._in_torch(params_GP[:2], {name: tensor[:2] for name, tensor in held.items()}, num=16)
         except Exception:  # noqa: BLE001 (whatever a user's module raises under vmap: then one after another)
             self.backend = "serial"
+        if self.backend == "fused" and params_GP.device.type == "cpu" and self._faster_alone(params_GP, held):
+            self.backend = "serial"
         at_once = _AT_ONCE if self.backend == "fused" else 1
-        threads = Threads(params_GP.device, adapt=self.backend == "fused")
+        threads = Threads(params_GP.device, adapt=True)
 
         def score() -> tuple[Tensor, Tensor]:
             parts: list[tuple[Tensor, Tensor]] = []
@@ -114,6 +117,19 @@ class Points:
             return torch.cat(losses), torch.cat(accuracies)
 
         return score
+
+    def _faster_alone(self, params_GP: Tensor, held: Mapping[str, Tensor]) -> bool:
+        """Whether points take less time one after another: those of a network that fills the caches alone do."""
+        seconds = {}
+        for self.backend, num in (("serial", 1), ("fused", min(_AT_ONCE, len(params_GP)))):
+            rows, own = params_GP[:num], {name: tensor[:num] for name, tensor in held.items()}
+            times = []
+            for _ in range(2):  # the first time there is more to do
+                began = time.perf_counter()
+                self._in_torch(rows, own)
+                times.append((time.perf_counter() - began) / num)
+            seconds[self.backend] = times[-1]
+        return seconds["serial"] < seconds["fused"]
 
     def _native(self, params_GP: Tensor, held: dict[str, Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
         num = len(params_GP)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ravine.report.chart import Json, layout, line, log_axis, number, percent, short, text, visible
 from ravine.report.palette import Look, looks
 from ravine.report.results import Results
-from ravine.report.sharp import MEASURES, SharpPoint, correlations, sharp_points
+from ravine.report.sharp import MEASURES, SharpPoint, correlation, correlations, sharp_points
 from ravine.report.views import Figure, View, chips, command, loss_unit
 
 _AXES = {
@@ -23,12 +23,13 @@ def draw_sharpness(results: Results) -> Figure:
     points = sharp_points(results)
     views = [view for measure in MEASURES for view in _view(results, points, measure)]
     caption = (
-        "A point per run whose sharpness was measured, on training data; the large ones are the seeds of the config"
-        " that was chosen for their rule. To the right minima are sharper, above the gap between training and test data"
-        " is larger. Whether sharp minima generalize worse is a question here, and no fact: a correlation over all runs"
-        " may come from runs that learned little (flat, and no gap) or from the rule or lr that moves both, so look at"
-        " it rule by rule. Rescaling weights without changing the function changes every measure but the adaptive rise."
-        " Test data were read for all of these runs: choose nothing by this figure."
+        "A point per run whose sharpness was measured, on training data; the large ones are the seeds of"
+        " the config that was chosen for their rule. To the right minima are sharper, above the gap between"
+        " training and test data is larger. Whether sharp minima generalize worse is a question here, and no"
+        " fact: a correlation over all runs may come from runs that learned little (sharp or flat, and no"
+        " gap) or from the rule or lr that moves both, so look at those that have all training examples"
+        " right, and rule by rule. Rescaling weights without changing the function changes every measure but"
+        " the adaptive rise. Test data were read for all of these runs: choose nothing by this figure."
     )
     if not points:
         caption = f"Nothing to draw: no sharpness was measured; `ravine sharpness {results.name}` does it."
@@ -69,7 +70,12 @@ def _told(points: Sequence[SharpPoint], measure: str, gap: str) -> str:
     value, num = found.pop("")
     by_rule = ", ".join(f"{rule} {_signed(each)}" for rule, (each, _) in found.items())
     within = f"; within a rule: {by_rule}" if len(found) > 1 else ""
-    return f"Rank correlation with the {gap} gap: {_signed(value)} over {num} runs{within}."
+    fitted = [point for point in points if point.fitted]
+    one = correlation(fitted, measure, gap) if len(fitted) < len(points) else None
+    right = (
+        "" if one is None else f"; {_signed(one[0])} over the {one[1]} that have all training examples right"
+    )
+    return f"Rank correlation with the {gap} gap: {_signed(value)} over {num} runs{right}{within}."
 
 
 def _signed(value: float) -> str:

@@ -34,6 +34,7 @@ class SharpPoint:
         gaps: by ``loss`` and ``accuracy``: by how much the run does better on training data than on test data; the
             larger, the worse in both. Of a regression only ``loss``.
         chosen: its config is the one that the verdict chose for its rule.
+        fitted: it has every training example right.
     """
 
     rule: str
@@ -44,6 +45,7 @@ class SharpPoint:
     found: Sharpness
     gaps: Mapping[str, float]
     chosen: bool
+    fitted: bool
 
     def measure(self, name: str) -> float:
         """One of `MEASURES`."""
@@ -74,6 +76,7 @@ def sharp_points(results: Results) -> tuple[SharpPoint, ...]:
                 found=found,
                 gaps=gaps,
                 chosen=run.config in results.chosen,
+                fitted=accuracy is not None and accuracy > 1 - 1e-6,
             )
         )
     return tuple(points)
@@ -86,17 +89,20 @@ def correlations(points: Sequence[SharpPoint], measure: str, gap: str) -> dict[s
     """
     found = {}
     for rule in ("", *dict.fromkeys(point.rule for point in points)):
-        pairs = [
-            (point.measure(measure), point.gaps[gap])
-            for point in points
-            if rule in ("", point.rule) and gap in point.gaps
-        ]
-        finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
-        if len(finite) >= _FEWEST:
-            value = spearman(*np.array(finite).T)
-            if math.isfinite(value):
-                found[rule] = (value, len(finite))
+        one = correlation([point for point in points if rule in ("", point.rule)], measure, gap)
+        if one is not None:
+            found[rule] = one
     return found
+
+
+def correlation(points: Sequence[SharpPoint], measure: str, gap: str) -> tuple[float, int] | None:
+    """Spearman's rank correlation of a measure with a gap, and over how many runs; None where that cannot be said."""
+    pairs = [(point.measure(measure), point.gaps[gap]) for point in points if gap in point.gaps]
+    finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
+    if len(finite) < _FEWEST:
+        return None
+    value = spearman(*np.array(finite).T)
+    return (value, len(finite)) if math.isfinite(value) else None
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:

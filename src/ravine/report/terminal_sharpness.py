@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.landscapes.findings import Sharpness
-from ravine.report.sharp import MEASURES, SharpPoint, correlations
+from ravine.report.sharp import MEASURES, SharpPoint, correlation
 from ravine.report.terminal import RULE_WIDTH, plain_table
 from ravine.store import RunRecord
 
@@ -80,17 +80,24 @@ class _Rows:
 def _correlated(points: Sequence[SharpPoint]) -> list[RenderableType]:
     """Rank correlations with the gaps, a row per measure; nothing where there are too few runs."""
     gaps = [gap for gap in ("accuracy", "loss") if points and gap in points[0].gaps]
-    cells = {
-        (measure, gap): correlations(points, measure, gap).get("") for measure in MEASURES for gap in gaps
+    fitted = [point for point in points if point.fitted]
+    groups = {
+        f"all {len(points)} runs": points,
+        f"the {len(fitted)} with all training examples right": fitted,
     }
-    if not any(cells.values()):
-        return []
-    num = max(pair[1] for pair in cells.values() if pair)
-    rows = plain_table()
-    rows.add_column(f"rank correlation over {num} runs with", no_wrap=True)
-    for gap in gaps:
-        rows.add_column(f"test gap in {gap}", justify="right", no_wrap=True)
-    for measure, title in MEASURES.items():
-        pairs = [cells[measure, gap] for gap in gaps]
-        rows.add_row(title.lower(), *("–" if pair is None else f"{pair[0]:+.2f}" for pair in pairs))
-    return [rows]
+    if len(fitted) == len(points):
+        groups.popitem()
+    parts: list[RenderableType] = []
+    for name, some in groups.items():
+        cells = {(measure, gap): correlation(some, measure, gap) for measure in MEASURES for gap in gaps}
+        if not any(cells.values()):
+            continue
+        rows = plain_table()
+        rows.add_column("", no_wrap=True)
+        for gap in gaps:
+            rows.add_column(f"in {gap}", justify="right", no_wrap=True)
+        for measure, title in MEASURES.items():
+            pairs = [cells[measure, gap] for gap in gaps]
+            rows.add_row(title.lower(), *("–" if pair is None else f"{pair[0]:+.2f}" for pair in pairs))
+        parts += [*([""] if parts else []), Text(f"Rank correlation with the test gap, over {name}:"), rows]
+    return parts
