@@ -6,7 +6,7 @@ Shapes: R point, G points at once, P numbers of one run, N example.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -53,15 +53,20 @@ class Points:
         self.backend = ""  # what evaluated last
 
     def evaluate(self, num: int, fill: Fill, others: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy at each point.
+        """Loss and accuracy at each point: all of `parts`."""
+        losses, accuracies = zip(*self.parts(num, fill, others), strict=True)
+        return torch.cat(losses), torch.cat(accuracies)
+
+    def parts(self, num: int, fill: Fill, others: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Loss and accuracy at each point, some points at a time.
 
         Args:
             num: R, how many points.
             fill: gives their weights, some at a time.
             others: every other tensor of the model, by name: (1, ...) if it is the same for all points, else (R, ...).
 
-        Returns:
-            Two float64 tensors (R,); for regression both are the loss.
+        Yields:
+            Of the next points two float64 tensors (G,); for regression both are the loss.
         """
         width = max(self._network.layout.size, len(self._data.y) * self._network.num_outputs)
         most = max(1, min(_MOST, _NUMBERS // width))
@@ -71,7 +76,7 @@ class Points:
             name: tensor[:1].expand(size, *tensor.shape[1:]).contiguous() for name, tensor in others.items()
         }
         score = self._scorer(params_GP, held)
-        losses, accuracies = [], []
+        scale = self._unit if self._task == "regression" else 1.0
         for first in range(0, num, size):
             last = min(first + size, num)
             fill(first, last, params_GP[: last - first])
@@ -79,10 +84,8 @@ class Points:
                 if len(tensor) > 1:
                     held[name][: last - first] = tensor[first:last]
             loss_GN, accuracy_GN = score()
-            losses.append(loss_GN.double().mean(1)[: last - first])
-            accuracies.append(accuracy_GN.double().mean(1)[: last - first])
-        scale = self._unit if self._task == "regression" else 1.0
-        return self._unit * torch.cat(losses), scale * torch.cat(accuracies)
+            loss_G, accuracy_G = (found.double().mean(1)[: last - first] for found in (loss_GN, accuracy_GN))
+            yield self._unit * loss_G, scale * accuracy_G
 
     def _scorer(self, params_GP: Tensor, held: dict[str, Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
         """What evaluates the rows of this memory, whenever it is called: (G, N) each."""

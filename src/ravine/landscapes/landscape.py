@@ -5,7 +5,7 @@ Shapes: R run, T kept step, M point of all paths, A point of a grid's side, G po
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ MOST_STEPS = 100  # kept steps of one run that are drawn: beyond that every seco
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """How far a look is: parts done, of so many; and what comes next."""
+    """How far a look is: points evaluated, of so many of what is looked at now."""
 
     done: int
     all: int
@@ -61,20 +61,17 @@ def look(
         InputError: what is wanted cannot be looked at, or data or model are others than the runs'.
     """
     looking.check()
-    parts = 1 + len(wanted.around) + len(wanted.pairs)
-    yield Looked(done=0, all=parts, told="paths")
+    yield Looked(done=0, all=1, told="reading runs")
     trained = Trained.of(study, store, wanted.every, search=search, device=device, examples=looking.examples)
     record = wanted.every[0]
     run = Run(recipe=Recipe.of(record.recipe), seed=record.seed, label=record.rule, chosen=record.hypers)
     points = Points(trained.network, trained.data.task, trained.train, run, unit=trained.unit)
-    plane = _plane(trained, points, wanted, looking)
+    plane = yield from _plane(trained, points, wanted, looking)
     around, lines = [], []
-    for number, each in enumerate(wanted.around):
-        yield Looked(done=1 + number, all=parts, told=f"around {wanted.labels[each.id]}")
-        around.append(_around(trained, points, each, wanted.labels[each.id], looking))
-    for number, (first, second) in enumerate(wanted.pairs):
-        yield Looked(done=1 + len(around) + number, all=parts, told="lines between runs")
-        lines.append(_line(trained, points, first, second, wanted.labels, looking))
+    for each in wanted.around:
+        around.append((yield from _around(trained, points, each, wanted.labels[each.id], looking)))
+    for first, second in wanted.pairs:
+        lines.append((yield from _line(trained, points, first, second, wanted.labels, looking)))
     yield Landscape(
         study=study.name,
         task=trained.data.task,
@@ -87,7 +84,22 @@ def look(
     )
 
 
-def _plane(trained: Trained, points: Points, wanted: Wanted, looking: Looking) -> Plane | None:
+def _evaluated(
+    points: Points, num: int, fill: Fill, others: Mapping[str, Tensor], told: str
+) -> Generator[Looked, None, tuple[np.ndarray, np.ndarray]]:
+    """Loss and accuracy at each point, (R,)."""
+    losses, accuracies, done = [], [], 0
+    for loss_G, accuracy_G in points.parts(num, fill, others):
+        losses.append(loss_G.cpu().numpy())
+        accuracies.append(accuracy_G.cpu().numpy())
+        done += len(loss_G)
+        yield Looked(done=done, all=num, told=told)
+    return np.concatenate(losses), np.concatenate(accuracies)
+
+
+def _plane(
+    trained: Trained, points: Points, wanted: Wanted, looking: Looking
+) -> Generator[Looked, None, Plane | None]:
     most = _most_steps(trained, len(wanted.runs))
     paths = [_path(trained, record, most) for record in wanted.runs]
     if all(len(steps) < 2 for steps, _, _ in paths):
@@ -95,9 +107,8 @@ def _plane(trained: Trained, points: Points, wanted: Wanted, looking: Looking) -
     weights_MP = torch.cat([params_TP for _, params_TP, _ in paths])
     if len(weights_MP) < 3:
         return None
-    own_M, _ = points.evaluate(
-        len(weights_MP), _copy(weights_MP), _joined([others for _, _, others in paths])
-    )
+    theirs = _joined([others for _, _, others in paths])
+    own_M, _ = yield from _evaluated(points, len(weights_MP), _copy(weights_MP), theirs, "along the paths")
     axes = principal_plane(weights_MP)
     del weights_MP
     own = {name: tensor[-1:] for name, tensor in paths[0][2].items()}  # the buffers at the first run's end
@@ -106,8 +117,8 @@ def _plane(trained: Trained, points: Points, wanted: Wanted, looking: Looking) -
     x, y = (np.linspace(middle[i] - half, middle[i] + half, looking.points) for i in (0, 1))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     at = torch.from_numpy(np.concatenate([grid, places])).to(axes.axes_2P)
-    losses, _ = points.evaluate(len(at), _combined(axes.center_P, axes.axes_2P, at), own)
-    found = losses.cpu().numpy()
+    fill = _combined(axes.center_P, axes.axes_2P, at)
+    found, _ = yield from _evaluated(points, len(at), fill, own, "plane of the paths")
     shares = axes.shares
     return Plane(
         x=x,
@@ -115,9 +126,7 @@ def _plane(trained: Trained, points: Points, wanted: Wanted, looking: Looking) -
         losses=found[: len(grid)].reshape(len(y), len(x)),
         shares=shares,
         outside=max(0.0, 1.0 - sum(shares)),
-        routes=_routes(
-            axes, places, [steps for steps, _, _ in paths], own_M.cpu().numpy(), found[len(grid) :], wanted
-        ),
+        routes=_routes(axes, places, [steps for steps, _, _ in paths], own_M, found[len(grid) :], wanted),
         buffers_of=wanted.labels[wanted.runs[0].id] if trained.network.buffers else None,
     )
 
@@ -163,7 +172,9 @@ def _frame(places: np.ndarray) -> tuple[np.ndarray, float]:
     return (low + high) / 2, half or 1.0
 
 
-def _around(trained: Trained, points: Points, record: RunRecord, label: str, looking: Looking) -> Around:
+def _around(
+    trained: Trained, points: Points, record: RunRecord, label: str, looking: Looking
+) -> Generator[Looked, None, Around]:
     params_RP, others = trained.weights([record.id])
     directions_2P = torch.stack(
         [filter_normalized(trained.network.layout, params_RP[0], looking.seed, number) for number in (0, 1)]
@@ -171,8 +182,8 @@ def _around(trained: Trained, points: Points, record: RunRecord, label: str, loo
     x = np.linspace(-looking.reach, looking.reach, looking.points)
     grid = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
     at = torch.from_numpy(np.concatenate([grid, np.zeros((1, 2))])).to(params_RP)
-    losses, _ = points.evaluate(len(at), _combined(params_RP[0], directions_2P, at), others)
-    found = losses.cpu().numpy()
+    fill = _combined(params_RP[0], directions_2P, at)
+    found, _ = yield from _evaluated(points, len(at), fill, others, f"around {label}")
     first, second = directions_2P.norm(dim=1).tolist()
     return Around(
         run=record.id,
@@ -191,7 +202,7 @@ def _line(
     second: RunRecord,
     labels: Mapping[str, str],
     looking: Looking,
-) -> Line:
+) -> Generator[Looked, None, Line]:
     params_RP, others = trained.weights([first.id, second.id])
     x = np.linspace(0.0, 1.0, looking.points)
     share_A = torch.from_numpy(x).to(params_RP)
@@ -201,7 +212,7 @@ def _line(
         rows_GP.copy_((1 - share_G1) * params_RP[0] + share_G1 * params_RP[1])
 
     between = {name: _mixed(tensor, share_A) for name, tensor in others.items()}
-    losses, accuracies = (found.cpu().numpy() for found in points.evaluate(len(x), fill, between))
+    losses, accuracies = yield from _evaluated(points, len(x), fill, between, "lines between runs")
     height, at = barrier(x, losses)
     return Line(
         first=first.id,

@@ -24,12 +24,13 @@ def draw_sharpness(results: Results) -> Figure:
     views = [view for measure in MEASURES for view in _view(results, points, measure)]
     caption = (
         "A point per run whose sharpness was measured, on training data; the large ones are the seeds of"
-        " the config that was chosen for their rule. To the right minima are sharper, above the gap between"
-        " training and test data is larger. Whether sharp minima generalize worse is a question here, and no"
-        " fact: a correlation over all runs may come from runs that learned little (sharp or flat, and no"
-        " gap) or from the rule or lr that moves both, so look at those that have all training examples"
-        " right, and rule by rule. Rescaling weights without changing the function changes every measure but"
-        " the adaptive rise. Test data were read for all of these runs: choose nothing by this figure."
+        " the config that was chosen for their rule; of a classification, the pale ones have training"
+        " examples wrong. To the right minima are sharper, above the gap between training and test data is"
+        " larger. Whether sharp minima generalize worse is a question here, and no fact: a correlation over"
+        " all runs may come from runs that learned little (sharp or flat, and no gap) or from the rule or lr"
+        " that moves both, so look at those that have all training examples right, and rule by rule."
+        " Rescaling weights without changing the function changes every measure but the adaptive rise. Test"
+        " data were read for all of these runs: choose nothing by this figure."
     )
     if not points:
         caption = f"Nothing to draw: no sharpness was measured; `ravine sharpness {results.name}` does it."
@@ -103,6 +104,12 @@ def _panel(results: Results, points: Sequence[SharpPoint], measure: str, gap: st
     return {"data": data, "layout": layout(title, _AXES[measure].format(rho=points[0].found.rho), x, y)}
 
 
+def _opacity(point: SharpPoint) -> float:
+    if point.chosen:
+        return 0.95
+    return 0.65 if point.fitted or point.found.test_accuracy is None else 0.25
+
+
 def _cloud(look: Look, points: Sequence[SharpPoint], measure: str, gap: str) -> Json:
     hover = []
     for point in points:
@@ -129,7 +136,7 @@ def _cloud(look: Look, points: Sequence[SharpPoint], measure: str, gap: str) -> 
         mode="markers",
         sizes=[11 if point.chosen else 5.5 for point in points],
     )
-    trace["marker"]["opacity"] = [0.95 if point.chosen else 0.55 for point in points]
+    trace["marker"]["opacity"] = [_opacity(point) for point in points]
     if not look.symbol.endswith("-open"):  # a white rim keeps overlapping points apart
         trace["marker"]["line"] = {"color": "#fff", "width": 0.6}
     return trace
