@@ -221,17 +221,17 @@ def test_the_plan_is_not_wrapped_in_a_pipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "code"),
+    ("numbers", "codes"),
     [
-        ([signal.SIGINT], 130),
-        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130),  # a hasty hand loses nothing
-        ([signal.SIGTERM], 143),
-        ([signal.SIGTERM, signal.SIGINT], 143),
-        ([signal.SIGHUP], 129),
+        ([signal.SIGINT], {130}),
+        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], {130}),  # a hasty hand loses nothing
+        ([signal.SIGTERM], {143}),
+        ([signal.SIGTERM, signal.SIGINT], {143, 130}),  # where both are waiting Python takes SIGINT first
+        ([signal.SIGHUP], {129}),
     ],
 )
 def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
-    tmp_path: Path, numbers: list[int], code: int
+    tmp_path: Path, numbers: list[int], codes: set[int]
 ) -> None:
     (tmp_path / "s.toml").write_text(LONG, encoding="utf-8")
     with subprocess.Popen(
@@ -252,7 +252,7 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
             process.send_signal(number)
             time.sleep(0.01)
         told = process.stderr.read()
-    assert process.returncode == code
+    assert process.returncode in codes
     assert told.endswith("ravine: interrupted; the same command goes on from here\n")
     shown = ravine(tmp_path, "show", "small").stdout
     assert "4: 0 done, 0 diverged, 4 under way (" in shown.replace("\n", " ")
