@@ -23,6 +23,7 @@ from engine_runs import (
     dataset,
     distance,
     network_of,
+    random_dataset,
     same,
     study,
     train,
@@ -34,7 +35,7 @@ from torch import fx
 from torch.nn import functional as F
 
 from ravine import optim, rng
-from ravine.engine import program
+from ravine.engine import memory, program
 from ravine.engine import training as training_module
 from ravine.engine.backend import Backend
 from ravine.engine.plan import plan
@@ -317,3 +318,19 @@ def test_the_example_shows_where_it_stops_winning() -> None:
     best = {label: min(np.mean(seeds) for seeds in of.values()) for label, of in losses.items()}
     assert best["lbfgs"] < 0.1 * best["momentum"]
     assert best["lbfgs, noise 1e-2"] > 3.0 * best["momentum, noise 1e-2"]
+
+
+def test_a_hessian_of_convolutions_is_refused_and_its_passes_bound_a_cohort(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = study(data=random_dataset((1, 6, 6)), model={"kind": "convnet", "channels": [2]}, rules=["newton"])
+    runs = all_runs(made)
+    with pytest.raises(ModelError, match=r'^rules: kind = "newton": no Hessian .* convolutions; use lbfgs$'):
+        plan(runs, network_of(made, runs), made.data, CPU)  # type: ignore[arg-type]
+    made = study(rules=[{"kind": "newton", "damping": [0.1, 0.2, 0.3]}], batch_size="full")
+    runs = all_runs(made)
+    network = network_of(made, runs)
+    assert plan(runs, network, made.data, CPU).size >= 6  # type: ignore[arg-type]
+    # 4 x 16 + 16 + 3 and more numbers of an example, 90 examples, 64 rows, 6 times, 4 bytes: at least 12 MB a run
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 60e6)
+    assert plan(runs, network, made.data, CPU).size <= 2  # type: ignore[arg-type]

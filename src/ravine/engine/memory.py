@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ravine.engine.searching import ROWS
 from ravine.errors import ModelError
 from ravine.free_memory import free_bytes
 from ravine.rules import shaped
@@ -25,6 +26,7 @@ _SEARCHING_NUMBERS = {
     True: 1 << 25,
     False: 1 << 30,
 }  # of a cohort whose rules search, by whether on a processor
+_PASSES = 6  # times its activations that a backward pass over gradients takes for each row of a Hessian
 _SHARE = 0.5  # of the free memory that the numbers of a cohort may take: activations and copies need room too
 
 
@@ -55,7 +57,9 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
     return max(1, int(min(_SHARE * free / max(needed, 1), 1e9)))
 
 
-def room_to_search(runs: Sequence[Run], network: Network, device: torch.device) -> tuple[int, int]:
+def room_to_search(
+    runs: Sequence[Run], network: Network, shape: Sequence[int], device: torch.device
+) -> tuple[int, int]:
     """Slots of a run whose rule looks for its steps, and how many runs may be trained at once.
 
     What such a rule keeps is many times its parameters, so a cohort is bounded by all of its numbers.
@@ -63,6 +67,7 @@ def room_to_search(runs: Sequence[Run], network: Network, device: torch.device) 
     Args:
         runs: of one structure.
         network: their model.
+        shape: of an example.
         device: where they are trained.
 
     Raises:
@@ -76,9 +81,24 @@ def room_to_search(runs: Sequence[Run], network: Network, device: torch.device) 
     slots = found.init(torch.empty((1, size), device="meta"))
     kept = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not found.dense)
     num_slots = -(-kept // (_NUMBER * size)) + found.dense * size
-    most = most_runs(size, num_slots, device, network.about)
+    passing = 0
+    if found.hessian:
+        passing = _PASSES * ROWS * recipe.batch_size * _activations(network.module, shape, device) // size
+    most = most_runs(size, num_slots + passing, device, network.about)
     numbers = _SEARCHING_NUMBERS[device.type == "cpu"]
     return num_slots, min(most, max(2, numbers // (size * num_slots)))
+
+
+def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) -> int:
+    """Numbers that one example's pass through a module makes."""
+    num = 2
+    module.eval()
+    try:
+        with torch.no_grad(), _Count() as count:
+            module(torch.zeros((num, *shape), device=device))
+    finally:
+        module.train()
+    return count.numbers // num
 
 
 def too_large(about: str, num_parameters: int, needed: float, free: float) -> TooLarge:
@@ -146,6 +166,27 @@ class _Refused(ModelError):
     def __init__(self, numbers: int) -> None:
         super().__init__(f"{numbers:,} numbers")
         self.numbers = numbers
+
+
+class _Count(TorchDispatchMode):
+    """Adds up the numbers of all results."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numbers = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers += result.numel()
+        return result
 
 
 class _Watch(TorchDispatchMode):

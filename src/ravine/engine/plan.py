@@ -93,7 +93,8 @@ def plan(
     check_choice(choice)
     searches = rule(runs[0].recipe.rule).searches
     if searches:
-        num_slots, most = room_to_search(runs, network, device)
+        _check_hessian(runs, network)
+        num_slots, most = room_to_search(runs, network, data.input_shape, device)
     else:
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
@@ -285,6 +286,15 @@ def synchronize(device: torch.device) -> None:
 def _cohort_size(network: Network, device: torch.device) -> int:
     numbers, (low, high) = (_CPU_NUMBERS, _CPU_RUNS) if device.type == "cpu" else (_GPU_NUMBERS, _GPU_RUNS)
     return min(max(numbers // network.layout.size, low), high)
+
+
+def _check_hessian(runs: list[Run], network: Network) -> None:
+    """Under vmap PyTorch's second derivatives of convolutions take gigabytes even for a small network."""
+    kind = runs[0].recipe.rule
+    if rule(kind).hessian and _has_convolutions(network.module):
+        raise ModelError(
+            f'rules: kind = "{kind}": no Hessian is made of a model with convolutions; use lbfgs'
+        )
 
 
 def _has_convolutions(module: nn.Module) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ravine.engine.program import Setting
     from ravine.engine.state import Constants, Data, State
 
-_ROWS = 128  # rows of a Hessian that one backward pass makes
+ROWS = 64  # rows of a Hessian that one backward pass makes
 
 Gradients = Callable[..., tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]
 
@@ -210,7 +210,7 @@ def hessian(grads: Sequence[Tensor], params: Sequence[Tensor]) -> Tensor:
         return like.new_zeros((num_runs, total, total))
     eye_NN = torch.eye(total, dtype=like.dtype, device=like.device)
     rows = []
-    for basis_HN in eye_NN.split(_ROWS):
+    for basis_HN in eye_NN.split(ROWS):
         pieces = basis_HN[:, None].expand(-1, num_runs, -1).split(sizes, 2)
         outputs = [
             (grad, piece.reshape(len(basis_HN), *grad.shape))
