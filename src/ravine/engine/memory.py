@@ -98,7 +98,8 @@ def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) 
             module(torch.zeros((num, *shape), device=device))
     finally:
         module.train()
-    return count.numbers // num
+    numbers: int = count.numbers
+    return numbers // num
 
 
 def too_large(about: str, num_parameters: int, needed: float, free: float) -> TooLarge:
@@ -173,7 +174,7 @@ class _Count(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.numbers = 0
+        self.numbers: int = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
