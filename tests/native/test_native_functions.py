@@ -38,6 +38,13 @@ def test_sums(shape: tuple[int, int]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "shape", [(2000, 3), (2000, 1), (1, 2000), (3, 2000), (40, 1, 50), (1, 2000, 1), (20, 30, 4)]
+)
+def test_sums_of_many_numbers_over_all_dimensions(shape: tuple[int, ...]) -> None:
+    agree(lambda a: ((a * 0.01).sum(), (a * 0.01).sum(list(range(a.dim())), keepdim=True)), normal(*shape))
+
+
 def test_repetition_and_views() -> None:
     agree(
         lambda a, b: (a + b.t(), a * 2 - b.sum(0)[:, None], a.t().reshape(-1) + 1),

@@ -245,7 +245,8 @@ class Tensors:
         shape = [1 if i in gone else size for i, size in enumerate(value.shape)] if keep else short
         if all(value.shape[i] == 1 for i in gone):
             return self.reshaped(value, shape)
-        if op == "add" and len(gone) > 1 and prod(value.shape[i] for i in gone) > _MANY:
+        several = sum(value.shape[i] > 1 for i in gone) > 1
+        if op == "add" and several and prod(value.shape[i] for i in gone) > _MANY:
             parts = self.reduced(op, value, gone[1:], True)  # sums of sums: less is rounded away
             return self.reduced(op, parts, gone, keep, target)
         target = self.memory(value.kind, shape) if target is None else target
