@@ -29,7 +29,7 @@ lr = [0.001, 0.01]
 def ravine(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a folder."""
     command = [sys.executable, "-m", "ravine", *args]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

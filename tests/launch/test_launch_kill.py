@@ -16,7 +16,7 @@ def test_killed_at_random_moments(seed: int, num_kills: int, tmp_path: Path) -> 
     script = Path(__file__).parent / "killing.py"
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path), str(seed), str(num_kills)],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=400, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -180,7 +180,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
     def ravine_lr(*args: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ravine", "lr", "s.toml", *args]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
 
     done = ravine_lr("--json", "--steps", "100", "--out", "page.html")
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
         [sys.executable, str(TORTURE), str(tmp_path / "runs"), "20261124", "20"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert ran.returncode == 0, ran.stderr
     summary = json.loads(ran.stdout)
