@@ -114,9 +114,11 @@ def gib(size: float) -> str:
     """A size for reading.
 
     Example:
-        >>> gib(3 * 2**30), gib(5e6)
-        ('3.0 GiB', '4.8 MiB')
+        >>> gib(3 * 2**30), gib(5e6), gib(2000)
+        ('3.0 GiB', '4.8 MiB', '2.0 KiB')
     """
+    if size < 2**20:
+        return f"{size / 2**10:.1f} KiB"
     return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 

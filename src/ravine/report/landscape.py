@@ -16,6 +16,7 @@ from ravine.report.draw_landscape import draw_around, draw_lines, draw_paths
 from ravine.report.page import figure_page, save
 from ravine.report.results import Results
 from ravine.store import RunRecord
+from ravine.study import STAGE
 
 KINDS = (".html", ".svg", ".png")
 _MOST_RUNS = 6  # by default, one a rule
@@ -76,7 +77,8 @@ def labels_of(results: Results, runs: Sequence[RunRecord]) -> dict[str, str]:
     """What runs are called: rule, lr, what else varies, and the seed."""
     named = {}
     for run in runs:
-        names = ["lr", *others([each for each in results.runs if each.rule == run.rule])]
+        varied = others([each for each in results.runs if each.rule == run.rule])
+        names = ["lr", *(name for name in varied if name != STAGE)]
         named[run.id] = f"{run.rule}, {describe(run.hypers, names)}, seed {run.seed}"
     return named
 
@@ -158,7 +160,8 @@ def summary(found: Landscape) -> list[str]:
             for route in found.plane.routes
         ]
     lines += [
-        f"barrier between {line.labels[0]} and {line.labels[1]}: {line.barrier:.3g}, at {line.at:.2f} of the way"
+        f"barrier between {line.labels[0]} and {line.labels[1]}: {line.barrier:.3g}"
+        + (f", at {line.at:.2f} of the way" if line.barrier > 0 else "")
         for line in found.lines
     ]
     return lines
