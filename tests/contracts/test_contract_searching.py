@@ -331,6 +331,13 @@ def test_a_hessian_of_convolutions_is_refused_and_its_passes_bound_a_cohort(
     runs = all_runs(made)
     network = network_of(made, runs)
     assert plan(runs, network, made.data, CPU).size >= 6  # type: ignore[arg-type]
-    # 4 x 16 + 16 + 3 and more numbers of an example, 90 examples, 64 rows, 6 times, 4 bytes: at least 12 MB a run
+    # Six times as many numbers as an example makes (44 and more), for 90 examples and 144 rows: 27 MB a run,
+    # all there at once if traced, and of 64 rows if not.
     monkeypatch.setattr(memory, "free_bytes", lambda device: 60e6)
     assert plan(runs, network, made.data, CPU).size <= 2  # type: ignore[arg-type]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 30e6)
+    chosen = plan(runs, network, made.data, CPU)  # type: ignore[arg-type]
+    assert (chosen.backend, chosen.size) == (PLAIN, 1)
+    assert "passes for a Hessian" in chosen.why
+    with pytest.raises(ModelError, match="a run needs at least"):
+        plan(runs, network, made.data, CPU, "fused")  # type: ignore[arg-type]

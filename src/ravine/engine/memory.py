@@ -58,7 +58,7 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
 
 
 def room_to_search(
-    runs: Sequence[Run], network: Network, shape: Sequence[int], device: torch.device
+    runs: Sequence[Run], network: Network, shape: Sequence[int], device: torch.device, *, traced: bool = True
 ) -> tuple[int, int]:
     """Slots of a run whose rule looks for its steps, and how many runs may be trained at once.
 
@@ -69,6 +69,7 @@ def room_to_search(
         network: their model.
         shape: of an example.
         device: where they are trained.
+        traced: whether the step is traced: that keeps what all passes for a Hessian make, and not of one at a time.
 
     Raises:
         ModelError: not even one.
@@ -83,7 +84,11 @@ def room_to_search(
     num_slots = -(-kept // (_NUMBER * size)) + found.dense * size
     passing = 0
     if found.hessian:
-        passing = _PASSES * ROWS * recipe.batch_size * _activations(network.module, shape, device) // size
+        rows = size if traced else min(ROWS, size)
+        passing = _PASSES * rows * recipe.batch_size * _activations(network.module, shape, device) // size
+        needed, free = run_bytes(size, num_slots + passing), free_bytes(device)
+        if needed > _SHARE * free:
+            raise too_large(network.about, size, needed, free)
     most = most_runs(size, num_slots + passing, device, network.about)
     numbers = _SEARCHING_NUMBERS[device.type == "cpu"]
     return num_slots, min(most, max(2, numbers // (size * num_slots)))

@@ -11,7 +11,7 @@ from torch import nn
 from ravine.data import Dataset
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.memory import gib, most_runs, room_to_search, run_bytes
+from ravine.engine.memory import TooLarge, gib, most_runs, room_to_search, run_bytes
 from ravine.engine.network import Network
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
@@ -94,7 +94,14 @@ def plan(
     searches = rule(runs[0].recipe.rule).searches
     if searches:
         _check_hessian(runs, network)
-        num_slots, most = room_to_search(runs, network, data.input_shape, device)
+        try:
+            num_slots, most = room_to_search(runs, network, data.input_shape, device)
+        except TooLarge:
+            if not rule(runs[0].recipe.rule).hessian or choice not in ("auto", "serial"):
+                raise
+            room_to_search(runs, network, data.input_shape, device, traced=False)
+            why = "traced, a step would keep all that the passes for a Hessian make at once"
+            return Plan(backend=_PLAIN, size=1, why=why)
     else:
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
