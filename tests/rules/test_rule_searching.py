@@ -14,7 +14,7 @@ from ravine import optim
 from ravine.errors import StudyError
 from ravine.rules import SEARCHING, Rule, hyper_names, lbfgs, line_search, rule, shaped, structure
 from ravine.rules import bfgs as bfgs_rule
-from ravine.second.dense import bfgs_update, newton_direction
+from ravine.second.dense import newton_direction
 from ravine.second.line_search import LineSearch, Outcome
 
 F64 = torch.float64
@@ -117,7 +117,7 @@ def test_bfgs_learns_as_the_plain_form_and_begins_with_the_scale_of_the_first_pa
     memory = bfgs_rule.learn(state, torch.tensor([[True], [True], [False]]), s, y)
     for row in range(2):
         expected = (s[row] @ y[row]) / (y[row] @ y[row]) * torch.eye(4, dtype=F64)[None]
-        bfgs_update(expected, s[row : row + 1], y[row : row + 1])
+        expected = bfgs_rule.updated(expected, s[row : row + 1], y[row : row + 1])
         torch.testing.assert_close(memory["inverse"][row], expected[0], rtol=ROUNDING, atol=ROUNDING)
     assert torch.equal(memory["inverse"][2], state["inverse"][2])
     assert bfgs_rule.knows(memory)[:, 0].tolist() == [True, True, False]

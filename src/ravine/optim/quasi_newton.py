@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ravine.optim.base import Params
 from ravine.optim.searching import Closure, SearchingOptimizer
-from ravine.second.dense import bfgs_update, require_room
+from ravine.rules.bfgs import updated
+from ravine.second.dense import require_room
 from ravine.second.history import History, curved
 
 __all__ = ["BFGS", "LBFGS"]
@@ -215,7 +216,7 @@ class BFGS(_QuasiNewton):
         if not self._num_pairs:
             first = (s_1P * y_1P).sum() / (y_1P * y_1P).sum()
             kept["inverse"] = first * torch.eye(s_1P.shape[1], dtype=s_1P.dtype, device=s_1P.device)
-        bfgs_update(kept["inverse"][None], s_1P, y_1P)
+        kept["inverse"] = updated(kept["inverse"][None], s_1P, y_1P)[0]
         kept["num_pairs"] = self._num_pairs + 1
 
     def _forget(self) -> None:

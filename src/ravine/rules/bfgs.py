@@ -35,20 +35,30 @@ def init(param: Tensor) -> State:
     }
 
 
+def updated(inverse: Tensor, s: Tensor, y: Tensor) -> Tensor:
+    """H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y, (G, P, P).
+
+    Args:
+        inverse: H, symmetric.
+        s: steps, of positive curvature, (G, P).
+        y: what they changed in the gradient.
+    """
+    column, rho = s.unsqueeze(2), 1.0 / (s * y).sum(-1, keepdim=True).unsqueeze(2)
+    hy = inverse @ y.unsqueeze(2)
+    # H - rho (s (Hy)' + Hy s') + (rho^2 y'Hy + rho) s s', with the last two terms as one symmetric pair
+    half = 0.5 * (rho * rho * (y.unsqueeze(2) * hy).sum(1, keepdim=True) + rho) * column - rho * hy
+    return inverse.baddbmm(column, half.mT).baddbmm(half, column.mT)
+
+
 def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
-    """H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y, where (G, 1) says so; the first H is s'y / y'y."""
+    """H from one more pair (`updated`), where (G, 1) says so; the first H is s'y / y'y."""
     learned = learned & curved(s, y)
     sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
     inverse, num = state["inverse"], state["num_pairs"]
     ones = s.new_ones(s.shape[-1:]).diag()
     old = ((sy / yy).unsqueeze(2) * ones).where((num == 0.0).unsqueeze(2), inverse)
-    column, rho = s.unsqueeze(2), (1.0 / sy).unsqueeze(2)
-    hy = old @ y.unsqueeze(2)
-    # H - rho (s (Hy)' + Hy s') + (rho^2 y'Hy + rho) s s', with the last two terms as one symmetric pair
-    half = 0.5 * (rho * rho * (y.unsqueeze(2) * hy).sum(1, keepdim=True) + rho) * column - rho * hy
-    new = old + column * half.mT + half * column.mT
     return {
-        "inverse": new.where(learned.unsqueeze(2), inverse),
+        "inverse": updated(old, s, y).where(learned.unsqueeze(2), inverse),
         "num_pairs": num + learned.to(num.dtype),
     }
 
@@ -86,5 +96,5 @@ BFGS = Rule(
     masked=True,
     refuses=REFUSED,
     searches=True,
-    dense=3,
+    dense=5,
 )

@@ -68,6 +68,6 @@ NEWTON = Rule(
     masked=True,
     refuses=REFUSED,
     searches=True,
-    dense=3,
+    dense=8,
     hessian=True,
 )

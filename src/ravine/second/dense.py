@@ -1,4 +1,4 @@
-"""Curvature as a whole matrix: the inverse Hessian of BFGS, directions of Newton.
+"""Curvature as a whole matrix: room for it, directions of Newton.
 
 Shapes: R run, P numbers of one run.
 """
@@ -36,24 +36,6 @@ def require_room(
             f"{about}: a dense matrix of {num_parameters:,} x {num_parameters:,} numbers takes {_size(one)}, "
             f"{num_matrices} of them are needed at once and {_size(free)} are free; use L-BFGS"
         )
-
-
-def bfgs_update(inverse_RPP: Tensor, s_RP: Tensor, y_RP: Tensor) -> None:
-    """H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y, in place.
-
-    Args:
-        inverse_RPP: H, symmetric.
-        s_RP: steps, of positive curvature.
-        y_RP: what they changed in the gradient.
-
-    Source: Broyden, Fletcher, Goldfarb and Shanno, 1970.
-    """
-    s_RP1, y_RP1 = s_RP.unsqueeze(2), y_RP.unsqueeze(2)
-    rho_R11 = 1.0 / (s_RP1.mT @ y_RP1)
-    hy_RP1 = inverse_RPP @ y_RP1
-    # H - rho (s (Hy)' + Hy s') + (rho^2 y'Hy + rho) s s', with the last two terms as one symmetric pair
-    half_RP1 = 0.5 * (rho_R11 * rho_R11 * (y_RP1.mT @ hy_RP1) + rho_R11) * s_RP1 - rho_R11 * hy_RP1
-    inverse_RPP.baddbmm_(s_RP1, half_RP1.mT).baddbmm_(half_RP1, s_RP1.mT)
 
 
 def newton_direction(
