@@ -22,6 +22,7 @@ from ravine.optim import (
     Nesterov,
     RMSProp,
     ScheduleFreeAdamW,
+    apply,
 )
 from ravine.optim.apply import Stepper
 from ravine.rules import decays, regularize, rule
@@ -307,3 +308,17 @@ def test_nesterov_is_deployed_at_its_true_point() -> None:
     with optimizer.deployed():
         assert distance(ours, definition) < EXACT
     assert distance(ours, definition) > 1e-4
+
+
+def test_portions_hold_every_number_once_and_are_not_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "_PORTION", 10)
+    draws = [torch.randn(size) for size in (3, 0, 25, 4, 4, 4, 1)]
+    lists = [draws, [tensor * 2.0 for tensor in draws]]
+    found = list(apply._portions(lists))
+    for i, tensors in enumerate(lists):
+        assert torch.equal(
+            torch.cat([piece for portion in found for piece in portion[i]]), torch.cat(tensors)
+        )
+    assert all(sum(piece.numel() for piece in portion[0]) <= 10 for portion in found)
+    apart = [torch.randn(4, 4).t()]  # cannot be cut
+    assert list(apply._portions([apart])) == [[apart]]

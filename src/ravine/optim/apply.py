@@ -23,7 +23,7 @@ from ravine.rules import Rule
 from ravine.trace import Untraceable
 
 EMA = "ema"
-_PIECE, _PORTION = 1 << 15, 8
+_PORTION = 1 << 17  # numbers
 
 
 @final
@@ -127,6 +127,11 @@ def _portions(lists: Sequence[Sequence[Tensor]]) -> Iterator[list[list[Tensor]]]
     ):
         yield [list(tensors) for tensors in lists]
         return
-    cut = [[piece for tensor in tensors for piece in tensor.view(-1).split(_PIECE)] for tensors in lists]
-    for start in range(0, len(cut[0]), _PORTION):
-        yield [pieces[start : start + _PORTION] for pieces in cut]
+    cut = [[piece for tensor in tensors for piece in tensor.view(-1).split(_PORTION)] for tensors in lists]
+    start, total = 0, 0
+    for end, piece in enumerate(cut[0]):
+        total += piece.numel()
+        if end > start and total > _PORTION:
+            yield [pieces[start:end] for pieces in cut]
+            start, total = end, piece.numel()
+    yield [pieces[start:] for pieces in cut]
