@@ -22,6 +22,7 @@ from test_contract_cohorts import MODELS, everything, shuffled, together
 from torch import nn
 
 from ravine.native import function
+from ravine.rules import RULES
 from ravine.study import Study
 
 
@@ -128,8 +129,9 @@ def test_nor_on_the_number_of_threads() -> None:
         same(one, three, run)
 
 
-def test_a_new_learning_rate_is_not_compiled_anew() -> None:
-    made = study()
+@pytest.mark.parametrize("sam", [0.0, 0.1])
+def test_a_new_learning_rate_is_not_compiled_anew(sam: float) -> None:
+    made = study(rules=[{"kind": kind, "lr": 0.01, "sam_radius": sam} for kind in RULES])
     runs = all_runs(made)
     training_of(made, runs, NATIVE).rehearse()
     before = function._library.cache_info().misses

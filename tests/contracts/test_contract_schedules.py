@@ -1,0 +1,67 @@
+"""Runs under every schedule in one cohort: as in the plain loop, alone as with the others, whole as in parts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from engine_runs import FUSED, NATIVE, SERIAL, Trained, all_runs, same, study, train
+from plain_loop import train_plainly, weights_of
+from test_contract_cohorts import cut, go_on
+
+from ravine.engine import training as training_module
+from ravine.engine.backend import Backend
+from ravine.schedules import KINDS
+from ravine.study import Run, Study
+
+SCHEDULES = [{"kind": kind, "warmup": warmup} for kind in sorted(KINDS) for warmup in (0, 3)]
+RULES = ({"kind": "nesterov_torch", "lr": 0.1}, {"kind": "adam", "lr": 0.01})
+
+
+@cache
+def scheduled() -> Study:
+    return study(rules=RULES, schedule=SCHEDULES, steps=20, seeds=1)
+
+
+@cache
+def whole(backend: Backend) -> Trained:
+    return train(scheduled(), backend=backend)
+
+
+def of_kind(kind: str) -> list[Run]:
+    return [run for run in all_runs(scheduled()) if run.recipe.schedule["kind"] == kind]
+
+
+def test_every_schedule_is_in_one_cohort() -> None:
+    assert len(all_runs(scheduled())) == len(RULES) * len(SCHEDULES) == len(whole(FUSED).finished.runs)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL], ids=str)
+def test_it_trains_as_the_plain_loop(backend: Backend, kind: str) -> None:
+    runs = of_kind(kind)
+    for run in runs if backend.fused else runs[:1]:
+        expected = weights_of(train_plainly(scheduled(), run)[0])
+        trained = whole(backend) if backend.fused else train(scheduled(), [run], backend)
+        for name, weights in trained.weights(run).items():  # float32, 20 steps
+            np.testing.assert_allclose(weights, expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("backend", [NATIVE, FUSED], ids=str)
+def test_a_run_does_not_depend_on_its_neighbours(backend: Backend, kind: str) -> None:
+    for run in of_kind(kind):
+        same(train(scheduled(), [run], backend), whole(backend), run)
+
+
+@pytest.mark.parametrize("backend", [NATIVE, FUSED], ids=str)
+@pytest.mark.parametrize("step", range(1, 21))
+def test_going_on_at_any_step_changes_no_bit(
+    step: int, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+    runs = all_runs(scheduled())
+    resumed = cut(scheduled(), runs, backend, step, go_on)
+    for run in runs:
+        same(resumed, whole(backend), run)
