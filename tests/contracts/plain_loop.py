@@ -74,7 +74,7 @@ def update_of(
         for i, b in enumerate(g):
             v[i] = h["beta1"] * v[i] + (1 - h["beta1"]) * b
             s2[i] = h["beta2"] * s2[i] + (1 - h["beta2"]) * b * b
-        c1, c2 = (1 - h["beta1"] ** t, 1 - h["beta2"] ** t) if h.get("bias_correction", 1.0) else (1.0, 1.0)
+        c1, c2 = (1 - h["beta1"] ** t, 1 - h["beta2"] ** t) if h["bias_correction"] else (1.0, 1.0)
         new = [a - lr * (m / c1) / ((s / c2).sqrt() + h["eps"]) for a, m, s in zip(x, v, s2, strict=True)]
         if kind == "adamw":
             decayed = [a.dim() >= 2 for a in x]

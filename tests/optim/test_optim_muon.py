@@ -72,7 +72,15 @@ def test_state_goes_to_torch_and_back(length: str) -> None:
     told = torch.optim.Muon(ours, lr=0.02)
     train(ours, told, 1)
     again.load_state_dict(told.state_dict())
-    assert again.param_groups[0]["adjust_lr_fn"] == "original"
+    twins, twin = copy.deepcopy((ours, again))
+    twin.param_groups[0]["adjust_lr_fn"] = "original"  # what torch.optim's None means
+    train(ours, again, 1)
+    train(twins, twin, 1)
+    assert apart(ours, twins) == 0.0
+    twin.param_groups[0]["adjust_lr_fn"] = "match_rms_adamw"
+    train(ours, again, 1)
+    train(twins, twin, 1)
+    assert apart(ours, twins) > 1e-4
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
@@ -111,7 +119,7 @@ def test_groups_names_and_half_precision() -> None:
     before = copy.deepcopy(module)
     module(torch.ones(2, 4, dtype=torch.bfloat16)).square().mean().backward()
     optimizer.step()
-    assert [group["match_adam"] for group in optimizer.param_groups] == [1.0, 0.0]
+    assert [group["adjust_lr_fn"] for group in optimizer.param_groups] == ["match_rms_adamw", "original"]
     for a, b in zip(module.parameters(), before.parameters(), strict=True):
         assert not torch.equal(a, b)
         assert bool(a.isfinite().all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from inspect import signature
 from pathlib import Path
 from typing import Annotated
 
@@ -103,11 +104,11 @@ def landscape(
     name = measures.name_of(study)
     target = out if out is not None or json else Path(store) / f"{name}-landscape.html"
     given = {
-        "store": (store, "runs"), "runs": (runs, None), "around": (around, None), "between": (between, None),
-        "points": (points, 51), "reach": (reach, 1.0), "examples": (examples, 10_000), "seed": (seed, 0),
-        "out": (out, None),
+        "store": store, "runs": runs, "around": around, "between": between, "points": points, "reach": reach,
+        "examples": examples, "seed": seed, "out": out,
     }  # fmt: skip
-    words = {key: value for key, (value, default) in given.items() if value != default}
+    known = signature(landscape).parameters
+    words = {key: value for key, value in given.items() if value != known[key].default}
     with redirect_stdout(sys.stderr):
         found = measures.landscape(
             study,

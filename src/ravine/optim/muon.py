@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from torch import Tensor
@@ -10,6 +11,14 @@ from ravine.optim.base import Params, Preset, RuleOptimizer
 from ravine.optim.options import Words, default, excluded
 
 _LENGTHS = {"match_rms_adamw": 1.0, "original": 0.0}
+
+
+def _match_adam(group: Mapping[str, Any]) -> float:
+    """The number for a group's word for the length of a step; torch.optim's None is "original"."""
+    name = group["adjust_lr_fn"] or "original"
+    if name not in _LENGTHS:
+        raise ValueError(f"muon: adjust_lr_fn = {name!r}: must be 'match_rms_adamw' or 'original'")
+    return _LENGTHS[name]
 
 
 @final
@@ -50,7 +59,7 @@ class Muon(RuleOptimizer):
         hypers={
             "lr": "lr",
             "momentum": "momentum",
-            "match_adam": "match_adam",
+            "match_adam": _match_adam,
             "weight_decay": "weight_decay",
         },
         slots={"mean": "momentum_buffer"},
@@ -83,7 +92,7 @@ class Muon(RuleOptimizer):
             "ema": ema,
             "maximize": maximize,
         }
-        super().__init__(params, _told(defaults))
+        super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add matrices with hypers of their own; see torch.optim.Optimizer.add_param_group.
@@ -99,19 +108,4 @@ class Muon(RuleOptimizer):
                 raise ValueError(
                     f"muon: a parameter of shape {tuple(param.shape)} is no matrix: give it to AdamW"
                 )
-        super().add_param_group(_told({**self.defaults, **param_group}))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for group in state["param_groups"]:
-            group["adjust_lr_fn"] = group.get("adjust_lr_fn") or "original"  # torch.optim's None
-            _told(group)
-        super().__setstate__(state)
-
-
-def _told(group: dict[str, Any]) -> dict[str, Any]:
-    """A group with the number that its word for a step's length means."""
-    name = group["adjust_lr_fn"]
-    if name not in _LENGTHS:
-        raise ValueError(f"muon: adjust_lr_fn = {name!r}: must be 'match_rms_adamw' or 'original'")
-    group["match_adam"] = _LENGTHS[name]
-    return group
+        super().add_param_group(param_group)

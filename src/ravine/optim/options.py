@@ -14,6 +14,7 @@ from ravine.rules.regularize import REGULARIZERS
 
 Preset: TypeAlias = "Literal['lecture', 'torch']"
 
+Place: TypeAlias = "str | tuple[str, int] | Callable[[Mapping[str, Any]], float]"
 _AVERAGE = Hyper(about="decay of the moving average", default=0.0, high=1.0, high_open=True)
 
 
@@ -23,14 +24,15 @@ class Words:
 
     Args:
         kind: the rule, given a group.
-        hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair.
+        hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair; or what makes it of
+            the group.
         slots: what torch.optim calls each slot of the rule that has a parameter's shape.
         counts: the same of slots that are one number.
         fixed: keys that torch.optim has and that have one value here.
     """
 
     kind: Callable[[Mapping[str, Any]], str]
-    hypers: Mapping[str, str | tuple[str, int]]
+    hypers: Mapping[str, Place]
     slots: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +62,10 @@ def hypers_of(words: Words, group: Mapping[str, Any]) -> dict[str, float]:
     """A group's numbers under the rules' names."""
     found = {}
     for name, place in words.hypers.items():
-        value = group[place] if isinstance(place, str) else group[place[0]][place[1]]
+        if callable(place):
+            value = place(group)
+        else:
+            value = group[place] if isinstance(place, str) else group[place[0]][place[1]]
         found[name] = float(value)
     for name in REGULARIZERS:
         if name in group and name not in words.fixed:
@@ -80,6 +85,9 @@ def check_group(words: Words, group: Mapping[str, Any]) -> None:
             raise ValueError(f"{kind}: {name} = {group[name]!r}: only {value!r} is supported")
     hypers = words.rule_hypers(group)
     for name, place in words.hypers.items():
+        if callable(place):
+            _check(kind, name, place(group), hypers[name])
+            continue
         key, value = (place, group[place]) if isinstance(place, str) else (place[0], group[place[0]])
         if not isinstance(place, str):
             if not isinstance(value, tuple | list) or len(value) != 2:

@@ -9,15 +9,10 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from ravine.rules.base import State
+from ravine.second.line_search import CLOSEST, FASTEST, MOST, NARROWEST, ROUNDINGS, SLOWEST
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-CLOSEST = 0.1  # share of a bracket that a trial keeps away from both ends
-NARROWEST = 1e-9  # a bracket relative to its place below which nothing is gained
-SLOWEST, FASTEST = 1.1, 4.0  # by how many of its last advances a trial goes on while there is no bracket
-ROUNDINGS = 10.0  # of the loss that are no rise
-MOST = 20.0  # evaluations after which the best step found is taken
 
 NAMES = (
     "start_loss", "start_slope", "t", "low_t", "low_loss", "low_slope",

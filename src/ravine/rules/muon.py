@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ravine.rules.adamw import ADAMW
@@ -76,10 +75,6 @@ def hidden(names: Sequence[str], shapes: Sequence[Sequence[int]]) -> frozenset[s
     return frozenset([name for name, shape in zip(names, shapes, strict=True) if len(shape) >= 2][:-1])
 
 
-def _corrected(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
-    return ADAMW.update(grad, state, param, {**hypers, "bias_correction": t / t}, t)
-
-
 MUON = Rule(
     name="muon",
     hypers={
@@ -95,10 +90,6 @@ MUON = Rule(
     scope="tensor",
     torch_preset={"match_adam": 0.0, "weight_decay": 0.1},
     masked=True,
-    others=replace(
-        ADAMW,
-        hypers={name: hyper for name, hyper in ADAMW.hypers.items() if name != "bias_correction"},
-        update=_corrected,
-    ),
+    others=ADAMW,
     source="Jordan et al., 2024; length of a step: Liu et al., 2025",
 )

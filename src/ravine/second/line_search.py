@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-_CLOSEST = 0.1  # share of a bracket that a trial keeps away from both ends
-_NARROWEST = 1e-9  # a bracket relative to its place below which nothing is gained
-_SLOWEST, _FASTEST = 1.1, 4.0  # by how many of its last advances a trial goes on while there is no bracket
-_ROUNDINGS = 10.0  # of the loss that are no rise
+CLOSEST = 0.1  # share of a bracket that a trial keeps away from both ends
+NARROWEST = 1e-9  # a bracket relative to its place below which nothing is gained
+SLOWEST, FASTEST = 1.1, 4.0  # by how many of its last advances a trial goes on while there is no bracket
+ROUNDINGS = 10.0  # of the loss that are no rise
+MOST = 20  # evaluations after which the best step found is taken
 
 
 class Outcome(Enum):
@@ -67,7 +68,7 @@ class LineSearch:
     resolution: float = 2.0**-52
     c1: float = 1e-4
     c2: float = 0.9
-    most: int = 20
+    most: int = MOST
     count: int = 0
     settling: bool = False
     low: Trial = field(init=False)
@@ -107,13 +108,13 @@ class LineSearch:
         flat = abs(found.slope) <= -self.c2 * self.slope
         if flat and found.loss <= self.loss + self.c1 * found.t * self.slope:
             return True
-        level = abs(found.loss - self.loss) <= _ROUNDINGS * self.resolution * abs(self.loss)
+        level = abs(found.loss - self.loss) <= ROUNDINGS * self.resolution * abs(self.loss)
         return level and (2.0 * self.c1 - 1.0) * self.slope >= found.slope >= self.c2 * self.slope
 
     def _narrow(self) -> bool:
         if self.high is None:
             return False
-        return abs(self.high.t - self.low.t) <= _NARROWEST * max(self.high.t, self.low.t)
+        return abs(self.high.t - self.low.t) <= NARROWEST * max(self.high.t, self.low.t)
 
     def _settle(self) -> Outcome:
         """Go back to the lowest step."""
@@ -130,16 +131,16 @@ def _interpolate(low: Trial, high: Trial) -> float:
     """A step inside a bracket: where the cubic through both ends is lowest, not too near to either."""
     width = high.t - low.t
     if not (math.isfinite(high.loss) and math.isfinite(high.slope)):
-        return low.t + (_CLOSEST if low.t == 0.0 else 0.5) * width
+        return low.t + (CLOSEST if low.t == 0.0 else 0.5) * width
     least = _cubic(low, high)
     share = 0.5 if least is None else (least - low.t) / width
-    return low.t + min(max(share, _CLOSEST), 1.0 - _CLOSEST) * width
+    return low.t + min(max(share, CLOSEST), 1.0 - CLOSEST) * width
 
 
 def _extrapolate(before: Trial, last: Trial) -> float:
     """A step beyond the last, where the loss is still falling."""
     advance = last.t - before.t
-    nearest, farthest = last.t + _SLOWEST * advance, last.t + _FASTEST * advance
+    nearest, farthest = last.t + SLOWEST * advance, last.t + FASTEST * advance
     least = _cubic(before, last)
     return farthest if least is None or least <= last.t else min(max(least, nearest), farthest)
 
