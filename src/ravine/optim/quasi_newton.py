@@ -12,8 +12,9 @@ from torch import Tensor
 from ravine.optim.base import Params
 from ravine.optim.searching import Closure, SearchingOptimizer
 from ravine.rules.bfgs import updated
+from ravine.rules.searching import curved
 from ravine.second.dense import require_room
-from ravine.second.history import History, curved
+from ravine.second.history import History
 
 __all__ = ["BFGS", "LBFGS"]
 

@@ -12,18 +12,6 @@ import torch
 from torch import Tensor
 
 
-def curved(s_RP: Tensor, y_RP: Tensor) -> Tensor:
-    """Which pairs have a curvature that can be told from rounding, (R,): s'y > eps y'y.
-
-    Args:
-        s_RP: steps.
-        y_RP: what they changed in the gradient.
-    """
-    eps = torch.finfo(s_RP.dtype).eps
-    sy_R, yy_R = (s_RP * y_RP).sum(1), (y_RP * y_RP).sum(1)
-    return (sy_R > eps * yy_R) & torch.isfinite(yy_R)
-
-
 @dataclass(slots=True, kw_only=True)
 class History:
     """The last M pairs of every run, as a ring.
@@ -68,7 +56,7 @@ class History:
 
         Args:
             runs: K of them.
-            s_KP: steps, of positive curvature (`curved`).
+            s_KP: steps, of positive curvature.
             y_KP: what they changed in the gradient.
         """
         most = self.sy_RMM.shape[1]
