@@ -6,7 +6,7 @@
 time: wall time to a loss that all of them reach: 1.001 times the highest of the lowest losses that they find from the
 same start. All have the full training set as one tensor; SciPy's objective is the same PyTorch loss in float64. How
 many evaluations are needed is counted first; then that many are timed, turn by turn. Tracing is told apart.
-many: the time of a step of 100 L-BFGS runs at once by that of one alone.
+many: the time of a step of 100 L-BFGS runs at once by that of one alone, with and without machine code.
 noise: the lowest mean training loss over learning rates after as many evaluations, at several strengths of noise and
 batch sizes, of L-BFGS and momentum. Notes: second.md.
 """
@@ -21,7 +21,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from ravine.engine.training import Training
 from ravine.study import Run, Study, runs_of
 
 CPU = torch.device("cpu")
+NATIVE, FUSED = Backend(native=True), Backend()
 DECAY = 1e-3
 MOST = 1000  # evaluations
 CLOSE = 1e-3  # of the lowest loss
@@ -160,8 +161,10 @@ def reached(losses: list[float], goal: float) -> int:
     return int(at[0]) + 1 if len(at) else MOST
 
 
-def training(study: Study, runs: list[Run], network: Network, data: Dataset, fused: bool) -> Training:
-    return Training(Cohort.of(runs), network, data, Backend(fused=fused), CPU)
+def training(
+    study: Study, runs: list[Run], network: Network, data: Dataset, backend: Backend = NATIVE
+) -> Training:
+    return Training(Cohort.of(runs), network, data, backend, CPU)
 
 
 def points(made: Training, objectives: dict[int, Objective], steps: int) -> dict[int, list[float]]:
@@ -201,7 +204,7 @@ def time_part(args: argparse.Namespace) -> list[dict[str, Any]]:
                 else:
                     optims(kind, singles[seed], args.steps, losses)
                 found[kind][seed] = losses
-        found["study"] = points(training(study, runs, network, data, True), doubles, args.steps)
+        found["study"] = points(training(study, runs, network, data), doubles, args.steps)
         goals = {
             seed: (1.0 + CLOSE) * max(min(of[seed]) for of in found.values() if seed in of) for seed in seeds
         }
@@ -210,11 +213,11 @@ def time_part(args: argparse.Namespace) -> list[dict[str, Any]]:
             for kind, of in found.items()
         }
         together = max(needed["study"].values())
-        tracing = timed(lambda: training(study, runs[:1], network, data, False))  # noqa: B023
+        tracing = timed(lambda: training(study, runs[:1], network, data))  # noqa: B023
         times: dict[str, list[float]] = {}
         for _ in range(args.repeats):
             for seed in few:
-                alone = training(study, [runs[seed]], network, data, False)
+                alone = training(study, [runs[seed]], network, data)
                 jobs = {
                     "SciPy L-BFGS-B": lambda: scipys(doubles[seed], needed["scipy"][seed]),  # noqa: B023
                     "torch.optim.LBFGS": lambda: optims("torch", singles[seed], needed["torch"][seed]),  # noqa: B023
@@ -223,7 +226,7 @@ def time_part(args: argparse.Namespace) -> list[dict[str, Any]]:
                 }
                 for label, job in jobs.items():
                     times.setdefault(label, []).append(timed(job))  # type: ignore[arg-type]
-            made = training(study, runs, network, data, True)
+            made = training(study, runs, network, data)
             seconds = timed(lambda: [made.advance() for _ in range(together)])  # type: ignore[arg-type, misc, func-returns-value] # noqa: B023
             times.setdefault(f"study, {args.runs} runs at once", []).append(seconds / args.runs)
         kinds = dict(zip(times, ("scipy", "torch", "optim", "study", "study"), strict=True))
@@ -251,23 +254,25 @@ def many_part(args: argparse.Namespace) -> list[dict[str, Any]]:
         data = loaded(study)
         network = network_of(study, data)
         runs = runs_of(study, data)
-        times: dict[int, list[float]] = {}
+        times: dict[tuple[Backend, int], list[float]] = {}
         for _ in range(args.repeats):
-            for num in (1, 10, args.runs):
-                made = training(study, runs[:num], network, data, True)
+            for backend, num in product((NATIVE, FUSED), (1, 10, args.runs)):
+                made = training(study, runs[:num], network, data, backend)
                 for _ in range(5):
                     made.advance()
                 seconds = timed(lambda: [made.advance() for _ in range(50)])  # type: ignore[arg-type, misc, func-returns-value] # noqa: B023
-                times.setdefault(num, []).append(seconds / 50)
-        one = statistics.median(times[1])
+                times.setdefault((backend, num), []).append(seconds / 50)
         rows += [
             {
                 "problem": name,
+                "backend": str(backend),
                 "runs": num,
                 "ms": 1e3 * statistics.median(t),
-                "by_one": statistics.median(t) / one,
+                "low": 1e3 * min(t),
+                "high": 1e3 * max(t),
+                "by_one": statistics.median(t) / statistics.median(times[backend, 1]),
             }
-            for num, t in times.items()
+            for (backend, num), t in times.items()
         ]
     return rows
 
@@ -288,7 +293,7 @@ def noise_part(args: argparse.Namespace) -> list[dict[str, Any]]:
         runs = sorted(runs_of(study, data), key=lambda run: run.recipe.structure)
         final: dict[str, float] = {}
         for _, members in groupby(runs, key=lambda run: run.recipe.structure):
-            *_, end = training(study, list(members), network, data, True).records()
+            *_, end = training(study, list(members), network, data).records()
             assert isinstance(end, Finished)
             final.update(zip(end.runs, end.metrics["train_loss"].tolist(), strict=True))
         losses: dict[tuple[str, float], list[float]] = {}

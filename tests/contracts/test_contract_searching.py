@@ -40,10 +40,25 @@ from ravine.engine import training as training_module
 from ravine.engine.backend import Backend
 from ravine.engine.plan import plan
 from ravine.errors import InputError, ModelError
+from ravine.native import function
 from ravine.rules import SEARCHING
 from ravine.study import Run, Study, parse_study
 
 KINDS = sorted(SEARCHING)
+EVERY = [
+    *((kind, backend) for kind in KINDS for backend in (FUSED, SERIAL, PLAIN)),
+    *((kind, NATIVE) for kind in KINDS if not SEARCHING[kind].hessian),
+]
+MANY = [(kind, backend) for kind, backend in EVERY if backend.fused]
+
+
+def ways(found: Sequence[tuple[str, Backend]]) -> pytest.MarkDecorator:
+    """A test of each kind of rule with each of its backends."""
+    return pytest.mark.parametrize(
+        ("kind", "backend"), found, ids=[f"{kind}, {backend}" for kind, backend in found]
+    )
+
+
 OWN: dict[str, dict[str, object]] = {
     "lbfgs": {"lr": [0.5, 1.0], "history": 4},
     "bfgs": {"c2": [0.9, 0.3]},
@@ -67,24 +82,23 @@ def searching(kind: str, batch_size: int | str = 13, steps: int = 16) -> Study:
 
 
 @cache
-def together(kind: str, batch_size: int | str = 13) -> Trained:
-    return train(searching(kind, batch_size))
+def together(kind: str, batch_size: int | str = 13, backend: Backend = FUSED) -> Trained:
+    return train(searching(kind, batch_size), backend=backend)
 
 
 @pytest.mark.parametrize("batch_size", [13, "full"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_run_does_not_depend_on_its_neighbours(kind: str, batch_size: int | str) -> None:
+@ways(MANY)
+def test_a_run_does_not_depend_on_its_neighbours(kind: str, backend: Backend, batch_size: int | str) -> None:
     made = searching(kind, batch_size)
     runs = shuffled(all_runs(made), 1)[:8]
     for some in (runs[:1], runs[1:3], runs[3:]):
-        alone = train(made, some)
+        alone = train(made, some, backend)
         for run in some:
-            same(alone, together(kind, batch_size), run)
+            same(alone, together(kind, batch_size, backend), run)
 
 
-@pytest.mark.parametrize("backend", [FUSED, SERIAL, PLAIN], ids=str)
 @pytest.mark.parametrize("batch_size", [13, "full"])
-@pytest.mark.parametrize("kind", KINDS)
+@ways(EVERY)
 def test_going_on_at_any_step_changes_no_bit(
     kind: str, batch_size: int | str, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,21 +115,30 @@ def test_going_on_at_any_step_changes_no_bit(
 
 @pytest.mark.parametrize("batch_size", [13, "full"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_fused_serial_and_plain_are_one_training(kind: str, batch_size: int | str) -> None:
+def test_all_backends_are_one_training(kind: str, batch_size: int | str) -> None:
     """Eight evaluations: a search amplifies rounding more than any other rule, by taking or refusing a step."""
     made = searching(kind, batch_size, 8)
     fused = train(made)
+    native = None if SEARCHING[kind].hessian else train(made, backend=NATIVE)
     # An indefinite Hessian as it is, with eigenvalues near minus the damping, makes of a rounding any step.
     runs = [run for run in all_runs(made) if run.recipe.hypers.get("saddle_free", 1.0) == 1.0]
     for run in shuffled(runs, 2)[:4]:
         serial, plain = train(made, [run], SERIAL), train(made, [run], PLAIN)
         same(serial, plain, run)
         assert distance(fused, serial, run) < 1e-3, run.label
+        if native is not None:
+            assert distance(native, serial, run) < 1e-3, run.label
+            for metric in native.evaluations[0].scores:
+                (_, ours), (_, theirs) = native.curve(run, metric)[0], serial.curve(run, metric)[0]
+                assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), (run.label, metric)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_numbers_are_no_part_of_the_program(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@ways(MANY)
+def test_numbers_are_no_part_of_the_program(
+    kind: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graphs: list[fx.GraphModule] = []
+    compiled = []
     original = program.trace
 
     def noting(*args: object) -> fx.GraphModule:
@@ -129,9 +152,11 @@ def test_numbers_are_no_part_of_the_program(kind: str, monkeypatch: pytest.Monke
     for number, (lr, c2, decay) in enumerate(((1.0, 0.9, 0.1), (0.3, 0.4, 0.0))):
         more = own.get(kind, ({}, {}))[number]
         made = study(rules=[{"kind": kind, "lr": lr, "c2": c2, "weight_decay": decay, **more}], steps=3)
-        train(made)
+        train(made, backend=backend)
+        compiled.append(function._library.cache_info().misses)
     one, other = graphs
     assert one.code == other.code
+    assert compiled[0] == compiled[1]
 
 
 class Recorded:
@@ -272,16 +297,55 @@ def test_a_batch_is_that_of_the_step_at_which_its_search_began() -> None:
         assert torch.equal(slots["held_rows"][0], order[batch * 13 : (batch + 1) * 13])
 
 
-def test_the_plan_says_how_it_trains_them_and_machine_code_is_refused() -> None:
-    made = searching("lbfgs")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plan_is_machine_code_but_for_second_derivatives(kind: str) -> None:
+    made = searching(kind)
     runs = all_runs(made)
     network = network_of(made, runs)
     chosen = plan(runs, network, made.data, CPU)  # type: ignore[arg-type]
+    if kind != "newton":
+        assert (chosen.backend, chosen.why) == (NATIVE, "")
+        return
     assert chosen.backend == FUSED
-    assert chosen.why == "no machine code for lbfgs, which looks for its steps"
-    with pytest.raises(InputError, match=r"^backend = 'native': .*lbfgs, which looks for its steps"):
+    assert chosen.why == "no machine code for newton, which takes second derivatives"
+    with pytest.raises(InputError, match=r"^backend = 'native': .*newton, which takes second derivatives"):
         plan(runs, network, made.data, CPU, "native")  # type: ignore[arg-type]
-    assert NATIVE.native
+
+
+@pytest.mark.parametrize("num_runs", [1, 5])
+def test_bits_do_not_depend_on_the_number_of_threads(num_runs: int) -> None:
+    """Of so many parameters that torch would share out the sums of a run alone."""
+    made = study(
+        data=random_dataset((60,)), model={"kind": "mlp", "hidden": [600]}, rules=["lbfgs"], seeds=5, steps=12
+    )
+    runs, threads = all_runs(made)[:num_runs], torch.get_num_threads()
+    trained = []
+    try:
+        for num in (1, 3):
+            torch.set_num_threads(num)
+            trained.append(train(made, runs, NATIVE))
+            assert torch.get_num_threads() == num
+    finally:
+        torch.set_num_threads(threads)
+    for run in runs:
+        same(*trained, run)
+
+
+@pytest.mark.parametrize("backend", [FUSED, NATIVE], ids=str)
+def test_one_that_diverges_leaves_its_neighbours_as_they_are(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One example overflows; some runs meet it, and the program is made smaller."""
+    monkeypatch.setitem(training_module._REPAY_STEPS, False, 0)
+    data = random_dataset((4,), num=240)
+    data.train.x[17] = 3e38
+    made = study(data=data, rules=["lbfgs"], steps=24, seeds=8, batch_size=6)
+    runs = all_runs(made)
+    whole = train(made, runs, backend)
+    lost = whole.finished.diverged
+    assert 2 <= len(lost) <= 6
+    for run in runs:
+        same(train(made, [run], backend), whole, run)
 
 
 def test_rules_that_search_do_not_take_machine_code_from_the_others() -> None:
@@ -311,7 +375,7 @@ def test_the_example_shows_where_it_stops_winning() -> None:
     runs = sorted(all_runs(made), key=lambda run: run.recipe.structure)
     for _, members in groupby(runs, key=lambda run: run.recipe.structure):
         some = list(members)
-        trained = train(made, some, FUSED if some[0].recipe.rule == "lbfgs" else NATIVE)
+        trained = train(made, some, NATIVE)
         for run in some:
             found = trained.metrics(run)["train_loss"]
             losses.setdefault(run.label, {}).setdefault(run.recipe.hypers["lr"], []).append(found)

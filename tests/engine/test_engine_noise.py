@@ -103,8 +103,8 @@ def test_a_run_does_not_depend_on_the_noise_of_its_neighbours(backend: Backend) 
 
 
 @pytest.mark.parametrize("batch_size", [13, "full"])
-@pytest.mark.parametrize("kind", ["lbfgs", "newton"])
-def test_a_search_keeps_its_noise(kind: str, batch_size: int | str) -> None:
+@pytest.mark.parametrize(("kind", "backend"), [("lbfgs", FUSED), ("newton", FUSED), ("lbfgs", NATIVE)])
+def test_a_search_keeps_its_noise(kind: str, backend: Backend, batch_size: int | str) -> None:
     """Loss and gradient belong together while it lasts: the search ends as it does without noise."""
     own = {"damping": 0.1, "saddle_free": 1} if kind == "newton" else {}
     made = noisy(
@@ -114,10 +114,10 @@ def test_a_search_keeps_its_noise(kind: str, batch_size: int | str) -> None:
         model={"kind": "mlp", "hidden": [4], "activation": "tanh"},
     )
     runs = all_runs(made)
-    whole = train(made, runs)
+    whole = train(made, runs, backend)
     for run in runs[:2]:
-        same(train(made, [run]), whole, run)
-    training = training_of(made, runs)
+        same(train(made, [run], backend), whole, run)
+    training = training_of(made, runs, backend)
     held = []
     for _ in range(40):
         training.advance()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ravine.engine.native_search import NativeSearch
 from ravine.engine.program import Setting, Step, direct_step, traced_step
 
 
@@ -17,8 +18,8 @@ class Backend:
         fused: all runs in one program; False: one run after another.
         traced: the step is traced once into a list of tensor operations; False: plain PyTorch each time.
         compiled: the traced step is compiled by torch's inductor.
-        native: a run's step is compiled by LLVM, and each thread trains one run after another. Fused, in that all
-            runs of a cohort are trained side by side.
+        native: a run's step is compiled by LLVM, and each thread trains one run after another; of rules that search,
+            its evaluation alone. Fused, in that all runs of a cohort are trained side by side.
     """
 
     fused: bool = True
@@ -34,7 +35,9 @@ class Backend:
 
 
 def make_step(setting: Setting, backend: Backend) -> Step:
-    """The step of a backend."""
+    """The step of a backend over all runs of a cohort: of a native one, if their rules search."""
+    if backend.native:
+        return NativeSearch(setting)
     if not backend.traced:
         return direct_step(setting)
     return traced_step(setting, _inductor if backend.compiled else None)

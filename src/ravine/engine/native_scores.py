@@ -33,19 +33,22 @@ class NativeScores:
     def __init__(self, setting: Setting, task: str) -> None:
         self._setting, self._task = setting, task
         self._inputs = Inputs()
-        self._num_runs = len(setting.cohort.runs)
+        self._num_runs, self._num_threads = len(setting.cohort.runs), torch.get_num_threads()
         self._others = {**setting.constants.fixed, **setting.state.buffers}
         self._passes: dict[tuple[int, ...], tuple[Workers, Jobs]] = {}
         self._deploy: list[Function | None] = []
+        # What rules that search deploy depends on numbers in float64: it is put here before an evaluation.
+        self._held_RP = torch.empty_like(setting.state.params_RP) if setting.cohort.searches else None
+        weights_RP = setting.state.params_RP if self._held_RP is None else self._held_RP
         self._of_run: dict[str, list[int]] = {
             "params": rows_of(setting.state.params_RP),
-            "weights": rows_of(setting.state.params_RP),
+            "weights": rows_of(weights_RP),
             **{f"others/{name}": rows_of(tensor) for name, tensor in self._others.items()},
         }
         for number, segment in enumerate(setting.cohort.segments):
             span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             function = None
-            if segment.rule.weights is not None:
+            if segment.rule.weights is not None and self._held_RP is None:
                 function = self._deployment(number, segment.rule.weights)
                 self._of_run["weights"][span] = [0] * num
             self._deploy += [function] * num
@@ -70,6 +73,9 @@ class NativeScores:
         chunk = min(num, _PICTURE_CHUNK if x.dim() > 2 else _CHUNK)
         if not num:
             return outputs_RNK, loss_RN, accuracy_RN
+        if self._held_RP is not None:
+            setting = self._setting
+            self._held_RP.copy_(setting.state.deployed(setting.cohort, setting.constants.hypers))
         shape = (chunk, *x.shape[1:])
         if shape not in self._passes:
             self._passes[shape] = self._made(x[:chunk], y[:chunk])
@@ -107,7 +113,7 @@ class NativeScores:
             functions=[[deploy, forward, scores] for deploy in self._deploy],
             own={self._inputs.number("weights"): 4 * self._setting.network.layout.size},
         )
-        return Workers(jobs, torch.get_num_threads()), jobs
+        return Workers(jobs, self._num_threads), jobs
 
     def _forward(self, x: Tensor) -> Function:
         network = self._setting.network

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.cohort import Segment
+from ravine.engine.native_gradients import addresses, gradient
 from ravine.engine.noise import noise_of, without_noise
-from ravine.engine.program import Setting, copied, gradients, update_segment
-from ravine.engine.state import Constants, Data, State
+from ravine.engine.program import Setting, update_segment
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
@@ -39,25 +39,19 @@ class NativeSteps:
         state, constants = setting.state, setting.constants
         num_runs, layout = len(setting.cohort.runs), setting.network.layout
         self._stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        gradient = self._gradient("points")
+        at_points = gradient(setting, self._inputs, "points")
         ascends = setting.cohort.ascends
-        above = [self._ascent(), self._gradient("above")] if ascends else []
+        above = [self._ascent(), gradient(setting, self._inputs, "above")] if ascends else []
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
+            **addresses(setting),
             "params": rows_of(state.params_RP),
-            "points": rows_of(state.params_RP),
-            "seed": rows_of(constants.seeds_R),
             "radius": rows_of(constants.radius),
-            "x": [setting.data.x.data_ptr()] * num_runs,
-            "y": [setting.data.y.data_ptr()] * num_runs,
         }
-        for kind in ("buffers", "fixed", "rates"):
-            for name, tensor in _group(setting, kind).items():
-                of_run[f"{kind}/{name}"] = rows_of(tensor)
         for number, segment in enumerate(setting.cohort.segments):
             span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             points, update = self._update(number, segment)
-            functions += [[points, gradient, *above, update]] * num
+            functions += [[points, at_points, *above, update]] * num
             if points is not None:
                 of_run["points"][span] = [0] * num
             own = {f"slots/{i}": t for i, t in enumerate(state.slots[number].values())}
@@ -116,55 +110,6 @@ class NativeSteps:
         examples = {"points": some, "grads": some.clone(), "radius": torch.ones(1, 1)}
         return self._inputs.function(lambda *given: (ascended(*given),), examples, [("above", (1, size), 0)])
 
-    def _gradient(self, at: str) -> Function:
-        """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else."""
-        setting, layout = self._setting, self._setting.network.layout
-        alone = replace(setting, cohort=Cohort.of(setting.cohort.runs[:1]), fused=False)
-        names = {kind: list(_group(setting, kind)) for kind in ("buffers", "fixed", "rates")}
-
-        def program(*given: Tensor) -> tuple[Tensor, ...]:
-            by_name = dict(zip(examples, given, strict=True))
-            groups = {kind: {n: by_name[f"{kind}/{n}"] for n in names[kind]} for kind in names}
-            buffers = groups["buffers"] if at == "points" else copied(groups["buffers"])
-            state = State(params_RP=by_name[at], slots=(), buffers=buffers)
-            constants = Constants(
-                hypers=(),
-                seeds_R=by_name["seed"],
-                seed_index_R=torch.zeros(1, dtype=torch.int64),
-                radius=torch.empty(0),
-                rates=groups["rates"],
-                fixed=groups["fixed"],
-                grads_RP=torch.empty(0),
-            )
-            grads, (loss_R, accuracy_R) = gradients(
-                alone,
-                by_name[at],
-                state,
-                constants,
-                Data(x=by_name["x"], y=by_name["y"]),
-                by_name["rows"],
-                by_name["number"],
-            )
-            told = (loss_R, accuracy_R) if at == "points" else ()
-            return (*(grads[name] for name in layout.names), *told)
-
-        examples = {
-            at: setting.state.params_RP[:1],
-            "seed": setting.constants.seeds_R[:1],
-            "x": setting.data.x,
-            "y": setting.data.y,
-            "rows": torch.zeros((1, setting.cohort.recipe.batch_size), dtype=torch.int64),
-            "number": torch.zeros((), dtype=torch.int64),
-            **{f"{kind}/{n}": t[:1].clone() for kind in names for n, t in _group(setting, kind).items()},
-        }
-        outputs = [
-            ("grads", (1, *shape), offset)
-            for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
-        ]
-        if at == "points":
-            outputs += [("loss", (1,), 0), ("accuracy", (1,), 0)]
-        return self._inputs.function(program, examples, outputs)
-
     def _update(self, number: int, segment: Segment) -> tuple[Function | None, Function]:
         """Where a segment's rule takes its gradient, if not at the parameters, and its step."""
         setting, layout = self._setting, self._setting.network.layout
@@ -205,9 +150,3 @@ class NativeSteps:
         if segment.rule.gradient_at is not None:
             points = self._inputs.function(look, examples, [("points", (1, layout.size), 0)])
         return points, self._inputs.function(step, examples, [])
-
-
-def _group(setting: Setting, kind: str) -> dict[str, Tensor]:
-    if kind == "buffers":
-        return setting.state.buffers
-    return setting.constants.fixed if kind == "fixed" else setting.constants.rates

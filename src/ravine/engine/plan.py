@@ -138,8 +138,8 @@ def _no_native(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, most: int
 ) -> str | None:
     """Why no machine code can be made for runs; None if it can."""
-    if rule(runs[0].recipe.rule).searches:
-        return f"{runs[0].recipe.rule}, which looks for its steps"
+    if rule(runs[0].recipe.rule).hessian:
+        return f"{runs[0].recipe.rule}, which takes second derivatives"
     if device.type != "cpu":
         return f"it is made for processors, not for {device.type}"
     kinds = {}

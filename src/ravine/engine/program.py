@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.passes import fold, write_through
-from ravine.engine.searching import hessian, numbers_of, search_step
+from ravine.engine.searching import held_number, hessian, search_step
 from ravine.engine.state import Constants, Data, State, rules_of
 from ravine.nn.functional import batched_kernels
 from ravine.rng import keyed_draws
@@ -31,6 +32,8 @@ from ravine.trace import trace
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(rows_SB, lr_R, t, step) -> (loss_R, accuracy_R); the state is changed in place."""
+Compiler = Callable[..., Callable[..., object]]
+"""Makes of a traced graph and its example inputs a faster function of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ def direct_step(setting: Setting) -> Step:
     (seed,) = {run.seed for run in setting.cohort.runs}
 
     def step(rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        held = numbers_of(setting.state, number) if setting.cohort.searches else number
+        held = held_number(setting.state.slots[0], number) if setting.cohort.searches else number
         with keyed_draws(seed, "forward", int(held)) as drawing:
             own = replace(setting, drew=lambda: drawing.num_draws > 0)
             return _step(own, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)
@@ -72,7 +75,7 @@ def direct_step(setting: Setting) -> Step:
     return step
 
 
-def traced_step(setting: Setting, compiler: Callable[..., Callable[..., object]] | None = None) -> Step:
+def traced_step(setting: Setting, compiler: Compiler | None = None) -> Step:
     """The step as the list of tensor operations that it comes down to: no autograd, no vmap at run time.
 
     Args:
@@ -91,27 +94,51 @@ def traced_step(setting: Setting, compiler: Callable[..., Callable[..., object]]
         torch.ones((), device=rows_SB.device),
         torch.zeros_like(rows_SB[0, 0]),
     )
+    return traced(setting, partial(_step, setting), inputs, compiler)
+
+
+def traced(
+    setting: Setting,
+    body: Callable[..., tuple[Tensor, Tensor]],
+    inputs: Sequence[Tensor],
+    compiler: Compiler | None = None,
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A part of a step as the list of tensor operations that it comes down to.
+
+    Args:
+        setting: what the step is made of. Tracing runs the part on copies of the state and leaves it alone.
+        body: ``(state, constants, data, *inputs)``. What changes from call to call must be a part of the state that the
+            body itself writes to, or among the inputs: everything else is taken for constant.
+        inputs: examples of them.
+        compiler: turns the traced graph and its example inputs into something faster; None: run the graph.
+
+    Returns:
+        The function of the inputs.
+
+    Raises:
+        Untraceable: the model's operations depend on the numbers that flow through it.
+    """
     fixed, spec = tree_flatten(
         (_parts(setting.state), _parts(setting.constants), (setting.data.x, setting.data.y))
     )
-    num_state = len(tree_flatten(_parts(setting.state))[0])
+    num_fixed, num_state = len(fixed), len(tree_flatten(_parts(setting.state))[0])
 
-    def flat_step(*tensors: Tensor) -> tuple[Tensor, Tensor]:
-        state, constants, (x, y) = tree_unflatten(list(tensors[:-4]), spec)
-        return _step(setting, State(**state), Constants(**constants), Data(x=x, y=y), *tensors[-4:])
+    def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        state, constants, (x, y) = tree_unflatten(list(tensors[:num_fixed]), spec)
+        return body(State(**state), Constants(**constants), Data(x=x, y=y), *tensors[num_fixed:])
 
     copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
-    graph = trace(flat_step, [*copies, *inputs])
+    graph = trace(flat, [*copies, *inputs])
     if compiler is None:
         fold(graph, fixed)
         write_through(graph)
     run = graph.forward if compiler is None else compiler(graph, [*fixed, *inputs])
 
-    def step(rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        loss_R, accuracy_R = run(*fixed, rows_SB, lr_R, t, number)  # type: ignore[misc]
+    def of_inputs(*given: Tensor) -> tuple[Tensor, Tensor]:
+        loss_R, accuracy_R = run(*fixed, *given)  # type: ignore[misc]
         return loss_R, accuracy_R
 
-    return step
+    return of_inputs
 
 
 def _parts(record: State | Constants) -> dict[str, object]:

@@ -47,16 +47,36 @@ def held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tens
     }
 
 
-def numbers_of(state: State, number: Tensor) -> Tensor:
-    """The step that each run's batch and masks belong to, (R,): one in the midst of a search keeps those that it has.
+def held_number(slots: dict[str, Tensor], number: Tensor) -> Tensor:
+    """The step that each run's batch and masks belong to, (G, 1): one in the midst of a search keeps those it has.
 
     Args:
-        state: before the step.
+        slots: before the step.
         number: of the step.
     """
-    return torch.cat(
-        [torch.where(slots["searching"] > 0.0, slots["held_number"], number)[:, 0] for slots in state.slots]
-    )
+    return torch.where(slots["searching"] > 0.0, slots["held_number"], number)
+
+
+def hold(setting: Setting, state: State, constants: Constants, rows_SB: Tensor, number: Tensor) -> None:
+    """Take the batch of this step, and its number, in every run that is not in the midst of a search.
+
+    Args:
+        setting: what the step is made of.
+        state: before the step; what it holds is changed in place.
+        constants: is only read.
+        rows_SB: the batches of this step.
+        number: of the step, from 0.
+    """
+    for segment, slots in zip(setting.cohort.segments, state.slots, strict=True):
+        slots["held_number"].copy_(held_number(slots, number))
+        if not setting.full_batch:
+            offered_GB = rows_SB.index_select(0, constants.seed_index_R[segment.start : segment.stop])
+            slots["held_rows"].copy_(torch.where(slots["searching"] > 0.0, slots["held_rows"], offered_GB))
+
+
+def numbers_of(state: State) -> Tensor:
+    """The step that what each run holds belongs to, (R,)."""
+    return torch.cat([slots["held_number"][:, 0] for slots in state.slots])
 
 
 def search_step(
@@ -87,16 +107,8 @@ def search_step(
         Loss and accuracy of each run at the point that it holds: trials on the way are not told.
     """
     cohort, layout = setting.cohort, setting.network.layout
-    number_R = numbers_of(state, number)
-    if not setting.full_batch:
-        offered_RB = rows_SB.index_select(0, constants.seed_index_R)
-        kept = [
-            torch.where(
-                slots["searching"] > 0.0, slots["held_rows"], offered_RB[segment.start : segment.stop]
-            )
-            for segment, slots in zip(cohort.segments, state.slots, strict=True)
-        ]
-        rows_SB = torch.cat(kept)
+    hold(setting, state, constants, rows_SB, number)
+    number_R = numbers_of(state)
     each_its_own = torch.ones_like(number_R).cumsum(0) - 1
     hessians: list[Tensor] | None = [] if any(segment.rule.hessian for segment in cohort.segments) else None
     grads, (loss_R, accuracy_R) = gradients(
@@ -105,16 +117,47 @@ def search_step(
         state,
         replace(constants, seed_index_R=each_its_own),
         data,
-        rows_SB,
+        rows_SB if setting.full_batch else torch.cat([slots["held_rows"] for slots in state.slots]),
         number_R,
         hessians,
     )
     for name, view in layout.views(constants.grads_RP).items():
         view.copy_(grads[name])
+    found = hessians[0] if hessians else None
+    return go_on(setting, state, constants, number_R, loss_R, accuracy_R, lr_R, t, found)
+
+
+def go_on(
+    setting: Setting,
+    state: State,
+    constants: Constants,
+    number_R: Tensor,
+    loss_R: Tensor,
+    accuracy_R: Tensor,
+    lr_R: Tensor,
+    t: Tensor,
+    hessian_RNN: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Where each run goes from an evaluation.
+
+    Args:
+        setting: what the step is made of.
+        state: is changed in place, but for what is held.
+        constants: with the gradients of the evaluation.
+        number_R: of `numbers_of`.
+        loss_R: of the evaluation.
+        accuracy_R: of the evaluation.
+        lr_R: learning rates.
+        t: number of the step, from 1.
+        hessian_RNN: of the evaluation; None: no rule needs it.
+
+    Returns:
+        Loss and accuracy of each run at the point that it holds.
+    """
     fresh_R1 = _fresh(setting, constants, lr_R)
     told = []
     with AlignedProducts():
-        for segment, slots, own in zip(cohort.segments, state.slots, constants.hypers, strict=True):
+        for segment, slots, own in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)
             grads_GP, params_GP = constants.grads_RP[span], state.params_RP[span]
             hypers = {
@@ -125,17 +168,16 @@ def search_step(
             }
             if segment.noisy:
                 _add_noise(hypers, constants.seeds_R[span], number_R[span], grads_GP, params_GP, slots)
-            if hessians:
-                hypers["newton"] = _newton(hessians[0][span], grads_GP, params_GP, layout, hypers)
+            if hessian_RNN is not None:
+                layout = setting.network.layout
+                hypers["newton"] = _newton(hessian_RNN[span], grads_GP, params_GP, layout, hypers)
             update_GP, new = segment.rule.update(grads_GP, slots, params_GP, hypers, t)
             arrived = new["arrived"] > 0.0
             new["told_loss"] = torch.where(arrived, loss_R[span, None], slots["told_loss"])
             new["told_accuracy"] = torch.where(arrived, accuracy_R[span, None], slots["told_accuracy"])
-            new["held_number"] = number_R[span, None]
-            new["held_rows"] = slots["held_rows"] if setting.full_batch else rows_SB[span]
             params_GP.add_(update_GP)
-            for name, slot in slots.items():
-                slot.copy_(new[name])
+            for name, slot in new.items():
+                slots[name].copy_(slot)
             told.append((new["told_loss"][:, 0], new["told_accuracy"][:, 0]))
     losses, accuracies = zip(*told, strict=True)
     return torch.cat(losses), torch.cat(accuracies)

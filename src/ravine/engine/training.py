@@ -105,7 +105,8 @@ class Training:
             full_batch=self.cohort.recipe.full_batch,
             num_seeds=len(self._order.seeds),
         )
-        self._native = NativeSteps(setting) if self.backend.native else None
+        by_run = self.backend.native and not self._part.searches
+        self._native = NativeSteps(setting) if by_run else None
         self._native_scores = NativeScores(setting, self.data.task) if self.backend.native else None
         self._run_step = None if self._native else make_step(setting, self.backend)
 
@@ -134,7 +135,7 @@ class Training:
             Losses of stretches of steps, (T, R), in the order of the cohort's runs; not finite once a run has diverged.
         """
         before = torch.get_num_threads()
-        if self.backend.native:
+        if self._native is not None:
             torch.set_num_threads(1)
         try:
             while self.step < self.cohort.recipe.steps:
@@ -177,7 +178,9 @@ class Training:
             Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
             last of all what was learned.
         """
-        if self.backend.native:
+        # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
+        many = len(self._rows) >= self._fewest
+        if self._native is not None or (self.backend.native and not many):
             before = torch.get_num_threads()
             torch.set_num_threads(1)  # torch's threads wait by spinning, and would be in the workers' way
             try:
@@ -185,8 +188,7 @@ class Training:
             finally:
                 torch.set_num_threads(before)
             return
-        # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
-        threads = Threads(self.device, adapt=self.backend.fused and len(self._rows) >= self._fewest)
+        threads = Threads(self.device, adapt=self.backend.fused and many)
         try:
             yield from self._records(threads, keep_every)
         finally:
@@ -210,7 +212,7 @@ class Training:
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
                 evaluation = self._evaluate()
-                if evaluation.diverged and not self.backend.native:  # which does not go on with them anyway
+                if evaluation.diverged and self._native is None:  # which does not go on with them anyway
                     self._shrink()
                 self.whole = True
                 self.seconds += time.perf_counter() - clock

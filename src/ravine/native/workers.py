@@ -165,7 +165,7 @@ class Workers:
     Args:
         jobs: which.
         num_threads: at most so many at once.
-        team: on PyTorch's threads, where that is possible: for work of less than a millisecond.
+        team: on PyTorch's threads, where that is possible and it uses several: for work of less than a millisecond.
     """
 
     def __init__(self, jobs: Jobs, num_threads: int, *, team: bool = False) -> None:
@@ -198,7 +198,7 @@ class Workers:
         watched = -1 if self._jobs.watched is None else self._jobs.watched
 
         used = self._areas[: max(1, len(order))]
-        if self._team is not None and len(used) > 1:
+        if self._team is not None and len(used) > 1 and torch.get_num_threads() > 1:
             given = {
                 "next": ctypes.addressof(following), "jobs": len(order), "order": order.ctypes.data,
                 "tables": self._jobs.tables_JI.ctypes.data, "steps": steps_I.ctypes.data, "inputs": num_inputs,

@@ -1,0 +1,96 @@
+"""The loss of one run and its gradients, as machine code.
+
+Shapes: R run, P numbers of one run, B batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ravine.engine.cohort import Cohort
+from ravine.engine.program import Setting, copied, gradients
+from ravine.engine.state import Constants, Data, State
+from ravine.native.function import Function
+from ravine.native.inputs import Inputs, rows_of
+
+
+def gradient(setting: Setting, inputs: Inputs, at: str) -> Function:
+    """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else.
+
+    It also reads "rows", the examples of the batch (if that is not full), and "number", of the step.
+
+    Args:
+        setting: what a step is made of.
+        inputs: of the program that it is a part of.
+        at: "points" or "above", the input that says where the gradient is taken.
+
+    Raises:
+        Unsupported: no machine code is made for some operation of the model.
+    """
+    layout = setting.network.layout
+    alone = replace(setting, cohort=Cohort.of(setting.cohort.runs[:1]), fused=False)
+    names = {kind: list(tensors) for kind, tensors in _groups(setting).items()}
+
+    def program(*given: Tensor) -> tuple[Tensor, ...]:
+        by_name = dict(zip(examples, given, strict=True))
+        groups = {kind: {n: by_name[f"{kind}/{n}"] for n in names[kind]} for kind in names}
+        buffers = groups["buffers"] if at == "points" else copied(groups["buffers"])
+        state = State(params_RP=by_name[at], slots=(), buffers=buffers)
+        constants = Constants(
+            hypers=(),
+            seeds_R=by_name["seed"],
+            seed_index_R=torch.zeros(1, dtype=torch.int64),
+            radius=torch.empty(0),
+            rates=groups["rates"],
+            fixed=groups["fixed"],
+            grads_RP=torch.empty(0),
+        )
+        grads, (loss_R, accuracy_R) = gradients(
+            alone,
+            by_name[at],
+            state,
+            constants,
+            Data(x=by_name["x"], y=by_name["y"]),
+            by_name["rows"],
+            by_name["number"],
+        )
+        told = (loss_R, accuracy_R) if at == "points" else ()
+        return (*(grads[name] for name in layout.names), *told)
+
+    examples = {
+        at: setting.state.params_RP[:1],
+        "seed": setting.constants.seeds_R[:1],
+        "x": setting.data.x,
+        "y": setting.data.y,
+        "rows": torch.zeros((1, setting.cohort.recipe.batch_size), dtype=torch.int64),
+        "number": torch.zeros((), dtype=torch.int64),
+        **{
+            f"{kind}/{n}": t[:1].clone() for kind, group in _groups(setting).items() for n, t in group.items()
+        },
+    }
+    outputs = [
+        ("grads", (1, *shape), offset) for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
+    ]
+    if at == "points":
+        outputs += [("loss", (1,), 0), ("accuracy", (1,), 0)]
+    return inputs.function(program, examples, outputs)
+
+
+def addresses(setting: Setting) -> dict[str, list[int]]:
+    """Where the inputs of `gradient` at the parameters lie, run by run: those that stay where they are."""
+    num_runs = len(setting.cohort.runs)
+    return {
+        "points": rows_of(setting.state.params_RP),
+        "seed": rows_of(setting.constants.seeds_R),
+        "x": [setting.data.x.data_ptr()] * num_runs,
+        "y": [setting.data.y.data_ptr()] * num_runs,
+        **{f"{kind}/{n}": rows_of(t) for kind, group in _groups(setting).items() for n, t in group.items()},
+    }
+
+
+def _groups(setting: Setting) -> dict[str, dict[str, Tensor]]:
+    constants = setting.constants
+    return {"buffers": setting.state.buffers, "fixed": constants.fixed, "rates": constants.rates}

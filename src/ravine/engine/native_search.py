@@ -1,0 +1,72 @@
+"""A step of runs whose rules search: evaluations by machine code, and where each run goes from there as traced.
+
+An evaluation is of one run after another, whose numbers stay in a core's caches; what follows are a few hundred
+operations over all runs.
+
+Shapes: R run, S seed, B batch, I input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine.engine.native_gradients import addresses, gradient
+from ravine.engine.program import Setting, traced
+from ravine.engine.searching import go_on, hold, numbers_of
+from ravine.engine.state import Constants, Data, State
+from ravine.native.inputs import Inputs, rows_of
+from ravine.native.workers import Jobs, Workers
+
+
+class NativeSearch:
+    """The training step of a cohort whose rules search.
+
+    Args:
+        setting: what a step is made of.
+
+    Raises:
+        Unsupported: no machine code is made for some operation of the model.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting, self._inputs = setting, Inputs()
+        num_runs = len(setting.cohort.runs)
+        function = gradient(setting, self._inputs, "points")
+        self._loss_R, self._accuracy_R = torch.zeros(num_runs), torch.zeros(num_runs)
+        of_run = {
+            **addresses(setting),
+            "rows": [row for slots in setting.state.slots for row in rows_of(slots["held_rows"])],
+            "number": [row for slots in setting.state.slots for row in rows_of(slots["held_number"])],
+            "grads": rows_of(setting.constants.grads_RP),
+            "loss": rows_of(self._loss_R),
+            "accuracy": rows_of(self._accuracy_R),
+        }
+        jobs = Jobs(tables_JI=self._inputs.table(of_run, num_runs), functions=[[function]] * num_runs, own={})
+        self._workers = Workers(jobs, torch.get_num_threads(), team=True)
+        self._order_R, self._stopped_R = np.arange(num_runs), np.zeros(num_runs, dtype=np.uint8)
+        self._still_I = np.zeros(jobs.tables_JI.shape[1], dtype=np.int64)
+
+        def onward(
+            state: State, constants: Constants, _: Data, grads_RP: Tensor, *given: Tensor
+        ) -> tuple[
+            Tensor, Tensor
+        ]:  # the gradients are an input, since it is not this program that writes them
+            return go_on(setting, state, replace(constants, grads_RP=grads_RP), *given)
+
+        examples = (torch.ones(num_runs), torch.ones(()))
+        self._onward = traced(setting, onward, (*self._evaluation(), *examples))
+
+    def __call__(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        """A step, as `ravine.engine.program.Step`."""
+        hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
+        self._workers.run(self._order_R, 1, self._still_I, self._stopped_R)
+        return self._onward(*self._evaluation(), lr_R, t)
+
+    def _evaluation(self) -> tuple[Tensor, ...]:
+        """What was found, and at which step of each run."""
+        grads_RP, number_R = self._setting.constants.grads_RP, numbers_of(self._setting.state)
+        return grads_RP, number_R, self._loss_R, self._accuracy_R
