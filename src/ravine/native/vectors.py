@@ -2,7 +2,7 @@
 
 What depends on single numbers alone (a bias correction, say) is computed in float64, once.
 
-Shapes: V vector of a kind, J job: a piece of a vector, I input.
+Shapes: N name, V vector of a name, J job: a piece of a vector, I input.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class _Pieces:
     vector_J: np.ndarray
     bytes_J: np.ndarray
     length_J: np.ndarray
-    jobs: Jobs
-    workers: Workers
+    table_JI: np.ndarray
+    starts: list[int]  # of the vectors, name after name, as they stand in the table
+    do: Callable[[], None]
 
 
 class OverVectors:
@@ -70,7 +71,8 @@ class OverVectors:
         named.update({f"number/{i}": torch.zeros(()) for i in range(len(kept))})
         self._function = self._inputs.of_any_length(over, named, written, _SIZE)
         self._used = np.zeros(len(kept), dtype=np.float32)
-        self._pieces: dict[tuple[int, ...], _Pieces] = {}
+        self._pieces: dict[tuple[tuple[int, ...], int], _Pieces] = {}
+        self._places = [self._inputs.number(name) for name in self._vectors]
 
     def __call__(
         self, vectors: Mapping[str, Sequence[Tensor]], numbers: Mapping[str, float]
@@ -90,22 +92,22 @@ class OverVectors:
         except (ArithmeticError, ValueError):
             found = self._by_tensors(*given)
         self._used[:] = found[: self._num_used]
-        sizes = tuple(tensor.numel() for tensor in vectors[self._vectors[0]])
-        if sizes not in self._pieces:
+        lists = [vectors[name] for name in self._vectors]
+        sizes, threads = tuple([tensor.numel() for tensor in lists[0]]), torch.get_num_threads()
+        pieces = self._pieces.get((sizes, threads))
+        if pieces is None:
             if len(self._pieces) >= _PLANS:
                 self._pieces.pop(next(iter(self._pieces)))
-            self._pieces[sizes] = self._cut(sizes)
-        pieces = self._pieces[sizes]
-        for name in self._vectors:
-            start_V = np.array([tensor.data_ptr() for tensor in vectors[name]], dtype=np.int64)
-            pieces.jobs.tables_JI[:, self._inputs.number(name)] = start_V[pieces.vector_J] + pieces.bytes_J
-        num = len(pieces.vector_J)
-        if num:
-            still_I = np.zeros(pieces.jobs.tables_JI.shape[1], dtype=np.int64)
-            pieces.workers.run(np.arange(num), 1, still_I, np.zeros(num, dtype=np.uint8))
+            pieces = self._pieces[sizes, threads] = self._cut(sizes, threads)
+        starts = [tensor.data_ptr() for tensors in lists for tensor in tensors]
+        if starts != pieces.starts:
+            pieces.starts[:] = starts
+            start_NV = np.array(starts, dtype=np.int64).reshape(len(lists), len(sizes))
+            pieces.table_JI[:, self._places] = (start_NV[:, pieces.vector_J] + pieces.bytes_J).T
+        pieces.do()
         return dict(zip(self._new_numbers, found[self._num_used :], strict=True))
 
-    def _cut(self, sizes: Sequence[int]) -> _Pieces:
+    def _cut(self, sizes: Sequence[int], threads: int) -> _Pieces:
         places = [(v, start) for v, size in enumerate(sizes) for start in range(0, size, _PIECE)]
         vector_J = np.array([v for v, _ in places], dtype=np.int64)
         start_J = np.array([start for _, start in places], dtype=np.int64)
@@ -115,13 +117,15 @@ class OverVectors:
         for i in range(self._num_used):
             table_JI[:, self._inputs.number(f"number/{i}")] = self._used.ctypes.data + 4 * i
         jobs = Jobs(tables_JI=table_JI, functions=[[self._function]] * len(places), own={})
-        threads = min(torch.get_num_threads(), 1 + sum(sizes) // (2 * _PIECE))
+        workers = Workers(jobs, min(threads, 1 + sum(sizes) // (2 * _PIECE)), team=True)
+        still_I, stopped_J = np.zeros(table_JI.shape[1], dtype=np.int64), np.zeros(len(places), dtype=np.uint8)
         return _Pieces(
             vector_J=vector_J,
             bytes_J=4 * start_J,
             length_J=length_J,
-            jobs=jobs,
-            workers=Workers(jobs, threads, team=True),
+            table_JI=table_JI,
+            starts=[],
+            do=workers.prepared(np.arange(len(places)), 1, still_I, stopped_J),
         )
 
 

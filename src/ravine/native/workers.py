@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -104,11 +104,12 @@ end:
 declare float @llvm.fabs.f32(float)
 """
 
-# What all threads of a team are given, 64 bits each, after the count of those that have come and how many may.
+# What all threads are given, 64 bits each: how many have come, how many may, the number of the next job, and these.
 _CALL = {
-    "next": "ptr", "jobs": "i64", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64", "functions": "ptr",
-    "calls": "i64", "num": "i64", "watched": "i64", "stopped": "ptr",
+    "jobs": "i64", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64", "functions": "ptr", "calls": "i64",
+    "num": "i64", "watched": "i64", "stopped": "ptr",
 }  # fmt: skip
+_COUNTERS = 3
 _AREA = ("table", "own", "scratch")  # a thread's own memory; one after another behind that
 
 
@@ -129,8 +130,9 @@ define void @member(ptr %call) {{
   %mine = icmp slt i64 %place, %many
   br i1 %mine, label %join, label %leave
 join:
-{_read(_CALL, "call", 2)}  %skipped = mul i64 %place, {len(_AREA)}
-  %area_place = add i64 %skipped, {2 + len(_CALL)}
+  %next = getelementptr i64, ptr %call, i64 2
+{_read(_CALL, "call", _COUNTERS)}  %skipped = mul i64 %place, {len(_AREA)}
+  %area_place = add i64 %skipped, {_COUNTERS + len(_CALL)}
   %area = getelementptr i64, ptr %call, i64 %area_place
 {_read(_AREA, "area", 0)}
   call void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
@@ -172,7 +174,7 @@ class Workers:
         self._jobs, self._team = jobs, parallel() if team else None
         self._addresses_JF = np.array(
             [[each.address if each else 0 for each in line] for line in jobs.functions], dtype=np.int64
-        )
+        ).reshape(len(jobs.functions), -1 if jobs.functions else 0)
         known = [each for line in jobs.functions for each in line if each is not None]
         self._libraries = {each.library for each in known}
         scratch = max((each.scratch for each in known), default=0)
@@ -180,7 +182,6 @@ class Workers:
         self._areas = [
             _Area(num_inputs, jobs.own, scratch) for _ in range(max(1, min(num_threads, len(jobs.tables_JI))))
         ]
-        self._work = _worker()[1]
 
     def run(self, order: np.ndarray, num_steps: int, steps_I: np.ndarray, stopped_J: np.ndarray) -> None:
         """Do some jobs.
@@ -191,39 +192,48 @@ class Workers:
             steps_I: how far each input moves from a step to the next, in bytes.
             stopped_J: uint8, set to 1 for each job that is stopped.
         """
-        following = ctypes.c_int64(0)
+        self.prepared(order, num_steps, steps_I, stopped_J)()
+
+    def prepared(
+        self, order: np.ndarray, num_steps: int, steps_I: np.ndarray, stopped_J: np.ndarray
+    ) -> Callable[[], None]:
+        """What does these jobs, as often as it is called; the arguments are those of `run`."""
         order = np.ascontiguousarray(order, dtype=np.int64)
         steps_I = np.ascontiguousarray(steps_I, dtype=np.int64)
-        num_inputs = self._jobs.tables_JI.shape[1]
-        watched = -1 if self._jobs.watched is None else self._jobs.watched
+        tables_JI, used = self._jobs.tables_JI, self._areas[: max(1, len(order))]
+        given = {
+            "jobs": len(order), "order": order.ctypes.data, "tables": tables_JI.ctypes.data,
+            "steps": steps_I.ctypes.data, "inputs": tables_JI.shape[1], "functions": self._addresses_JF.ctypes.data,
+            "calls": self._addresses_JF.shape[1], "num": num_steps,
+            "watched": -1 if self._jobs.watched is None else self._jobs.watched, "stopped": stopped_J.ctypes.data,
+        }  # fmt: skip
+        areas = [at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch)]
+        call = np.array([0, len(used), 0, *(given[name] for name in _CALL), *areas], dtype=np.int64)
+        call_at, num_threads, team = call.ctypes.data, len(used), self._team
+        library, member = _member()
+        member_at = library.address("member")
 
-        used = self._areas[: max(1, len(order))]
-        if self._team is not None and len(used) > 1 and torch.get_num_threads() > 1:
-            given = {
-                "next": ctypes.addressof(following), "jobs": len(order), "order": order.ctypes.data,
-                "tables": self._jobs.tables_JI.ctypes.data, "steps": steps_I.ctypes.data, "inputs": num_inputs,
-                "functions": self._addresses_JF.ctypes.data, "calls": self._addresses_JF.shape[1], "num": num_steps,
-                "watched": watched, "stopped": stopped_J.ctypes.data,
-            }  # fmt: skip
-            places = [at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch)]
-            call = np.array([0, len(used), *(given[name] for name in _CALL), *places], dtype=np.int64)
-            self._team(_worker()[0].address("member"), call.ctypes.data, len(used), 0)
-            return
+        # What the call has the addresses of lives as long as what is returned.
+        def do(_kept: object = (self, order, steps_I, stopped_J)) -> None:
+            call[0] = call[2] = 0
+            if num_threads == 1:
+                member(call_at)
+            elif team is not None and torch.get_num_threads() > 1:
+                team(member_at, call_at, num_threads, 0)
+            else:
+                _together(member, call_at, num_threads)
 
-        def work(area: _Area) -> None:
-            self._work(
-                ctypes.addressof(following), len(order), order.ctypes.data, self._jobs.tables_JI.ctypes.data,
-                steps_I.ctypes.data, num_inputs, self._addresses_JF.ctypes.data, self._addresses_JF.shape[1],
-                num_steps, area.table, area.own_I.ctypes.data, area.scratch, watched, stopped_J.ctypes.data,
-            )  # fmt: skip
+        return do
 
-        mine, *areas = used
-        others = [_pool(os.getpid()).submit(work, area) for area in areas]
-        try:
-            work(mine)
-        finally:
-            for other in others:
-                other.result()
+
+def _together(member: Callable[[int], None], call_at: int, num_threads: int) -> None:
+    """On threads of Python's, this one among them."""
+    others = [_pool(os.getpid()).submit(member, call_at) for _ in range(num_threads - 1)]
+    try:
+        member(call_at)
+    finally:
+        for other in others:
+            other.result()
 
 
 class _Area:
@@ -246,14 +256,9 @@ def _whole(size: int) -> int:
 
 
 @cache
-def _worker() -> tuple[Library, ctypes._FuncPointer]:
+def _member() -> tuple[Library, Callable[[int], None]]:
     library = Library(_WORKER + _MEMBER)
-    pointer, integer = ctypes.c_void_p, ctypes.c_int64
-    kind = ctypes.CFUNCTYPE(
-        None, pointer, integer, pointer, pointer, pointer, integer, pointer, integer, integer, pointer, pointer,
-        pointer, integer, pointer,
-    )  # fmt: skip
-    return library, kind(library.address("worker"))
+    return library, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.address("member"))
 
 
 @cache

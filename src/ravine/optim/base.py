@@ -107,9 +107,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             grads = [as_real(param.grad) for param in members.params]  # type: ignore[arg-type]
             stepper = self._stepper(group, numbers, members.decayed)
             totals = stepper(members, grads, self._numbers(group, numbers, members))
-            members.counts.add_(1.0)
-            for name, value in totals.items():
-                members.totals[self.words.counts[name]].fill_(value)
+            members.stepped({self.words.counts[slot]: value for slot, value in totals.items()})
 
     def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
         """Parameters with a gradient, sorted by who can take the same step; states that are missing are made."""
@@ -165,7 +163,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         self, group: dict[str, Any], numbers: Mapping[str, float], members: Members
     ) -> dict[str, float]:
         """What changes from step to step."""
-        found = {**numbers, EMA: group[EMA], "t": float(members.steps[0]) + 1.0}
+        found = {**numbers, EMA: group[EMA], "t": float(members.counts[0]) + 1.0}
         found.update({slot: float(members.totals[name][0]) for slot, name in self.words.counts.items()})
         if not members.decayed:
             found["weight_decay"] = 0.0  # where it is the rule's own

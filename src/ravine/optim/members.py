@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ class Members:
         slots: for each key of a state its tensors; complex ones as pairs of numbers, as in `numbers`.
         numbers: the parameters.
         steps: each one's count of steps, all of them elements of `counts`: one addition counts for all.
-        counts: float32.
+        counts: float32, as NumPy sees it: where nothing but a number changes, PyTorch takes ten times as long.
         totals: for each other number of a state, the same: float64, equal for all of these parameters.
         decayed: whether weight decay and L1 apply.
         strides: of each parameter where machine code can take them and their state; None: it cannot.
@@ -38,8 +39,8 @@ class Members:
     slots: Mapping[str, Sequence[Tensor]]
     numbers: Sequence[Tensor]
     steps: Sequence[Tensor]
-    counts: Tensor
-    totals: Mapping[str, Tensor]
+    counts: np.ndarray
+    totals: Mapping[str, np.ndarray]
     decayed: bool
     strides: Sequence[tuple[int, ...]] | None
 
@@ -77,8 +78,8 @@ class Members:
             slots=slots,
             numbers=own_numbers,
             steps=[own["step"] for own in states],
-            counts=counts,
-            totals=totals,
+            counts=counts.numpy(),
+            totals={name: tensor.numpy() for name, tensor in totals.items()},
             decayed=decayed,
             strides=[param.stride() for param in own_numbers] if plain else None,
         )
@@ -96,6 +97,12 @@ class Members:
             for key in keys
             for own, tensor in zip(self.states, self.slots[key], strict=True)
         )
+
+    def stepped(self, totals: Mapping[str, float]) -> None:
+        """Count a step, and take in what the other numbers are now."""
+        np.add(self.counts, 1.0, out=self.counts)
+        for name, value in totals.items():
+            self.totals[name].fill(value)
 
     def plain(self, grads: Sequence[Tensor]) -> bool:
         """Whether machine code can take these gradients too."""
