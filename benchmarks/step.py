@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from ravine import optim
-from ravine.optim.apply import Stepper
+from ravine.optim.members import Members
 
 Shapes = Sequence[tuple[int, ...]]
 Make = Callable[[list[Tensor]], Any]
@@ -130,12 +130,12 @@ class Eager:
 
     def step(self) -> None:
         """As the optimizer's."""
-        kept = Stepper._by_machine
-        Stepper._by_machine = lambda *_: False  # type: ignore[method-assign]
+        kept = Members.plain
+        Members.plain = lambda *_: False  # type: ignore[method-assign]
         try:
             self._optimizer.step()
         finally:
-            Stepper._by_machine = kept  # type: ignore[method-assign]
+            Members.plain = kept  # type: ignore[method-assign]
 
 
 def others(rule: str) -> dict[str, Make]:

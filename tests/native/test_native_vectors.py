@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from native_functions import normal
 from torch import Tensor
 
 from ravine.native.numbers import in_tensors, of_floats
+from ravine.native.split import Split
 from ravine.native.tensors import Unsupported
 from ravine.native.vectors import OverVectors
+from ravine.optim.lists import OverLists
 from ravine.trace import trace
 
 EXACT = torch.float64
+Over = OverVectors | OverLists
 
 
 def program(
@@ -25,13 +30,14 @@ def program(
     return x - corrected / (corrected.abs().sqrt() + 1e-3) * total, mean, total
 
 
-def made() -> OverVectors:
-    return OverVectors(program, ["x", "g", "mean"], ["beta", "weight", "t"], ["x", "mean", "weight"])
+def made(make: Callable[[Split], Over] = OverVectors) -> Over:
+    return make(Split(program, ["x", "g", "mean"], ["beta", "weight", "t"], ["x", "mean", "weight"]))
 
 
+@pytest.mark.parametrize("make", [OverVectors, OverLists])
 @pytest.mark.parametrize("sizes", [(1,), (15, 16, 17), (0, 5), (32_768, 3), (32_769, 100_003, 0, 1)])
-def test_every_length(sizes: tuple[int, ...]) -> None:
-    over = made()
+def test_every_length(sizes: tuple[int, ...], make: Callable[[Split], Over]) -> None:
+    over = made(make)
     vectors = {name: [normal(size, seed=i) for size in sizes] for i, name in enumerate(("x", "g", "mean"))}
     exact = {name: [vector.double() for vector in some] for name, some in vectors.items()}
     weight = 0.25
@@ -77,15 +83,15 @@ def test_threads_share_long_vectors_and_bits_do_not_depend_on_their_number() -> 
 
 def test_more_than_one_pass_is_refused() -> None:
     with pytest.raises(Unsupported):
-        OverVectors(lambda x, a: (x / x.square().sum().sqrt() * a,), ["x"], ["a"], ["x"])
+        OverVectors(Split(lambda x, a: (x / x.square().sum().sqrt() * a,), ["x"], ["a"], ["x"]))
     with pytest.raises(Unsupported):
-        OverVectors(lambda x, a: (x * a, x.sum()), ["x"], ["a"], ["x", "a"])
+        Split(lambda x, a: (x * a, x.sum()), ["x"], ["a"], ["x", "a"])
     with pytest.raises(Unsupported):
-        OverVectors(lambda x, a: (x.cumsum(0) * a,), ["x"], ["a"], ["x"])
+        OverVectors(Split(lambda x, a: (x.cumsum(0) * a,), ["x"], ["a"], ["x"]))
 
 
 def test_numbers_that_floats_cannot_hold_are_infinite() -> None:
-    over = OverVectors(lambda x, a: (x + 1.0 / a, a.log()), ["x"], ["a"], ["x", "a"])
+    over = OverVectors(Split(lambda x, a: (x + 1.0 / a, a.log()), ["x"], ["a"], ["x", "a"]))
     vector = torch.zeros(5)
     assert over({"x": [vector]}, {"a": 2.0}) == {"a": pytest.approx(0.6931471805599453, rel=1e-15)}
     assert vector.tolist() == [0.5] * 5

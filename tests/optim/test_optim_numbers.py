@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ravine.optim.lists
+from ravine.native.vectors import OverVectors
 from ravine.optim import (
     SGD,
     AdaGrad,
@@ -22,9 +24,9 @@ from ravine.optim import (
     Nesterov,
     RMSProp,
     ScheduleFreeAdamW,
-    apply,
 )
-from ravine.optim.apply import Stepper
+from ravine.optim.lists import OverLists, _portions
+from ravine.optim.members import Members
 from ravine.rules import decays, regularize, rule
 
 EXACT = 1e-12  # float64, 200 steps
@@ -104,12 +106,10 @@ def test_same_numbers_as_torch_in_float64(name: str) -> None:
 def test_machine_code_computes_the_same_in_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     by_code, exact = model(torch.float32), model(torch.float32).double()
     calls: list[bool] = []
-    real = Stepper._by_machine
-    monkeypatch.setattr(
-        Stepper, "_by_machine", lambda self, *given: (calls.append(real(self, *given)), calls[-1])[1]
-    )
+    real = OverVectors.__call__
+    monkeypatch.setattr(OverVectors, "__call__", lambda *given: (calls.append(True), real(*given))[1])
+    monkeypatch.delattr(OverLists, "__call__")
     train(by_code, PAIRS[name][0](by_code.parameters()), 30)
-    assert all(calls)
     assert len(calls) >= 30
     train(exact, PAIRS[name][1](exact.parameters()), 30)
     for a, b in zip(by_code.parameters(), exact.parameters(), strict=True):
@@ -121,7 +121,7 @@ def test_machine_code_computes_the_same_in_float32(name: str, monkeypatch: pytes
 def test_kernels_over_lists_compute_the_same(
     name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stepper, "_by_machine", lambda *_given: False)
+    monkeypatch.setattr(Members, "plain", lambda *_given: False)
     ours, theirs = model(dtype), model(dtype)
     steps = 30 if dtype == torch.float32 else 5
     train(ours, PAIRS[name][0](ours.parameters()), steps)
@@ -311,14 +311,14 @@ def test_nesterov_is_deployed_at_its_true_point() -> None:
 
 
 def test_portions_hold_every_number_once_and_are_not_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "_PORTION", 10)
+    monkeypatch.setattr(ravine.optim.lists, "_PORTION", 10)
     draws = [torch.randn(size) for size in (3, 0, 25, 4, 4, 4, 1)]
-    lists = [draws, [tensor * 2.0 for tensor in draws]]
-    found = list(apply._portions(lists))
-    for i, tensors in enumerate(lists):
+    given = [draws, [tensor * 2.0 for tensor in draws]]
+    found = list(_portions(given, 10))
+    for i, tensors in enumerate(given):
         assert torch.equal(
             torch.cat([piece for portion in found for piece in portion[i]]), torch.cat(tensors)
         )
     assert all(sum(piece.numel() for piece in portion[0]) <= 10 for portion in found)
     apart = [torch.randn(4, 4).t()]  # cannot be cut
-    assert list(apply._portions([apart])) == [[apart]]
+    assert list(_portions([apart], 10)) == [[apart]]
