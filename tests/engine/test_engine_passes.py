@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx
 
-from ravine.engine.passes import fold, write_through
+from ravine.engine.passes import fold, share, write_through
 from ravine.trace import trace
 
 
@@ -39,8 +39,13 @@ def both() -> tuple[fx.GraphModule, list[Tensor], fx.GraphModule, list[Tensor]]:
     plain_inputs, inputs_ = inputs(), inputs()
     plain, optimized = trace(adam_like, inputs()), trace(adam_like, inputs())
     fold(optimized, inputs_[:4])
+    share(optimized)
     write_through(optimized)
     return plain, plain_inputs, optimized, inputs_
+
+
+def count(module: fx.GraphModule, *targets: object) -> int:
+    return sum(node.target in targets for node in module.graph.nodes)
 
 
 def test_the_bits_are_the_same_over_many_steps() -> None:
@@ -63,9 +68,6 @@ def test_the_inputs_that_a_step_only_reads_stay_as_they_are() -> None:
 
 def test_constants_and_fixed_views_are_computed_once_and_states_written_in_place() -> None:
     plain, _, optimized, _ = both()
-
-    def count(module: fx.GraphModule, *targets: object) -> int:
-        return sum(node.target in targets for node in module.graph.nodes)
 
     aten = torch.ops.aten
     assert count(plain, aten.rsub.Scalar, aten.log.default, aten.copy_.default) == 5
@@ -136,3 +138,53 @@ def test_a_transposed_product_is_computed_the_other_way_round() -> None:
     found = module(x, y)[0]
     assert torch.equal(found, expected)
     assert found.is_contiguous()
+
+
+def test_what_is_there_twice_is_computed_once_unless_its_argument_has_changed_in_between() -> None:
+    def function(state: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        before = (x * 2.0).sum() + (x * 2.0).mean() + state.exp()
+        state.add_(x)
+        one, other = x.clone(), x.clone()
+        one.mul_(3.0)
+        return before, state.exp() + state.exp(), one + other
+
+    plain_state, state, x = torch.rand(6), torch.rand(6), torch.rand(6)
+    plain_state.copy_(state)
+    module = trace(function, [state.clone(), x])
+    share(module)
+    write_through(module)
+    exps = (torch.ops.aten.exp.default, torch.ops.aten.exp.out)
+    assert count(module, torch.ops.aten.mul.Tensor) == 1
+    assert count(module, *exps) == 2
+    for ours, theirs in zip(module(state, x), function(plain_state, x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(state, plain_state)
+
+
+def test_a_few_places_of_a_state_are_changed_where_they_are() -> None:
+    def placed(ring: Tensor, rows: Tensor, new: Tensor) -> Tensor:
+        return ring.flatten(0, 1).index_copy(0, rows, new).view(ring.shape)
+
+    def function(ring: Tensor, rows: Tensor, new: Tensor) -> tuple[Tensor, ...]:
+        found = placed(ring, rows, new)
+        total = (found * 2.0).sum(0)
+        ring.copy_(found)
+        return (total,)
+
+    def too_early(ring: Tensor, rows: Tensor, new: Tensor) -> tuple[Tensor, ...]:
+        found = placed(ring, rows, new)
+        old = ring.sum(0)
+        ring.copy_(found)
+        return (old,)
+
+    aten = torch.ops.aten
+    rows, new = torch.tensor([1, 5]), torch.rand(2, 4)
+    for step, in_place in ((function, 1), (too_early, 0)):
+        ring = torch.rand(2, 3, 4)
+        expected = ring.clone()
+        module = trace(step, [ring.clone(), rows, new])
+        write_through(module)
+        assert count(module, aten.index_copy_.default) == in_place
+        assert count(module, aten.copy_.default) == 1 - in_place
+        assert torch.equal(module(ring, rows, new)[0], step(expected, rows, new)[0])
+        assert torch.equal(ring, expected)

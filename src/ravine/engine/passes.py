@@ -6,6 +6,7 @@ is wanted: over the old value of a state tensor, or over an argument that nobody
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -24,6 +25,10 @@ _ELEMENTWISE = {
     _ATEN.sign.default, _ATEN.tanh.default, _ATEN.sigmoid.default, _ATEN.maximum.default, _ATEN.minimum.default,
     _ATEN.relu.default, _ATEN.clamp_min.default, _ATEN.threshold_backward.default,
 }  # fmt: skip
+
+
+# What changes a few places of a tensor, and how it is done in that tensor.
+_PLACED = {_ATEN.index_copy.default: _ATEN.index_copy_.default}
 
 
 def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
@@ -64,13 +69,39 @@ def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
         graph.erase_node(node)
 
 
+def share(module: fx.GraphModule) -> None:
+    """Let an operation that is there twice be carried out once; but a copy is made for one to be changed.
+
+    Args:
+        module: its graph is changed.
+    """
+    changed = _changed(module.graph)
+    known: dict[tuple[object, ...], fx.Node] = {}
+    for node in list(module.graph.nodes):
+        if not _is_operation(node):
+            continue
+        if _writes(node):  # what was read before is not what is read now
+            target = _root(node.args[0])
+            known = {
+                key: each
+                for key, each in known.items()
+                if all(_root(arg) is not target for arg in each.all_input_nodes)
+            }
+        elif _is_view(node) or (node not in changed and node.target is not _ATEN.clone.default):
+            same = known.setdefault((node.target, repr(node.args), repr(node.kwargs)), node)
+            if same is not node:
+                node.replace_all_uses_with(same)
+                module.graph.erase_node(node)
+
+
 def write_through(module: fx.GraphModule) -> None:
-    """Let elementwise operations write over a state tensor's old value, or over an argument's last use.
+    """Let operations write over a state tensor's old value, and elementwise ones over an argument's last use.
 
     Args:
         module: its graph is changed.
     """
     _turn_products(module.graph)
+    _into_state(module.graph)
     _over_state(module.graph)
     _over_arguments(module.graph)
     module.graph.eliminate_dead_code()
@@ -111,6 +142,39 @@ def _turn_products(graph: fx.Graph) -> None:
 def _shape(node: fx.Node) -> Any:
     like = node.meta.get("like")
     return None if like is None else like[0]
+
+
+def _into_state(graph: fx.Graph) -> None:
+    """``copy_(slot, index_copy(slot, ...))`` becomes ``index_copy_(slot, ...)``, if need be through views of them."""
+    place = {node: i for i, node in enumerate(graph.nodes)}
+    for copy in [node for node in graph.nodes if node.target is _ATEN.copy_.default]:
+        slot, result = copy.args[0], copy.args[1]
+        if not isinstance(result, fx.Node):
+            continue
+        source = _root(result)
+        old = source.args[0] if source.target in _PLACED else None
+        if not isinstance(old, fx.Node) or _root(old) is not slot:
+            continue
+        # A tensor of as many numbers in their own order is all of another one, whatever its shape.
+        if any(_numel(node) != _numel(slot) for node in (result, source, old)):
+            continue
+        readers = [node for node in graph.nodes if any(_root(arg) is slot for arg in node.all_input_nodes)]
+        if any(place[source] < place[node] < place[copy] for node in readers):
+            continue
+        with graph.inserting_before(source):
+            written = graph.call_function(_PLACED[source.target], source.args, source.kwargs)  # type: ignore[index]
+        written.meta.update(source.meta, root=slot)
+        place[written] = place[source]
+        copy.replace_all_uses_with(result)
+        graph.erase_node(copy)
+        source.replace_all_uses_with(written)
+        graph.erase_node(source)
+
+
+def _numel(node: fx.Node) -> int | None:
+    """How many numbers it has, side by side; None for no plain block of them."""
+    shape = _shape(node)
+    return None if shape is None else math.prod(shape)
 
 
 def _over_state(graph: fx.Graph) -> None:

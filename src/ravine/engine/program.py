@@ -20,7 +20,7 @@ from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.noise import noise_of, without_noise
-from ravine.engine.passes import fold, write_through
+from ravine.engine.passes import fold, share, write_through
 from ravine.engine.searching import held_number, hessian, search_step
 from ravine.engine.state import Constants, Data, State, rules_of
 from ravine.nn.functional import batched_kernels
@@ -131,6 +131,7 @@ def traced(
     graph = trace(flat, [*copies, *inputs])
     if compiler is None:
         fold(graph, fixed)
+        share(graph)
         write_through(graph)
     run = graph.forward if compiler is None else compiler(graph, [*fixed, *inputs])
 

@@ -46,13 +46,20 @@ def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
     curvatures, num = state["curvatures"], state["num_pairs"]
     most = curvatures.shape[1]
     place = num - most * (num / most).floor()
-    here = learned & (_places(curvatures) == place)
+    rows_G = (_firsts(curvatures) + place).flatten().long()
     sy = (s * y).sum(-1, keepdim=True).double()
     yy = (y * y).sum(-1, keepdim=True).double()
+
+    def placed(ring: Tensor, new: Tensor) -> Tensor:
+        """The ring with one row of each run changed, and no other touched."""
+        rows = ring.flatten(0, 1)
+        row = new.where(learned, rows.index_select(0, rows_G))
+        return rows.index_copy(0, rows_G, row).view(ring.shape)
+
     return {
-        "steps": s.unsqueeze(1).where(here.unsqueeze(2), state["steps"]),
-        "changes": y.unsqueeze(1).where(here.unsqueeze(2), state["changes"]),
-        "curvatures": sy.where(here, curvatures),
+        "steps": placed(state["steps"], s),
+        "changes": placed(state["changes"], y),
+        "curvatures": sy.where(learned & (_places(curvatures) == place), curvatures),
         "num_pairs": num + learned.to(num.dtype),
         "newest": (sy / yy).where(learned, state["newest"]),
     }
@@ -75,26 +82,25 @@ def knows(state: State) -> Tensor:
 def direct(state: State, grad: Tensor) -> Tensor:
     """-H g by two loops over the pairs, newest first and then oldest first; -g where there is none."""
     num = state["num_pairs"]
-    num_runs, most = state["curvatures"].shape
-    first = (num.new_ones(num_runs).cumsum(0) - 1.0) * most
+    most = state["curvatures"].shape[1]
     back = num - 1.0 - _places(state["curvatures"])
-    rows_MG = (first.unsqueeze(1) + back - most * (back / most).floor()).t().long()  # newest first
+    rows_MG = (_firsts(state["curvatures"]) + back - most * (back / most).floor()).t().long()  # newest first
     flat = rows_MG.flatten()
     curvatures = state["curvatures"].flatten().index_select(0, flat)
     scales = (1.0 / curvatures).where(curvatures != 0.0, 0.0).to(grad.dtype).unflatten(0, rows_MG.shape)
     steps, changes = (
-        state[name].flatten(0, 1).index_select(0, flat).unflatten(0, rows_MG.shape)
+        state[name].flatten(0, 1).index_select(0, flat).unflatten(0, rows_MG.shape).unbind()
         for name in ("steps", "changes")
     )
+    pairs = list(zip(steps, changes, scales.unsqueeze(2).unbind(), strict=True))
     alphas = []
     q = grad
-    for s, y, scale in zip(steps.unbind(), changes.unbind(), scales.unsqueeze(2).unbind(), strict=True):
+    for s, y, scale in pairs:
         alphas.append((s * q).sum(-1, keepdim=True) * scale)
-        q = q - alphas[-1] * y
+        q = q.addcmul(alphas[-1], y, value=-1.0)
     r = q * state["newest"].where(knows(state), 1.0).to(grad.dtype)
-    for age in reversed(range(most)):
-        beta = (changes[age] * r).sum(-1, keepdim=True) * scales[age].unsqueeze(1)
-        r = r + steps[age] * (alphas[age] - beta)
+    for (s, y, scale), alpha in zip(reversed(pairs), reversed(alphas), strict=True):
+        r = r.addcmul(s, alpha - (y * r).sum(-1, keepdim=True) * scale)
     return -r
 
 
@@ -122,8 +128,13 @@ def _shaped(hypers: Mapping[str, float]) -> Rule:
 
 
 def _places(like: Tensor) -> Tensor:
-    """0, 1, ... along the second dimension, (1, M)."""
-    return like.new_ones((1, like.shape[1])).cumsum(1) - 1.0
+    """0, 1, ... along the second dimension, (M,)."""
+    return like.new_tensor(range(like.shape[1]))
+
+
+def _firsts(like: Tensor) -> Tensor:
+    """Where each run's places begin if those of all runs are counted through, (G, 1)."""
+    return like.new_tensor([[run * like.shape[1]] for run in range(like.shape[0])])
 
 
 METHOD = Method(learn=learn, direct=direct, knows=knows, forget=forget)

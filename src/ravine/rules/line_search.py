@@ -56,6 +56,11 @@ def begun(loss: Tensor, slope: Tensor, first: Tensor) -> State:
     }  # fmt: skip
 
 
+def finite(x: Tensor) -> Tensor:
+    """Where it is a finite number: two operations, of which `isfinite` takes four."""
+    return x.abs() < math.inf
+
+
 def observe(search: State, loss: Tensor, slope: Tensor, *, c1: Tensor, c2: Tensor, eps: float) -> Observed:
     """Take note of the loss and its slope along the direction at t, and choose a new t where need be.
 
@@ -73,18 +78,18 @@ def observe(search: State, loss: Tensor, slope: Tensor, *, c1: Tensor, c2: Tenso
     """
     t, begin_loss, begin_slope = search["t"], search["start_loss"], search["start_slope"]
     found = _Trial(t, loss, slope)
-    finite = loss.isfinite() & slope.isfinite()
+    known = finite(loss) & finite(slope)
     falls = loss <= begin_loss + c1 * t * begin_slope
     strong = falls & (slope.abs() <= -c2 * begin_slope)
     level = (loss - begin_loss).abs() <= ROUNDINGS * eps * begin_loss.abs()
     by_slopes = ((2.0 * c1 - 1.0) * begin_slope >= slope) & (slope >= c2 * begin_slope)
     settled = search["settling"] > 0.0
-    accepted = settled | (finite & (strong | (level & by_slopes)))
+    accepted = settled | (known & (strong | (level & by_slopes)))
 
     before = _Trial(search["low_t"], search["low_loss"], search["low_slope"])
     ceiling = _Trial(search["high_t"], search["high_loss"], search["high_slope"])
     has_high = search["has_high"] > 0.0
-    worse = ~finite | ~falls | (loss >= before.loss)
+    worse = ~known | ~falls | (loss >= before.loss)
     forward = ~has_high | (ceiling.t > before.t)
     turned = ~worse & ((slope >= 0.0) == forward)
     high = _chosen(worse, found, _chosen(turned, before, ceiling))
@@ -121,7 +126,7 @@ def _interpolated(low: _Trial, high: _Trial) -> Tensor:
     least, there = _cubic(low, high)
     share = ((least - low.t) / width).where(there, 0.5).clamp(CLOSEST, 1.0 - CLOSEST)
     blind = (low.t * 0.0 + CLOSEST).where(low.t == 0.0, 0.5)
-    seen = high.loss.isfinite() & high.slope.isfinite()
+    seen = finite(high.loss) & finite(high.slope)
     return low.t + share.where(seen, blind) * width
 
 

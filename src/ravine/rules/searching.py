@@ -91,7 +91,7 @@ def penalized(grad: Tensor, param: Tensor, hypers: Hypers) -> tuple[Tensor, Tens
 def curved(s: Tensor, y: Tensor) -> Tensor:
     """Which pairs have a curvature that can be told from rounding, (G, 1): s'y > eps y'y."""
     sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
-    return (sy > rounding(s) * yy) & yy.isfinite()
+    return (sy > rounding(s) * yy) & line_search.finite(yy)
 
 
 def rounding(x: Tensor) -> float:
@@ -155,7 +155,7 @@ def advance(
     direction = direction.where(sound, -base_grad)
     unit = 1.0 / square.double().sqrt()
     first = hypers["lr"].double() * (unit * 0.0 + 1.0).where(sound | plain, unit)
-    goes = begins & ((slope < 0.0) | plain) & slope.isfinite() & base_loss.isfinite()
+    goes = begins & ((slope < 0.0) | plain) & line_search.finite(slope) & line_search.finite(base_loss)
 
     begun = line_search.begun(base_loss, slope, first)
     direction = direction.where(goes, state["direction"])
