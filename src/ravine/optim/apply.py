@@ -58,12 +58,14 @@ class Stepper:
             The new values of those slots.
         """
         slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
-        if self._rule.scope != "element":
-            return self._one_by_one(members, grads, slots, numbers)
         vectors = {"param": members.numbers, "grad": grads, **slots}
-        if members.plain(grads) and self._machine_code is not None:
+        element = self._rule.scope == "element"
+        if element and members.plain(grads) and self._machine_code is not None:
             return self._machine_code(vectors, numbers)
-        return self._over_lists(vectors, numbers)
+        with torch.no_grad():
+            if element:
+                return self._over_lists(vectors, numbers)
+            return self._one_by_one(members, grads, slots, numbers)
 
     def _one_by_one(
         self,

@@ -81,7 +81,6 @@ class RuleOptimizer(torch.optim.Optimizer):
             return torch.compiler.disable(self._step)(closure)  # type: ignore[no-any-return]
         return self._step(closure)
 
-    @torch.no_grad()
     def _step(self, closure: Callable[[], float] | None) -> float | None:
         loss = None
         if closure is not None:
@@ -109,6 +108,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             totals = stepper(members, grads, self._numbers(group, numbers, members))
             members.stepped({self.words.counts[slot]: value for slot, value in totals.items()})
 
+    @torch.no_grad()
     def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
         """Parameters with a gradient, sorted by who can take the same step; states that are missing are made."""
         numbers = list(self.words.counts.values())
