@@ -249,6 +249,21 @@ def test_channels_last_weights_keep_their_layout_and_go_through_machine_code() -
     torch.testing.assert_close(*results, **SINGLE)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("max_norm", [0.0, 0.5])
+def test_a_step_is_not_recorded_where_gradients_have_a_graph(dtype: torch.dtype, max_norm: float) -> None:
+    weight = torch.ones(2, 3, dtype=dtype, requires_grad=True)
+    optimizer = Adam([weight], 0.1, max_norm=max_norm)
+    for _ in range(2):
+        (weight.grad,) = torch.autograd.grad(weight.square().sum(), weight, create_graph=True)
+        assert weight.grad.requires_grad
+        optimizer.step()
+        weight.grad = None
+    assert weight.is_leaf
+    assert not any(value.requires_grad for value in optimizer.state[weight].values())
+    assert float(weight.detach().max()) < 1.0
+
+
 def test_schedule_free_is_deployed_at_the_average() -> None:
     """The paper's three points, x, y and z, with a learning rate that warms up."""
     module = model()

@@ -164,7 +164,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> dict[str, float]:
         """What changes from step to step."""
         found = {**numbers, EMA: group[EMA], "t": float(members.counts[0]) + 1.0}
-        found.update({slot: float(members.totals[name][0]) for slot, name in self.words.counts.items()})
+        for slot, name in self.words.counts.items():
+            found[slot] = float(members.totals[name][0])
         if not members.decayed:
             found["weight_decay"] = 0.0  # where it is the rule's own
         return found
