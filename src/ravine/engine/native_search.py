@@ -33,7 +33,7 @@ class NativeSearch:
     """
 
     def __init__(self, setting: Setting) -> None:
-        self._setting, self._inputs = setting, Inputs()
+        self._setting, self._inputs = setting, Inputs()  # whose constants the code reads
         num_runs = len(setting.cohort.runs)
         function = gradient(setting, self._inputs, "points")
         self._loss_R, self._accuracy_R = torch.zeros(num_runs), torch.zeros(num_runs)
@@ -46,15 +46,15 @@ class NativeSearch:
             "accuracy": rows_of(self._accuracy_R),
         }
         jobs = Jobs(tables_JI=self._inputs.table(of_run, num_runs), functions=[[function]] * num_runs, own={})
-        self._workers = Workers(jobs, torch.get_num_threads(), team=True)
-        self._order_R, self._stopped_R = np.arange(num_runs), np.zeros(num_runs, dtype=np.uint8)
-        self._still_I = np.zeros(jobs.tables_JI.shape[1], dtype=np.int64)
+        still_I = np.zeros(jobs.tables_JI.shape[1], dtype=np.int64)
+        stopped_R = np.zeros(num_runs, dtype=np.uint8)
+        workers = Workers(jobs, torch.get_num_threads(), team=True)
+        self._evaluate = workers.prepared(np.arange(num_runs), 1, still_I, stopped_R)
 
+        # The gradients are an input: to a program that does not write them they would be constant.
         def onward(
             state: State, constants: Constants, _: Data, grads_RP: Tensor, *given: Tensor
-        ) -> tuple[
-            Tensor, Tensor
-        ]:  # the gradients are an input, since it is not this program that writes them
+        ) -> tuple[Tensor, Tensor]:
             return go_on(setting, state, replace(constants, grads_RP=grads_RP), *given)
 
         examples = (torch.ones(num_runs), torch.ones(()))
@@ -63,7 +63,7 @@ class NativeSearch:
     def __call__(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
         """A step, as `ravine.engine.program.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
-        self._workers.run(self._order_R, 1, self._still_I, self._stopped_R)
+        self._evaluate()
         return self._onward(*self._evaluation(), lr_R, t)
 
     def _evaluation(self) -> tuple[Tensor, ...]:
