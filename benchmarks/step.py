@@ -116,9 +116,9 @@ def contenders(rule: str) -> dict[str, Make]:
     }
     if rule not in ("rmsprop", "nadam"):
         found["torch fused"] = torch_with(fused=True)
+    found["ravine, without machine code"] = lambda p: Eager(ours[rule](p))
     if rule == "adam":
         found["ravine, with EMA"] = lambda p: optim.Adam(p, 1e-6, ema=0.999)
-        found["ravine, without machine code"] = lambda p: Eager(optim.Adam(p, 1e-6))
     return {**found, **others(rule)}
 
 
