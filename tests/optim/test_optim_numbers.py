@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import ravine.optim.lists
 from ravine.native.vectors import OverVectors
 from ravine.optim import (
     SGD,
@@ -325,8 +324,7 @@ def test_nesterov_is_deployed_at_its_true_point() -> None:
     assert distance(ours, definition) > 1e-4
 
 
-def test_portions_hold_every_number_once_and_are_not_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ravine.optim.lists, "_PORTION", 10)
+def test_portions_hold_every_number_once_and_are_not_large() -> None:
     draws = [torch.randn(size) for size in (3, 0, 25, 4, 4, 4, 1)]
     given = [draws, [tensor * 2.0 for tensor in draws]]
     found = list(_portions(given, 10))

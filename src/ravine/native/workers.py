@@ -1,6 +1,8 @@
 """Threads that carry out compiled functions: each takes one job after another and goes through all of its steps.
 
 A job's numbers stay in a core's caches while its steps run, and no thread waits for another one until all are done.
+Each begins with a share of the jobs that is its own, so that the next time much of what it needs is in its caches still;
+then it helps the others with theirs.
 
 Shapes: J job, I input, F function, T step.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -24,16 +26,40 @@ from ravine.native.team import parallel
 _LINE = 64
 
 _WORKER = """
-define void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
-                    i64 %calls, i64 %num, ptr %table, ptr %own, ptr %scratch, i64 %watched, ptr %stopped) {
+define void @worker(ptr %areas, i64 %many, i64 %place, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs,
+                    ptr %functions, i64 %calls, i64 %num, i64 %watched, ptr %stopped) {
 entry:
+  %area_number = mul i64 %place, AREA
+  %area = getelementptr i64, ptr %areas, i64 %area_number
+  %table = load ptr, ptr %area
+  %own_at_area = getelementptr i64, ptr %area, i64 1
+  %own = load ptr, ptr %own_at_area
+  %scratch_at = getelementptr i64, ptr %area, i64 2
+  %scratch = load ptr, ptr %scratch_at
+  br label %visit
+visit:
+  %visited = phi i64 [ 0, %entry ], [ %visited_next, %leave ]
+  %ahead = add i64 %place, %visited
+  %whose = urem i64 %ahead, %many
+  %low_all = mul i64 %whose, %jobs
+  %low = udiv i64 %low_all, %many
+  %high_all = add i64 %low_all, %jobs
+  %high = udiv i64 %high_all, %many
+  %whose_area = mul i64 %whose, AREA
+  %taken_number = add i64 %whose_area, 3
+  %taken_at = getelementptr i64, ptr %areas, i64 %taken_number
   br label %take
 take:
-  %place = atomicrmw add ptr %next, i64 1 monotonic
-  %more = icmp slt i64 %place, %jobs
-  br i1 %more, label %begin, label %end
+  %taken = atomicrmw add ptr %taken_at, i64 1 monotonic
+  %next = add i64 %low, %taken
+  %more = icmp slt i64 %next, %high
+  br i1 %more, label %begin, label %leave
+leave:
+  %visited_next = add i64 %visited, 1
+  %others = icmp slt i64 %visited_next, %many
+  br i1 %others, label %visit, label %end
 begin:
-  %order_at = getelementptr i64, ptr %order, i64 %place
+  %order_at = getelementptr i64, ptr %order, i64 %next
   %job = load i64, ptr %order_at
   %row = mul i64 %job, %inputs
   %table_at = getelementptr i64, ptr %tables, i64 %row
@@ -104,23 +130,16 @@ end:
 declare float @llvm.fabs.f32(float)
 """
 
-# What all threads are given, 64 bits each: how many have come, how many may, the number of the next job, and these.
+# What all threads are given, 64 bits each: how many have come, how many may, and these; then what each thread has.
 _CALL = {
     "jobs": "i64", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64", "functions": "ptr", "calls": "i64",
     "num": "i64", "watched": "i64", "stopped": "ptr",
 }  # fmt: skip
-_COUNTERS = 3
-_AREA = ("table", "own", "scratch")  # a thread's own memory; one after another behind that
-
-
-def _read(names: Iterable[str], base: str, first: int) -> str:
-    """The text that reads 64-bit fields one after another."""
-    return "".join(
-        f"  %{name}_at = getelementptr i64, ptr %{base}, i64 {first + i}\n"
-        f"  %{name} = load {_CALL.get(name, 'ptr')}, ptr %{name}_at\n"
-        for i, name in enumerate(names)
-    )
-
+_AREA = 4  # of each thread: its table, its own inputs, scratch, and how many of its jobs have been taken
+_FIELDS = "".join(
+    f"  %{name}_at = getelementptr i64, ptr %call, i64 {2 + i}\n  %{name} = load {kind}, ptr %{name}_at\n"
+    for i, (name, kind) in enumerate(_CALL.items())
+)
 
 _MEMBER = f"""
 define void @member(ptr %call) {{
@@ -130,13 +149,9 @@ define void @member(ptr %call) {{
   %mine = icmp slt i64 %place, %many
   br i1 %mine, label %join, label %leave
 join:
-  %next = getelementptr i64, ptr %call, i64 2
-{_read(_CALL, "call", _COUNTERS)}  %skipped = mul i64 %place, {len(_AREA)}
-  %area_place = add i64 %skipped, {_COUNTERS + len(_CALL)}
-  %area = getelementptr i64, ptr %call, i64 %area_place
-{_read(_AREA, "area", 0)}
-  call void @worker(ptr %next, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs, ptr %functions,
-                    i64 %calls, i64 %num, ptr %table, ptr %own, ptr %scratch, i64 %watched, ptr %stopped)
+{_FIELDS}  %areas = getelementptr i64, ptr %call, i64 {2 + len(_CALL)}
+  call void @worker(ptr %areas, i64 %many, i64 %place, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs,
+                    ptr %functions, i64 %calls, i64 %num, i64 %watched, ptr %stopped)
   br label %leave
 leave:
   ret void
@@ -207,15 +222,17 @@ class Workers:
             "calls": self._addresses_JF.shape[1], "num": num_steps,
             "watched": -1 if self._jobs.watched is None else self._jobs.watched, "stopped": stopped_J.ctypes.data,
         }  # fmt: skip
-        areas = [at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch)]
-        call = np.array([0, len(used), 0, *(given[name] for name in _CALL), *areas], dtype=np.int64)
+        areas = [at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch, 0)]
+        call = np.array([0, len(used), *(given[name] for name in _CALL), *areas], dtype=np.int64)
+        taken = call[-len(areas) :][_AREA - 1 :: _AREA]
         call_at, num_threads, team = call.ctypes.data, len(used), self._team
         library, member = _member()
         member_at = library.address("member")
 
         # What the call has the addresses of lives as long as what is returned.
         def do(_kept: object = (self, order, steps_I, stopped_J)) -> None:
-            call[0] = call[2] = 0
+            call[0] = 0
+            taken.fill(0)
             if num_threads == 1:
                 member(call_at)
             elif team is not None and torch.get_num_threads() > 1:
@@ -257,7 +274,7 @@ def _whole(size: int) -> int:
 
 @cache
 def _member() -> tuple[Library, Callable[[int], None]]:
-    library = Library(_WORKER + _MEMBER)
+    library = Library(_WORKER.replace("AREA", str(_AREA)) + _MEMBER)
     return library, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.address("member"))
 
 

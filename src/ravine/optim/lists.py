@@ -16,8 +16,7 @@ from torch import Tensor, fx
 
 from ravine.native.split import Split
 
-# In a processor's memory: numbers that are taken at a time, and up to which all are.
-_PORTION, _MANY = 1 << 18, 1 << 20
+_PORTION = 1 << 20  # numbers that are taken at a time, in a processor's memory
 
 # By operation and which of its arguments are vectors (V) and which numbers (0): the word in PyTorch's names.
 _WORDS = {
@@ -98,7 +97,9 @@ class OverLists:
             ours = chosen.get(node) or next(over(node, made.__contains__), None)
             done = {each for each in kernel.inputs if last[each] is node and each in kernels}
             steps[node] = (ours or kernel.fresh, ours is not None, done)
-        self._many = _MANY if len(steps) > 1 else math.inf  # nothing is read a second time in a single kernel
+        self._at_once = (
+            _PORTION if len(steps) > 1 else math.inf
+        )  # a single kernel reads nothing a second time
         self._do = _in_python([*self._vectors, *self._numbers], steps, copies)
 
     def __call__(
@@ -114,7 +115,7 @@ class OverLists:
             New numbers, by name.
         """
         used, new = self._program.numbers(numbers)
-        for lists in _portions([vectors[name] for name in self._program.vectors], self._many):
+        for lists in _portions([vectors[name] for name in self._program.vectors], self._at_once):
             self._do(*lists, *used)
         return new
 
@@ -251,23 +252,23 @@ def _one_by_one(node: fx.Node) -> Callable[..., list[Tensor]]:
     return function
 
 
-def _portions(lists: Sequence[Sequence[Tensor]], many: float) -> Iterator[list[list[Tensor]]]:
+def _portions(lists: Sequence[Sequence[Tensor]], most: float) -> Iterator[list[list[Tensor]]]:
     """Lists of tensors, a portion of each at a time: on a processor what is computed of it stays in the caches.
 
     Args:
         lists: equally many tensors in each.
-        many: numbers up to which all are one portion.
+        most: numbers of a portion.
     """
-    if sum(map(torch.numel, lists[0])) <= many or not all(
+    if sum(map(torch.numel, lists[0])) <= most or not all(
         tensor.is_contiguous() and tensor.device.type == "cpu" for tensors in lists for tensor in tensors
     ):
         yield [list(tensors) for tensors in lists]
         return
-    cut = [[piece for tensor in tensors for piece in tensor.view(-1).split(_PORTION)] for tensors in lists]
+    cut = [[piece for tensor in tensors for piece in tensor.view(-1).split(int(most))] for tensors in lists]
     start, total = 0, 0
     for end, piece in enumerate(cut[0]):
         total += piece.numel()
-        if end > start and total > _PORTION:
+        if end > start and total > most:
             yield [pieces[start:end] for pieces in cut]
             start, total = end, piece.numel()
     yield [pieces[start:] for pieces in cut]
