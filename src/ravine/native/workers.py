@@ -1,8 +1,8 @@
 """Threads that carry out compiled functions: each takes one job after another and goes through all of its steps.
 
 A job's numbers stay in a core's caches while its steps run, and no thread waits for another one until all are done.
-Each begins with a share of the jobs that is its own, so that the next time much of what it needs is in its caches still;
-then it helps the others with theirs.
+Each begins with a share of the jobs that is its own, so that the next time much of what it needs is in its caches
+still; then it helps the others with theirs.
 
 Shapes: J job, I input, F function, T step.
 """
