@@ -97,9 +97,8 @@ class OverLists:
             ours = chosen.get(node) or next(over(node, made.__contains__), None)
             done = {each for each in kernel.inputs if last[each] is node and each in kernels}
             steps[node] = (ours or kernel.fresh, ours is not None, done)
-        self._at_once = (
-            _PORTION if len(steps) > 1 else math.inf
-        )  # a single kernel reads nothing a second time
+        # A single kernel reads nothing a second time.
+        self._at_once = _PORTION if len(steps) > 1 else math.inf
         self._do = _in_python([*self._vectors, *self._numbers], steps, copies)
 
     def __call__(
