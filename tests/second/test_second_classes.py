@@ -250,7 +250,7 @@ def test_no_pair_spans_two_batches() -> None:
     optimizer = optim.LBFGS([x], max_iter=1)
     optimizer.step(closing(optimizer, lambda: 0.5 * (x**2).sum()))
     optimizer.step(closing(optimizer, lambda: 2.0 * ((x - 9) ** 2).sum()))
-    pairs = optimizer.state[x]["pairs"][0]
+    pairs = optimizer.state[x]["pairs"]
     ratios = (
         (pairs[10:12] / pairs[:2]).flatten().tolist()
     )  # change of the gradient over step: the second derivative

@@ -45,32 +45,17 @@ def two_loops(steps: Tensor, changes: Tensor, grad: Tensor) -> Tensor:
 def test_a_direction_is_that_of_two_loops_over_the_last_pairs(seen: int) -> None:
     most, size = 4, 12
     steps, changes = pairs(seen, size, seed=seen)
-    history = History.empty(1, size, most, steps)
+    history = History.empty(size, most, steps)
     for s, y in zip(steps, changes, strict=True):
-        history.push([0], s[None], y[None])
+        history.push(s, y)
     grad = torch.linspace(-1, 1, size, dtype=F64)
     expected = two_loops(steps[-most:], changes[-most:], grad)
-    torch.testing.assert_close(history.direction(grad[None])[0], expected, rtol=ROUNDING, atol=ROUNDING)
+    torch.testing.assert_close(history.direction(grad), expected, rtol=ROUNDING, atol=ROUNDING)
 
 
-def test_runs_with_different_numbers_of_pairs_go_their_own_ways() -> None:
-    size = 9
-    steps, changes = pairs(7, size, seed=1)
-    grads = torch.stack([torch.linspace(-1, k, size, dtype=F64) for k in (1, 2, 3)])
-    history = History.empty(3, size, 3, steps)
-    for i in range(7):
-        runs = [0, 2] if i < 5 else [2]
-        history.push(runs, steps[i].expand(len(runs), -1), changes[i].expand(len(runs), -1))
-    found = history.direction(grads)
-    torch.testing.assert_close(
-        found[0], two_loops(steps[2:5], changes[2:5], grads[0]), rtol=ROUNDING, atol=ROUNDING
-    )
-    assert torch.equal(found[1], -grads[1])
-    torch.testing.assert_close(
-        found[2], two_loops(steps[4:], changes[4:], grads[2]), rtol=ROUNDING, atol=ROUNDING
-    )
-    history.forget(2)
-    assert torch.equal(history.direction(grads)[2], -grads[2])
+def test_without_a_pair_it_goes_along_the_gradient() -> None:
+    grad = torch.linspace(-1, 1, 5)
+    assert torch.equal(History.empty(5, 3, grad).direction(grad), -grad)
 
 
 def test_pairs_without_positive_curvature_are_none() -> None:

@@ -55,28 +55,28 @@ class _QuasiNewton(SearchingOptimizer):
                 self._forget()
                 continue
             value, new_P, step_P = found
-            pair = step_P[None], (new_P - grad_P)[None]
-            if bool(curved(*pair)):
-                self._learn(*pair)
+            change_P = new_P - grad_P
+            if bool(curved(step_P, change_P)):
+                self._learn(step_P, change_P)
             loss, grad_P = float(value), new_P
         return before
 
     @property
-    @abstractmethod
     def _num_pairs(self) -> int:
         """That the curvature was learned from."""
+        return int(self._kept.get("num_pairs", 0))
 
     @abstractmethod
     def _direction(self, grad_P: Tensor) -> Tensor:
         """Where to go, (P,)."""
 
     @abstractmethod
-    def _learn(self, s_1P: Tensor, y_1P: Tensor) -> None:
+    def _learn(self, s_P: Tensor, y_P: Tensor) -> None:
         """Take in a pair of positive curvature."""
 
-    @abstractmethod
     def _forget(self) -> None:
         """Begin anew."""
+        self._kept["num_pairs"] = 0
 
 
 class LBFGS(_QuasiNewton):
@@ -139,27 +139,24 @@ class LBFGS(_QuasiNewton):
             },
         )
 
-    @property
-    def _num_pairs(self) -> int:
-        return self._history().counts[0]
-
     def _history(self) -> History:
         kept = self._kept
         if "pairs" not in kept:
             like = self._params[0].detach()
             size = sum(param.numel() for param in self._params)
-            new = History.empty(1, size, self.param_groups[0]["history_size"], like)
-            kept.update(pairs=new.pairs_RNP, sy=new.sy_RMM, yy=new.yy_RMM, counts=new.counts)
-        return History(pairs_RNP=kept["pairs"], sy_RMM=kept["sy"], yy_RMM=kept["yy"], counts=kept["counts"])
+            new = History.empty(size, self.param_groups[0]["history_size"], like)
+            kept.update(pairs=new.pairs_NP, sy=new.sy_MM, yy=new.yy_MM)
+        for name in ("sy", "yy"):  # a state that was loaded has the dtype and device of the parameters
+            kept[name] = kept[name].to("cpu", torch.float64)
+        return History(pairs_NP=kept["pairs"], sy_MM=kept["sy"], yy_MM=kept["yy"], count=self._num_pairs)
 
     def _direction(self, grad_P: Tensor) -> Tensor:
-        return self._history().direction(grad_P[None])[0]
+        return self._history().direction(grad_P)
 
-    def _learn(self, s_1P: Tensor, y_1P: Tensor) -> None:
-        self._history().push([0], s_1P, y_1P)
-
-    def _forget(self) -> None:
-        self._history().forget(0)
+    def _learn(self, s_P: Tensor, y_P: Tensor) -> None:
+        history = self._history()
+        history.push(s_P, y_P)
+        self._kept["num_pairs"] = history.count
 
 
 class BFGS(_QuasiNewton):
@@ -205,20 +202,13 @@ class BFGS(_QuasiNewton):
         first = self._params[0]
         require_room(sum(param.numel() for param in self._params), first.dtype, first.device, "BFGS")
 
-    @property
-    def _num_pairs(self) -> int:
-        return int(self._kept.get("num_pairs", 0))
-
     def _direction(self, grad_P: Tensor) -> Tensor:
         return -(self._kept["inverse"] @ grad_P) if self._num_pairs else -grad_P
 
-    def _learn(self, s_1P: Tensor, y_1P: Tensor) -> None:
+    def _learn(self, s_P: Tensor, y_P: Tensor) -> None:
         kept = self._kept
         if not self._num_pairs:
-            first = (s_1P * y_1P).sum() / (y_1P * y_1P).sum()
-            kept["inverse"] = first * torch.eye(s_1P.shape[1], dtype=s_1P.dtype, device=s_1P.device)
-        kept["inverse"] = updated(kept["inverse"][None], s_1P, y_1P)[0]
+            first = (s_P @ y_P) / (y_P @ y_P)
+            kept["inverse"] = first * torch.eye(len(s_P), dtype=s_P.dtype, device=s_P.device)
+        kept["inverse"] = updated(kept["inverse"][None], s_P[None], y_P[None])[0]
         kept["num_pairs"] = self._num_pairs + 1
-
-    def _forget(self) -> None:
-        self._kept["num_pairs"] = 0
