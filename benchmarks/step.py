@@ -3,6 +3,7 @@ installed: pip install pytorch_optimizer) and a plain copy, in one process.
 
     python benchmarks/step.py                          # all lists of parameters, all rules
     python benchmarks/step.py --lists 1M,resnet50 --rules adam --repeats 7 --json step.json
+    python benchmarks/step.py --device cuda            # the same on a GPU
 
 Every repetition measures each contender once, in turn, for at least a fifth of a second; the tables show medians. A
 step's bytes are the least that it can move: parameter, gradient and state read once, parameter and state written once.
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor
 
 from ravine import optim
+from ravine.engine.plan import synchronize
 from ravine.optim.members import Members
 
 Shapes = Sequence[tuple[int, ...]]
@@ -41,6 +43,7 @@ BASE = dict.fromkeys(
     ("lion", "schedule_free_adamw"), "pytorch-optimizer"
 )  # what the others are compared with, where torch.optim has no such rule
 LEAST_SECONDS = 0.2
+AT_ONCE = 20  # steps of a GPU between two looks at the clock
 
 
 def resnet50() -> list[tuple[int, ...]]:
@@ -116,7 +119,7 @@ def contenders(rule: str) -> dict[str, Make]:
     }
     if rule not in ("rmsprop", "nadam"):
         found["torch fused"] = torch_with(fused=True)
-    found["ravine, without machine code"] = lambda p: Eager(ours[rule](p))
+    found["ravine, without machine code"] = lambda p: Eager(ours[rule](p))  # on a GPU there is none anyway
     if rule == "adam":
         found["ravine, with EMA"] = lambda p: optim.Adam(p, 1e-6, ema=0.999)
     return {**found, **others(rule)}
@@ -175,41 +178,48 @@ class Timed:
         return self.bytes / statistics.median(self.seconds) / 1e9
 
 
-def parameters(shapes: Shapes) -> list[Tensor]:
-    draws = torch.Generator().manual_seed(0)
-    params = [torch.empty(shape).normal_(0.0, 0.02, generator=draws).requires_grad_() for shape in shapes]
+def parameters(shapes: Shapes, device: torch.device) -> list[Tensor]:
+    draws = torch.Generator(device).manual_seed(0)
+    params = [
+        torch.empty(shape, device=device).normal_(0.0, 0.02, generator=draws).requires_grad_()
+        for shape in shapes
+    ]
     for param in params:
         param.grad = torch.empty_like(param).normal_(0.0, 0.01, generator=draws)
     return params
 
 
-def timed(call: Callable[[], object]) -> float:
+def timed(call: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call, as the mean over a fifth of a second."""
+    at_once = 1 if device.type == "cpu" else AT_ONCE
     count, began = 0, time.perf_counter()
     while count == 0 or time.perf_counter() - began < LEAST_SECONDS:
-        call()
-        count += 1
+        for _ in range(at_once):
+            call()
+        synchronize(device)
+        count += at_once
     return (time.perf_counter() - began) / count
 
 
-def measure(name: str, rule: str, repeats: int) -> list[Timed]:
+def measure(name: str, rule: str, repeats: int, device: torch.device) -> list[Timed]:
     """All contenders of one rule on one list, in turn."""
     shapes = LISTS[name]()
     if rule == "muon":  # torch.optim's takes nothing else
         shapes = [shape for shape in shapes if len(shape) == 2]
     numbers = sum(torch.Size(shape).numel() for shape in shapes)
-    params = parameters(shapes)
+    params = parameters(shapes, device)
     made: dict[str, tuple[Any, float]] = {}
     for contender, make in contenders(rule).items():
         optimizer = make(params)
         began = time.perf_counter()
         optimizer.step()
+        synchronize(device)
         made[contender] = optimizer, time.perf_counter() - began
     seconds: dict[str, list[float]] = {contender: [] for contender in made}
     for repeat in range(repeats):
         order = list(made)
         for contender in order[repeat % len(order) :] + order[: repeat % len(order)]:
-            seconds[contender].append(timed(made[contender][0].step))
+            seconds[contender].append(timed(made[contender][0].step, device))
     slots = SLOTS[rule]
     return [
         Timed(
@@ -224,11 +234,11 @@ def measure(name: str, rule: str, repeats: int) -> list[Timed]:
     ]
 
 
-def copy_rate(repeats: int) -> float:
+def copy_rate(repeats: int, device: torch.device) -> float:
     """GB/s of a copy of 50 million numbers, read and written: the best that memory gives a plain program."""
-    source, target = torch.ones(50_000_000), torch.zeros(50_000_000)
+    source, target = torch.ones(50_000_000, device=device), torch.zeros(50_000_000, device=device)
     return statistics.median(
-        8.0 * len(source) / timed(lambda: target.copy_(source)) / 1e9 for _ in range(repeats)
+        8.0 * len(source) / timed(lambda: target.copy_(source), device) / 1e9 for _ in range(repeats)
     )
 
 
@@ -260,23 +270,25 @@ def main() -> None:
     parser.add_argument("--rules", default=",".join(SLOTS), help=f"of {', '.join(SLOTS)}")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     command = shlex.join(["python", *sys.argv])
-    machine = (
-        f"{platform.processor() or platform.machine()}, {args.threads} threads, torch {torch.__version__}"
-    )
+    where = platform.processor() or platform.machine()
+    if args.device.type == "cuda":
+        where += f", {torch.cuda.get_device_name(args.device)}"
+    machine = f"{where}, {args.threads} threads, torch {torch.__version__}"
     print(f"`{command}`, {time.strftime('%Y-%m-%d')}, {machine}, load {os.getloadavg()[0]:.1f}\n")
-    before = copy_rate(args.repeats)
+    before = copy_rate(args.repeats, args.device)
     found = [
         timed_one
         for name in args.lists.split(",")
         for rule in args.rules.split(",")
         if rule != "muon" or name == "transformer"
-        for timed_one in measure(name, rule, args.repeats)
+        for timed_one in measure(name, rule, args.repeats, args.device)
     ]
-    after = copy_rate(args.repeats)
+    after = copy_rate(args.repeats, args.device)
     copy = (before + after) / 2
     print(f"A copy of 50 million numbers: {before:.1f} GB/s before, {after:.1f} after.\n")
     print(table(found, copy))
