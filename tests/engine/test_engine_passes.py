@@ -161,6 +161,33 @@ def test_what_is_there_twice_is_computed_once_unless_its_argument_has_changed_in
     assert torch.equal(state, plain_state)
 
 
+def test_a_change_to_one_of_several_results_is_seen() -> None:
+    def function(x: Tensor, mean: Tensor, var: Tensor) -> tuple[Tensor, ...]:
+        largest, again = x.max(1).values.add_(1.0), x.max(1).values
+        doubled, before = x * 2.0, x * 2.0
+        before_exp = doubled.exp()
+        doubled.chunk(2, 1)[0].add_(1.0)
+        after_exp = doubled.exp()
+        part, _ = before.split([1, 5], 1)
+        over = before.sin()  # not over `before`: a part of it is read below
+        norm = torch.nn.functional.batch_norm
+        normal = norm(x, mean, var, training=True) + norm(x, mean, var, training=True)
+        return largest, again * 1.0, before_exp, after_exp, over, part * 1.0, normal
+
+    def inputs() -> list[Tensor]:
+        x = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
+        return [x, torch.zeros(6), torch.ones(6)]
+
+    module, given, plain = trace(function, inputs()), inputs(), inputs()
+    share(module)
+    write_through(module)
+    for ours, theirs in zip(module(*given), function(*plain), strict=True):
+        assert torch.equal(ours, theirs)
+    assert all(
+        torch.equal(ours, theirs) for ours, theirs in zip(given, plain, strict=True)
+    )  # statistics, twice
+
+
 def test_a_few_places_of_a_state_are_changed_where_they_are() -> None:
     def placed(ring: Tensor, rows: Tensor, new: Tensor) -> Tensor:
         return ring.flatten(0, 1).index_copy(0, rows, new).view(ring.shape)

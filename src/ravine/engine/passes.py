@@ -17,6 +17,8 @@ from torch import Tensor, fx
 _ATEN = torch.ops.aten
 # Views in fact, though their schemas do not say so.
 _HIDDEN_VIEWS = (_ATEN._unsafe_view.default,)
+# Writes to running statistics, its arguments 3 and 4, though its schema does not say so.
+_NORM = _ATEN.native_batch_norm.default
 # Each number of the result depends on the same place of every argument of the result's shape alone.
 _ELEMENTWISE = {
     _ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.mul.Tensor, _ATEN.div.Tensor, _ATEN.addcmul.default,
@@ -81,11 +83,11 @@ def share(module: fx.GraphModule) -> None:
         if not _is_operation(node):
             continue
         if _writes(node):  # what was read before is not what is read now
-            target = _root(node.args[0])
+            targets = set(map(_root, _written(node)))
             known = {
                 key: each
                 for key, each in known.items()
-                if all(_root(arg) is not target for arg in each.all_input_nodes)
+                if all(_root(arg) not in targets for arg in each.all_input_nodes)
             }
         elif _is_view(node) or (node not in changed and node.target is not _ATEN.clone.default):
             same = known.setdefault((node.target, repr(node.args), repr(node.kwargs)), node)
@@ -258,20 +260,36 @@ def _out_variant(target: Any) -> tuple[Any, str] | None:
 
 
 def _root(node: fx.Node) -> fx.Node:
-    """The node whose memory this one shows."""
+    """The node whose memory this one shows; several results of one operation are taken for one memory."""
     while True:
         if "root" in node.meta:
             return node.meta["root"]  # type: ignore[no-any-return]
-        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
+        if node.op != "call_function":
             return node
-        if not (_is_view(node) or _writes(node)):
+        if _is_view(node) or not _is_operation(node):
+            node = node.args[0]  # type: ignore[assignment]
+        elif _writes(node) and any(ret.alias_info is not None for ret in _schema(node).returns):
+            node = _written(node)[0]
+        else:
             return node
-        node = node.args[0]
 
 
 def _changed(graph: fx.Graph) -> set[fx.Node]:
     """The roots that some operation of the graph writes to."""
-    return {_root(node.args[0]) for node in graph.nodes if _writes(node)}
+    return {_root(arg) for node in graph.nodes if _writes(node) for arg in _written(node)}
+
+
+def _written(node: fx.Node) -> list[fx.Node]:
+    """The arguments that an operation writes to."""
+    if node.target is _NORM:
+        return [arg for arg in node.args[3:5] if isinstance(arg, fx.Node)]
+    named = [argument.name for argument in _schema(node).arguments]
+    given = {**dict(zip(named, node.args, strict=False)), **node.kwargs}
+    found: list[fx.Node] = []
+    for argument in _schema(node).arguments:
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            fx.map_arg(given.get(argument.name), found.append)
+    return found
 
 
 def _is_operation(node: fx.Node) -> bool:
@@ -279,7 +297,7 @@ def _is_operation(node: fx.Node) -> bool:
 
 
 def _writes(node: fx.Node) -> bool:
-    return _is_operation(node) and _schema(node).is_mutable
+    return _is_operation(node) and (_schema(node).is_mutable or node.target is _NORM)
 
 
 def _schema(node: fx.Node) -> Any:
