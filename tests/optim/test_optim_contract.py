@@ -152,6 +152,10 @@ def test_names_decide_what_decays() -> None:
         (lambda p: Adam(p, eps=0.0), "adam: eps = 0.0"),
         (lambda p: AdamW(p, weight_decay=-1), "adamw: weight_decay = -1"),
         (lambda p: SGD(p, 0.1, exclude="["), "exclude = '\\['"),
+        (
+            lambda p: SGD(p, 0.1, exclude="bias"),
+            "exclude = 'bias': is looked for in names, and there are none",
+        ),
         (lambda p: SGD(p, 0.1, ema=1.0), "sgd: ema = 1.0"),
         (lambda p: SGD(p, 0.1, preset="tf"), "preset = 'tf'"),
         (lambda p: Nesterov(p, 0.1, form="x"), "form = 'x'"),
@@ -169,6 +173,22 @@ def test_what_torch_can_and_these_cannot_is_refused_when_loaded() -> None:
     train(module, theirs, 1)
     with pytest.raises(ValueError, match="amsgrad = True: only False is supported"):
         Adam(module.parameters()).load_state_dict(theirs.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("Lion", Adam), ("Adam", Lion), ("Adagrad", Adam), ("Adam", Momentum)]
+)
+def test_a_state_of_another_rule_is_refused_and_changes_nothing(theirs: str, ours: Any) -> None:
+    module = model()
+    other = (
+        Lion(module.parameters()) if theirs == "Lion" else getattr(torch.optim, theirs)(module.parameters())
+    )
+    train(module, other, 1)
+    optimizer = ours(module.parameters(), lr=0.125)
+    with pytest.raises(ValueError, match="a state of another rule: it has "):
+        optimizer.load_state_dict(other.state_dict())
+    assert optimizer.param_groups[0]["lr"] == 0.125
+    assert not optimizer.state
 
 
 def test_sparse_gradients_are_refused() -> None:

@@ -12,7 +12,7 @@ import torch
 from test_optim_numbers import EXACT, data, distance, model
 from torch import Tensor, nn
 
-from ravine.optim import SAM, Adam, Momentum
+from ravine.optim import BFGS, SAM, Adam, Momentum
 
 
 def closure_of(module: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[], Tensor]:
@@ -149,6 +149,10 @@ def test_maximize_looks_down() -> None:
             "radius = -1: must be a finite number of at least 0",
         ),
         (lambda p: SAM(p), TypeError, "base: must be an optimizer, not list"),
+        (lambda p: SAM(torch.optim.LBFGS(p)), TypeError, "whose step needs no closure, not LBFGS"),
+        (lambda p: SAM(BFGS(p)), TypeError, "whose step needs no closure, not BFGS"),
+        (lambda p: SAM(SAM(Momentum(p, 0.1))), TypeError, "whose step needs no closure, not SAM"),
+        (lambda p: SAM(Momentum(p, 0.1), module=p), TypeError, "module: must be an nn.Module, not list"),
         (lambda p: SAM(Momentum(p, 0.1)).step(), TypeError, "needs a closure"),
     ],
 )

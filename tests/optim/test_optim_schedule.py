@@ -11,10 +11,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.optim import lr_scheduler as torchs
 
 import ravine.optim
-from ravine.optim import Schedule
+from ravine.optim import LBFGS, Schedule
 from ravine.schedules import KINDS, parse_schedule, table
 
 NUM_STEPS = 60
@@ -166,3 +167,8 @@ def test_errors(schedule, num_steps, message) -> None:
     with pytest.raises(ValueError, match="Schedule") as raised:
         Schedule(two_groups(), schedule, num_steps)
     assert str(raised.value).startswith(message)
+
+
+def test_an_optimizer_without_lr_is_refused() -> None:
+    with pytest.raises(ValueError, match="Schedule: LBFGS has no lr"):
+        Schedule(LBFGS([nn.Parameter(torch.zeros(2))]), "cosine", 10)

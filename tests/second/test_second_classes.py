@@ -268,7 +268,8 @@ def test_max_eval_bounds_the_evaluations_of_a_step() -> None:
     ("own", "words"),
     [
         ({"max_iter": 0}, "max_iter = 0"),
-        ({"history_size": 0}, "history_size = 0"),
+        ({"history_size": 0}, "history_size = 0: must be a whole number"),
+        ({"max_iter": 2.5}, "max_iter = 2.5: must be a whole number"),
         ({"c1": 0.95}, "0 < c1 < c2 < 1"),
         ({"tolerance_grad": -1.0}, "tolerance_grad = -1.0"),
         ({"max_eval": 0}, "max_eval = 0"),
@@ -287,10 +288,46 @@ def test_what_cannot_be_done_is_said() -> None:
         optim.BFGS([a, b])
     with pytest.raises(RuntimeError, match="with its graph"):
         optim.Newton([a]).step(lambda: (a**2).sum().detach())
+    for kind in (optim.LBFGS, optim.BFGS):
+        with pytest.raises(TypeError, match="the closure must return the loss, one number, not NoneType"):
+            kind([a]).step(lambda: None)
+        with pytest.raises(TypeError, match="one number, not a tensor of 2 numbers"):
+            kind([a]).step(lambda: a**2)
+        with pytest.raises(RuntimeError, match=r"the closure must call loss.backward\(\)"):
+            kind([a]).step(lambda: (a**2).sum())
+    table = nn.Embedding(5, 2, sparse=True)
+    with pytest.raises(RuntimeError, match="Newton does not support sparse gradients"):
+        optim.Newton(table.parameters()).step(lambda: table(torch.tensor([1])).square().sum())
     many = nn.Parameter(torch.empty(11_000_000, device="cpu"))
     for kind in (optim.BFGS, optim.Newton):
         with pytest.raises(ModelError, match="484 TB"):
             kind([many])
+
+
+def test_a_state_of_another_optimizer_is_refused_and_changes_nothing() -> None:
+    x = nn.Parameter(torch.zeros(2))
+    for theirs in (torch.optim.LBFGS([x]), torch.optim.Adam([x])):
+        optimizer = optim.LBFGS([x], max_iter=7)
+        with pytest.raises(ValueError, match="LBFGS: a state of another optimizer: its group lacks"):
+            optimizer.load_state_dict(theirs.state_dict())
+        assert optimizer.param_groups[0]["max_iter"] == 7
+
+
+@pytest.mark.parametrize("kind", ["LBFGS", "BFGS"])
+def test_sparse_gradients_are_made_dense(kind: str) -> None:
+    table = nn.Embedding(4, 2, sparse=True)
+    optimizer = getattr(optim, kind)(table.parameters())
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (table(torch.tensor([1])) - 1.0).square().sum()
+        loss.backward()
+        return loss
+
+    before = table.weight[[0, 2, 3]].detach().clone()
+    optimizer.step(closure)
+    torch.testing.assert_close(table.weight[1].detach(), torch.ones(2), rtol=0.0, atol=1e-5)
+    assert torch.equal(table.weight[[0, 2, 3]].detach(), before)
 
 
 @pytest.mark.parametrize("name", ["line_search", "history", "dense"])

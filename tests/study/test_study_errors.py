@@ -49,6 +49,11 @@ HYPERS = [
     ({"lr": {}}, "rules.0.lr: a range needs exactly one of log = [low, high] and linear = [low, high]"),
     ({"weight_decay": -1}, "rules.0.weight_decay = -1: must be a finite number of at least 0"),
     ({"weight_decya": 0.1}, "rules.0.weight_decya: unknown key; did you mean 'weight_decay'?"),
+    ({"kind": "lbfgs", "l1": 0.1}, "rules.0.l1: not with lbfgs; Allowed: c1, c2, exclude, history, kind"),
+    (
+        {"kind": "schedule_free_adamw", "max_norm": 1},
+        "rules.0.max_norm: not with schedule_free_adamw; Allowed:",
+    ),
     ({"rho": 0.9}, f"rules.0.rho: unknown key; Allowed: {SGD_KEYS}"),
     ({"kind": "adma"}, "rules.0.kind = 'adma': no such rule; did you mean 'adam'? Allowed: adagrad, adam,"),
     ({"kind": ["sgd"]}, "rules.0.kind = ['sgd']: no such rule"),

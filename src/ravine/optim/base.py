@@ -45,18 +45,37 @@ class RuleOptimizer(torch.optim.Optimizer):
         """Add parameters with hypers of their own; see torch.optim.Optimizer.add_param_group.
 
         Raises:
-            ValueError: a hyper is out of range.
+            ValueError: a hyper is out of range, or `exclude` is a pattern and the parameters have no names.
         """
         check_group(self.words, {**self.defaults, **param_group})
         super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if group["exclude"] and "param_names" not in group:
+            raise ValueError(
+                f"{self.words.kind(group)}: exclude = {group['exclude']!r}: is looked for in names, and "
+                "there are none: give named_parameters()"
+            )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._start()
-        for group in self.param_groups:
-            for name, value in self.defaults.items():
+        defaults = state.get("defaults") or self.defaults  # of a copy's own; `load_state_dict` gives none
+        for group in state["param_groups"]:
+            for name, value in defaults.items():
                 group.setdefault(name, value)
             check_group(self.words, group)
+        for own in state["state"].values():
+            self._check_state(own)
+        super().__setstate__(state)
+        self._start()
+
+    def _check_state(self, own: Mapping[str, Any]) -> None:
+        """Raises ValueError for a parameter's state that belongs to another rule."""
+        slots = set(self.words.slots.values())
+        has = {name for name, value in own.items() if value is not None} - {"step", EMA}
+        if has - slots - set(self.words.counts.values()) or (has and slots - has):
+            raise ValueError(
+                f"{type(self).__name__}: a state of another rule: it has {', '.join(sorted(has))}; "
+                f"must be {', '.join(sorted(slots)) or 'empty'}"
+            )
 
     @overload
     def step(self, closure: None = None) -> None: ...

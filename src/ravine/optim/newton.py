@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ class Newton(SearchingOptimizer):
             The loss before the first iteration.
 
         Raises:
-            RuntimeError: the loss has no graph to differentiate.
+            RuntimeError: the loss has no graph to differentiate, or a gradient is sparse.
         """
         group, before = self.param_groups[0], None
         for _ in range(group["max_iter"]):
@@ -110,7 +111,7 @@ class Newton(SearchingOptimizer):
         with torch.enable_grad():
             loss = self._checked(closure())
             grads = torch.autograd.grad(loss, self._params, allow_unused=True, materialize_grads=True)
-        return loss.detach(), torch.cat([grad.reshape(-1) for grad in grads])
+        return loss.detach(), _flat(grads)
 
     def _curvature(self, closure: Closure) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, gradient (P,) and Hessian (P, P): a vmapped second backward pass."""
@@ -120,7 +121,7 @@ class Newton(SearchingOptimizer):
             grads = torch.autograd.grad(
                 loss, self._params, create_graph=True, allow_unused=True, materialize_grads=True
             )
-            grad_P = torch.cat([grad.reshape(-1) for grad in grads])
+            grad_P = _flat(grads)
             size = len(grad_P)
             if not grad_P.requires_grad:  # a loss that is linear
                 return loss.detach(), grad_P.detach(), grad_P.new_zeros((size, size))
@@ -141,3 +142,12 @@ class Newton(SearchingOptimizer):
                 "Newton: the closure must return the loss as a tensor with its graph: no detach(), item() or no_grad()"
             )
         return loss
+
+
+def _flat(grads: Sequence[Tensor]) -> Tensor:
+    """Gradients side by side, (P,)."""
+    if any(grad.is_sparse for grad in grads):  # which PyTorch cannot differentiate under vmap
+        raise RuntimeError(
+            "Newton does not support sparse gradients; use a dense one (nn.Embedding(sparse=False)) or LBFGS"
+        )
+    return torch.cat([grad.reshape(-1) for grad in grads])

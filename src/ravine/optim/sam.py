@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, final
 
@@ -26,7 +27,7 @@ class SAM(torch.optim.Optimizer):
 
     Raises:
         ValueError: the radius is not a number above 0.
-        TypeError: base is no optimizer.
+        TypeError: base is no optimizer or one whose step needs a closure, or module is no module.
 
     Example:
         >>> from ravine.optim import Momentum
@@ -50,6 +51,12 @@ class SAM(torch.optim.Optimizer):
     ) -> None:
         if not isinstance(base, torch.optim.Optimizer):
             raise TypeError(f"base: must be an optimizer, not {type(base).__name__}")
+        if isinstance(base, SAM) or _needs_closure(base):
+            raise TypeError(
+                f"base: must be an optimizer whose step needs no closure, not {type(base).__name__}"
+            )
+        if module is not None and not isinstance(module, nn.Module):
+            raise TypeError(f"module: must be an nn.Module, not {type(module).__name__}")
         fault = SAM_RADIUS.fault(radius)
         if fault is not None or radius == 0:
             raise ValueError(f"radius = {radius!r}: must be {fault or 'above 0'}")
@@ -147,3 +154,9 @@ class SAM(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         linked = {name: getattr(state["base"], name) for name in ("param_groups", "state", "defaults")}
         super().__setstate__({**state, **linked})
+
+
+def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its step evaluates the model itself, as a search does."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty

@@ -27,7 +27,8 @@ class Schedule(LRScheduler):
         last_epoch: the last step that was taken, to go on without a state; -1: from the beginning.
 
     Raises:
-        ValueError: no such schedule or key, a value that is not allowed, or a warm-up as long as the run.
+        ValueError: no such schedule or key, a value that is not allowed, a warm-up as long as the run, or an optimizer
+            without lr (one that searches for its steps).
 
     Example:
         >>> optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
@@ -55,6 +56,8 @@ class Schedule(LRScheduler):
             table(spec, num_steps, 0, 1)  # sees that the warm-up leaves a step
         except StudyError as error:
             raise ValueError(f"Schedule: {error}") from None
+        if isinstance(optimizer, Optimizer) and any("lr" not in group for group in optimizer.param_groups):
+            raise ValueError(f"Schedule: {type(optimizer).__name__} has no lr that a schedule could change")
         self.schedule = spec.model_dump(mode="json")  # plain data: it goes into the state
         self.num_steps = num_steps
         super().__init__(optimizer, last_epoch)

@@ -33,6 +33,15 @@ class SearchingOptimizer(torch.optim.Optimizer):
         if len(kinds) != 1 or not self._params[0].is_floating_point():
             raise ValueError(f"{type(self).__name__}: parameters must be real and have one dtype and device")
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        defaults = state.get("defaults") or self.defaults  # of a copy's own; `load_state_dict` gives none
+        lacking = [key for group in state["param_groups"] for key in defaults if key not in group]
+        if lacking:
+            raise ValueError(
+                f"{type(self).__name__}: a state of another optimizer: its group lacks {', '.join(lacking)}"
+            )
+        super().__setstate__(state)
+
     @property
     def _params(self) -> list[Tensor]:
         return self.param_groups[0]["params"]  # type: ignore[no-any-return]
@@ -60,6 +69,12 @@ class SearchingOptimizer(torch.optim.Optimizer):
         self._kept["num_evaluations"] = self.num_evaluations + 1
         with torch.enable_grad():
             loss = closure()
+        name = type(self).__name__
+        if not isinstance(loss, int | float) and not (isinstance(loss, Tensor) and loss.numel() == 1):
+            found = f"a tensor of {loss.numel()} numbers" if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"{name}: the closure must return the loss, one number, not {found}")
+        if all(param.grad is None for param in self._params):
+            raise RuntimeError(f"{name}: no parameter has a gradient: the closure must call loss.backward()")
         return loss.detach() if isinstance(loss, Tensor) else loss, torch.cat(
             [
                 (torch.zeros_like(param) if param.grad is None else param.grad.to_dense()).reshape(-1)
@@ -115,8 +130,10 @@ def _check(name: str, defaults: dict[str, Any]) -> None:
     c1, c2 = defaults["c1"], defaults["c2"]
     if not 0.0 < c1 < c2 < 1.0:
         raise ValueError(f"{name}: c1 = {c1}, c2 = {c2}: must be 0 < c1 < c2 < 1")
-    for key, low in (("max_iter", 1), ("history_size", 1), ("tolerance_grad", 0.0), ("damping", 0.0)):
-        if key in defaults and not low <= defaults[key] < math.inf:
-            raise ValueError(f"{name}: {key} = {defaults[key]}: must be a finite number of at least {low:g}")
-    if defaults.get("max_eval") is not None and defaults["max_eval"] < 1:
-        raise ValueError(f"{name}: max_eval = {defaults['max_eval']}: must be at least 1, or None")
+    for key in ("tolerance_grad", "damping"):
+        if key in defaults and not 0.0 <= defaults[key] < math.inf:
+            raise ValueError(f"{name}: {key} = {defaults[key]!r}: must be a finite number of at least 0")
+    for key, more in (("max_iter", ""), ("history_size", ""), ("max_eval", ", or None")):
+        value = defaults.get(key)
+        if value is not None and not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"{name}: {key} = {value!r}: must be a whole number of at least 1{more}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from ravine.errors import StudyError, choices
-from ravine.rules import KINDS, hypers, preset
+from ravine.rules import KINDS, hypers, preset, rule
 from ravine.study.naming import shown
 from ravine.study.values import Values, parse_values
 
@@ -77,6 +77,8 @@ def parse_rule(value: object, where: str) -> RuleBlock:
         raise StudyError(f"{where}.preset = {shown(named)}: {choices(named, PRESETS)}")
     known = hypers(preset(kind, named)[0])
     for key in table:
+        if key in rule(kind).refuses:
+            raise StudyError(f"{where}.{key}: not with {kind}; {choices('', (*OWN_KEYS, *known))}")
         if key not in known and key not in OWN_KEYS:
             raise StudyError(f"{where}.{key}: unknown key; {choices(key, (*OWN_KEYS, *known))}")
     given = {
