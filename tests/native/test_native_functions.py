@@ -109,6 +109,37 @@ def test_integers_places_and_conditions() -> None:
     agree(lambda a: ((a.argmax(1) == 2).to(torch.float32), torch.where(a > 0, a, -a)), normal(9, 7))
 
 
+def test_a_copy_is_of_the_numbers_that_were_there() -> None:
+    def program(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        first, second, kept = a.clone(), b.clone(), a.to(torch.float32, copy=True)
+        a.copy_(second)
+        b.copy_(first)
+        a[:, :3].mul_(2.0)
+        return kept + 1.0, first.t() @ kept
+
+    agree(program, normal(5, 7), normal(5, 7, seed=1))
+
+
+def test_what_is_written_in_place_without_code_for_it_is_told() -> None:
+    places = torch.zeros(5, 1, dtype=torch.int64)
+    with pytest.raises(Unsupported, match="aten::scatter, in place"):
+        run(lambda x: (x.clone().scatter_(1, places, 1.0),), normal(5, 3))
+    with pytest.raises(Unsupported, match="aten::exp, in place"):
+        run(lambda x: (torch.exp(x * 2.0, out=torch.empty_like(x)),), normal(5, 3))
+
+
+def test_a_change_to_one_of_several_parts_is_a_change_to_the_whole() -> None:
+    def program(a: Tensor) -> tuple[Tensor, ...]:
+        copied = a.clone()
+        copied.chunk(2, 1)[0].mul_(2.0)
+        row, _ = copied.split([1, 4])
+        row.add_(1.0)
+        copied[2] = 5.0
+        return copied * 1.0, copied.sum(0)
+
+    agree(program, normal(5, 6))
+
+
 def test_in_place() -> None:
     def program(p: Tensor, g: Tensor, m: Tensor, s: Tensor) -> tuple[Tensor, ...]:
         mean, squares = m.lerp(g, torch.tensor(0.1)), s.lerp(g.square(), torch.tensor(0.001))

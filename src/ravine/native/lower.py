@@ -14,7 +14,8 @@ from ravine.native.composite import COMPOSITE
 from ravine.native.expressions import Affine, Index, Stored, Value, counters, stored
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
-_SAME = ("detach", "alias", "lift_fresh", "clone", "contiguous", "_to_copy")
+_COPIES = ("clone", "_to_copy")
+_SAME = ("detach", "alias", "lift_fresh", "contiguous", *_COPIES)
 
 
 class Lowering:
@@ -84,12 +85,14 @@ class Lowering:
             several = len(node.users) > 1 and self.t.depth(value) > 0
             if not isinstance(value, Stored) and (several or node in self._changed):
                 value = self.t.real(value)
-            elif node in self._changed and not _is_view(node):
+            elif node in self._changed and _is_operation(node) and not _is_view(node):
                 value = self.t.copied(value)
         self.values[node] = value
 
     def _computed(self, node: fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         shape, dtype = node.meta.get("tensor", (None, None))
+        if name in _COPIES and isinstance(args[0], Value) and _root(node.all_input_nodes[0]) in self._changed:
+            return Value(shape=args[0].shape, kind=args[0].kind, at=args[0].at)  # as it is now
         if name in _SAME:
             return args[0]
         if name in COMPOSITE:
@@ -134,9 +137,11 @@ class Lowering:
         if name == "copy":
             value = self.t.expanded(self.t.cast(args[1], target.kind), target.shape)
         elif name in ("zero", "fill"):
-            value = self.t.expanded(
-                self._number_as(args[1] if name == "fill" else 0, target.kind), target.shape
-            )
+            given = args[1] if name == "fill" else 0
+            number = given if isinstance(given, Value) else self._number_as(given, target.kind)
+            value = self.t.expanded(self.t.cast(number, target.kind), target.shape)
+        elif name not in self._pointwise or node.target._schema.arguments[0].alias_info is None:  # type: ignore[union-attr]
+            raise Unsupported(f"aten::{name}, in place")
         else:
             value = self._elementwise(name, target.shape, target.kind, args, kwargs)
         if not _is_at(value, target):
@@ -225,7 +230,9 @@ def _is_view(node: fx.Node) -> bool:
 
 def _root(node: fx.Node) -> fx.Node:
     """The node whose memory another one shows."""
-    while node.op == "call_function" and (_is_view(node) or _is_in_place(node)):
+    while node.op == "call_function" and (
+        _is_view(node) or _is_in_place(node) or not _is_operation(node)  # one of several results
+    ):
         before = node.args[0]
         if not isinstance(before, fx.Node):
             break
