@@ -79,7 +79,8 @@ def data(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
 
 
 def train(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
-    x, y = data(next(module.parameters()).dtype)
+    first = next(module.parameters())
+    x, y = (tensor.to(first.device) for tensor in data(first.dtype))
     for _ in range(steps):
         optimizer.zero_grad()
         (module(x) - y).square().mean().backward()
@@ -99,6 +100,16 @@ def test_same_numbers_as_torch_in_float64(name: str) -> None:
     train(theirs, PAIRS[name][1](theirs.parameters()), 200)
     assert distance(ours, model()) > 0.01
     assert distance(ours, theirs) < EXACT
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("float64_by_default")
+@pytest.mark.parametrize("name", PAIRS)
+def test_same_numbers_on_a_gpu(name: str) -> None:
+    here, there = model(), model().to("cuda")
+    train(here, PAIRS[name][0](here.parameters()), 20)
+    train(there, PAIRS[name][0](there.parameters()), 20)
+    assert distance(here, there.to("cpu")) < EXACT
 
 
 @pytest.mark.parametrize("name", PAIRS)
