@@ -133,6 +133,21 @@ def test_two_launches_at_once_are_refused_in_one_line(store: Store) -> None:
     assert run_all(study(), store)[-1].num_trained == 8  # type: ignore[union-attr]
 
 
+def test_runs_that_are_being_trained_for_another_study_are_left_alone(store: Store) -> None:
+    events = launch(study(), store, definition="")
+    next(events)
+    shared = r"^study 'other' shares runs with study 'small', which is being run by process \d+"
+    with Store(store.root) as second:
+        for backend in ("auto", "serial"):
+            with pytest.raises(StoreError, match=shared):
+                next(launch(study(name="other"), second, definition="", backend=backend))
+        apart = run_all(study(name="apart", seeds=[7]), second)[-1]
+    assert apart.num_trained > 0  # type: ignore[union-attr]
+    events.close()  # type: ignore[attr-defined]
+    assert run_all(study(), store)[-1].num_trained == 8  # type: ignore[union-attr]
+    assert run_all(study(name="other"), store)[-1].num_trained == 0  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("backend", ["native", "fused", "serial"])
 def test_closing_it_at_any_moment_changes_nothing_in_the_end(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ from ravine.engine.network import Network
 from ravine.engine.plan import Plan, check_choice, plan
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
+from ravine.errors import StoreError
 from ravine.launch.faults import told_of_module
 from ravine.launch.keeper import Keeper
 from ravine.launch.keeping import check_room, room_of
@@ -134,6 +135,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     began = time.perf_counter()
     study, store = task.study, task.store
     store.add_runs(study.name, [_new_run(run) for run in runs])
+    _check_alone(store, study.name)
     with naming(study.origin), told("model"):
         works, lines, num_known = _plan(task, runs, choice)
         lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
@@ -163,6 +165,17 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     store.end_launch(number, time.perf_counter() - began)
     totals.num_trained += len(to_train)
     totals.num_diverged += meter.num_diverged
+
+
+def _check_alone(store: Store, name: str) -> None:
+    """Raises StoreError if runs of a study are being trained for another: a cohort has one trainer."""
+    for other in store.sharing(name):
+        holder = store.holder(other)
+        if holder is not None:
+            raise StoreError(
+                f"study {name!r} shares runs with study {other!r}, which is being run by {holder}: "
+                "wait for it, or stop it"
+            )
 
 
 def _stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:

@@ -186,6 +186,11 @@ class Store:
         with self._read() as connection:
             return studies.of_study(connection, study, everything=all)
 
+    def sharing(self, study: str) -> list[str]:
+        """The other studies that have a run of this one which is not finished, listed in either or not."""
+        with self._read() as connection:
+            return studies.sharing(connection, study)
+
     def run(self, prefix: str) -> RunRecord:
         """The run whose id begins with these 4 to 16 hex digits; StoreError if there is none or several."""
         with self._read() as connection:

@@ -194,6 +194,16 @@ def existing(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def sharing(connection: Connection, study: str) -> list[str]:
+    """The other studies with an unfinished run of this one. See `Store.sharing`."""
+    number = study_id(connection, study)
+    own = select(study_runs.c.run_id).join(runs, runs.c.id == study_runs.c.run_id)
+    own = own.where(study_runs.c.study_id == number, runs.c.status.not_in(["done", "diverged"]))
+    query = select(studies.c.name).join(study_runs, study_runs.c.study_id == studies.c.id).distinct()
+    query = query.where(studies.c.id != number, study_runs.c.run_id.in_(own))
+    return list(connection.scalars(query.order_by(studies.c.name)))
+
+
 def of_study(connection: Connection, study: str, *, everything: bool) -> list[RunRecord]:
     """The runs of a study in its order. See `Store.runs`."""
     in_study = study_runs.c.study_id == study_id(connection, study)
