@@ -346,3 +346,45 @@ def test_portions_hold_every_number_once_and_are_not_large() -> None:
     assert all(sum(piece.numel() for piece in portion[0]) <= 10 for portion in found)
     apart = [torch.randn(4, 4).t()]  # cannot be cut
     assert list(_portions([apart], 10)) == [[apart]]
+
+
+@pytest.mark.parametrize("size", [10, 50])
+def test_a_parameter_of_another_size_is_refused_and_no_foreign_memory_touched(size: int) -> None:
+    """Its state is of the old size; torch.optim refuses too."""
+    memory = torch.ones(100)
+    weight = nn.Parameter(memory[:30])
+    optimizer = Adam([weight], 0.1)
+    weight.grad = torch.ones(30)
+    optimizer.step()
+    before = memory[size:].clone()
+    weight.data, weight.grad = memory[:size], None
+    weight.grad = torch.ones(size)
+    with pytest.raises(RuntimeError, match="size"):
+        optimizer.step()
+    assert torch.equal(memory[size:], before)
+
+
+def test_a_gradient_or_state_of_another_size_is_refused() -> None:
+    small, large = nn.Parameter(torch.ones(10)), nn.Parameter(torch.ones(50))
+    optimizers = [Adam([param], 0.1) for param in (small, large)]
+    small.grad, large.grad = torch.ones(10), torch.ones(50)
+    for optimizer in optimizers:
+        optimizer.step()
+    optimizers[1].load_state_dict(optimizers[0].state_dict())
+    with pytest.raises(RuntimeError, match="size"):
+        optimizers[1].step()
+    free = SGD([small], 0.1)
+    small.data = torch.ones(50)  # the gradient is what it was
+    with pytest.raises(RuntimeError, match="size"):
+        free.step()
+
+
+def test_a_parameter_that_is_turned_round_in_its_memory_takes_its_own_gradient() -> None:
+    weight = nn.Parameter(torch.zeros(3, 3))
+    optimizer = SGD([weight], 1.0)
+    weight.grad = torch.zeros(3, 3)
+    optimizer.step()
+    weight.data, weight.grad = weight.data.t(), None
+    weight.grad = torch.arange(9.0).view(3, 3)
+    optimizer.step()
+    assert torch.equal(weight.detach(), -weight.grad)

@@ -26,7 +26,8 @@ class Members:
         params: with a gradient, of one dtype and device, that have had equally many steps.
         states: torch.optim's state of each.
         slots: for each key of a state its tensors; complex ones as pairs of numbers, as in `numbers`.
-        numbers: the parameters.
+        tensors: the parameters, without autograd.
+        numbers: the same; complex ones as pairs of numbers.
         steps: each one's count of steps, all of them elements of `counts`.
         counts: float32, equal for all of these parameters; NumPy's, which fills them ten times as fast as PyTorch.
         totals: for each other number of a state, the same in float64.
@@ -37,6 +38,7 @@ class Members:
     params: Sequence[Tensor]
     states: Sequence[dict[str, Any]]
     slots: Mapping[str, Sequence[Tensor]]
+    tensors: Sequence[Tensor]
     numbers: Sequence[Tensor]
     steps: Sequence[Tensor]
     counts: np.ndarray
@@ -61,14 +63,16 @@ class Members:
         for i, own in enumerate(states):
             own["step"] = counts[i]
             own.update({name: tensor[i] for name, tensor in totals.items()})
-        own_numbers = [as_real(param.detach()) for param in params]
+        tensors = [param.detach() for param in params]
+        own_numbers = [as_real(tensor) for tensor in tensors]
         slots = {key: [as_real(own[key]) for own in states] for key in keys}
         plain = all(
             _dense(param) and param.dtype == torch.float32 and param.device.type == "cpu"
             for param in own_numbers
         )
         plain = plain and all(
-            (tensor.stride(), tensor.dtype, tensor.device.type) == (param.stride(), torch.float32, "cpu")
+            (tensor.shape, tensor.stride(), tensor.dtype, tensor.device.type)
+            == (param.shape, param.stride(), torch.float32, "cpu")
             for tensors in slots.values()
             for param, tensor in zip(own_numbers, tensors, strict=True)
         )
@@ -76,6 +80,7 @@ class Members:
             params=params,
             states=states,
             slots=slots,
+            tensors=tensors,
             numbers=own_numbers,
             steps=[own["step"] for own in states],
             counts=counts.numpy(),
@@ -89,7 +94,8 @@ class Members:
         for i, (param, own) in enumerate(zip(self.params, self.states, strict=True)):
             if state.get(param) is not own or own.get("step") is not self.steps[i]:
                 return False
-            if param.data_ptr() != self.numbers[i].data_ptr() or param.dtype != self.params[0].dtype:
+            # The same memory, and as large as it was: machine code is given addresses.
+            if not param.is_set_to(self.tensors[i]) or param.dtype != self.tensors[i].dtype:
                 return False
         if self.params[0].is_complex():
             return True
@@ -108,8 +114,8 @@ class Members:
     def plain(self, grads: Sequence[Tensor]) -> bool:
         """Whether machine code can take these gradients too."""
         return self.strides is not None and all(
-            grad.stride() == stride and grad.dtype == torch.float32
-            for grad, stride in zip(grads, self.strides, strict=True)
+            grad.stride() == stride and grad.dtype == torch.float32 and grad.numel() == number.numel()
+            for grad, number, stride in zip(grads, self.numbers, self.strides, strict=True)
         )
 
 
