@@ -388,3 +388,13 @@ def test_a_parameter_that_is_turned_round_in_its_memory_takes_its_own_gradient()
     weight.grad = torch.arange(9.0).view(3, 3)
     optimizer.step()
     assert torch.equal(weight.detach(), -weight.grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_graph_that_needs_weights_from_before_a_step_is_refused(dtype: torch.dtype) -> None:
+    weight = torch.ones(3, dtype=dtype, requires_grad=True)
+    loss = weight.square().sum()
+    loss.backward(retain_graph=True)
+    SGD([weight], 0.1).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

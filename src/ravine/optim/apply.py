@@ -61,7 +61,10 @@ class Stepper:
         vectors = {"param": members.numbers, "grad": grads, **slots}
         element = self._rule.scope == "element"
         if element and members.plain(grads) and self._machine_code is not None:
-            return self._machine_code(vectors, numbers)
+            totals = self._machine_code(vectors, numbers)
+            # So that autograd refuses a graph that needs the old numbers, as after any other change in place.
+            torch.autograd.graph.increment_version(members.tensors)
+            return totals
         with torch.no_grad():
             if element:
                 return self._over_lists(vectors, numbers)
