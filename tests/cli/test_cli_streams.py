@@ -65,6 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run"], "ravine: STUDY.toml is missing; see ravine run --help"),
         (["run", "x", "--stoer", "y"], "did you mean --store?; see ravine run --help"),
         (["run", "x", "--device", "gpu"], "invalid choice 'gpu' for argument '--device'"),
+        (["lr", "a.toml", "--store", "b"], "unrecognized options: --store, b; see ravine lr --help"),
         (["report", "a", "b"], "unrecognized options: b; see ravine report --help"),
     ],
 )

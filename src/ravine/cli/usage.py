@@ -73,8 +73,11 @@ def _one_line(box: str, verb: str) -> str:
             sections[-1].append(line)
     message = " ".join(sections[0])
     missing = re.match(r"Missing from ravine \w+: (\S+)", message)
+    strange = re.findall(r"(\S+) \(applied to ravine \w+\)", message)
     if missing:
         message = f"{missing[1]} is missing"
+    elif strange:  # options of other verbs, which are no help here
+        return f"unrecognized options: {', '.join(strange)}; see ravine {verb} --help"
     else:
         message = message[:1].lower() + message[1:].rstrip(".")
     near = next(
