@@ -30,6 +30,10 @@ PROGRAMS: dict[str, tuple[Program, list[str]]] = {
     "a quotient": (lambda x, g, a, b, n: (x + a * n / (b.sqrt() + n), a - b, n - b), ["x", "a", "b"]),
     "a quotient first": (lambda x, g, a, b, n: (a / b + x, a / b + a), ["x", "a"]),
     "numbers first": (lambda x, g, a, b, n: (n * x + n, n + a, torch.addcmul(b, n, g)), ["x", "a", "b"]),
+    "a product that is its own addend": (
+        lambda x, g, a, b, n: (lambda y: (y.addcmul(y, n), b + g))(x * n),
+        ["x", "b"],
+    ),
     "a difference": (lambda x, g, a, b, n: (x - a * n, torch.sub(a, b, alpha=2)), ["x", "a"]),
     "parts of arguments": (lambda x, g, a, b, n: (a.detach() + g, a.detach().sqrt()), ["x", "a"]),
     "no kernel": (lambda x, g, a, b, n: (x.maximum(n) + g.sign(), a.clamp(min=0.3).reciprocal()), ["x", "a"]),

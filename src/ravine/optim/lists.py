@@ -189,7 +189,7 @@ def _kernels(calls: Sequence[fx.Node]) -> dict[fx.Node, _Kernel]:
                 found[node] = _sum(*scaled(args[0]), *scaled(args[1]))
         elif (name, form) == ("sub.Tensor", "VV"):
             found[node] = _sum(args[0], 1.0, args[1], -1.0)
-        elif (name, form) == ("addcmul.default", "VV0"):
+        elif (name, form) == ("addcmul.default", "VV0") and args[0] is not args[1]:
             found[node] = _sum(*scaled(args[0]), args[1], args[2])
         elif (name, form) in _WORDS:
             found[node] = _of_word(_WORDS[name, form], args)
