@@ -49,6 +49,7 @@ HYPERS = [
     ({"lr": {}}, "rules.0.lr: a range needs exactly one of log = [low, high] and linear = [low, high]"),
     ({"weight_decay": -1}, "rules.0.weight_decay = -1: must be a finite number of at least 0"),
     ({"weight_decya": 0.1}, "rules.0.weight_decya: unknown key; did you mean 'weight_decay'?"),
+    ({"kind": "newton", "line_search": 0.5}, "rules.0.line_search = 0.5: must be a whole number from 0 to 1"),
     ({"kind": "lbfgs", "l1": 0.1}, "rules.0.l1: not with lbfgs; Allowed: c1, c2, exclude, history, kind"),
     (
         {"kind": "schedule_free_adamw", "max_norm": 1},

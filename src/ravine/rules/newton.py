@@ -57,8 +57,10 @@ NEWTON = Rule(
     hypers={
         **SEARCH_HYPERS,
         "damping": Hyper(about="added to the diagonal of the Hessian", default=0.0, log=True),
-        "saddle_free": Hyper(about="1: eigenvalues made positive", default=0.0, high=1.0),
-        "line_search": Hyper(about="1: a step is searched for; 0: it is lr", default=1.0, high=1.0),
+        "saddle_free": Hyper(about="1: eigenvalues made positive", default=0.0, high=1.0, whole=True),
+        "line_search": Hyper(
+            about="1: a step is searched for; 0: it is lr", default=1.0, high=1.0, whole=True
+        ),
     },
     init=init,
     update=update,
