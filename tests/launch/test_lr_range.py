@@ -157,7 +157,7 @@ def test_the_climb_has_equal_ratios() -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"), [({"low": 0.0}, "low = 0"), ({"low": 2.0, "high": 1.0}, "0 < low < high"),
-                          ({"num_steps": 5}, "num_steps = 5")]
+                          ({"num_steps": 5}, r"num_steps \(--steps\) = 5")]
 )  # fmt: skip
 def test_wrong_limits_are_refused(options: dict[str, float], told: str) -> None:
     with pytest.raises(StudyError, match=told):

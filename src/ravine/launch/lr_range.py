@@ -104,7 +104,7 @@ def lr_range(
     if not 0.0 < low < high < float("inf"):
         raise StudyError(f"low = {low:g}, high = {high:g}: must be 0 < low < high, both finite")
     if num_steps < 20:
-        raise StudyError(f"num_steps = {num_steps}: must be at least 20")
+        raise StudyError(f"num_steps (--steps) = {num_steps}: must be at least 20")
     for i, block in enumerate(study.rules):
         if block.kind in SEARCHING:
             with naming(study.origin):

@@ -99,7 +99,8 @@ def _bar(console: Console, *more: TextColumn) -> Progress:
 
 def _plan_lines(event: Planned, name: str) -> list[str]:
     known = f", {event.num_known:,} of them known already" if event.num_known else ""
-    return [f"{name}: {event.num_runs:,} runs{known}", *(f"  {line}" for line in event.lines)]
+    runs = "run" if event.num_runs == 1 else "runs"
+    return [f"{name}: {event.num_runs:,} {runs}{known}", *(f"  {line}" for line in event.lines)]
 
 
 def _told(event: Reached, higher_is_better: bool) -> str:
