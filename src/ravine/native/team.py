@@ -8,26 +8,40 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 
-Parallel = Callable[[int, int, int, int], None]
-"""(function, its argument, number of threads, 0): GOMP_parallel of the OpenMP library."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """PyTorch's threads.
+
+    Args:
+        begin: ``(function, its argument, number of threads, 0)``: they all call it. OpenMP's GOMP_parallel.
+        number: address of a function that says which of them it is called in, from 0: omp_get_thread_num.
+    """
+
+    begin: Callable[[int, int, int, int], None]
+    number: int
 
 
 @cache
-def parallel() -> Parallel | None:
-    """The function that starts a team of PyTorch's threads; None where its OpenMP library is not to be found."""
+def team() -> Team | None:
+    """None where PyTorch's OpenMP library is not to be found."""
     folder = Path(torch.__file__).parent / "lib"
     for pattern in ("libgomp*.so*", "libiomp5*", "libomp*"):
         for path in sorted(folder.glob(pattern)):
             try:
-                found = ctypes.CDLL(str(path)).GOMP_parallel
+                library = ctypes.CDLL(str(path))
+                begin, number = library.GOMP_parallel, library.omp_get_thread_num
             except (OSError, AttributeError):
                 continue
-            found.restype = None
-            found.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-            return found
+            begin.restype = None
+            begin.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            address = ctypes.cast(number, ctypes.c_void_p).value
+            assert address is not None, "a function has an address"
+            return Team(begin=begin, number=address)
     return None

@@ -19,9 +19,9 @@ from functools import cache
 import numpy as np
 import torch
 
+from ravine.native import team as openmp
 from ravine.native.function import Function
 from ravine.native.machine import Library
-from ravine.native.team import parallel
 
 _LINE = 64
 
@@ -130,26 +130,40 @@ end:
 declare float @llvm.fabs.f32(float)
 """
 
-# What all threads are given, 64 bits each: how many have come, how many may, and these; then what each thread has.
+# What all threads are given, 64 bits each: how many have come; what tells a thread its number, if not that; how many
+# there are; and from the place `_FIRST` these; then what each thread has.
+_FIRST = 3
 _CALL = {
     "jobs": "i64", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64", "functions": "ptr", "calls": "i64",
     "num": "i64", "watched": "i64", "stopped": "ptr",
 }  # fmt: skip
 _AREA = 4  # of each thread: its table, its own inputs, scratch, and how many of its jobs have been taken
 _FIELDS = "".join(
-    f"  %{name}_at = getelementptr i64, ptr %call, i64 {2 + i}\n  %{name} = load {kind}, ptr %{name}_at\n"
+    f"  %{name}_at = getelementptr i64, ptr %call, i64 {_FIRST + i}\n  %{name} = load {kind}, ptr %{name}_at\n"
     for i, (name, kind) in enumerate(_CALL.items())
 )
 
 _MEMBER = f"""
 define void @member(ptr %call) {{
-  %place = atomicrmw add ptr %call, i64 1 monotonic
-  %many_at = getelementptr i64, ptr %call, i64 1
+  %asks_at = getelementptr i64, ptr %call, i64 1
+  %asks = load ptr, ptr %asks_at
+  %unknown = icmp eq ptr %asks, null
+  br i1 %unknown, label %arrive, label %ask
+arrive:
+  %arrived = atomicrmw add ptr %call, i64 1 monotonic
+  br label %go
+ask:
+  %number = call i32 %asks()
+  %told = zext i32 %number to i64
+  br label %go
+go:
+  %place = phi i64 [ %arrived, %arrive ], [ %told, %ask ]
+  %many_at = getelementptr i64, ptr %call, i64 2
   %many = load i64, ptr %many_at
   %mine = icmp slt i64 %place, %many
   br i1 %mine, label %join, label %leave
 join:
-{_FIELDS}  %areas = getelementptr i64, ptr %call, i64 {2 + len(_CALL)}
+{_FIELDS}  %areas = getelementptr i64, ptr %call, i64 {_FIRST + len(_CALL)}
   call void @worker(ptr %areas, i64 %many, i64 %place, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs,
                     ptr %functions, i64 %calls, i64 %num, i64 %watched, ptr %stopped)
   br label %leave
@@ -186,7 +200,7 @@ class Workers:
     """
 
     def __init__(self, jobs: Jobs, num_threads: int, *, team: bool = False) -> None:
-        self._jobs, self._team = jobs, parallel() if team else None
+        self._jobs, self._team = jobs, openmp.team() if team else None
         self._addresses_JF = np.array(
             [[each.address if each else 0 for each in line] for line in jobs.functions], dtype=np.int64
         ).reshape(len(jobs.functions), -1 if jobs.functions else 0)
@@ -223,7 +237,7 @@ class Workers:
             "watched": -1 if self._jobs.watched is None else self._jobs.watched, "stopped": stopped_J.ctypes.data,
         }  # fmt: skip
         areas = [at for area in used for at in (area.table, area.own_I.ctypes.data, area.scratch, 0)]
-        call = np.array([0, len(used), *(given[name] for name in _CALL), *areas], dtype=np.int64)
+        call = np.array([0, 0, len(used), *(given[name] for name in _CALL), *areas], dtype=np.int64)
         taken = call[-len(areas) :][_AREA - 1 :: _AREA]
         call_at, num_threads, team = call.ctypes.data, len(used), self._team
         library, member = _member()
@@ -233,11 +247,11 @@ class Workers:
         def do(_kept: object = (self, order, steps_I, stopped_J)) -> None:
             call[0] = 0
             taken.fill(0)
-            if num_threads == 1:
-                member(call_at)
-            elif team is not None and torch.get_num_threads() > 1:
-                team(member_at, call_at, num_threads, 0)
+            if team is not None and num_threads > 1 and torch.get_num_threads() > 1:
+                call[1] = team.number
+                team.begin(member_at, call_at, num_threads, 0)
             else:
+                call[1] = 0
                 _together(member, call_at, num_threads)
 
         return do
