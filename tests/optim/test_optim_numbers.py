@@ -274,6 +274,13 @@ def test_a_step_is_not_recorded_where_gradients_have_a_graph(dtype: torch.dtype,
     assert float(weight.detach().max()) < 1.0
 
 
+def test_a_gradient_that_is_negated_when_it_is_read() -> None:
+    weight = torch.zeros(3, requires_grad=True)
+    weight.grad = torch._neg_view(torch.tensor([1.0, -2.0, 3.0]))
+    SGD([weight], 1.0).step()
+    assert weight.tolist() == [1.0, -2.0, 3.0]
+
+
 def test_schedule_free_is_deployed_at_the_average() -> None:
     """The paper's three points, x, y and z, with a learning rate that warms up."""
     module = model()

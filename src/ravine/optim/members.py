@@ -114,7 +114,10 @@ class Members:
     def plain(self, grads: Sequence[Tensor]) -> bool:
         """Whether machine code can take these gradients too."""
         return self.strides is not None and all(
-            grad.stride() == stride and grad.dtype == torch.float32 and grad.numel() == number.numel()
+            grad.stride() == stride
+            and grad.dtype == torch.float32
+            and grad.numel() == number.numel()
+            and not grad.is_neg()  # whose memory holds the numbers without their sign
             for grad, number, stride in zip(grads, self.numbers, self.strides, strict=True)
         )
 
