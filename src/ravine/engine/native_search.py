@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,10 +45,7 @@ class NativeSearch:
             "accuracy": rows_of(self._accuracy_R),
         }
         jobs = Jobs(tables_JI=self._inputs.table(of_run, num_runs), functions=[[function]] * num_runs, own={})
-        still_I = np.zeros(jobs.tables_JI.shape[1], dtype=np.int64)
-        stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        workers = Workers(jobs, torch.get_num_threads(), team=True)
-        self._evaluate = workers.prepared(np.arange(num_runs), 1, still_I, stopped_R)
+        self._evaluate = Workers(jobs, torch.get_num_threads(), team=True).once_each()
 
         # The gradients are an input: to a program that does not write them they would be constant.
         def onward(

@@ -91,15 +91,11 @@ class OverVectors:
             table_JI[:, self._inputs.number(f"number/{i}")] = self._used.ctypes.data + 4 * i
         jobs = Jobs(tables_JI=table_JI, functions=[[self._function]] * len(places), own={})
         workers = Workers(jobs, min(threads, 1 + sum(sizes) // (2 * _PIECE)), team=True)
-        still_I, stopped_J = (
-            np.zeros(table_JI.shape[1], dtype=np.int64),
-            np.zeros(len(places), dtype=np.uint8),
-        )
         return _Pieces(
             vector_J=vector_J,
             bytes_J=4 * start_J,
             length_J=length_J,
             table_JI=table_JI,
             starts=[],
-            do=workers.prepared(np.arange(len(places)), 1, still_I, stopped_J),
+            do=workers.once_each(),
         )

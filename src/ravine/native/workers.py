@@ -221,12 +221,17 @@ class Workers:
             steps_I: how far each input moves from a step to the next, in bytes.
             stopped_J: uint8, set to 1 for each job that is stopped.
         """
-        self.prepared(order, num_steps, steps_I, stopped_J)()
+        self._prepared(order, num_steps, steps_I, stopped_J)()
 
-    def prepared(
+    def once_each(self) -> Callable[[], None]:
+        """What does one step of every job, as often as it is called."""
+        num_jobs, num_inputs = self._jobs.tables_JI.shape
+        still_I, stopped_J = np.zeros(num_inputs, dtype=np.int64), np.zeros(num_jobs, dtype=np.uint8)
+        return self._prepared(np.arange(num_jobs), 1, still_I, stopped_J)
+
+    def _prepared(
         self, order: np.ndarray, num_steps: int, steps_I: np.ndarray, stopped_J: np.ndarray
     ) -> Callable[[], None]:
-        """What does these jobs, as often as it is called; the arguments are those of `run`."""
         order = np.ascontiguousarray(order, dtype=np.int64)
         steps_I = np.ascontiguousarray(steps_I, dtype=np.int64)
         tables_JI, used = self._jobs.tables_JI, self._areas[: max(1, len(order))]

@@ -60,7 +60,7 @@ class OverLists:
         self._program = program
         nodes = list(program.over.nodes)
         num = len(program.vectors)
-        self._vectors, self._numbers = nodes[:num], nodes[num : num + program.num_used]
+        own, numbers = nodes[:num], nodes[num : num + program.num_used]
         *calls, output = nodes[num + program.num_used :]
         kernels = _kernels(calls)
         last = {node: user for user, kernel in kernels.items() for node in kernel.inputs}
@@ -82,7 +82,7 @@ class OverLists:
                     return {**before, node: call}
             return None
 
-        places = dict(zip(program.vectors, self._vectors, strict=True))
+        places = dict(zip(program.vectors, own, strict=True))
         chosen: dict[fx.Node, Call] = {}
         copies: list[tuple[fx.Node, fx.Node]] = []
         for name, node in zip(program.written, output.args[0], strict=True):
@@ -99,7 +99,7 @@ class OverLists:
             steps[node] = (ours or kernel.fresh, ours is not None, done)
         # A single kernel reads nothing a second time.
         self._at_once = _PORTION if len(steps) > 1 else math.inf
-        self._do = _in_python([*self._vectors, *self._numbers], steps, copies)
+        self._do = _in_python([*own, *numbers], steps, copies)
 
     def __call__(
         self, vectors: Mapping[str, Sequence[Tensor]], numbers: Mapping[str, float]

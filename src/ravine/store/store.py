@@ -100,14 +100,8 @@ class Store:
             StoreError: a study of this name has another base or other data, and some of its runs have begun.
         """
         with self._write() as connection:
-            studies.save(
-                connection,
-                name,
-                definition=definition,
-                base=base,
-                data_fingerprint=data_fingerprint,
-                notes=notes,
-            )
+            own = {"definition": definition, "base": base, "data_fingerprint": data_fingerprint}
+            studies.save(connection, name, **own, notes=notes)
 
     def study(self, name: str) -> StudyRecord:
         """One study by name; StoreError with the nearest name if there is none."""
