@@ -48,7 +48,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                 bar.update(task, description="training", total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
-                if not expected and event.seconds_left is not None:
+                if not expected and event.seconds_left:  # 0: all is done, there is nothing to expect
                     expected = True
                     console.print(
                         Text(f"  expected time, from the first steps: {duration(event.seconds_left)}")
