@@ -77,6 +77,21 @@ class Strict(BaseModel):
         return data
 
 
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun, which is singular for one.
+
+    Args:
+        number: how many.
+        noun: the singular.
+        plural: where it is not the singular with an s.
+
+    Example:
+        >>> count(1, "run"), count(1200, "run"), count(0, "class", "classes")
+        ('1 run', '1,200 runs', '0 classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def one_line(error: ValidationError, where: str = "", *, inside: str = "", value: object = None) -> str:
     """The first fault that pydantic found, as one line for a person.
 

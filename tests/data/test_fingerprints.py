@@ -1,4 +1,4 @@
-"""Fingerprints recorded at commit 63946f6: data that was right then has the same bits now, so its runs keep their ids."""
+"""Fingerprints recorded at commit 63946f6: data that was right then has the same bits, so its runs keep their ids."""
 
 import csv
 

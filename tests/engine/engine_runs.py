@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from ravine.data import Dataset, Split, load, parse_data
+from ravine.data import Dataset, Examples, load, parse_data
 from ravine.data.dataset import fingerprint
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
@@ -39,7 +39,7 @@ def made(
     """A data set of given arrays, cut where ``counts`` says."""
     cuts = np.cumsum(counts)
     splits = tuple(
-        Split(x=x[stop - count : stop].astype(np.float32), y=y[stop - count : stop])
+        Examples(x=x[stop - count : stop].astype(np.float32), y=y[stop - count : stop])
         for stop, count in zip(cuts, counts, strict=True)
     )
     classes = tuple(str(i) for i in range(num_classes))

@@ -1,8 +1,8 @@
 """Data sets: where they come from, how they are cut in three, encoded and scaled. NumPy only, no PyTorch."""
 
 from ravine.data.arrays import from_arrays, from_torch_dataset
-from ravine.data.dataset import Dataset, Split
+from ravine.data.dataset import Dataset, Examples
 from ravine.data.load import load
 from ravine.data.spec import DataSpec, parse_data
 
-__all__ = ["DataSpec", "Dataset", "Split", "from_arrays", "from_torch_dataset", "load", "parse_data"]
+__all__ = ["DataSpec", "Dataset", "Examples", "from_arrays", "from_torch_dataset", "load", "parse_data"]

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Column, Place
-from ravine.data.dataset import Dataset, Floats, Split, fingerprint
+from ravine.data.dataset import Dataset, Examples, Floats, fingerprint
+from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
 from ravine.data.scale import check_finite, scaler
 from ravine.data.spec import Options, Task
-from ravine.data.split import OPEN, TEST, VALIDATION, Parts, split
 from ravine.data.table import Table, complete_rows, encode
 from ravine.data.target import Target, encode_target
 from ravine.errors import DataError
@@ -78,7 +78,7 @@ def assemble(source: Source, options: Options) -> Dataset:
             "leave such examples out"
         )
     target = encode_target(y, source.task, place, source.where, source.class_names)
-    parts = split(
+    splits = deal(
         target.labels,
         target.classes,
         marks,
@@ -88,27 +88,27 @@ def assemble(source: Source, options: Options) -> Dataset:
         seed=options.split_seed,
         limit=options.limit,
     )
-    notes += _split_notes(marks, parts, options)
+    notes += _split_notes(marks, splits, options)
     features, numeric = source.features, None
     if isinstance(x, Table):
         for column in x.columns:
             if not column.text:
                 known = np.where(column.missing, 0.0, column.values)[:, None]
                 check_finite(known, source.where, place, (column.name,))
-        matrix = encode(x, parts.train)
+        matrix = encode(x, splits.train)
         x, features, numeric = matrix.values, matrix.features, matrix.numeric
         notes += matrix.notes
     else:
         check_finite(x, source.where, place, features)
-    scale = scaler(x[parts.train], options.normalize, source.where, numeric)
-    xs = (scale(x[parts.train]), scale(x[parts.validation]), scale(x[parts.test]))
-    return _dataset(source, target, parts, xs, features, tuple(notes))
+    scale = scaler(x[splits.train], options.normalize, source.where, numeric)
+    xs = (scale(x[splits.train]), scale(x[splits.validation]), scale(x[splits.test]))
+    return _dataset(source, target, splits, xs, features, tuple(notes))
 
 
 def _dataset(
     source: Source,
     target: Target,
-    parts: Parts,
+    splits: Splits,
     xs: tuple[Floats, Floats, Floats],
     features: tuple[str, ...],
     notes: tuple[str, ...],
@@ -116,7 +116,7 @@ def _dataset(
     mean, scale = 0.0, 1.0
     y: npt.NDArray[Any] = target.labels
     if target.task == "regression":
-        known = target.values[parts.train]
+        known = target.values[splits.train]
         mean, scale = float(known.mean()), float(known.std())
         if scale < np.finfo(np.float32).smallest_normal:
             same = "is the same" if scale == 0 else "differs by less than float32 can hold"
@@ -125,8 +125,8 @@ def _dataset(
                 f"{mean:g}: nothing to learn; name another column, or scale it up"
             )
         y = ((target.values - mean) / scale).astype(np.float32)
-    rows = (parts.train, parts.validation, parts.test)
-    train, validation, test = (Split(x=x, y=y[indices]) for x, indices in zip(xs, rows, strict=True))
+    rows = (splits.train, splits.validation, splits.test)
+    train, validation, test = (Examples(x=x, y=y[indices]) for x, indices in zip(xs, rows, strict=True))
     return Dataset(
         name=source.name,
         task=target.task,
@@ -142,17 +142,17 @@ def _dataset(
     )
 
 
-def _split_notes(marks: npt.NDArray[np.int8], parts: Parts, options: Options) -> list[str]:
+def _split_notes(marks: npt.NDArray[np.int8], splits: Splits, options: Options) -> list[str]:
     notes = []
     if (marks == VALIDATION).any():
-        notes.append(f"the given validation split of {len(parts.validation)} was kept")
+        notes.append(f"the given validation split of {len(splits.validation)} was kept")
     if (marks == TEST).any():
-        notes.append(f"the given test split of {len(parts.test)} was kept")
+        notes.append(f"the given test split of {len(splits.test)} was kept")
     if options.limit is not None:
-        if options.limit > len(parts.train):
+        if options.limit > len(splits.train):
             notes.append(
-                f"limit = {options.limit} exceeds the {len(parts.train)} training examples: all were kept"
+                f"limit = {options.limit} exceeds the {len(splits.train)} training examples: all were kept"
             )
         else:
-            notes.append(f"limit: {len(parts.train)} training examples were kept")
+            notes.append(f"limit: {len(splits.train)} training examples were kept")
     return notes

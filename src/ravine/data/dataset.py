@@ -15,7 +15,7 @@ Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Split:
+class Examples:
     """Some examples.
 
     Args:
@@ -47,9 +47,9 @@ class Dataset:
 
     name: str
     task: Task
-    train: Split
-    validation: Split
-    test: Split
+    train: Examples
+    validation: Examples
+    test: Examples
     classes: tuple[str, ...]
     target_mean: float = 0.0
     target_scale: float = 1.0
@@ -69,7 +69,11 @@ class Dataset:
 
 
 def fingerprint(
-    task: Task, splits: tuple[Split, ...], classes: tuple[str, ...], target_mean: float, target_scale: float
+    task: Task,
+    splits: tuple[Examples, ...],
+    classes: tuple[str, ...],
+    target_mean: float,
+    target_scale: float,
 ) -> str:
     """SHA-256 over the splits' shapes and bytes, the classes and the target's scale."""
     digest = hashlib.sha256(repr((task, classes, target_mean, target_scale)).encode())

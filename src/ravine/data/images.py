@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ravine.data.assemble import Source
 from ravine.data.column import Column
-from ravine.data.split import OPEN, TEST, VALIDATION
+from ravine.data.deal import OPEN, TEST, VALIDATION
 from ravine.errors import DataError, choices
 
 if TYPE_CHECKING:

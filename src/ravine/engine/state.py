@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.data import Split
+from ravine.data import Examples
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
 from ravine.engine.noise import noise_hypers
@@ -31,11 +31,11 @@ class Data:
     y: Tensor
 
     @staticmethod
-    def of(split: Split, device: torch.device) -> Data:
-        """Move a split to the device."""
+    def of(examples: Examples, device: torch.device) -> Data:
+        """Move the examples of a split to the device."""
         # Copied: the last bits of a product may depend on where in a cache line its numbers begin, which for
         # numpy's memory is left to chance. And what a module does to its input is not done to the caller's.
-        return Data(x=torch.tensor(split.x, device=device), y=torch.tensor(split.y, device=device))
+        return Data(x=torch.tensor(examples.x, device=device), y=torch.tensor(examples.y, device=device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

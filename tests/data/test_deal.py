@@ -6,16 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from ravine.data.split import OPEN, TEST, VALIDATION, split
+from ravine.data.deal import OPEN, TEST, VALIDATION, deal
 from ravine.errors import DataError
 
 
-def deal(labels, *, marks=None, validation=0.2, test=0.2, seed=0, limit=None, num_classes=None):
+def dealt(labels, *, marks=None, validation=0.2, test=0.2, seed=0, limit=None, num_classes=None):
     labels = np.asarray(labels, dtype=np.int64)
     marks = np.zeros(len(labels), dtype=np.int8) if marks is None else np.asarray(marks, dtype=np.int8)
     num_classes = int(labels.max()) + 1 if num_classes is None else num_classes
     classes = tuple(str(number) for number in range(num_classes))
-    return split(labels, classes, marks, name="t", validation=validation, test=test, seed=seed, limit=limit)
+    return deal(labels, classes, marks, name="t", validation=validation, test=test, seed=seed, limit=limit)
 
 
 @settings(max_examples=150, deadline=None)
@@ -27,7 +27,7 @@ def deal(labels, *, marks=None, validation=0.2, test=0.2, seed=0, limit=None, nu
 )
 def test_disjoint_exhaustive_and_in_proportion(sizes, validation, test, seed):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    parts = deal(labels, validation=validation, test=test, seed=seed)
+    parts = dealt(labels, validation=validation, test=test, seed=seed)
     together = np.concatenate([parts.train, parts.validation, parts.test])
     assert np.array_equal(np.sort(together), np.arange(len(labels)))
     in_train = np.bincount(labels[parts.train], minlength=len(sizes))
@@ -42,7 +42,7 @@ def test_disjoint_exhaustive_and_in_proportion(sizes, validation, test, seed):
 
 def test_counts_are_scikit_learns():
     labels = np.repeat(np.arange(4), [400, 250, 100, 31])
-    parts = deal(labels)
+    parts = dealt(labels)
     rest, theirs = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
     ours = np.bincount(labels[parts.test])
     assert abs(len(parts.test) - len(theirs)) <= 1
@@ -52,10 +52,10 @@ def test_counts_are_scikit_learns():
 
 def test_a_seed_decides_and_is_the_same_on_every_machine():
     labels = np.arange(30) % 3
-    assert np.array_equal(deal(labels, seed=5).test, deal(labels, seed=5).test)
-    assert not np.array_equal(deal(labels, seed=5).test, deal(labels, seed=6).test)
+    assert np.array_equal(dealt(labels, seed=5).test, dealt(labels, seed=5).test)
+    assert not np.array_equal(dealt(labels, seed=5).test, dealt(labels, seed=6).test)
     # Raw PCG64 output is fixed by its definition; these indices must not move with a NumPy version.
-    assert deal(labels, seed=0).test.tolist() == PINNED
+    assert dealt(labels, seed=0).test.tolist() == PINNED
 
 
 PINNED = [1, 3, 11, 13, 20, 21]
@@ -66,7 +66,7 @@ def test_which_examples_go_where_is_uniform():
     labels[5:] = 1
     in_test = np.zeros(10)
     for seed in range(2000):
-        in_test[deal(labels, seed=seed).test] += 1
+        in_test[dealt(labels, seed=seed).test] += 1
     # Each of five is drawn with probability 1/5: mean 400, deviation 17.9; five deviations.
     assert np.all(np.abs(in_test - 400) < 90)
 
@@ -74,12 +74,12 @@ def test_which_examples_go_where_is_uniform():
 def test_given_splits_are_kept():
     labels = np.tile([0, 1], 30)
     marks = np.repeat([OPEN, VALIDATION, TEST], [40, 10, 10])
-    parts = deal(labels, marks=marks)
+    parts = dealt(labels, marks=marks)
     assert np.array_equal(parts.train, np.arange(40))
     assert np.array_equal(parts.validation, np.arange(40, 50))
     assert np.array_equal(parts.test, np.arange(50, 60))
     marks = np.repeat([OPEN, TEST], [40, 20])
-    parts = deal(labels, marks=marks, validation=0.25)
+    parts = dealt(labels, marks=marks, validation=0.25)
     assert np.array_equal(parts.test, np.arange(40, 60))
     assert len(parts.validation) == 10
 
@@ -88,9 +88,9 @@ def test_given_splits_are_kept():
 @given(sizes=st.lists(st.integers(3, 200), min_size=2, max_size=6), data=st.data())
 def test_limit_is_exact_and_leaves_the_held_out_splits_alone(sizes, data):
     labels = np.repeat(np.arange(len(sizes)), sizes)
-    whole = deal(labels)
+    whole = dealt(labels)
     limit = data.draw(st.integers(len(sizes), len(whole.train)))
-    few = deal(labels, limit=limit)
+    few = dealt(labels, limit=limit)
     assert len(few.train) == limit
     assert set(few.train) <= set(whole.train)
     assert np.array_equal(few.validation, whole.validation)
@@ -100,7 +100,7 @@ def test_limit_is_exact_and_leaves_the_held_out_splits_alone(sizes, data):
 
 def test_regression_is_dealt_plainly():
     labels = np.zeros(103, dtype=np.int64)
-    parts = split(labels, (), np.zeros(103, dtype=np.int8), name="t", validation=0.1, test=0.3, seed=1)
+    parts = deal(labels, (), np.zeros(103, dtype=np.int8), name="t", validation=0.1, test=0.3, seed=1)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (62, 10, 31)
 
 
@@ -133,7 +133,7 @@ def test_regression_is_dealt_plainly():
 )
 def test_what_cannot_be_split(labels, marks, message):
     with pytest.raises(DataError) as error:
-        deal(labels, marks=marks)
+        dealt(labels, marks=marks)
     assert str(error.value) == message
 
 
@@ -142,4 +142,4 @@ def test_limit_below_the_classes():
         DataError,
         match=r"^t: limit = 2 is less than one example for each of 3 classes; at least 3 are needed$",
     ):
-        deal(np.arange(60) % 3, limit=2)
+        dealt(np.arange(60) % 3, limit=2)

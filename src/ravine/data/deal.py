@@ -16,7 +16,7 @@ OPEN, VALIDATION, TEST = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Splits:
     """Indices of the examples of each split, ascending."""
 
     train: Indices
@@ -24,7 +24,7 @@ class Parts:
     test: Indices
 
 
-def split(
+def deal(
     labels: Indices,
     classes: tuple[str, ...],
     marks: npt.NDArray[np.int8],
@@ -34,7 +34,7 @@ def split(
     test: float,
     seed: int,
     limit: int | None = None,
-) -> Parts:
+) -> Splits:
     """Deal the open examples out at random, every class in proportion to within one example.
 
     A split that is given is kept; only what is left open is dealt. The order comes from the raw output of
@@ -85,19 +85,19 @@ def split(
             kept = _exactly(limit, num_train)
             in_train &= rank < (num_test + num_validation + kept)[of_class]
 
-    parts = Parts(
+    splits = Splits(
         train=np.sort(open_[by_class[in_train]]),
         validation=np.sort(np.concatenate([given_validation, open_[by_class[in_validation]]])),
         test=np.sort(np.concatenate([given_test, open_[by_class[in_test]]])),
     )
-    for which, indices in (("validation", parts.validation), ("test", parts.test)):
+    for which, indices in (("validation", splits.validation), ("test", splits.test)):
         absent = np.flatnonzero(np.bincount(labels[indices], minlength=num_classes) == 0)
         if len(absent):
             raise DataError(
                 f"{name}: the {which} split has no example of class {classes[absent[0]]!r}; it must have all, "
                 "so add one or take the class out"
             )
-    return parts
+    return splits
 
 
 def _check_counts(counts: Indices, classes: tuple[str, ...], needed: int, name: str) -> None:
