@@ -7,15 +7,16 @@ alone; a study that is being run holds an *exclusive* lock of its own.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ravine.errors import StoreError
+from ravine.store.file_lock import try_lock
 
 
 def now() -> str:
@@ -30,16 +31,13 @@ def open_lock_file(path: Path) -> int:
 
 def try_exclusive(descriptor: int) -> bool:
     """Take the lock alone, or say at once that someone else has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return try_lock(descriptor, alone=True)
 
 
 def share(descriptor: int) -> None:
     """Hold the lock together with others; waits while someone has it alone (a sweep: milliseconds)."""
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    while not try_lock(descriptor, alone=False):
+        time.sleep(0.002)
 
 
 @contextlib.contextmanager
@@ -63,7 +61,8 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
             raise StoreError(f"study {study!r} is being run by {_holder(path)}: wait for it, or stop it")
         note = json.dumps({"pid": os.getpid(), "since": now(), "study": study})
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, note.encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, note.encode())
         # The file stays: deleting it would let a third process lock a new file beside a waiting second.
         yield
     finally:
@@ -78,12 +77,9 @@ def holder(folder: Path, study: str) -> str | None:
     except OSError:  # never trained
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _holder(path)
+        return None if try_lock(descriptor, alone=False) else _holder(path)
     finally:
         os.close(descriptor)
-    return None
 
 
 def _lock_file(folder: Path, study: str) -> Path:
