@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.data import load, parse_data
-from ravine.engine.native_products import NativeProducts
+from ravine.engine.native.products import NativeProducts
 from ravine.engine.network import Network
 from ravine.engine.state import Data
 from ravine.landscapes.curvature import Curvature

@@ -35,10 +35,11 @@ from torch import fx
 from torch.nn import functional as F
 
 from ravine import optim, rng
-from ravine.engine import memory, program
+from ravine.engine import capacity
 from ravine.engine import training as training_module
 from ravine.engine.backend import Backend
 from ravine.engine.plan import plan
+from ravine.engine.traced import step as program
 from ravine.errors import InputError, ModelError
 from ravine.native import function
 from ravine.rules import SEARCHING
@@ -397,9 +398,9 @@ def test_a_hessian_of_convolutions_is_refused_and_its_passes_bound_a_cohort(
     assert plan(runs, network, made.data, CPU).size >= 6  # type: ignore[arg-type]
     # Six times as many numbers as an example makes (44 and more), for 90 examples and 144 rows: 27 MB a run,
     # all there at once if traced, and of 64 rows if not.
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 60e6)
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: 60e6)
     assert plan(runs, network, made.data, CPU).size <= 2  # type: ignore[arg-type]
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 30e6)
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: 30e6)
     chosen = plan(runs, network, made.data, CPU)  # type: ignore[arg-type]
     assert (chosen.backend, chosen.size) == (PLAIN, 1)
     assert "passes for a Hessian" in chosen.why

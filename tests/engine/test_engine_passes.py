@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx
 
-from ravine.engine.passes import fold, share, write_through
+from ravine.engine.traced.passes import fold, share, write_through
 from ravine.trace import trace
 
 

@@ -10,7 +10,8 @@ import torch
 from engine_runs import CPU, all_runs, dataset, network_of, random_dataset, study
 from torch import Tensor, nn
 
-from ravine.engine import memory
+from ravine import free_memory
+from ravine.engine import capacity
 from ravine.engine import plan as plan_module
 from ravine.engine.backend import Backend
 from ravine.engine.device import find_device
@@ -187,14 +188,14 @@ def test_memory_bounds_a_cohort_and_a_run(monkeypatch: pytest.MonkeyPatch) -> No
     runs = all_runs(made)
     network = network_of(made, runs)
     run = 4 * network.layout.size * (2 + 2)
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 6.1 * run)
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: 6.1 * run)
     found = plan(runs, network, made.data, CPU)
     assert (found.size, found.backend) == (3, Backend(native=True))  # half of it, the rest is for activations
     assert found.why.startswith(
-        f"a run needs {memory.gib(run)} of memory or more, all {memory.gib(8 * run)}; "
+        f"a run needs {free_memory.gib(run)} of memory or more, all {free_memory.gib(8 * run)}; "
     )
     assert plan(runs, network, made.data, CPU, "fused").size == 3
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 0.9 * run)
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: 0.9 * run)
     with pytest.raises(
         ModelError, match=r"^model.hidden = \[1000\]: 8,\d{3} parameters: a run needs at least"
     ):
@@ -203,7 +204,7 @@ def test_memory_bounds_a_cohort_and_a_run(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_memory_that_runs_out_is_one_line() -> None:
     words = r'^model: Net: memory ran out with 8 runs at once; backend "serial" trains one after another$'
-    with pytest.raises(ModelError, match=words), memory.told("model: Net", 8):
+    with pytest.raises(ModelError, match=words), free_memory.memory_errors("model: Net", 8):
         torch.empty(1 << 50)
-    with pytest.raises(RuntimeError, match="another"), memory.told("model: Net", 8):
+    with pytest.raises(RuntimeError, match="another"), free_memory.memory_errors("model: Net", 8):
         raise RuntimeError("another")

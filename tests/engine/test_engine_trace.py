@@ -11,9 +11,9 @@ import torch
 from engine_runs import FUSED, SERIAL, all_runs, study, train, training_of, with_lr
 from torch import Tensor, fx, nn
 
-from ravine.engine import program
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.backend import Backend
+from ravine.engine.traced import step as program
 from ravine.nn.build import build
 from ravine.rules import RULES
 from ravine.trace import Untraceable, trace

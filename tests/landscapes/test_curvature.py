@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from ravine.engine import native_products
-from ravine.engine.native_products import NativeProducts
+from ravine.engine.native import products
+from ravine.engine.native.products import NativeProducts
 from ravine.engine.network import Network
 from ravine.engine.state import Data
 from ravine.landscapes import curvature
@@ -125,8 +125,8 @@ def test_a_linear_models_squared_error_has_twice_the_mean_of_x_xt() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_machine_code_of_all_runs(name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """21 examples: in one chunk, in whole chunks, and with a last one that begins early."""
-    monkeypatch.setattr(native_products, "_CHUNK", chunk)
-    monkeypatch.setattr(native_products, "_PICTURE_CHUNK", chunk)
+    monkeypatch.setattr(products, "_CHUNK", chunk)
+    monkeypatch.setattr(products, "_PICTURE_CHUNK", chunk)
     network, data, params, buffers, modules = made(name)
     single = {n: b.float() if b.is_floating_point() else b for n, b in buffers.items()}
     product = NativeProducts(network, "classification", data, params.float(), single, unit=2.0)

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 import ravine
-from ravine.engine.threads import Threads
+from ravine.engine.traced.threads import Threads
 from ravine.errors import InputError, ModelError
 from ravine.landscapes import sharpness as module_under_test
 from ravine.landscapes.choice import chosen_runs

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ravine.engine.native_search import NativeSearch
-from ravine.engine.program import Setting, Step, direct_step, traced_step
+from ravine.engine.native.search import NativeSearch
+from ravine.engine.setting import Setting
+from ravine.engine.traced.step import Step, direct_step, traced_step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from torch.func import vmap
 
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.network import Network
-from ravine.engine.program import channels_last
+from ravine.engine.objective import channels_last
 from ravine.nn.functional import batched_kernels
 
 # Examples times runs in one pass: bounds the memory of activations. Pictures have many more of them.

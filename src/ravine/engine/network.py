@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.engine.memory import built
 from ravine.errors import ModelError
+from ravine.free_memory import built
 from ravine.nn.build import build, check_output
 from ravine.nn.functional import Pure, as_function
 from ravine.nn.spec import MLP, ConvNet, ResNet

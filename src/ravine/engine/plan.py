@@ -10,13 +10,13 @@ from torch import nn
 
 from ravine.data import Dataset
 from ravine.engine.backend import Backend
+from ravine.engine.capacity import most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.memory import TooLarge, gib, most_runs, room_to_search, run_bytes
 from ravine.engine.network import Network
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
-from ravine.free_memory import free_bytes
+from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
 from ravine.nn.dropout import Dropout

@@ -15,11 +15,11 @@ from torch import Tensor
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.evaluate import outputs_of
 from ravine.engine.loss import example_losses, loss_of
-from ravine.engine.native_scores import NativeScores
+from ravine.engine.native.scores import NativeScores
 from ravine.engine.network import Network
-from ravine.engine.program import Setting
+from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.threads import Threads
+from ravine.engine.traced.threads import Threads
 from ravine.native.tensors import Unsupported
 from ravine.rules import rule
 from ravine.study import Run

@@ -16,7 +16,6 @@ from ravine.data import Examples
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
 from ravine.engine.noise import noise_hypers
-from ravine.engine.searching import held
 from ravine.rules.base import Rule
 from ravine.rules.muon import hidden
 from ravine.rules.regularize import decays
@@ -189,7 +188,7 @@ def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -
     own = params_RP[segment.start : segment.stop]
     if segment.rule.searches:
         size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
-        return {**segment.rule.init(own), **held(len(own), size, own.device)}
+        return {**segment.rule.init(own), **_held(len(own), size, own.device)}
     if segment.rule.scope != "tensor":
         found = segment.rule.init(own)
     else:
@@ -200,3 +199,19 @@ def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -
             slots = {name: each.get(slot, torch.zeros_like(views[name])) for name, each in of_name.items()}
             found[slot] = layout.pack(slots) if like.dim() else like
     return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}
+
+
+def _held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:
+    """The slots beside a rule's own: which batch a run holds, and what it has come to.
+
+    Args:
+        num_runs: G.
+        batch_size: B; 1 where every batch is all there is.
+        device: where they are.
+    """
+    return {
+        "held_rows": torch.zeros((num_runs, batch_size), dtype=torch.int64, device=device),
+        "held_number": torch.zeros((num_runs, 1), dtype=torch.int64, device=device),
+        "told_loss": torch.zeros((num_runs, 1), device=device),
+        "told_accuracy": torch.zeros((num_runs, 1), device=device),
+    }

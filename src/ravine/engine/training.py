@@ -20,13 +20,13 @@ from ravine.engine.evaluate import outputs_of
 from ravine.engine.history import History
 from ravine.engine.learning_rates import LearningRates
 from ravine.engine.loss import example_losses, loss_of
-from ravine.engine.native_scores import NativeScores
-from ravine.engine.native_steps import NativeSteps
+from ravine.engine.native.scores import NativeScores
+from ravine.engine.native.steps import NativeSteps
 from ravine.engine.network import Network
-from ravine.engine.program import Setting
 from ravine.engine.records import Arrays, Evaluation, Finished, Kept, Record, Tick
+from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.threads import Pace, Threads
+from ravine.engine.traced.threads import Pace, Threads
 
 _TICK_SECONDS = 0.1
 _LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once

@@ -19,7 +19,7 @@ from torch.func import vmap
 from ravine.engine.loss import loss_of
 from ravine.engine.network import Network
 from ravine.engine.state import Data
-from ravine.engine.threads import Threads
+from ravine.engine.traced.threads import Threads
 from ravine.nn.functional import batched_kernels
 
 # Examples times runs in one pass: bounds the memory of activations, of which a second derivative keeps several.

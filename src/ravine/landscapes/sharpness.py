@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ravine import rng
 from ravine.engine.loss import example_losses
-from ravine.engine.native_products import NativeProducts
+from ravine.engine.native.products import NativeProducts
 from ravine.engine.reasons import reason
 from ravine.engine.state import Data
-from ravine.engine.threads import Threads
+from ravine.engine.traced.threads import Threads
 from ravine.errors import ModelError
 from ravine.free_memory import free_bytes
 from ravine.landscapes.curvature import Curvature

@@ -14,7 +14,7 @@ from ravine.nn.target import one_line
 
 
 @contextmanager
-def told_of_module(module: nn.Module, about: str) -> Iterator[None]:
+def module_errors(module: nn.Module, about: str) -> Iterator[None]:
     """Within it, what the module's own code raises becomes a `ModelError` with file and line.
 
     Args:

@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 
 from ravine.data import Dataset
-from ravine.engine.memory import gib
 from ravine.engine.network import Network
 from ravine.errors import StudyError
+from ravine.free_memory import gib
 from ravine.study import Run, Study
 from ravine.study.keep import Keep
 

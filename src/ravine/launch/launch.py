@@ -16,13 +16,13 @@ from ravine.data import Dataset, load
 from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.device import find_device
-from ravine.engine.memory import told
 from ravine.engine.network import Network
 from ravine.engine.plan import Plan, check_choice, plan
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
 from ravine.errors import StoreError
-from ravine.launch.faults import told_of_module
+from ravine.free_memory import memory_errors
+from ravine.launch.faults import module_errors
 from ravine.launch.keeper import Keeper
 from ravine.launch.keeping import check_room, room_of
 from ravine.launch.machine import hardware, versions
@@ -136,7 +136,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     study, store = task.study, task.store
     store.add_runs(study.name, [_new_run(run) for run in runs])
     _check_alone(store, study.name)
-    with naming(study.origin), told("model"):
+    with naming(study.origin), memory_errors("model"):
         works, lines, num_known = _plan(task, runs, choice)
         lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
     planned = Planned(
@@ -160,7 +160,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
         higher_is_better=task.data.task == "classification",
     )
     for work in works:
-        with naming(study.origin), told("model", len(work.cohort.runs)):
+        with naming(study.origin), memory_errors("model", len(work.cohort.runs)):
             yield from _train(task, work, meter)
     store.end_launch(number, time.perf_counter() - began)
     totals.num_trained += len(to_train)
@@ -313,7 +313,7 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     epoch = len(task.data.train) // cohort.recipe.batch_size
     records = training.records(None if keep is None else keep.steps(epoch))
     network = training.network
-    with closing(records), told_of_module(network.module, network.about), keeper.saving(training):
+    with closing(records), module_errors(network.module, network.about), keeper.saving(training):
         for record in records:
             if isinstance(record, Evaluation):
                 keeper.add(record)

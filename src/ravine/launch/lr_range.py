@@ -15,11 +15,11 @@ import numpy as np
 from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.device import find_device
-from ravine.engine.memory import told
 from ravine.engine.plan import plan
 from ravine.engine.training import Training
 from ravine.errors import StudyError
-from ravine.launch.faults import told_of_module
+from ravine.free_memory import memory_errors
+from ravine.launch.faults import module_errors
 from ravine.launch.network import network_of
 from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
@@ -120,15 +120,15 @@ def lr_range(
     losses: dict[str, np.ndarray] = {}
     done = 0
     for same in split(runs, len(runs)):
-        with naming(study.origin), told("model"):
+        with naming(study.origin), memory_errors("model"):
             network = network_of(study, data, same, where, search)
             chosen = plan(same, network, data, where, backend)
         for group in split(same, chosen.size):
             cohort = Cohort.of(group)
             with (
                 naming(study.origin),
-                told("model", len(group)),
-                told_of_module(network.module, network.about),
+                memory_errors("model", len(group)),
+                module_errors(network.module, network.about),
             ):
                 training = Training(cohort, network, data, chosen.backend, where)
                 parts = []

@@ -9,10 +9,10 @@ from typing import Any
 
 from ravine.data import Dataset, load
 from ravine.engine.device import find_device
-from ravine.engine.memory import told
 from ravine.engine.network import Network
 from ravine.engine.plan import plan
 from ravine.errors import InputError
+from ravine.free_memory import memory_errors
 from ravine.launch.keeping import room_of
 from ravine.launch.network import network_of
 from ravine.study import Run, Study, runs_of
@@ -70,7 +70,7 @@ def _told(what: Callable[[], object]) -> Iterable[str]:
 def _try(study: Study, data: Dataset, search: Path | None) -> None:
     """Plan the training of every run, which tries the model with a few examples."""
     device = find_device("auto")
-    with told("model"):
+    with memory_errors("model"):
         runs = sorted(runs_of(study, data, search), key=lambda run: run.recipe.structure)
         for _, members in groupby(runs, key=lambda run: run.recipe.structure):
             same = list(members)

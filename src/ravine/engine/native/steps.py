@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from ravine.engine.cohort import Segment
-from ravine.engine.native_gradients import addresses, gradient
+from ravine.engine.native.gradients import addresses, gradient
 from ravine.engine.noise import noise_of, without_noise
-from ravine.engine.program import Setting, update_segment
+from ravine.engine.setting import Setting
+from ravine.engine.updates import update_segment
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers

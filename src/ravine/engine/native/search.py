@@ -13,10 +13,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ravine.engine.native_gradients import addresses, gradient
-from ravine.engine.program import Setting, traced
-from ravine.engine.searching import go_on, hold, numbers_of
+from ravine.engine.native.gradients import addresses, gradient
+from ravine.engine.search import go_on, hold, numbers_of
+from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
+from ravine.engine.traced.step import traced
 from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
 
@@ -57,7 +58,7 @@ class NativeSearch:
         self._onward = traced(setting, onward, (*self._evaluation(), *examples))
 
     def __call__(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        """A step, as `ravine.engine.program.Step`."""
+        """A step, as `ravine.engine.traced.step.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
         self._evaluate()
         return self._onward(*self._evaluation(), lr_R, t)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ravine.engine.cohort import Cohort
-from ravine.engine.program import Setting, copied, gradients
+from ravine.engine.objective import copied, gradients
+from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of

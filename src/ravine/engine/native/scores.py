@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ravine.engine.loss import example_losses
-from ravine.engine.program import Setting
+from ravine.engine.setting import Setting
 from ravine.engine.state import Data
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of

@@ -10,41 +10,18 @@ H rows of a Hessian.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.noise import noise_of
+from ravine.engine.objective import gather, gradients
+from ravine.engine.setting import Setting
+from ravine.engine.state import Constants, Data, State
 from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
-
-if TYPE_CHECKING:
-    from ravine.engine.program import Setting
-    from ravine.engine.state import Constants, Data, State
-
-ROWS = 64  # rows of a Hessian that one backward pass makes
-
-Gradients = Callable[..., tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]
-
-
-def held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:
-    """The slots beside a rule's own: which batch a run holds, and what it has come to.
-
-    Args:
-        num_runs: G.
-        batch_size: B; 1 where every batch is all there is.
-        device: where they are.
-    """
-    return {
-        "held_rows": torch.zeros((num_runs, batch_size), dtype=torch.int64, device=device),
-        "held_number": torch.zeros((num_runs, 1), dtype=torch.int64, device=device),
-        "told_loss": torch.zeros((num_runs, 1), device=device),
-        "told_accuracy": torch.zeros((num_runs, 1), device=device),
-    }
 
 
 def held_number(slots: dict[str, Tensor], number: Tensor) -> Tensor:
@@ -81,7 +58,6 @@ def numbers_of(state: State) -> Tensor:
 
 def search_step(
     setting: Setting,
-    gradients: Gradients,
     state: State,
     constants: Constants,
     data: Data,
@@ -94,7 +70,6 @@ def search_step(
 
     Args:
         setting: what the step is made of.
-        gradients: of `ravine.engine.program`.
         state: is changed in place.
         constants: is only read.
         data: the training set.
@@ -121,8 +96,7 @@ def search_step(
         number_R,
         hessians,
     )
-    for name, view in layout.views(constants.grads_RP).items():
-        view.copy_(grads[name])
+    gather(layout, grads, constants.grads_RP)
     found = hessians[0] if hessians else None
     return go_on(setting, state, constants, number_R, loss_R, accuracy_R, lr_R, t, found)
 
@@ -233,42 +207,3 @@ def _places(layout: Layout) -> Tensor:
             for start, shape in zip(layout.offsets, layout.shapes, strict=True)
         ]
     )
-
-
-def hessian(grads: Sequence[Tensor], params: Sequence[Tensor]) -> Tensor:
-    """The Hessian of every run, (R, N, N), from gradients that have a graph: backward passes under vmap.
-
-    No run's gradient depends on another's parameters, so one pass makes a row for all runs.
-
-    Args:
-        grads: (R, ...) each.
-        params: what they are gradients of.
-    """
-    num_runs = len(params[0])
-    sizes = [param[0].numel() for param in params]
-    total = sum(sizes)
-    like = params[0]
-    if not any(grad.requires_grad for grad in grads):  # a loss that is linear
-        return like.new_zeros((num_runs, total, total))
-    eye_NN = torch.eye(total, dtype=like.dtype, device=like.device)
-    rows = []
-    for basis_HN in eye_NN.split(ROWS):
-        pieces = basis_HN[:, None].expand(-1, num_runs, -1).split(sizes, 2)
-        outputs = [
-            (grad, piece.reshape(len(basis_HN), *grad.shape))
-            for grad, piece in zip(grads, pieces, strict=True)
-            if grad.requires_grad
-        ]
-        with AlignedProducts(by_rows=True):
-            found = torch.autograd.grad(
-                [grad for grad, _ in outputs],
-                params,
-                [piece for _, piece in outputs],
-                retain_graph=True,
-                is_grads_batched=True,
-                allow_unused=True,
-                materialize_grads=True,
-            )
-        rows.append(torch.cat([each.flatten(2) for each in found], 2))
-    whole_RNN = torch.cat(rows).transpose(0, 1)
-    return 0.5 * (whole_RNN + whole_RNN.mT)

@@ -1,0 +1,113 @@
+"""How many runs fit into memory, asked before anything is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ravine.engine.network import Network
+from ravine.engine.objective import ROWS
+from ravine.free_memory import NUMBER_BYTES, free_bytes, run_bytes, too_large
+from ravine.rules import shaped
+from ravine.second.dense import require_room
+from ravine.study import Run
+
+_SEARCHING_NUMBERS = {
+    True: 1 << 25,
+    False: 1 << 30,
+}  # of a cohort whose rules search, by whether on a processor
+_PASSES = 6  # times its activations that a backward pass over gradients takes for each row of a Hessian
+_SHARE = 0.5  # of the free memory that the numbers of a cohort may take: activations and copies need room too
+
+
+def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: str) -> int:
+    """How many runs may be trained at once.
+
+    Args:
+        num_parameters: of the model.
+        num_slots: of the rule that has most.
+        device: where they are trained.
+        about: what errors name.
+
+    Raises:
+        TooLarge: not even one.
+    """
+    needed, free = run_bytes(num_parameters, num_slots), free_bytes(device)
+    if needed > free:
+        raise too_large(about, num_parameters, needed, free)
+    return max(1, int(min(_SHARE * free / max(needed, 1), 1e9)))
+
+
+def room_to_search(
+    runs: Sequence[Run], network: Network, shape: Sequence[int], device: torch.device, *, traced: bool = True
+) -> tuple[int, int]:
+    """Slots of a run whose rule looks for its steps, and how many runs may be trained at once.
+
+    What such a rule keeps is many times its parameters, so a cohort is bounded by all of its numbers.
+
+    Args:
+        runs: of one structure.
+        network: their model.
+        shape: of an example.
+        device: where they are trained.
+        traced: whether the step is traced: that keeps what all passes for a Hessian make, and not of one at a time.
+
+    Raises:
+        ModelError: not even one.
+    """
+    recipe, size = runs[0].recipe, network.layout.size
+    found = shaped(recipe.rule, recipe.hypers)
+    if found.dense:
+        about = f'rules: kind = "{recipe.rule}"'
+        require_room(size, torch.float32, device, about, found.dense)
+    slots = found.init(torch.empty((1, size), device="meta"))
+    kept = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not found.dense)
+    num_slots = -(-kept // (NUMBER_BYTES * size)) + found.dense * size
+    passing = 0
+    if found.hessian:
+        rows = size if traced else min(ROWS, size)
+        passing = _PASSES * rows * recipe.batch_size * _activations(network.module, shape, device) // size
+        needed, free = run_bytes(size, num_slots + passing), free_bytes(device)
+        if needed > _SHARE * free:
+            raise too_large(network.about, size, needed, free)
+    most = most_runs(size, num_slots + passing, device, network.about)
+    numbers = _SEARCHING_NUMBERS[device.type == "cpu"]
+    return num_slots, min(most, max(2, numbers // (size * num_slots)))
+
+
+def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) -> int:
+    """Numbers that one example's pass through a module makes."""
+    num = 2
+    module.eval()
+    try:
+        with torch.no_grad(), _Count() as count:
+            module(torch.zeros((num, *shape), device=device))
+    finally:
+        module.train()
+    numbers: int = count.numbers
+    return numbers // num
+
+
+class _Count(TorchDispatchMode):
+    """Adds up the numbers of all results."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numbers: int = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers += result.numel()
+        return result

@@ -1,0 +1,1 @@
+"""Training and evaluating a cohort by machine code: the backend "native"."""

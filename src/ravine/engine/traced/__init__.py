@@ -1,0 +1,1 @@
+"""Training a cohort by a list of tensor operations that was traced once: the backends "fused" and "serial"."""

@@ -1,0 +1,88 @@
+"""What the rules of a cohort do with their gradients.
+
+Shapes: R run of the cohort, G run of a segment, P numbers of one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.state import State, rules_of
+from ravine.rules.base import Rule
+from ravine.tensors import Layout
+
+
+def update_segment(
+    segment: Segment,
+    layout: Layout,
+    grads_GP: Tensor,
+    slots: dict[str, Tensor],
+    params_GP: Tensor,
+    hypers: dict[str, Tensor],
+    t: Tensor,
+) -> None:
+    """One segment's step by its rule, in place."""
+    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, hypers, t)
+    params_GP.add_(update_GP)
+    for name, slot in slots.items():
+        slot.copy_(new[name])
+
+
+def gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+    """Where the gradients are taken, (R, P): some rules look ahead."""
+    if not any(segment.rule.gradient_at for segment in cohort.segments):
+        return state.params_RP
+    points = []
+    for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
+        params_GP = state.params_RP[segment.start : segment.stop]
+        look = segment.rule.gradient_at
+        points.append(look(params_GP, slots, own) if look else params_GP)
+    return torch.cat(points)
+
+
+def _update(
+    segment: Segment,
+    layout: Layout,
+    grads_GP: Tensor,
+    slots: dict[str, Tensor],
+    params_GP: Tensor,
+    hypers: dict[str, Tensor],
+    t: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """One segment's update by its rule: all numbers at once, or parameter by parameter where it needs shapes."""
+    if segment.rule.scope == "element":
+        return segment.rule.update(grads_GP, slots, params_GP, hypers, t)
+    numbers_G = {name: value[:, 0] for name, value in hypers.items() if name != "mask"}
+    masks = layout.view_one(hypers["mask"]) if "mask" in hypers else {}
+    grads, params = layout.views(grads_GP), layout.views(params_GP)
+    counts = {slot: tensor[:, 0] for slot, tensor in slots.items() if tensor.shape[1] == 1}
+    slot_views = {slot: layout.views(tensor) for slot, tensor in slots.items() if slot not in counts}
+    updates: dict[str, Tensor] = {}
+    news: dict[str, dict[str, Tensor]] = {slot: dict(views) for slot, views in slot_views.items()}
+    news.update({slot: {} for slot in counts})
+    for name, rule in rules_of(segment.rule, layout).items():
+        mask = {"mask": masks[name]} if masks else {}
+
+        def one(
+            grad: Tensor,
+            state: dict[str, Tensor],
+            param: Tensor,
+            numbers: dict[str, Tensor],
+            rule: Rule = rule,
+            mask: dict[str, Tensor] = mask,
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            return rule.update(grad, state, param, {**numbers, **mask}, t)
+
+        own = {**counts, **{slot: views[name] for slot, views in slot_views.items()}}
+        updates[name], new = vmap(one)(grads[name], own, params[name], numbers_G)
+        for slot, tensor in new.items():
+            news[slot][name] = tensor
+    after = {slot: layout.pack(news[slot]) for slot in slot_views}
+    # of all parameters the same
+    after.update({slot: next(iter(news[slot].values()))[:, None] for slot in counts})
+    return layout.pack(updates), after
