@@ -167,13 +167,13 @@ def interrupt_after_commit(store: Store, run_ids: list[str], result: MakeResult)
 
     def interrupt(_connection: object) -> None:
         # The pool takes the connection back: the transaction is through, the call is not.
-        event.remove(store._engine, "checkin", hook)
+        event.remove(store._core.engine, "checkin", hook)
         raise KeyboardInterrupt
 
     def hook(connection: object, _record: object) -> None:
         interrupt(connection)
 
-    event.listen(store._engine, "checkin", hook)
+    event.listen(store._core.engine, "checkin", hook)
     store.finish_cohort("c", [result(run) for run in run_ids], {"w": np.arange(4)}, {})
 
 

@@ -27,3 +27,11 @@ def remove_blocks(connection: Connection, numbers: Sequence[int]) -> list[str]:
         files += connection.scalars(select(blocks.c.file).where(blocks.c.id.in_(some)))
         connection.execute(delete(blocks).where(blocks.c.id.in_(some)))
     return files
+
+
+def known_blocks(connection: Connection) -> list[Block]:
+    """Every block the database refers to."""
+    return [
+        Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
+        for row in connection.execute(select(blocks).order_by(blocks.c.id))
+    ]

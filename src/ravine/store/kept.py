@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import Connection, and_, delete, insert, or_, select
 
 from ravine.store import blocks
 from ravine.store.blocks import Block
+from ravine.store.core import Core
 from ravine.store.database import portions
 from ravine.store.entries import add_block, remove_blocks
 from ravine.store.schema import blocks as block_table
 from ravine.store.schema import kept, runs
-
-if TYPE_CHECKING:
-    from ravine.store.store import Store
 
 KIND = "kept"
 
@@ -29,11 +26,11 @@ class Kept:
     weighs at its end is among its tensors, and not here.
 
     Args:
-        store: an open one.
+        core: of an open store.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     def add(self, run_ids: Sequence[str], steps: Sequence[int], tensors: blocks.Tensors) -> None:
         """Keep the weights of runs that are trained together, all in one file.
@@ -46,18 +43,18 @@ class Kept:
         places = [(run, int(step)) for step in steps for run in run_ids]
         for name, tensor in tensors.items():
             assert len(tensor) == len(places), f"{name}: {len(tensor)} rows for {len(places)}"
-        with self._store._entered({KIND: tensors}) as (connection, written, unused):
+        with self._core.entered({KIND: tensors}) as (connection, written, unused):
             unused += _add(connection, places, written[KIND])
 
     def truncate(self, run_ids: Sequence[str], from_step: int) -> None:
         """Forget what was kept at this step and after it: on resume, what training is about to do again."""
-        with self._store._write() as connection:
+        with self._core.write() as connection:
             unused = remove_blocks(connection, truncate(connection, run_ids, from_step))
-        blocks.remove(self._store._blocks, unused)
+        self._core.remove(unused)
 
     def steps(self, run_ids: Sequence[str]) -> dict[str, list[int]]:
         """After which steps the weights of each run were kept, rising; [] for a run without any."""
-        with self._store._read() as connection:
+        with self._core.read() as connection:
             found = _find(connection, run_ids)
         return {run: sorted(step for step, _, _ in found.get(run, ())) for run in run_ids}
 
@@ -71,15 +68,15 @@ class Kept:
         Raises:
             StoreError: a file is damaged.
         """
-        with self._store._read() as connection:
+        with self._core.read() as connection:
             found = sorted(_find(connection, [run_id]).get(run_id, ()), key=lambda place: place[0])
         of_block: dict[Block, list[tuple[int, int]]] = defaultdict(list)
         for place, (_, block, row) in enumerate(found):
             of_block[block].append((place, row))
         read: dict[int, Mapping[str, np.ndarray]] = {}
         for block, places in of_block.items():
-            self._store._verify(block)
-            rows = blocks.read_rows(self._store._blocks, block, [row for _, row in places])
+            self._core.verify(block)
+            rows = blocks.read_rows(self._core.blocks, block, [row for _, row in places])
             read.update(zip((place for place, _ in places), rows, strict=True))
         steps = np.array([step for step, _, _ in found], dtype=np.int64)
         names = read[0] if found else {}

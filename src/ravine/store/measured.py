@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
+from ravine.store.core import Core
 from ravine.store.database import portions
 from ravine.store.schema import sharpness
-
-if TYPE_CHECKING:
-    from ravine.store.store import Store
 
 
 class Measured:
     """The part of a store that holds measurements of finished runs. A store has one: ``store.sharpness``.
 
     Args:
-        store: an open one.
+        core: of an open store.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     def save(self, settings: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep what was measured; it replaces what was measured of the same runs before.
@@ -39,7 +37,7 @@ class Measured:
         ]
         if not rows:
             return
-        with self._store._write() as connection:
+        with self._core.write() as connection:
             for some in portions(found):
                 connection.execute(delete(sharpness).where(sharpness.c.run_id.in_(some)))
             connection.execute(insert(sharpness), rows)
@@ -47,7 +45,7 @@ class Measured:
     def read(self, run_ids: Sequence[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """Settings and findings of the runs that were measured."""
         found = {}
-        with self._store._read() as connection:
+        with self._core.read() as connection:
             for some in portions(run_ids):
                 for row in connection.execute(select(sharpness).where(sharpness.c.run_id.in_(some))):
                     found[row.run_id] = (json.loads(row.settings), json.loads(row.found))

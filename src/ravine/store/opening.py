@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from ravine.errors import StoreError
-from ravine.store import blocks, database, lock, upkeep
+from ravine.store import blocks, database, lock
+from ravine.store.entries import known_blocks
 
 DATABASE = "ravine.db"
 
@@ -65,7 +66,7 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
         # Machines that share a database may not see each other's locks: nothing is swept there.
         if alone and url is None:
             with database.transaction(engine, writes=False) as connection:
-                known = {block.file for block in upkeep.known_blocks(connection)}
+                known = {block.file for block in known_blocks(connection)}
             blocks.sweep(opened.blocks, known)
         lock.share(held)
     except BaseException:

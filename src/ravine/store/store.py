@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
 
 from ravine.errors import StoreError, choices
 from ravine.store import blocks, cohorts, curves, database, lock, studies, upkeep
 from ravine.store import labels as labels_
-from ravine.store.blocks import Block
+from ravine.store.core import Core
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
@@ -53,15 +51,12 @@ class Store:
         opened = open_store(root, create=create, folder=folder)
         # For people to read: an address without its password.
         self.root = database.describe(opened.engine) if "://" in str(root) else str(root)
-        self._engine, self._blocks, self._locks = opened.engine, opened.blocks, opened.locks
         self.folder = opened.blocks.parent
-        # Closed at the latest when it is collected.
-        self._release = weakref.finalize(self, opened.close)
-        self._verified: set[Block] = set()
+        self._core = Core(opened, self.root)
 
     def close(self) -> None:
         """Let go of the database and the lock. The store can't be used afterwards."""
-        self._release()
+        self._core.close()
 
     def __enter__(self) -> Store:
         return self
@@ -70,17 +65,6 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _read(self) -> contextlib.AbstractContextManager[Connection]:
-        return self._transaction(writes=False)
-
-    def _write(self) -> contextlib.AbstractContextManager[Connection]:
-        return self._transaction(writes=True)
-
-    def _transaction(self, *, writes: bool) -> contextlib.AbstractContextManager[Connection]:
-        if not self._release.alive:
-            raise StoreError(f"the store {self.root!r} is closed")
-        return database.transaction(self._engine, writes=writes)
 
     # Studies
 
@@ -99,23 +83,23 @@ class Store:
         Raises:
             StoreError: a study of this name has another base or other data, and some of its runs have begun.
         """
-        with self._write() as connection:
+        with self._core.write() as connection:
             own = {"definition": definition, "base": base, "data_fingerprint": data_fingerprint}
             studies.save(connection, name, **own, notes=notes)
 
     def study(self, name: str) -> StudyRecord:
         """One study by name; StoreError with the nearest name if there is none."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return studies.read(connection, name)[0]
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return studies.read(connection)
 
     def count_own_runs(self, name: str) -> int:
         """How many runs `delete_study` would delete: those that no other study uses."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return len(upkeep.own_runs(connection, name))
 
     def delete_study(self, name: str) -> int:
@@ -128,9 +112,9 @@ class Store:
             StoreError: no such study, or it is being run.
         """
         with self.lock(name):
-            with self._write() as connection:
+            with self._core.write() as connection:
                 count, unused = upkeep.delete_study(connection, name)
-            blocks.remove(self._blocks, unused)
+            self._core.remove(unused)
         return count
 
     def lock(self, study: str) -> contextlib.AbstractContextManager[None]:
@@ -139,11 +123,11 @@ class Store:
         Raises:
             StoreError: someone has it; names the process and the time.
         """
-        return lock.study_lock(self._locks, study)
+        return lock.study_lock(self._core.locks, study)
 
     def holder(self, study: str) -> str | None:
         """Who trains a study at present, for a person; None if nobody does."""
-        return lock.holder(self._locks, study)
+        return lock.holder(self._core.locks, study)
 
     def begin_launch(
         self,
@@ -155,14 +139,14 @@ class Store:
         plan: str,
     ) -> int:
         """Note that training of a study starts; returns the launch's number, for `end_launch`."""
-        with self._write() as connection:
+        with self._core.write() as connection:
             return studies.begin_launch(
                 connection, study, command=command, versions=versions, hardware=hardware, plan=plan
             )
 
     def end_launch(self, launch_id: int, seconds: float) -> None:
         """Note how long a launch took. One that was killed keeps None."""
-        with self._write() as connection:
+        with self._core.write() as connection:
             studies.end_launch(connection, launch_id, seconds)
 
     # Runs
@@ -172,22 +156,22 @@ class Store:
 
         The study's earlier runs that are not among them stay stored, but are no longer listed.
         """
-        with self._write() as connection:
+        with self._core.write() as connection:
             studies.add_runs(connection, study, runs)
 
     def runs(self, study: str, *, all: bool = False) -> list[RunRecord]:
         """The runs of a study in its order; with `all` also those no longer in its definition, at the end."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return studies.of_study(connection, study, everything=all)
 
     def sharing(self, study: str) -> list[str]:
         """The other studies that have a run of this one which is not finished, listed in either or not."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return studies.sharing(connection, study)
 
     def run(self, prefix: str) -> RunRecord:
         """The run whose id begins with these 4 to 16 hex digits; StoreError if there is none or several."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return studies.by_prefix(connection, prefix)
 
     # Cohorts
@@ -200,12 +184,12 @@ class Store:
         Raises:
             StoreError: it was started otherwise, or a run is not planned (running elsewhere, or finished).
         """
-        with self._write() as connection:
+        with self._core.write() as connection:
             cohorts.start(connection, cohort_id, run_ids, plan)
 
     def cohorts(self, *, unfinished_for: Sequence[str]) -> list[CohortRecord]:
         """The unfinished cohorts that hold any of these runs, in the runs' order."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return cohorts.unfinished(connection, unfinished_for)
 
     def save_checkpoint(
@@ -219,24 +203,24 @@ class Store:
             tensors: everything needed to go on, of any shape.
             status: for each run the step at which it diverged, or None.
         """
-        with self._entered({"checkpoint": tensors}) as (connection, written, unused):
+        with self._core.entered({"checkpoint": tensors}) as (connection, written, unused):
             unused += cohorts.checkpoint(connection, cohort_id, step, written["checkpoint"], status)
 
     def load_checkpoint(self, cohort_id: str) -> tuple[int, dict[str, np.ndarray]] | None:
         """Step and tensors of a cohort's checkpoint; None if it has none yet."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             found = cohorts.checkpoint_block(connection, cohort_id)
         if found is None:
             return None
         step, block = found
-        self._verify(block)
-        return step, blocks.read(self._blocks, block)
+        self._core.verify(block)
+        return step, blocks.read(self._core.blocks, block)
 
     def drop_cohort(self, cohort_id: str) -> None:
         """Forget an unfinished cohort, its checkpoint and curves; its runs are planned again."""
-        with self._write() as connection:
+        with self._core.write() as connection:
             unused = cohorts.drop(connection, cohort_id)
-        blocks.remove(self._blocks, unused)
+        self._core.remove(unused)
 
     def finish_cohort(
         self,
@@ -259,7 +243,7 @@ class Store:
                 shape = np.shape(tensor)
                 assert shape[:1] == (len(results),), f"{kind} {name}: {shape} for {len(results)} runs"
         kept = {kind: tensors for kind, tensors in contents.items() if tensors}
-        with self._entered(kept) as (connection, written, unused):
+        with self._core.entered(kept) as (connection, written, unused):
             unused += cohorts.finish(connection, cohort_id, results, written)
 
     # Curves
@@ -277,17 +261,17 @@ class Store:
             steps: steps done, rising, (T,).
             values: for each metric (T, R), stored as float32; may hold NaN.
         """
-        with self._write() as connection:
+        with self._core.write() as connection:
             curves.append(connection, run_ids, np.asarray(steps), values)
 
     def truncate_curves(self, run_ids: Sequence[str], after_step: int) -> None:
         """Forget points after this step: on resume, what the checkpoint doesn't know."""
-        with self._write() as connection:
+        with self._core.write() as connection:
             curves.truncate(connection, run_ids, after_step)
 
     def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Steps int64 (T,) and values float32 (T,) of one metric for each run; empty where there are none."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             return curves.read(connection, run_ids, metric)
 
     def latest(self, run_ids: Sequence[str], metric: str) -> dict[str, float]:
@@ -320,77 +304,44 @@ class Store:
         """The same for many runs, each file opened once. A file's hash is checked once per `Store`."""
         if kind not in KINDS:
             raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
-        with self._read() as connection:
+        with self._core.read() as connection:
             found = cohorts.find_rows(connection, kind, run_ids)
         read: dict[str, dict[str, np.ndarray]] = {}
         for block, places in found.items():
-            self._verify(block)
-            tensors = blocks.read_rows(self._blocks, block, [row for _, row in places])
+            self._core.verify(block)
+            tensors = blocks.read_rows(self._core.blocks, block, [row for _, row in places])
             read.update(zip((run for run, _ in places), tensors, strict=True))
         return {run: read[run] for run in run_ids}
 
     @property
     def kept(self) -> Kept:
         """The weights of runs along their training."""
-        return Kept(self)
+        return Kept(self._core)
 
     @property
     def sharpness(self) -> Measured:
         """How sharp the minima of runs are, where that was measured."""
-        return Measured(self)
+        return Measured(self._core)
 
     def save_labels(self, fingerprint: str, labels: Labels) -> None:
         """Keep the right answers of a data set; does nothing if they are there already."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             if labels_.find(connection, fingerprint) is not None:
                 return
         tensors = {"validation": labels.validation, "test": labels.test}
-        with self._entered({"labels": tensors}) as (connection, written, unused):
+        with self._core.entered({"labels": tensors}) as (connection, written, unused):
             unused += labels_.add(connection, fingerprint, labels, written["labels"])
 
     def labels(self, fingerprint: str) -> Labels:
         """The right answers of a data set; StoreError if they were never kept."""
-        with self._read() as connection:
+        with self._core.read() as connection:
             row = labels_.find(connection, fingerprint)
         if row is None:
             raise StoreError(f"no labels of data {fingerprint!r} in the store")
-        self._verify(labels_.block_of(row))
-        return labels_.load(self._blocks, row)
+        self._core.verify(labels_.block_of(row))
+        return labels_.load(self._core.blocks, row)
 
     def check(self) -> list[str]:
         """Read everything and list what is wrong, a line each; [] for a sound store."""
-        with self._read() as connection:
-            return upkeep.check(connection, self._blocks)
-
-    # Files
-
-    def _verify(self, block: Block) -> None:
-        if block not in self._verified:
-            blocks.verify(self._blocks, block)
-            self._verified.add(block)
-
-    @contextlib.contextmanager
-    def _entered(
-        self, contents: Mapping[str, blocks.Tensors]
-    ) -> Iterator[tuple[Connection, dict[str, Block], list[str]]]:
-        """Blocks on disk, then a transaction that enters them, then the files it replaced are deleted.
-
-        Yields:
-            The connection, the blocks by kind, and a list to which to add the files that fall out of use.
-        """
-        written = blocks.write(self._blocks, contents)
-        unused: list[str] = []
-        try:
-            with self._write() as connection:
-                yield connection, written, unused
-        except BaseException:
-            self._discard(written)
-            raise
-        blocks.remove(self._blocks, unused)
-
-    def _discard(self, written: Mapping[str, Block]) -> None:
-        """Delete blocks that were not entered. A Ctrl-C may have come just after the commit: so ask."""
-        with contextlib.suppress(StoreError):
-            with self._read() as connection:
-                known = set(upkeep.known_blocks(connection))
-            blocks.remove(self._blocks, [block.file for block in written.values() if block not in known])
+        with self._core.read() as connection:
+            return upkeep.check(connection, self._core.blocks)

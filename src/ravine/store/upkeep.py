@@ -12,7 +12,7 @@ from ravine.store import blocks as files
 from ravine.store import cohorts, curves
 from ravine.store.blocks import Block
 from ravine.store.database import portions
-from ravine.store.entries import remove_blocks
+from ravine.store.entries import known_blocks, remove_blocks
 from ravine.store.schema import blocks, cohort_runs, kept, labels, rows, runs, studies, study_runs
 from ravine.store.schema import cohorts as cohort_table
 from ravine.store.studies import study_id
@@ -65,14 +65,6 @@ def _unreferenced(connection: Connection) -> list[int]:
             )
         )
     )
-
-
-def known_blocks(connection: Connection) -> list[Block]:
-    """Every block the database refers to."""
-    return [
-        Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
-        for row in connection.execute(select(blocks).order_by(blocks.c.id))
-    ]
 
 
 def check(connection: Connection, folder: Path) -> list[str]:

@@ -1,0 +1,91 @@
+"""What every part of an open store is made of: transactions, and blocks that enter the database with one."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import final
+
+from sqlalchemy import Connection
+
+from ravine.errors import StoreError
+from ravine.store import blocks, database
+from ravine.store.blocks import Block
+from ravine.store.entries import known_blocks
+from ravine.store.opening import Opened
+
+
+@final
+class Core:
+    """A database, and the two folders beside it.
+
+    Args:
+        opened: what was opened; closed at the latest when this is collected.
+        name: the store's, for people to read.
+    """
+
+    def __init__(self, opened: Opened, name: str) -> None:
+        self.blocks: Path = opened.blocks
+        self.locks: Path = opened.locks
+        self.engine = opened.engine
+        self.name = name
+        self.close = weakref.finalize(self, opened.close)
+        self._verified: set[Block] = set()
+
+    def read(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that reads."""
+        return self._transaction(writes=False)
+
+    def write(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that writes: all of it or nothing."""
+        return self._transaction(writes=True)
+
+    def _transaction(self, *, writes: bool) -> contextlib.AbstractContextManager[Connection]:
+        if not self.close.alive:
+            raise StoreError(f"the store {self.name!r} is closed")
+        return database.transaction(self.engine, writes=writes)
+
+    def verify(self, block: Block) -> None:
+        """Compare a block with its hash, once for each open store.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        if block not in self._verified:
+            blocks.verify(self.blocks, block)
+            self._verified.add(block)
+
+    def remove(self, files: Sequence[str]) -> None:
+        """Delete the files of blocks that have left the database."""
+        blocks.remove(self.blocks, files)
+
+    @contextlib.contextmanager
+    def entered(
+        self, contents: Mapping[str, blocks.Tensors]
+    ) -> Iterator[tuple[Connection, dict[str, Block], list[str]]]:
+        """Blocks on disk, then a transaction that enters them, then the files it replaced are deleted.
+
+        Args:
+            contents: tensors by name, by kind.
+
+        Yields:
+            The connection, the blocks by kind, and a list to which to add the files that fall out of use.
+        """
+        written = blocks.write(self.blocks, contents)
+        unused: list[str] = []
+        try:
+            with self.write() as connection:
+                yield connection, written, unused
+        except BaseException:
+            self._discard(written)
+            raise
+        self.remove(unused)
+
+    def _discard(self, written: Mapping[str, Block]) -> None:
+        """Delete blocks that were not entered. A Ctrl-C may have come just after the commit: so ask."""
+        with contextlib.suppress(StoreError):
+            with self.read() as connection:
+                known = set(known_blocks(connection))
+            self.remove([block.file for block in written.values() if block not in known])
