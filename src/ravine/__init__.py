@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ravine import optim
-    from ravine.api import lr_range, replay, results, run
+    from ravine.api.look import landscape, sharpness
+    from ravine.api.run import lr_range, replay, results, run
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
-    from ravine.measures import landscape, sharpness
-    from ravine.report import Results
+    from ravine.outcomes import Results
     from ravine.report.surface import surface
     from ravine.store import Store
     from ravine.study import Study
@@ -22,19 +22,19 @@ _HOMES = {
     "InputError": "errors",
     "ModelError": "errors",
     "RavineError": "errors",
-    "Results": "report",
+    "Results": "outcomes",
     "Store": "store",
     "StoreError": "errors",
     "Study": "study",
     "StudyError": "errors",
     "from_arrays": "data",
     "from_torch_dataset": "data",
-    "landscape": "measures",
-    "lr_range": "api",
-    "replay": "api",
-    "results": "api",
-    "run": "api",
-    "sharpness": "measures",
+    "landscape": "api.look",
+    "lr_range": "api.run",
+    "replay": "api.run",
+    "results": "api.run",
+    "run": "api.run",
+    "sharpness": "api.look",
     "surface": "report.surface",
 }
 

@@ -17,7 +17,7 @@ from ravine.engine import training as training_module
 from ravine.errors import StoreError
 from ravine.launch import Planned, Progress, Trained, keeper, launch, replay
 from ravine.launch.replay import Replayed
-from ravine.report import Results
+from ravine.outcomes import Results
 from ravine.store import Store
 from ravine.study import Study
 

@@ -11,8 +11,9 @@ import pytest
 
 import ravine
 from ravine.launch import Planned, Trained, launch
-from ravine.report import Results, page
-from ravine.report.stages import stage_words, stages
+from ravine.outcomes import Results
+from ravine.outcomes.stages import stage_words
+from ravine.report import page
 from ravine.store import Store
 from ravine.study import Study, definition_of, parse_definition
 
@@ -73,7 +74,7 @@ def test_regression_is_decided_by_the_loss(tmp_path: Path) -> None:
     results = run(study_of(data="diabetes"), tmp_path)
     expected = best_lrs(results, "validation_loss", -1.0)
     assert {each.rule: each.hypers["lr"] for each in of_stage(results, "2")} == expected
-    row = stages(results)[0]
+    row = results.stages[0]
     assert row.gain == pytest.approx(row.constant - row.decayed)
 
 
@@ -165,7 +166,7 @@ def test_a_rule_of_which_nothing_survives_has_no_second_stage(tmp_path: Path) ->
     wild = [{"kind": "sgd", "lr": [1e30, 1e31]}, RULES[1]]
     results = run(study_of(rules=wild), tmp_path)
     assert {each.rule for each in of_stage(results, "2")} == {"adam"}
-    assert [row.rule for row in stages(results)] == ["adam"]
+    assert [row.rule for row in results.stages] == ["adam"]
     assert any("sgd: every run diverged" in warning for warning in results.warnings)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from report_studies import Make, fill
 
-from ravine.report.results import Results
+from ravine.outcomes.results import Results
 from ravine.store import Store
 
 

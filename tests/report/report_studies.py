@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ravine.report.results import Results
+from ravine.outcomes.results import Results
 from ravine.store import Labels, NewRun, RunResult, Store
 
 SIX = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")

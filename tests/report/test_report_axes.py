@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
+from ravine.outcomes.results import Results
 from ravine.report.chart import _power, accuracy_axis, log_axis, log_ticks
-from ravine.report.results import Results
 from ravine.report.tables import _scale
 
 

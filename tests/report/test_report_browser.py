@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from report_studies import SIX, Make
 
+from ravine.outcomes.results import Results
 from ravine.report import page as pages
-from ravine.report.results import Results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from report_studies import Make
 
+from ravine.outcomes.results import Results
 from ravine.report.collect import band, best_curves, gaps, lr_curves
 from ravine.report.regimes import NAMES, regimes
-from ravine.report.results import Results
 
 
 def test_lr_curves_are_medians_and_ranges_over_seeds(six: Results) -> None:

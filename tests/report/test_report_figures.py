@@ -10,11 +10,11 @@ import pytest
 from report_studies import Make
 
 from ravine.errors import InputError
+from ravine.outcomes.results import Results
 from ravine.report.chart import accuracy_axis, error, log_axis, log_ticks, ribbon, text
 from ravine.report.collect import lr_curves
 from ravine.report.figures import FIGURES, figure, figures
 from ravine.report.palette import COLOURS, look, looks
-from ravine.report.results import Results
 from ravine.report.views import View, command, listed
 
 

@@ -17,8 +17,8 @@ from report_studies import Make, fill
 from rich.console import Console, RenderableType
 
 from ravine.errors import InputError
+from ravine.outcomes.results import Results
 from ravine.report import page, terminal
-from ravine.report.results import Results
 from ravine.report.tables import beside, duration
 from ravine.store import Store
 

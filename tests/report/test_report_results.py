@@ -12,7 +12,8 @@ import pytest
 from report_studies import Make, fill
 
 from ravine.errors import StoreError
-from ravine.report.results import Results, plain
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import plain
 from ravine.store import Store
 
 

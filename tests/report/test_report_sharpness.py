@@ -14,11 +14,11 @@ from rich.console import Console
 from scipy.stats import spearmanr
 
 from ravine.landscapes.findings import Sharpness
-from ravine.report.collect import final
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import final
 from ravine.report.draw_sharpness import draw_sharpness
 from ravine.report.figures import FIGURES, figure, figures
 from ravine.report.page import report
-from ravine.report.results import Results
 from ravine.report.sharp import correlations, sharp_points, spearman
 from ravine.report.terminal_sharpness import sharpness
 

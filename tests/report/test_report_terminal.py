@@ -8,8 +8,8 @@ import pytest
 from report_studies import Make
 from rich.console import Console, RenderableType
 
+from ravine.outcomes.results import Results
 from ravine.report import terminal
-from ravine.report.results import Results
 
 
 def shown(renderable: RenderableType, width: int = 80) -> str:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ravine.cli import measures, output, verbs
+from ravine.cli import look, output, verbs
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -21,8 +21,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "replay": verbs.replay,
     "check": verbs.check,
     "delete": verbs.delete,
-    "landscape": measures.landscape,
-    "sharpness": measures.sharpness,
+    "landscape": look.landscape,
+    "sharpness": look.sharpness,
     "surface": verbs.surface,
 }
 

@@ -47,7 +47,7 @@ def run(
         quiet: Show no progress.
         traceback: Show all of an exception in a module of yours, and not only its line.
     """
-    from ravine import api
+    from ravine.api import run as api
 
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"--report {report}: there is no folder {report.parent}; it must be there already")
@@ -104,7 +104,7 @@ def lr(
         json: Print one JSON array.
         quiet: Show no progress.
     """
-    from ravine import api
+    from ravine.api import run as api
     from ravine.report import page, terminal
 
     if json and out == Path("-"):
@@ -167,7 +167,8 @@ def show(
         store: Folder that keeps everything.
         json: Print one JSON object.
     """
-    from ravine.report import Results, terminal
+    from ravine.outcomes import Results
+    from ravine.report import terminal
     from ravine.store import Store
 
     with Store(store, create=False) as opened:
@@ -214,7 +215,8 @@ def report(
         figure: lr, curves, regimes, gap, sharpness or budget: that figure alone.
         out: The file, or - for standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
-    from ravine.report import Results, page
+    from ravine.outcomes import Results
+    from ravine.report import page
     from ravine.store import Store
 
     with Store(store, create=False) as opened:
@@ -247,7 +249,7 @@ def replay(
     """
     from dataclasses import asdict
 
-    from ravine import api
+    from ravine.api import run as api
     from ravine.report import terminal
 
     with redirect_stdout(sys.stderr):
@@ -272,7 +274,7 @@ def check(
         overrides: Replace one field of the study; may be given several times.
     """
     if study is not None:
-        from ravine import api
+        from ravine.api import run as api
 
         with redirect_stdout(sys.stderr):
             lines = api.problems(study, overrides=overrides)

@@ -28,6 +28,7 @@ from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.lanczos import lanczos
 from ravine.landscapes.trained import Trained
 from ravine.native.tensors import Unsupported
+from ravine.outcomes.trials import Predicted
 from ravine.store import Labels, RunRecord, Store
 from ravine.study import Study
 from ravine.trace import Untraceable
@@ -172,9 +173,10 @@ def _products(
 
 def _test_scores(trained: Trained, run: str, labels: Labels) -> tuple[float, float | None]:
     """Loss and accuracy on the test data, from the predictions that are stored."""
-    predicted = torch.from_numpy(trained.store.tensors("predictions", run)["test"]).double()
+    stored = Predicted(store=trained.store, labels=labels)
+    predicted = torch.from_numpy(stored.outputs("test", [run])[run]).double()
     regression = trained.data.task == "regression"
-    right = torch.from_numpy(labels.test)
+    right = torch.from_numpy(stored.answers("test"))
     outputs = predicted[:, None] if regression else predicted
     losses, accuracies = example_losses(trained.data.task, outputs, right.double() if regression else right)
     return float(losses.mean()), None if regression else float(accuracies.mean())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ravine.store import RunRecord, Store
+from ravine.outcomes.runs import FINISHED
+from ravine.outcomes.trials import Predicted, trials
+from ravine.store import Store
 from ravine.study import Run, Study, decayed_runs
-from ravine.verdict import Trial, best_configs, scorer
+from ravine.verdict import best_configs
 
 
 def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] | None:
@@ -24,26 +27,12 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
         None while one of the first stage has not finished.
     """
     known = {record.id: record for record in store.runs(study.name, all=True)}
-    if any(run.id not in known or known[run.id].status not in ("done", "diverged") for run in first):
+    if any(run.id not in known or known[run.id].status not in FINISHED for run in first):
         return None
-    labels = store.labels(first[0].recipe.data)
-    score = scorer(labels.task)
-    done = [run.id for run in first if known[run.id].status == "done"]
-    predictions = store.tensors_many("predictions", done)
-
-    def trial(run: Run, record: RunRecord) -> Trial:
-        found = predictions.get(run.id)
-        return Trial(
-            rule=run.label,
-            config=run.recipe.id,
-            hypers=run.chosen,
-            seed=run.seed,
-            run=run.id,
-            diverged=record.status == "diverged",
-            validation=None if found is None else score(found["validation"], labels.validation),
-        )
-
-    best = best_configs([trial(run, known[run.id]) for run in first])
+    records = [
+        replace(known[run.id], rule=run.label, config=run.recipe.id, hypers=dict(run.chosen)) for run in first
+    ]
+    best = best_configs(trials(records, Predicted(store=store, labels=store.labels(first[0].recipe.data))))
     winners: dict[str, Run] = {}
     for run in first:
         if best.get(run.label) == run.recipe.id:

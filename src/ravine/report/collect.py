@@ -7,14 +7,14 @@ value; they are counted, not left out in silence.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ravine.report.results import Curve, Results
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import Curve, by_config, describe, final, lr_of, others, quality
 
 if TYPE_CHECKING:
     from ravine.store import RunRecord
@@ -98,56 +98,6 @@ class GapPoint:
     chosen: bool
 
 
-def final(run: RunRecord, metric: str) -> float | None:
-    """The run's last value of a metric; None if it diverged, hasn't finished, or has no such number."""
-    value = run.metrics.get(metric)
-    if run.status != "done" or value is None or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def lr_of(run: RunRecord) -> float:
-    """The run's learning rate."""
-    return float(run.hypers["lr"])
-
-
-def describe(hypers: Mapping[str, float | str], names: Iterable[str]) -> str:
-    """Hypers as a person would write them: ``rho 0.9, schedule cosine``."""
-    parts = ((name, hypers[name]) for name in names if name in hypers)
-    return ", ".join(
-        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in parts
-    )
-
-
-def others(runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """The hypers beside lr that differ among these runs."""
-    names = dict.fromkeys(name for run in runs for name in run.hypers if name != "lr")
-    return tuple(name for name in names if len({run.hypers.get(name) for run in runs}) > 1)
-
-
-def by_config(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
-    """Finished runs by config, seeds together."""
-    groups: dict[str, list[RunRecord]] = {}
-    for run in runs:
-        if run.status in ("done", "diverged"):
-            groups.setdefault(run.config, []).append(run)
-    return groups
-
-
-def quality(seeds: Sequence[RunRecord], metric: str) -> tuple[float, float]:
-    """How good a config is, larger is better: first the share of seeds that survived, then the mean score."""
-    values = [value for run in seeds if (value := final(run, metric)) is not None]
-    if not values:
-        return (0.0, -math.inf)
-    mean = sum(values) / len(values)
-    return (len(values) / len(seeds), -mean if metric.endswith("loss") else mean)
-
-
-def score_metric(results: Results) -> str:
-    """The validation metric that configs are compared by."""
-    return "validation_loss" if results.is_regression else "validation_accuracy"
-
-
 def lr_curves(results: Results, metric: str) -> tuple[LrCurve, ...]:
     """Final values of a metric against lr, a curve per rule.
 
@@ -163,7 +113,7 @@ def lr_curves(results: Results, metric: str) -> tuple[LrCurve, ...]:
         at: dict[float, list[list[RunRecord]]] = {}
         for seeds in groups.values():
             at.setdefault(lr_of(seeds[0]), []).append(seeds)
-        points = tuple(_lr_point(lr, at[lr], metric, names, score_metric(results)) for lr in sorted(at))
+        points = tuple(_lr_point(lr, at[lr], metric, names, results.score_metric) for lr in sorted(at))
         curves.append(
             LrCurve(
                 rule=rule,

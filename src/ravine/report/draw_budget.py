@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ravine.outcomes.results import Results
 from ravine.report.chart import (
     Json,
     accuracy_axis,
@@ -17,7 +18,6 @@ from ravine.report.chart import (
     text,
 )
 from ravine.report.palette import Look, looks
-from ravine.report.results import Results
 from ravine.report.views import CROWDED, Figure, View, chips, command, listed, loss_unit
 from ravine.study import STAGE
 

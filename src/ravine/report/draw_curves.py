@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.outcomes.results import Results
 from ravine.report.chart import Json, accuracy_axis, curve, error, layout, log_axis, visible
 from ravine.report.collect import BestCurves, best_curves
 from ravine.report.palette import looks, regime_look
 from ravine.report.regimes import Regime, regimes
-from ravine.report.results import Results
 from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread
 
 BEYOND = 8  # what grows past so many times the other curves leaves through the top

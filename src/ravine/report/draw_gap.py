@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ravine.outcomes.results import Results
 from ravine.report.chart import (
     Json,
     accuracy_axis,
@@ -17,7 +18,6 @@ from ravine.report.chart import (
 )
 from ravine.report.collect import GapPoint, gaps
 from ravine.report.palette import Look, looks
-from ravine.report.results import Results
 from ravine.report.views import Figure, View, chips, command, loss_unit
 
 

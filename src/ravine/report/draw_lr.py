@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ravine.outcomes.results import Results
 from ravine.report.chart import (
     Json,
     accuracy_axis,
@@ -20,7 +21,6 @@ from ravine.report.chart import (
 )
 from ravine.report.collect import LrCurve, LrPoint, lr_curves
 from ravine.report.palette import Look, looks
-from ravine.report.results import Results
 from ravine.report.views import CROWDED, Figure, View, chips, command, listed, loss_unit, spread
 
 

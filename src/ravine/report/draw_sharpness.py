@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.outcomes.results import Results
 from ravine.report.chart import Json, layout, line, log_axis, number, percent, short, text, visible
 from ravine.report.palette import Look, looks
-from ravine.report.results import Results
 from ravine.report.sharp import MEASURES, SharpPoint, correlation, correlations, sharp_points
 from ravine.report.views import Figure, View, chips, command, loss_unit
 

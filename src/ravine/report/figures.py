@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ravine.errors import InputError, choices
+from ravine.outcomes.results import Results
 from ravine.report.draw_budget import draw_budget
 from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_gap import draw_gap
 from ravine.report.draw_lr import draw_lr
 from ravine.report.draw_sharpness import draw_sharpness
-from ravine.report.results import Results
 from ravine.report.views import Figure
 
 FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(

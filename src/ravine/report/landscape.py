@@ -11,10 +11,10 @@ from typing import Any
 from ravine.errors import InputError
 from ravine.landscapes.choice import chosen_runs
 from ravine.landscapes.scenes import Landscape, Line, Plane, Wanted
-from ravine.report.collect import describe, others
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import describe, others
 from ravine.report.draw_landscape import draw_around, draw_lines, draw_paths
 from ravine.report.page import figure_page, save
-from ravine.report.results import Results
 from ravine.store import RunRecord
 from ravine.study import STAGE
 

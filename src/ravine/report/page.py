@@ -22,11 +22,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ravine.errors import InputError, RavineError
+from ravine.outcomes.results import Results
+from ravine.outcomes.stages import stage_words
 from ravine.report.draw_range import draw_range
 from ravine.report.figures import figure as one_figure
 from ravine.report.figures import figures as all_figures
-from ravine.report.results import Results
-from ravine.report.stages import stage_words
 from ravine.report.tables import page_tables
 from ravine.report.views import Figure, command
 
@@ -43,7 +43,7 @@ def report(results: Results) -> str:
         full=True,
         name=results.name,
         sentences=results.verdict.sentences,
-        stages=stage_words(results),
+        stages=stage_words(results.stages, results.labels.task),
         warnings=results.warnings,
         definition=results.study.definition,
         notes=results.study.notes,

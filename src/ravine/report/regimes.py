@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ravine.report.collect import Band, band, by_config, lr_of, quality
-from ravine.report.results import Results
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import by_config, lr_of, quality
+from ravine.report.collect import Band, band
 
 if TYPE_CHECKING:
     from ravine.store import RunRecord

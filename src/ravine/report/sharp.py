@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravine.landscapes.findings import Sharpness
-from ravine.report.collect import describe, final, lr_of, others
-from ravine.report.results import Results
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import describe, final, lr_of, others
 
 # What is drawn, and what it is called.
 MEASURES: Mapping[str, str] = {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from ravine.report.collect import describe
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import describe, plain
 from ravine.report.palette import looks
-from ravine.report.results import Results, plain
 
 if TYPE_CHECKING:
     from ravine.verdict import RuleResult

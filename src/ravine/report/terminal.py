@@ -15,9 +15,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ravine.report.collect import describe
-from ravine.report.results import Results
-from ravine.report.stages import stage_words
+from ravine.outcomes.results import Results
+from ravine.outcomes.runs import describe
+from ravine.outcomes.stages import stage_words
 from ravine.report.tables import NOTHING, beside, duration, interval, score, shown_hypers, standing
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def verdict(results: Results) -> Group:
     parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
     if results.verdict.rules:
         parts += ["", _rules(results)]
-    told = stage_words(results)
+    told = stage_words(results.stages, results.labels.task)
     if told:
         parts += ["", *(Text(sentence) for sentence in told)]
     if results.warnings:

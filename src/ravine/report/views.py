@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ravine.outcomes.results import Results
 from ravine.report.palette import looks
-from ravine.report.results import Results
 
 Json = dict[str, Any]
 

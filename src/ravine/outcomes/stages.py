@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ravine.report.collect import by_config, describe, final, lr_of, quality, score_metric
-from ravine.report.results import Results, plain
+from ravine.outcomes.runs import by_config, describe, final, lr_of, plain, quality
 from ravine.study import STAGE
 
 if TYPE_CHECKING:
@@ -46,24 +45,25 @@ class StageRow:
         return {name: plain(getattr(self, name)) for name in self.__slots__}
 
 
-def stages(results: Results) -> tuple[StageRow, ...]:
+def stages(runs: Sequence[RunRecord], task: str) -> tuple[StageRow, ...]:
     """A row per rule of a staged study that has runs of the second stage; none of any other study.
 
     Args:
-        results: the study.
+        runs: of the study.
+        task: "classification" or "regression".
     """
-    metric = score_metric(results)
+    metric = "validation_loss" if task == "regression" else "validation_accuracy"
     rows = []
-    for rule in results.rules:
-        runs = [run for run in results.runs if run.rule == rule]
-        second = by_config(run for run in runs if run.hypers.get(STAGE) == "2")
+    for rule in dict.fromkeys(run.rule for run in runs):
+        own = [run for run in runs if run.rule == rule]
+        second = by_config(run for run in own if run.hypers.get(STAGE) == "2")
         if not second:
             continue
         best = max(second.values(), key=lambda seeds: quality(seeds, metric))
         chosen = best[0].hypers
-        same = [run for run in runs if run.hypers.get(STAGE) == "1" and _rest(run) == _rest(best[0])]
+        same = [run for run in own if run.hypers.get(STAGE) == "1" and _rest(run) == _rest(best[0])]
         before, after = _by_seed(same, metric), _by_seed(best, metric)
-        sign = -1.0 if results.is_regression else 1.0
+        sign = -1.0 if task == "regression" else 1.0
         gains = [sign * (after[seed] - before[seed]) for seed in before if seed in after]
         rows.append(
             StageRow(
@@ -81,28 +81,29 @@ def stages(results: Results) -> tuple[StageRow, ...]:
     return tuple(rows)
 
 
-def stage_words(results: Results) -> list[str]:
+def stage_words(rows: Sequence[StageRow], task: str) -> list[str]:
     """The rows as sentences, for terminal and report; of a rule whose decays all diverged, that they did."""
-    scale = 1.0 if results.is_regression else 100.0
-    unit = "of validation loss" if results.is_regression else "points of validation accuracy"
+    regression = task == "regression"
+    scale = 1.0 if regression else 100.0
+    unit = "of validation loss" if regression else "points of validation accuracy"
     sentences = []
-    for row in stages(results):
+    for row in rows:
         if row.gain is None or row.low is None or row.high is None:
             sentences.append(f"{row.rule}: at lr {row.lr:.4g} no seed survived with decay.")
             continue
         sentences.append(
-            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, at a constant rate {_shown(results, row.constant)} on "
-            f"validation; the best decay, {row.schedule}, has {_shown(results, row.decayed)}: it "
+            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, at a constant rate {_shown(regression, row.constant)} on "
+            f"validation; the best decay, {row.schedule}, has {_shown(regression, row.decayed)}: it "
             f"{'gains' if row.gain >= 0 else 'loses'} {abs(scale * row.gain):.2g} {unit} (gains over seeds: "
             f"{scale * row.low + 0.0:.2g} to {scale * row.high + 0.0:.2g})."
         )
     return sentences
 
 
-def _shown(results: Results, value: float | None) -> str:
+def _shown(regression: bool, value: float | None) -> str:
     if value is None:
         return "nothing"
-    return f"{value:.4g}" if results.is_regression else f"{100 * value:.2f} %"
+    return f"{value:.4g}" if regression else f"{100 * value:.2f} %"
 
 
 def _rest(run: RunRecord) -> dict[str, float | str]:

@@ -9,19 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravine.api.studies import read_any, study_of_run
 from ravine.data import load
-from ravine.errors import InputError, StudyError
+from ravine.outcomes import Results
 from ravine.store import Store
-from ravine.study import Study, definition_of, read_study
-from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study import Study
 from ravine.study.load import read_content
 from ravine.study.naming import naming, printable
-from ravine.study.stored import parse_definition
 
 if TYPE_CHECKING:
     from ravine.launch import LrRange, Replayed
-    from ravine.report import Results
-    from ravine.store import StudyRecord
 
 
 def run(
@@ -73,7 +70,6 @@ def run(
         from rich.console import Console
 
         from ravine.launch import launch
-        from ravine.report import Results
         from ravine.report.watch import watch
 
         with naming(study.origin):
@@ -194,8 +190,6 @@ def results(name: str, *, store: Path | str = "runs") -> Results:
     Raises:
         StoreError: no such store or study, or nothing has finished yet.
     """
-    from ravine.report import Results
-
     return Results.load(Store(store, create=False), name)
 
 
@@ -223,7 +217,7 @@ def replay(
     opened = Store(store, create=False)
     record = opened.run(run_id)
     if study is None:
-        study, search = _stored_study(opened, record.id)
+        study, search = study_of_run(opened, record.id)
     else:
         study, _, search = read_any(study)
     from rich.console import Console
@@ -239,44 +233,6 @@ def replay(
                 return event
             bar.update(task, completed=event)
     raise AssertionError("a replay ends with a comparison")
-
-
-def read_any(study: Study | Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str, Path | None]:
-    """A study or its file: the study, its text, and the folder where its data and modules are looked for."""
-    if not isinstance(study, Study):
-        return *read_study(study, overrides), Path(study).resolve().parent
-    if overrides:
-        raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
-    return study, definition_of(study), None
-
-
-def _stored_study(store: Store, run_id: str) -> tuple[Study, Path | None]:
-    """A study that holds a run, from the text kept with it, and the folder of its file, if that is still there."""
-    made_in_python = ""
-    for record in store.studies():
-        if not any(run.id == run_id for run in store.runs(record.name, all=True)):
-            continue
-        if record.definition.startswith(MADE_IN_PYTHON):
-            made_in_python = record.name
-            continue
-        folder = folder_of(record)
-        where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-        return parse_definition(record.definition, where), folder
-    if made_in_python:
-        raise InputError(
-            f"run {run_id}: its study {made_in_python!r} was made in Python, from objects that no text holds; "
-            f"there ravine.replay({run_id!r}, study=...) takes the Study itself"
-        )
-    raise InputError(f"run {run_id}: no study in the store holds it; give the study, or its file")
-
-
-def folder_of(record: StudyRecord) -> Path | None:
-    """Where the study's file lies, going by the commands of its launches; None if none is there from here."""
-    for launch in reversed(record.launches):
-        words = shlex.split(launch.command)
-        if words[:2] == ["ravine", "run"] and len(words) > 2 and Path(words[2]).is_file():
-            return Path(words[2]).resolve().parent
-    return None
 
 
 def _command(path: Path | str, store: Path | str, device: str, backend: str, overrides: Sequence[str]) -> str:

@@ -39,14 +39,15 @@ def sharpness(
         json: Print one JSON array.
         quiet: Show no progress.
     """
-    from ravine import measures
-    from ravine.report import Results
+    from ravine.api.look import sharpness as measured
+    from ravine.api.studies import name_of
+    from ravine.outcomes import Results
     from ravine.report.sharp import sharp_points
     from ravine.report.terminal_sharpness import sharpness as shown
     from ravine.store import Store
 
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
-        found = measures.sharpness(
+        found = measured(
             study,
             store=store,
             runs=_ids(runs),
@@ -59,7 +60,7 @@ def sharpness(
     if json:
         put_json([each.json() for each in found])
         return
-    name = measures.name_of(study)
+    name = name_of(study)
     with Store(store, create=False) as opened:
         results = Results.load(opened, name)
         put(shown(found, {run.id: run for run in results.runs}, sharp_points(results), name))
@@ -98,10 +99,11 @@ def landscape(
         json: Print all numbers as one JSON object; a page is then written only where --out says.
         quiet: Show no progress.
     """
-    from ravine import measures
+    from ravine.api.look import landscape as look
+    from ravine.api.studies import name_of
     from ravine.report.landscape import command_of, summary
 
-    name = measures.name_of(study)
+    name = name_of(study)
     target = out if out is not None or json else Path(store) / f"{name}-landscape.html"
     given = {
         "store": store, "runs": runs, "around": around, "between": between, "points": points, "reach": reach,
@@ -110,7 +112,7 @@ def landscape(
     known = signature(landscape).parameters
     words = {key: value for key, value in given.items() if value != known[key].default}
     with redirect_stdout(sys.stderr):
-        found = measures.landscape(
+        found = look(
             study,
             store=store,
             runs=_ids(runs),

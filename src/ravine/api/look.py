@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ravine.api import folder_of, read_any
-from ravine.errors import InputError
+from ravine.api.studies import name_of, study_named
+from ravine.outcomes import Results
 from ravine.store import Store
-from ravine.study import Study, read_study
-from ravine.study.definition import MADE_IN_PYTHON
-from ravine.study.stored import parse_definition
+from ravine.study import Study
 
 if TYPE_CHECKING:
     from ravine.landscapes.findings import Sharpness
@@ -70,7 +68,7 @@ def sharpness(
     settings.check()
     name = name_of(study)
     records = chosen_runs(opened.runs(name), runs, name)
-    read, search = _study_named(opened, study)
+    read, search = study_named(opened, study)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -145,10 +143,8 @@ def landscape(
         check_out(out)
     opened = Store(store, create=False)
     name = name_of(study)
-    from ravine.report import Results
-
     wanted = select(Results.load(opened, name), runs, around, between)
-    read, search = _study_named(opened, study)
+    read, search = study_named(opened, study)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -165,33 +161,3 @@ def landscape(
                 write(event, out, command)
             return event
     raise AssertionError("a look ends with what was found")
-
-
-def name_of(study: Study | Path | str) -> str:
-    """The name of a study that is given as itself, as its file or by its name.
-
-    Raises:
-        StudyError: the file cannot be read.
-    """
-    if isinstance(study, Study):
-        return study.name
-    return read_study(study)[0].name if _is_file(study) else str(study)
-
-
-def _is_file(study: Path | str) -> bool:
-    return isinstance(study, Path) or study.endswith(".toml")
-
-
-def _study_named(store: Store, study: Study | Path | str) -> tuple[Study, Path | None]:
-    """A study that is given as itself, as its file or by its name, and the folder of its file."""
-    if isinstance(study, Study) or _is_file(study):
-        read, _, search = read_any(study)
-        return read, search
-    record = store.study(str(study))
-    if record.definition.startswith(MADE_IN_PYTHON):
-        raise InputError(
-            f"study {record.name!r} was made in Python, from objects that no text holds; there, give the Study itself"
-        )
-    folder = folder_of(record)
-    where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-    return parse_definition(record.definition, where), folder

@@ -20,17 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ravine.errors import StoreError
-from ravine.study import STAGE
-from ravine.verdict import Trial, Verdict, judge, scorer
+from ravine.outcomes.runs import FINISHED, METRICS, Cell, Curve, plain
+from ravine.outcomes.stages import StageRow, stages
+from ravine.outcomes.trials import Predicted, trials
+from ravine.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store, StudyRecord
-
-Curve = tuple[np.ndarray, np.ndarray]  # steps done (int64), values (float32)
-Cell = float | str | None
-
-FINISHED = ("done", "diverged")
-METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,32 +70,8 @@ class Results:
                 f"study {study_name!r}: none of its {len(runs)} runs has finished, so there is nothing to"
                 " report; `ravine run` with its file goes on from where it stopped"
             )
-        score = scorer(labels.task)
-
-        done = [run.id for run in finished if run.status == "done"]
-        validation = {
-            run_id: score(tensors["validation"], labels.validation)
-            for run_id, tensors in store.tensors_many("predictions", done).items()
-        }
-
-        def test(run_id: str) -> np.ndarray:
-            return score(store.tensors("predictions", run_id)["test"], labels.test)
-
-        trials = [
-            Trial(
-                rule=run.rule,
-                config=run.config,
-                hypers=run.hypers,
-                seed=run.seed,
-                run=run.id,
-                diverged=run.status == "diverged",
-                broken_at_start=run.diverged_at == 0,
-                validation=validation.get(run.id),
-                stage=int(run.hypers.get(STAGE, 1)),
-            )
-            for run in finished
-        ]
-        verdict = judge(trials, test=test, task=labels.task)
+        predicted = Predicted(store=store, labels=labels)
+        verdict = judge(trials(finished, predicted), test=predicted.test_scores, task=labels.task)
         warnings = list(verdict.warnings)
         if len(finished) < len(runs):
             warnings.insert(
@@ -148,6 +120,16 @@ class Results:
         return frozenset(result.config for result in self.verdict.rules if result.config is not None)
 
     @property
+    def score_metric(self) -> str:
+        """The validation metric that configs are compared by."""
+        return "validation_loss" if self.is_regression else "validation_accuracy"
+
+    @property
+    def stages(self) -> tuple[StageRow, ...]:
+        """What decay gained, a row per rule of a staged study that has runs of the second stage."""
+        return stages(self.runs, self.labels.task)
+
+    @property
     def error_floor(self) -> float:
         """Half a validation example, in per cent: where an error of zero is drawn on a log axis."""
         return 50.0 / max(1, self.labels.sizes[1])
@@ -191,9 +173,7 @@ class Results:
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
-        from ravine.report.stages import stages  # which reads results
-
-        two = stages(self)
+        two = self.stages
         return {
             "study": self.name,
             "runs": len(self.runs),
@@ -241,18 +221,6 @@ class Results:
             + (f"<ul>{warnings}</ul>" if warnings else "")
             + "</div>"
         )
-
-
-def plain(value: object) -> Cell:
-    """A number or text that strict JSON can hold: NaN and infinities become None."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        return float(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    number = float(value)  # type: ignore[arg-type]
-    return number if math.isfinite(number) else None
 
 
 def _row(run: RunRecord, columns: Sequence[str]) -> dict[str, Cell]:

@@ -1,0 +1,75 @@
+"""What any reader of stored runs asks of them: final values, configs with their seeds, hypers in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ravine.store import RunRecord
+
+Curve = tuple[np.ndarray, np.ndarray]  # steps done (int64), values (float32)
+Cell = float | str | None
+
+FINISHED = ("done", "diverged")
+METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+def final(run: RunRecord, metric: str) -> float | None:
+    """The run's last value of a metric; None if it diverged, hasn't finished, or has no such number."""
+    value = run.metrics.get(metric)
+    if run.status != "done" or value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def lr_of(run: RunRecord) -> float:
+    """The run's learning rate."""
+    return float(run.hypers["lr"])
+
+
+def describe(hypers: Mapping[str, float | str], names: Iterable[str]) -> str:
+    """Hypers as a person would write them: ``rho 0.9, schedule cosine``."""
+    parts = ((name, hypers[name]) for name in names if name in hypers)
+    return ", ".join(
+        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in parts
+    )
+
+
+def others(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """The hypers beside lr that differ among these runs."""
+    names = dict.fromkeys(name for run in runs for name in run.hypers if name != "lr")
+    return tuple(name for name in names if len({run.hypers.get(name) for run in runs}) > 1)
+
+
+def by_config(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Finished runs by config, seeds together."""
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        if run.status in ("done", "diverged"):
+            groups.setdefault(run.config, []).append(run)
+    return groups
+
+
+def quality(seeds: Sequence[RunRecord], metric: str) -> tuple[float, float]:
+    """How good a config is, larger is better: first the share of seeds that survived, then the mean score."""
+    values = [value for run in seeds if (value := final(run, metric)) is not None]
+    if not values:
+        return (0.0, -math.inf)
+    mean = sum(values) / len(values)
+    return (len(values) / len(seeds), -mean if metric.endswith("loss") else mean)
+
+
+def plain(value: object) -> Cell:
+    """A number or text that strict JSON can hold: NaN and infinities become None."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return float(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    number = float(value)  # type: ignore[arg-type]
+    return number if math.isfinite(number) else None

@@ -1,0 +1,79 @@
+"""Stored runs as scores per example: what a verdict, a second stage and whatever else reads predictions begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ravine.outcomes.runs import FINISHED
+from ravine.study import STAGE
+from ravine.verdict import Trial, scorer
+
+if TYPE_CHECKING:
+    from ravine.store import Labels, RunRecord, Store
+
+Split = Literal["validation", "test"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """The stored predictions of runs that are done, and their scores against the right answers.
+
+    Args:
+        store: where the predictions are.
+        labels: the right answers of the data set that the runs were trained on.
+    """
+
+    store: Store
+    labels: Labels
+
+    def answers(self, split: Split) -> np.ndarray:
+        """(N,) the right answers: classes, or values in the target's own units."""
+        return self.labels.validation if split == "validation" else self.labels.test
+
+    def outputs(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """By run: logits (N, K), or values (N,) in the target's own units.
+
+        Raises:
+            StoreError: a run has none, or a file is damaged.
+        """
+        stored = self.store.tensors_many("predictions", run_ids)
+        return {run_id: tensors[split] for run_id, tensors in stored.items()}
+
+    def scores(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """By run, (N,): 1 or 0 for a right or a wrong class, or minus the squared error; higher is better."""
+        score = scorer(self.labels.task)
+        answers = self.answers(split)
+        return {run_id: score(found, answers) for run_id, found in self.outputs(split, run_ids).items()}
+
+    def test_scores(self, run_id: str) -> np.ndarray:
+        """A run's scores on the test data, (N,). Only for runs that validation has chosen already."""
+        return self.scores("test", [run_id])[run_id]
+
+
+def trials(runs: Sequence[RunRecord], predicted: Predicted) -> list[Trial]:
+    """The finished ones of some runs as a verdict takes them, with their validation scores.
+
+    Args:
+        runs: in any state; a run that has not finished is left out.
+        predicted: reads their predictions.
+    """
+    finished = [run for run in runs if run.status in FINISHED]
+    validation = predicted.scores("validation", [run.id for run in finished if run.status == "done"])
+    return [
+        Trial(
+            rule=run.rule,
+            config=run.config,
+            hypers=run.hypers,
+            seed=run.seed,
+            run=run.id,
+            diverged=run.status == "diverged",
+            broken_at_start=run.diverged_at == 0,
+            validation=validation.get(run.id),
+            stage=int(run.hypers.get(STAGE, 1)),
+        )
+        for run in finished
+    ]
