@@ -1,0 +1,130 @@
+"""Fails on import circles between files, and on imports inside functions that no reason is recorded for.
+
+Every import counts for a circle: lazy ones and those for the type checker too. A circle means that two files are one
+idea, or that a third one is missing.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+
+SRC = Path(__file__).parents[1] / "src"
+
+# Files that import each other and whose owners are about to take them apart. Only ever gets shorter.
+KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
+    frozenset(
+        f"ravine.store.{name}" for name in ("cohorts", "kept", "measured", "opening", "store", "upkeep")
+    ),
+    frozenset(f"ravine.engine.{name}" for name in ("memory", "network", "program", "searching", "state")),
+    frozenset(f"ravine.native.{name}" for name in ("composite", "convolution", "lower", "norms", "pooling")),
+)
+
+# Who may import what inside a function, and why. Both are patterns.
+LAZY: dict[tuple[str, str], str] = {
+    ("ravine.cli.*", "ravine.*"): "a verb imports what it needs, so that --help and `list` start at once",
+    ("ravine.cli.*", "dataclasses"): "start-up time of the other verbs",
+    ("ravine.cli.main", "importlib.metadata"): "only --version needs it",
+    ("ravine.cli.usage", "tyro"): "start-up time where the first word is no verb",
+    ("ravine.*", "rich.*"): "start-up time of `--json` and of `import ravine`",
+    ("ravine.api.*", "ravine.launch*"): "imports PyTorch, after the study was found sound",
+    ("ravine.api.*", "ravine.landscapes.*"): "imports PyTorch, after the arguments were found right",
+    ("ravine.api.*", "ravine.report.*"): "start-up time: progress and pages are not always wanted",
+    ("ravine.data.load", "ravine.data.*"): "a reader is imported for its own kind of source",
+    ("ravine.data.fashion", "urllib.*"): "only a download needs it",
+    ("ravine.*", "PIL*"): "an extra; only pictures need it",
+    ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
+    ("ravine.store.blocks", "safetensors*"): "start-up time where no block is read",
+    (
+        "ravine.engine.backend",
+        "torch._inductor",
+    ): "PyTorch's compiler takes a second; only `compiled` needs it",
+    ("ravine.launch.machine", "torch"): "PyTorch is imported by then, or its version is not asked for",
+    ("ravine.nn.target", "torch"): "a study is read without PyTorch",
+    ("ravine.surfaces.*", "torch"): "a surface's formula is read without PyTorch",
+    ("ravine.surfaces.newton", "ravine.second.dense"): "imports PyTorch",
+    ("ravine.report.landscape", "ravine.report*"): "pictures need an extra",
+    ("ravine.report.surface", "ravine.report*"): "pictures need an extra",
+}
+
+
+def circles() -> list[frozenset[str]]:
+    """Groups of files that import each other."""
+    graph = grimp.build_graph("ravine", cache_dir=None)
+    imports = {name: set(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
+    found: list[frozenset[str]] = []
+    while True:
+        try:
+            TopologicalSorter(imports).prepare()
+            return found
+        except CycleError as error:
+            start = error.args[1][0]
+            group = frozenset(
+                _reached(start, imports) & {n for n in imports if start in _reached(n, imports)}
+            )
+            found.append(group)
+            for name in group:
+                imports[name] -= group
+
+
+def _reached(start: str, imports: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = imports[waiting.pop()] - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
+def lazy() -> list[tuple[str, str, int]]:
+    """Imports inside functions: the file's module, what it imports, and the line."""
+    found = []
+    for path in sorted(SRC.rglob("*.py")):
+        module = ".".join(path.relative_to(SRC).with_suffix("").parts)
+        functions = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+        ]
+        nodes = {node for function in functions for node in ast.walk(function)}
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom):
+                found.append((module, str(node.module), node.lineno))
+            elif isinstance(node, ast.Import):
+                found += [(module, alias.name, node.lineno) for alias in node.names]
+    return sorted(found)
+
+
+def main() -> int:
+    """Print what is wrong; 1 if anything is."""
+    faults = []
+    there = circles()
+    for group in there:
+        if not any(group <= known for known in KNOWN_CIRCLES):
+            faults.append(f"import circle: {', '.join(sorted(group))}")
+    for known in KNOWN_CIRCLES:
+        if not any(group <= known for group in there):
+            faults.append(f"scripts/imports.py: no circle is left among {', '.join(sorted(known))}")
+    found = lazy()
+    used = set()
+    for module, imported, line in found:
+        reasons = [pair for pair in LAZY if fnmatch(module, pair[0]) and fnmatch(imported, pair[1])]
+        used.update(reasons)
+        if not reasons:
+            faults.append(
+                f"{module}:{line}: imports {imported} inside a function; scripts/imports.py has no reason"
+            )
+    faults += [
+        f"scripts/imports.py: no file imports {pair[1]} in {pair[0]} any more" for pair in LAZY.keys() - used
+    ]
+    words = f"{len(there)} import circles, known; {len(found)} lazy imports, each with a reason"
+    print("\n".join(faults) or words)
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
