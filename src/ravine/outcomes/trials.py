@@ -51,7 +51,8 @@ class Predicted:
 
     def test_scores(self, run_id: str) -> np.ndarray:
         """A run's scores on the test data, (N,). Only for runs that validation has chosen already."""
-        return self.scores("test", [run_id])[run_id]
+        found = self.store.tensors("predictions", run_id)["test"]
+        return scorer(self.labels.task)(found, self.answers("test"))
 
 
 def trials(runs: Sequence[RunRecord], predicted: Predicted) -> list[Trial]:
