@@ -18,10 +18,6 @@ SRC = Path(__file__).parents[1] / "src"
 
 # Files that import each other and whose owners are about to take them apart. Only ever gets shorter.
 KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
-    frozenset(
-        f"ravine.store.{name}" for name in ("cohorts", "kept", "measured", "opening", "store", "upkeep")
-    ),
-    frozenset(f"ravine.engine.{name}" for name in ("memory", "network", "program", "searching", "state")),
     frozenset(f"ravine.native.{name}" for name in ("composite", "convolution", "lower", "norms", "pooling")),
 )
 
@@ -40,10 +36,12 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.*", "PIL*"): "an extra; only pictures need it",
     ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.store.blocks", "safetensors*"): "start-up time where no block is read",
+    ("ravine.store.file_lock", "fcntl"): "Windows has none",
+    ("ravine.store.file_lock", "msvcrt"): "only Windows has it",
     (
         "ravine.engine.backend",
         "torch._inductor",
-    ): "PyTorch's compiler takes a second; only `compiled` needs it",
+    ): "PyTorch's compiler takes a second",
     ("ravine.launch.machine", "torch"): "PyTorch is imported by then, or its version is not asked for",
     ("ravine.nn.target", "torch"): "a study is read without PyTorch",
     ("ravine.surfaces.*", "torch"): "a surface's formula is read without PyTorch",
