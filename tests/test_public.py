@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import ravine
 
 ROOT = Path(__file__).parents[1]
@@ -69,11 +67,3 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "test accuracy" in done.stdout
-
-
-@pytest.mark.parametrize(
-    "path", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
-)
-def test_links_between_pages_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
-        assert (path.parent / target).exists(), f"{path.name}: {target}"

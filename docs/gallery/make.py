@@ -16,9 +16,12 @@ from figures import FIGURES, Figure
 HERE = Path(__file__).parent
 HEAD = """# The update rules in ten figures
 
-What is told of gradient descent and its successors, each with the command that draws it and the numbers behind it.
-`scripts/gallery` draws all ten and writes this page with its numbers, `scripts/gallery NAME` draws one of them. With
-`--out page.html` each `ravine surface` writes a page on which everything can be moved ([surfaces.md](surfaces.md)).
+What textbooks say about gradient descent and its successors, with the command that draws each figure and the numbers
+behind it. `scripts/gallery` draws all ten and writes this page with its numbers; `scripts/gallery NAME` draws one of
+them. With `--out page.html`, each `ravine surface` command writes a page on which everything can be moved
+([surfaces.md](surfaces.md)).
+
+<!-- test: page slow -->
 """
 WIDTH = 128
 
@@ -27,7 +30,7 @@ def section(place: int, figure: Figure) -> str:
     """A figure's part of the page."""
     return (
         f"## {place}. {figure.title}\n\n![{figure.title}](gallery/{figure.name}.svg)\n\n"
-        f"    {figure.command}\n\n{wrapped(figure.text)}\n"
+        f"```sh\n{figure.command}\n```\n\n{wrapped(figure.text)}\n"
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "gallery.md").read_text(encoding="utf-8")
 NAMES = re.findall(r"\]\(gallery/(\w+)\.svg\)", PAGE)
-COMMANDS = re.findall(r"^    (.+)$", PAGE, re.MULTILINE)
+COMMANDS = re.findall(r"^```sh\n(.+)\n```$", PAGE, re.MULTILINE)
 MOST_BYTES = 150_000
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
