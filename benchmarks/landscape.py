@@ -20,7 +20,6 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -30,8 +29,7 @@ from ravine.data import Dataset, load, parse_data
 from ravine.engine.network import Network
 from ravine.engine.points import Points
 from ravine.engine.state import Data
-from ravine.native.tensors import Unsupported
-from ravine.study import Run, Study, runs_of
+from ravine.study import Study
 
 CPU = torch.device("cpu")
 REACH = 1.0  # of the grid, in lengths of the weights along random directions
@@ -73,19 +71,10 @@ def plain(
     return losses
 
 
-def ours(
-    network: Network, run: Run, data: Data, fill: Callable[..., object], num: int, how: str
-) -> np.ndarray:
+def ours(network: Network, data: Data, fill: Callable[..., object], num: int, how: str) -> np.ndarray:
     """The loss at each point, as ravine evaluates it."""
-    points = Points(network, "classification", data, run)
-    if how == "fused":
-        left_out = patch.object(Points, "_native", side_effect=Unsupported("left out"))
-        with left_out, patch.object(Points, "_faster_alone", return_value=False):
-            losses, _ = points.evaluate(num, fill, {})
-    else:
-        losses, _ = points.evaluate(num, fill, {})
-    assert points.backend == how, points.backend
-    return losses.numpy()
+    points = Points(network, "classification", data, backend=how)
+    return torch.cat([losses for losses, _ in points.parts(num, fill, {})]).numpy()
 
 
 def cpu() -> str:
@@ -107,7 +96,6 @@ def main() -> None:
 
     study = study_of(options.hidden)
     data: Dataset = load(parse_data("digits", "data"))
-    run = runs_of(study, data)[0]
     network = Network.of(study.model, data.input_shape, data.num_outputs, device=CPU)
     train = Data(x=torch.from_numpy(data.train.x), y=torch.from_numpy(data.train.y))
     center_P = network.layout.pack(network.initial(0))
@@ -127,9 +115,9 @@ def main() -> None:
     module = module_of(network, center_P, options.hidden, data.train.x[0].size)
     threads = os.cpu_count() or 1
     ways: dict[str, tuple[int, Callable[[], np.ndarray]]] = {
-        "native": (threads, lambda: ours(network, run, train, fill, num, "native")),
-        "native, 1 thread": (1, lambda: ours(network, run, train, fill, num, "native")),
-        "fused": (threads, lambda: ours(network, run, train, fill, num, "fused")),
+        "native": (threads, lambda: ours(network, train, fill, num, "native")),
+        "native, 1 thread": (1, lambda: ours(network, train, fill, num, "native")),
+        "fused": (threads, lambda: ours(network, train, fill, num, "fused")),
         "plain loop, 1 thread": (1, lambda: plain(module, network, point, num, train)),
         f"plain loop, {threads} threads": (threads, lambda: plain(module, network, point, num, train)),
     }

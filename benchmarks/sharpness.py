@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from ravine.data import load, parse_data
 from ravine.engine.native.products import NativeProducts
 from ravine.engine.network import Network
+from ravine.engine.objective import Objective
 from ravine.engine.state import Data
 from ravine.landscapes.curvature import Curvature
 from ravine.nn.spec import MLP
@@ -78,15 +79,16 @@ def main() -> None:
     draw = torch.Generator().manual_seed(0)
     vectors_RP = network.layout.pack(network.layout.views(torch.randn(params_RP.shape, generator=draw)))
     modules = [module_of(network, row, options.hidden, data.train.x[0].size) for row in params_RP]
+    objective, together = (Objective(network=network, task="classification", fused=f) for f in (False, True))
     threads = os.cpu_count() or 1
 
     torch.set_num_threads(threads)
     began = time.perf_counter()
-    product = NativeProducts(network, "classification", train, params_RP, {})
+    product = NativeProducts(objective, train, params_RP, {})
     made = time.perf_counter() - began
     torch.set_num_threads(1)
-    alone = NativeProducts(network, "classification", train, params_RP, {})
-    groups = [Curvature(network, "classification", train, part, {}) for part in params_RP.split(4)]
+    alone = NativeProducts(objective, train, params_RP, {})
+    groups = [Curvature(together, train, part, {}) for part in params_RP.split(4)]
 
     def fused() -> Tensor:
         parts = zip(groups, vectors_RP.split(4), strict=True)

@@ -99,6 +99,22 @@ class Layout:
             for name, shape, start in zip(self.names, self.shapes, self.offsets, strict=True)
         }
 
+    def write(self, tensors: Mapping[str, Tensor], flat_RP: Tensor) -> None:
+        """As `pack`, into a matrix that there is: its gaps stay as they are.
+
+        Args:
+            tensors: by name, (R, *shape).
+            flat_RP: (R, P), rows contiguous; changed in place.
+
+        Example:
+            >>> flat = torch.zeros(2, 16)
+            >>> Layout.of({"bias": (3,)}).write({"bias": torch.ones(2, 3)}, flat)
+            >>> flat.sum().item()
+            6.0
+        """
+        for name, view in self.views(flat_RP).items():
+            view.copy_(tensors[name])
+
     def pack(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """The opposite of `views` and of `view_one`: a new flat tensor, zeros in the gaps.
 

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from ravine.engine.native import products
 from ravine.engine.native.products import NativeProducts
 from ravine.engine.network import Network
+from ravine.engine.objective import Objective
 from ravine.engine.state import Data
-from ravine.landscapes import curvature
 from ravine.landscapes.curvature import Curvature
 
 CPU = torch.device("cpu")
@@ -68,18 +67,19 @@ def exact(module: nn.Module, data: Data) -> tuple[Tensor, Tensor, Tensor]:
     return loss(flat), torch.func.grad(loss)(flat), torch.func.hessian(loss)(flat)
 
 
+def objective(network: Network, *, fused: bool = True) -> Objective:
+    return Objective(network=network, task="classification", fused=fused)
+
+
 def unpadded(network: Network, rows: Tensor) -> Tensor:
     return torch.cat([view.flatten(1) for view in network.layout.views(rows).values()], 1)
 
 
-@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("chunk", [None, 16])  # in one chunk, and in several of which the last is short
 @pytest.mark.parametrize("name", CASES)
-def test_all_runs_at_once(name: str, chunk: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    if chunk:  # several chunks of examples, the last of them short
-        monkeypatch.setattr(curvature, "_CHUNK", RUNS * 16)
-        monkeypatch.setattr(curvature, "_PICTURE_CHUNK", RUNS * 16)
+def test_all_runs_at_once(name: str, chunk: int | None) -> None:
     network, data, params, buffers, modules = made(name)
-    around = Curvature(network, "classification", data, params, buffers)
+    around = Curvature(objective(network), data, params, buffers, chunk=chunk)
     vectors = torch.randn(params.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     vectors = network.layout.pack(network.layout.views(vectors))
     loss, gradient = around.gradient()
@@ -98,8 +98,8 @@ def test_all_runs_at_once(name: str, chunk: int | None, monkeypatch: pytest.Monk
 def test_one_run_without_vmap_is_the_same() -> None:
     network, data, params, buffers, _ = made("dropping")
     one = {name: tensor[1:2] for name, tensor in buffers.items()}
-    alone = Curvature(network, "classification", data, params[1:2], one, fused=False)
-    together = Curvature(network, "classification", data, params, buffers)
+    alone = Curvature(objective(network, fused=False), data, params[1:2], one)
+    together = Curvature(objective(network), data, params, buffers)
     vectors = network.layout.pack(network.layout.views(torch.ones_like(params)))
     np.testing.assert_allclose(alone.product(vectors[1:2])[0], together.product(vectors)[1], **EXACT)
     np.testing.assert_allclose(alone.gradient()[1][0], together.gradient()[1][1], **EXACT)
@@ -110,7 +110,7 @@ def test_a_linear_models_squared_error_has_twice_the_mean_of_x_xt() -> None:
     draw = torch.Generator().manual_seed(3)
     data = Data(x=torch.randn(10, 3, generator=draw), y=torch.randn(10, generator=draw))
     params = torch.zeros(1, network.layout.size, dtype=torch.float64)
-    around = Curvature(network, "regression", data, params, {}, unit=4.0)
+    around = Curvature(Objective(network=network, task="regression", fused=True), data, params, {}, unit=4.0)
     extended = torch.cat([data.x.double(), torch.ones(10, 1, dtype=torch.float64)], 1)
     hessian = 4.0 * 2.0 * extended.T @ extended / 10
     for i in range(4):
@@ -123,13 +123,13 @@ def test_a_linear_models_squared_error_has_twice_the_mean_of_x_xt() -> None:
 
 @pytest.mark.parametrize("chunk", [128, 8, 7])
 @pytest.mark.parametrize("name", CASES)
-def test_machine_code_of_all_runs(name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_code_of_all_runs(name: str, chunk: int) -> None:
     """21 examples: in one chunk, in whole chunks, and with a last one that begins early."""
-    monkeypatch.setattr(products, "_CHUNK", chunk)
-    monkeypatch.setattr(products, "_PICTURE_CHUNK", chunk)
     network, data, params, buffers, modules = made(name)
     single = {n: b.float() if b.is_floating_point() else b for n, b in buffers.items()}
-    product = NativeProducts(network, "classification", data, params.float(), single, unit=2.0)
+    product = NativeProducts(
+        objective(network, fused=False), data, params.float(), single, unit=2.0, chunk=chunk
+    )
     for seed in (2, 3):  # the second call finds nothing of the first
         drawn = torch.randn(params.shape, generator=torch.Generator().manual_seed(seed))
         vectors = network.layout.pack(network.layout.views(drawn))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from engine_runs import CPU, all_runs, dataset, study
+from engine_runs import CPU, dataset
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ravine.data import Dataset
-from ravine.engine import points as module_under_test
 from ravine.engine.network import Network
 from ravine.engine.points import Points
 from ravine.engine.state import Data
@@ -65,14 +64,14 @@ def loop(
     return np.array(found)
 
 
+def evaluated(points: Points, *given: object) -> tuple[Tensor, ...]:
+    """Loss and accuracy at each point."""
+    return tuple(torch.cat(parts) for parts in zip(*points.parts(*given), strict=True))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("make", "backend"), [(normed, "native"), (Grouped, "fused"), (Turning, "serial")])
 @pytest.mark.parametrize("own", [False, True])
-def test_as_a_loop_over_modules(
-    make: object, backend: str, own: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module_under_test, "_MOST", 7)  # several groups, the last of them short
-    monkeypatch.setattr(module_under_test, "_AT_ONCE", 3)
-    monkeypatch.setattr(Points, "_faster_alone", lambda *_: False)  # a clock decides otherwise
+def test_as_a_loop_over_modules(make: object, backend: str, own: bool) -> None:
     data = dataset()
     network = Network.of(make, (4,), 3, device=CPU)
     num, draw = 17, torch.Generator().manual_seed(0)
@@ -83,8 +82,10 @@ def test_as_a_loop_over_modules(
         values = torch.rand(num if own else 1, *shape, generator=draw) + 0.5
         buffers[name] = values if shape else torch.ones(len(values), dtype=torch.int64)
     whole = Data(x=torch.from_numpy(data.train.x), y=torch.from_numpy(data.train.y))
-    points = Points(network, "classification", whole, all_runs(study())[0], unit=1.0)
-    losses, accuracies = points.evaluate(num, lambda a, b, rows: rows.copy_(at[a:b]), buffers)
+    choice = "fused" if backend == "fused" else "auto"  # a clock would decide
+    # several groups, the last of them short
+    points = Points(network, "classification", whole, most=7, at_once=3, backend=choice)
+    losses, accuracies = evaluated(points, num, lambda a, b, rows: rows.copy_(at[a:b]), buffers)
     assert points.backend == backend
     each = [{name: t[i if own else 0] for name, t in buffers.items()} for i in range(num)]
     expected = loop(make, network, at, each, data)
@@ -99,8 +100,8 @@ def test_regression_is_told_in_the_targets_units() -> None:
     at = torch.zeros(2, network.layout.size)
     at[1] = 0.1
     whole = Data(x=torch.from_numpy(data.train.x), y=torch.from_numpy(data.train.y))
-    points = Points(network, "regression", whole, all_runs(study())[0], unit=4.0)
-    losses, same = points.evaluate(2, lambda a, b, rows: rows.copy_(at[a:b]), {})
+    points = Points(network, "regression", whole, unit=4.0)
+    losses, same = evaluated(points, 2, lambda a, b, rows: rows.copy_(at[a:b]), {})
     x, y = data.train.x.astype(float), data.train.y.astype(float)
     expected = [4 * np.mean(y**2), 4 * np.mean((0.1 * x.sum(1) + 0.1 - y) ** 2)]
     np.testing.assert_allclose(losses.numpy(), expected, **SINGLE)
@@ -110,7 +111,7 @@ def test_regression_is_told_in_the_targets_units() -> None:
 def test_a_clock_decides_between_all_at_once_and_one_after_another() -> None:
     network = Network.of(Grouped, (4,), 3, device=CPU)
     whole = Data(x=torch.from_numpy(dataset().train.x), y=torch.from_numpy(dataset().train.y))
-    points = Points(network, "classification", whole, all_runs(study())[0])
-    points.evaluate(3, lambda a, b, rows: rows.normal_(), {})
+    points = Points(network, "classification", whole)
+    evaluated(points, 3, lambda a, b, rows: rows.normal_(), {})
     assert points.backend in ("fused", "serial")
     assert isinstance(points._faster_alone(torch.zeros(4, network.layout.size), {}), bool)

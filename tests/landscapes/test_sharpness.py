@@ -283,7 +283,7 @@ def test_other_data_are_refused(made: Study, store: Store) -> None:
 def test_curvature_of_a_float64_copy_agrees(made: Study, store: Store) -> None:
     trained = Trained.of(made, store, records(store))
     params, others = trained.weights([records(store)[0].id])
-    around = Curvature(trained.network, "classification", trained.train, params.double(), others)
+    around = Curvature(trained.objective(fused=True), trained.train, params.double(), others)
     _, hessian, flat = exact(store.tensors("weights", records(store)[0].id))
     names = ["linear1.weight", "linear1.bias", "output.weight", "output.bias"]
     vector = torch.arange(len(flat), dtype=torch.float64).sin()

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ravine.engine.network import Network
-from ravine.engine.objective import ROWS
+from ravine.engine.objective import HESSIAN_ROWS
 from ravine.free_memory import NUMBER_BYTES, free_bytes, run_bytes, too_large
 from ravine.rules import shaped
 from ravine.second.dense import require_room
@@ -69,7 +69,7 @@ def room_to_search(
     num_slots = -(-kept // (NUMBER_BYTES * size)) + found.dense * size
     passing = 0
     if found.hessian:
-        rows = size if traced else min(ROWS, size)
+        rows = size if traced else min(HESSIAN_ROWS, size)
         passing = _PASSES * rows * recipe.batch_size * _activations(network.module, shape, device) // size
         needed, free = run_bytes(size, num_slots + passing), free_bytes(device)
         if needed > _SHARE * free:

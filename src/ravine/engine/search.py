@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.noise import noise_of
-from ravine.engine.objective import gather, gradients
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.second.dense import newton_direction
@@ -86,17 +85,16 @@ def search_step(
     number_R = numbers_of(state)
     each_its_own = torch.ones_like(number_R).cumsum(0) - 1
     hessians: list[Tensor] | None = [] if any(segment.rule.hessian for segment in cohort.segments) else None
-    grads, (loss_R, accuracy_R) = gradients(
-        setting,
+    grads, (loss_R, accuracy_R) = setting.objective.gradients(
         state.params_RP,
-        state,
+        state.buffers,
         replace(constants, seed_index_R=each_its_own),
         data,
-        rows_SB if setting.full_batch else torch.cat([slots["held_rows"] for slots in state.slots]),
+        None if setting.full_batch else torch.cat([slots["held_rows"] for slots in state.slots]),
         number_R,
         hessians,
     )
-    gather(layout, grads, constants.grads_RP)
+    layout.write(grads, constants.grads_RP)
     found = hessians[0] if hessians else None
     return go_on(setting, state, constants, number_R, loss_R, accuracy_R, lr_R, t, found)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ravine.engine.cohort import Cohort
-from ravine.engine.loss import Loss
 from ravine.engine.network import Network
+from ravine.engine.objective import Objective
 from ravine.engine.state import Constants, Data, State
 
 
@@ -16,19 +16,29 @@ class Setting:
     """All that a step is made of.
 
     Args:
-        fused: all runs at once under vmap; False: exactly one run, without it.
-        full_batch: every batch is the whole training set.
+        cohort: the runs.
+        objective: what they make small.
+        data: the training set.
+        state: what a step changes.
+        constants: what it only reads.
         num_seeds: S, how many seeds the batches are drawn for.
         drew: whether the model has drawn random numbers itself, in the step that goes on.
     """
 
     cohort: Cohort
-    network: Network
-    loss: Loss
+    objective: Objective
     data: Data
     state: State
     constants: Constants
-    fused: bool
-    full_batch: bool
     num_seeds: int
     drew: Callable[[], bool] = bool
+
+    @property
+    def network(self) -> Network:
+        """The model."""
+        return self.objective.network
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether every batch is the whole training set."""
+        return self.cohort.recipe.full_batch

@@ -5,7 +5,7 @@ Shapes: R run of the cohort, G run of a segment, P numbers of one run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -215,3 +215,8 @@ def _held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Ten
         "told_loss": torch.zeros((num_runs, 1), device=device),
         "told_accuracy": torch.zeros((num_runs, 1), device=device),
     }
+
+
+def copied(buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Buffers for a pass that leaves those of the runs as they are."""
+    return {name: buffer.clone() for name, buffer in buffers.items()}

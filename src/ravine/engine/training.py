@@ -16,13 +16,12 @@ from ravine.data import Dataset
 from ravine.engine.backend import Backend, make_step
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
-from ravine.engine.evaluate import outputs_of
 from ravine.engine.history import History
 from ravine.engine.learning_rates import LearningRates
-from ravine.engine.loss import example_losses, loss_of
-from ravine.engine.native.scores import NativeScores
+from ravine.engine.native.scores import Deployed, NativeScores
 from ravine.engine.native.steps import NativeSteps
 from ravine.engine.network import Network
+from ravine.engine.objective import Objective
 from ravine.engine.records import Arrays, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
@@ -59,6 +58,7 @@ class Training:
     ) -> None:
         self.cohort, self.network, self.data = cohort, network, data
         self.backend, self.device = backend, device
+        self._objective = Objective(network=network, task=data.task, fused=backend.fused)
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
         # Losses are told in the target's own units.
@@ -96,18 +96,29 @@ class Training:
         self._rates = LearningRates(self._part, self.device)
         setting = Setting(
             cohort=self._part,
-            network=self.network,
-            loss=loss_of(self.data.task),
+            objective=self._objective,
             data=self._train,
             state=state,
             constants=self._constants,
-            fused=self.backend.fused,
-            full_batch=self.cohort.recipe.full_batch,
             num_seeds=len(self._order.seeds),
         )
         by_run = self.backend.native and not self._part.searches
         self._native = NativeSteps(setting) if by_run else None
-        self._native_scores = NativeScores(setting, self.data.task) if self.backend.native else None
+        others = {**self._constants.fixed, **state.buffers}
+        deployed = [
+            Deployed(
+                start=segment.start,
+                stop=segment.stop,
+                point=segment.rule.weights,
+                slots=state.slots[i],
+                hypers=self._constants.hypers[i],
+            )
+            for i, segment in enumerate(self._part.segments)
+            if segment.rule.weights and by_run
+        ]
+        self._native_scores = (
+            NativeScores(self._objective, state.params_RP, others, deployed) if self.backend.native else None
+        )
         self._run_step = None if self._native else make_step(setting, self.backend)
 
     @property
@@ -289,12 +300,14 @@ class Training:
     def _scored(self, split: Data) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs of all runs on some examples, (R, N, K), their mean losses and accuracies, (R,)."""
         if self._native_scores is not None:
-            outputs_RNK, loss_RN, accuracy_RN = self._native_scores(split)
+            points_RP = (
+                self._state.deployed(self._part, self._constants.hypers) if self._part.searches else None
+            )
+            outputs_RNK, loss_RN, accuracy_RN = self._native_scores(split, points_RP)
         else:
             params_RP = self._state.deployed(self._part, self._constants.hypers)
             others = {**self._constants.fixed, **self._state.buffers}
-            outputs_RNK = outputs_of(self.network, params_RP, others, split.x, fused=self.backend.fused)
-            loss_RN, accuracy_RN = example_losses(self.data.task, outputs_RNK, split.y)
+            outputs_RNK, loss_RN, accuracy_RN = self._objective.scores(params_RP, others, split)
         return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
 
     def _places(self) -> Tensor:

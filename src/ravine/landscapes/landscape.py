@@ -20,7 +20,7 @@ from ravine.landscapes.plane import Axes, filter_normalized, principal_plane
 from ravine.landscapes.scenes import Around, Landscape, Line, Looking, Plane, Route, Wanted, barrier
 from ravine.landscapes.trained import Trained
 from ravine.store import RunRecord, Store
-from ravine.study import Recipe, Run, Study
+from ravine.study import Study
 
 MARGIN = 0.2  # of the paths' extent, on each side of the map
 MOST_STEPS = 100  # kept steps of one run that are drawn: beyond that every second, third, ... of them
@@ -63,9 +63,7 @@ def look(
     looking.check()
     yield Looked(done=0, all=1, told="reading runs")
     trained = Trained.of(study, store, wanted.every, search=search, device=device, examples=looking.examples)
-    record = wanted.every[0]
-    run = Run(recipe=Recipe.of(record.recipe), seed=record.seed, label=record.rule, chosen=record.hypers)
-    points = Points(trained.network, trained.data.task, trained.train, run, unit=trained.unit)
+    points = Points(trained.network, trained.data.task, trained.train, unit=trained.unit)
     plane = yield from _plane(trained, points, wanted, looking)
     around, lines = [], []
     for each in wanted.around:

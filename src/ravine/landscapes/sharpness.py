@@ -101,14 +101,7 @@ def _measured(
 ) -> list[Sharpness]:
     params_RP, others = trained.weights(group)
     around = Curvature(
-        trained.network,
-        trained.data.task,
-        trained.train,
-        params_RP,
-        others,
-        unit=trained.unit,
-        fused=fused,
-        threads=threads,
+        trained.objective(fused=fused), trained.train, params_RP, others, unit=trained.unit, threads=threads
     )
     loss_R, grad_RP = around.gradient()
     with _products(trained, around, params_RP, others) as product:
@@ -158,7 +151,7 @@ def _products(
     if trained.device.type == "cpu":
         with suppress(Unsupported, Untraceable):
             made = NativeProducts(
-                trained.network, trained.data.task, trained.train, params_RP, others, unit=trained.unit
+                trained.objective(fused=False), trained.train, params_RP, others, unit=trained.unit
             )
     if made is None:
         yield around.product
@@ -199,12 +192,12 @@ def _fusible(trained: Trained, run_ids: Sequence[str]) -> bool:
     params_RP, others = trained.weights(run_ids[:2])
     vectors_RP = _draw(trained, "sharpness/probe", 0, len(params_RP))
     few = Data(x=trained.train.x[:_TRIED], y=trained.train.y[:_TRIED])
-    task = trained.data.task
 
     def tried(num: int, fused: bool) -> Exception | None:
         try:
             own = {name: tensor[:num] for name, tensor in others.items()}
-            Curvature(trained.network, task, few, params_RP[:num], own, fused=fused).product(vectors_RP[:num])
+            around = Curvature(trained.objective(fused=fused), few, params_RP[:num], own)
+            around.product(vectors_RP[:num])
         except Exception as error:  # noqa: BLE001 (whatever a user's module raises under vmap is the answer)
             return error
         return None
@@ -242,7 +235,7 @@ def _deviation(
     point, along = params_RP.double(), _APART * vectors_RP.double()
 
     def at(point: Tensor) -> Curvature:
-        return Curvature(trained.network, trained.data.task, few, point, others, fused=fused)
+        return Curvature(trained.objective(fused=fused), few, point, others)
 
     try:
         product = at(point).product(along)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ravine.data import Dataset, load
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
+from ravine.engine.objective import Objective
 from ravine.engine.state import Data
 from ravine.launch.network import network_of
 from ravine.launch.replay import check_same
@@ -99,6 +100,10 @@ class Trained:
             for name in (*self.network.layout.names, *self.others)
         }
         return self.network.layout.pack(tensors), {name: tensors[name] for name in self.others}
+
+    def objective(self, *, fused: bool) -> Objective:
+        """What the runs were trained to make small: of all at once, or of one."""
+        return Objective(network=self.network, task=self.data.task, fused=fused)
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -10,10 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ravine.engine.cohort import Cohort
-from ravine.engine.objective import copied, gradients
 from ravine.engine.setting import Setting
-from ravine.engine.state import Constants, Data, State
+from ravine.engine.state import Constants, Data, copied
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of
 
@@ -32,14 +30,13 @@ def gradient(setting: Setting, inputs: Inputs, at: str) -> Function:
         Unsupported: no machine code is made for some operation of the model.
     """
     layout = setting.network.layout
-    alone = replace(setting, cohort=Cohort.of(setting.cohort.runs[:1]), fused=False)
+    alone = replace(setting.objective, fused=False)
     names = {kind: list(tensors) for kind, tensors in _groups(setting).items()}
 
     def program(*given: Tensor) -> tuple[Tensor, ...]:
         by_name = dict(zip(examples, given, strict=True))
         groups = {kind: {n: by_name[f"{kind}/{n}"] for n in names[kind]} for kind in names}
         buffers = groups["buffers"] if at == "points" else copied(groups["buffers"])
-        state = State(params_RP=by_name[at], slots=(), buffers=buffers)
         constants = Constants(
             hypers=(),
             seeds_R=by_name["seed"],
@@ -49,17 +46,10 @@ def gradient(setting: Setting, inputs: Inputs, at: str) -> Function:
             fixed=groups["fixed"],
             grads_RP=torch.empty(0),
         )
-        grads, (loss_R, accuracy_R) = gradients(
-            alone,
-            by_name[at],
-            state,
-            constants,
-            Data(x=by_name["x"], y=by_name["y"]),
-            by_name["rows"],
-            by_name["number"],
-        )
-        told = (loss_R, accuracy_R) if at == "points" else ()
-        return (*(grads[name] for name in layout.names), *told)
+        data = Data(x=by_name["x"], y=by_name["y"])
+        rows_SB = None if setting.full_batch else by_name["rows"]
+        grads, scores = alone.gradients(by_name[at], buffers, constants, data, rows_SB, by_name["number"])
+        return (*(grads[name] for name in layout.names), *(scores if at == "points" else ()))
 
     examples = {
         at: setting.state.params_RP[:1],

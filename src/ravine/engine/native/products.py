@@ -11,15 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.engine.loss import example_losses
-from ravine.engine.network import Network
+from ravine.engine.objective import Objective, gradient, native_chunk, product
 from ravine.engine.state import Data
 from ravine.native.function import Function
 from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
-from ravine.nn.functional import batched_kernels
-
-_CHUNK, _PICTURE_CHUNK = 128, 32  # examples that go through the network at once: their numbers stay in caches
 
 
 class NativeProducts:
@@ -28,12 +24,12 @@ class NativeProducts:
     Gradient and second backward pass are traced together, and compiled as a step of training is.
 
     Args:
-        network: the runs' model.
-        task: "classification" or "regression".
+        objective: the runs'.
         data: the examples.
         params_RP: the runs' parameters.
         others: every other tensor of the model, (R, ...) by name.
         unit: what the loss is multiplied by.
+        chunk: examples that go through the network at once; None: as many as keep its numbers in caches.
 
     Raises:
         Unsupported: no machine code is made for some operation.
@@ -42,20 +38,20 @@ class NativeProducts:
 
     def __init__(
         self,
-        network: Network,
-        task: str,
+        objective: Objective,
         data: Data,
         params_RP: Tensor,
         others: Mapping[str, Tensor],
         *,
         unit: float = 1.0,
+        chunk: int | None = None,
     ) -> None:
-        self._network, self._task = network, task
+        self._objective, self._network = objective, objective.network
         self._params_RP, self._others = params_RP, {name: t.contiguous() for name, t in others.items()}
         self._vectors_RP, self._found_RP = torch.zeros_like(params_RP), torch.zeros_like(params_RP)
         self._x, self._y = data.x.contiguous(), data.y.contiguous()
         num = len(self._y)
-        self._chunk = min(num, _PICTURE_CHUNK if self._x.dim() > 2 else _CHUNK)
+        self._chunk = min(num, chunk or native_chunk(self._x, second=True))
         # What an example counts. The last chunk begins so early that it is whole; what was in the one before counts 0.
         share, rest = unit / num, num % self._chunk
         self._shares = torch.full((num,), share)
@@ -71,7 +67,7 @@ class NativeProducts:
         self._jobs = Jobs(
             tables_JI=self._inputs.table(of_run, len(params_RP)),
             functions=[functions] * len(params_RP),
-            own={self._inputs.number("part"): 4 * network.layout.size},
+            own={self._inputs.number("part"): 4 * self._network.layout.size},
         )
         self._workers = Workers(self._jobs, torch.get_num_threads())
 
@@ -98,28 +94,20 @@ class NativeProducts:
 
     def _product(self) -> Function:
         """weights, vector -> part: the product over some examples."""
-        layout, pure = self._network.layout, self._network.pure
+        layout = self._network.layout
 
         def program(
             weights: Tensor, vector: Tensor, x: Tensor, y: Tensor, share: Tensor, *given: Tensor
         ) -> tuple[Tensor, ...]:
             views = [view.detach().requires_grad_() for view in layout.view_one(weights[0]).values()]
             others = {name: tensor[0] for name, tensor in zip(self._others, given, strict=True)}
-            with torch.enable_grad(), batched_kernels():
+            with torch.enable_grad():
                 tensors = {**dict(zip(layout.names, views, strict=True)), **others}
-                losses, _ = example_losses(self._task, pure(tensors, {}, x.clone())[0], y)
-                grads = torch.autograd.grad(
-                    (losses * share).sum(),
-                    views,
-                    create_graph=True,
-                    allow_unused=True,
-                    materialize_grads=True,
-                )
-                along = layout.view_one(vector[0]).values()
-                slope = torch.stack([(g * v).sum() for g, v in zip(grads, along, strict=True)]).sum()
-                if not slope.requires_grad:  # the loss is linear in all weights
-                    return (torch.zeros_like(weights),)
-                found = torch.autograd.grad(slope, views, allow_unused=True, materialize_grads=True)
+                losses = self._objective.each_loss(tensors, x, y)
+                grads = gradient((losses * share).sum(), views, with_graph=True)
+                found = product(grads, views, list(layout.view_one(vector[0]).values()))
+            if found is None:
+                return (torch.zeros_like(weights),)
             return (layout.pack(dict(zip(layout.names, found, strict=True))).detach()[None],)
 
         some = self._chunk
@@ -131,11 +119,8 @@ class NativeProducts:
             "share": self._shares[:some],
             **{f"others/{name}": tensor[:1] for name, tensor in self._others.items()},
         }
-        self._network.module.eval()
-        try:
+        with self._objective.evaluating():
             return self._inputs.function(program, examples, [("part", (1, layout.size), 0)])
-        finally:
-            self._network.module.train()
 
     def _sum(self) -> Function:
         """found, part -> found."""

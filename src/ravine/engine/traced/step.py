@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ravine.engine.noise import noise_of, without_noise
-from ravine.engine.objective import alike, copied, gather, gradients
 from ravine.engine.search import held_number, search_step
 from ravine.engine.setting import Setting
-from ravine.engine.state import Constants, Data, State
+from ravine.engine.state import Constants, Data, State, copied
 from ravine.engine.traced.passes import fold, share, write_through
 from ravine.engine.updates import gradient_points, update_segment
 from ravine.rng import keyed_draws
@@ -136,14 +135,15 @@ def _step(
         for segment, own in zip(cohort.segments, constants.hypers, strict=True)
     ]
     points_RP = gradient_points(state, cohort, hypers)
-    given = (constants, data, rows_SB, number)
-    grads, (loss_R, accuracy_R) = gradients(setting, points_RP, state, *given)
-    gather(layout, grads, constants.grads_RP)
+    objective = setting.objective
+    given = (constants, data, None if setting.full_batch else rows_SB, number)
+    grads, (loss_R, accuracy_R) = objective.gradients(points_RP, state.buffers, *given)
+    layout.write(grads, constants.grads_RP)
     if cohort.ascends:
         above_RP = ascended(points_RP, constants.grads_RP, constants.radius)
-        grads, _ = gradients(setting, above_RP, replace(state, buffers=copied(state.buffers)), *given)
-        gather(layout, grads, constants.grads_RP)
-    with alike(setting):
+        grads, _ = objective.gradients(above_RP, copied(state.buffers), *given)
+        layout.write(grads, constants.grads_RP)
+    with objective.alike():
         for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
             params_GP = state.params_RP[segment.start : segment.stop]
             grads_GP = constants.grads_RP[segment.start : segment.stop]
