@@ -131,6 +131,8 @@ class _Operations:
     def _overwrite(self, node: fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """An operation in place: what still is to be computed from the old numbers is computed first."""
         tensors, target = self._tensors, args[0]
+        if aten.written(node) != [node.args[0]]:
+            raise Unsupported(f"aten::{name}, in place")
         if not isinstance(target, Stored):
             raise Unsupported(f"aten::{name}_ of a tensor that has no memory")
         if name == "copy":
@@ -139,7 +141,7 @@ class _Operations:
             given = args[1] if name == "fill" else 0
             number = given if isinstance(given, Value) else self._number_as(given, target.kind)
             value = tensors.expanded(tensors.cast(number, target.kind), target.shape)
-        elif name not in self._pointwise or aten.written(node) != [node.args[0]]:
+        elif name not in self._pointwise:
             raise Unsupported(f"aten::{name}, in place")
         else:
             value = self._elementwise(name, target.shape, target.kind, args, kwargs)
