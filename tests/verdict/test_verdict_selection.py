@@ -13,7 +13,7 @@ from ravine.errors import InputError
 from ravine.verdict import judge
 from ravine.verdict.selection import best_of, median_rank, ranked
 from ravine.verdict.trials import Candidate, Trial, gather
-from ravine.verdict.tuning import shortfall_variance, tuning_error
+from ravine.verdict.tuning import luck_of, shortfall_error
 
 
 def candidate(config: str, mean: float, *, lost: int = 0, lr: float = 0.1) -> Candidate:
@@ -149,7 +149,7 @@ def test_the_shortfall_has_the_moments_of_a_clipped_normal() -> None:
     ):
         drawn = np.clip(rng.normal(-lead, scale, 2_000_000), 0.0, most)
         # three standard errors of the sample variance of a bounded variable
-        assert shortfall_variance(lead, scale, most) == pytest.approx(drawn.var(), abs=3e-3)
+        assert shortfall_error(lead, scale, most) ** 2 == pytest.approx(drawn.var(), abs=3e-3)
 
 
 def test_a_rival_that_falls_apart_in_one_seed_does_not_blur_a_good_choice() -> None:
@@ -172,4 +172,4 @@ def test_a_rival_that_falls_apart_in_one_seed_does_not_blur_a_good_choice() -> N
     trials = runs("good", (0.97, 0.97, 0.97)) + runs("wild", (0.97, 0.96, 0.1))
     (group,) = gather(trials).values()
     good = next(c for c in group if c.config == "good")
-    assert tuning_error(group, good, binary=True) < 0.01  # it was 0.1: ten points
+    assert luck_of(group, good, binary=True).error() < 0.01  # it was 0.1: ten points

@@ -62,11 +62,7 @@ def shown_hypers(result: RuleResult) -> str:
 
 def standing(results: Results, rule: str) -> str:
     """A rule's place in the verdict in a word or two; empty for one that is separable from the best."""
-    verdict = results.verdict
-    if rule == verdict.best:
-        return "best" if verdict.separable else "ahead" if len(verdict.rules) > 1 else "only rule"
-    pair = verdict.pair(verdict.best, rule) if verdict.best is not None else None
-    return "not separable" if pair is not None and not pair.separable else ""
+    return results.verdict.standing(rule)
 
 
 def page_tables(results: Results) -> dict[str, Any]:

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine import aten
 from ravine.errors import ModelError
 from ravine.rules import Rule
 from ravine.surfaces.base import Surface
 from ravine.surfaces.operations import table
-from ravine.surfaces.scalars import Scalar, ScalarPool
+from ravine.surfaces.scalars import Pool, Scalar
 from ravine.trace import trace
 
 
@@ -83,7 +82,7 @@ def expressions(
         NoExpression: an operation that is not elementary, or control flow that depends on numbers.
     """
     names: list[str] = []
-    pool = ScalarPool()
+    pool = Pool()
     given = []
     for name, tensor in examples.items():
         own = [name] if tensor.ndim == 0 else [f"{name}{i}" for i in range(tensor.numel())]
@@ -122,9 +121,10 @@ def expressions(
 def _applied(
     node: torch.fx.Node, operations: Mapping[str, Callable[..., Any]], args: Any, kwargs: Any, where: str
 ) -> Any:
-    if not aten.is_operation(node):
+    if not isinstance(node.target, torch._ops.OpOverload):
         return args[0][args[1]]
-    name = aten.name_of(node)
+    name = node.target._schema.name.removeprefix("aten::")
+    in_place = name.endswith("_") and not name.startswith("_")
     _, dtype = node.meta.get("tensor", (None, None))
     if name == "_to_copy" and dtype in (torch.float32, torch.bfloat16, torch.float16):
         raise NoExpression(
@@ -132,7 +132,8 @@ def _applied(
         )
     kwargs = {key: value for key, value in kwargs.items() if key not in _LAYOUT}
     try:
-        result = operations[name](*args, **kwargs)
+        operation = operations[name.removesuffix("_") if in_place else name]
+        result = operation(*args, **kwargs)
     except (
         KeyError,
         NotImplementedError,
@@ -140,7 +141,7 @@ def _applied(
         ValueError,
     ):  # an operation, or a form of it, that is not known
         raise NoExpression(f"{where}: aten::{name} has no expression in elementary operations") from None
-    if aten.is_in_place(node):
+    if in_place:
         args[0][...] = result
         return args[0]
     return result

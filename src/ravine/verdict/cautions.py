@@ -11,62 +11,102 @@ from ravine.verdict.trials import Candidate, number
 
 MANY_DIVERGED = 0.5  # a grid that brackets the best lr loses some runs at its upper end: half is too many
 FEW_VALIDATED = 100
+MANY_RIVALS = 2  # the best of three equals is above its 95 % interval in 7 % of studies, of eight in 18 %
+RARE = 0.05  # the largest failure rate that still shows no failure in one study of twenty
 SCALE_RATIO = 10.0  # values that span a factor of ten are spaced on a log scale
 
 Candidates = Mapping[str, Sequence[Candidate]]
 
 
 def diverged(results: Sequence[RuleResult]) -> list[str]:
-    """Rules that lost all, or most, of their runs, or a run of the chosen configuration."""
+    """Rules that lost all, or most, of their runs, or a run of the chosen configuration, or were near to that."""
     notes = []
     for r in results:
+        if r.outcome == words.NO_SCORES:
+            notes.append(f"{r.rule}: {r.outcome}.")
+            continue
         if r.config is None:
             advice = r.outcome.removeprefix("every run diverged: ")
-            notes.append(f"{r.rule}: every run diverged ({r.num_diverged} of {r.num_runs}); {advice}.")
+            notes.append(f"{r.rule}: every run diverged ({words.many(r.num_runs, 'run')}); {advice}.")
             continue
         if r.outcome:
             notes.append(f"{r.rule}: {r.outcome}; its numbers come from the surviving runs and flatter it.")
+        share = f"{r.num_diverged} of {words.many(r.num_runs, 'run')} diverged"
         if r.num_diverged >= MANY_DIVERGED * r.num_runs:
+            where = "its learning rates go too high" if r.lr is not None else "most of its hypers do not work"
+            notes.append(f"{r.rule}: {share}; {where}.")
+        elif r.num_diverged and not r.outcome:
+            rate = 1.0 - RARE ** (1.0 / len(r.seeds))
             notes.append(
-                f"{r.rule}: {r.num_diverged} of {r.num_runs} runs diverged; its grid reaches too far up."
+                f"{r.rule}: {share}, none of them with the chosen hypers; but {words.many(len(r.seeds), 'seed')}"
+                f" without a failure cannot rule out that up to {100 * rate:.0f} % of such runs fail."
             )
     return notes
 
 
 def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str) -> list[str]:
-    """A single seed, different seeds, or too few seeds to separate anything."""
+    """A single seed, different seeds, or too few seeds where more would do."""
     finished = [r for r in results if r.config is not None]
     notes = []
-    if pairs and all(len(r.seeds) == 1 for r in finished):
-        notes.append("A single seed: luck cannot be told from skill. Use at least 3 seeds, better 5.")
-    elif pairs and not any(p.separable for p in pairs):
-        top = pairs[0]
-        if top.num_seeds > 1:
-            reach = max(top.ci[1] - top.difference, top.difference - top.ci[0])
-            size = words.gap(reach, task, words.digits_for(task, top.ci))
-            least = f"only differences above {size}{words.unit(task)}"
-            if task == "classification" and reach >= 1.0:
-                least = "no difference at all"
-            notes.append(
-                f"Too few seeds to separate anything: with {top.num_seeds} seeds, {len(results)} rules and"
-                f" this spread {least} would count."
-            )
+    if finished and all(len(r.seeds) == 1 for r in finished):
+        what = "luck cannot be told from skill" if pairs else "its interval covers the test examples only"
+        notes.append(f"A single seed: {what}. Use at least 3 seeds, better 5.")
+    elif pairs and not any(p.separable for p in pairs) and pairs[0].seeds_needed is not None:
+        notes.append(_too_few_seeds(pairs[0], len(finished), task))
     if len({r.seeds for r in finished}) > 1:
         notes.append("The rules did not finish the same seeds: each pair is compared on the seeds it shares.")
     return notes
 
 
+def _too_few_seeds(top: Pair, num_rules: int, task: str) -> str:
+    """What could be seen, what would be found, and how not to fool oneself with more."""
+    assert top.detectable is not None, "a number of seeds is needed only where there were two"
+    digits = words.digits_for(task, top.ci)
+    reach, found = (words.gap(size, task, digits) + words.unit(task) for size in (top.reach, top.detectable))
+    head = f"Too few seeds: with {words.many(top.num_seeds, 'seed')}, {words.many(num_rules, 'rule')} and this spread,"
+    if task == "classification" and top.reach >= 1.0:
+        what = "no observed difference would count as separable"
+    else:
+        what = f"only an observed difference above {reach} counts as separable"
+        if task != "classification" or top.detectable < 1.0:
+            what += f", and a true difference of {found} would be found in four of five studies"
+    return (
+        f"{head} {what}. Fix the number of seeds before the next launch: adding seeds until the answer is yes finds"
+        " differences that are not there."
+    )
+
+
+def leader(pairs: Sequence[Pair]) -> list[str]:
+    """The best of many is partly the luckiest: its own interval does not know."""
+    if not pairs:
+        return []
+    best = pairs[0].first
+    rivals = sum(not p.separable for p in pairs if best in (p.first, p.second))
+    if rivals < MANY_RIVALS:
+        return []
+    return [
+        f"{best} was picked as the best of {rivals + 1} rules that are not separable, so its own result is flattered:"
+        " expect a little less from it elsewhere."
+    ]
+
+
 def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
-    """Rules that had more configurations to choose from."""
-    larger = [r for r in results if r.config is not None and r.num_configs > num_configs]
+    """Rules that had more configurations to choose from, or a single one beside rules that were tuned."""
+    finished = [r for r in results if r.config is not None]
+    larger = [r for r in finished if r.num_configs > num_configs]
     if not larger:
         return []
     sizes = words.listed([f"{r.rule} {r.num_configs}" for r in larger])
-    return [
+    notes = [
         f"Unequal tuning budgets ({sizes}, the smallest {num_configs}): compared at {num_configs} each,"
         " by the configuration that a search of that size finds in the median; the best of all is listed"
         " beside it."
     ]
+    if single := [r.rule for r in finished if r.num_configs == 1]:
+        notes.append(
+            f"{words.listed(single)}: a single configuration was tried, so the verdict is about it, not about the rule."
+        )
+    return notes
 
 
 def edges(candidates: Candidates) -> list[str]:
@@ -96,7 +136,8 @@ def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: in
     notes = []
     step = 1.0 / max(num_validation, 1)
     if 0 < num_validation < FEW_VALIDATED:
-        notes.append(f"Only {num_validation} validation examples: the chosen hypers are partly luck.")
+        few = words.many(num_validation, "validation example")
+        notes.append(f"Only {few}: the chosen hypers are partly luck.")
     elif task == "classification" and pairs and 0.0 < abs(pairs[0].difference) < step:
         notes.append(
             f"One validation example is worth {words.gap(step, task, 2)} points, more than the difference"

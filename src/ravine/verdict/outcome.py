@@ -41,11 +41,21 @@ class RuleResult:
 class Pair:
     """Two rules compared on the test set, `first` the one ranked higher.
 
-    `difference` is first minus second over the seeds they share (`num_seeds`), `ci` its interval corrected
-    for all pairs: it excludes zero if and only if `separable`. `p` is the p-value of this pair by itself,
-    `p_corrected` that for all pairs. `seed_error` and `example_error` are the two parts of the standard
-    error, the second with the luck of tuning. `seeds_needed`: seeds at which a true difference this large
-    would be found four times in five; None if more than 1000 or no number.
+    Args:
+        difference: first minus second, over the seeds that they share (`num_seeds`).
+        ci: its interval, corrected for all pairs: it excludes zero if and only if `separable`. With a single seed it
+            is of the test examples only; there, and where a rule leads only by its surviving runs, it is extended to
+            zero.
+        p: the p-value of this pair by itself; 1 with a single seed, and where a rule leads by its survivors.
+        p_corrected: that for all pairs.
+        seed_error: the part of the standard error from the choice of seeds.
+        example_error: the part from the choice of test examples, with the luck of tuning.
+        reach: half the width of the interval: only observed differences above it count as separable.
+        detectable: the true difference that such a study would find four times in five; None with a single seed.
+        seeds_needed: seeds at which a true difference as large as the observed one would be found four times in
+            five; None if there is no such number up to 1000, or nothing that more seeds could settle.
+        examples_suffice: a number of seeds exists, however large; else the test or validation set is too small.
+        outcome: all of it in a few words.
     """
 
     first: str
@@ -58,7 +68,10 @@ class Pair:
     num_seeds: int
     seed_error: float
     example_error: float
+    reach: float
+    detectable: float | None
     seeds_needed: int | None
+    examples_suffice: bool
     outcome: str
 
 
@@ -89,3 +102,14 @@ class Verdict:
     def pair(self, first: str, second: str) -> Pair | None:
         """The pair of these two rules, in either order."""
         return next((p for p in self.pairs if {p.first, p.second} == {first, second}), None)
+
+    def standing(self, rule: str) -> str:
+        """A rule's place in a word or two; empty for one that is separable from the best or has no result."""
+        if rule != self.best:
+            pair = self.pair(self.best, rule) if self.best is not None else None
+            return "not separable" if pair is not None and not pair.separable else ""
+        if not self.pairs:
+            return "only rule" if len(self.rules) == 1 else "only result"
+        if all(p.separable and p.difference > 0.0 for p in self.pairs if p.first == rule):
+            return "best"
+        return "ahead" if self.pairs[0].difference != 0.0 else "tied"

@@ -1,4 +1,4 @@
-"""Numbers and outcomes in plain English: accuracies in %, differences in percentage points.
+"""The verdict in plain English: accuracies in %, differences in percentage points.
 
 Labels of rules come from users and are opaque: whoever shows them escapes them.
 """
@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 from ravine.verdict.outcome import Pair, RuleResult
 
-MOST_SEEDS = "more than 1000 seeds"
+SMALLER_LR = "every run diverged: try a smaller lr"
+OTHER_HYPERS = "every run diverged: try other hypers"
+NO_SCORES = "the test scores of its chosen hypers are not finite: check the model and the data"
+BROKEN_START = "the loss is not finite before the first step: check the model and the data"
 
 
 def score(value: float, task: str, digits: int) -> str:
@@ -57,61 +60,103 @@ def many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def difference(pair: Pair, task: str) -> str:
-    """`the difference of 0.3 points has the interval -0.6 to 1.2`."""
-    digits = digits_for(task, pair.ci)
-    ci = f"{gap(pair.ci[0], task, digits)} to {gap(pair.ci[1], task, digits)}"
-    what = "difference" if task == "classification" else "difference in squared error"
-    return f"the {what} of {gap(pair.difference, task, digits)}{unit(task)} has the interval {ci}"
+def answer(
+    results: Sequence[RuleResult], pairs: Sequence[Pair], task: str, alpha: float, sizes: tuple[int, int]
+) -> tuple[str, str]:
+    """The verdict in two sentences: what was reached, and what that says about the rules.
+
+    Args:
+        results: all rules, best first.
+        pairs: all pairs of rules that have a result.
+        task: classification or regression.
+        alpha: chance of a false "separable".
+        sizes: number of test and of validation examples.
+    """
+    finished = [r for r in results if r.config is not None]
+    if not finished:
+        if any(r.outcome == NO_SCORES for r in results):
+            return (
+                "No rule has a finite test score, so there is nothing to compare.",
+                "Check the model and the data.",
+            )
+        runs = many(sum(r.num_runs for r in results), "run")
+        return f"Every run diverged ({runs}), so there is nothing to compare.", _advice(results)
+    opening = _reached(finished, task, f"{100 * (1 - alpha):.3g} %")
+    if not pairs:
+        why = "there is only one rule" if len(results) == 1 else "no other rule has a result"
+        return opening, f"Nothing is compared: {why}."
+    return opening, _compared(pairs, task, sizes)
 
 
-def more_seeds(pair: Pair, num_test: int, num_validation: int, examples_suffice: bool) -> str:
-    """How many seeds would tell, or why none would."""
-    if pair.seeds_needed is not None:
-        return f"about {pair.seeds_needed} seeds would tell"
-    if examples_suffice:
-        return f"{MOST_SEEDS} would be needed for a difference this small"
-    sizes = f"{num_test} test and {num_validation} validation examples"
-    return f"more seeds alone would not tell, {sizes} are too few for a difference this small"
+def _advice(results: Sequence[RuleResult]) -> str:
+    outcomes = {r.outcome for r in results}
+    if outcomes == {BROKEN_START}:
+        return f"No lr can help: {BROKEN_START}."
+    return "Try smaller learning rates." if SMALLER_LR in outcomes else "Try other hypers."
 
 
-def first_sentence(best: RuleResult, second: RuleResult | None, task: str, level: str) -> str:
+def _reached(finished: Sequence[RuleResult], task: str, level: str) -> str:
     """Who leads, with which result, and who follows."""
+    best = finished[0]
     assert best.test is not None, "the best rule has a result"
     assert best.ci is not None, "a result has an interval"
     digits = digits_for(task, best.ci)
-    metric = "test accuracy" if task == "classification" else "test mean squared error"
-    if task == "classification":
-        reach = f"{name(best)} reaches {score(best.test, task, digits)} {metric}"
-    else:
-        reach = f"{name(best)} reaches a {metric} of {score(best.test, task, digits)}"
-    text = f"{reach}, {level} interval {interval(best.ci, task, digits)}"
-    if second is None or second.test is None:
-        return text + "."
-    return f"{text}; {name(second)} {score(second.test, task, digits)}."
+    result = score(best.test, task, digits)
+    what = f"{result} test accuracy" if task == "classification" else f"a test mean squared error of {result}"
+    text = f"{name(best)} reaches {what} ({level} interval {interval(best.ci, task, digits)})"
+    if len(finished) < 2 or finished[1].test is None:
+        return f"{text}."
+    return f"{text}; {name(finished[1])} reaches {score(finished[1].test, task, digits)}."
 
 
-def second_sentence(pair: Pair, pairs: Sequence[Pair], task: str, more: str) -> str:
-    """Whether the first two are separable, and from whom else the best is.
+def _compared(pairs: Sequence[Pair], task: str, sizes: tuple[int, int]) -> str:
+    """Whether the first two are separable, and which others are to be told from the best.
 
-    Args:
-        pair: the best and the second.
-        pairs: all pairs.
-        task: classification or regression.
-        more: what would tell, for when nothing does yet.
+    A rule that leads by its survivors only, and a single seed, have no number: neither a difference nor seeds.
     """
+    pair = pairs[0]
+    others = [p for p in pairs[1:] if pair.first in (p.first, p.second)]
     seeds = many(pair.num_seeds, "seed")
-    correction = f" (corrected for {len(pairs)} comparisons)" if len(pairs) > 1 else ""
-    others = [p for p in pairs if pair.first in (p.first, p.second) and p is not pair]
-    if pair.num_seeds < 2:
-        return f"They are not separable: {pair.outcome.removeprefix('not separable: ')}."
-    if not pair.separable:
-        text = f"They are not separable with {seeds}: {difference(pair, task)}{correction}; {more}"
-        apart = [_other(p, pair.first) for p in others if p.separable]
-        return f"{text}; {pair.first} is separable from {listed(apart)}." if apart else f"{text}."
-    text = f"They are separable with {seeds}: {difference(pair, task)}{correction}"
-    open_ones = [_other(p, pair.first) for p in others if not p.separable]
-    return f"{text}; {pair.first} is not separable from {listed(open_ones)}." if open_ones else f"{text}."
+    correction = f", corrected for {len(pairs)} comparisons" if len(pairs) > 1 else ""
+    if pair.separable:
+        first, low, high = pair.first, pair.ci[0], pair.ci[1]
+        if pair.difference < 0.0:  # by the seeds they share, though not by all
+            first, low, high = pair.second, -pair.ci[1], -pair.ci[0]
+        digits = digits_for(task, pair.ci)
+        size = f"{gap(abs(pair.difference), task, digits)}{unit(task)}"
+        text = (
+            f"They are separable with {seeds}: {first} is better by {size}"
+            f" (interval {gap(low, task, digits)} to {gap(high, task, digits)}{correction})"
+        )
+        left = [_other(p, pair.first) for p in others if not p.separable]
+        return f"{text}; {pair.first} is not separable from {listed(left)}." if left else f"{text}."
+    if (reason := pair.outcome.removeprefix("not separable: ")) != pair.outcome:
+        text = f"They are not separable: {reason}"
+    else:
+        text = f"They are not separable with {seeds}: {difference(pair, task, correction)}"
+        text += f"; {more_seeds(pair, *sizes)}"
+    apart = [_other(p, pair.first) for p in others if p.separable]
+    return f"{text}; {pair.first} is separable from {listed(apart)}." if apart else f"{text}."
+
+
+def difference(pair: Pair, task: str, correction: str) -> str:
+    """`the difference is 0.3 points (interval -0.6 to 1.2)`."""
+    digits = digits_for(task, pair.ci)
+    ci = f"{gap(pair.ci[0], task, digits)} to {gap(pair.ci[1], task, digits)}"
+    what = "difference" if task == "classification" else "difference in squared error"
+    return f"the {what} is {gap(pair.difference, task, digits)}{unit(task)} (interval {ci}{correction})"
+
+
+def more_seeds(pair: Pair, num_test: int, num_validation: int) -> str:
+    """How many seeds would tell, or why no number is given."""
+    if pair.seeds_needed is not None:
+        return f"about {pair.seeds_needed} seeds would tell whether it is real"
+    if pair.difference == 0.0:
+        return "no number of seeds is advised for a difference of zero"
+    if pair.examples_suffice:
+        return "more than 1000 seeds would be needed for a difference this small"
+    sizes = f"{many(num_test, 'test example')} and {many(num_validation, 'validation example')}"
+    return f"more seeds alone would not tell, because {sizes} are too few for a difference this small"
 
 
 def _other(pair: Pair, rule: str) -> str:

@@ -1,0 +1,80 @@
+"""The interval of one rule's own result: its mean test score, over other seeds and other test examples.
+
+It answers another question than a comparison: not "which is better", for which hard examples cancel, but "what would
+this configuration reach elsewhere". The parts of the variance are those of `comparison.py`, of one rule's table.
+
+Source: E. B. Wilson, 1927 (the interval of a proportion).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.verdict.comparison import noise_of, unit_of, width
+from ravine.verdict.student import KNOWN, Error, half_width
+
+Array = NDArray[np.float64]
+
+FEW = 10  # wrong answers, or right ones, that are too few to estimate their spread
+
+
+def mean_error(scores: Array) -> Error:
+    """The law of the error of the mean of (S, n) scores of one rule, over seeds and examples.
+
+    A single example says nothing about others: the mean itself is then its standard error.
+    """
+    num_seeds, num_examples = scores.shape
+    unit = unit_of(scores)
+    scores = scores / unit
+    noise = noise_of(scores)
+    if num_examples > 1:
+        between = float(scores.mean(axis=0).var(ddof=1)) / num_examples
+    else:
+        between = float(scores.mean()) ** 2
+    example = unit * math.sqrt(max(between - noise, 0.0))
+    if num_seeds < 2:
+        return Error(seed=0.0, df=0.0, floor=0.0, example=example)
+    seed = unit * math.sqrt(float(scores.mean(axis=1).var(ddof=1)) / num_seeds)
+    return Error(seed=seed, df=float(num_seeds - 1), floor=unit * math.sqrt(noise), example=example)
+
+
+def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.0) -> tuple[float, float]:
+    """Interval of level 1 - alpha for one rule's mean score, over seeds, examples and the luck of tuning.
+
+    For accuracies it is Wilson's interval with the number of examples that would give the same uncertainty:
+    it stays inside [0, 1] and is sensible at 100 %. Where fewer than ten examples are wrong (or right), that number
+    is not let rise above the real one: the spread of so few says too little. For losses the interval is
+    symmetric, cut at 0 where all scores are <= 0; with few examples their part is widened as a t is.
+
+    Args:
+        scores: (S, n), one row per seed.
+        alpha: in (0, 1).
+        binary: the scores are 1 or 0.
+        luck: standard error from choosing the configuration, see `tuning.py`.
+    """
+    mean = float(scores.mean())
+    num_examples = scores.shape[1]
+    error = mean_error(scores)
+    z = width(KNOWN, alpha)
+    if not binary:
+        few = half_width(replace(KNOWN, df=num_examples - 1.0), alpha) / z if num_examples > 1 else 1.0
+        half = width(replace(error, example=math.hypot(few * error.example, luck)), alpha)
+        top = 0.0 if bool((scores <= 0.0).all()) else math.inf
+        return mean - half, min(mean + half, top)
+    half = width(replace(error, example=math.hypot(error.example, luck)), alpha)
+    rare = num_examples * min(mean, 1.0 - mean)
+    effective = z**2 * mean * (1.0 - mean) / half**2 if half > 0.0 and rare > 0.0 else float(num_examples)
+    if rare < FEW:
+        effective = min(effective, float(num_examples))
+    center = (mean + z**2 / (2.0 * effective)) / (1.0 + z**2 / effective)
+    reach = (
+        math.sqrt(mean * (1.0 - mean) / effective + (z / (2.0 * effective)) ** 2)
+        * z
+        / (1.0 + z**2 / effective)
+    )
+    # The mean is inside by algebra, but not always by arithmetic.
+    return min(max(center - reach, 0.0), mean), max(min(center + reach, 1.0), mean)

@@ -1,0 +1,156 @@
+"""Every two rules compared on the test set, and decided together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.verdict import comparison, planning
+from ravine.verdict.multiplicity import Decision, decide
+from ravine.verdict.outcome import Pair, RuleResult
+from ravine.verdict.student import KNOWN, Error
+from ravine.verdict.tuning import Luck
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """Two rules before the decision; `leads` is the rule whose surviving runs lead, where that counts for nothing."""
+
+    first: RuleResult
+    second: RuleResult
+    difference: float
+    num_seeds: int
+    error: Error  # without the luck of tuning
+    luck: Callable[[float], float]
+    leads: RuleResult | None
+
+    @property
+    def whole(self) -> Error:
+        """The law of the error with the luck of tuning."""
+        return replace(self.error, example=math.hypot(self.error.example, self.luck(1.0)))
+
+    @property
+    def p(self) -> float:
+        return 1.0 if self.leads else comparison.p_value(self.whole, self.difference)
+
+
+def all_pairs(
+    results: Sequence[RuleResult],
+    scores: Mapping[str, Mapping[int, Array]],
+    lucks: Mapping[str, Luck],
+    *,
+    binary: bool,
+    alpha: float,
+) -> tuple[Pair, ...]:
+    """All pairs of rules that have a result.
+
+    Args:
+        results: best first.
+        scores: test scores by rule and seed.
+        lucks: of each rule's tuning.
+        binary: the scores are 1 or 0.
+        alpha: chance of any false "separable".
+
+    Returns:
+        In the order of the rules.
+    """
+    if len(results) < 2:
+        return ()
+    compared = {
+        (a.rule, b.rule): _compare(a, b, scores, lucks, binary=binary) for a, b in combinations(results, 2)
+    }
+    p_values = {names: pair.p for names, pair in compared.items()}
+    best = results[0].rule
+    lead = max(p_values[n] if c.difference > 0.0 else 1.0 for n, c in compared.items() if best in n)
+    decisions = decide(p_values, best, lead, len(results), alpha)
+    most = 1.0 if binary else math.inf  # no two accuracies are further apart
+    return tuple(_decided(compared[names], decision, alpha, most) for names, decision in decisions.items())
+
+
+def _compare(
+    first: RuleResult,
+    second: RuleResult,
+    scores: Mapping[str, Mapping[int, Array]],
+    lucks: Mapping[str, Luck],
+    *,
+    binary: bool,
+) -> _Compared:
+    """On the seeds that both finished; on all seeds of each, unpaired, where they share none or one."""
+    shared = sorted(set(first.seeds) & set(second.seeds))
+    matched = len(shared) > 1
+    a, b = (
+        np.stack([scores[r.rule][seed] for seed in (shared if matched else r.seeds)]) for r in (first, second)
+    )
+    difference = float((a.mean(axis=0) - b.mean(axis=0)).mean())
+    ahead = first if difference > 0.0 else second if difference < 0.0 else None
+    return _Compared(
+        first=first,
+        second=second,
+        difference=difference,
+        num_seeds=min(len(a), len(b)),
+        error=comparison.difference_error(a, b, matched=matched, binary=binary),
+        luck=lambda more: math.hypot(lucks[first.rule].error(more), lucks[second.rule].error(more)),
+        leads=ahead if ahead is not None and ahead.outcome else None,
+    )
+
+
+def _decided(pair: _Compared, decision: Decision, alpha: float, most: float) -> Pair:
+    half = comparison.width(pair.whole, alpha / decision.factor)
+    low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
+    if (
+        pair.leads or pair.num_seeds < 2
+    ):  # nobody knows how far lost runs, or other seeds, would have taken it back
+        low, high = min(low, 0.0), max(high, 0.0)
+    open_question = not (decision.separable or pair.leads or pair.num_seeds < 2)
+    return Pair(
+        first=pair.first.rule,
+        second=pair.second.rule,
+        difference=pair.difference,
+        ci=(low, high),
+        p=pair.p,
+        p_corrected=decision.p_corrected,
+        separable=decision.separable,
+        num_seeds=pair.num_seeds,
+        seed_error=max(pair.error.seed, pair.error.floor),
+        example_error=pair.whole.example,
+        reach=half,
+        detectable=planning.detectable(pair.whole, alpha / decision.factor) if pair.num_seeds > 1 else None,
+        seeds_needed=_seeds_needed(pair, decision, alpha) if open_question else None,
+        examples_suffice=abs(pair.difference) > _limit(pair, alpha / decision.reach),
+        outcome=_outcome(pair, decision),
+    )
+
+
+def _seeds_needed(pair: _Compared, decision: Decision, alpha: float) -> int | None:
+    """More than there were: where the most lenient level needs no more, the one at which the pair was decided does."""
+    if pair.difference == 0.0:
+        return None
+    levels = (alpha / decision.reach, alpha / decision.factor)
+    for level in levels:
+        needed = planning.seeds_needed(pair.error, pair.luck, pair.difference, pair.num_seeds, level)
+        if needed is None or needed > pair.num_seeds:
+            return needed
+    return None
+
+
+def _limit(pair: _Compared, alpha: float) -> float:
+    """The least true difference that any number of seeds would find four times in five."""
+    error = math.hypot(pair.error.example, pair.luck(math.inf))
+    return (comparison.width(KNOWN, alpha) + planning.POWER_Z) * error
+
+
+def _outcome(pair: _Compared, decision: Decision) -> str:
+    if decision.separable:
+        return f"separable: {(pair.first if pair.difference > 0.0 else pair.second).rule} is better"
+    if pair.leads:
+        return f"not separable: {pair.leads.rule} leads only by its surviving runs ({pair.leads.outcome})"
+    if pair.num_seeds < 2:
+        return "not separable: with a single seed, luck cannot be told from skill"
+    return f"not separable with {pair.num_seeds} seeds"
