@@ -11,10 +11,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from ravine.aten import SAME
 from ravine.errors import ModelError
 from ravine.rng import draws
-
-_SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default, torch.ops.aten.lift_fresh.default)
 
 
 class Untraceable(ModelError):
@@ -65,7 +64,7 @@ class _Recorder(TorchDispatchMode):
         if torch.Tag.dynamic_output_shape in func.tags and not _picks_by_number(func, args):
             raise Untraceable(f"the shape of the result of {_name(func)} depends on the numbers in a tensor")
         result = func(*args, **kwargs)
-        if func in _SAME:
+        if func.overloadpacket.__name__ in SAME:
             self._know(result, self.node_of(args[0]))
             return result
         node = self.graph.call_function(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.native.inputs import Inputs
+from ravine.native.compiler import Compiler
 from ravine.native.workers import Jobs, Workers
 
 Program = Callable[..., tuple[Tensor, ...]]
@@ -21,18 +21,18 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 def run(program: Program, *given: Tensor) -> tuple[Tensor, ...]:
     """What machine code makes of tensors; those that it changes in place are changed."""
     wanted = program(*(tensor.clone() for tensor in given))
-    inputs = Inputs()
+    compiler = Compiler()
     names = [f"in{i}" for i in range(len(given))]
     outputs = [torch.full(tuple(each.shape), 7.0) for each in wanted]
-    function = inputs.function(
+    function = compiler.function(
         program,
         {name: tensor.clone() for name, tensor in zip(names, given, strict=True)},
         [(f"out{i}", tuple(each.shape), 0) for i, each in enumerate(outputs)],
     )
     of_run = {name: [tensor.data_ptr()] for name, tensor in zip(names, given, strict=True)}
     of_run.update({f"out{i}": [each.data_ptr()] for i, each in enumerate(outputs)})
-    jobs = Jobs(tables_JI=inputs.table(of_run, 1), functions=[[function]], own={})
-    steps_I = np.zeros(len(inputs.numbers), dtype=np.int64)
+    jobs = Jobs(tables_JI=compiler.table(of_run, 1), functions=[[function]], own={})
+    steps_I = np.zeros(len(compiler.numbers), dtype=np.int64)
     Workers(jobs, 1).run(np.array([0]), 1, steps_I, np.zeros(1, dtype=np.uint8))
     return tuple(outputs)
 

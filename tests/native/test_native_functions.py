@@ -11,7 +11,7 @@ from native_functions import agree, normal, run
 from torch import Tensor
 from torch.nn import functional as F
 
-from ravine.native.inputs import Inputs, rows_of
+from ravine.native.compiler import Compiler, rows_of
 from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
 
@@ -173,19 +173,19 @@ def test_what_there_is_no_code_for_is_told() -> None:
 
 def test_several_steps_over_several_jobs_stop_where_the_watched_number_is_none() -> None:
     """Job j doubles its number at each step; job 1 passes beyond float32 and is stopped."""
-    inputs = Inputs()
+    compiler = Compiler()
 
     def double(x: Tensor) -> tuple[Tensor, ...]:
         x.mul_(2)
         return (x * 1,)
 
-    function = inputs.function(double, {"x": torch.ones(1)}, [("out", (1,), 0)])
+    function = compiler.function(double, {"x": torch.ones(1)}, [("out", (1,), 0)])
     x_J, out_TJ = torch.tensor([1.0, 1e38, 3.0]), torch.full((4, 3), float("nan"))
-    table = inputs.table({"x": rows_of(x_J), "out": rows_of(out_TJ[0])}, 3)
-    steps_I = np.zeros(len(inputs.numbers), dtype=np.int64)
-    steps_I[inputs.number("out")] = 3 * 4
+    table = compiler.table({"x": rows_of(x_J), "out": rows_of(out_TJ[0])}, 3)
+    steps_I = np.zeros(len(compiler.numbers), dtype=np.int64)
+    steps_I[compiler.number("out")] = 3 * 4
     stopped_J = np.zeros(3, dtype=np.uint8)
-    jobs = Jobs(tables_JI=table, functions=[[function]] * 3, own={}, watched=inputs.number("out"))
+    jobs = Jobs(tables_JI=table, functions=[[function]] * 3, own={}, watched=compiler.number("out"))
     Workers(jobs, 2).run(np.array([0, 1, 2]), 4, steps_I, stopped_J)
     assert stopped_J.tolist() == [0, 1, 0]
     assert out_TJ[:, 0].tolist() == [2.0, 4.0, 8.0, 16.0]

@@ -15,26 +15,6 @@ _MEMORY = {"f32": "float", "i64": "i64", "i1": "i8"}
 BYTES = {"f32": 4, "i64": 8, "i1": 1}
 
 
-def scalar_type(kind: Kind) -> str:
-    """LLVM's type of one number.
-
-    Example:
-        >>> scalar_type("f32")
-        'float'
-    """
-    return _SCALAR[kind]
-
-
-def memory_type(kind: Kind) -> str:
-    """LLVM's type of one number in memory.
-
-    Example:
-        >>> memory_type("i1")
-        'i8'
-    """
-    return _MEMORY[kind]
-
-
 def vector_type(kind: Kind, lanes: int) -> str:
     """LLVM's type of several numbers.
 

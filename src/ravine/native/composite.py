@@ -6,19 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import fx
 
+from ravine import aten
 from ravine.native.code import Kind
 from ravine.native.convolution import CONVOLUTIONS
 from ravine.native.expressions import Affine, Expr, Index, Stored, Value
-from ravine.native.norms import NORMS, Composite, mean_of
+from ravine.native.lowering import Composite, Lowering
+from ravine.native.norms import NORMS, mean_of
 from ravine.native.pooling import POOLING
 from ravine.native.tensors import Unsupported, kind_of
-
-if TYPE_CHECKING:
-    from ravine.native.lower import Lowering
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
@@ -33,29 +32,29 @@ def _kind(node: fx.Node) -> Kind:
 
 
 def _view(low: Lowering, node: fx.Node, x: Value, *_: Any) -> Value:
-    return low.t.reshaped(x, _shape(node))
+    return low.tensors.reshaped(x, _shape(node))
 
 
 def _t(low: Lowering, node: fx.Node, x: Value) -> Value:
-    return low.t.transposed(x, range(len(x.shape))[::-1])
+    return low.tensors.transposed(x, range(len(x.shape))[::-1])
 
 
 def _transpose(low: Lowering, node: fx.Node, x: Value, first: int, second: int) -> Value:
     order = list(range(len(x.shape)))
     order[first], order[second] = order[second], order[first]
-    return low.t.transposed(x, order)
+    return low.tensors.transposed(x, order)
 
 
 def _permute(low: Lowering, node: fx.Node, x: Value, order: Sequence[int]) -> Value:
-    return low.t.transposed(x, order)
+    return low.tensors.transposed(x, order)
 
 
 def _expand(low: Lowering, node: fx.Node, x: Value, shape: Sequence[int], *, implicit: bool = False) -> Value:
-    return low.t.expanded(x, _shape(node))
+    return low.tensors.expanded(x, _shape(node))
 
 
 def _select(low: Lowering, node: fx.Node, x: Value, dim: int, place: int) -> Value:
-    return low.t.without(low.t.sliced(x, dim, place % x.shape[dim], 1), [dim])
+    return low.tensors.without(low.tensors.sliced(x, dim, place % x.shape[dim], 1), [dim])
 
 
 def _slice(
@@ -68,7 +67,7 @@ def _slice(
     step: int = 1,
 ) -> Value:
     first = slice(start, end, step).indices(x.shape[dim])[0]
-    return low.t.sliced(x, dim, first, _shape(node)[dim], step)
+    return low.tensors.sliced(x, dim, first, _shape(node)[dim], step)
 
 
 def _split(low: Lowering, node: fx.Node, x: Value, size: int | Sequence[int], dim: int = 0) -> list[Value]:
@@ -76,22 +75,22 @@ def _split(low: Lowering, node: fx.Node, x: Value, size: int | Sequence[int], di
         [min(size, x.shape[dim] - i) for i in range(0, x.shape[dim], size)] if isinstance(size, int) else size
     )
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return [low.t.sliced(x, dim, start, num) for start, num in zip(starts, sizes, strict=True)]
+    return [low.tensors.sliced(x, dim, start, num) for start, num in zip(starts, sizes, strict=True)]
 
 
 def _unbind(low: Lowering, node: fx.Node, x: Value, dim: int = 0) -> list[Value]:
-    return [low.t.without(low.t.sliced(x, dim, i, 1), [dim]) for i in range(x.shape[dim])]
+    return [low.tensors.without(low.tensors.sliced(x, dim, i, 1), [dim]) for i in range(x.shape[dim])]
 
 
 def _slice_backward(
     low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, start: int, end: int, step: int
 ) -> Value:
-    whole = low.t.memory(grad.kind, sizes)
-    low.t.fill(whole, 0)
+    whole = low.tensors.memory(grad.kind, sizes)
+    low.tensors.fill(whole, 0)
     first = slice(start, end, step).indices(sizes[dim])[0]
-    target = low.t.sliced(whole, dim, first, grad.shape[dim], step)
+    target = low.tensors.sliced(whole, dim, first, grad.shape[dim], step)
     assert isinstance(target, Stored), "a view of memory is memory"
-    low.t.real(grad, target)
+    low.tensors.real(grad, target)
     return whole
 
 
@@ -99,7 +98,7 @@ def _select_backward(
     low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, place: int
 ) -> Value:
     dim %= len(sizes)
-    wider = low.t.reshaped(grad, [1 if i == dim else size for i, size in enumerate(sizes)])
+    wider = low.tensors.reshaped(grad, [1 if i == dim else size for i, size in enumerate(sizes)])
     if sizes[dim] == 1:
         return wider
     first = place % sizes[dim]
@@ -108,22 +107,22 @@ def _select_backward(
 
 def _pad(low: Lowering, node: fx.Node, x: Value, pads: Sequence[int], number: float = 0.0) -> Value:
     """Places around a tensor, the last dimension's come first; less than none: it is cut."""
-    t, places, sizes = low.t, [], list(x.shape)
+    tensors, places, sizes = low.tensors, [], list(x.shape)
     for i in range(len(pads) // 2):
         dim, (before, after) = len(x.shape) - 1 - i, pads[2 * i : 2 * i + 2]
         sizes[dim] += before + after
         first = max(0, -before)
-        x = t.sliced(x, dim, first, x.shape[dim] - first - max(0, -after))
+        x = tensors.sliced(x, dim, first, x.shape[dim] - first - max(0, -after))
         places.append((dim, max(0, before), x.shape[dim]))
     if tuple(sizes) == x.shape:
         return x
-    whole = t.memory_like(x, sizes)
-    t.fill(whole, number)
+    whole = tensors.memory_like(x, sizes)
+    tensors.fill(whole, number)
     target: Value = whole
     for dim, before, size in places:
-        target = t.sliced(target, dim, before, size)
+        target = tensors.sliced(target, dim, before, size)
     assert isinstance(target, Stored), "a view of memory is memory"
-    t.real(x, target)
+    tensors.real(x, target)
     return whole
 
 
@@ -134,7 +133,7 @@ def _filled(number: float | None) -> Composite:
     def lower(low: Lowering, node: fx.Node, *args: Any, **_: Any) -> Value:
         value = args[-1] if number is None else number
         kind = _kind(node)
-        return Value(shape=_shape(node), kind=kind, at=lambda _: low.t.pool.const(value, kind))
+        return Value(shape=_shape(node), kind=kind, at=lambda _: low.tensors.pool.const(value, kind))
 
     return lower
 
@@ -144,7 +143,7 @@ def _arange(low: Lowering, node: fx.Node, *args: Any, **_: Any) -> Value:
     if _kind(node) != "i64":
         raise Unsupported("arange of floats")
     return Value(
-        shape=_shape(node), kind="i64", at=lambda index: low.t.pool.index(index[0].times(step, start))
+        shape=_shape(node), kind="i64", at=lambda index: low.tensors.pool.index(index[0].times(step, start))
     )
 
 
@@ -157,11 +156,11 @@ def _index_select(low: Lowering, node: fx.Node, x: Value, dim: int, places: Valu
 
 def _embedding(low: Lowering, node: fx.Node, weight: Value, places: Value, *_: Any) -> Value:
     num = len(places.shape)
-    real = low.t.real(weight)
+    real = low.tensors.real(weight)
 
     def at(index: Index) -> Expr:
         offset = real.place([Affine(), index[num]])
-        return low.t.pool.load(real.buffer, offset, [places.at(index[:num])], [real.strides[0]])
+        return low.tensors.pool.load(real.buffer, offset, [places.at(index[:num])], [real.strides[0]])
 
     return Value(shape=_shape(node), kind=real.kind, at=at)
 
@@ -176,7 +175,7 @@ def _scatter_add(low: Lowering, node: fx.Node, base: Value, dim: int, places: Va
         raise Unsupported("scatter_add of several places")
     if base.shape[:dim] + base.shape[dim + 1 :] != places.shape[:dim] + places.shape[dim + 1 :]:
         raise Unsupported("scatter_add to a part")
-    pool = low.t.pool
+    pool = low.tensors.pool
 
     def at(index: Index) -> Expr:
         own = [Affine() if i == dim else each for i, each in enumerate(index)]
@@ -191,19 +190,19 @@ def _cat(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> 
     shape = _shape(node)
     if len(parts) == 1:
         return parts[0]
-    whole, start = low.t.memory(_kind(node), shape), 0
+    whole, start = low.tensors.memory(_kind(node), shape), 0
     for part in parts:
         if prod(part.shape):
-            target = low.t.sliced(whole, dim, start, part.shape[dim])
+            target = low.tensors.sliced(whole, dim, start, part.shape[dim])
             assert isinstance(target, Stored), "a view of memory is memory"
-            low.t.real(low.t.cast(part, whole.kind), target)
+            low.tensors.real(low.tensors.cast(part, whole.kind), target)
             start += part.shape[dim]
     return whole
 
 
 def _stack(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> Value:
     dim %= len(parts[0].shape) + 1
-    wider = [low.t.reshaped(part, (*part.shape[:dim], 1, *part.shape[dim:])) for part in parts]
+    wider = [low.tensors.reshaped(part, (*part.shape[:dim], 1, *part.shape[dim:])) for part in parts]
     return _cat(low, node, wider, dim)
 
 
@@ -219,8 +218,8 @@ def _dims(x: Value, dims: Sequence[int] | int | None) -> list[int]:
 def _sum(
     low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False, *, dtype: Any = None
 ) -> Value:
-    x = low.t.cast(x, _kind(node))
-    return low.t.reduced("add", x, _dims(x, dims), keep, low.home(node))
+    x = low.tensors.cast(x, _kind(node))
+    return low.tensors.reduced("add", x, _dims(x, dims), keep, low.home(node))
 
 
 def _mean(
@@ -230,62 +229,61 @@ def _mean(
 
 
 def _amax(low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False) -> Value:
-    return low.t.reduced("max", x, _dims(x, dims), keep)
+    return low.tensors.reduced("max", x, _dims(x, dims), keep)
 
 
 def _logsumexp(low: Lowering, node: fx.Node, x: Value, dims: Sequence[int], keep: bool = False) -> Value:
-    t, x = low.t, low.t.real(x)
-    top = t.real(t.reduced("max", x, _dims(x, dims), True))
-    total = t.reduced("add", t.op("exp", t.op("sub", x, top)), _dims(x, dims), True)
-    return t.reshaped(t.op("add", t.op("log", total), top), _shape(node))
+    tensors, x = low.tensors, low.tensors.real(x)
+    top = tensors.real(tensors.reduced("max", x, _dims(x, dims), True))
+    total = tensors.reduced("add", tensors.op("exp", tensors.op("sub", x, top)), _dims(x, dims), True)
+    return tensors.reshaped(tensors.op("add", tensors.op("log", total), top), _shape(node))
 
 
 def _argmax(low: Lowering, node: fx.Node, x: Value, dim: int | None = None, keep: bool = False) -> Value:
     """The first place of the largest number: the least of the places where it stands."""
     if dim is None:
         raise Unsupported("argmax over all dimensions")
-    t, x, dim = low.t, low.t.real(x), dim % len(x.shape)
-    top = t.real(t.reduced("max", x, [dim], True))
-    pool = t.pool
+    tensors, x, dim = low.tensors, low.tensors.real(x), dim % len(x.shape)
+    top = tensors.real(tensors.reduced("max", x, [dim], True))
+    pool = tensors.pool
 
     def place(index: Index) -> Expr:
         at_top = [Affine() if i == dim else each for i, each in enumerate(index)]
         hit = pool.op("eq", "i1", x.at(index), top.at(at_top))
         return pool.op("select", "i64", hit, pool.index(index[dim]), pool.const(x.shape[dim], "i64"))
 
-    return t.reduced("min", Value(shape=x.shape, kind="i64", at=place), [dim], keep)
+    return tensors.reduced("min", Value(shape=x.shape, kind="i64", at=place), [dim], keep)
 
 
 # Products.
 
 
 def _mm(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
-    return low.t.product(left, right, low.home(node))
+    return low.tensors.product(left, right, low.home(node))
 
 
 def _addmm(
     low: Lowering, node: fx.Node, base: Value, left: Value, right: Value, *, beta: float = 1, alpha: float = 1
 ) -> Value:
-    product: Value = low.t.product(left, right)
+    product: Value = low.tensors.product(left, right)
     if alpha != 1:
-        product = low.t.op("mul", product, float(alpha))
-    return low.t.op("add", base if beta == 1 else low.t.op("mul", base, float(beta)), product)
+        product = low.tensors.op("mul", product, float(alpha))
+    return low.tensors.op("add", base if beta == 1 else low.tensors.op("mul", base, float(beta)), product)
 
 
 def _mv(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
-    column = low.t.reshaped(right, (*right.shape, 1))
-    return low.t.reshaped(low.t.product(left, column), _shape(node))
+    column = low.tensors.reshaped(right, (*right.shape, 1))
+    return low.tensors.reshaped(low.tensors.product(left, column), _shape(node))
 
 
 COMPOSITE: Mapping[str, Composite] = {
     **NORMS, **CONVOLUTIONS, **POOLING,
-    "view": _view, "_unsafe_view": _view, "reshape": _view, "unsqueeze": _view, "squeeze": _view,
-    "_reshape_alias": _view, "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
+    **dict.fromkeys((*aten.RESHAPES, "unsqueeze", "squeeze"), _view),
+    "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
     "select": _select, "slice": _slice, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
     "select_backward": _select_backward, "slice_backward": _slice_backward, "constant_pad_nd": _pad,
-    "zeros_like": _filled(0),
-    "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1), "empty": _filled(0),
-    "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
+    "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
+    "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
     "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),
     "scalar_tensor": _filled(None), "arange": _arange, "index_select": _index_select,
     "embedding": _embedding, "gather": _gather, "scatter_add": _scatter_add, "cat": _cat, "stack": _stack,

@@ -10,62 +10,24 @@ turned round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import fx
 
 from ravine.native.expressions import Affine, Index, Stored, Value, counters
+from ravine.native.lowering import Composite, Lowering
 from ravine.native.machine import machine
+from ravine.native.pictures import every, framed
 from ravine.native.tensors import Tensors, Unsupported
-
-if TYPE_CHECKING:
-    from ravine.native.lower import Lowering
-
-
-def framed(
-    t: Tensors,
-    x: Value,
-    before: Sequence[int],
-    sizes: Sequence[int],
-    step: Sequence[int],
-    around: float = 0.0,
-) -> Stored:
-    """A picture within a larger one.
-
-    Args:
-        t: where it is put.
-        x: (B, C, *spatial).
-        before: places in front of it, by spatial dimension.
-        sizes: spatial sizes of the larger one.
-        step: between places of the picture in the larger one.
-        around: what stands at all other places.
-
-    Returns:
-        (B, C, *sizes), channels side by side.
-    """
-    own = x.shape[2:]
-    if tuple(sizes) == own and isinstance(x, Stored) and (x.strides[1] == 1 or x.shape[1] == 1):
-        return x  # as it is
-    whole = t.channels_last(x.kind, (*x.shape[:2], *sizes))
-    inside: Value = whole
-    for dim, (start, num, far) in enumerate(zip(before, own, step, strict=True), start=2):
-        if max(step) == 1:
-            for first, stop in ((0, start), (start + num, sizes[dim - 2])):
-                if first < stop:
-                    t.fill(t.sliced(inside, dim, first, stop - first), around)
-        inside = t.sliced(inside, dim, start, num, far)
-    if max(step) > 1:
-        t.fill(whole, around)
-    assert isinstance(inside, Stored), "a view of memory is memory"
-    t.real(x, inside)
-    return whole
 
 
 def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int]) -> Stored:
     """What a convolution's windows see; its gradient sees the same again."""
     around = [size + 2 * more for size, more in zip(x.shape[2:], padding, strict=True)]
-    return low.once(node, ("framed", *padding), lambda: framed(low.t, x, padding, around, [1] * len(around)))
+    return low.once(
+        node, ("framed", *padding), lambda: framed(low.tensors, x, padding, around, [1] * len(around))
+    )
 
 
 def _check(transposed: bool, groups: int) -> None:
@@ -75,13 +37,8 @@ def _check(transposed: bool, groups: int) -> None:
         raise Unsupported("a convolution in groups")
 
 
-def every(numbers: Sequence[int], num: int) -> list[int]:
-    """One number for each dimension, of which PyTorch may give one for all."""
-    return list(numbers) * num if len(numbers) == 1 else list(numbers)
-
-
 def _correlated(
-    t: Tensors,
+    tensors: Tensors,
     picture: Stored,
     kernel: Stored,
     num: Sequence[int],
@@ -91,7 +48,7 @@ def _correlated(
     """``out[b, o, y] = sum_(c, i) picture[b, c, stride y + dilation i] kernel[i, c, o]``, channels side by side.
 
     Args:
-        t: where it is put.
+        tensors: where it is put.
         picture: (B, C, *spatial).
         kernel: (*window, C, O).
         num: spatial sizes of the result.
@@ -99,7 +56,7 @@ def _correlated(
         dilation: between places of a window.
     """
     window, (channels, num_out) = kernel.shape[:-2], kernel.shape[-2:]
-    out = t.channels_last("f32", (picture.shape[0], num_out, *num))
+    out = tensors.channels_last("f32", (picture.shape[0], num_out, *num))
     d = len(num)
     index = counters(1 + d + d + 2)
     b, rows, inside, channel, column = (
@@ -112,7 +69,7 @@ def _correlated(
     at = [
         y.times(far) + i.times(apart) for y, i, far, apart in zip(rows, inside, stride, dilation, strict=True)
     ]
-    t.schedule.multiply(
+    tensors.schedule.multiply(
         ((picture.shape[0],), num, (*window, channels), num_out),
         (picture.buffer, picture.place([b, channel, *at])),
         (kernel.buffer, kernel.place([*inside, channel, column])),
@@ -121,7 +78,7 @@ def _correlated(
     return out
 
 
-def _kernel(t: Tensors, weight: Value, turned: bool) -> Stored:
+def _kernel(tensors: Tensors, weight: Value, turned: bool) -> Stored:
     """(O, C, *window) as (*window, C, O), or turned round as (*window, O, C)."""
     window = weight.shape[2:]
     first, second = (0, 1) if turned else (1, 0)
@@ -134,7 +91,7 @@ def _kernel(t: Tensors, weight: Value, turned: bool) -> Stored:
         one, two = index[-2:]
         return [one, two, *inside] if turned else [two, one, *inside]
 
-    return t.copied(t.view(weight, shape, move))
+    return tensors.copied(tensors.view(weight, shape, move))
 
 
 def convolution(
@@ -152,13 +109,13 @@ def convolution(
 ) -> Value:
     """PyTorch's ``aten::convolution`` with one group."""
     _check(transposed, groups)
-    t, num = low.t, tuple(node.meta["tensor"][0][2:])
+    tensors, num = low.tensors, tuple(node.meta["tensor"][0][2:])
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     picture = _picture(low, node.args[0], x, padding)
-    out = _correlated(t, picture, _kernel(t, weight, False), num, stride, dilation)
+    out = _correlated(tensors, picture, _kernel(tensors, weight, False), num, stride, dilation)
     if bias is None:
         return out
-    return t.op("add", out, t.reshaped(bias, (1, bias.shape[0], *[1] * len(num))))
+    return tensors.op("add", out, tensors.reshaped(bias, (1, bias.shape[0], *[1] * len(num))))
 
 
 def convolution_backward(
@@ -178,7 +135,7 @@ def convolution_backward(
 ) -> tuple[Value | None, ...]:
     """PyTorch's ``aten::convolution_backward``: by the input, the weight, the bias."""
     _check(transposed, groups)
-    t, num, window = low.t, grad.shape[2:], weight.shape[2:]
+    tensors, num, window = low.tensors, grad.shape[2:], weight.shape[2:]
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     by_x: Value | None = None
     inside = grad
@@ -192,23 +149,25 @@ def convolution_backward(
             size + apart * (places - 1)
             for size, apart, places in zip(x.shape[2:], dilation, window, strict=True)
         ]
-        whole = framed(t, grad, before, around, stride)
+        whole = framed(tensors, grad, before, around, stride)
         inside = whole
         for dim, (start, places, far) in enumerate(zip(before, num, stride, strict=True), start=2):
-            inside = t.sliced(inside, dim, start, places, far)
-        by_x = _correlated(t, whole, _kernel(t, weight, True), x.shape[2:], [1] * len(num), dilation)
-    inside = framed(t, inside, [0] * len(num), num, [1] * len(num))
+            inside = tensors.sliced(inside, dim, start, places, far)
+        by_x = _correlated(
+            tensors, whole, _kernel(tensors, weight, True), x.shape[2:], [1] * len(num), dilation
+        )
+    inside = framed(tensors, inside, [0] * len(num), num, [1] * len(num))
     by_weight: Value | None = None
     if wanted[1]:
         picture = _picture(low, node.args[1], x, padding)
-        by_weight = _by_weight(t, inside, picture, weight.shape, stride, dilation)
+        by_weight = _by_weight(tensors, inside, picture, weight.shape, stride, dilation)
     others = [0, *range(2, len(x.shape))]
-    by_bias = t.reduced("add", inside, others, False) if wanted[2] else None
+    by_bias = tensors.reduced("add", inside, others, False) if wanted[2] else None
     return by_x, by_weight, by_bias
 
 
 def _by_weight(
-    t: Tensors,
+    tensors: Tensors,
     grad: Stored,
     picture: Stored,
     shape: Sequence[int],
@@ -230,21 +189,21 @@ def _by_weight(
     row, column = index[1 + d], index[2 + 2 * d]
     few = across < machine().lanes  # too few for columns
     out, window_place = (column, row) if few else (row, column)
-    total = t.memory("f32", (*window, channels, num_out) if few else (num_out, *window, channels))
+    total = tensors.memory("f32", (*window, channels, num_out) if few else (num_out, *window, channels))
     begin = [*inside, Affine(), out] if few else [out, *inside, Affine()]
-    t.fill(total, 0.0)
+    tensors.fill(total, 0.0)
     seen = picture.buffer, picture.place([b, Affine(), *at]) + window_place
     given = grad.buffer, grad.place([b, out, *places])
-    t.schedule.multiply(
+    tensors.schedule.multiply(
         ((grad.shape[0], *split), (across if few else num_out,), grad.shape[2:], num_out if few else across),
         seen if few else given,
         given if few else seen,
         (total.buffer, total.place(begin) + window_place.times(num_out if few else 1)),
     )
-    return t.transposed(total, [d + 1, d, *range(d)] if few else [0, d + 1, *range(1, d + 1)])
+    return tensors.transposed(total, [d + 1, d, *range(d)] if few else [0, d + 1, *range(1, d + 1)])
 
 
-CONVOLUTIONS: dict[str, Any] = {
+CONVOLUTIONS: Mapping[str, Composite] = {
     "convolution": convolution,
     "convolution_backward": convolution_backward,
 }

@@ -57,7 +57,7 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Expr:
-    """A number. Equal ones are one object, as long as they are made by one `Pool`.
+    """A number. Equal ones are one object, as long as they are made by one `ExprPool`.
 
     Args:
         op: "load", "const", "index", or an operation's name.
@@ -89,7 +89,7 @@ class Expr:
         return self.data[2]  # type: ignore[index, no-any-return]
 
 
-class Pool:
+class ExprPool:
     """Makes expressions, each once."""
 
     def __init__(self) -> None:
@@ -198,7 +198,11 @@ class Stored(Value):
 
 
 def stored(
-    pool: Pool, buffer: Buffer, shape: Sequence[int], strides: Sequence[int] | None = None, offset: int = 0
+    pool: ExprPool,
+    buffer: Buffer,
+    shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    offset: int = 0,
 ) -> Stored:
     """A tensor in a buffer, without strides row by row."""
     shape = tuple(shape)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ravine.aten import COMPARISONS
 from ravine.native.code import Kind
-from ravine.native.expressions import Expr, Pool
+from ravine.native.expressions import Expr, ExprPool
 
 Make = Callable[..., Expr]
 
@@ -17,13 +18,12 @@ _ERFINV_FAR = (
     -2.00214257e-04, 1.00950558e-04, 1.34934322e-03, -3.67342844e-03, 5.73950773e-03, -7.6224613e-03,
     9.43887047e-03, 1.00167406, 2.83297682,
 )  # fmt: skip
-_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
-def table(pool: Pool) -> dict[str, tuple[Make, int]]:
-    """By name, the expression of an operation's tensors (or numbers) and how many of these it takes.
+def table(pool: ExprPool) -> dict[str, Make]:
+    """By name, the expression of an operation's operands (`ravine.aten.ELEMENTWISE` says how many there are).
 
-    The arguments of the expression are followed by the operation's remaining arguments as they are.
+    They are followed by the operation's remaining arguments as they are.
     """
 
     def const(value: float, like: Expr) -> Expr:
@@ -176,59 +176,59 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
     def lerp(start: Expr, end: Expr, weight: Expr) -> Expr:
         return fma(weight, sub(end, start), start)
 
-    found: dict[str, tuple[Make, int]] = {
-        "add": (lambda x, y, alpha=1: add(x, scaled(y, alpha)), 2),
-        "sub": (lambda x, y, alpha=1: sub(x, scaled(y, alpha)), 2),
-        "rsub": (lambda x, y, alpha=1: sub(y, scaled(x, alpha)), 2),
-        "mul": (mul, 2),
-        "div": (div, 2),
-        "neg": (neg, 1),
-        "relu": (lambda x: clamp(x, 0.0), 1),
-        "reciprocal": (lambda x: div(const(1, x), x), 1),
-        "rsqrt": (lambda x: div(const(1, x), root(x)), 1),
-        "sigmoid": (sigmoid, 1),
-        "sign": (sign, 1),
-        "sgn": (sign, 1),
-        "pow": (power, 2),
-        "square": (lambda x: mul(x, x), 1),
-        "maximum": (op("max"), 2),
-        "minimum": (op("min"), 2),
-        "clamp": (clamp, 1),
-        "clamp_min": (lambda x, low: clamp(x, low), 1),
-        "clamp_max": (lambda x, high: clamp(x, None, high), 1),
-        "hardtanh": (lambda x, low=-1.0, high=1.0: clamp(x, low, high), 1),
-        "leaky_relu": (leaky, 1),
-        "leaky_relu_backward": (leaky_backward, 2),
-        "silu": (silu, 1),
-        "silu_backward": (silu_backward, 2),
-        "gelu": (gelu, 1),
-        "gelu_backward": (gelu_backward, 2),
-        "softplus": (softplus, 1),
-        "softplus_backward": (softplus_backward, 2),
-        "elu": (elu, 1),
-        "elu_backward": (elu_backward, 2),
-        "threshold_backward": (threshold_backward, 2),
-        "tanh_backward": (tanh_backward, 2),
-        "erfinv": (erfinv, 1),
-        "sigmoid_backward": (sigmoid_backward, 2),
-        "lerp": (lerp, 3),
-        "addcmul": (lambda x, y, z, value=1: fma(scaled(y, value), z, x), 3),
-        "addcdiv": (lambda x, y, z, value=1: add(x, scaled(div(y, z), value)), 3),
-        "where": (select, 3),
-        "bitwise_and": (op("and"), 2),
-        "bitwise_or": (op("or"), 2),
-        "bitwise_xor": (op("xor"), 2),
-        "logical_and": (op("and"), 2),
-        "logical_or": (op("or"), 2),
-        "logical_not": (lambda x: pool.op("xor", "i1", x, pool.const(True, "i1")), 1),
-        "bitwise_not": (lambda x: pool.op("xor", x.kind, x, const(-1, x)), 1),
-        "__rshift__": (op("shr"), 2),
-        "__lshift__": (op("shl"), 2),
-        "masked_fill": (lambda x, mask, value: select(mask, value, x), 3),
+    found: dict[str, Make] = {
+        "add": lambda x, y, alpha=1: add(x, scaled(y, alpha)),
+        "sub": lambda x, y, alpha=1: sub(x, scaled(y, alpha)),
+        "rsub": lambda x, y, alpha=1: sub(y, scaled(x, alpha)),
+        "mul": mul,
+        "div": div,
+        "neg": neg,
+        "relu": lambda x: clamp(x, 0.0),
+        "reciprocal": lambda x: div(const(1, x), x),
+        "rsqrt": lambda x: div(const(1, x), root(x)),
+        "sigmoid": sigmoid,
+        "sign": sign,
+        "sgn": sign,
+        "pow": power,
+        "square": lambda x: mul(x, x),
+        "maximum": op("max"),
+        "minimum": op("min"),
+        "clamp": clamp,
+        "clamp_min": lambda x, low: clamp(x, low),
+        "clamp_max": lambda x, high: clamp(x, None, high),
+        "hardtanh": lambda x, low=-1.0, high=1.0: clamp(x, low, high),
+        "leaky_relu": leaky,
+        "leaky_relu_backward": leaky_backward,
+        "silu": silu,
+        "silu_backward": silu_backward,
+        "gelu": gelu,
+        "gelu_backward": gelu_backward,
+        "softplus": softplus,
+        "softplus_backward": softplus_backward,
+        "elu": elu,
+        "elu_backward": elu_backward,
+        "threshold_backward": threshold_backward,
+        "tanh_backward": tanh_backward,
+        "erfinv": erfinv,
+        "sigmoid_backward": sigmoid_backward,
+        "lerp": lerp,
+        "addcmul": lambda x, y, z, value=1: fma(scaled(y, value), z, x),
+        "addcdiv": lambda x, y, z, value=1: add(x, scaled(div(y, z), value)),
+        "where": select,
+        "bitwise_and": op("and"),
+        "bitwise_or": op("or"),
+        "bitwise_xor": op("xor"),
+        "logical_and": op("and"),
+        "logical_or": op("or"),
+        "logical_not": lambda x: pool.op("xor", "i1", x, pool.const(True, "i1")),
+        "bitwise_not": lambda x: pool.op("xor", x.kind, x, const(-1, x)),
+        "__rshift__": op("shr"),
+        "__lshift__": op("shl"),
+        "masked_fill": lambda x, mask, value: select(mask, value, x),
     }
     found.update(
         {
-            name: (op(name), 1)
+            name: op(name)
             for name in (
                 "exp",
                 "log",
@@ -246,7 +246,7 @@ def table(pool: Pool) -> dict[str, tuple[Make, int]]:
             )
         }
     )
-    found.update({name: (compare(name), 2) for name in _COMPARISONS})
+    found.update({name: compare(name) for name in COMPARISONS})
     return found
 
 
@@ -255,7 +255,7 @@ def kinds(name: str, operands: list[Kind | None], result: Kind) -> list[Kind]:
     if name in ("where", "masked_fill"):
         condition = 0 if name == "where" else 1
         return ["i1" if i == condition else result for i in range(len(operands))]
-    if name in _COMPARISONS or result == "i1":
+    if name in COMPARISONS or result == "i1":
         known: list[Kind] = [kind for kind in operands if kind is not None]
         common: Kind = "f32" if "f32" in known else "i64" if "i64" in known else "i1"
         return [common] * len(operands)

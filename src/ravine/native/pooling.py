@@ -7,20 +7,18 @@ Where windows overlap, gradients add up, place by place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import fx
 
-from ravine.native.convolution import every, framed
 from ravine.native.expressions import Expr, Index, Stored, Value
+from ravine.native.lowering import Composite, Lowering
+from ravine.native.pictures import every, framed
 from ravine.native.tensors import Tensors, Unsupported
-
-if TYPE_CHECKING:
-    from ravine.native.lower import Lowering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +69,17 @@ class _Windows:
             )
         )
 
-    def places(self, t: Tensors, whole: Value) -> Iterator[tuple[tuple[int, ...], Value]]:
+    def places(self, tensors: Tensors, whole: Value) -> Iterator[tuple[tuple[int, ...], Value]]:
         """For each place of a window, where it is and what all windows see there, (B, C, *num)."""
         for place in product(*map(range, self.sides)):
             seen = whole
             for dim, (i, apart, num, far) in enumerate(
                 zip(place, self.dilation, self.num, self.stride, strict=True), start=2
             ):
-                seen = t.sliced(seen, dim, i * apart, num, far)
+                seen = tensors.sliced(seen, dim, i * apart, num, far)
             yield place, seen
 
-    def number(self, t: Tensors, place: Sequence[int]) -> Callable[[Index], Expr]:
+    def number(self, tensors: Tensors, place: Sequence[int]) -> Callable[[Index], Expr]:
         """PyTorch's number of a place in the picture, row by row."""
 
         def at(index: Index) -> Expr:
@@ -89,7 +87,7 @@ class _Windows:
             for d, i in enumerate(place):
                 row = index[2 + d].times(self.stride[d], i * self.dilation[d] - self.padding[d])
                 total = total + row.times(prod(self.sizes[d + 1 :]))
-            return t.pool.index(total)
+            return tensors.pool.index(total)
 
         return at
 
@@ -124,8 +122,8 @@ def _num_windows(
     return found
 
 
-def _framed(t: Tensors, x: Value, windows: _Windows, number: float) -> Stored:
-    return framed(t, x, windows.padding, windows.around, [1] * len(windows.num), number)
+def _framed(tensors: Tensors, x: Value, windows: _Windows, number: float) -> Stored:
+    return framed(tensors, x, windows.padding, windows.around, [1] * len(windows.num), number)
 
 
 def max_pool(
@@ -133,30 +131,32 @@ def max_pool(
     padding: Sequence[int] = (0,), dilation: Sequence[int] = (1,), ceil: bool = False,
 ) -> tuple[Value, Value]:  # fmt: skip
     """PyTorch's ``aten::max_pool2d_with_indices``: the largest number of each window, and where it stands first."""
-    t, x = low.t, _pictures(x)
+    tensors, x = low.tensors, _pictures(x)
     windows = _windows(
         x, _num_windows(x, sides, stride, padding, dilation, ceil), sides, stride, padding, dilation
     )
     shape = (*x.shape[:2], *windows.num)
-    whole = _framed(t, x, windows, float("-inf"))
+    whole = _framed(tensors, x, windows, float("-inf"))
     best: Value | None = None
     where: Value | None = None
-    for place, seen in windows.places(t, whole):
-        here = Value(shape=shape, kind="i64", at=windows.number(t, place))
+    for place, seen in windows.places(tensors, whole):
+        here = Value(shape=shape, kind="i64", at=windows.number(tensors, place))
         if best is None or where is None:
             best, where = seen, here
             continue
         # not a number is larger than any
-        larger = _either(t, t.op("gt", seen, best, kind="i1"), t.op("ne", seen, seen, kind="i1"))
-        where = t.op("select", larger, here, where, kind="i64")
-        best = t.op("select", larger, seen, best)
+        larger = _either(
+            tensors, tensors.op("gt", seen, best, kind="i1"), tensors.op("ne", seen, seen, kind="i1")
+        )
+        where = tensors.op("select", larger, here, where, kind="i64")
+        best = tensors.op("select", larger, seen, best)
     assert best is not None, "a window has places"
     assert where is not None, "a window has places"
-    return t.real(best), t.real(where, t.channels_last("i64", shape))
+    return tensors.real(best), tensors.real(where, tensors.channels_last("i64", shape))
 
 
-def _either(t: Tensors, one: Value, other: Value) -> Value:
-    return t.op("or", one, other, kind="i1")
+def _either(tensors: Tensors, one: Value, other: Value) -> Value:
+    return tensors.op("or", one, other, kind="i1")
 
 
 def max_pool_backward(
@@ -167,10 +167,10 @@ def max_pool_backward(
     windows = _windows(_pictures(x), grad.shape[2:], sides, stride, padding, dilation)
 
     def part(place: Sequence[int]) -> Value:
-        number = Value(shape=grad.shape, kind="i64", at=windows.number(low.t, place))
-        return low.t.op("select", low.t.op("eq", where, number, kind="i1"), grad, 0.0)
+        number = Value(shape=grad.shape, kind="i64", at=windows.number(low.tensors, place))
+        return low.tensors.op("select", low.tensors.op("eq", where, number, kind="i1"), grad, 0.0)
 
-    return _spread(low.t, grad, x, windows, part)
+    return _spread(low.tensors, grad, x, windows, part)
 
 
 def avg_pool(
@@ -178,13 +178,13 @@ def avg_pool(
     padding: Sequence[int] = (0,), ceil: bool = False, with_padding: bool = True, divisor: int | None = None,
 ) -> Value:  # fmt: skip
     """PyTorch's ``aten::avg_pool2d``, as far as all windows count the same number of places."""
-    t, shape = low.t, tuple(node.meta["tensor"][0])
+    tensors, shape = low.tensors, tuple(node.meta["tensor"][0])
     windows = _windows(_pictures(x), shape[2:], sides, stride, padding, (1,))
     total: Value | None = None
-    for _, seen in windows.places(t, _framed(t, x, windows, 0.0)):
-        total = seen if total is None else t.op("add", total, seen)
+    for _, seen in windows.places(tensors, _framed(tensors, x, windows, 0.0)):
+        total = seen if total is None else tensors.op("add", total, seen)
     assert total is not None, "a window has places"
-    return t.op("mul", total, 1.0 / _counted(windows, ceil, with_padding, divisor))
+    return tensors.op("mul", total, 1.0 / _counted(windows, ceil, with_padding, divisor))
 
 
 def avg_pool_backward(
@@ -193,8 +193,8 @@ def avg_pool_backward(
 ) -> Value:  # fmt: skip
     """PyTorch's ``aten::avg_pool2d_backward``."""
     windows = _windows(_pictures(x), grad.shape[2:], sides, stride, padding, (1,))
-    share = low.t.op("mul", grad, 1.0 / _counted(windows, ceil, with_padding, divisor))
-    return _spread(low.t, grad, x, windows, lambda _: share)
+    share = low.tensors.op("mul", grad, 1.0 / _counted(windows, ceil, with_padding, divisor))
+    return _spread(low.tensors, grad, x, windows, lambda _: share)
 
 
 def _counted(windows: _Windows, ceil: bool, with_padding: bool, divisor: int | None) -> int:
@@ -205,19 +205,19 @@ def _counted(windows: _Windows, ceil: bool, with_padding: bool, divisor: int | N
 
 
 def _spread(
-    t: Tensors, grad: Value, x: Value, windows: _Windows, part: Callable[[Sequence[int]], Value]
+    tensors: Tensors, grad: Value, x: Value, windows: _Windows, part: Callable[[Sequence[int]], Value]
 ) -> Value:
     """The sum over windows of what each of their places is given, in the picture's shape."""
-    whole = t.channels_last("f32", (*grad.shape[:2], *windows.around))
+    whole = tensors.channels_last("f32", (*grad.shape[:2], *windows.around))
     if not (windows.disjoint and windows.complete):
-        t.fill(whole, 0.0)
-    for place, seen in windows.places(t, whole):
+        tensors.fill(whole, 0.0)
+    for place, seen in windows.places(tensors, whole):
         assert isinstance(seen, Stored), "a view of memory is memory"
         own = part(place)
-        t.real(own if windows.disjoint else t.op("add", seen, own), seen)
+        tensors.real(own if windows.disjoint else tensors.op("add", seen, own), seen)
     inside: Value = whole
     for dim, (start, size) in enumerate(zip(windows.padding, windows.sizes, strict=True), start=2):
-        inside = t.sliced(inside, dim, start, size)
+        inside = tensors.sliced(inside, dim, start, size)
     return inside
 
 
@@ -227,7 +227,7 @@ def _pictures(x: Value) -> Value:
     return x
 
 
-POOLING: dict[str, Any] = {
+POOLING: Mapping[str, Composite] = {
     "max_pool2d_with_indices": max_pool,
     "max_pool2d_with_indices_backward": max_pool_backward,
     "max_pool3d_with_indices": max_pool,

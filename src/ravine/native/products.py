@@ -12,7 +12,7 @@ from math import prod
 from ravine.native.code import Code, vector_type
 from ravine.native.expressions import Buffer
 from ravine.native.machine import machine
-from ravine.native.schedule import Operand, Product
+from ravine.native.schedule import Matrix, Product
 
 
 def packing(work: Product) -> int:
@@ -24,8 +24,8 @@ def packing(work: Product) -> int:
 def write_product(code: Code, work: Product, pointers: Mapping[Buffer, str], room: str) -> None:
     """A product, or a stack of them; ``room`` is scratch memory for `packing`."""
     starts = {
-        operand: code.address(pointers[operand.buffer], str(operand.place.const), "f32")
-        for operand in (work.left, work.right, work.out)
+        matrix: code.address(pointers[matrix.buffer], str(matrix.place.const), "f32")
+        for matrix in (work.left, work.right, work.out)
     }
     _Blocks(code, work, room).stack(0, starts[work.left], starts[work.right], starts[work.out])
 
@@ -46,9 +46,9 @@ class _Blocks:
         self.column = self.first_sum + len(work.sums)
         self.right_coefs = [work.right.place.coef(self.first_sum + i) for i in range(len(work.sums))]
 
-    def _far(self, start: str, operand: Operand, counter: int, value: str) -> str:
+    def _far(self, start: str, matrix: Matrix, counter: int, value: str) -> str:
         """An address moved by a counter's value."""
-        coef = operand.place.coef(counter)
+        coef = matrix.place.coef(counter)
         if coef == 0:
             return start
         return self.code.address(start, self.code.value(f"mul nsw i64 {value}, {coef}"), "f32")

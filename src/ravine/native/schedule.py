@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from ravine.native.code import BYTES
-from ravine.native.expressions import Affine, Buffer, Expr, Pool, Stored, below
+from ravine.native.expressions import Affine, Buffer, Expr, ExprPool, Stored, below
 
 _LINE = 64  # bytes that each piece of scratch memory begins at a multiple of
 
@@ -52,8 +52,8 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operand:
-    """Numbers of a product in memory: number ``place`` of a buffer, for every value of the counters."""
+class Matrix:
+    """A matrix of a product, in memory: number ``place`` of a buffer, for every value of the counters."""
 
     buffer: Buffer
     place: Affine
@@ -81,9 +81,9 @@ class Product:
     rows: tuple[int, ...]
     sums: tuple[int, ...]
     columns: int
-    left: Operand
-    right: Operand
-    out: Operand
+    left: Matrix
+    right: Matrix
+    out: Matrix
     adds_up: bool
 
 
@@ -91,7 +91,7 @@ Work = Loops | Reduction | Product
 
 
 def canonical(
-    pool: Pool, sizes: Sequence[int], num_outer: int, buffer: Buffer, place: Affine, expr: Expr
+    pool: ExprPool, sizes: Sequence[int], num_outer: int, buffer: Buffer, place: Affine, expr: Expr
 ) -> tuple[tuple[int, ...], int, Assign]:
     """An assignment with as few counters as possible.
 
@@ -150,7 +150,7 @@ class Schedule:
         pool: of its expressions.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: ExprPool) -> None:
         self.pool = pool
         self.works: list[Work] = []
 
@@ -198,9 +198,9 @@ class Schedule:
         last = {run[-1]: i for i, run in enumerate(run for group in runs for run in group)}
         last[start] = len(last)
 
-        def moved(operand: tuple[Buffer, Affine]) -> Operand:
-            terms = sorted((last[counter], coef) for counter, coef in operand[1].terms if counter in last)
-            return Operand(buffer=operand[0], place=Affine(tuple(terms), operand[1].const))
+        def moved(matrix: tuple[Buffer, Affine]) -> Matrix:
+            terms = sorted((last[counter], coef) for counter, coef in matrix[1].terms if counter in last)
+            return Matrix(buffer=matrix[0], place=Affine(tuple(terms), matrix[1].const))
 
         stack, rows, sums = (tuple(prod(all_sizes[c] for c in run) for run in group) for group in runs)
         target = moved(out)

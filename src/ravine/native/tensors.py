@@ -13,8 +13,8 @@ from ravine.native.expressions import (
     Affine,
     Buffer,
     Expr,
+    ExprPool,
     Index,
-    Pool,
     Stored,
     Value,
     below,
@@ -51,7 +51,7 @@ class Tensors:
     """Operations on tensors that are put into a schedule as far as they need memory."""
 
     def __init__(self) -> None:
-        self.pool = Pool()
+        self.pool = ExprPool()
         self.schedule = Schedule(self.pool)
 
     def memory(self, kind: Kind, shape: Sequence[int]) -> Stored:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.native.inputs import Inputs
+from ravine.native.compiler import Compiler
 from ravine.native.split import SIZE, Split
 from ravine.native.workers import Jobs, Workers
 
@@ -44,11 +44,11 @@ class OverVectors:
 
     def __init__(self, program: Split) -> None:
         self._program = program
-        self._inputs = Inputs()
+        self._compiler = Compiler()
         examples = dict.fromkeys(program.vectors, torch.zeros(SIZE))
         examples.update({f"number/{i}": torch.zeros(()) for i in range(program.num_used)})
-        self._function = self._inputs.of_any_length(program.over, examples, program.written, SIZE)
-        self._places = [self._inputs.number(name) for name in program.vectors]
+        self._function = self._compiler.of_any_length(program.over, examples, program.written, SIZE)
+        self._places = [self._compiler.number(name) for name in program.vectors]
         self._used = np.zeros(program.num_used, dtype=np.float32)
         self._pieces: dict[tuple[tuple[int, ...], int], _Pieces] = {}
 
@@ -85,10 +85,10 @@ class OverVectors:
         vector_J = np.array([v for v, _ in places], dtype=np.int64)
         start_J = np.array([start for _, start in places], dtype=np.int64)
         length_J = np.minimum(np.array(sizes, dtype=np.int64)[vector_J] - start_J, _PIECE)
-        table_JI = self._inputs.table({}, len(places))
-        table_JI[:, self._inputs.number("length")] = length_J.ctypes.data + 8 * np.arange(len(places))
+        table_JI = self._compiler.table({}, len(places))
+        table_JI[:, self._compiler.number("length")] = length_J.ctypes.data + 8 * np.arange(len(places))
         for i in range(len(self._used)):
-            table_JI[:, self._inputs.number(f"number/{i}")] = self._used.ctypes.data + 4 * i
+            table_JI[:, self._compiler.number(f"number/{i}")] = self._used.ctypes.data + 4 * i
         jobs = Jobs(tables_JI=table_JI, functions=[[self._function]] * len(places), own={})
         workers = Workers(jobs, min(threads, 1 + sum(sizes) // (2 * _PIECE)), team=True)
         return _Pieces(

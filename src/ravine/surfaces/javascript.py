@@ -45,8 +45,8 @@ def function(expressions: Expressions, places: Mapping[str, str], arguments: Seq
         Example:
             >>> from ravine.rng.words import stream_words
     from ravine.surfaces.noise import STREAM
-    from ravine.surfaces.scalars import Pool
-            >>> pool = Pool()
+    from ravine.surfaces.scalars import ScalarPool
+            >>> pool = ScalarPool()
             >>> twice = pool.op("mul", pool.const(2.0), pool.input("x0"))
             >>> print(function(Expressions(inputs=("x0",), outputs=(twice,)), {"x0": "x[0]"}, ("x", "out")))
             function (x, out) {

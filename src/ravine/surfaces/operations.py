@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ravine.surfaces.scalars import Pool, Scalar
+from ravine import aten
+from ravine.surfaces.scalars import Scalar, ScalarPool
 
 Array = Any  # of scalars
 Operation = Callable[..., Any]
@@ -28,7 +29,7 @@ _SAME_NAME = (
 class Numbers:
     """Arithmetic on scalars, in the words of PyTorch's operations."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: ScalarPool) -> None:
         self.pool = pool
         self.zero, self.one = pool.const(0.0), pool.const(1.0)
 
@@ -90,7 +91,7 @@ class Numbers:
         return self.div(1.0, self.add(1.0, self.exp(self.neg(x))))
 
 
-def table(pool: Pool) -> dict[str, Operation]:
+def table(pool: ScalarPool) -> dict[str, Operation]:
     """Operations of arrays by their name in ATen."""
     n = Numbers(pool)
 
@@ -221,8 +222,7 @@ def table(pool: Pool) -> dict[str, Operation]:
             "fill": lambda x, value: full(x.shape, value),
             "zero": lambda x: full(x.shape),
             "copy": lambda x, y, *_: np.broadcast_to(_array(y), x.shape),
-            "clone": lambda x, **_: x.copy(),
-            "_to_copy": lambda x, **_: x.copy(),
+            **dict.fromkeys(aten.COPIES, lambda x, **_: x.copy()),
             "select_backward": picked_backward,
             "slice_backward": sliced_backward,
             **_VIEWS,
@@ -285,8 +285,8 @@ def _split(x: Array, size: Any, dim: int = 0) -> list[Array]:
 
 
 _VIEWS: dict[str, Operation] = {
-    **dict.fromkeys(("detach", "alias", "lift_fresh", "contiguous"), lambda x, **_: x),
-    **dict.fromkeys(("view", "reshape", "_unsafe_view"), lambda x, size: x.reshape(tuple(size))),
+    **dict.fromkeys(aten.SAME, lambda x, **_: x),
+    **dict.fromkeys(aten.RESHAPES, lambda x, size, *_: x.reshape(tuple(size))),
     "expand": _expanded,
     "unsqueeze": lambda x, dim: np.expand_dims(x, dim),
     "squeeze": _squeezed,

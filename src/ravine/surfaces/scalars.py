@@ -20,7 +20,7 @@ _FOLDED: dict[str, Callable[..., float]] = {
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scalar:
-    """A number. Equal ones are one object, as long as they are made by one `Pool`.
+    """A number. Equal ones are one object, as long as they are made by one `ScalarPool`.
 
     Args:
         op: "const", "input", or an operation's name.
@@ -38,7 +38,7 @@ class Scalar:
         return self.op in TRUTHS
 
 
-class Pool:
+class ScalarPool:
     """Makes scalars, each once."""
 
     def __init__(self) -> None:

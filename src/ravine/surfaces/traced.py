@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ravine import aten
 from ravine.errors import ModelError
 from ravine.rules import Rule
 from ravine.surfaces.base import Surface
 from ravine.surfaces.operations import table
-from ravine.surfaces.scalars import Pool, Scalar
+from ravine.surfaces.scalars import Scalar, ScalarPool
 from ravine.trace import trace
 
 
@@ -82,7 +83,7 @@ def expressions(
         NoExpression: an operation that is not elementary, or control flow that depends on numbers.
     """
     names: list[str] = []
-    pool = Pool()
+    pool = ScalarPool()
     given = []
     for name, tensor in examples.items():
         own = [name] if tensor.ndim == 0 else [f"{name}{i}" for i in range(tensor.numel())]
@@ -121,10 +122,9 @@ def expressions(
 def _applied(
     node: torch.fx.Node, operations: Mapping[str, Callable[..., Any]], args: Any, kwargs: Any, where: str
 ) -> Any:
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not aten.is_operation(node):
         return args[0][args[1]]
-    name = node.target._schema.name.removeprefix("aten::")
-    in_place = name.endswith("_") and not name.startswith("_")
+    name = aten.name_of(node)
     _, dtype = node.meta.get("tensor", (None, None))
     if name == "_to_copy" and dtype in (torch.float32, torch.bfloat16, torch.float16):
         raise NoExpression(
@@ -132,8 +132,7 @@ def _applied(
         )
     kwargs = {key: value for key, value in kwargs.items() if key not in _LAYOUT}
     try:
-        operation = operations[name.removesuffix("_") if in_place else name]
-        result = operation(*args, **kwargs)
+        result = operations[name](*args, **kwargs)
     except (
         KeyError,
         NotImplementedError,
@@ -141,7 +140,7 @@ def _applied(
         ValueError,
     ):  # an operation, or a form of it, that is not known
         raise NoExpression(f"{where}: aten::{name} has no expression in elementary operations") from None
-    if in_place:
+    if aten.is_in_place(node):
         args[0][...] = result
         return args[0]
     return result

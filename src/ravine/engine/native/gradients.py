@@ -12,18 +12,18 @@ from torch import Tensor
 
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, copied
+from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
-from ravine.native.inputs import Inputs, rows_of
 
 
-def gradient(setting: Setting, inputs: Inputs, at: str) -> Function:
+def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
     """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else.
 
     It also reads "rows", the examples of the batch (if that is not full), and "number", of the step.
 
     Args:
         setting: what a step is made of.
-        inputs: of the program that it is a part of.
+        compiler: of the program that it is a part of.
         at: "points" or "above", the input that says where the gradient is taken.
 
     Raises:
@@ -67,7 +67,7 @@ def gradient(setting: Setting, inputs: Inputs, at: str) -> Function:
     ]
     if at == "points":
         outputs += [("loss", (1,), 0), ("accuracy", (1,), 0)]
-    return inputs.function(program, examples, outputs)
+    return compiler.function(program, examples, outputs)
 
 
 def addresses(setting: Setting) -> dict[str, list[int]]:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ravine.engine.objective import Objective, gradient, native_chunk, product
 from ravine.engine.state import Data
+from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
-from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
 
 
@@ -56,7 +56,7 @@ class NativeProducts:
         share, rest = unit / num, num % self._chunk
         self._shares = torch.full((num,), share)
         self._last = torch.cat([torch.zeros(self._chunk - rest), torch.full((rest,), share)])
-        self._inputs = Inputs()
+        self._compiler = Compiler()
         functions: list[Function | None] = [self._product(), self._sum()]
         of_run = {
             "weights": rows_of(params_RP),
@@ -65,9 +65,9 @@ class NativeProducts:
             **{f"others/{name}": rows_of(tensor) for name, tensor in self._others.items()},
         }
         self._jobs = Jobs(
-            tables_JI=self._inputs.table(of_run, len(params_RP)),
+            tables_JI=self._compiler.table(of_run, len(params_RP)),
             functions=[functions] * len(params_RP),
-            own={self._inputs.number("part"): 4 * self._network.layout.size},
+            own={self._compiler.number("part"): 4 * self._network.layout.size},
         )
         self._workers = Workers(self._jobs, torch.get_num_threads())
 
@@ -85,7 +85,7 @@ class NativeProducts:
         passes = ((0, num // chunk, self._shares), (num - chunk, int(num % chunk > 0), self._last))
         for first, times, shares in passes:
             for name, tensor, start in (("x", self._x, first), ("y", self._y, first), ("share", shares, 0)):
-                i, far = self._inputs.number(name), tensor[0].numel() * tensor.element_size()
+                i, far = self._compiler.number(name), tensor[0].numel() * tensor.element_size()
                 self._jobs.tables_JI[:, i] = tensor.data_ptr() + start * far
                 steps_I[i] = chunk * far
             if times:
@@ -120,7 +120,7 @@ class NativeProducts:
             **{f"others/{name}": tensor[:1] for name, tensor in self._others.items()},
         }
         with self._objective.evaluating():
-            return self._inputs.function(program, examples, [("part", (1, layout.size), 0)])
+            return self._compiler.function(program, examples, [("part", (1, layout.size), 0)])
 
     def _sum(self) -> Function:
         """found, part -> found."""
@@ -130,4 +130,4 @@ class NativeProducts:
             return ()
 
         examples = {"found": self._found_RP[:1].clone(), "part": self._params_RP[:1]}
-        return self._inputs.function(program, examples, [])
+        return self._compiler.function(program, examples, [])

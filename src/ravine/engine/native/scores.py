@@ -16,8 +16,8 @@ from torch import Tensor
 from ravine.engine.loss import example_losses
 from ravine.engine.objective import Objective, native_chunk
 from ravine.engine.state import Data
+from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
-from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
 
 
@@ -58,7 +58,7 @@ class NativeScores:
     ) -> None:
         self._objective, self._network = objective, objective.network
         self._params_RP, self._others = params_RP, others
-        self._inputs = Inputs()
+        self._compiler = Compiler()
         self._num_runs, self._num_threads = len(params_RP), torch.get_num_threads()
         self._passes: dict[tuple[tuple[int, ...], bool], tuple[Workers, Jobs]] = {}
         self._deploy: list[Function | None] = [None] * self._num_runs
@@ -94,7 +94,7 @@ class NativeScores:
             self._passes[key] = self._made(x[:chunk], y[:chunk], deploys=points_RP is None)
         workers, jobs = self._passes[key]
         if points_RP is not None:
-            jobs.tables_JI[:, self._inputs.number("weights")] = rows_of(points_RP)
+            jobs.tables_JI[:, self._compiler.number("weights")] = rows_of(points_RP)
         order, stopped_R = np.arange(self._num_runs), np.zeros(self._num_runs, dtype=np.uint8)
         given: Mapping[str, tuple[Any, int]] = {
             "x": (x.data_ptr(), 4 * x[0].numel()),
@@ -107,7 +107,7 @@ class NativeScores:
         # In whole chunks, and then once more for the last ones, with some before them.
         for first, times in ((0, num // chunk), (num - chunk, int(num % chunk > 0))):
             for name, (start, far) in given.items():
-                i = self._inputs.number(name)
+                i = self._compiler.number(name)
                 jobs.tables_JI[:, i] = np.asarray(start) + first * far
                 steps_I[i] = chunk * far
             if times:
@@ -122,11 +122,11 @@ class NativeScores:
             return example_losses(self._objective.task, outputs, y)
 
         examples = {"outputs": torch.zeros(num, width), "y": y}
-        scores = self._inputs.function(score, examples, [("loss", (num,), 0), ("accuracy", (num,), 0)])
+        scores = self._compiler.function(score, examples, [("loss", (num,), 0), ("accuracy", (num,), 0)])
         jobs = Jobs(
-            tables_JI=self._inputs.table(self._of_run, self._num_runs),
+            tables_JI=self._compiler.table(self._of_run, self._num_runs),
             functions=[[deploy if deploys else None, forward, scores] for deploy in self._deploy],
-            own={self._inputs.number("weights"): 4 * self._network.layout.size},
+            own={self._compiler.number("weights"): 4 * self._network.layout.size},
         )
         return Workers(jobs, self._num_threads), jobs
 
@@ -144,7 +144,7 @@ class NativeScores:
             **{f"others/{name}": tensor[:1] for name, tensor in self._others.items()},
         }
         with torch.no_grad(), self._objective.evaluating():
-            return self._inputs.function(program, examples, [("outputs", (len(x), network.num_outputs), 0)])
+            return self._compiler.function(program, examples, [("outputs", (len(x), network.num_outputs), 0)])
 
     def _deployment(self, each: Deployed) -> Function:
         names = list(_named(each))
@@ -161,7 +161,7 @@ class NativeScores:
                 for name, t in zip(names, _named(each).values(), strict=True)
             },
         }
-        return self._inputs.function(program, examples, [("weights", (1, self._network.layout.size), 0)])
+        return self._compiler.function(program, examples, [("weights", (1, self._network.layout.size), 0)])
 
 
 def _named(each: Deployed) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from ravine.engine.search import go_on, hold, numbers_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.traced.step import traced
-from ravine.native.inputs import Inputs, rows_of
+from ravine.native.compiler import Compiler, rows_of
 from ravine.native.workers import Jobs, Workers
 
 
@@ -33,9 +33,9 @@ class NativeSearch:
     """
 
     def __init__(self, setting: Setting) -> None:
-        self._setting, self._inputs = setting, Inputs()  # whose constants the code reads
+        self._setting, self._compiler = setting, Compiler()  # whose constants the code reads
         num_runs = len(setting.cohort.runs)
-        function = gradient(setting, self._inputs, "points")
+        function = gradient(setting, self._compiler, "points")
         self._loss_R, self._accuracy_R = torch.zeros(num_runs), torch.zeros(num_runs)
         of_run = {
             **addresses(setting),
@@ -45,7 +45,9 @@ class NativeSearch:
             "loss": rows_of(self._loss_R),
             "accuracy": rows_of(self._accuracy_R),
         }
-        jobs = Jobs(tables_JI=self._inputs.table(of_run, num_runs), functions=[[function]] * num_runs, own={})
+        jobs = Jobs(
+            tables_JI=self._compiler.table(of_run, num_runs), functions=[[function]] * num_runs, own={}
+        )
         self._evaluate = Workers(jobs, torch.get_num_threads(), team=True).once_each()
 
         # The gradients are an input: to a program that does not write them they would be constant.

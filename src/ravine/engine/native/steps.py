@@ -18,8 +18,8 @@ from ravine.engine.native.gradients import addresses, gradient
 from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.setting import Setting
 from ravine.engine.updates import update_segment
+from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
-from ravine.native.inputs import Inputs, rows_of
 from ravine.native.workers import Jobs, Workers
 from ravine.rules.sam import ascended
 
@@ -36,13 +36,13 @@ class NativeSteps:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._inputs = Inputs()
+        self._compiler = Compiler()
         state, constants = setting.state, setting.constants
         num_runs, layout = len(setting.cohort.runs), setting.network.layout
         self._stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        at_points = gradient(setting, self._inputs, "points")
+        at_points = gradient(setting, self._compiler, "points")
         ascends = setting.cohort.ascends
-        above = [self._ascent(), gradient(setting, self._inputs, "above")] if ascends else []
+        above = [self._ascent(), gradient(setting, self._compiler, "above")] if ascends else []
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
             **addresses(setting),
@@ -61,14 +61,14 @@ class NativeSteps:
             for name, tensor in own.items():
                 rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
                 of_run.setdefault(name, [0] * num_runs)[span] = rows
-        table_RI = self._inputs.table(of_run, num_runs)
+        table_RI = self._compiler.table(of_run, num_runs)
         room = 4 * layout.size
-        own_memory = {self._inputs.number(name): room for name in ("grads", "points")}
+        own_memory = {self._compiler.number(name): room for name in ("grads", "points")}
         if ascends:
-            own_memory[self._inputs.number("above")] = room
+            own_memory[self._compiler.number("above")] = room
         self._table_RI = table_RI
         jobs = Jobs(
-            tables_JI=table_RI, functions=functions, own=own_memory, watched=self._inputs.number("loss")
+            tables_JI=table_RI, functions=functions, own=own_memory, watched=self._compiler.number("loss")
         )
         self._workers = Workers(jobs, torch.get_num_threads())
 
@@ -89,7 +89,7 @@ class NativeSteps:
         accuracy_TR = torch.full((num_steps, num_runs), torch.nan)
         number_T = torch.arange(step, step + num_steps)
         t_T = (number_T + 1).to(torch.float32)
-        steps_I = np.zeros(len(self._inputs.numbers), dtype=np.int64)
+        steps_I = np.zeros(len(self._compiler.numbers), dtype=np.int64)
         seed_index_R = self._setting.constants.seed_index_R.numpy()
         for name, tensor, far in (
             ("loss", loss_TR, np.arange(num_runs)),
@@ -99,7 +99,7 @@ class NativeSteps:
             ("number", number_T, 0),
             ("rows", rows_TSB, seed_index_R * rows_TSB.shape[2]),
         ):
-            i = self._inputs.number(name)
+            i = self._compiler.number(name)
             self._table_RI[:, i] = tensor.data_ptr() + far * tensor.element_size()
             steps_I[i] = tensor.stride(0) * tensor.element_size()
         self._workers.run(np.asarray(alive), num_steps, steps_I, self._stopped_R)
@@ -109,7 +109,9 @@ class NativeSteps:
         """points, grads -> above."""
         some, size = self._setting.state.params_RP[:1], self._setting.network.layout.size
         examples = {"points": some, "grads": some.clone(), "radius": torch.ones(1, 1)}
-        return self._inputs.function(lambda *given: (ascended(*given),), examples, [("above", (1, size), 0)])
+        return self._compiler.function(
+            lambda *given: (ascended(*given),), examples, [("above", (1, size), 0)]
+        )
 
     def _update(self, number: int, segment: Segment) -> tuple[Function | None, Function]:
         """Where a segment's rule takes its gradient, if not at the parameters, and its step."""
@@ -149,5 +151,5 @@ class NativeSteps:
             examples["number"] = torch.zeros((), dtype=torch.int64)
         points = None
         if segment.rule.gradient_at is not None:
-            points = self._inputs.function(look, examples, [("points", (1, layout.size), 0)])
-        return points, self._inputs.function(step, examples, [])
+            points = self._compiler.function(look, examples, [("points", (1, layout.size), 0)])
+        return points, self._compiler.function(step, examples, [])

@@ -14,21 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from ravine import aten
+
 _ATEN = torch.ops.aten
-# Views in fact, though their schemas do not say so.
-_HIDDEN_VIEWS = (_ATEN._unsafe_view.default,)
-# Writes to running statistics, its arguments 3 and 4, though its schema does not say so.
-_NORM = _ATEN.native_batch_norm.default
-# Each number of the result depends on the same place of every argument of the result's shape alone.
-_ELEMENTWISE = {
-    _ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.mul.Tensor, _ATEN.div.Tensor, _ATEN.addcmul.default,
-    _ATEN.addcdiv.default, _ATEN.lerp.Tensor, _ATEN.sqrt.default, _ATEN.rsqrt.default, _ATEN.exp.default,
-    _ATEN.log.default, _ATEN.neg.default, _ATEN.reciprocal.default, _ATEN.pow.Tensor_Scalar, _ATEN.abs.default,
-    _ATEN.sign.default, _ATEN.tanh.default, _ATEN.sigmoid.default, _ATEN.maximum.default, _ATEN.minimum.default,
-    _ATEN.relu.default, _ATEN.clamp_min.default, _ATEN.threshold_backward.default,
-}  # fmt: skip
-
-
 # What changes a few places of a tensor, and how it is done in that tensor.
 _PLACED = {_ATEN.index_copy.default: _ATEN.index_copy_.default}
 
@@ -45,16 +33,16 @@ def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
         values: these values; the same tensors, not copies, are given at every call.
     """
     graph = module.graph
-    changed = _changed(graph)
+    changed = aten.changed(graph)
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     known: dict[fx.Node, Tensor] = dict(zip(placeholders, values, strict=False))
     for number, node in enumerate(list(graph.nodes)):
         inputs = node.all_input_nodes
         if node.op != "call_function" or any(arg not in known for arg in inputs):
             continue
-        if not _is_operation(node) or _writes(node):
+        if not aten.is_operation(node) or aten.writes(node):
             continue
-        if not _is_view(node) and any(_root(each) in changed for each in (node, *inputs)):
+        if not aten.is_view(node) and any(aten.root(each) in changed for each in (node, *inputs)):
             continue
         args, kwargs = fx.map_arg((node.args, node.kwargs), known.__getitem__)
         value = node.target(*args, **kwargs)
@@ -64,7 +52,7 @@ def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
         module.register_buffer(name, value)
         with graph.inserting_before(node):
             constant = graph.get_attr(name)
-        root = _root(node)
+        root = aten.root(node)
         constant.meta.update(node.meta, root=constant if root is node else root)
         known[constant] = value
         node.replace_all_uses_with(constant)
@@ -77,19 +65,19 @@ def share(module: fx.GraphModule) -> None:
     Args:
         module: its graph is changed.
     """
-    changed = _changed(module.graph)
+    changed = aten.changed(module.graph)
     known: dict[tuple[object, ...], fx.Node] = {}
     for node in list(module.graph.nodes):
-        if not _is_operation(node):
+        if not aten.is_operation(node):
             continue
-        if _writes(node):  # what was read before is not what is read now
-            targets = set(map(_root, _written(node)))
+        if aten.writes(node):  # what was read before is not what is read now
+            targets = set(map(aten.root, aten.written(node)))
             known = {
                 key: each
                 for key, each in known.items()
-                if all(_root(arg) not in targets for arg in each.all_input_nodes)
+                if all(aten.root(arg) not in targets for arg in each.all_input_nodes)
             }
-        elif _is_view(node) or (node not in changed and node.target is not _ATEN.clone.default):
+        elif aten.is_view(node) or (node not in changed and node.target is not _ATEN.clone.default):
             same = known.setdefault((node.target, repr(node.args), repr(node.kwargs)), node)
             if same is not node:
                 node.replace_all_uses_with(same)
@@ -119,7 +107,10 @@ def _turn_products(graph: fx.Graph) -> None:
         node for node in graph.nodes if node.target is _ATEN.transpose.int and node.args[1:] == (1, 2)
     ]:
         product = node.args[0]
-        while isinstance(product, fx.Node) and product.target in (_ATEN.view.default, *_HIDDEN_VIEWS):
+        while isinstance(product, fx.Node) and product.target in (
+            _ATEN.view.default,
+            _ATEN._unsafe_view.default,
+        ):
             inner = product.args[0]
             if len(product.users) > 1 or not isinstance(inner, fx.Node) or _shape(inner) != _shape(product):
                 break
@@ -153,14 +144,16 @@ def _into_state(graph: fx.Graph) -> None:
         slot, result = copy.args[0], copy.args[1]
         if not isinstance(result, fx.Node):
             continue
-        source = _root(result)
+        source = aten.root(result)
         old = source.args[0] if source.target in _PLACED else None
-        if not isinstance(old, fx.Node) or _root(old) is not slot:
+        if not isinstance(old, fx.Node) or aten.root(old) is not slot:
             continue
         # A tensor of as many numbers in their own order is all of another one, whatever its shape.
         if any(_numel(node) != _numel(slot) for node in (result, source, old)):
             continue
-        readers = [node for node in graph.nodes if any(_root(arg) is slot for arg in node.all_input_nodes)]
+        readers = [
+            node for node in graph.nodes if any(aten.root(arg) is slot for arg in node.all_input_nodes)
+        ]
         if any(place[source] < place[node] < place[copy] for node in readers):
             continue
         with graph.inserting_before(source):
@@ -187,11 +180,13 @@ def _over_state(graph: fx.Graph) -> None:
         if not isinstance(source, fx.Node) or not _can_write(source, slot) or place[slot] > place[source]:
             continue
         readers = [
-            node for node in graph.nodes if any(_root(arg) is _root(slot) for arg in node.all_input_nodes)
+            node
+            for node in graph.nodes
+            if any(aten.root(arg) is aten.root(slot) for arg in node.all_input_nodes)
         ]
         if any(place[source] < place[node] < place[copy] for node in readers):
             continue
-        if any(arg is not slot and _root(arg) is _root(slot) for arg in source.all_input_nodes):
+        if any(arg is not slot and aten.root(arg) is aten.root(slot) for arg in source.all_input_nodes):
             continue
         written = _with_out(graph, source, slot)
         place[written] = place[source]
@@ -207,12 +202,12 @@ def _over_arguments(graph: fx.Graph) -> None:
     last: dict[fx.Node, int] = {}
     for i, node in enumerate(order):
         for arg in node.all_input_nodes:
-            last[_root(arg)] = i
+            last[aten.root(arg)] = i
     for i, node in enumerate(order):
         for arg in node.all_input_nodes:
-            root = _root(arg)
+            root = aten.root(arg)
             others = (each for each in node.all_input_nodes if each is not arg)
-            apart = all(_root(each) is not root for each in others)
+            apart = all(aten.root(each) is not root for each in others)
             if last[root] == i and apart and _is_whole(arg, root) and _can_write(node, arg):
                 written = _with_out(graph, node, arg)
                 node.replace_all_uses_with(written)
@@ -223,7 +218,7 @@ def _over_arguments(graph: fx.Graph) -> None:
 
 def _is_whole(node: fx.Node, root: fx.Node) -> bool:
     """Whether a node shows all of a passing result, in its own or another shape."""
-    if root.op != "call_function" or not _is_operation(root) or _is_view(root):
+    if root.op != "call_function" or not aten.is_operation(root) or aten.is_view(root):
         return False
     mine, all_of_it = node.meta.get("like"), root.meta.get("like")
     return mine is not None and all_of_it is not None and mine[0].numel() == all_of_it[0].numel()
@@ -235,13 +230,15 @@ def _with_out(graph: fx.Graph, node: fx.Node, out: fx.Node) -> fx.Node:
     overload, name = found
     with graph.inserting_before(node):
         written = graph.call_function(overload, node.args, {**node.kwargs, name: out})
-    written.meta.update(node.meta, root=_root(out))
+    written.meta.update(node.meta, root=aten.root(out))
     return written
 
 
 def _can_write(node: fx.Node, out: fx.Node) -> bool:
     """Whether the elementwise result of a node fits an existing tensor exactly."""
-    if node.target not in _ELEMENTWISE or _out_variant(node.target) is None:
+    if not aten.is_operation(node) or aten.name_of(node) not in aten.ELEMENTWISE:
+        return False
+    if _out_variant(node.target) is None:
         return False
     mine, theirs = node.meta.get("like"), out.meta.get("like")
     return mine is not None and mine == theirs
@@ -249,62 +246,16 @@ def _can_write(node: fx.Node, out: fx.Node) -> bool:
 
 @cache
 def _out_variant(target: Any) -> tuple[Any, str] | None:
-    """The overload that takes the same arguments and where to write, and that argument's name; None if none does."""
+    """The overload that takes the same arguments and where to write, and that argument's name; None if none does.
+
+    Overloads that PyTorch generated do not count: they compute a result and copy it.
+    """
     wanted = [(arg.name, str(arg.type)) for arg in target._schema.arguments]
     for name in target.overloadpacket.overloads():
         overload = getattr(target.overloadpacket, name)
         arguments = overload._schema.arguments
+        if torch.Tag.generated in overload.tags:
+            continue
         if [(arg.name, str(arg.type)) for arg in arguments[:-1]] == wanted and arguments[-1].is_out:
             return overload, arguments[-1].name
     return None
-
-
-def _root(node: fx.Node) -> fx.Node:
-    """The node whose memory this one shows; several results of one operation are taken for one memory."""
-    while True:
-        if "root" in node.meta:
-            return node.meta["root"]  # type: ignore[no-any-return]
-        if node.op != "call_function":
-            return node
-        if _is_view(node) or not _is_operation(node):
-            node = node.args[0]  # type: ignore[assignment]
-        elif _writes(node) and any(ret.alias_info is not None for ret in _schema(node).returns):
-            node = _written(node)[0]
-        else:
-            return node
-
-
-def _changed(graph: fx.Graph) -> set[fx.Node]:
-    """The roots that some operation of the graph writes to."""
-    return {_root(arg) for node in graph.nodes if _writes(node) for arg in _written(node)}
-
-
-def _written(node: fx.Node) -> list[fx.Node]:
-    """The arguments that an operation writes to."""
-    if node.target is _NORM:
-        return [arg for arg in node.args[3:5] if isinstance(arg, fx.Node)]
-    named = [argument.name for argument in _schema(node).arguments]
-    given = {**dict(zip(named, node.args, strict=False)), **node.kwargs}
-    found: list[fx.Node] = []
-    for argument in _schema(node).arguments:
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            fx.map_arg(given.get(argument.name), found.append)
-    return found
-
-
-def _is_operation(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload)
-
-
-def _writes(node: fx.Node) -> bool:
-    return _is_operation(node) and (_schema(node).is_mutable or node.target is _NORM)
-
-
-def _schema(node: fx.Node) -> Any:
-    return node.target._schema  # type: ignore[union-attr]
-
-
-def _is_view(node: fx.Node) -> bool:
-    if not _is_operation(node) or _writes(node):
-        return False
-    return node.target in _HIDDEN_VIEWS or any(ret.alias_info is not None for ret in _schema(node).returns)

@@ -1,4 +1,4 @@
-"""The numbered inputs of compiled functions, and the making of these from functions of tensors.
+"""Functions of tensors as machine code.
 
 Shapes: R run, I input.
 """
@@ -13,13 +13,13 @@ from torch import Tensor, fx
 
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, compiled
-from ravine.native.lower import Lowering
+from ravine.native.lower import lower
 from ravine.native.tensors import Tensors, kind_of
 from ravine.trace import trace
 
 
-class Inputs:
-    """The numbered inputs of a program's functions: tensors of one run, by name."""
+class Compiler:
+    """Compiles the functions of one program, which share their numbered inputs: tensors of one run, by name."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Inputs:
             for name in (str(node.target) for node in graph.nodes if node.op == "get_attr")
         }
         targets = [memory(name, torch.float32, shape, offset) for name, shape, offset in outputs]
-        Lowering(tensors, graph, inputs, constants, targets)
+        lower(tensors, graph, inputs, constants, targets)
         return tensors
 
     def table(self, of_run: Mapping[str, Sequence[int]], num_runs: int) -> np.ndarray:

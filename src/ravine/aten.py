@@ -1,0 +1,123 @@
+"""What PyTorch's operations do to numbers and to memory: elementwise, view, in place. Each fact is here, once.
+
+Machine code, traced programs, `ravine.optim` and surfaces translate operations each in a way of their own; what an
+operation is, they all ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx
+
+_OF_ONE = (
+    "abs", "acos", "asin", "atan", "bitwise_not", "ceil", "clamp", "clamp_max", "clamp_min", "cos", "cosh", "elu",
+    "erf", "erfinv", "exp", "exp2", "expm1", "floor", "gelu", "hardtanh", "leaky_relu", "log", "log10", "log1p", "log2",
+    "logical_not", "neg", "reciprocal", "relu", "round", "rsqrt", "sgn", "sigmoid", "sign", "silu", "sin", "sinh",
+    "softplus", "sqrt", "square", "tan", "tanh", "trunc",
+)  # fmt: skip
+_OF_TWO = (
+    "__lshift__", "__rshift__", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "div", "elu_backward", "eq",
+    "ge", "gelu_backward", "gt", "le", "leaky_relu_backward", "logical_and", "logical_or", "lt", "maximum", "minimum",
+    "mul", "ne", "pow", "rsub", "sigmoid_backward", "silu_backward", "softplus_backward", "sub", "tanh_backward",
+    "threshold_backward",
+)  # fmt: skip
+_OF_THREE = ("addcdiv", "addcmul", "lerp", "masked_fill", "where")
+
+ELEMENTWISE: Mapping[str, int] = {
+    **dict.fromkeys(_OF_ONE, 1),
+    **dict.fromkeys(_OF_TWO, 2),
+    **dict.fromkeys(_OF_THREE, 3),
+}
+"""By name, how many operands an operation takes. A number of its result depends on one number of each alone.
+
+They are its first arguments, tensors or numbers; but the second one of ``elu_backward`` comes last.
+"""
+
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+"""Elementwise operations whose result is a truth value, though their operands are numbers."""
+
+SAME = ("detach", "alias", "lift_fresh")
+"""Operations whose result is their argument."""
+
+COPIES = ("clone", "_to_copy", "contiguous")
+"""Operations whose result has its argument's numbers, in memory of its own (``contiguous``: perhaps)."""
+
+RESHAPES = ("view", "_unsafe_view", "reshape", "_reshape_alias")
+"""Operations whose result has its argument's numbers, row by row, in a shape that is an argument."""
+
+# Views in fact, though their schemas do not say so.
+_HIDDEN_VIEWS = (torch.ops.aten._unsafe_view.default,)
+# Writes to running statistics, its arguments 3 and 4, though its schema does not say so.
+_BATCH_NORM = torch.ops.aten.native_batch_norm.default
+
+
+def is_operation(node: fx.Node) -> bool:
+    """Whether a node of a traced graph is one of PyTorch's operations, and not one of several results of another."""
+    return isinstance(node.target, torch._ops.OpOverload)
+
+
+def name_of(node: fx.Node) -> str:
+    """The name of an operation, without its overload: ``add`` for ``aten::add.Tensor`` and ``aten::add_.Tensor``."""
+    schema = _schema(node)
+    name: str = schema.name.removeprefix("aten::")
+    return name.removesuffix("_") if schema.is_mutable else name
+
+
+def is_in_place(node: fx.Node) -> bool:
+    """Whether an operation, by its schema, writes over an argument."""
+    return is_operation(node) and bool(_schema(node).is_mutable)
+
+
+def writes(node: fx.Node) -> bool:
+    """Whether an operation writes to some argument, by its schema or in fact."""
+    return is_operation(node) and (_schema(node).is_mutable or node.target is _BATCH_NORM)
+
+
+def written(node: fx.Node) -> list[fx.Node]:
+    """The arguments that an operation writes to."""
+    if node.target is _BATCH_NORM:
+        return [arg for arg in node.args[3:5] if isinstance(arg, fx.Node)]
+    named = [argument.name for argument in _schema(node).arguments]
+    given = {**dict(zip(named, node.args, strict=False)), **node.kwargs}
+    found: list[fx.Node] = []
+    for argument in _schema(node).arguments:
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            fx.map_arg(given.get(argument.name), found.append)
+    return found
+
+
+def is_view(node: fx.Node) -> bool:
+    """Whether the result of an operation shows its first argument's memory."""
+    if not is_operation(node) or writes(node):
+        return False
+    return node.target in _HIDDEN_VIEWS or any(ret.alias_info is not None for ret in _schema(node).returns)
+
+
+def root(node: fx.Node) -> fx.Node:
+    """The node whose memory this one shows; several results of one operation are taken for one memory.
+
+    A node may say so itself: ``node.meta["root"]``.
+    """
+    while True:
+        if "root" in node.meta:
+            return node.meta["root"]  # type: ignore[no-any-return]
+        if node.op != "call_function":
+            return node
+        if is_view(node) or not is_operation(node):
+            node = node.args[0]  # type: ignore[assignment]
+        elif writes(node) and any(ret.alias_info is not None for ret in _schema(node).returns):
+            node = written(node)[0]
+        else:
+            return node
+
+
+def changed(graph: fx.Graph) -> set[fx.Node]:
+    """The roots that some operation of a graph writes to."""
+    return {root(arg) for node in graph.nodes if writes(node) for arg in written(node)}
+
+
+def _schema(node: fx.Node) -> Any:
+    return node.target._schema  # type: ignore[union-attr]
