@@ -18,12 +18,31 @@ from ravine.native.workers import Jobs, Workers
 
 @pytest.mark.parametrize(
     ("rows", "columns", "inner"),
-    [(64, 32, 64), (13, 7, 5), (64, 10, 32), (1, 1, 1), (5, 33, 17), (70, 47, 33), (3, 100, 40)],
+    [
+        (64, 32, 64),
+        (13, 7, 5),
+        (64, 10, 32),
+        (1, 1, 1),
+        (5, 33, 17),
+        (70, 47, 33),
+        (3, 100, 40),
+        (300, 260, 263),
+    ],
 )
 def test_products_in_every_layout(rows: int, columns: int, inner: int) -> None:
     agree(lambda a, b: (a @ b, (a @ b).t()), normal(rows, inner), normal(inner, columns, seed=1))
     agree(lambda a, b: (a @ b.t(),), normal(rows, inner), normal(columns, inner, seed=1))
     agree(lambda a, b: (a.t() @ b,), normal(inner, rows), normal(inner, columns, seed=1))
+
+
+def test_a_row_of_a_large_product_has_the_bits_of_a_small_one() -> None:
+    a, b = normal(40, 600), normal(600, 300, seed=1)
+    (whole,) = run(lambda a, b: (a @ b,), a, b)  # in parts, of packed columns
+    for few in (1, 5):
+        (some,) = run(lambda a, b: (a @ b,), a[:few].clone(), b)
+        assert torch.equal(whole[:few], some)
+    (turned,) = run(lambda a, b: (a.t() @ b,), a.t().contiguous(), b)
+    assert torch.equal(whole, turned)
 
 
 def test_stacks_of_products() -> None:

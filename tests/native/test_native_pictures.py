@@ -43,6 +43,7 @@ def check(function: Callable[..., Tensor], *given: Tensor) -> None:
         (3, 4, 11, 3, {"padding": 2, "dilation": 2}),
         (3, 4, 12, 5, {"padding": (2, 1), "stride": (2, 3)}),
         (2, 4, 5, 5, {}),
+        (130, 258, 6, 1, {}),
     ],
 )
 def test_convolutions(channels: int, num_out: int, side: int, window: int, options: dict, bias: bool) -> None:

@@ -10,7 +10,8 @@ from ravine.native.code import Code
 from ravine.native.expressions import Buffer
 from ravine.native.loops import write_loops, write_reduction
 from ravine.native.machine import Library, machine
-from ravine.native.products import packing, write_product
+from ravine.native.packing import packing
+from ravine.native.products import write_product
 from ravine.native.schedule import Loops, Product, Reduction, Schedule, Work, read, written
 from ravine.native.tensors import Unsupported
 
@@ -74,7 +75,8 @@ def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, i
                 pointers[buffer] = code.value(
                     f"getelementptr inbounds i8, ptr %scratch, i64 {places[buffer]}"
                 )
-    packed = max((packing(work) for work in schedule.works if isinstance(work, Product)), default=0)
+    packed = [packing(work) for work in schedule.works if isinstance(work, Product)]
+    room_size = max((each.size + each.left_size for each in packed), default=0)
     room = code.value(f"getelementptr inbounds i8, ptr %scratch, i64 {end}")
     count = None
     if length is not None:
@@ -96,7 +98,7 @@ def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, i
         code.do(f"call void @{name}({', '.join(given)})")
     pieces = [body.replace("void @NAME(", f"internal void @{name}(", 1) for body, name in names.items()]
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
-    return "\n".join([*sorted(declared), *pieces, text]), end + -(-4 * packed // _LINE) * _LINE
+    return "\n".join([*sorted(declared), *pieces, text]), end + -(-4 * room_size // _LINE) * _LINE
 
 
 def _piece(work: Work, buffers: Sequence[Buffer], of_any_length: bool) -> Code:

@@ -1,7 +1,7 @@
 """Products of matrices as text: a block of the result stays in registers while the sums run.
 
 A block is a few rows by two vectors of columns; the inner loop takes a row of the right matrix and multiplies it by one
-number of each row of the left one. Where the right matrix does not lie row by row, it is turned round first.
+number of each row of the left one. What lies badly for that is packed first (`packing.py`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,8 @@ from math import prod
 from ravine.native.code import Code, vector_type
 from ravine.native.expressions import Buffer
 from ravine.native.machine import machine
-from ravine.native.schedule import Matrix, Product
-
-
-def packing(work: Product) -> int:
-    """How many numbers of scratch memory a product needs to turn its right matrix round."""
-    column = len(work.stack) + len(work.rows) + len(work.sums)
-    return 0 if work.right.place.coef(column) == 1 or work.columns == 1 else prod(work.sums) * work.columns
+from ravine.native.packing import HEIGHT, pack, packing
+from ravine.native.schedule import Product
 
 
 def write_product(code: Code, work: Product, pointers: Mapping[Buffer, str], room: str) -> None:
@@ -41,15 +36,19 @@ class _Blocks:
 
     def __init__(self, code: Code, work: Product, room: str) -> None:
         self.code, self.work, self.room = code, work, room
+        self.packing = packing(work)
         self.first_row = len(work.stack)
         self.first_sum = self.first_row + len(work.rows)
         self.column = self.first_sum + len(work.sums)
+        # Of the part of the sum that is being added: its size, and how far its places are apart in both matrices.
+        self.sums = work.sums
+        self.left_coefs = [work.left.place.coef(self.first_sum + i) for i in range(len(work.sums))]
         self.right_coefs = [work.right.place.coef(self.first_sum + i) for i in range(len(work.sums))]
+        self.fresh = "false" if work.adds_up else "true"  # whether it is the first to be added
 
-    def _far(self, start: str, matrix: Matrix, counter: int, value: str) -> str:
+    def _far(self, start: str, coef: int, value: str) -> str:
         """An address moved by a counter's value."""
-        coef = matrix.place.coef(counter)
-        if coef == 0:
+        if coef == 0 or value == "0":
             return start
         return self.code.address(start, self.code.value(f"mul nsw i64 {value}, {coef}"), "f32")
 
@@ -60,66 +59,105 @@ class _Blocks:
             self._product(left, right, out)
             return
         with self.code.loop(work.stack[level]) as i:
-            self.stack(
-                level + 1,
-                self._far(left, work.left, level, i),
-                self._far(right, work.right, level, i),
-                self._far(out, work.out, level, i),
-            )
+            starts = ((left, work.left), (right, work.right), (out, work.out))
+            self.stack(level + 1, *(self._far(start, m.place.coef(level), i) for start, m in starts))
 
     def _product(self, left: str, right: str, out: str) -> None:
-        work, lanes = self.work, self.code.lanes
-        if packing(work):
-            assert len(work.sums) <= 1, "only a matrix is turned round"
-            strides = (self.right_coefs[0] if work.sums else 0, work.right.place.coef(self.column))
-            _turn(self.code, right, strides, prod(work.sums), work.columns, self.room)
-            right, self.right_coefs = self.room, [work.columns] * len(work.sums)
-        wide = 2 * lanes
-        full = work.columns // wide * wide
+        """One product, a part of its sum after another."""
+        depth, part, added = prod(self.work.sums), self.packing.depth, self.fresh
+        full = depth // part * part
+        if full == depth == part:
+            self._part("0", part, left, right, out)
+            return
+        with self.code.loop(full, part) as k:
+            self.fresh = added if added == "false" else self.code.value(f"icmp eq i64 {k}, 0")
+            self._part(k, part, left, right, out)
+        self.fresh = "false"
+        if full < depth:
+            self._part(str(full), depth - full, left, right, out)
+        self.fresh = added
+
+    def _part(self, first: str, size: int, left: str, right: str, out: str) -> None:
+        """A part of the sum, some columns after others."""
+        work, code = self.work, self.code
+        if self.packing.depth < prod(work.sums) or self.packing.right or self.packing.left:
+            self.sums = (size,) if work.sums else ()
+            left, right = (
+                self._far(start, m.place.coef(self.first_sum) if work.sums else 0, first)
+                for start, m in ((left, work.left), (right, work.right))
+            )
+        if self.packing.left:
+            left = self._packed_left(left, size)
+        columns, wide = work.columns, 2 * code.lanes
+        full = columns // wide * wide
         if full:
-            with self.code.loop(full, wide) as j:
-                line, target = (self.code.address(start, j, "f32") for start in (right, out))
-                self._rows(self.first_row, left, line, target, [lanes, lanes])
-        if full < work.columns:
-            rest = work.columns - full
-            num_vectors = -(-rest // lanes)
-            line, target = (self.code.address(start, str(full), "f32") for start in (right, out))
-            nums = [lanes] * (num_vectors - 1) + [rest - (num_vectors - 1) * lanes]
-            self._rows(self.first_row, left, line, target, nums)
+            with code.loop(full, wide) as j:
+                self._columns(j, [code.lanes, code.lanes], left, right, out)
+        if full < columns:
+            last = (columns - full - 1) // code.lanes * code.lanes
+            nums = [*[code.lanes] * (last // code.lanes), columns - full - last]
+            self._columns(str(full), nums, left, right, out)
+
+    def _packed_left(self, left: str, size: int) -> str:
+        """The left matrix, packed: a block's rows lie side by side, place after place of the sum."""
+        code, (num_rows,) = self.code, self.work.rows
+        far = self.work.left.place.coef(self.first_sum)
+        packed = code.address(self.room, str(self.packing.size), "f32")
+        full = num_rows // HEIGHT * HEIGHT
+        with code.loop(full, HEIGHT) as i:
+            pack(code, code.address(left, i, "f32"), (far, 1), size, HEIGHT, self._far(packed, size, i))
+        if full < num_rows:
+            start, target = (
+                code.address(left, str(full), "f32"),
+                code.address(packed, str(full * size), "f32"),
+            )
+            pack(code, start, (far, 1), size, num_rows - full, target)
+        return packed
+
+    def _columns(self, first: str, nums: Sequence[int], left: str, right: str, out: str) -> None:
+        """Some columns; ``nums``: how many each vector has."""
+        code, right_place = self.code, self.work.right.place
+        start = self._far(right, right_place.coef(self.column), first)
+        if self.packing.right:
+            (size,), strides = self.sums or (1,), (0, right_place.coef(self.column))
+            if self.work.sums:
+                strides = (right_place.coef(self.first_sum), strides[1])
+            pack(code, start, strides, size, sum(nums), self.room)
+            start, self.right_coefs = self.room, [sum(nums)] * len(self.sums)
+        self._rows(self.first_row, left, start, code.address(out, first, "f32"), nums)
 
     def _rows(self, counter: int, left: str, right: str, out: str, nums: Sequence[int]) -> None:
-        """All rows of some columns from one counter on; ``nums``: columns of each vector."""
+        """All rows of some columns from one counter on."""
         work, code = self.work, self.code
         if counter == self.first_sum:
             self._block(1, left, right, out, nums, (0, 0))
             return
-        size = work.rows[counter - self.first_row]
+        size, coef, out_coef = (
+            work.rows[counter - self.first_row],
+            work.left.place.coef(counter),
+            work.out.place.coef(counter),
+        )
         if counter < self.first_sum - 1:
             with code.loop(size) as i:
-                further = (
-                    self._far(left, work.left, counter, i),
-                    right,
-                    self._far(out, work.out, counter, i),
-                )
-                self._rows(counter + 1, *further, nums)
+                self._rows(counter + 1, self._far(left, coef, i), right, self._far(out, out_coef, i), nums)
             return
-        strides = work.left.place.coef(counter), work.out.place.coef(counter)
         room = (machine().registers - len(nums) - 2) // len(nums)
-        most = 8 if room >= 8 and len(nums) > 1 else max(1, min(room, 16))
-        height = -(-size // -(-size // most))
+        most = HEIGHT if room >= HEIGHT and len(nums) > 1 else max(1, min(room, 16))
+        height = HEIGHT if self.packing.left else -(-size // -(-size // most))
         full = size // height * height
+        far = self.sums[0] if self.packing.left else coef
+
+        def block(first: str, height: int) -> None:
+            if self.packing.left:
+                self.left_coefs = [height]
+            starts = self._far(left, far, first), right, self._far(out, out_coef, first)
+            self._block(height, *starts, nums, (1 if self.packing.left else coef, out_coef))
+
         if full:
             with code.loop(full, height) as i:
-                starts = self._far(left, work.left, counter, i), right, self._far(out, work.out, counter, i)
-                self._block(height, *starts, nums, strides)
+                block(i, height)
         if full < size:
-            first = str(full)
-            starts = (
-                self._far(left, work.left, counter, first),
-                right,
-                self._far(out, work.out, counter, first),
-            )
-            self._block(size - full, *starts, nums, strides)
+            block(str(full), size - full)
 
     def _block(
         self, height: int, left: str, right: str, out: str, nums: Sequence[int], strides: tuple[int, int]
@@ -131,8 +169,10 @@ class _Blocks:
         for i, line in enumerate(sums):
             for v, (place, num) in enumerate(zip(line, nums, strict=True)):
                 start = "zeroinitializer"
-                if self.work.adds_up:
+                if self.fresh != "true":
                     start = code.load_vector(out, str(i * strides[1] + v * lanes), "f32", num)
+                if self.fresh.startswith("%"):
+                    start = code.value(f"select i1 {self.fresh}, {wide} zeroinitializer, {wide} {start}")
                 code.do(f"store {wide} {start}, ptr {place}")
 
         def add(left: str, right: str) -> None:
@@ -154,75 +194,13 @@ class _Blocks:
 
     def _sum(self, level: int, left: str, right: str, add: Callable[[str, str], None]) -> None:
         """Add up from one level of the sum on."""
-        if level == len(self.work.sums):
+        if level == len(self.sums):
             add(left, right)
             return
-        with self.code.loop(self.work.sums[level]) as k:
-            far = self.code.value(f"mul nsw i64 {k}, {self.right_coefs[level]}")
-            line = self.code.address(right, far, "f32")
-            self._sum(level + 1, self._far(left, self.work.left, self.first_sum + level, k), line, add)
-
-
-def _turn(
-    code: Code, matrix: str, strides: tuple[int, ...], num_rows: int, num_columns: int, room: str
-) -> None:
-    """Copy a (rows, columns) matrix of any strides to ``room``, row by row."""
-    lanes = code.lanes
-    full_rows, full_columns = num_rows // lanes * lanes, num_columns // lanes * lanes
-    if strides[0] != 1:
-        full_rows = full_columns = 0
-    if full_rows and full_columns:
-        with code.loop(full_columns, lanes) as j, code.loop(full_rows, lanes) as k:
-            _turn_square(code, matrix, strides, k, j, num_columns, room)
-    if full_columns < num_columns:
-        _turn_rest(code, matrix, strides, (0, num_rows), (full_columns, num_columns), num_columns, room)
-    if full_columns and full_rows < num_rows:
-        _turn_rest(code, matrix, strides, (full_rows, num_rows), (0, full_columns), num_columns, room)
-
-
-def _turn_square(
-    code: Code, matrix: str, strides: tuple[int, ...], row: str, column: str, num_columns: int, room: str
-) -> None:
-    """As many columns as lanes, each a vector of the rows' numbers, turned within registers."""
-    lanes = code.lanes
-    wide = vector_type("f32", lanes)
-    far = code.value(f"mul nsw i64 {column}, {strides[1]}")
-    start = code.address(code.address(matrix, far, "f32"), row, "f32")
-    lines = [code.load_vector(start, str(i * strides[1]), "f32", lanes) for i in range(lanes)]
-    size = 1
-    while size < lanes:
-        for i in (i for i in range(lanes) if not i & size):
-            first, second = lines[i], lines[i + size]
-            low = [lane if not lane & size else lanes + lane - size for lane in range(lanes)]
-            high = [lane + size if not lane & size else lanes + lane for lane in range(lanes)]
-            lines[i], lines[i + size] = (
-                code.value(
-                    f"shufflevector {wide} {first}, {wide} {second}, "
-                    f"<{lanes} x i32> <{', '.join(f'i32 {lane}' for lane in order)}>"
-                )
-                for order in (low, high)
+        with self.code.loop(self.sums[level]) as k:
+            self._sum(
+                level + 1,
+                self._far(left, self.left_coefs[level], k),
+                self._far(right, self.right_coefs[level], k),
+                add,
             )
-        size *= 2
-    far = code.value(f"mul nsw i64 {row}, {num_columns}")
-    target = code.address(code.address(room, far, "f32"), column, "f32")
-    for i, line in enumerate(lines):
-        code.store_vector(target, str(i * num_columns), "f32", line, lanes)
-
-
-def _turn_rest(
-    code: Code,
-    matrix: str,
-    strides: tuple[int, ...],
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-    num_columns: int,
-    room: str,
-) -> None:
-    start = code.address(matrix, str(rows[0] * strides[0] + columns[0] * strides[1]), "f32")
-    target = code.address(room, str(rows[0] * num_columns + columns[0]), "f32")
-    with code.loop(columns[1] - columns[0]) as j, code.loop(rows[1] - rows[0]) as k:
-        far = code.value(f"mul nsw i64 {j}, {strides[1]}")
-        along = code.value(f"mul nsw i64 {k}, {strides[0]}")
-        value = code.load(start, code.value(f"add nsw i64 {far}, {along}"), "f32")
-        place = code.value(f"add nsw i64 {code.value(f'mul nsw i64 {k}, {num_columns}')}, {j}")
-        code.store(target, place, "f32", value)
