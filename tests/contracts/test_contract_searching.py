@@ -48,7 +48,7 @@ from ravine.study import Run, Study, parse_study
 KINDS = sorted(SEARCHING)
 EVERY = [
     *((kind, backend) for kind in KINDS for backend in (FUSED, SERIAL, PLAIN)),
-    *((kind, NATIVE) for kind in KINDS if not SEARCHING[kind].hessian),
+    *((kind, NATIVE) for kind in KINDS if not SEARCHING[kind].search.hessian),
 ]
 MANY = [(kind, backend) for kind, backend in EVERY if backend.fused]
 
@@ -120,7 +120,7 @@ def test_all_backends_are_one_training(kind: str, batch_size: int | str) -> None
     """Eight evaluations: a search amplifies rounding more than any other rule, by taking or refusing a step."""
     made = searching(kind, batch_size, 8)
     fused = train(made)
-    native = None if SEARCHING[kind].hessian else train(made, backend=NATIVE)
+    native = None if SEARCHING[kind].search.hessian else train(made, backend=NATIVE)
     # An indefinite Hessian as it is, with eigenvalues near minus the damping, makes of a rounding any step.
     runs = [run for run in all_runs(made) if run.recipe.hypers.get("saddle_free", 1.0) == 1.0]
     for run in shuffled(runs, 2)[:4]:

@@ -162,7 +162,8 @@ def walk(
     x: torch.Tensor,
     gradient: Callable[[torch.Tensor], torch.Tensor],
     lrs: Array,
-    hypers: Mapping[str, float | torch.Tensor],
+    hypers: Mapping[str, float],
+    mask: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
     """The points that a rule visits, driven as the contract says."""
     state = rule.init(x)
@@ -171,6 +172,7 @@ def walk(
         given = {
             name: torch.as_tensor(value, dtype=x.dtype) for name, value in {**hypers, "lr": float(lr)}.items()
         }
+        given = rule.masked(given, mask)
         at = x if rule.gradient_at is None else rule.gradient_at(x, state, given)
         update, state = rule.update(gradient(at), state, x, given, torch.tensor(step + 1.0, dtype=x.dtype))
         x = x + update

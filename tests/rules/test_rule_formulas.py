@@ -221,8 +221,8 @@ def true_points(
         h["lr"] = torch.tensor(lr)
         update, state = named.update(torch_gradient(x), state, x, h, torch.tensor(step + 1.0))
         x = x + update
-        assert named.weights is not None
-        path.append(named.weights(x, state, h))
+        assert named.deployed is not None
+        path.append(named.deployed(x, state, h))
     return path
 
 

@@ -28,7 +28,7 @@ def test_every_rule_is_complete(kind: str) -> None:
     for name, hyper in {**named.hypers, **REGULARIZERS}.items():
         if hyper.default is not None:
             assert hyper.check(name, hyper.default, kind) == hyper.default
-    assert set(named.torch_preset) <= set(named.hypers)
+    assert set(named.torch.hypers) <= set(named.hypers)
 
 
 @pytest.mark.parametrize(

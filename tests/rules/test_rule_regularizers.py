@@ -24,8 +24,8 @@ def gradient(x: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(quadratic(1, 8)[1]) * x + 0.1 * torch.sin(3.0 * x)
 
 
-def path_of(named: Rule, hypers: dict[str, float | torch.Tensor]) -> torch.Tensor:
-    return torch.stack(walk(named, start(), gradient, LRS, {**defaults(named), **hypers}))
+def path_of(named: Rule, hypers: dict[str, float], mask: torch.Tensor | None = None) -> torch.Tensor:
+    return torch.stack(walk(named, start(), gradient, LRS, {**defaults(named), **hypers}, mask))
 
 
 def torch_path(optimizer_of) -> torch.Tensor:
@@ -127,14 +127,14 @@ def test_l1_leaves_a_weight_of_zero_alone() -> None:
 def test_masked_weights_are_the_unregularized_rules(kind: str) -> None:
     active = set(penalties(kind)) - {"max_norm"}
     mask = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0], dtype=torch.float64)
-    strengths: dict[str, float | torch.Tensor] = {**dict.fromkeys(active, 0.3), "mask": mask}
+    strengths = dict.fromkeys(active, 0.3)
     named = regularize(rule(kind), active)
-    assert named.masked
-    masked, full = path_of(named, strengths), path_of(named, {**strengths, "mask": torch.tensor(1.0)})
+    assert set(named.decays) == active | ({"weight_decay"} & named.hypers.keys())
+    masked, full = path_of(named, strengths, mask), path_of(named, strengths, torch.tensor(1.0))
     none = path_of(named, {**dict.fromkeys(active, 0.0), "weight_decay": 0.0})
     assert torch.equal(masked[:, 1::2], none[:, 1::2])
     assert torch.equal(masked[:, ::2], full[:, ::2])
-    assert torch.equal(full, path_of(named, dict.fromkeys(active, 0.3)))
+    assert torch.equal(full, path_of(named, strengths))
     assert not torch.equal(masked[:, ::2], none[:, ::2])
 
 

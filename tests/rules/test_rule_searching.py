@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from ravine import optim
 from ravine.errors import StudyError
-from ravine.rules import SEARCHING, Rule, hyper_names, lbfgs, line_search, rule, shaped, structure
+from ravine.rules import SEARCHING, Evaluation, Rule, hyper_names, lbfgs, line_search, rule, shaped, structure
 from ravine.rules import bfgs as bfgs_rule
 from ravine.second.dense import newton_direction
 from ravine.second.line_search import LineSearch, Outcome
@@ -144,18 +145,22 @@ class Walk:
         x = self.x[0].clone().requires_grad_()
         loss = function(x)
         (grad,) = torch.autograd.grad(loss, x)
-        given = {**self.hypers, "loss": loss.detach()[None, None], "fresh": torch.tensor([[self.fresh]])}
-        if self.rule.hessian:
+        found = Evaluation(
+            grad=grad[None], loss=loss.detach()[None, None], fresh=torch.tensor([[self.fresh]])
+        )
+        assert self.rule.search is not None
+        if self.rule.search.hessian:
             hessian = torch.autograd.functional.hessian(function, x.detach())
             saddle_free = self.hypers["saddle_free"] > 0
-            given["newton"] = newton_direction(hessian[None], grad[None], self.hypers["damping"], saddle_free)
-        step, self.state = self.rule.update(grad[None], self.state, self.x, given, torch.ones(()))
+            newton = newton_direction(hessian[None], grad[None], self.hypers["damping"], saddle_free)
+            found = replace(found, newton=newton)
+        step, self.state = self.rule.search.advance(found, self.state, self.x, self.hypers)
         self.x = self.x + step
         self.losses.append(loss.item())
 
     @property
     def point(self) -> Tensor:
-        hook = self.rule.weights
+        hook = self.rule.deployed
         assert hook is not None
         return hook(self.x, self.state, self.hypers)[0]
 

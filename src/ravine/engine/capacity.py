@@ -61,14 +61,16 @@ def room_to_search(
     """
     recipe, size = runs[0].recipe, network.layout.size
     found = shaped(recipe.rule, recipe.hypers)
-    if found.dense:
+    search = found.search
+    assert search is not None, "only rules that search are asked for"
+    if search.dense:
         about = f'rules: kind = "{recipe.rule}"'
-        require_room(size, torch.float32, device, about, found.dense)
+        require_room(size, torch.float32, device, about, search.dense)
     slots = found.init(torch.empty((1, size), device="meta"))
-    kept = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not found.dense)
-    num_slots = -(-kept // (NUMBER_BYTES * size)) + found.dense * size
+    kept = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not search.dense)
+    num_slots = -(-kept // (NUMBER_BYTES * size)) + search.dense * size
     passing = 0
-    if found.hessian:
+    if search.hessian:
         rows = size if traced else min(HESSIAN_ROWS, size)
         passing = _PASSES * rows * recipe.batch_size * _activations(network.module, shape, device) // size
         needed, free = run_bytes(size, num_slots + passing), free_bytes(device)

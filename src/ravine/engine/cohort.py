@@ -83,7 +83,7 @@ class Cohort:
     @property
     def searches(self) -> bool:
         """Whether its rules look for their steps: all of them or none, since they have programs of their own."""
-        return self.segments[0].rule.searches
+        return self.segments[0].rule.search is not None
 
     @property
     def ascends(self) -> bool:

@@ -91,13 +91,13 @@ def plan(
         InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
     """
     check_choice(choice)
-    searches = rule(runs[0].recipe.rule).searches
-    if searches:
+    search = rule(runs[0].recipe.rule).search
+    if search is not None:
         _check_hessian(runs, network)
         try:
             num_slots, most = room_to_search(runs, network, data.input_shape, device)
         except TooLarge:
-            if not rule(runs[0].recipe.rule).hessian or choice not in ("auto", "serial"):
+            if not search.hessian or choice not in ("auto", "serial"):
                 raise
             room_to_search(runs, network, data.input_shape, device, traced=False)
             why = "traced, a step would keep all that the passes for a Hessian make at once"
@@ -107,7 +107,7 @@ def plan(
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
         most = most_runs(network.layout.size, num_slots, device, network.about)
     chosen = _chosen(runs, network, data, device, choice, most)
-    if searches or not (chosen.backend.fused and chosen.size == most < len(runs)):
+    if search is not None or not (chosen.backend.fused and chosen.size == most < len(runs)):
         return chosen
     one = run_bytes(network.layout.size, num_slots)
     room = f"a run needs {gib(one)} of memory or more, all {gib(one * len(runs))}; {gib(free_bytes(device))} are free"
@@ -138,7 +138,8 @@ def _no_native(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, most: int
 ) -> str | None:
     """Why no machine code can be made for runs; None if it can."""
-    if rule(runs[0].recipe.rule).hessian:
+    search = rule(runs[0].recipe.rule).search
+    if search is not None and search.hessian:
         return f"{runs[0].recipe.rule}, which takes second derivatives"
     if device.type != "cpu":
         return f"it is made for processors, not for {device.type}"
@@ -298,7 +299,8 @@ def _cohort_size(network: Network, device: torch.device) -> int:
 def _check_hessian(runs: list[Run], network: Network) -> None:
     """Under vmap PyTorch's second derivatives of convolutions take gigabytes even for a small network."""
     kind = runs[0].recipe.rule
-    if rule(kind).hessian and _has_convolutions(network.module):
+    search = rule(kind).search
+    if search is not None and search.hessian and _has_convolutions(network.module):
         raise ModelError(
             f'rules: kind = "{kind}": no Hessian is made of a model with convolutions; use lbfgs'
         )

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from ravine.engine.aligned import AlignedProducts
-from ravine.engine.noise import noise_of
+from ravine.engine.cohort import Segment
+from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
+from ravine.rules.base import Evaluation
 from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
 
@@ -62,7 +64,6 @@ def search_step(
     data: Data,
     rows_SB: Tensor,
     lr_R: Tensor,
-    t: Tensor,
     number: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """One evaluation of all runs, and where each goes from there.
@@ -74,8 +75,7 @@ def search_step(
         data: the training set.
         rows_SB: the batches of this step.
         lr_R: learning rates.
-        t: number of the step, from 1.
-        number: the same, from 0.
+        number: of the step, from 0.
 
     Returns:
         Loss and accuracy of each run at the point that it holds: trials on the way are not told.
@@ -84,7 +84,7 @@ def search_step(
     hold(setting, state, constants, rows_SB, number)
     number_R = numbers_of(state)
     each_its_own = torch.ones_like(number_R).cumsum(0) - 1
-    hessians: list[Tensor] | None = [] if any(segment.rule.hessian for segment in cohort.segments) else None
+    hessians: list[Tensor] | None = [] if any(_has_hessian(segment) for segment in cohort.segments) else None
     grads, (loss_R, accuracy_R) = setting.objective.gradients(
         state.params_RP,
         state.buffers,
@@ -96,7 +96,7 @@ def search_step(
     )
     layout.write(grads, constants.grads_RP)
     found = hessians[0] if hessians else None
-    return go_on(setting, state, constants, number_R, loss_R, accuracy_R, lr_R, t, found)
+    return go_on(setting, state, constants, number_R, loss_R, accuracy_R, lr_R, found)
 
 
 def go_on(
@@ -107,7 +107,6 @@ def go_on(
     loss_R: Tensor,
     accuracy_R: Tensor,
     lr_R: Tensor,
-    t: Tensor,
     hessian_RNN: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Where each run goes from an evaluation.
@@ -120,7 +119,6 @@ def go_on(
         loss_R: of the evaluation.
         accuracy_R: of the evaluation.
         lr_R: learning rates.
-        t: number of the step, from 1.
         hessian_RNN: of the evaluation; None: no rule needs it.
 
     Returns:
@@ -132,18 +130,18 @@ def go_on(
         for segment, slots, own in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)
             grads_GP, params_GP = constants.grads_RP[span], state.params_RP[span]
-            hypers = {
-                **own,
-                "lr": lr_R[span, None],
-                "loss": loss_R[span, None].double(),
-                "fresh": fresh_R1[span],
-            }
+            numbers = {**without_noise(own), "lr": lr_R[span, None]}
+            hypers = segment.rule.masked(numbers, numbers.pop("mask", None))
+            found = Evaluation(grad=grads_GP, loss=loss_R[span, None].double(), fresh=fresh_R1[span])
             if segment.noisy:
-                _add_noise(hypers, constants.seeds_R[span], number_R[span], grads_GP, params_GP, slots)
+                found = _noisy(found, own, constants.seeds_R[span], number_R[span], params_GP, slots)
             if hessian_RNN is not None:
                 layout = setting.network.layout
-                hypers["newton"] = _newton(hessian_RNN[span], grads_GP, params_GP, layout, hypers)
-            update_GP, new = segment.rule.update(grads_GP, slots, params_GP, hypers, t)
+                newton_GP = _newton(hessian_RNN[span], grads_GP, params_GP, layout, hypers)
+                found = replace(found, newton=newton_GP)
+            search = segment.rule.search
+            assert search is not None, "all rules of such a cohort search"
+            update_GP, new = search.advance(found, slots, params_GP, hypers)
             arrived = new["arrived"] > 0.0
             new["told_loss"] = torch.where(arrived, loss_R[span, None], slots["told_loss"])
             new["told_accuracy"] = torch.where(arrived, accuracy_R[span, None], slots["told_accuracy"])
@@ -165,20 +163,27 @@ def _fresh(setting: Setting, constants: Constants, lr_R: Tensor) -> Tensor:
     return fresh_R[:, None]
 
 
-def _add_noise(
+def _has_hessian(segment: Segment) -> bool:
+    return segment.rule.search is not None and segment.rule.search.hessian
+
+
+def _noisy(
+    found: Evaluation,
     hypers: dict[str, Tensor],
     seeds_G: Tensor,
     number_G: Tensor,
-    grads_GP: Tensor,
     params_GP: Tensor,
     slots: dict[str, Tensor],
-) -> None:
+) -> Evaluation:
     """Noise z for as long as a batch is held: in the gradient z, in the loss z times the way from where it began."""
     noise_GP = noise_of(hypers, seeds_G, number_G)
     way_GP = torch.where(slots["searching"] > 0.0, params_GP - slots["point"], torch.zeros_like(params_GP))
-    grads_GP.add_(noise_GP)
-    hypers["loss"] = hypers["loss"] + (noise_GP * way_GP).sum(1, keepdim=True).double()
-    hypers["fresh"] = hypers["fresh"] + (hypers["noise"] > 0.0).to(params_GP.dtype)
+    found.grad.add_(noise_GP)
+    return replace(
+        found,
+        loss=found.loss + (noise_GP * way_GP).sum(1, keepdim=True).double(),
+        fresh=found.fresh + (hypers["noise"] > 0.0).to(params_GP.dtype),
+    )
 
 
 def _newton(
@@ -186,7 +191,7 @@ def _newton(
 ) -> Tensor:
     """Directions of Newton on the loss with its penalty, (G, P)."""
     places_N = _places(layout).to(grads_GP.device)
-    decay_GP = (hypers["weight_decay"] * hypers["mask"]).expand_as(params_GP)
+    decay_GP = hypers["weight_decay"].expand_as(params_GP)
     direction_GN = newton_direction(
         hessian_GNN.double() + torch.diag_embed(decay_GP.index_select(1, places_N).double()),
         (grads_GP + decay_GP * params_GP).index_select(1, places_N).double(),

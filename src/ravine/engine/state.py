@@ -105,12 +105,12 @@ class State:
 
     def deployed(self, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
         """The parameters to evaluate, (R, P): a rule may keep another point than the one it trains."""
-        if not any(segment.rule.weights for segment in cohort.segments):
+        if not any(segment.rule.deployed for segment in cohort.segments):
             return self.params_RP
         return torch.cat(
             [
-                segment.rule.weights(self.params_RP[segment.start : segment.stop], slots, own)
-                if segment.rule.weights
+                segment.rule.deployed(self.params_RP[segment.start : segment.stop], slots, own)
+                if segment.rule.deployed
                 else self.params_RP[segment.start : segment.stop]
                 for segment, slots, own in zip(cohort.segments, self.slots, hypers, strict=True)
             ]
@@ -167,7 +167,7 @@ def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.devi
     if segment.noisy:
         strengths = [run.recipe.hypers.get("noise", 0.0) for run in runs]
         hypers.update(noise_hypers(strengths, layout, device))
-    if segment.rule.masked:
+    if segment.rule.decays:
         decayed = {
             name: torch.full(shape, float(decays(name, shape, segment.exclude)))
             for name, shape in zip(layout.names, layout.shapes, strict=True)
@@ -186,7 +186,7 @@ def rules_of(rule: Rule, layout: Layout) -> dict[str, Rule]:
 
 def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -> dict[str, Tensor]:
     own = params_RP[segment.start : segment.stop]
-    if segment.rule.searches:
+    if segment.rule.search is not None:
         size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
         return {**segment.rule.init(own), **_held(len(own), size, own.device)}
     if segment.rule.scope != "tensor":

@@ -109,12 +109,12 @@ class Training:
             Deployed(
                 start=segment.start,
                 stop=segment.stop,
-                point=segment.rule.weights,
+                point=segment.rule.deployed,
                 slots=state.slots[i],
                 hypers=self._constants.hypers[i],
             )
             for i, segment in enumerate(self._part.segments)
-            if segment.rule.weights and by_run
+            if segment.rule.deployed and by_run
         ]
         self._native_scores = (
             NativeScores(self._objective, state.params_RP, others, deployed) if self.backend.native else None

@@ -55,10 +55,12 @@ def _update(
     t: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One segment's update by its rule: all numbers at once, or parameter by parameter where it needs shapes."""
+    numbers = {name: value for name, value in hypers.items() if name != "mask"}
+    mask_P = hypers.get("mask")
     if segment.rule.scope == "element":
-        return segment.rule.update(grads_GP, slots, params_GP, hypers, t)
-    numbers_G = {name: value[:, 0] for name, value in hypers.items() if name != "mask"}
-    masks = layout.view_one(hypers["mask"]) if "mask" in hypers else {}
+        return segment.rule.update(grads_GP, slots, params_GP, segment.rule.masked(numbers, mask_P), t)
+    numbers_G = {name: value[:, 0] for name, value in numbers.items()}
+    masks = {} if mask_P is None else layout.view_one(mask_P)
     grads, params = layout.views(grads_GP), layout.views(params_GP)
     counts = {slot: tensor[:, 0] for slot, tensor in slots.items() if tensor.shape[1] == 1}
     slot_views = {slot: layout.views(tensor) for slot, tensor in slots.items() if slot not in counts}
@@ -66,7 +68,6 @@ def _update(
     news: dict[str, dict[str, Tensor]] = {slot: dict(views) for slot, views in slot_views.items()}
     news.update({slot: {} for slot in counts})
     for name, rule in rules_of(segment.rule, layout).items():
-        mask = {"mask": masks[name]} if masks else {}
 
         def one(
             grad: Tensor,
@@ -74,9 +75,9 @@ def _update(
             param: Tensor,
             numbers: dict[str, Tensor],
             rule: Rule = rule,
-            mask: dict[str, Tensor] = mask,
+            mask: Tensor | None = masks.get(name),  # noqa: B008 (of this parameter)
         ) -> tuple[Tensor, dict[str, Tensor]]:
-            return rule.update(grad, state, param, {**numbers, **mask}, t)
+            return rule.update(grad, state, param, rule.masked(numbers, mask), t)
 
         own = {**counts, **{slot: views[name] for slot, views in slot_views.items()}}
         updates[name], new = vmap(one)(grads[name], own, params[name], numbers_G)

@@ -228,12 +228,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         if group[EMA] > 0.0 and EMA in own:
             return own[EMA]  # type: ignore[no-any-return]
         named = rule(self.words.kind(group))
-        if named.weights is None or not all(own.get(name) is not None for name in self.words.slots.values()):
+        if named.deployed is None or not all(own.get(name) is not None for name in self.words.slots.values()):
             return None
         state = {slot: as_real(own[name]) for slot, name in self.words.slots.items()}
         numbers = {
             name: torch.tensor(value, dtype=torch.float64)
             for name, value in hypers_of(self.words, group).items()
         }
-        point = named.weights(as_real(param.detach()), state, numbers)
+        point = named.deployed(as_real(param.detach()), state, numbers)
         return torch.view_as_complex(point) if param.is_complex() else point

@@ -229,10 +229,6 @@ def _weighted_over(first: list[Tensor], scale: float, second: list[Tensor], othe
     torch._foreach_add_(first, second, alpha=other)
 
 
-def _kept(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [tensor.clone() for tensor in tensors]
-
-
 def _one_by_one(node: fx.Node) -> Callable[..., list[Tensor]]:
     """What there is no kernel for that takes a list: numbers are 0-d tensors, which go together with any device."""
     numbers = [isinstance(arg, fx.Node) and arg.meta["tensor"][0] == () for arg in node.args]

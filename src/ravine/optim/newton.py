@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ravine.optim.base import Params
-from ravine.optim.searching import Closure, SearchingOptimizer
+from ravine.optim.closure import Closure, SearchingOptimizer
 from ravine.second.dense import newton_direction, require_room
 
 __all__ = ["Newton"]

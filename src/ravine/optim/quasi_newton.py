@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ravine.optim.base import Params
-from ravine.optim.searching import Closure, SearchingOptimizer
+from ravine.optim.closure import Closure, SearchingOptimizer
 from ravine.rules.bfgs import updated
-from ravine.rules.searching import curved
+from ravine.rules.phases import curved
 from ravine.second.dense import require_room
 from ravine.second.history import History
 

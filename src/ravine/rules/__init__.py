@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ravine.rules.base import Hyper, Hypers, Rule, State, fill
+from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State, TorchForm
+from ravine.rules.hyper import Hyper, fill
 from ravine.rules.registry import (
     KINDS,
     RULES,
@@ -17,14 +18,18 @@ from ravine.rules.registry import (
 from ravine.rules.regularize import REGULARIZERS, decays, regularize
 
 __all__ = [
+    "DEPLOYED",
     "KINDS",
     "REGULARIZERS",
     "RULES",
     "SEARCHING",
+    "Evaluation",
     "Hyper",
     "Hypers",
     "Rule",
+    "Search",
     "State",
+    "TorchForm",
     "decays",
     "fill",
     "hyper_names",

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hypers, Rule, State, learning_rate, small_constant
+from ravine.rules.base import Hypers, Rule, State, TorchForm
+from ravine.rules.hyper import learning_rate, small_constant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +34,6 @@ ADAGRAD = Rule(
     hypers={"lr": learning_rate(), "eps": small_constant(1e-7)},
     init=init,
     update=update,
-    torch_preset={"eps": 1e-10},
+    torch=TorchForm(hypers={"eps": 1e-10}),
     source="Duchi, Hazan and Singer, 2011",
 )

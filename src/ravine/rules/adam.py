@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ravine.rules.adagrad import by_root
-from ravine.rules.base import Hyper, Hypers, Rule, State, decay_rate, learning_rate, small_constant
+from ravine.rules.base import Hypers, Rule, State, TorchForm
+from ravine.rules.hyper import Hyper, decay_rate, learning_rate, small_constant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +66,6 @@ ADAM = Rule(
     hypers=_HYPERS,
     init=init,
     update=update,
-    torch_preset={"eps": 1e-8},
+    torch=TorchForm(hypers={"eps": 1e-8}),
     source="Kingma and Ba, 2015",
 )

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ravine.rules.adam import ADAM
-from ravine.rules.base import Hyper, Hypers, State
+from ravine.rules.base import Hypers, State
+from ravine.rules.hyper import Hyper
 from ravine.rules.regularize import decoupled
 
 if TYPE_CHECKING:
@@ -27,6 +28,6 @@ ADAMW = replace(
         "weight_decay": Hyper(about="each step also shrinks x by lr times this", default=0.01, log=True),
     },
     update=update,
-    masked=True,
+    decays=("weight_decay",),
     source="Loshchilov and Hutter, 2019",
 )

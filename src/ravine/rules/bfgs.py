@@ -3,21 +3,18 @@
 Shapes: G run, P numbers of one run.
 """
 
-# ruff: noqa: ARG001 (every rule has one signature)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hypers, Rule, State
-from ravine.rules.searching import (
+from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
+from ravine.rules.phases import (
     REFUSED,
     SEARCH_HYPERS,
     Method,
+    accepted_point,
     advance,
     curved,
-    held_point,
-    penalized,
     start,
 )
 
@@ -78,10 +75,9 @@ def direct(state: State, grad: Tensor) -> Tensor:
     return -(state["inverse"] @ grad.unsqueeze(2)).squeeze(2)
 
 
-def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
+def one_evaluation(found: Evaluation, state: State, param: Tensor, hypers: Hypers) -> tuple[Tensor, State]:
     """One evaluation: ``x <- x - t H g`` once t is found, with H from all pairs ``s = x' - x``, ``y = g' - g``."""
-    loss, grad = penalized(grad, param, hypers)
-    return advance(grad, state, param, {**hypers, "loss": loss}, METHOD)
+    return advance(found, state, param, hypers, METHOD)
 
 
 METHOD = Method(learn=learn, direct=direct, knows=knows, forget=forget)
@@ -89,12 +85,10 @@ BFGS = Rule(
     name="bfgs",
     hypers=SEARCH_HYPERS,
     init=init,
-    update=update,
     source="Broyden, Fletcher, Goldfarb and Shanno, 1970",
     scope="runs",
-    weights=held_point,
-    masked=True,
+    points={DEPLOYED: accepted_point},
+    decays=("weight_decay",),
     refuses=REFUSED,
-    searches=True,
-    dense=5,
+    search=Search(advance=one_evaluation, dense=5),
 )

@@ -3,23 +3,21 @@
 Shapes: G run, M pairs that are remembered, P numbers of one run.
 """
 
-# ruff: noqa: ARG001 (every rule has one signature)
-
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hyper, Hypers, Rule, State
-from ravine.rules.searching import (
+from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
+from ravine.rules.hyper import Hyper
+from ravine.rules.phases import (
     REFUSED,
     SEARCH_HYPERS,
     Method,
+    accepted_point,
     advance,
     curved,
-    held_point,
-    penalized,
     start,
 )
 
@@ -104,10 +102,9 @@ def direct(state: State, grad: Tensor) -> Tensor:
     return -r
 
 
-def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
+def one_evaluation(found: Evaluation, state: State, param: Tensor, hypers: Hypers) -> tuple[Tensor, State]:
     """One evaluation: ``x <- x - t H g`` once t is found, with H from the last pairs ``s = x' - x``, ``y = g' - g``."""
-    loss, grad = penalized(grad, param, hypers)
-    return advance(grad, state, param, {**hypers, "loss": loss}, METHOD)
+    return advance(found, state, param, hypers, METHOD)
 
 
 def remembering(most: int) -> Rule:
@@ -145,13 +142,10 @@ LBFGS = Rule(
         "history": Hyper(about="pairs that are remembered", default=10.0, low=1.0, high=100.0, whole=True),
     },
     init=_init,
-    update=update,
     source="Liu and Nocedal, 1989",
     scope="runs",
-    weights=held_point,
-    masked=True,
+    points={DEPLOYED: accepted_point},
+    decays=("weight_decay",),
     refuses=REFUSED,
-    searches=True,
-    shaped=_shaped,
-    structural=("history",),
+    search=Search(advance=one_evaluation, structural=("history",), shaped=_shaped),
 )

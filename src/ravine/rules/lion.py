@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hyper, Hypers, Rule, State, decay_rate, learning_rate
+from ravine.rules.base import Hypers, Rule, State
+from ravine.rules.hyper import Hyper, decay_rate, learning_rate
 from ravine.rules.regularize import decoupled
 
 if TYPE_CHECKING:
@@ -38,6 +39,6 @@ LION = Rule(
     },
     init=init,
     update=update,
-    masked=True,
+    decays=("weight_decay",),
     source="Chen et al., 2023",
 )

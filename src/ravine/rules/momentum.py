@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hypers, Rule, State, decay_rate, learning_rate
+from ravine.rules.base import Hypers, Rule, State
+from ravine.rules.hyper import decay_rate, learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor

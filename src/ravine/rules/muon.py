@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ravine.rules.adamw import ADAMW
-from ravine.rules.base import Hyper, Hypers, Rule, State, decay_rate, learning_rate
+from ravine.rules.base import Hypers, Rule, State, TorchForm
+from ravine.rules.hyper import Hyper, decay_rate, learning_rate
 from ravine.rules.regularize import decoupled
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ MUON = Rule(
     init=init,
     update=update,
     scope="tensor",
-    torch_preset={"match_adam": 0.0, "weight_decay": 0.1},
-    masked=True,
+    torch=TorchForm(hypers={"match_adam": 0.0, "weight_decay": 0.1}),
+    decays=("weight_decay",),
     others=ADAMW,
     source="Jordan et al., 2024; length of a step: Liu et al., 2025",
 )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ravine.rules.adagrad import by_root
 from ravine.rules.adam import ADAM, correction
-from ravine.rules.base import Hyper, Hypers, Rule, State, learning_rate
+from ravine.rules.base import Hypers, Rule, State, TorchForm
+from ravine.rules.hyper import Hyper, learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +57,6 @@ NADAM = Rule(
     },
     init=init,
     update=update,
-    torch_preset={"eps": 1e-8},
+    torch=TorchForm(hypers={"eps": 1e-8}),
     source="Dozat, 2016",
 )

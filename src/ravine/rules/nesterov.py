@@ -2,7 +2,7 @@
 
 `NESTEROV_LOOKAHEAD` is the definition: the gradient is taken ahead of the point, where the velocity would
 carry it. `NESTEROV` moves that look-ahead point ``x~ = x + rho v`` instead, so that the gradient is taken
-where the parameters are, and hands back the true point ``x = x~ - rho v`` through ``weights``. Both keep lr
+where the parameters are, and hands back the true point ``x = x~ - rho v`` as the one to deploy. Both keep lr
 inside the velocity: they remain equal when lr changes, and the velocity then still carries steps of the old
 lr for about 1 / (1 - rho) steps. `NESTEROV_TORCH` is torch.optim.SGD(nesterov=True): the shifted point with
 lr outside, so a changed lr scales the whole velocity at once; from then on it is another method. It never
@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ravine.rules import momentum
-from ravine.rules.base import Hypers, Rule, State, decay_rate, learning_rate
+from ravine.rules.base import DEPLOYED, Hypers, Rule, State, TorchForm
+from ravine.rules.hyper import decay_rate, learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,8 +78,8 @@ NESTEROV = Rule(
     hypers=_HYPERS,
     init=momentum.init,
     update=update_shifted,
-    weights=true_point,
-    torch_kind="nesterov_torch",
+    points={DEPLOYED: true_point},
+    torch=TorchForm(kind="nesterov_torch"),
     source="Nesterov, 1983; shifted variable: Bengio, Boulanger-Lewandowski and Pascanu, 2013",
 )
 
@@ -88,7 +89,7 @@ NESTEROV_LOOKAHEAD = Rule(
     init=momentum.init,
     update=update_lookahead,
     gradient_at=ahead,
-    torch_kind="nesterov_torch",
+    torch=TorchForm(kind="nesterov_torch"),
     source="Nesterov, 1983; Sutskever, Martens, Dahl and Hinton, 2013",
 )
 

@@ -3,14 +3,15 @@
 Shapes: G run, P numbers of one run.
 """
 
-# ruff: noqa: ARG001 (every rule has one signature)
+# ruff: noqa: ARG001 (every method has one signature)
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hyper, Hypers, Rule, State
-from ravine.rules.searching import REFUSED, SEARCH_HYPERS, Method, advance, held_point, penalized, start
+from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
+from ravine.rules.hyper import Hyper
+from ravine.rules.phases import REFUSED, SEARCH_HYPERS, Method, accepted_point, advance, start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,18 +39,19 @@ def knows(state: State) -> Tensor:
     return state["trust"] > 0.0
 
 
-def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
+def one_evaluation(found: Evaluation, state: State, param: Tensor, hypers: Hypers) -> tuple[Tensor, State]:
     """One evaluation: ``x <- x - t (H + damping I)^-1 g``, with t searched for, or t = lr.
 
-    ``hypers["newton"]`` is that direction, of the loss with its penalty.
+    The direction is the evaluation's.
     """
-    loss, grad = penalized(grad, param, hypers)
+    newton = found.newton
+    assert newton is not None, "an evaluation for Newton's method has its direction"
 
     def direct(state: State, grad: Tensor) -> Tensor:
-        return hypers["newton"]
+        return newton
 
     method = Method(learn=learn, direct=direct, knows=knows, forget=forget)
-    return advance(grad, state, param, {**hypers, "loss": loss}, method, hypers["line_search"] == 0.0)
+    return advance(found, state, param, hypers, method, hypers["line_search"] == 0.0)
 
 
 NEWTON = Rule(
@@ -63,13 +65,10 @@ NEWTON = Rule(
         ),
     },
     init=init,
-    update=update,
     source="Nocedal and Wright, 2006, chapter 3; Dauphin and others, 2014, for saddle_free",
     scope="runs",
-    weights=held_point,
-    masked=True,
+    points={DEPLOYED: accepted_point},
+    decays=("weight_decay",),
     refuses=REFUSED,
-    searches=True,
-    dense=8,
-    hessian=True,
+    search=Search(advance=one_evaluation, hessian=True, dense=8),
 )

@@ -9,8 +9,9 @@ from ravine.errors import StudyError, choices
 from ravine.rules.adagrad import ADAGRAD
 from ravine.rules.adam import ADAM
 from ravine.rules.adamw import ADAMW
-from ravine.rules.base import Hyper, Rule
+from ravine.rules.base import Rule
 from ravine.rules.bfgs import BFGS
+from ravine.rules.hyper import Hyper
 from ravine.rules.lbfgs import LBFGS
 from ravine.rules.lion import LION
 from ravine.rules.momentum import MOMENTUM
@@ -81,16 +82,16 @@ def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
         ({}, {'rule': 'lbfgs', 'history': 5.0})
     """
     named = rule(kind)
-    shape = {name: hypers[name] for name in named.structural}
-    if named.searches:
-        return {"rule": kind, **shape}
+    if named.search is not None:
+        return {"rule": kind, **{name: hypers[name] for name in named.search.structural}}
     return {"sam": True} if hypers.get("sam_radius") else {}
 
 
 def shaped(kind: str, hypers: Mapping[str, float]) -> Rule:
     """The rule of that kind, its state of the shape that a run's numbers ask for."""
     named = rule(kind)
-    return named if named.shaped is None else named.shaped(hypers)
+    shape = None if named.search is None else named.search.shaped
+    return named if shape is None else shape(hypers)
 
 
 def hypers(kind: str) -> dict[str, Hyper]:
@@ -133,7 +134,7 @@ def preset(kind: str, name: Literal["lecture", "torch"] = "lecture") -> tuple[st
     if name not in ("lecture", "torch"):
         raise StudyError(f"{kind}: unknown preset '{name}': {choices(name, ('lecture', 'torch'))}")
     named = rule(kind)
-    if name == "torch" and named.torch_kind is not None:
-        named = rule(named.torch_kind)
+    if name == "torch" and named.torch.kind is not None:
+        named = rule(named.torch.kind)
     defaults = {key: hyper.default for key, hyper in named.all_hypers.items() if hyper.default is not None}
-    return named.name, {**defaults, **(named.torch_preset if name == "torch" else {})}
+    return named.name, {**defaults, **(named.torch.hypers if name == "torch" else {})}

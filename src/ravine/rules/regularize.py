@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ravine.errors import StudyError, choices
-from ravine.rules.base import Hyper, Hypers, Rule, State
+from ravine.rules.base import Hypers, Rule, State
+from ravine.rules.hyper import Hyper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,9 +34,9 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
 
     ``weight_decay`` and ``l1`` act on the gradient (together they are the elastic net), at the point where
     the rule takes it. ``decoupled_weight_decay`` and then ``max_norm`` act on the step. A name that the rule
-    has as a hyper of its own (AdamW's ``weight_decay``) stays the rule's. Parameters are excluded from decay
-    and L1 by the tensor ``hypers["mask"]`` (see `decays`); ``max_norm`` leaves tensors with fewer than two
-    dimensions alone.
+    has as a hyper of its own (AdamW's ``weight_decay``) stays the rule's. Decay and L1 are among the `Rule.decays`:
+    `Rule.masked` makes them 0 for the parameters that `decays` excludes. ``max_norm`` leaves tensors with fewer than
+    two dimensions alone.
 
     Args:
         rule: any rule.
@@ -86,19 +87,19 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
         others=None if rule.others is None else regularize(rule.others, on),
         hypers={**rule.hypers, **{name: hyper for name, hyper in REGULARIZERS.items() if name in on}},
         update=update,
-        masked=rule.masked or on != {"max_norm"},
+        decays=(*rule.decays, *(name for name in REGULARIZERS if name in on - {"max_norm"})),
         scope="tensor" if "max_norm" in on else rule.scope,
     )
 
 
 def coupled(grad: Tensor, param: Tensor, hypers: Hypers) -> Tensor:
     """L2 in the gradient, of the penalty ``weight_decay |x|^2 / 2``: ``g + weight_decay x``."""
-    return grad.addcmul(param, unmasked("weight_decay", hypers))
+    return grad.addcmul(param, hypers["weight_decay"])
 
 
 def lasso(grad: Tensor, param: Tensor, hypers: Hypers) -> Tensor:
     """L1 in the gradient, of the penalty ``l1 |x|_1``: ``g + l1 sign(x)``, with sign(0) = 0."""
-    return grad.addcmul(param.sign(), unmasked("l1", hypers))
+    return grad.addcmul(param.sign(), hypers["l1"])
 
 
 def decoupled(step: Tensor, param: Tensor, hypers: Hypers, name: str = "decoupled_weight_decay") -> Tensor:
@@ -107,7 +108,7 @@ def decoupled(step: Tensor, param: Tensor, hypers: Hypers, name: str = "decouple
     As torch.optim.AdamW. In the paper (Loshchilov and Hutter, 2019) the decay carries the schedule's factor
     but not the base lr, so there it does not change when lr is tuned; divide by the base lr to get it.
     """
-    return step.addcmul(param, -hypers["lr"] * unmasked(name, hypers))
+    return step.addcmul(param, -hypers["lr"] * hypers[name])
 
 
 def projected(step: Tensor, param: Tensor, hypers: Hypers) -> Tensor:
@@ -150,9 +151,3 @@ def decays(name: str, shape: Sequence[int], exclude: str | None = None) -> bool:
         return not exclude or re.search(exclude, name) is None
     except re.error as error:
         raise StudyError(f"exclude = {exclude!r}: must be a regular expression: {error}") from None
-
-
-def unmasked(name: str, hypers: Hypers) -> Tensor:
-    """A strength where the mask is 1, as a product of two numbers if the mask is one: no pass."""
-    mask = hypers.get("mask")
-    return hypers[name] if mask is None else hypers[name] * mask

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ravine.rules import adagrad
-from ravine.rules.base import Hypers, Rule, State, decay_rate, learning_rate, small_constant
+from ravine.rules.base import Hypers, Rule, State, TorchForm
+from ravine.rules.hyper import decay_rate, learning_rate, small_constant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,6 @@ RMSPROP = Rule(
     },
     init=adagrad.init,
     update=update,
-    torch_preset={"decay": 0.99, "eps": 1e-8},
+    torch=TorchForm(hypers={"decay": 0.99, "eps": 1e-8}),
     source="Tieleman and Hinton, 2012",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ravine.rules.base import Hyper
+from ravine.rules.hyper import Hyper
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ravine.rules.adagrad import by_root
 from ravine.rules.adam import ADAM, correction
-from ravine.rules.base import SMALLEST, Hyper, Hypers, Rule, State, learning_rate
-from ravine.rules.regularize import unmasked
+from ravine.rules.base import DEPLOYED, Hypers, Rule, State
+from ravine.rules.hyper import SMALLEST, Hyper, learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor)
     share = largest.square() / (total + SMALLEST)  # a schedule may begin with lr = 0
     root = correction(hypers["beta2"], t).sqrt()
     descent = by_root(grad, squares, root, hypers["eps"] * root)
-    descent = descent.addcmul(param, -unmasked("weight_decay", hypers))
+    descent = descent.addcmul(param, -hypers["weight_decay"])
     kept = {
         "fast": fast.addcmul(descent, hypers["lr"]),
         "squares": squares,
@@ -69,8 +69,8 @@ SCHEDULE_FREE_ADAMW = Rule(
     },
     init=init,
     update=update,
-    weights=average,
-    masked=True,
+    points={DEPLOYED: average},
+    decays=("weight_decay",),
     refuses=frozenset({"decoupled_weight_decay", "max_norm"}),
     source="Defazio et al., 2024",
 )

@@ -73,7 +73,7 @@ def path(
     state = rule.init(x)
     with torch.no_grad():
         for step in range(steps + 1):
-            weights = x if rule.weights is None else rule.weights(x, state, numbers)
+            weights = x if rule.deployed is None else rule.deployed(x, state, numbers)
             loss = surface.loss(weights, own)
             if not bool(weights.isfinite().all() and loss.isfinite()):
                 break

@@ -198,7 +198,7 @@ def trace_rule(rule: Rule) -> TracedRule:
         return (x if rule.gradient_at is None else rule.gradient_at(x, *taken(rest)),)
 
     def weights(x: Tensor, *rest: Tensor) -> tuple[Tensor]:
-        return (x if rule.weights is None else rule.weights(x, *taken(rest)),)
+        return (x if rule.deployed is None else rule.deployed(x, *taken(rest)),)
 
     def update(x: Tensor, *rest: Tensor) -> list[Tensor]:
         own, given = taken(rest[:-2])

@@ -56,14 +56,19 @@ class NativeSearch:
         ) -> tuple[Tensor, Tensor]:
             return go_on(setting, state, replace(constants, grads_RP=grads_RP), *given)
 
-        examples = (torch.ones(num_runs), torch.ones(()))
-        self._onward = traced(setting, onward, (*self._evaluation(), *examples))
+        self._onward = traced(setting, onward, (*self._evaluation(), torch.ones(num_runs)))
 
-    def __call__(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self,
+        rows_SB: Tensor,
+        lr_R: Tensor,
+        t: Tensor,  # noqa: ARG002 (as every step)
+        number: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """A step, as `ravine.engine.traced.step.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
         self._evaluate()
-        return self._onward(*self._evaluation(), lr_R, t)
+        return self._onward(*self._evaluation(), lr_R)
 
     def _evaluation(self) -> tuple[Tensor, ...]:
         """What was found, and at which step of each run."""

@@ -128,7 +128,7 @@ def _step(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of all runs, then every segment's update."""
     if setting.cohort.searches:
-        return search_step(setting, state, constants, data, rows_SB, lr_R, t, number)
+        return search_step(setting, state, constants, data, rows_SB, lr_R, number)
     cohort, layout = setting.cohort, setting.network.layout
     hypers = [
         {**own, "lr": lr_R[segment.start : segment.stop, None]}

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ravine.rules import line_search
-from ravine.rules.base import Hyper, Hypers, State, learning_rate
+from ravine.rules.base import Evaluation, Hypers, State
+from ravine.rules.hyper import Hyper, learning_rate
 from ravine.rules.regularize import coupled
 
 if TYPE_CHECKING:
@@ -76,16 +77,15 @@ def start(param: Tensor) -> State:
     }
 
 
-def held_point(param: Tensor, state: State, hypers: Hypers) -> Tensor:  # noqa: ARG001 (a hook's signature)
+def accepted_point(param: Tensor, state: State, hypers: Hypers) -> Tensor:  # noqa: ARG001 (a hook's signature)
     """The last point that was accepted: a trial is not what a run has come to."""
     return state["point"].where(state["searching"] > 0.0, param)
 
 
-def penalized(grad: Tensor, param: Tensor, hypers: Hypers) -> tuple[Tensor, Tensor]:
+def penalized(found: Evaluation, param: Tensor, hypers: Hypers) -> tuple[Tensor, Tensor]:
     """Loss in float64, and gradient, with the L2 penalty: ``loss + weight_decay |x|^2 / 2`` over what decays."""
-    decay = hypers["weight_decay"] * hypers["mask"] if "mask" in hypers else hypers["weight_decay"]
-    penalty = (0.5 * decay * param * param).sum(-1, keepdim=True)
-    return hypers["loss"].double() + penalty.double(), coupled(grad, param, hypers)
+    penalty = (0.5 * hypers["weight_decay"] * param * param).sum(-1, keepdim=True)
+    return found.loss.double() + penalty.double(), coupled(found.grad, param, hypers)
 
 
 def curved(s: Tensor, y: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def rounding(x: Tensor) -> float:
 
 
 def advance(
-    grad: Tensor,
+    found: Evaluation,
     state: State,
     param: Tensor,
     hypers: Hypers,
@@ -110,19 +110,19 @@ def advance(
     """Take note of one evaluation, and go where the next one is wanted.
 
     Args:
-        grad: at ``param``, (G, P), penalty included.
+        found: at ``param``, without penalty.
         state: of `start`, and the memory of the method.
         param: where the loss was evaluated.
-        hypers: those of `SEARCH_HYPERS`; "loss", (G, 1) in float64, penalty included; and "fresh", (G, 1), which is 1
-            where another batch or another draw comes once a search has ended.
+        hypers: those of `SEARCH_HYPERS`.
         method: of the rule.
-        unsearched: where, (G, 1), each direction is gone lr times without a search; None: nowhere.
+        unsearched: where, (G, 1), a step is lr times the direction, without a search; None: nowhere.
 
     Returns:
         The way to the next point, and the state. Its "arrived" is 1 where this evaluation was of a point that the run
         now holds, and not of a trial that goes on.
     """
-    loss, fresh = hypers["loss"], hypers["fresh"] > 0.0
+    loss, grad = penalized(found, param, hypers)
+    fresh = found.fresh > 0.0
     searching, resting = state["searching"] > 0.0, state["resting"] > 0.0
     plain = searching & ~searching if unsearched is None else unsearched
     search = {name: state[name] for name in line_search.NAMES}
