@@ -21,6 +21,7 @@ from page_blocks import ROOT, Block
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "optional-dependencies"
 ]
+HOME = "/home/you/study"  # what pages call the folder in which their commands are run
 _DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -29,11 +30,13 @@ class Page:
 
     Args:
         folder: an empty folder, in which they are run; gets the project's `examples`.
+        slow: whether blocks that take long are run too.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, slow: bool = False) -> None:
         (folder / "examples").symlink_to(ROOT / "examples")
-        self.folder = folder
+        self.root = self.folder = folder
+        self.slow = slow
         self.names: dict[str, object] = {"__name__": "__main__"}
         self.printed: str | None = None  # None: the block was not run
 
@@ -53,6 +56,8 @@ class Page:
         if block.language in ("", "text"):
             return
         self.printed = None
+        if block.is_slow and not self.slow:
+            return
         if block.language == "toml":
             self._toml(block)
         if block.title:
@@ -63,7 +68,8 @@ class Page:
         if not block.is_run:
             return
         if block.language == "sh":
-            self.printed = "".join(self._command(line, block) for line in commands(block.text))
+            printed = "".join(self._command(line, block) for line in commands(block.text))
+            self.printed = printed.replace(str(self.root), HOME)
         elif block.language == "python":
             self.printed = self._python(block)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import tomllib
 from pathlib import Path
 
 import loosely
@@ -23,14 +24,13 @@ SLOW = [
 def test_what_a_page_shows_works(path: Path, tmp_path: Path) -> None:
     page = page_runs.Page(tmp_path)
     for block in blocks(path):
-        if not block.is_slow:
-            page.run(block)
+        page.run(block)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SLOW)
 def test_what_a_page_shows_works_with_what_takes_long(path: Path, tmp_path: Path) -> None:
-    page = page_runs.Page(tmp_path)
+    page = page_runs.Page(tmp_path, slow=True)
     for block in blocks(path):
         page.run(block)
 
@@ -58,6 +58,13 @@ def anchors(path: Path) -> set[str]:
     headings = re.findall(r"^#{1,6} (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     plain = (re.sub(r"[^\w\s-]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading)) for heading in headings)
     return {re.sub(r"[\s]", "-", heading.strip().lower()) for heading in plain}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start/first-study.md"])
+def test_the_first_study_is_the_demo(page: str) -> None:
+    (study,) = (block.text for block in blocks(ROOT / page) if block.language == "toml")
+    demo = (ROOT / "examples" / "digits.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(study) == tomllib.loads(demo)
 
 
 @pytest.mark.parametrize("module", [loosely, page_runs])

@@ -1,0 +1,96 @@
+"""The site is built without a warning, names what is public, and is read without a network, on a wide and a narrow screen."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from page_blocks import ROOT, pages
+
+import ravine
+
+PARTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "LICENSE",
+    "mkdocs.yml",
+    "benchmarks",
+    "docs",
+    "examples",
+    "src",
+)
+
+
+def directives(page: str) -> set[str]:
+    """What a page takes from docstrings."""
+    return set(re.findall(r"^::: ([\w.]+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_every_public_name_is_on_the_site() -> None:
+    named = directives("docs/reference/api.md")
+    assert named == {f"ravine.{name}" for name in ravine.__all__ if name != "optim"}
+    named = directives("docs/reference/optim.md")
+    assert named == {f"ravine.optim.{name}" for name in ravine.optim.__all__}
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r": (\S+\.md)$", config.partition("nav:")[2], re.MULTILINE)
+    assert sorted(listed) == sorted([str(path.relative_to(ROOT)) for path in pages()] + ["CHANGELOG.md"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the site, built from a copy as scripts/docs builds it."""
+    pytest.importorskip("zensical")
+    folder = tmp_path_factory.mktemp("site")
+    for name in PARTS:
+        part = ROOT / name
+        shutil.copytree(part, folder / name) if part.is_dir() else shutil.copy(part, folder)
+    (folder / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "docs", folder / "scripts")
+    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    done = subprocess.run([folder / "scripts" / "docs"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    serve = functools.partial(Quiet, directory=folder / "build" / "site")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(site: str, width: int) -> None:
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium")
+    shown = ["index.html", "docs/start/first-study.html", "docs/rules.html", "docs/reference/api.html"]
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        for name in shown:
+            page.goto(f"{site}/{name}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.keyboard.press("Control+k")
+        page.keyboard.type("cohort")
+        page.wait_for_selector("text=Concepts")
+        browser.close()
+    assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
