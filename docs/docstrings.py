@@ -1,4 +1,4 @@
-"""An extension of Griffe, which reads the docstrings for the site: our section `Example:` is its section `Examples:`."""
+"""For Griffe, which reads the docstrings for the site: our section `Example:` is its section `Examples:`."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The site is built without a warning, names what is public, and is read without a network, on a wide and a narrow screen."""
+"""The site is built without a warning, names what is public, fits a narrow screen and needs no network."""
 
 from __future__ import annotations
 
