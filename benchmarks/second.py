@@ -33,7 +33,6 @@ from torch.nn import functional as F
 
 import ravine
 from ravine.data import Dataset, load
-from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.records import Finished
@@ -41,7 +40,7 @@ from ravine.engine.training import Training
 from ravine.study import Run, Study, runs_of
 
 CPU = torch.device("cpu")
-NATIVE, FUSED = Backend(native=True), Backend()
+NATIVE, FUSED = "native", "fused"
 DECAY = 1e-3
 MOST = 1000  # evaluations
 CLOSE = 1e-3  # of the lowest loss
@@ -162,7 +161,7 @@ def reached(losses: list[float], goal: float) -> int:
 
 
 def training(
-    study: Study, runs: list[Run], network: Network, data: Dataset, backend: Backend = NATIVE
+    study: Study, runs: list[Run], network: Network, data: Dataset, backend: str = NATIVE
 ) -> Training:
     return Training(Cohort.of(runs), network, data, backend, CPU)
 
@@ -172,7 +171,7 @@ def points(made: Training, objectives: dict[int, Objective], steps: int) -> dict
     losses: dict[int, list[float]] = {seed: [] for seed in objectives}
     for _ in range(steps):
         made.advance()
-        held_RP = made._state.deployed(made._part, made._constants.hypers)
+        held_RP = made.setting.deployed()
         for run, row_P in zip(made._part.runs, held_RP, strict=True):
             losses[run.seed].append(objectives[run.seed].of_row(row_P))
     return losses
@@ -254,7 +253,7 @@ def many_part(args: argparse.Namespace) -> list[dict[str, Any]]:
         data = loaded(study)
         network = network_of(study, data)
         runs = runs_of(study, data)
-        times: dict[tuple[Backend, int], list[float]] = {}
+        times: dict[tuple[str, int], list[float]] = {}
         for _ in range(args.repeats):
             for backend, num in product((NATIVE, FUSED), (1, 10, args.runs)):
                 made = training(study, runs[:num], network, data, backend)

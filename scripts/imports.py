@@ -37,7 +37,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.store.file_lock", "fcntl"): "Windows has none",
     ("ravine.store.file_lock", "msvcrt"): "only Windows has it",
     (
-        "ravine.engine.backend",
+        "ravine.engine.traced.tracing",
         "torch._inductor",
     ): "PyTorch's compiler takes a second",
     ("ravine.launch.machine", "torch"): "PyTorch is imported by then, or its version is not asked for",

@@ -26,14 +26,13 @@ from engine_runs import (
     random_dataset,
     same,
     study,
-    told,
     train,
+    trained_by,
     training_of,
 )
 from torch import nn
 
-from ravine.engine import training as training_module
-from ravine.engine.backend import Backend
+from ravine.engine.programs import TOGETHER
 from ravine.engine.records import Arrays
 from ravine.engine.training import Training
 from ravine.rng import key, permutation
@@ -152,18 +151,24 @@ def test_the_number_of_threads_does_not_matter_to_a_cohort_that_has_as_many_runs
 
 
 def cut(
-    made: Study, runs: list[Run], backend: Backend, step: int, hand: Callable[[Training], None]
+    made: Study,
+    runs: list[Run],
+    backend: str,
+    step: int,
+    hand: Callable[[Training], None],
+    *,
+    repay_steps: int | None = None,
 ) -> Trained:
     """Train to a step, take everything down, and go on in another `Training`."""
-    first = training_of(made, runs, backend)
-    records, seen = first.records(), []
+    first = training_of(made, runs, backend, repay_steps=repay_steps)
+    records, seen = first.records(tick_seconds=0.0), []  # a record after every step
     while first.step < step:
         record = next(records)
         seen += [record] if hasattr(record, "scores") else []
     reached, snapshot = first.step, first.snapshot()
     hand(first)
     before = {name: array.copy() for name, array in snapshot.items()}
-    second = told(training_of(made, runs, backend, (reached, snapshot)))
+    second = trained_by(training_of(made, runs, backend, (reached, snapshot), repay_steps=repay_steps))
     for name, array in snapshot.items():  # going on has not changed the snapshot
         np.testing.assert_array_equal(array, before[name])
     return replace(second, evaluations=(*seen, *second.evaluations))  # type: ignore[arg-type]
@@ -177,12 +182,9 @@ def go_on(training: Training) -> None:
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL, PLAIN], ids=str)
 @pytest.mark.parametrize("model", ["odd", "batch-norm"])
-def test_going_on_from_a_snapshot_changes_no_bit(
-    model: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)  # a record after every step
+def test_going_on_from_a_snapshot_changes_no_bit(model: str, backend: str) -> None:
     made = everything(model)
-    runs = shuffled(all_runs(made), 5)[: 8 if backend.fused else 1]
+    runs = shuffled(all_runs(made), 5)[: 8 if backend in TOGETHER else 1]
     whole = train(made, runs, backend)
     # Machine code does several steps at once, but none beyond an evaluation.
     for step in (1, 4, 5, 11, 12):
@@ -192,20 +194,17 @@ def test_going_on_from_a_snapshot_changes_no_bit(
             same(resumed, whole, run)
 
 
-def test_going_on_after_shrinking_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
-    monkeypatch.setattr(training_module, "_REPAY_STEPS", {False: 0, True: 0})
+def test_going_on_after_shrinking_changes_no_bit() -> None:
     made = everything("batch-norm")
     runs = [run for run in all_runs(made) if run.recipe.rule in ("momentum", "adam")]
-    whole = train(made, runs)
+    whole = train(made, runs, repay_steps=0)
     assert whole.finished.diverged
     assert len(whole.finished.runs) < len(runs)
     for step in (3, 5, 9):
-        resumed = cut(made, runs, FUSED, step, go_on)
+        resumed = cut(made, runs, FUSED, step, go_on, repay_steps=0)
         for run in runs:
             same(resumed, whole, run)
-    monkeypatch.setattr(training_module, "_REPAY_STEPS", {False: 10**9, True: 10**9})
-    unshrunk = train(made, runs)
+    unshrunk = train(made, runs, repay_steps=10**9)
     for run in runs:
         same(unshrunk, whole, run)
 
@@ -221,10 +220,7 @@ class Noisy(nn.Module):
         return self.layer(x + 0.1 * torch.randn_like(x) if self.training else x)
 
 
-def test_random_numbers_of_a_users_module_are_a_function_of_seed_and_step(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+def test_random_numbers_of_a_users_module_are_a_function_of_seed_and_step() -> None:
     made = study(model=Noisy, steps=8, seeds=2)
     runs = all_runs(made)
     whole = train(made, runs[:1], PLAIN)

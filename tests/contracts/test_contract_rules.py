@@ -11,7 +11,7 @@ from engine_runs import FUSED, PLAIN, SERIAL, Trained, all_runs, study, train
 from plain_loop import train_plainly, weights_of
 from torch import nn
 
-from ravine.engine.backend import Backend
+from ravine.engine.programs import TOGETHER
 from ravine.rules import RULES
 from ravine.study import Run, Study
 
@@ -124,10 +124,10 @@ REGULARIZED = [
 
 @pytest.mark.parametrize("backend", [FUSED, SERIAL], ids=str)
 @pytest.mark.parametrize("block", REGULARIZED, ids=lambda block: block["label"])
-def test_regularizers_train_as_the_plain_loop(block: dict[str, object], backend: Backend) -> None:
+def test_regularizers_train_as_the_plain_loop(block: dict[str, object], backend: str) -> None:
     made = study(rules=[block], steps=30, seeds=1, dropout=[0.0, 0.3])
     runs = all_runs(made)
-    fused = train(made) if backend.fused else None
+    fused = train(made) if backend in TOGETHER else None
     for run in runs:
         expected = weights_of(train_plainly(made, run)[0])
         weights = (fused or train(made, [run], backend)).weights(run)
@@ -139,7 +139,7 @@ def test_regularizers_train_as_the_plain_loop(block: dict[str, object], backend:
 
 @pytest.mark.slow
 def test_the_compiled_step_trains_as_the_plain_loop() -> None:
-    compiled = train(rules_study(), backend=Backend(compiled=True))
+    compiled = train(rules_study(), backend="compiled")
     for run in all_runs(rules_study()):
         expected = weights_of(train_plainly(rules_study(), run)[0])
         for name, weights in compiled.weights(run).items():

@@ -22,8 +22,7 @@ from engine_runs import (
 from plain_loop import train_plainly, weights_of
 from test_contract_cohorts import cut, go_on, shuffled
 
-from ravine.engine import training as training_module
-from ravine.engine.backend import Backend
+from ravine.engine.programs import TOGETHER
 from ravine.native import function
 from ravine.study import Study
 
@@ -56,11 +55,11 @@ def sam(model: str) -> Study:
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL, PLAIN], ids=str)
 @pytest.mark.parametrize("model", MODELS)
-def test_it_trains_as_the_plain_loop(model: str, backend: Backend) -> None:
+def test_it_trains_as_the_plain_loop(model: str, backend: str) -> None:
     made = sam(model)
     runs = [run for run in all_runs(made) if run.seed == 0]
-    whole = train(made, backend=backend) if backend.fused else None
-    for run in runs if backend.fused else runs[::5]:
+    whole = train(made, backend=backend) if backend in TOGETHER else None
+    for run in runs if backend in TOGETHER else runs[::5]:
         expected = weights_of(train_plainly(made, run)[0])
         weights = (whole or train(made, [run], backend)).weights(run)
         for name in weights:  # float32, 12 steps
@@ -68,7 +67,7 @@ def test_it_trains_as_the_plain_loop(model: str, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL], ids=str)
-def test_a_batch_norms_statistics_are_those_of_the_first_pass(backend: Backend) -> None:
+def test_a_batch_norms_statistics_are_those_of_the_first_pass(backend: str) -> None:
     made = study(
         data=dataset("wine"),
         model={"kind": "mlp", "hidden": [17], "norm": "batch"},
@@ -103,7 +102,7 @@ def test_the_radius_matters_and_0_is_the_rule_alone() -> None:
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED], ids=str)
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_run_does_not_depend_on_its_neighbours(size: int, backend: Backend) -> None:
+def test_a_run_does_not_depend_on_its_neighbours(size: int, backend: str) -> None:
     made = sam("odd")
     whole, runs = train(made, backend=backend), shuffled(all_runs(made), seed=size)[:10]
     for start in range(0, len(runs), size):
@@ -113,10 +112,9 @@ def test_a_run_does_not_depend_on_its_neighbours(size: int, backend: Backend) ->
 
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL], ids=str)
-def test_going_on_from_a_snapshot_changes_no_bit(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+def test_going_on_from_a_snapshot_changes_no_bit(backend: str) -> None:
     made = sam("odd")
-    runs = all_runs(made)[: 8 if backend.fused else 1]
+    runs = all_runs(made)[: 8 if backend in TOGETHER else 1]
     whole = train(made, runs, backend)
     for step in (1, 5, 12):
         resumed = cut(made, runs, backend, step, go_on)

@@ -36,10 +36,9 @@ from torch.nn import functional as F
 
 from ravine import optim, rng
 from ravine.engine import capacity
-from ravine.engine import training as training_module
-from ravine.engine.backend import Backend
 from ravine.engine.plan import plan
-from ravine.engine.traced import step as program
+from ravine.engine.programs import TOGETHER
+from ravine.engine.traced import tracing as program
 from ravine.errors import InputError, ModelError
 from ravine.native import function
 from ravine.rules import SEARCHING
@@ -50,10 +49,10 @@ EVERY = [
     *((kind, backend) for kind in KINDS for backend in (FUSED, SERIAL, PLAIN)),
     *((kind, NATIVE) for kind in KINDS if not SEARCHING[kind].search.hessian),
 ]
-MANY = [(kind, backend) for kind, backend in EVERY if backend.fused]
+MANY = [(kind, backend) for kind, backend in EVERY if backend in TOGETHER]
 
 
-def ways(found: Sequence[tuple[str, Backend]]) -> pytest.MarkDecorator:
+def ways(found: Sequence[tuple[str, str]]) -> pytest.MarkDecorator:
     """A test of each kind of rule with each of its backends."""
     return pytest.mark.parametrize(
         ("kind", "backend"), found, ids=[f"{kind}, {backend}" for kind, backend in found]
@@ -83,13 +82,13 @@ def searching(kind: str, batch_size: int | str = 13, steps: int = 16) -> Study:
 
 
 @cache
-def together(kind: str, batch_size: int | str = 13, backend: Backend = FUSED) -> Trained:
+def together(kind: str, batch_size: int | str = 13, backend: str = FUSED) -> Trained:
     return train(searching(kind, batch_size), backend=backend)
 
 
 @pytest.mark.parametrize("batch_size", [13, "full"])
 @ways(MANY)
-def test_a_run_does_not_depend_on_its_neighbours(kind: str, backend: Backend, batch_size: int | str) -> None:
+def test_a_run_does_not_depend_on_its_neighbours(kind: str, backend: str, batch_size: int | str) -> None:
     made = searching(kind, batch_size)
     runs = shuffled(all_runs(made), 1)[:8]
     for some in (runs[:1], runs[1:3], runs[3:]):
@@ -100,14 +99,11 @@ def test_a_run_does_not_depend_on_its_neighbours(kind: str, backend: Backend, ba
 
 @pytest.mark.parametrize("batch_size", [13, "full"])
 @ways(EVERY)
-def test_going_on_at_any_step_changes_no_bit(
-    kind: str, batch_size: int | str, backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)  # a record after every step
+def test_going_on_at_any_step_changes_no_bit(kind: str, batch_size: int | str, backend: str) -> None:
     made = searching(kind, batch_size)
-    runs = shuffled(all_runs(made), 5)[: 4 if backend.fused else 1]
+    runs = shuffled(all_runs(made), 5)[: 4 if backend in TOGETHER else 1]
     whole = train(made, runs, backend)
-    steps = range(1, 17) if backend.fused and kind == "lbfgs" else (1, 4, 7, 10)
+    steps = range(1, 17) if backend in TOGETHER and kind == "lbfgs" else (1, 4, 7, 10)
     for step in steps:
         resumed = cut(made, runs, backend, step, go_on)
         for run in runs:
@@ -135,9 +131,7 @@ def test_all_backends_are_one_training(kind: str, batch_size: int | str) -> None
 
 
 @ways(MANY)
-def test_numbers_are_no_part_of_the_program(
-    kind: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numbers_are_no_part_of_the_program(kind: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[fx.GraphModule] = []
     compiled = []
     original = program.trace
@@ -168,10 +162,7 @@ class Recorded:
         self.points: list[torch.Tensor] = []
         for _ in range(run.recipe.steps):
             self.training.advance()
-            state = self.training._state
-            self.points.append(
-                state.deployed(self.training._part, self.training._constants.hypers)[0].clone()
-            )
+            self.points.append(self.training.setting.deployed()[0].clone())
 
 
 def logistic(steps: int, decays: Sequence[float], kind: str = "lbfgs") -> Study:
@@ -276,7 +267,7 @@ def test_a_module_that_draws_keeps_its_draw_while_a_search_lasts() -> None:
     numbers = []
     for _ in range(30):
         training.advance()
-        slots = training._state.slots[0]
+        slots = training.setting.state.slots[0]
         numbers.append((int(slots["held_number"]), bool(slots["searching"] > 0)))
     assert numbers[0] == (0, True)
     for (number, searching_on), (after, _) in pairwise(numbers):
@@ -292,7 +283,7 @@ def test_a_batch_is_that_of_the_step_at_which_its_search_began() -> None:
     per_epoch = len(made.data.train) // 13  # type: ignore[union-attr, arg-type]
     for _ in range(16):
         training.advance()
-        slots = training._state.slots[0]
+        slots = training.setting.state.slots[0]
         epoch, batch = divmod(int(slots["held_number"]), per_epoch)
         order = rng.permutation(rng.key(run.seed, "order", epoch), len(made.data.train))  # type: ignore[union-attr, arg-type]
         assert torch.equal(slots["held_rows"][0], order[batch * 13 : (batch + 1) * 13])
@@ -333,20 +324,17 @@ def test_bits_do_not_depend_on_the_number_of_threads(num_runs: int) -> None:
 
 
 @pytest.mark.parametrize("backend", [FUSED, NATIVE], ids=str)
-def test_one_that_diverges_leaves_its_neighbours_as_they_are(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_diverges_leaves_its_neighbours_as_they_are(backend: str) -> None:
     """One example overflows; some runs meet it, and the program is made smaller."""
-    monkeypatch.setitem(training_module._REPAY_STEPS, False, 0)
     data = random_dataset((4,), num=240)
     data.train.x[17] = 3e38
     made = study(data=data, rules=["lbfgs"], steps=24, seeds=8, batch_size=6)
     runs = all_runs(made)
-    whole = train(made, runs, backend)
+    whole = train(made, runs, backend, repay_steps=0)
     lost = whole.finished.diverged
     assert 2 <= len(lost) <= 6
     for run in runs:
-        same(train(made, [run], backend), whole, run)
+        same(train(made, [run], backend, repay_steps=0), whole, run)
 
 
 def test_rules_that_search_do_not_take_machine_code_from_the_others() -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from zoo import ZOO, Animal
 
 from ravine.engine.plan import plan
+from ravine.engine.programs import TOGETHER
 from ravine.errors import InputError, ModelError
 from ravine.study import Study
 
@@ -41,10 +42,10 @@ def test_an_animal_is_trained_as_by_the_plain_loop(animal: Animal) -> None:
     runs = all_runs(made)
     chosen = plan(runs, network_of(made, runs), made.data, CPU)
     fusible = not animal.cannot_fuse and animal.name not in NO_BATCHING_RULE
-    if fusible and not chosen.backend.fused:  # one after another was measured to be faster here
+    if fusible and chosen.backend not in TOGETHER:  # one after another was measured to be faster here
         chosen = plan(runs, network_of(made, runs), made.data, CPU, "fused")
-    assert chosen.backend.fused == fusible
-    if not chosen.backend.fused:
+    assert (chosen.backend in TOGETHER) == fusible
+    if chosen.backend not in TOGETHER:
         assert chosen.backend == (PLAIN if animal.cannot_fuse else SERIAL)
         assert re.fullmatch(r"[^\n]*cannot be fused: [^\n]+", chosen.why), chosen.why
         runs = runs[:1]
@@ -129,7 +130,7 @@ def test_what_cannot_be_fused_runs_serially_and_says_why(module: type[nn.Module]
     made = study(model=module, steps=4)
     runs = all_runs(made)
     chosen = plan(runs, network_of(made, runs), made.data, CPU)
-    assert not chosen.backend.fused
+    assert chosen.backend not in TOGETHER
     assert chosen.why.startswith(f"{module.__name__} cannot be fused: ")
     assert "\n" not in chosen.why
     once, again = train(made, runs[:1], chosen.backend), train(made, runs[:1], chosen.backend)

@@ -11,7 +11,6 @@ import torch
 
 from ravine.data import Dataset, Examples, load, parse_data
 from ravine.data.dataset import fingerprint
-from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.records import Arrays, Evaluation, Finished
@@ -20,10 +19,10 @@ from ravine.study import Run, Study, runs_of
 
 CPU = torch.device("cpu")
 NATIVE, FUSED, SERIAL, PLAIN = (
-    Backend(native=True),
-    Backend(),
-    Backend(fused=False),
-    Backend(fused=False, traced=False),
+    "native",
+    "fused",
+    "serial",
+    "eager",
 )
 RULES = ({"kind": "adam", "lr": [1e-2, 5e-2]}, {"kind": "momentum", "lr": [0.05, 0.2]})
 
@@ -115,13 +114,19 @@ def network_of(study: Study, runs: Sequence[Run]) -> Network:
 
 
 def training_of(
-    study: Study, runs: Sequence[Run], backend: Backend = FUSED, start: tuple[int, Arrays] | None = None
+    study: Study,
+    runs: Sequence[Run],
+    backend: str = FUSED,
+    start: tuple[int, Arrays] | None = None,
+    *,
+    repay_steps: int | None = None,
 ) -> Training:
     assert isinstance(study.data, Dataset), "tests load their data first"
-    return Training(Cohort.of(runs), network_of(study, runs), study.data, backend, CPU, start)
+    network = network_of(study, runs)
+    return Training(Cohort.of(runs), network, study.data, backend, CPU, start, repay_steps=repay_steps)
 
 
-def told(training: Training) -> Trained:
+def trained_by(training: Training) -> Trained:
     """Train to the end."""
     records = list(training.records())
     assert isinstance(records[-1], Finished), "the last record is the end"
@@ -132,8 +137,15 @@ def told(training: Training) -> Trained:
     )
 
 
-def train(study: Study, runs: Sequence[Run] | None = None, backend: Backend = FUSED) -> Trained:
-    return told(training_of(study, all_runs(study) if runs is None else runs, backend))
+def train(
+    study: Study,
+    runs: Sequence[Run] | None = None,
+    backend: str = FUSED,
+    *,
+    repay_steps: int | None = None,
+) -> Trained:
+    some = all_runs(study) if runs is None else runs
+    return trained_by(training_of(study, some, backend, repay_steps=repay_steps))
 
 
 def all_runs(study: Study) -> list[Run]:

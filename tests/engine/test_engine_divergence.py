@@ -16,15 +16,14 @@ from engine_runs import (
     network_of,
     same,
     study,
-    told,
     train,
+    trained_by,
     training_of,
 )
 from torch.nn import functional as F
 
 from ravine import rng
-from ravine.engine import training as training_module
-from ravine.engine.backend import Backend
+from ravine.engine.programs import TOGETHER
 from ravine.study import Run, Study
 
 BLOWS_UP = {"kind": "sgd", "label": "blows-up", "lr": [3.0, 8.0, 1e15]}
@@ -68,10 +67,10 @@ def first_bad_step(made: Study, run: Run) -> int | None:
 
 
 @pytest.mark.parametrize("backend", [FUSED, SERIAL, PLAIN], ids=str)
-def test_the_step_at_which_the_loss_ceased_to_be_finite(backend: Backend) -> None:
+def test_the_step_at_which_the_loss_ceased_to_be_finite(backend: str) -> None:
     made = growing()
     runs = all_runs(made)
-    fused = train(made) if backend.fused else None
+    fused = train(made) if backend in TOGETHER else None
     steps = set()
     for run in runs:
         found = (fused or train(made, [run], backend)).finished.diverged.get(run.id)
@@ -110,7 +109,7 @@ def test_every_run_diverging_is_an_end_not_an_error() -> None:
     training = training_of(made, all_runs(made))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        trained = told(training)
+        trained = trained_by(training)
     assert training.step == 10, "nothing is trained on"
     assert trained.finished.runs == ()
     assert len(trained.finished.diverged) == len(all_runs(made))
@@ -129,14 +128,11 @@ def test_losses_near_the_end_of_float32_are_told_without_a_warning() -> None:
 
 
 @pytest.mark.parametrize("repay", [0, 10**9])
-def test_what_has_diverged_leaves_the_program_where_that_pays(
-    repay: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_module, "_REPAY_STEPS", {False: repay, True: repay})
+def test_what_has_diverged_leaves_the_program_where_that_pays(repay: int) -> None:
     made = growing(dropout=0.0)
     runs = all_runs(made)
-    training = training_of(made, runs)
-    trained = told(training)
+    training = training_of(made, runs, repay_steps=repay)
+    trained = trained_by(training)
     rows = training.snapshot()["params"].shape[0]
     lost = len(trained.finished.diverged)
     assert rows == (len(runs) - lost if repay == 0 else len(runs))
@@ -147,13 +143,12 @@ def test_what_has_diverged_leaves_the_program_where_that_pays(
             same(trained, alone, run)
 
 
-def test_a_program_is_not_made_for_a_single_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_is_not_made_for_a_single_run() -> None:
     """Kernels have other last bits for one run than for several."""
-    monkeypatch.setattr(training_module, "_REPAY_STEPS", {False: 0, True: 0})
     made = growing(rules=[{"kind": "sgd", "lr": [0.01, 1e15, 1e16, 1e17]}], seeds=1)
     runs = all_runs(made)
-    training = training_of(made, runs)
-    trained = told(training)
+    training = training_of(made, runs, repay_steps=0)
+    trained = trained_by(training)
     assert len(trained.finished.runs) == 1
     assert training.snapshot()["params"].shape[0] == max(2, torch.get_num_threads())
     same(trained, train(made, runs[:1]), runs[0])
@@ -163,6 +158,6 @@ def test_shrinking_goes_by_steps_not_by_the_clock() -> None:
     few, many = growing(steps=30, evaluations=3), growing(steps=600, evaluations=60)
     for made, shrinks in ((few, False), (many, True)):
         training = training_of(made, all_runs(made))
-        trained = told(training)
+        trained = trained_by(training)
         rows = training.snapshot()["params"].shape[0]
         assert (rows < len(all_runs(made))) == shrinks, len(trained.finished.diverged)

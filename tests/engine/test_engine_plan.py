@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ravine import free_memory
 from ravine.engine import capacity
 from ravine.engine import plan as plan_module
-from ravine.engine.backend import Backend
 from ravine.engine.device import find_device
 from ravine.engine.plan import Plan, plan
+from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.errors import InputError, ModelError, StudyError
 from ravine.study import Study
@@ -29,14 +29,14 @@ def planned(made: Study, choice: str = "auto", num: int | None = None) -> Plan:
 @pytest.mark.parametrize(
     ("choice", "backend"),
     [
-        ("auto", Backend(native=True)),
-        ("native", Backend(native=True)),
-        ("fused", Backend()),
-        ("compiled", Backend(compiled=True)),
-        ("serial", Backend(fused=False)),
+        ("auto", "native"),
+        ("native", "native"),
+        ("fused", "fused"),
+        ("compiled", "compiled"),
+        ("serial", "serial"),
     ],
 )
-def test_a_network_that_can_be_fused_is_trained_as_asked(choice: str, backend: Backend) -> None:
+def test_a_network_that_can_be_fused_is_trained_as_asked(choice: str, backend: str) -> None:
     found = planned(study(), choice)
     assert found.backend == backend
     assert found.why == ""
@@ -73,13 +73,13 @@ class Grouped(nn.Module):
 def test_convolutions_on_a_cpu_are_measured(faster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def seconds(runs: list[object], *args: object) -> float:
         backend = args[-1]
-        assert isinstance(backend, Backend)
-        return 1e-3 * len(runs) if backend.fused == (faster == "fused") else 2e-3 * len(runs)
+        assert isinstance(backend, str)
+        return 1e-3 * len(runs) if (backend in TOGETHER) == (faster == "fused") else 2e-3 * len(runs)
 
     monkeypatch.setattr(plan_module, "_step_seconds", seconds)
     made = study(data=random_dataset((2, 6, 6)), model=Grouped)
     found = planned(made)
-    assert found.backend.fused == (faster == "fused")
+    assert (found.backend in TOGETHER) == (faster == "fused")
     assert found.why.startswith("no machine code for a convolution in groups; a step of a run takes ")
     assert (found.size == 1) == (faster == "serial")
 
@@ -93,7 +93,7 @@ def test_the_measurement_itself() -> None:
 
 def test_an_mlp_is_fused_without_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "_step_seconds", None)
-    assert planned(study(data=dataset("digits"))).backend.fused
+    assert planned(study(data=dataset("digits"))).backend in TOGETHER
 
 
 def test_a_wrong_pattern_is_told_as_such_and_not_as_a_model_that_cannot_be_fused() -> None:
@@ -156,7 +156,7 @@ NUMBERS = [
 def test_the_reason_for_serial_training_is_in_our_words(does: dict[str, object], words: str) -> None:
     found = planned(study(model=type("Mine", (TakesNumbers,), does)))
     assert found.why == f"Mine cannot be fused: {words}"
-    assert not found.backend.fused
+    assert found.backend not in TOGETHER
 
 
 def test_a_users_own_words_are_left_and_long_ones_cut() -> None:
@@ -190,7 +190,7 @@ def test_memory_bounds_a_cohort_and_a_run(monkeypatch: pytest.MonkeyPatch) -> No
     run = 4 * network.layout.size * (2 + 2)
     monkeypatch.setattr(capacity, "free_bytes", lambda device: 6.1 * run)
     found = plan(runs, network, made.data, CPU)
-    assert (found.size, found.backend) == (3, Backend(native=True))  # half of it, the rest is for activations
+    assert (found.size, found.backend) == (3, "native")  # half of it, the rest is for activations
     assert found.why.startswith(
         f"a run needs {free_memory.gib(run)} of memory or more, all {free_memory.gib(8 * run)}; "
     )

@@ -12,8 +12,8 @@ from engine_runs import FUSED, SERIAL, all_runs, study, train, training_of, with
 from torch import Tensor, fx, nn
 
 from ravine.engine.aligned import AlignedProducts
-from ravine.engine.backend import Backend
-from ravine.engine.traced import step as program
+from ravine.engine.programs import TOGETHER
+from ravine.engine.traced import tracing as program
 from ravine.nn.build import build
 from ravine.rules import RULES
 from ravine.trace import Untraceable, trace
@@ -33,11 +33,11 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[fx.GraphModule]:
 
 @pytest.mark.parametrize("backend", [FUSED, SERIAL], ids=str)
 def test_a_training_is_traced_once_whatever_its_schedule(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
+    backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graphs = recorded(monkeypatch)
     made = study(schedule=[{"kind": "cosine", "warmup": 3}, "constant"], steps=25)
-    train(made, all_runs(made) if backend.fused else all_runs(made)[:1], backend)
+    train(made, all_runs(made) if backend in TOGETHER else all_runs(made)[:1], backend)
     assert len(graphs) == 1
 
 
@@ -79,7 +79,7 @@ def test_another_lr_is_another_input_not_another_program() -> None:
 def test_another_lr_compiles_nothing_anew() -> None:
     from torch._dynamo.utils import counters
 
-    compiled = Backend(compiled=True)
+    compiled = "compiled"
     rules = [{"kind": "adam", "lr": [0.01, 0.02]}, {"kind": "momentum", "lr": [0.05, 0.1]}]
     train(study(rules=rules, steps=3), backend=compiled)
     counters.clear()

@@ -20,7 +20,7 @@ import torch
 from engine_runs import dataset, study
 from launches import contents, run_all
 
-from ravine.launch import keeper
+from ravine.launch import Timing
 from ravine.store import Store
 
 STUDY = study(
@@ -36,13 +36,16 @@ STUDY = study(
 )
 
 
+OFTEN = Timing(checkpoint_seconds=0.03, checkpoint_share=0.5)
+
+
 def launch_in_child(root: Path) -> int:
     """Fork a process that launches the study; returns its id."""
     child = os.fork()
     if child == 0:
         try:
             with Store(root) as store:
-                run_all(STUDY, store)
+                run_all(STUDY, store, timing=OFTEN)
             os._exit(0)
         except BaseException as error:  # noqa: BLE001 (told to the parent by the exit code)
             sys.stderr.write(repr(error))
@@ -52,11 +55,10 @@ def launch_in_child(root: Path) -> int:
 
 def main(root: Path, seed: int, num_kills: int) -> dict[str, object]:
     torch.set_num_threads(1)
-    keeper._CHECKPOINT_SECONDS, keeper._MAX_SHARE = 0.03, 0.5
     draw = random.Random(seed)
     began = time.perf_counter()
     with Store(root / "peace") as store:
-        run_all(STUDY, store)
+        run_all(STUDY, store, timing=OFTEN)
     longest = 0.05 * (time.perf_counter() - began)  # even on a machine that gets faster, kills hit a training
     kills, resumed = 0, 0
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ravine.store import Store
 from ravine.study import Study
 
 
-def run_all(study: Study, store: Store, **options: str) -> list[Event]:
+def run_all(study: Study, store: Store, **options: Any) -> list[Event]:
     return list(launch(study, store, definition="text", **options))
 
 

@@ -15,12 +15,13 @@ from torch import nn
 from ravine.data import from_arrays
 from ravine.engine import training as training_module
 from ravine.errors import StoreError
-from ravine.launch import Planned, Progress, Trained, keeper, launch, replay
+from ravine.launch import Planned, Progress, Timing, Trained, launch, replay
 from ravine.launch.replay import Replayed
 from ravine.outcomes import Results
 from ravine.store import Store
 from ravine.study import Study
 
+ALWAYS = Timing(tick_seconds=0.0, checkpoint_seconds=0.0)  # a record and a checkpoint after every step
 TWO_STRUCTURES = {"batch_size": [16, 30], "steps": 12, "evaluations": 4}
 
 
@@ -149,24 +150,21 @@ def test_runs_that_are_being_trained_for_another_study_are_left_alone(store: Sto
 
 
 @pytest.mark.parametrize("backend", ["native", "fused", "serial"])
-def test_closing_it_at_any_moment_changes_nothing_in_the_end(
-    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+def test_closing_it_at_any_moment_changes_nothing_in_the_end(backend: str, tmp_path: Path) -> None:
     made = study(**TWO_STRUCTURES, seeds=1, model={"kind": "mlp", "hidden": [7], "norm": "batch"})
     with Store(tmp_path / "whole") as whole:
-        num_events = len(run_all(made, whole, backend=backend))
+        num_events = len(run_all(made, whole, backend=backend, timing=ALWAYS))
     expected = contents(tmp_path / "whole", "small")
     for moment in (
         {1, 2, 5, 6, num_events // 2, num_events - 1} if backend == "serial" else range(1, num_events, 3)
     ):
         root = tmp_path / f"{moment}"
         with Store(root) as store:
-            until(launch(made, store, definition="", backend=backend), moment)
+            until(launch(made, store, definition="", backend=backend, timing=ALWAYS), moment)
         with Store(root) as store:
-            until(launch(made, store, definition="", backend=backend), 4)
+            until(launch(made, store, definition="", backend=backend, timing=ALWAYS), 4)
         with Store(root) as store:
-            events = run_all(made, store, backend=backend)
+            events = run_all(made, store, backend=backend, timing=ALWAYS)
             assert isinstance(events[-1], Trained)
         assert contents(root, "small") == expected, moment
 
@@ -174,11 +172,9 @@ def test_closing_it_at_any_moment_changes_nothing_in_the_end(
 def test_an_interrupt_amid_a_step_goes_back_to_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
-    monkeypatch.setattr(keeper, "_CHECKPOINT_SECONDS", 0.0)
     made = study(**TWO_STRUCTURES, seeds=1)
     with Store(tmp_path / "whole") as whole:
-        run_all(made, whole, backend="fused")
+        run_all(made, whole, backend="fused", timing=ALWAYS)
     expected = contents(tmp_path / "whole", "small")
     plain = training_module.Training.advance
     for stop in (1, 2, 7, 12, 13):
@@ -195,20 +191,17 @@ def test_an_interrupt_amid_a_step_goes_back_to_the_last_checkpoint(
         monkeypatch.setattr(training_module.Training, "advance", interrupted)
         with Store(tmp_path / f"{stop}") as store:
             with pytest.raises(KeyboardInterrupt):
-                run_all(made, store, backend="fused")
+                run_all(made, store, backend="fused", timing=ALWAYS)
             monkeypatch.setattr(training_module.Training, "advance", plain)
-            events = run_all(made, store, backend="fused")
+            events = run_all(made, store, backend="fused", timing=ALWAYS)
             assert (events[0].num_resumed > 0) == (stop not in (1, 13)), stop  # type: ignore[union-attr]
         assert contents(tmp_path / f"{stop}", "small") == expected
 
 
-def test_a_study_extended_while_a_cohort_is_unfinished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+def test_a_study_extended_while_a_cohort_is_unfinished(tmp_path: Path) -> None:
     small, large = study(seeds=1, steps=12), study(seeds=2, steps=12)
     with Store(tmp_path / "a") as store:
-        until(launch(small, store, definition=""), 5)
+        until(launch(small, store, definition="", timing=ALWAYS), 5)
         events = run_all(large, store)
         assert events[0].num_resumed == 4  # type: ignore[union-attr]
         assert events[-1].num_trained == 8  # type: ignore[union-attr]
@@ -217,13 +210,13 @@ def test_a_study_extended_while_a_cohort_is_unfinished(
     assert contents(tmp_path / "a", "small") == contents(tmp_path / "b", "small")
 
 
-def test_what_was_planned_is_not_planned_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_planned_is_not_planned_again(store: Store) -> None:
     """A second launch may measure otherwise; the runs' bits must not depend on that."""
     made = study(**TWO_STRUCTURES)
     until(launch(made, store, definition="", backend="serial"), 1)
     events = run_all(made, store)
-    assert all("start as planned before, serial (traced)" in line for line in events[0].lines)  # type: ignore[union-attr]
-    assert {record.backend for record in store.runs("small")} == {"serial (traced) on cpu"}
+    assert all("start as planned before, serial" in line for line in events[0].lines)  # type: ignore[union-attr]
+    assert {record.backend for record in store.runs("small")} == {"serial on cpu"}
     until(
         launch(
             study(name="other", **TWO_STRUCTURES, model={"kind": "mlp", "hidden": [5]}), store, definition=""
@@ -233,7 +226,7 @@ def test_what_was_planned_is_not_planned_again(store: Store, monkeypatch: pytest
     events = run_all(
         study(name="other", **TWO_STRUCTURES, model={"kind": "mlp", "hidden": [5]}), store, backend="serial"
     )
-    assert {record.backend for record in store.runs("other")} == {"serial (traced) on cpu"}
+    assert {record.backend for record in store.runs("other")} == {"serial on cpu"}
 
 
 def test_every_run_diverging_is_stored_as_a_result(store: Store) -> None:
@@ -290,13 +283,12 @@ def test_a_diverged_run_beside_sound_ones(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed_at", [0, 9])
-def test_progress_only_goes_forward(closed_at: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_module, "_TICK_SECONDS", 0.0)
+def test_progress_only_goes_forward(closed_at: int, store: Store) -> None:
     rules = [{"kind": "sgd", "lr": [0.1, 1e25]}, {"kind": "adam", "lr": 0.01}]
     made = study(rules=rules, **TWO_STRUCTURES)
     if closed_at:
-        until(launch(made, store, definition=""), closed_at)
-    events = run_all(made, store)
+        until(launch(made, store, definition="", timing=ALWAYS), closed_at)
+    events = run_all(made, store, timing=ALWAYS)
     progress = [event for event in events if isinstance(event, Progress)]
     assert [type(event) for event in (events[0], events[-1])] == [Planned, Trained]
     assert len(progress) == len(events) - 2

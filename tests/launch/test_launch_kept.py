@@ -14,8 +14,8 @@ from launches import contents, run_all, until
 
 from ravine.engine.network import Network
 from ravine.errors import StudyError
-from ravine.launch import Planned, keeper, launch
-from ravine.launch.keeping import room_of
+from ravine.launch import Planned, Timing, launch
+from ravine.launch.room import room_of
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.keep import Keep
@@ -64,14 +64,14 @@ def test_an_epoch_is_as_many_steps_as_it_has_batches(store: Store) -> None:
 @pytest.mark.parametrize("backend", ["native", "fused"])
 @pytest.mark.parametrize("events", [2, 4, 7])
 def test_an_interrupted_launch_keeps_what_it_has_and_ends_as_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, events: int
+    tmp_path: Path, backend: str, events: int
 ) -> None:
-    monkeypatch.setattr(keeper, "_KEPT_BYTES", 0)  # each is written at once
+    at_once = Timing(kept_bytes=0)
     made = study(keep={"every": 4}, batch_size=[16, 30])
     with Store(tmp_path / "peace") as store:
-        run_all(made, store, backend=backend)
+        run_all(made, store, backend=backend, timing=at_once)
     with Store(tmp_path / "stopped") as store:
-        until(launch(made, store, definition="text", backend=backend), events)
+        until(launch(made, store, definition="text", backend=backend, timing=at_once), events)
         assert any(store.kept.steps([run.id for run in all_runs(made)]).values())
         assert store.check() == []
         run_all(made, store)

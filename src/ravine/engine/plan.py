@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from ravine.data import Dataset
-from ravine.engine.backend import Backend
 from ravine.engine.capacity import most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.network import Network
+from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, choices
@@ -27,8 +27,6 @@ from ravine.study import Run
 from ravine.trace import Untraceable
 
 CHOICES = ("auto", "native", "fused", "compiled", "serial")
-_FUSED, _SERIAL = Backend(), Backend(fused=False)
-_NATIVE, _COMPILED, _PLAIN = Backend(native=True), Backend(compiled=True), Backend(fused=False, traced=False)
 
 # Numbers of parameters of a cohort that keep a step's tensors in a CPU's caches and yet make its operations
 # long against the cost of calling one; measured with 2 cores, see benchmarks/.
@@ -55,12 +53,12 @@ class Plan:
     """How the runs of one structure are trained.
 
     Args:
-        backend: the way.
+        backend: a word of `ravine.engine.programs.BACKENDS`.
         size: runs in a cohort, at most.
         why: for people: what was found out, "" where there is nothing to say.
     """
 
-    backend: Backend
+    backend: str
     size: int
     why: str = ""
 
@@ -101,13 +99,13 @@ def plan(
                 raise
             room_to_search(runs, network, data.input_shape, device, traced=False)
             why = "traced, a step would keep all that the passes for a Hessian make at once"
-            return Plan(backend=_PLAIN, size=1, why=why)
+            return Plan(backend="eager", size=1, why=why)
     else:
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
         most = most_runs(network.layout.size, num_slots, device, network.about)
     chosen = _chosen(runs, network, data, device, choice, most)
-    if search is not None or not (chosen.backend.fused and chosen.size == most < len(runs)):
+    if search is not None or not (chosen.backend in TOGETHER and chosen.size == most < len(runs)):
         return chosen
     one = run_bytes(network.layout.size, num_slots)
     room = f"a run needs {gib(one)} of memory or more, all {gib(one * len(runs))}; {gib(free_bytes(device))} are free"
@@ -148,24 +146,24 @@ def _no_native(
         active = tuple(sorted(name for name in (*REGULARIZERS, "noise") if run.recipe.hypers.get(name)))
         kinds[run.recipe.rule, run.recipe.exclude, active] = run
     some = split(kinds.values(), most)
-    return next(filter(None, (_hindrance(part, network, data, device, _NATIVE) for part in some)), None)
+    return next(filter(None, (_hindrance(part, network, data, device, "native") for part in some)), None)
 
 
 def _native(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str, most: int
 ) -> Plan:
     low, high = _NATIVE_RUNS
-    native = Plan(backend=_NATIVE, size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high, most))
+    native = Plan(backend="native", size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high, most))
     flops = 6.0 * network.layout.size * runs[0].recipe.batch_size
     heavy = flops > _MANY_FLOPS or _has_convolutions(network.module)
     idle = len(runs) < torch.get_num_threads()
     if choice == "native" or not heavy or not (idle or machine().lanes < 8):
         return native
     few = runs[: min(torch.get_num_threads(), most)]
-    ours = _step_seconds(few, network, data, device, _NATIVE) / len(few)
-    serial = _step_seconds(runs[:1], network, data, device, _SERIAL)
+    ours = _step_seconds(few, network, data, device, "native") / len(few)
+    serial = _step_seconds(runs[:1], network, data, device, "serial")
     why = f"a step of a run takes {ours * 1e3:.2g} ms as machine code, {serial * 1e3:.2g} ms in torch"
-    return replace(native, why=why) if ours < serial else Plan(backend=_SERIAL, size=1, why=why)
+    return replace(native, why=why) if ours < serial else Plan(backend="serial", size=1, why=why)
 
 
 def _in_torch(
@@ -181,20 +179,20 @@ def _in_torch(
             "allowed here: auto, serial"
         )
     if unable is not None or choice == "serial":
-        traced = _hindrance(runs[:1], network, data, device, _SERIAL)
+        traced = _hindrance(runs[:1], network, data, device, "serial")
         if traced is not None:
             _see_it_trains(runs[:1], network, data, device)
         why = "" if unable is None else f"{type(network.module).__name__} cannot be fused: {unable}"
-        return Plan(backend=_SERIAL if traced is None else _PLAIN, size=1, why=why)
+        return Plan(backend="serial" if traced is None else "eager", size=1, why=why)
     size = min(_cohort_size(network, device), most)
     if choice == "compiled":
-        return Plan(backend=_COMPILED, size=size)
+        return Plan(backend="compiled", size=size)
     if choice == "fused" or len(runs) == 1:
-        return Plan(backend=_FUSED, size=size)
+        return Plan(backend="fused", size=size)
     if _has_convolutions(network.module):
         return _faster(few, network, data, device, size)
     if device.type == "cpu":
-        return Plan(backend=_FUSED, size=size)
+        return Plan(backend="fused", size=size)
     return _compiled_if_worth(runs, network, data, device, size)
 
 
@@ -209,7 +207,7 @@ def _few(runs: list[Run], most: int) -> list[Run]:
 
 
 def _hindrance(
-    runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: Backend = _FUSED
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: str = "fused"
 ) -> str | None:
     """Why the model cannot be trained in that way; None if it can."""
     try:
@@ -228,7 +226,7 @@ def _hindrance(
 def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: torch.device) -> None:
     """Rehearse in the way that takes any module; what one raises there is the user's to mend."""
     try:
-        Training(Cohort.of(runs), network, data, _PLAIN, device).rehearse()
+        Training(Cohort.of(runs), network, data, "eager", device).rehearse()
     except (torch.OutOfMemoryError, InputError):
         raise
     except Exception as error:
@@ -238,11 +236,13 @@ def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: tor
 
 def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int) -> Plan:
     """Fused or serial, whichever takes less time for a run's step."""
-    fused = _step_seconds(runs, network, data, device, _FUSED) / len(runs)
-    serial = _step_seconds(runs[:1], network, data, device, _SERIAL)
+    fused = _step_seconds(runs, network, data, device, "fused") / len(runs)
+    serial = _step_seconds(runs[:1], network, data, device, "serial")
     why = f"a step of a run takes {fused * 1e3:.2g} ms fused, {serial * 1e3:.2g} ms serially"
     return (
-        Plan(backend=_FUSED, size=size, why=why) if fused < serial else Plan(backend=_SERIAL, size=1, why=why)
+        Plan(backend="fused", size=size, why=why)
+        if fused < serial
+        else Plan(backend="serial", size=1, why=why)
     )
 
 
@@ -253,18 +253,18 @@ def _compiled_if_worth(
     recipe = runs[0].recipe
     least = 6.0 * network.layout.size * recipe.batch_size * recipe.steps * len(runs) / _FLOPS
     if not _repays(max(least, 1e-9) * 10.0):
-        return Plan(backend=_FUSED, size=size)
+        return Plan(backend="fused", size=size)
     groups = split(runs, size)
-    traced = _step_seconds(groups[0], network, data, device, _FUSED)
+    traced = _step_seconds(groups[0], network, data, device, "fused")
     if not _repays(traced * recipe.steps * len(groups)):
-        return Plan(backend=_FUSED, size=size)
+        return Plan(backend="fused", size=size)
     try:
-        compiled = _step_seconds(groups[0], network, data, device, _COMPILED)
+        compiled = _step_seconds(groups[0], network, data, device, "compiled")
     except Exception as error:  # noqa: BLE001 (no C++ compiler, no Python.h, a bug of torch's: go on without)
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        return Plan(backend=_FUSED, size=size, why=f"torch.compile failed: {reason[:120]}")
+        return Plan(backend="fused", size=size, why=f"torch.compile failed: {reason[:120]}")
     why = f"a step takes {traced * 1e3:.3g} ms traced, {compiled * 1e3:.3g} ms compiled"
-    return Plan(backend=_COMPILED if compiled < traced else _FUSED, size=size, why=why)
+    return Plan(backend="compiled" if compiled < traced else "fused", size=size, why=why)
 
 
 def _repays(seconds: float) -> bool:
@@ -273,7 +273,7 @@ def _repays(seconds: float) -> bool:
 
 
 def _step_seconds(
-    runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: Backend
+    runs: list[Run], network: Network, data: Dataset, device: torch.device, backend: str
 ) -> float:
     training = Training(Cohort.of(runs), network, data, backend, device)
     times = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -37,6 +39,15 @@ class Setting:
     def network(self) -> Network:
         """The model."""
         return self.objective.network
+
+    @property
+    def others(self) -> dict[str, Tensor]:
+        """Every tensor of the model that is not trained, (R, ...) by name."""
+        return {**self.constants.fixed, **self.state.buffers}
+
+    def deployed(self) -> Tensor:
+        """The parameters to evaluate, (R, P)."""
+        return self.state.deployed(self.cohort, self.constants.hypers)
 
     @property
     def full_batch(self) -> bool:

@@ -13,26 +13,20 @@ import torch
 from torch import Tensor
 
 from ravine.data import Dataset
-from ravine.engine.backend import Backend, make_step
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
 from ravine.engine.history import History
 from ravine.engine.learning_rates import LearningRates
-from ravine.engine.native.scores import Deployed, NativeScores
-from ravine.engine.native.steps import NativeSteps
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
+from ravine.engine.programs import TOGETHER, Drive, fewest_runs, program_of
 from ravine.engine.records import Arrays, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.traced.threads import Pace, Threads
 
-_TICK_SECONDS = 0.1
+TICK_SECONDS = 0.1
 _LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
-# A smaller program is made when it saves the time of so many steps: about twice what its making takes. A number
-# and not a clock decides, so that a run that was interrupted goes the same way as one that was not.
-_REPAY_STEPS = {False: 40, True: 20_000}  # by whether the program is compiled
 
 
 class Training:
@@ -42,9 +36,11 @@ class Training:
         cohort: the runs.
         network: their model.
         data: their data set.
-        backend: how a step is carried out.
+        backend: a word of `ravine.engine.programs.BACKENDS`.
         device: where.
         start: step and snapshot to go on from; None: from the beginning.
+        repay_steps: a smaller program, without diverged runs, is made where it saves the time of so many steps; None:
+            as the program says.
     """
 
     def __init__(
@@ -52,19 +48,22 @@ class Training:
         cohort: Cohort,
         network: Network,
         data: Dataset,
-        backend: Backend,
+        backend: str,
         device: torch.device,
         start: tuple[int, Arrays] | None = None,
+        *,
+        repay_steps: int | None = None,
     ) -> None:
         self.cohort, self.network, self.data = cohort, network, data
         self.backend, self.device = backend, device
-        self._objective = Objective(network=network, task=data.task, fused=backend.fused)
+        self._objective = Objective(network=network, task=data.task, fused=backend in TOGETHER)
+        self._repay_steps = repay_steps
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
-        # Losses are told in the target's own units.
+        # Losses are given in the target's own units.
         self._unit = data.target_scale**2 if data.task == "regression" else 1.0
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
-        self._fewest = max(2, torch.get_num_threads())  # runs of a fused program that is made smaller
+        self._fewest = fewest_runs()  # of a program that is made smaller
         self.step = 0
         self.evaluated = 0  # step of the last evaluation
         self.seconds = 0.0
@@ -87,39 +86,26 @@ class Training:
 
     def _make(self, rows: list[int], state: State) -> None:
         """Make the program for some rows of the cohort."""
-        self._rows, self._state = rows, state
+        self._rows = rows
         self._part = Cohort.of([self.cohort.runs[row] for row in rows])
         self._history = History(len(rows))
         index = torch.tensor(rows, device=self.device)
         fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
-        self._constants = Constants.of(self._part, self.network, fixed, self._order.seeds, self.device)
         self._rates = LearningRates(self._part, self.device)
-        setting = Setting(
+        self.setting = Setting(
             cohort=self._part,
             objective=self._objective,
             data=self._train,
             state=state,
-            constants=self._constants,
+            constants=Constants.of(self._part, self.network, fixed, self._order.seeds, self.device),
             num_seeds=len(self._order.seeds),
         )
-        by_run = self.backend.native and not self._part.searches
-        self._native = NativeSteps(setting) if by_run else None
-        others = {**self._constants.fixed, **state.buffers}
-        deployed = [
-            Deployed(
-                start=segment.start,
-                stop=segment.stop,
-                point=segment.rule.deployed,
-                slots=state.slots[i],
-                hypers=self._constants.hypers[i],
-            )
-            for i, segment in enumerate(self._part.segments)
-            if segment.rule.deployed and by_run
-        ]
-        self._native_scores = (
-            NativeScores(self._objective, state.params_RP, others, deployed) if self.backend.native else None
-        )
-        self._run_step = None if self._native else make_step(setting, self.backend)
+        self._program = program_of(self.backend, self.setting)
+        self._note_alive()
+
+    def _note_alive(self) -> None:
+        """The places of the program's runs that have not diverged: they change at an evaluation, and not at a step."""
+        self._going = [place for place, row in enumerate(self._rows) if row not in self._diverged]
 
     @property
     def alive(self) -> list[int]:
@@ -127,7 +113,7 @@ class Training:
         return [row for row in self._rows if row not in self._diverged]
 
     def advance(self, most: int = 1) -> int:
-        """Some steps of all runs: as many as are told, or fewer, at least one.
+        """Some steps of all runs: ``most`` or fewer, at least one.
 
         Returns:
             How many.
@@ -145,91 +131,64 @@ class Training:
         Yields:
             Losses of stretches of steps, (T, R), in the order of the cohort's runs; not finite once a run has diverged.
         """
-        before = torch.get_num_threads()
-        if self._native is not None:
-            torch.set_num_threads(1)
-        try:
+        with self._program.running():
             while self.step < self.cohort.recipe.steps:
                 loss_TR, _ = self._take_steps(self.cohort.recipe.steps - self.step)
                 self.step += len(loss_TR)
                 yield loss_TR.cpu().numpy().astype(np.float64) * self._unit
-        finally:
-            torch.set_num_threads(before)
 
     def _take_steps(self, most: int) -> tuple[Tensor, Tensor]:
         """Losses and accuracies of some steps of all runs, (T, R)."""
-        # A full batch is the data set in its own order: no permutation is drawn for it at every step.
-        rows_TSB = self._order.rows(0 if self.cohort.recipe.full_batch else self.step)
+        if self.cohort.recipe.full_batch:
+            # The data set in its own order: no permutation is drawn for it at every step.
+            rows_TSB = self._order.rows(0).expand(most, -1, -1)
+        else:
+            rows_TSB = self._order.rows(self.step)
         lr_TR = self._rates.at(self.step)
-        if self._native is not None:
-            num = min(most, len(lr_TR))
-            if self.cohort.recipe.full_batch:
-                rows_TSB = rows_TSB.expand(num, -1, -1)
-            num = min(num, len(rows_TSB))
-            places = [i for i, row in enumerate(self._rows) if row not in self._diverged]
-            return self._native.run(rows_TSB[:num], lr_TR[:num], self.step, places)
-        assert self._run_step is not None, "a step is compiled by LLVM or it is this"
-        number = torch.tensor(self.step, device=self.device)
-        t = torch.tensor(self.step + 1.0, device=self.device)
-        loss_R, accuracy_R = self._run_step(rows_TSB[0], lr_TR[0], t, number)
-        return loss_R[None], accuracy_R[None]
+        num = min(most, len(rows_TSB), len(lr_TR))
+        return self._program.advance(rows_TSB[:num], lr_TR[:num], self.step, self._going)
 
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
         self.advance()
         self._scored(Data(x=self._validation.x[:_LOOK], y=self._validation.y[:_LOOK]))
 
-    def records(self, keep_every: int | None = None) -> Generator[Record, None, None]:
+    def records(
+        self, keep_every: int | None = None, *, tick_seconds: float = TICK_SECONDS
+    ) -> Generator[Record, None, None]:
         """Train to the end.
 
         Args:
             keep_every: also yield the weights whenever so many steps have been done: at 0 too, at the end not.
+            tick_seconds: time between two ticks.
 
         Yields:
-            Ticks about ten times a second, an evaluation every ``evaluate_every`` steps and at the end, and
-            last of all what was learned.
+            Ticks, an evaluation every ``evaluate_every`` steps and at the end, and last of all what was learned.
         """
-        # With fewer runs than threads, kernels share out the work within a run: its bits depend on their number.
-        many = len(self._rows) >= self._fewest
-        if self._native is not None or (self.backend.native and not many):
-            before = torch.get_num_threads()
-            torch.set_num_threads(1)  # torch's threads wait by spinning, and would be in the workers' way
-            try:
-                yield from self._records(None, keep_every)
-            finally:
-                torch.set_num_threads(before)
-            return
-        threads = Threads(self.device, adapt=self.backend.fused and many)
-        try:
-            yield from self._records(threads, keep_every)
-        finally:
-            threads.close()
+        with self._program.running() as drive:
+            yield from self._records(drive, keep_every, tick_seconds)
 
-    def _records(self, threads: Threads | None, keep_every: int | None) -> Iterator[Record]:
+    def _records(self, drive: Drive, keep_every: int | None, tick_seconds: float) -> Iterator[Record]:
         recipe = self.cohort.recipe
+        stops = (recipe.evaluate_every, keep_every or recipe.steps)
         clock = ticked = time.perf_counter()
-        pace = Pace()
         while self.step < recipe.steps and self.alive:
             if keep_every and self.step % keep_every == 0:  # also where it goes on from a checkpoint
                 self.seconds += time.perf_counter() - clock
                 yield self._kept()
                 clock = time.perf_counter()
-            if threads is None:
-                stops = (recipe.evaluate_every, keep_every or recipe.steps)
-                to_stop = min(every - self.step % every for every in stops)
-                pace.run(self.advance, min(to_stop, recipe.steps - self.step))
-            else:
-                threads.run(self.advance)
+            to_stop = min(every - self.step % every for every in stops)
+            drive(self.advance, min(to_stop, recipe.steps - self.step))
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
                 evaluation = self._evaluate()
-                if evaluation.diverged and self._native is None:  # which does not go on with them anyway
+                if evaluation.diverged:
                     self._shrink()
                 self.whole = True
                 self.seconds += time.perf_counter() - clock
                 yield evaluation
                 clock = time.perf_counter()
-            if time.perf_counter() - ticked > _TICK_SECONDS:
+            if time.perf_counter() - ticked > tick_seconds:
                 self.seconds += time.perf_counter() - clock
                 yield Tick(step=self.step, num_alive=len(self.alive), snapshot=self.snapshot)
                 clock = time.perf_counter()
@@ -241,7 +200,7 @@ class Training:
     def snapshot(self) -> Arrays:
         """Everything that is needed to go on from here."""
         return {
-            **self._state.arrays(),
+            **self.setting.state.arrays(),
             **self._history.arrays(),
             "rows": np.array(self._rows, dtype=np.int64),
             "seconds": np.array(self.seconds),
@@ -261,7 +220,7 @@ class Training:
         _, loss_R, accuracy_R = self._scored(self._validation)
         validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
         lost = self._find_diverged(np.where(bad_R < 0, -1, start + bad_R), validation_loss_R)
-        keep = [i for i, row in enumerate(self._rows) if row not in self._diverged]
+        keep = self._going
         scores = {
             "train_loss": train_loss_R[keep] * self._unit,
             "validation_loss": validation_loss_R[keep] * self._unit,
@@ -286,34 +245,31 @@ class Training:
             if row not in self._diverged:
                 self._diverged[row] = int(at_R[i])
                 lost.append(row)
+        self._note_alive()
         return lost
 
     def _shrink(self) -> None:
         """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
+        repay_steps = self._program.repay_steps
+        if repay_steps is None:
+            return
+        if self._repay_steps is not None:
+            repay_steps = self._repay_steps
         spare = self._fewest - len(self.alive)
         rows = [row for row in self._rows if row not in self._diverged or (spare := spare - 1) >= 0]
         saved_steps = (1 - len(rows) / len(self._rows)) * (self.cohort.recipe.steps - self.step)
-        if self.alive and saved_steps > _REPAY_STEPS[self.backend.compiled]:
+        if self.alive and saved_steps > repay_steps:
             places = [self._rows.index(row) for row in rows]
-            self._make(rows, self._state.take(places, self._part))
+            self._make(rows, self.setting.state.take(places, self._part))
 
     def _scored(self, split: Data) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs of all runs on some examples, (R, N, K), their mean losses and accuracies, (R,)."""
-        if self._native_scores is not None:
-            points_RP = (
-                self._state.deployed(self._part, self._constants.hypers) if self._part.searches else None
-            )
-            outputs_RNK, loss_RN, accuracy_RN = self._native_scores(split, points_RP)
-        else:
-            params_RP = self._state.deployed(self._part, self._constants.hypers)
-            others = {**self._constants.fixed, **self._state.buffers}
-            outputs_RNK, loss_RN, accuracy_RN = self._objective.scores(params_RP, others, split)
+        outputs_RNK, loss_RN, accuracy_RN = self._program.scores(split)
         return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
 
     def _places(self) -> Tensor:
         """Rows of the program that have not diverged."""
-        places = [self._rows.index(row) for row in self.alive]
-        return torch.tensor(places, dtype=torch.int64, device=self.device)
+        return torch.tensor(self._going, dtype=torch.int64, device=self.device)
 
     def _kept(self) -> Kept:
         return Kept(
@@ -324,9 +280,8 @@ class Training:
 
     def _weights(self, keep: Tensor) -> dict[str, Tensor]:
         """Parameters as they would be deployed, and buffers, of some rows of the program."""
-        params_RP = self._state.deployed(self._part, self._constants.hypers)[keep]
-        weights = self.network.layout.views(params_RP)
-        weights.update({name: tensor[keep] for name, tensor in self._state.buffers.items()})
+        weights = self.network.layout.views(self.setting.deployed()[keep])
+        weights.update({name: tensor[keep] for name, tensor in self.setting.state.buffers.items()})
         return weights
 
     def _finish(self) -> Finished:
@@ -347,7 +302,7 @@ class Training:
             if name != "train":
                 predictions[name] = self._predictions(outputs_RNK)
         weights = self._weights(keep)
-        weights.update({name: tensor[keep] for name, tensor in self._constants.fixed.items()})
+        weights.update({name: tensor[keep] for name, tensor in self.setting.constants.fixed.items()})
         return Finished(
             runs=tuple(self.cohort.runs[row].id for row in alive),
             diverged=self.diverged(),

@@ -6,6 +6,7 @@ from ravine.launch.launch import launch
 from ravine.launch.lr_range import LrRange, RangeStep, lr_range
 from ravine.launch.progress import Event, Planned, Progress, Trained
 from ravine.launch.replay import Replayed, replay
+from ravine.launch.writer import Timing
 
 __all__ = [
     "Event",
@@ -14,6 +15,7 @@ __all__ = [
     "Progress",
     "RangeStep",
     "Replayed",
+    "Timing",
     "Trained",
     "launch",
     "lr_range",

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ravine.data import Dataset, load
-from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.engine.plan import Plan, check_choice, plan
+from ravine.engine.programs import TOGETHER, backend_of
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.free_memory import memory_errors
 from ravine.launch.faults import module_errors
-from ravine.launch.keeper import Keeper
-from ravine.launch.keeping import check_room, room_of
 from ravine.launch.machine import hardware, versions
 from ravine.launch.network import network_of
 from ravine.launch.progress import Event, Meter, Planned, Trained
+from ravine.launch.room import check_room, room_of
 from ravine.launch.stages import second_stage
+from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.store import Labels, NewRun, Store
 from ravine.study import STAGE, Recipe, Run, Study, base_of, notes_of, runs_of
 from ravine.study.naming import naming
@@ -36,10 +37,18 @@ from ravine.study.naming import naming
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
-    """A cohort to train: a new one, or one to go on with."""
+    """A cohort to train: a new one, or one to go on with.
+
+    Args:
+        cohort: its runs.
+        backend: a word of `ravine.engine.programs.BACKENDS`.
+        plan: the same, as the store has it: cohorts of older versions keep theirs.
+        resumed: whether it goes on from a checkpoint.
+    """
 
     cohort: Cohort
-    backend: Backend
+    backend: str
+    plan: Mapping[str, Any]
     resumed: bool
 
 
@@ -60,6 +69,7 @@ class _Task:
     search: Path | None
     device: torch.device
     store: Store
+    timing: Timing
 
     def network(self, runs: Sequence[Run]) -> Network:
         return network_of(self.study, self.data, runs, self.device, self.search)
@@ -75,6 +85,7 @@ def launch(
     device: str = "auto",
     backend: str = "auto",
     command: str = "",
+    timing: Timing = USUAL,
 ) -> Iterator[Event]:
     """Train the runs of a study that the store does not have yet.
 
@@ -92,6 +103,7 @@ def launch(
         backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and
             with "auto" also those that were planned.
         command: what reproduces the launch, kept with it.
+        timing: how often it looks up from training.
 
     Yields:
         What is planned, progress about ten times a second, and the end.
@@ -104,7 +116,7 @@ def launch(
     where = find_device(device)
     with naming(study.origin):
         data = load(study.data, base=search) if data is None else data
-    task = _Task(study=study, data=data, search=search, device=where, store=store)
+    task = _Task(study=study, data=data, search=search, device=where, store=store, timing=timing)
     runs = runs_of(study, data, search)
     with store.lock(study.name):
         with naming(study.origin):
@@ -198,7 +210,7 @@ def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> li
     if to_train:
         room = room_of(keep, to_train, task.network, task.data)
         check_room(task.study, room, task.store.folder)
-        lines.append(room.told())
+        lines.append(room.line())
     coming = {run.id for run in to_train}
     known = [run.id for run in runs if run.id not in coming]
     without = sum(not steps for steps in task.store.kept.steps(known).values())
@@ -257,27 +269,29 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
             continue
         begun.update(record.run_ids)
         cohort = Cohort.of([_stored_run(store, run_id) for run_id in record.run_ids])
-        works.append(_Work(cohort=cohort, backend=Backend(**record.plan), resumed=record.checkpoint))
-        how = f"go on from step {record.step:,}" if record.checkpoint else "start as planned before"
-        lines.append(f"{len(record.run_ids)} runs {how}, {works[-1].backend}")
+        backend = backend_of(record.plan)
+        works.append(_Work(cohort=cohort, backend=backend, plan=record.plan, resumed=record.checkpoint))
+        words = f"go on from step {record.step:,}" if record.checkpoint else "start as planned before"
+        lines.append(f"{len(record.run_ids)} runs {words}, {backend}")
     new = sorted((run for run in wanted if run.id not in begun), key=lambda run: run.recipe.structure)
     for _, members in groupby(new, key=lambda run: run.recipe.structure):
         same = list(members)
         chosen = plan(same, task.network(same), task.data, task.device, choice)
         groups = split(same, chosen.size)
         for group in groups:
-            work = _Work(cohort=Cohort.of(group), backend=chosen.backend, resumed=False)
+            how = {"backend": chosen.backend}
+            work = _Work(cohort=Cohort.of(group), backend=chosen.backend, plan=how, resumed=False)
             # Fixed in the store before any of them is trained: a later launch might measure, and choose, otherwise.
-            store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], asdict(work.backend))
+            store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
             works.append(work)
-        lines.append(_told(len(same), len(groups), chosen, task.device))
+        lines.append(_line(len(same), len(groups), chosen, task.device))
     return works, lines, num_known
 
 
-def _told(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
+def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
     """A line about how some runs are trained."""
     runs = f"{num_runs} run{'s' * (num_runs > 1)}"
-    if chosen.backend.fused:
+    if chosen.backend in TOGETHER:
         how = (
             f"{runs} at once"
             if num_cohorts == 1
@@ -296,12 +310,12 @@ def _stored_run(store: Store, run_id: str) -> Run:
 def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     """Train one cohort to its end, keeping checkpoints on the way."""
     cohort = work.cohort
-    keeper = Keeper(task.store, cohort, asdict(work.backend))
+    writer = Writer(task.store, cohort, work.plan, task.timing)
     start = None
     if work.resumed:
-        start = keeper.resume()
+        start = writer.resume()
     else:
-        keeper.begin()
+        writer.begin()
     training = Training(cohort, task.network(cohort.runs), task.data, work.backend, task.device, start)
     num_runs, steps = len(cohort.runs), cohort.recipe.steps
     if start is not None:
@@ -311,19 +325,20 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     labels = {run.id: run.label for run in cohort.runs}
     keep = task.study.keep
     epoch = len(task.data.train) // cohort.recipe.batch_size
-    records = training.records(None if keep is None else keep.steps(epoch))
+    keep_every = None if keep is None else keep.steps(epoch)
+    records = training.records(keep_every, tick_seconds=task.timing.tick_seconds)
     network = training.network
-    with closing(records), module_errors(network.module, network.about), keeper.saving(training):
+    with closing(records), module_errors(network.module, network.about), writer.saving(training):
         for record in records:
             if isinstance(record, Evaluation):
-                keeper.add(record)
+                writer.add(record)
                 _note_best(meter, record, score, labels)
             elif isinstance(record, Kept):
-                keeper.keep(record)
+                writer.keep(record)
             elif isinstance(record, Tick):
-                keeper.checkpoint_if_due(training)
+                writer.checkpoint_if_due(training)
             elif isinstance(record, Finished):
-                keeper.finish(record)
+                writer.finish(record)
                 meter.end_cohort(num_runs * steps, num_runs, len(record.diverged))
                 yield meter.read()
                 return

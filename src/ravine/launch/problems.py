@@ -13,8 +13,8 @@ from ravine.engine.network import Network
 from ravine.engine.plan import plan
 from ravine.errors import InputError
 from ravine.free_memory import memory_errors
-from ravine.launch.keeping import room_of
 from ravine.launch.network import network_of
+from ravine.launch.room import room_of
 from ravine.study import Run, Study, runs_of
 from ravine.study.model import structure_of
 from ravine.study.problems import problems_of
@@ -31,11 +31,11 @@ def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str
     if study is None:
         return lines
     if "data" not in parts:
-        lines += _told(lambda: load(study.data, base=search))
+        lines += _lines(lambda: load(study.data, base=search))
     if "model" not in parts:
-        lines += _told(lambda: structure_of(study.model, search))
+        lines += _lines(lambda: structure_of(study.model, search))
     if not lines:  # only a study that is right so far says what model meets what data
-        lines += _told(lambda: _try(study, load(study.data, base=search), search))
+        lines += _lines(lambda: _try(study, load(study.data, base=search), search))
     return lines
 
 
@@ -56,10 +56,10 @@ def room(study: Study, search: Path | None = None) -> str | None:
     def network(runs: Sequence[Run]) -> Network:
         return network_of(study, data, runs, device, search)
 
-    return room_of(study.keep, runs_of(study, data, search), network, data).told()
+    return room_of(study.keep, runs_of(study, data, search), network, data).line()
 
 
-def _told(what: Callable[[], object]) -> Iterable[str]:
+def _lines(what: Callable[[], object]) -> Iterable[str]:
     try:
         what()
     except InputError as error:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ravine.data import Dataset, load
-from ravine.engine.backend import Backend
 from ravine.engine.cohort import Cohort
 from ravine.engine.device import find_device
 from ravine.engine.records import Finished
@@ -76,7 +75,7 @@ def replay(
         data = load(study.data, base=search)
         check_same(record.id, recipe, data, structure_of(study.model, search))
         network = network_of(study, data, [run], where, search)
-    training = Training(Cohort.of([run]), network, data, Backend(fused=False, traced=False), where)
+    training = Training(Cohort.of([run]), network, data, "eager", where)
     for event in training.records():
         if isinstance(event, Finished):
             yield _compared(store, record.id, record.backend or "", record.diverged_at, event, data.task)

@@ -17,7 +17,7 @@ from ravine.engine.native.gradients import addresses, gradient
 from ravine.engine.search import go_on, hold, numbers_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.traced.step import traced
+from ravine.engine.traced.tracing import traced
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.workers import Jobs, Workers
 
@@ -65,7 +65,7 @@ class NativeSearch:
         t: Tensor,  # noqa: ARG002 (as every step)
         number: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """A step, as `ravine.engine.traced.step.Step`."""
+        """A step, as `ravine.engine.step.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
         self._evaluate()
         return self._onward(*self._evaluation(), lr_R)

@@ -31,7 +31,7 @@ class Room:
     times: int
     size: int
 
-    def told(self) -> str:
+    def line(self) -> str:
         """For people, in a line."""
         runs, times = f"{self.num_runs:,} run{'s' * (self.num_runs > 1)}", f"{self.times:,} time"
         return (
@@ -70,12 +70,12 @@ def check_room(study: Study, room: Room, folder: Path) -> None:
     if room.size > free and study.keep is not None:
         every = f'"{study.keep.every}"' if study.keep.every == "epoch" else f"{study.keep.every}"
         raise StudyError(
-            f"keep.every = {every}: {room.told()}, and {gib(free)} are free where the store is: keep fewer, or none"
+            f"keep.every = {every}: {room.line()}, and {gib(free)} are free where the store is: keep fewer, or none"
         )
 
 
 def _bytes(network: Network) -> int:
     """Of one run's weights and buffers."""
     buffers = dict(network.module.named_buffers())
-    held = sum(buffers[name].numel() * buffers[name].element_size() for name in network.buffers)
-    return held + 4 * sum(math.prod(shape) for shape in network.layout.shapes)
+    total = sum(buffers[name].numel() * buffers[name].element_size() for name in network.buffers)
+    return total + 4 * sum(math.prod(shape) for shape in network.layout.shapes)

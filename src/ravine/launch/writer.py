@@ -5,39 +5,57 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ravine.engine.cohort import Cohort
 from ravine.engine.records import Arrays, Evaluation, Finished, Kept
-from ravine.engine.training import Training
+from ravine.engine.training import TICK_SECONDS, Training
 from ravine.errors import StoreError
 from ravine.store import RunResult, Store
 
-_CHECKPOINT_SECONDS = 5.0
-_KEPT_BYTES = 32 << 20  # of weights along the way that wait in memory to be written together
-_MAX_SHARE = 0.05  # of the time that writing checkpoints may take
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How often a launch looks up from training.
+
+    Args:
+        tick_seconds: between two reports of progress.
+        checkpoint_seconds: between two checkpoints, at least.
+        checkpoint_share: of the time that writing checkpoints may take.
+        kept_bytes: of weights along the way that wait in memory to be written together.
+    """
+
+    tick_seconds: float = TICK_SECONDS
+    checkpoint_seconds: float = 5.0
+    checkpoint_share: float = 0.05
+    kept_bytes: int = 32 << 20
 
 
-class Keeper:
+USUAL = Timing()
+
+
+class Writer:
     """The store's side of one cohort.
 
     Args:
-        store: where everything is kept.
+        store: where everything is written.
         cohort: who is trained.
         plan: how, as plain data: to go on in the same way.
+        timing: how often.
     """
 
-    def __init__(self, store: Store, cohort: Cohort, plan: Mapping[str, Any]) -> None:
-        self._store, self._cohort = store, cohort
+    def __init__(self, store: Store, cohort: Cohort, plan: Mapping[str, Any], timing: Timing) -> None:
+        self._store, self._cohort, self._timing = store, cohort, timing
         self._ids = [run.id for run in cohort.runs]
         self._pending: list[Evaluation] = []
         self._kept: list[Kept] = []
         self._kept_bytes = 0
         self._added = 0  # step of the last evaluation that came here
         self._finished = False
-        self._next = time.perf_counter() + _CHECKPOINT_SECONDS
+        self._next = time.perf_counter() + timing.checkpoint_seconds
         store.open_cohort(cohort.id, self._ids, plan)
 
     def begin(self) -> None:
@@ -62,7 +80,7 @@ class Keeper:
         """Keep weights along the way; they are written with others, at the latest with the next checkpoint."""
         self._kept.append(kept)
         self._kept_bytes += sum(array.nbytes for array in kept.weights.values())
-        if self._kept_bytes > _KEPT_BYTES:
+        if self._kept_bytes > self._timing.kept_bytes:
             self._write_kept()
 
     def checkpoint_if_due(self, training: Training) -> None:
@@ -72,7 +90,9 @@ class Keeper:
             return
         self._checkpoint(training)
         ended = time.perf_counter()
-        self._next = ended + max(_CHECKPOINT_SECONDS, (ended - began) / _MAX_SHARE)
+        self._next = ended + max(
+            self._timing.checkpoint_seconds, (ended - began) / self._timing.checkpoint_share
+        )
 
     @contextmanager
     def saving(self, training: Training) -> Iterator[None]:

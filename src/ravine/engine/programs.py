@@ -1,0 +1,318 @@
+"""What carries the runs of a cohort forward: machine code, operations traced once, or plain PyTorch.
+
+A backend is a word:
+
+- "native": a run's step is machine code, and each thread trains one run after another; of rules that search, its
+  evaluation alone.
+- "fused": all runs in one traced program. "compiled": the same, by torch's compiler.
+- "serial": one run after another, each traced.
+- "eager": one run after another in plain PyTorch, for what cannot be traced.
+
+Shapes: R run, T step, S seed, B batch, N example, K output, P numbers of one run.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from ravine.engine.native.scores import Deployed, NativeScores
+from ravine.engine.native.search import NativeSearch
+from ravine.engine.native.steps import NativeSteps
+from ravine.engine.search import held_number
+from ravine.engine.setting import Setting
+from ravine.engine.state import Data
+from ravine.engine.step import Step, step
+from ravine.engine.traced.threads import Pace, Threads
+from ravine.engine.traced.tracing import inductor, traced_step
+from ravine.rng import keyed_draws
+
+BACKENDS = ("native", "fused", "compiled", "serial", "eager")
+TOGETHER = frozenset({"native", "fused", "compiled"})
+"""Backends that train the runs of a cohort side by side; others have cohorts of one run."""
+
+Scores = tuple[Tensor, Tensor, Tensor]
+"""Outputs (R, N, K), and loss and accuracy of each example, (R, N); for regression both are the squared error."""
+Drive = Callable[[Callable[[int], int], int], None]
+"""(advance, most): calls ``advance`` once, with how many steps are due at once, ``most`` of them or fewer."""
+
+# A smaller program is made when it saves the time of so many steps: about twice what its making takes. A number
+# and not a clock decides, so that a run that was interrupted goes the same way as one that was not.
+_TRACED_STEPS, _COMPILED_STEPS = 40, 20_000
+
+
+class Program(ABC):
+    """The training of the runs of a cohort, and their evaluation.
+
+    Attributes:
+        repay_steps: a smaller program is made where it saves the time of so many steps; None: runs that have diverged
+            cost nothing.
+    """
+
+    repay_steps: int | None
+
+    @abstractmethod
+    def advance(
+        self, rows_TSB: Tensor, lr_TR: Tensor, number: int, alive: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Some steps of the runs: T of them, or fewer, at least one.
+
+        Args:
+            rows_TSB: examples of the batches of each seed.
+            lr_TR: learning rates.
+            number: of the first step, from 0.
+            alive: the runs that have not diverged.
+
+        Returns:
+            Losses and accuracies of the steps, (T, R).
+        """
+
+    @abstractmethod
+    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+        """Outputs and scores of all runs on some examples, in eval mode.
+
+        Args:
+            split: the examples.
+            points_RP: weights of each run; None: what its rule would deploy.
+        """
+
+    @abstractmethod
+    def running(self) -> AbstractContextManager[Drive]:
+        """Within it, PyTorch has the number of threads that suits the program. Yields what calls the steps."""
+
+
+@final
+class NativeProgram(Program):
+    """Machine code: each thread takes one run after another through some steps.
+
+    Args:
+        setting: what a step is made of.
+
+    Raises:
+        Unsupported: no machine code is made for some operation of the model or of a rule.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.repay_steps = None
+        self._steps = NativeSteps(setting)
+        deployed = [
+            Deployed(
+                start=segment.start,
+                stop=segment.stop,
+                point=segment.rule.deployed,
+                slots=setting.state.slots[i],
+                hypers=setting.constants.hypers[i],
+            )
+            for i, segment in enumerate(setting.cohort.segments)
+            if segment.rule.deployed is not None
+        ]
+        self._scores = NativeScores(setting.objective, setting.state.params_RP, setting.others, deployed)
+
+    def advance(
+        self, rows_TSB: Tensor, lr_TR: Tensor, number: int, alive: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """T steps; not a number where a run was not trained, or not any more."""
+        return self._steps.run(rows_TSB, lr_TR, number, alive)
+
+    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+        """By machine code."""
+        return self._scores(split, points_RP)
+
+    def running(self) -> AbstractContextManager[Drive]:
+        """One thread: PyTorch's wait by spinning, and would be in the workers' way."""
+        return _paced()
+
+
+@final
+class NativeSearchProgram(Program):
+    """Rules that search: evaluations by machine code, and where each run goes from there as traced.
+
+    Args:
+        setting: what a step is made of.
+
+    Raises:
+        Unsupported: no machine code is made for some operation of the model.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.repay_steps = _TRACED_STEPS
+        self._setting, self._step = setting, NativeSearch(setting)
+        self._scores = NativeScores(setting.objective, setting.state.params_RP, setting.others)
+
+    def advance(
+        self,
+        rows_TSB: Tensor,
+        lr_TR: Tensor,
+        number: int,
+        alive: list[int],  # noqa: ARG002 (all runs are one program)
+    ) -> tuple[Tensor, Tensor]:
+        """One step."""
+        return _one_step(self._step, rows_TSB, lr_TR, number)
+
+    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+        """By machine code. What such a rule deploys depends on numbers in float64, and is found in PyTorch."""
+        return self._scores(split, self._setting.deployed() if points_RP is None else points_RP)
+
+    def running(self) -> AbstractContextManager[Drive]:
+        """One thread where the kernels of PyTorch's part would share out the work within a run."""
+        return _adapting(self._setting, adapt=True) if _are_many(self._setting) else _paced()
+
+
+@final
+class TracedProgram(Program):
+    """Operations that were traced once, over all runs under vmap or over one.
+
+    Args:
+        setting: what a step is made of.
+        compiles: whether torch's compiler makes of them what it can.
+
+    Raises:
+        Untraceable: the model's operations depend on the numbers that flow through it.
+    """
+
+    def __init__(self, setting: Setting, *, compiles: bool = False) -> None:
+        self.repay_steps = _COMPILED_STEPS if compiles else _TRACED_STEPS
+        self._setting = setting
+        self._step = traced_step(setting, inductor if compiles else None)
+
+    def advance(
+        self,
+        rows_TSB: Tensor,
+        lr_TR: Tensor,
+        number: int,
+        alive: list[int],  # noqa: ARG002 (all runs are one program)
+    ) -> tuple[Tensor, Tensor]:
+        """One step."""
+        return _one_step(self._step, rows_TSB, lr_TR, number)
+
+    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+        """In PyTorch."""
+        return _scores_in_torch(self._setting, split, points_RP)
+
+    def running(self) -> AbstractContextManager[Drive]:
+        """All threads or one, whichever is faster: the bits of runs side by side do not depend on it."""
+        together = self._setting.objective.fused and _are_many(self._setting)
+        return _adapting(self._setting, adapt=together)
+
+
+@final
+class EagerProgram(Program):
+    """One run in plain PyTorch, for what cannot be traced.
+
+    A module that draws random numbers itself draws the same ones at the same step of the same seed.
+
+    Args:
+        setting: what a step is made of.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.repay_steps = _TRACED_STEPS
+        self._setting = setting
+        (self._seed,) = {run.seed for run in setting.cohort.runs}
+
+    def advance(
+        self,
+        rows_TSB: Tensor,
+        lr_TR: Tensor,
+        number: int,
+        alive: list[int],  # noqa: ARG002 (there is one run)
+    ) -> tuple[Tensor, Tensor]:
+        """One step."""
+        return _one_step(self._one, rows_TSB, lr_TR, number)
+
+    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+        """In PyTorch."""
+        return _scores_in_torch(self._setting, split, points_RP)
+
+    def running(self) -> AbstractContextManager[Drive]:
+        """All threads: a single run's kernels share its work out among them."""
+        return _adapting(self._setting, adapt=False)
+
+    def _one(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        setting = self._setting
+        drawn_at = held_number(setting.state.slots[0], number) if setting.cohort.searches else number
+        with keyed_draws(self._seed, "forward", int(drawn_at)) as drawing:
+            own = replace(setting, drew=lambda: drawing.num_draws > 0)
+            return step(own, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)
+
+
+def program_of(backend: str, setting: Setting) -> Program:
+    """The program of a backend.
+
+    Raises:
+        Unsupported: no machine code is made for some operation.
+        Untraceable: the model's operations depend on the numbers that flow through it.
+    """
+    assert backend in BACKENDS, f"{backend} is no backend"
+    if backend == "native":
+        return NativeSearchProgram(setting) if setting.cohort.searches else NativeProgram(setting)
+    if backend == "eager":
+        return EagerProgram(setting)
+    return TracedProgram(setting, compiles=backend == "compiled")
+
+
+def backend_of(plan: Mapping[str, Any]) -> str:
+    """The backend of a cohort under way, as the store has it.
+
+    Args:
+        plan: what the store has: the word, or four switches where the cohort was begun by an older version.
+
+    Example:
+        >>> backend_of({"backend": "serial"})
+        'serial'
+        >>> backend_of({"fused": False, "traced": False, "compiled": False, "native": False})
+        'eager'
+    """
+    if "backend" in plan:
+        return str(plan["backend"])
+    if plan["native"] or plan["compiled"]:
+        return "native" if plan["native"] else "compiled"
+    return "fused" if plan["fused"] else "serial" if plan["traced"] else "eager"
+
+
+def _one_step(run: Step, rows_TSB: Tensor, lr_TR: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    device = rows_TSB.device
+    t, at = torch.tensor(number + 1.0, device=device), torch.tensor(number, device=device)
+    loss_R, accuracy_R = run(rows_TSB[0], lr_TR[0], t, at)
+    return loss_R[None], accuracy_R[None]
+
+
+def _scores_in_torch(setting: Setting, split: Data, points_RP: Tensor | None) -> Scores:
+    return setting.objective.scores(
+        setting.deployed() if points_RP is None else points_RP, setting.others, split
+    )
+
+
+def _are_many(setting: Setting) -> bool:
+    """With fewer runs than threads, kernels share out the work within a run: its bits depend on their number."""
+    return len(setting.cohort.runs) >= fewest_runs()
+
+
+def fewest_runs() -> int:
+    """Runs of a fused program whose bits do not depend on the number of threads, at least."""
+    return max(2, torch.get_num_threads())
+
+
+@contextmanager
+def _paced() -> Iterator[Drive]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield Pace().run
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _adapting(setting: Setting, *, adapt: bool) -> Iterator[Drive]:
+    threads = Threads(setting.data.x.device, adapt=adapt)
+    try:
+        yield lambda advance, most: threads.run(lambda: advance(most))
+    finally:
+        threads.close()

@@ -1,0 +1,71 @@
+"""One training step of a cohort: gradients of all runs, then what their rules make of them.
+
+Shapes: R run of the cohort, S seed, B batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ravine.engine.noise import noise_of, without_noise
+from ravine.engine.search import search_step
+from ravine.engine.setting import Setting
+from ravine.engine.state import Constants, Data, State, copied
+from ravine.engine.updates import gradient_points, update_segment
+from ravine.rules.sam import ascended
+
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(rows_SB, lr_R, t, number) -> (loss_R, accuracy_R); the state is changed in place."""
+
+
+def step(
+    setting: Setting,
+    state: State,
+    constants: Constants,
+    data: Data,
+    rows_SB: Tensor,
+    lr_R: Tensor,
+    t: Tensor,
+    number: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One step of all runs, in PyTorch.
+
+    Args:
+        setting: what the step is made of.
+        state: is changed in place.
+        constants: is only read.
+        data: the training set.
+        rows_SB: the batch of each seed.
+        lr_R: learning rates.
+        t: number of the step, from 1.
+        number: the same, from 0.
+
+    Returns:
+        Loss and accuracy of each run before the step, (R,).
+    """
+    if setting.cohort.searches:
+        return search_step(setting, state, constants, data, rows_SB, lr_R, number)
+    cohort, layout = setting.cohort, setting.network.layout
+    hypers = [
+        {**own, "lr": lr_R[segment.start : segment.stop, None]}
+        for segment, own in zip(cohort.segments, constants.hypers, strict=True)
+    ]
+    points_RP = gradient_points(state, cohort, hypers)
+    objective = setting.objective
+    given = (constants, data, None if setting.full_batch else rows_SB, number)
+    grads, (loss_R, accuracy_R) = objective.gradients(points_RP, state.buffers, *given)
+    layout.write(grads, constants.grads_RP)
+    if cohort.ascends:
+        above_RP = ascended(points_RP, constants.grads_RP, constants.radius)
+        grads, _ = objective.gradients(above_RP, copied(state.buffers), *given)
+        layout.write(grads, constants.grads_RP)
+    with objective.alike():
+        for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
+            params_GP = state.params_RP[segment.start : segment.stop]
+            grads_GP = constants.grads_RP[segment.start : segment.stop]
+            if segment.noisy:
+                grads_GP.add_(noise_of(own, constants.seeds_R[segment.start : segment.stop], number))
+            update_segment(segment, layout, grads_GP, slots, params_GP, without_noise(own), t)
+    return loss_R, accuracy_R

@@ -1,0 +1,102 @@
+"""A step, or a part of one, as the list of tensor operations that it comes down to.
+
+Shapes: R run of the cohort, B batch, S seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ravine.engine.setting import Setting
+from ravine.engine.state import Constants, Data, State
+from ravine.engine.step import Step, step
+from ravine.engine.traced.passes import fold, share, write_through
+from ravine.trace import trace
+
+Compiler = Callable[..., Callable[..., object]]
+"""Makes of a traced graph and its example inputs a faster function of them."""
+
+
+def traced_step(setting: Setting, compiler: Compiler | None = None) -> Step:
+    """The step without autograd and vmap at run time.
+
+    Args:
+        setting: what the step is made of. Tracing runs a step on copies of the state and leaves it alone.
+        compiler: turns the traced graph and its example inputs into something faster; None: run the graph.
+
+    Raises:
+        Untraceable: the model's operations depend on the numbers that flow through it.
+    """
+    rows_SB = torch.zeros(
+        (setting.num_seeds, setting.cohort.recipe.batch_size), dtype=torch.int64, device=setting.data.x.device
+    )
+    inputs = (
+        rows_SB,
+        torch.ones(len(setting.cohort.runs), device=rows_SB.device),
+        torch.ones((), device=rows_SB.device),
+        torch.zeros_like(rows_SB[0, 0]),
+    )
+    return traced(setting, partial(step, setting), inputs, compiler)
+
+
+def traced(
+    setting: Setting,
+    body: Callable[..., tuple[Tensor, Tensor]],
+    inputs: Sequence[Tensor],
+    compiler: Compiler | None = None,
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A part of a step without autograd and vmap at run time.
+
+    Args:
+        setting: what the step is made of. Tracing runs the part on copies of the state and leaves it alone.
+        body: ``(state, constants, data, *inputs)``. What changes from call to call must be a part of the state that the
+            body itself writes to, or among the inputs: everything else is taken for constant.
+        inputs: examples of them.
+        compiler: turns the traced graph and its example inputs into something faster; None: run the graph.
+
+    Returns:
+        The function of the inputs.
+
+    Raises:
+        Untraceable: the model's operations depend on the numbers that flow through it.
+    """
+    fixed, spec = tree_flatten(
+        (_parts(setting.state), _parts(setting.constants), (setting.data.x, setting.data.y))
+    )
+    num_fixed, num_state = len(fixed), len(tree_flatten(_parts(setting.state))[0])
+
+    def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        state, constants, (x, y) = tree_unflatten(list(tensors[:num_fixed]), spec)
+        return body(State(**state), Constants(**constants), Data(x=x, y=y), *tensors[num_fixed:])
+
+    copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
+    graph = trace(flat, [*copies, *inputs])
+    if compiler is None:
+        fold(graph, fixed)
+        share(graph)
+        write_through(graph)
+    run = graph.forward if compiler is None else compiler(graph, [*fixed, *inputs])
+
+    def of_inputs(*given: Tensor) -> tuple[Tensor, Tensor]:
+        loss_R, accuracy_R = run(*fixed, *given)  # type: ignore[misc]
+        return loss_R, accuracy_R
+
+    return of_inputs
+
+
+def inductor(graph: Any, inputs: list[Any]) -> Callable[..., object]:
+    """Compile a traced graph; it is kept in torch's own cache on disk, keyed by its content."""
+    import torch._inductor  # takes 0.9 s, and most studies need none of it
+
+    compiled: Callable[..., object] = torch._inductor.standalone_compile(graph, inputs)
+    return compiled
+
+
+def _parts(record: State | Constants) -> dict[str, object]:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
