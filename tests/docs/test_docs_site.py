@@ -91,6 +91,6 @@ def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(site: str, width: 
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         page.keyboard.press("Control+k")
         page.keyboard.type("cohort")
-        page.wait_for_selector("text=Concepts")
+        page.wait_for_selector("text=/[0-9]+ results/")
         browser.close()
     assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
