@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ravine.errors import ModelError
+from ravine.host_memory import host_bytes
 
 NUMBER_BYTES = 4  # bytes of a float32
 
@@ -31,14 +30,7 @@ def free_bytes(device: torch.device) -> float:
     """How much memory can be had: a GPU's own, else the machine's, or what a container leaves of it."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    free = math.inf
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = float(line.split()[1]) * 1024
-    limit = next(iter(_lines(Path("/sys/fs/cgroup/memory.max"))), "")
-    return min(free, float(limit)) if limit.isdigit() else free
+    return host_bytes()
 
 
 def too_large(about: str, num_parameters: int, needed: float, free: float) -> TooLarge:
@@ -100,13 +92,6 @@ def memory_errors(about: str, num_runs: int | None = None) -> Iterator[None]:
         if num_runs is not None and num_runs > 1:
             runs = f'with {num_runs} runs at once; backend "serial" trains one after another'
         raise TooLarge(f"{about}: memory ran out {runs}") from error
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
 
 
 class _Refused(ModelError):

@@ -33,7 +33,7 @@ def test_class_folders(tmp_path):
     assert data.classes == ("cat", "dog")
     assert data.input_shape == (3, 6, 5)
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 4)
-    assert data.notes == ("1 files that are no images were left out",)
+    assert data.notes == ("1 file that is no image was left out",)
     known = {pixels.tobytes(): label for label, group in drawn.items() for pixels in group}
     for split in (data.train, data.validation, data.test):
         for x, y in zip(split.x, split.y, strict=True):
@@ -149,8 +149,8 @@ def one_class(folder):
         ),
         (
             beside_train,
-            "{folder}: 'tset' stands beside train; did you mean 'test'? "
-            "Allowed: test, train, val, valid, validation",
+            "{folder}: 'train' names a split, 'tset' beside it does not; say layout = \"classes\" if both are classes, "
+            "or give it the name of a split (train, validation, test)",
         ),
         (
             one_class,

@@ -82,7 +82,7 @@ def test_limit():
     assert np.bincount(data.train.y).tolist() == pytest.approx([10] * 10, abs=1)
     assert data.notes == ("limit: 100 training examples were kept",)
     whole = load(parse_data({"kind": "iris", "limit": 1000}))
-    assert whole.notes == ("limit = 1000 exceeds the 90 training examples: all were kept",)
+    assert whole.notes[0] == "limit = 1000 exceeds the 90 training examples: all were kept"
 
 
 def test_neither_torch_nor_scikit_learn_is_imported():

@@ -28,21 +28,20 @@ CSV = [
     (
         "a b c\n1 2 3\n",
         {},
-        "{p}: only one column, 'a b c'; if cells are set apart by another character than comma, "
-        'semicolon or tab, say which: delimiter = "|"',
+        "{p}: only one column, 'a b c'; if spaces separate the cells, say delimiter = \" \"",
     ),
     (
         "1.5,2,3\n1,2,3\n",
         {},
         "{p}: the first line, 1.5, 2, 3, ..., holds numbers; a header must name columns",
     ),
-    ("a,a,y\n1,2,3\n", {}, "{p}: column 'a' stands twice in the header"),
+    ("a,a,y\n1,2,3\n", {}, "{p}: column 'a' is in the header twice"),
     ("a,,y\n1,2,3\n7,1,4\n", {}, '{p}: column 2 has no name in the header; name it or drop [""]'),
     (lines(bad={7: "1,red"}), {}, "{p}, line 7: 2 cells, the header has 3"),
     (
         lines(bad={7: "1,red,yes,no"}),
         {},
-        "{p}, line 7: 4 cells, the header has 3; a cell with ',' in it must stand in quotes",
+        "{p}, line 7: 4 cells, the header has 3; a cell with ',' in it must be in quotes",
     ),
     (lines(bad={7: '1,"red,yes'}), {}, "{p}, line 31: not valid CSV: unexpected end of data"),
     (lines(), {"target": "z"}, "{p}: target 'z' is not a column; Allowed: colour, size, y"),
@@ -56,7 +55,7 @@ CSV = [
         {"drop": ["colours"]},
         "{p}: drop 'colours' is not a column; did you mean 'colour'? Allowed: colour, size, y",
     ),
-    (lines(), {"drop": ["y"]}, "{p}: column 'y' is the target, it cannot stand in drop too"),
+    (lines(), {"drop": ["y"]}, "{p}: column 'y' is the target, it cannot be in drop too"),
     (lines(), {"drop": ["size", "colour"]}, "{p}: no column is left beside the target 'y'"),
     (
         lines(bad={9: ",red,no"}),
@@ -113,7 +112,7 @@ CSV = [
         "size;y\n1,5;no\n1.234,5;yes\n",
         {"decimal": ","},
         "{p}, line 3: column 'size': '1.234,5' has a point, but decimal = \",\"; "
-        "write numbers with a comma and without points between thousands",
+        'if points stand between thousands, say thousands = "."',
     ),
     (
         lines(bad={9: "inf,red,no"}),
@@ -250,9 +249,9 @@ def test_files(tmp_path):
         == f"data.path = 'far/off.npz': {none}: {tmp_path / 'far/off.npz'}"
     )
     assert refused(kind="csv", path="digits.csv", target="y") == (
-        "digits.csv: not UTF-8 text (byte 4); save it as UTF-8"
+        'digits.csv: not UTF-8 text (byte 4); it may be Latin-1: say encoding = "latin-1", or save it as UTF-8'
     )
-    assert refused(kind="csv", path="empty", target="y") == "empty: cannot be read: Is a directory"
+    assert refused(kind="csv", path="empty", target="y") == "empty: is a folder; a file is needed"
     assert refused(kind="npz", path="x.npz") == (
         "x.npz: not a NumPy archive; save plain arrays with numpy.savez"
     )

@@ -95,9 +95,7 @@ def test_missing_cells_dropped_and_imputed(tmp_path):
     (imputed,) = {float(value) for value in x[:, 0]} - written
     known = [float(value) for value in data.train.x[:, 0] if float(value) != imputed]
     assert imputed == pytest.approx(np.mean(known), rel=1e-6)
-    assert any(
-        note.startswith("column 'size': 1 empty cells became the training mean") for note in data.notes
-    )
+    assert any(note.startswith("column 'size': 1 empty cell became the training mean") for note in data.notes)
 
 
 def test_targets(tmp_path):

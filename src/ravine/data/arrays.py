@@ -10,9 +10,10 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from ravine.data.assemble import assemble
+from ravine.data.containers import as_numpy, joined
 from ravine.data.dataset import Dataset
 from ravine.data.spec import Task
-from ravine.data.stack import ArrayOptions, as_numpy, stacked
+from ravine.data.stack import ArrayOptions, stacked
 from ravine.data.table import Missing
 from ravine.errors import DataError
 from ravine.messages import one_line
@@ -148,7 +149,7 @@ def from_torch_dataset(
 def _collected(dataset: Any, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     tensors = getattr(dataset, "tensors", None)
     if isinstance(tensors, tuple) and len(tensors) == 2:
-        return as_numpy(tensors[0]), as_numpy(tensors[1])
+        return as_numpy(tensors[0], f"{name}: x"), as_numpy(tensors[1], f"{name}: y", exact=True)
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise DataError(
             f"{name}: {type(dataset).__name__} has no length or no index; a map-style dataset is needed"
@@ -159,13 +160,15 @@ def _collected(dataset: Any, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[A
         pair = dataset[index]
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise DataError(f"{name}: item {index} is {type(pair).__name__}; a pair (x, y) is needed")
-        x = as_numpy(pair[0])
-        if xs and x.shape != xs[0].shape:
-            raise DataError(
-                f"{name}: item {index} has shape {x.shape}, item 0 {xs[0].shape}; all must be alike"
-            )
+        where = f"{name}: item {index}"
+        x, y = as_numpy(pair[0], where), as_numpy(pair[1], where, exact=True)
+        for of, array, first in (("", x, xs[:1]), ("y of ", y, ys[:1])):
+            if first and array.shape != first[0].shape:
+                raise DataError(
+                    f"{name}: {of}item {index} has shape {array.shape}, item 0 {first[0].shape}; all must be alike"
+                )
         xs.append(x)
-        ys.append(as_numpy(pair[1]))
+        ys.append(y)
     if not xs:
         raise DataError(f"{name}: there are no examples in it")
-    return np.stack(xs), np.stack(ys)
+    return np.stack(xs), joined([y[None] for y in ys])

@@ -9,13 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Column, Place
-from ravine.data.dataset import Dataset, Examples, Floats, fingerprint
+from ravine.data.copies import copy_notes
+from ravine.data.dataset import Dataset, Examples, fingerprint
 from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
-from ravine.data.scale import check_finite, scaler
+from ravine.data.images import Pictures
+from ravine.data.inputs import ArrayInputs, ImageInputs, Order, TableInputs
+from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.scale import Scaling, check_finite, fit_scaling
 from ravine.data.spec import Options, Task
 from ravine.data.table import Table, complete_rows, encode
 from ravine.data.target import Target, encode_target
 from ravine.errors import DataError
+from ravine.messages import count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,30 +30,42 @@ class Source:
     Args:
         name: of the data set.
         where: the file, named in errors.
-        x: a table, float64 features, or float32 or uint8 (N, C, H, W) images.
+        x: a table, image files, float64 features, or float32 or uint8 (N, C, H, W) images.
         y: the target.
         marks: OPEN, VALIDATION or TEST for each example.
         place: where an example came from, for errors.
         task: what the user or the data set says; None: by the target.
         class_names: names for classes that are numbers.
         features: names of the features.
+        order: how the axes of an array of images came.
         notes: what the reader did.
     """
 
     name: str
     where: str
-    x: Table | npt.NDArray[Any]
+    x: Table | Pictures | npt.NDArray[Any]
     y: Column
     marks: npt.NDArray[np.int8]
     place: Place
     task: Task | None = None
     class_names: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    order: Order = "as it is"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Prepared:
+    """Inputs of the three splits, how they were made, and what to tell of it."""
+
+    xs: tuple[npt.NDArray[np.float32], ...]
+    inputs: TableInputs | ArrayInputs | ImageInputs
+    features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def marks_for(num_open: int, num_validation: int = 0, num_test: int = 0) -> npt.NDArray[np.int8]:
-    """Marks of examples that stand in this order: open, validation, test."""
+    """Marks of examples that come in this order: open, validation, test."""
     return np.repeat(np.array([OPEN, VALIDATION, TEST], dtype=np.int8), [num_open, num_validation, num_test])
 
 
@@ -72,9 +89,9 @@ def assemble(source: Source, options: Options) -> Dataset:
                 if (source.marks == mark).any() and not (marks == mark).any():
                     raise DataError(f"{source.where}: every row of the {which} split has an empty cell")
     elif y.missing.any():
-        count = int(y.missing.sum())
+        number = int(y.missing.sum())
         raise DataError(
-            f"{place(int(y.missing.argmax()))}: target {y.name!r} is missing (NaN or None; {count:,} in all); "
+            f"{place(int(y.missing.argmax()))}: target {y.name!r} is missing (NaN or None; {number:,} in all); "
             "leave such examples out"
         )
     target = encode_target(y, source.task, place, source.where, source.class_names)
@@ -88,45 +105,95 @@ def assemble(source: Source, options: Options) -> Dataset:
         seed=options.split_seed,
         limit=options.limit,
     )
-    notes += _split_notes(marks, splits, options)
-    features, numeric = source.features, None
+    notes += [*target.notes, *_split_notes(marks, splits, options)]
     if isinstance(x, Table):
-        for column in x.columns:
-            if not column.text:
-                known = np.where(column.missing, 0.0, column.values)[:, None]
-                check_finite(known, source.where, place, (column.name,))
-        matrix = encode(x, splits.train)
-        x, features, numeric = matrix.values, matrix.features, matrix.numeric
-        notes += matrix.notes
+        prepared = _prepared_table(x, splits, options, source, place)
+    elif isinstance(x, Pictures):
+        prepared = _prepared_pictures(x, splits, options, source)
     else:
-        check_finite(x, source.where, place, features)
-    scale = scaler(x[splits.train], options.normalize, source.where, numeric)
-    xs = (scale(x[splits.train]), scale(x[splits.validation]), scale(x[splits.test]))
-    return _dataset(source, target, splits, xs, features, tuple(notes))
+        check_finite(x, source.where, place, source.features)
+        prepared = _prepared_array(x, splits, options, source)
+    notes += prepared.notes
+    return _dataset(source, target, splits, prepared, tuple(notes), place)
+
+
+def _prepared_table(
+    table: Table, splits: Splits, options: Options, source: Source, place: Place
+) -> _Prepared:
+    for column in table.columns:
+        if not column.text:
+            known = np.where(column.missing, 0.0, column.values)[:, None]
+            check_finite(known, source.where, place, (column.name,))
+    matrix = encode(table, splits.train)
+    scaling = fit_scaling(matrix.values[splits.train], options.normalize, source.where, matrix.numeric)
+    return _Prepared(
+        xs=_scaled(matrix.values, splits, scaling),
+        inputs=TableInputs(columns=matrix.inputs, scaling=scaling, numerals=table.numerals),
+        features=matrix.features,
+        notes=matrix.notes,
+    )
+
+
+def _prepared_array(x: npt.NDArray[Any], splits: Splits, options: Options, source: Source) -> _Prepared:
+    scaling = fit_scaling(x[splits.train], options.normalize, source.where)
+    return _Prepared(
+        xs=_scaled(x, splits, scaling),
+        inputs=ArrayInputs(shape=tuple(x.shape[1:]), scaling=scaling, order=source.order),
+        features=source.features,
+    )
+
+
+def _prepared_pictures(x: Pictures, splits: Splits, options: Options, source: Source) -> _Prepared:
+    if x.blank:
+        nothing = np.float32(0)
+        xs = tuple(np.broadcast_to(nothing, (len(rows), *x.reading.shape)) for rows in _rows(splits))
+        return _Prepared(xs=xs, inputs=ImageInputs(reading=x.reading, scaling=Scaling(values="bytes")))
+    train = x[splits.train]
+    scaling = fit_scaling(train, options.normalize, source.where)
+    return _Prepared(
+        xs=(scaling(train), scaling(x[splits.validation]), scaling(x[splits.test])),
+        inputs=ImageInputs(reading=x.reading, scaling=scaling),
+    )
+
+
+def _rows(splits: Splits) -> tuple[npt.NDArray[np.int64], ...]:
+    return splits.train, splits.validation, splits.test
+
+
+def _scaled(x: npt.NDArray[Any], splits: Splits, scaling: Scaling) -> tuple[npt.NDArray[np.float32], ...]:
+    return tuple(scaling(x[rows]) for rows in _rows(splits))
 
 
 def _dataset(
     source: Source,
     target: Target,
     splits: Splits,
-    xs: tuple[Floats, Floats, Floats],
-    features: tuple[str, ...],
+    prepared: _Prepared,
     notes: tuple[str, ...],
+    place: Place,
 ) -> Dataset:
     mean, scale = 0.0, 1.0
     y: npt.NDArray[Any] = target.labels
+    outputs: ClassTarget | NumberTarget = ClassTarget(
+        labels=target.written, names=target.classes, numeric=target.numeric
+    )
     if target.task == "regression":
         known = target.values[splits.train]
         mean, scale = float(known.mean()), float(known.std())
         if scale < np.finfo(np.float32).smallest_normal:
             same = "is the same" if scale == 0 else "differs by less than float32 can hold"
             raise DataError(
-                f"{source.where}: target {source.y.name!r} {same} in all {len(known):,} training examples, "
+                f"{source.where}: target {source.y.name!r} {same} in all {count(len(known), 'training example')}, "
                 f"{mean:g}: nothing to learn; name another column, or scale it up"
             )
         y = ((target.values - mean) / scale).astype(np.float32)
-    rows = (splits.train, splits.validation, splits.test)
-    train, validation, test = (Examples(x=x, y=y[indices]) for x, indices in zip(xs, rows, strict=True))
+        outputs = NumberTarget(mean=mean, scale=scale)
+    train, validation, test = (
+        Examples(x=x, y=y[rows]) for x, rows in zip(prepared.xs, _rows(splits), strict=True)
+    )
+    blank = isinstance(source.x, Pictures) and source.x.blank
+    if not blank:
+        notes += copy_notes(train, validation, test, splits, place)
     return Dataset(
         name=source.name,
         task=target.task,
@@ -136,9 +203,12 @@ def _dataset(
         classes=target.classes,
         target_mean=mean,
         target_scale=scale,
-        features=features,
+        features=prepared.features,
         notes=notes,
-        fingerprint=fingerprint(target.task, (train, validation, test), target.classes, mean, scale),
+        fingerprint="blank"
+        if blank
+        else fingerprint(target.task, (train, validation, test), target.classes, mean, scale),
+        preparation=Preparation(inputs=prepared.inputs, target=outputs),
     )
 
 
@@ -149,10 +219,10 @@ def _split_notes(marks: npt.NDArray[np.int8], splits: Splits, options: Options) 
     if (marks == TEST).any():
         notes.append(f"the given test split of {len(splits.test)} was kept")
     if options.limit is not None:
+        kept = count(len(splits.train), "training example")
         if options.limit > len(splits.train):
-            notes.append(
-                f"limit = {options.limit} exceeds the {len(splits.train)} training examples: all were kept"
-            )
+            all_were = "it was kept" if len(splits.train) == 1 else "all were kept"
+            notes.append(f"limit = {options.limit} exceeds the {kept}: {all_were}")
         else:
-            notes.append(f"limit: {len(splits.train)} training examples were kept")
+            notes.append(f"limit: {kept} {'was' if len(splits.train) == 1 else 'were'} kept")
     return notes

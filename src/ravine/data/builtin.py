@@ -68,7 +68,7 @@ def _source(
         name=name,
         where=name,
         x=x,
-        y=Column(name="target", values=y, whole=True),
+        y=Column(name="target", values=y, whole=True, exact=y),
         marks=marks_for(len(y)),
         place=lambda row: f"{name}, row {row}",
         task="classification" if class_names else "regression",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from numbers import Integral, Rational, Real
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,27 @@ import numpy.typing as npt
 
 from ravine.errors import DataError
 
-# Texts that stand for an empty cell, in lower case.
-MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null"})
-
-# What may be done about a word among numbers: in a column of features, and in the target.
-CURE = "put {name} in drop or in categorical"
-TARGET_CURE = 'take the line out, or say task = "classification" to read all of {name} as names'
-
-COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
-
 Place = Callable[[int], str]  # where an example came from: "x.csv, line 17"
+
+# Missing cells of the libraries that none of this room imports, by the names of their types.
+_ABSENT_TYPES = frozenset({"NAType", "NaTType", "MaskedConstant", "NullType"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cells:
+    """Cells as they come from a file or a container.
+
+    Args:
+        values: texts of a file (dtype str), or whatever has a type.
+        levels: their type says that they are names, even where they are numbers: pandas' and Polars'
+            categoricals, Arrow's dictionaries.
+    """
+
+    values: npt.NDArray[Any]
+    levels: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,11 +44,15 @@ class Column:
         name: its name.
         values: float64 with NaN for a missing cell, or objects: str, and None for a missing cell.
         whole: its numbers were written as whole numbers.
+        exact: its numbers as they came, texts of a file or typed: names are made of these and never of floats.
+        levels: its type says that its numbers are names.
     """
 
     name: str
     values: npt.NDArray[Any]
     whole: bool = False
+    exact: npt.NDArray[Any] | None = None
+    levels: bool = False
 
     @property
     def text(self) -> bool:
@@ -52,122 +68,119 @@ class Column:
 
     def take(self, rows: npt.NDArray[Any]) -> Column:
         """The same column, some of its rows."""
-        return Column(name=self.name, values=self.values[rows], whole=self.whole)
+        exact = None if self.exact is None else self.exact[rows]
+        return replace(self, values=self.values[rows], exact=exact)
 
 
-def text_column(
-    name: str, cells: npt.NDArray[np.str_], place: Place, *, keep_text: bool = False, cure: str = CURE
-) -> Column:
-    """A column out of the texts of a file: numbers if every cell that is not missing is one.
+def typed_column(name: str, cells: Cells, where: str, *, keep_text: bool = False) -> Column:
+    """A column out of cells that already have a type (Parquet, data frames, arrays).
 
     Args:
         name: of the column.
-        cells: its texts.
-        place: where a row is, for errors.
-        keep_text: leave numbers as names.
-        cure: what may be done about a word among numbers.
-
-    Raises:
-        DataError: most cells are numbers, but not all; or most would be with a point for their comma.
-    """
-    if not keep_text:
-        numbers = _numbers(cells)
-        if numbers is not None:
-            return Column(name=name, values=numbers, whole=_whole(cells))
-    different, which = np.unique(cells, return_inverse=True)
-    tidy = np.array([cell.strip() for cell in different.tolist()], dtype=object)
-    absent = np.array([cell.lower() in MISSING for cell in tidy], dtype=bool)
-    tidy[absent] = None
-    if keep_text or absent.all():
-        return Column(name=name, values=tidy[which])
-    levels = np.full(len(tidy), np.nan)
-    numbers = _numbers(tidy[~absent].astype(str))
-    if numbers is not None:
-        levels[~absent] = numbers
-        return Column(name=name, values=levels[which], whole=_whole(tidy[~absent].astype(str)))
-    bad = np.array([cell is not None and _numbers(np.array([cell])) is None for cell in tidy], dtype=bool)[
-        which
-    ]
-    present = ~absent[which]
-    commas = np.array([cell is not None and COMMA.fullmatch(cell) is not None for cell in tidy], dtype=bool)[
-        which
-    ]
-    if commas.sum() > bad.sum() / 2:
-        row = int(np.flatnonzero(commas)[0])
-        raise DataError(
-            f"{place(row)}: column {name!r}: {tidy[which][row]!r} is a number with a decimal comma; "
-            f'say decimal = ",", or put {name!r} in categorical if it is a name'
-        )
-    if bad.sum() < present.sum() / 2:
-        row = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"{place(row)}: column {name!r}: {tidy[which][row]!r} is not a number, most of the column is; "
-            f"correct it, or {cure.format(name=repr(name))}"
-        )
-    return Column(name=name, values=tidy[which])
-
-
-def typed_column(name: str, cells: npt.NDArray[Any], where: str, *, keep_text: bool = False) -> Column:
-    """A column out of cells that already have a type (Parquet, data frames, arrays).
+        cells: its cells.
+        where: the file, for errors.
+        keep_text: read numbers as names.
 
     Raises:
         DataError: the type is neither a number nor a text.
     """
-    kind = cells.dtype.kind
-    if kind in "iub":
-        column = Column(name=name, values=cells.astype(np.float64), whole=True)
-    elif kind == "f":
-        column = Column(name=name, values=cells.astype(np.float64))
-    elif kind in "US":
-        column = Column(name=name, values=cells.astype(str).astype(object))
-    elif kind in "OT":
-        column = _object_column(name, cells.astype(object), where)
+    values = cells.values
+    kind = values.dtype.kind
+    if kind in "iubf":
+        numbers = values.astype(np.float64)
+        column = Column(name=name, values=numbers, whole=kind != "f", exact=values, levels=cells.levels)
+    elif kind == "U":
+        column = Column(name=name, values=values.astype(object))
+    elif kind in "SOT":
+        column = _object_column(name, values.astype(object), where, cells.levels)
     else:
         raise DataError(
-            f"{where}: column {name!r} holds {cells.dtype}; only numbers and texts can be used: convert it or "
+            f"{where}: column {name!r} has type {values.dtype}; only numbers and texts can be used: convert it or "
             "leave it out"
         )
-    return _as_text(column) if keep_text and not column.text else column
+    return as_names(column) if keep_text and not column.text else column
 
 
-def _object_column(name: str, cells: npt.NDArray[Any], where: str) -> Column:
-    absent = np.array([cell is None or cell != cell or str(cell) == "<NA>" for cell in cells], dtype=bool)
-    present = cells[~absent]
+def absent(cell: object) -> bool:
+    """Whether a cell of any library is missing: None, NaN, NA, NaT or masked."""
+    if cell is None or type(cell).__name__ in _ABSENT_TYPES:
+        return True
+    if isinstance(cell, float | np.floating):
+        return bool(cell != cell)
+    return isinstance(cell, Decimal) and cell.is_nan()
+
+
+def number_name(value: object) -> str:
+    """A number as the name of a class or a level, every digit of it: "3", "2.5", "1152921504606846977"."""
+    if isinstance(value, bool | np.bool_ | Integral):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        if np.isfinite(value) and value == np.floor(value):
+            return str(int(value))
+        return str(value) if isinstance(value, np.longdouble) else repr(float(value))
+    if isinstance(value, Decimal):
+        if value.is_finite() and value == value.to_integral_value():
+            return str(int(value))
+        return format(value.normalize(), "f")
+    return str(value)
+
+
+def as_names(column: Column) -> Column:
+    """A column of numbers as names, made of its numbers as they came."""
+    assert column.exact is not None, "a column of numbers that becomes names has them as they came"
+    cells = column.exact.tolist() if column.exact.dtype.kind in "iub" else list(column.exact)
+    known = {cell: number_name(cell) for cell in set(cells) if not absent(cell)}
+    return Column(name=column.name, values=objects([known.get(cell) for cell in cells]))
+
+
+def objects(cells: list[Any]) -> npt.NDArray[Any]:
+    """A list as an array of objects, one cell each, whatever they are."""
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
+def _object_column(name: str, cells: npt.NDArray[Any], where: str, levels: bool) -> Column:
+    missing = np.array([absent(cell) for cell in cells], dtype=bool)
+    present = cells[~missing]
+    if all(isinstance(cell, bytes) for cell in present) and len(present):
+        present = _decoded(name, present, where)
     if all(isinstance(cell, str) for cell in present):
-        values = cells.copy()
-        values[absent] = None
+        values = np.full(len(cells), None, dtype=object)
+        values[~missing] = [str(cell) for cell in present]  # np.str_ too
         return Column(name=name, values=values)
-    if all(isinstance(cell, bool | int | float | np.number | np.bool_) for cell in present):
-        numbers = np.full(len(cells), np.nan)
-        numbers[~absent] = present.astype(np.float64)
-        whole = all(isinstance(cell, bool | int | np.integer | np.bool_) for cell in present)
-        return Column(name=name, values=numbers, whole=whole)
+    if all(isinstance(cell, Real | Decimal | np.bool_) for cell in present):
+        numbers, exact = np.full(len(cells), np.nan), np.full(len(cells), None, dtype=object)
+        numbers[~missing] = [_float(cell) for cell in present]
+        exact[~missing] = [
+            cell.item() if isinstance(cell, np.generic) and not isinstance(cell, np.longdouble) else cell
+            for cell in present
+        ]
+        return Column(name=name, values=numbers, whole=all(map(_whole, present)), exact=exact, levels=levels)
     kinds = ", ".join(sorted({type(cell).__name__ for cell in present}))
     raise DataError(
-        f"{where}: column {name!r} holds {kinds}; numbers or texts, one of the two, can be used: convert it or "
-        "leave it out"
+        f"{where}: column {name!r} has cells of type {kinds}; numbers or texts, one of the two, can be used: "
+        "convert it or leave it out"
     )
 
 
-def number_name(value: float) -> str:
-    """A number as the name of a class or a level: "3", "2.5"."""
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _as_text(column: Column) -> Column:
-    different, which = np.unique(column.values, return_inverse=True)
-    names = np.array([None if np.isnan(value) else number_name(value) for value in different], dtype=object)
-    return Column(name=column.name, values=names[which])
-
-
-def _numbers(cells: npt.NDArray[np.str_]) -> npt.NDArray[np.float64] | None:
-    """The cells as numbers, or None if one of them is none. Python reads "1_0" as 10: no number here."""
+def _decoded(name: str, cells: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     try:
-        numbers = cells.astype(np.float64)
-    except ValueError:
-        return None
-    return None if "_" in "".join(cells.tolist()) else numbers
+        return objects([cell.decode() for cell in cells])
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{where}: column {name!r} has bytes that are not UTF-8 text: convert it or leave it out"
+        ) from None
 
 
-def _whole(cells: npt.NDArray[np.str_]) -> bool:
-    return not set(".eE") & set("".join(cells.tolist()))
+def _float(cell: Any) -> float:
+    try:
+        return float(cell)
+    except OverflowError:  # a Python int beyond float64: it may still name a class
+        return float(np.copysign(np.inf, 1 if cell > 0 else -1))
+
+
+def _whole(cell: Any) -> bool:
+    if isinstance(cell, Decimal):
+        return cell.is_finite() and int(cell.as_tuple().exponent) >= 0
+    return isinstance(cell, Integral | np.bool_) or (isinstance(cell, Rational) and cell.denominator == 1)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.preparation import Preparation
+from ravine.data.scale import Floats
 from ravine.data.spec import Task
 
-Floats = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
@@ -43,6 +44,7 @@ class Dataset:
         features: names of the columns of x, where they have names.
         notes: what was done to the data, one sentence each.
         fingerprint: SHA-256 of everything training can see; equal data, equal fingerprint.
+        preparation: what was done to the raw values, and can be done to new ones; None where nothing is known of it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Dataset:
     features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: str
+    preparation: Preparation | None = field(default=None, repr=False)
 
     @property
     def num_outputs(self) -> int:

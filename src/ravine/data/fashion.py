@@ -54,13 +54,14 @@ def read_fashion_mnist(folder: Path | None) -> Source:
             raise DataError(f"{folder}: {which} images {x.shape} and labels {y.shape} do not belong together")
     if train_x.shape[1:] != test_x.shape[1:]:
         raise DataError(f"{folder}: train images are {train_x.shape[1:]}, t10k images {test_x.shape[1:]}")
-    labels = [file for file in CHECKSUMS if "labels" in file]
-    genuine = all(hashlib.sha256(contents[file]).hexdigest() == CHECKSUMS[file] for file in labels)
+    labels = np.concatenate([train_y, test_y])
+    of_labels = [file for file in CHECKSUMS if "labels" in file]
+    genuine = all(hashlib.sha256(contents[file]).hexdigest() == CHECKSUMS[file] for file in of_labels)
     return Source(
         name=name,
         where=str(folder),
         x=np.concatenate([train_x, test_x])[:, None],
-        y=Column(name="label", values=np.concatenate([train_y, test_y]).astype(np.float64), whole=True),
+        y=Column(name="label", values=labels.astype(np.float64), whole=True, exact=labels),
         marks=marks_for(len(train_x), 0, len(test_x)),
         place=lambda row: f"{folder}, image {row}",
         task="classification",

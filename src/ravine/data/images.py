@@ -1,132 +1,184 @@
-"""A folder of images, one folder per class."""
+"""Image files: their sizes and colours out of their headers, and their pixels when they are needed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.assemble import Source
-from ravine.data.column import Column
-from ravine.data.deal import OPEN, TEST, VALIDATION
-from ravine.errors import DataError, choices
+from ravine.data.room import require
+from ravine.errors import DataError
+from ravine.messages import count
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-SPLITS = {"train": OPEN, "validation": VALIDATION, "val": VALIDATION, "valid": VALIDATION, "test": TEST}
 GREY = frozenset({"1", "L"})
+_ORIENTATION = 0x0112  # EXIF's key; from 5 on, width and height are exchanged
+_TURNED = 5
+_MOST_THREADS = 8
+_BYTES_A_PIXEL = 5.0  # as a byte, and as float32
 
-Found = list[tuple[Path, str, int]]  # file, class, mark
 
-
-def read_images(folder: Path, size: int | tuple[int, int] | None) -> Source:
-    """Every image of the folder as uint8 (N, C, H, W): one channel if all are grey, else three.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReading:
+    """How a file becomes bytes (C, H, W).
 
     Args:
-        folder: class folders, or train/, perhaps test/ and validation/, with class folders.
+        shape: (C, H, W): one channel is grey, three are colours.
+        fit: scale to cover (H, W) and crop around the centre; else every image must have that size.
+    """
+
+    shape: tuple[int, int, int]
+    fit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictures:
+    """Image files whose headers were read.
+
+    Args:
+        files: their paths.
+        reading: how they become bytes.
+        blank: give no pixels, only their number and shape: what a check of the study needs.
+    """
+
+    files: tuple[Path, ...]
+    reading: ImageReading
+    blank: bool = False
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Some images as uint8 (N, C, H, W).
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        if self.blank:
+            return np.broadcast_to(np.uint8(0), (len(rows), *self.reading.shape))
+        return read_pictures([self.files[row] for row in rows], self.reading)
+
+
+def look(files: Sequence[Path], size: int | tuple[int, int] | None, folder: Path, *, blank: bool) -> Pictures:
+    """Read the headers of image files: one channel if all are grey, else three.
+
+    Args:
+        files: their paths.
         size: side, or (height, width): images are scaled to cover it and cropped around their centre.
+        folder: where they are, for errors.
+        blank: give no pixels.
 
     Raises:
-        DataError: no images, an empty class, an image that cannot be read or differs in size.
+        DataError: a file that is no image, has more than 8 bits a channel, or differs in size.
     """
     try:
         from PIL import Image
     except ImportError:
         raise DataError(f'{folder}: images need Pillow: pip install "ravine[images]"') from None
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder")
-    found, notes = _find(folder)
-    files = [file for file, _, _ in found]
     box = (size, size) if isinstance(size, int) else size
-    pictures: list[npt.NDArray[np.uint8]] = []
+    first: tuple[int, int] | None = None
+    grey = True
     for file in files:
-        try:
-            with Image.open(file) as image:
-                pictures.append(_pixels(image, box, file))
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{file}: cannot be read as an image: {reason}") from None
-    x = _stacked(pictures, files)
-    return Source(
-        name=folder.name,
-        where=str(folder),
-        x=x,
-        y=Column(name="folder", values=np.array([label for _, label, _ in found], dtype=object)),
-        marks=np.array([mark for _, _, mark in found], dtype=np.int8),
-        place=lambda row: str(files[row]),
-        task="classification",
-        notes=tuple(notes),
+        with _readable(file), Image.open(file) as image:
+            _check_depth(image, file)
+            grey = grey and image.mode in GREY and "transparency" not in image.info
+            if box is None:
+                height, width = _upright_size(image)
+                first = first or (height, width)
+                if (height, width) != first:
+                    raise DataError(
+                        f"{file}: {height} x {width} pixels, {files[0].name} has "
+                        f"{first[0]} x {first[1]}; give size = to bring all to one"
+                    )
+    height, width = box or first or (0, 0)
+    shape = (1 if grey else 3, height, width)
+    return Pictures(files=tuple(files), reading=ImageReading(shape=shape, fit=box is not None), blank=blank)
+
+
+def read_pictures(files: Sequence[Path | str], reading: ImageReading) -> npt.NDArray[np.uint8]:
+    """The pixels of image files, uint8 (N, C, H, W), read by as many threads as there are cores.
+
+    Raises:
+        DataError: one cannot be read, or has another size.
+    """
+    from PIL import Image  # noqa: F401 (once, and not by every thread)
+
+    paths = [Path(file) for file in files]
+    channels, height, width = reading.shape
+    what = f"{count(len(paths), 'image')} of {height} x {width} pixels"
+    require(
+        _BYTES_A_PIXEL * len(paths) * channels * height * width, f"{paths[0].parent if paths else ''}: {what}"
     )
+    pixels = np.empty((len(paths), *reading.shape), dtype=np.uint8)
+
+    def read(row: int) -> None:
+        pixels[row] = _pixels(paths[row], reading)
+
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
+    try:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a broken file the rest need not be read
+    return pixels
 
 
-def _find(folder: Path) -> tuple[Found, list[str]]:
-    inside = _folders(folder)
-    if not inside:
-        raise DataError(f"{folder}: there are no class folders in it")
-    given = [path for path in inside if path.name in SPLITS]
-    if not any(path.name == "train" for path in given):
-        given = []
-    roots = [(path, SPLITS[path.name]) for path in given] or [(folder, OPEN)]
-    marks = [mark for _, mark in roots]
-    if marks.count(VALIDATION) > 1:
-        raise DataError(
-            f"{folder}: more than one validation folder: {', '.join(p.name for p in given)}; keep one of them"
-        )
-    strangers = [path.name for path in inside if given and path not in given]
-    if strangers:
-        raise DataError(f"{folder}: {strangers[0]!r} stands beside train; {choices(strangers[0], SPLITS)}")
-    found: Found = []
-    others = 0
-    for root, mark in roots:
-        classes = _folders(root)
-        if not classes:
-            raise DataError(f"{root}: there are no class folders in it")
-        for path in classes:
-            files = sorted(
-                file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
-            )
-            images = [file for file in files if file.suffix.lower() in SUFFIXES]
-            if not images:
-                raise DataError(f"{path}: there are no images in it (known: {', '.join(sorted(SUFFIXES))})")
-            others += len(files) - len(images)
-            found += [(file, path.name, mark) for file in images]
-    return found, [f"{others} files that are no images were left out"] if others else []
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _pixels(image: Image.Image, box: tuple[int, int] | None, file: Path) -> npt.NDArray[np.uint8]:
-    """One image as (H, W) or (H, W, 3), turned upright."""
+def _pixels(file: Path, reading: ImageReading) -> npt.NDArray[np.uint8]:
+    """One image, turned upright."""
     from PIL import Image, ImageOps
 
+    channels, height, width = reading.shape
+    with _readable(file), Image.open(file) as image:
+        _check_depth(image, file)
+        shown = image.convert("RGBA") if "transparency" in image.info else image
+        upright = ImageOps.exif_transpose(shown).convert("L" if shown.mode in GREY else "RGB")
+        if reading.fit:
+            upright = ImageOps.fit(upright, (width, height), method=Image.Resampling.BICUBIC)
+    array = np.asarray(upright, dtype=np.uint8)
+    if array.shape[:2] != (height, width):
+        raise DataError(f"{file}: {array.shape[0]} x {array.shape[1]} pixels, {height} x {width} are needed")
+    if channels == 1 and array.ndim == 3:
+        raise DataError(f"{file}: has colours; the images of the data set are grey")
+    return array[None] if channels == 1 else _coloured(array)
+
+
+def _coloured(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    colours = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
+    return np.asarray(colours.transpose(2, 0, 1))
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an image as it is shown."""
+    width, height = image.size
+    # Pillow would decode a PNG to look for EXIF behind its pixels: what its header says is enough here.
+    known = image.format != "PNG" or "exif" in image.info
+    turned = known and image.getexif().get(_ORIENTATION, 1) >= _TURNED
+    return (width, height) if turned else (height, width)
+
+
+def _check_depth(image: Image.Image, file: Path) -> None:
     if image.mode[0] in "IF":
         raise DataError(
             f"{file}: {image.mode} pixels (more than 8 bits) cannot be used; save it with 8 bits a channel"
         )
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
-    upright = ImageOps.exif_transpose(image).convert("L" if image.mode in GREY else "RGB")
-    if box is not None:
-        upright = ImageOps.fit(upright, (box[1], box[0]), method=Image.Resampling.BICUBIC)
-    return np.asarray(upright, dtype=np.uint8)
 
 
-def _stacked(pictures: Sequence[npt.NDArray[np.uint8]], files: Sequence[Path]) -> npt.NDArray[Any]:
-    first = pictures[0].shape[:2]
-    for picture, file in zip(pictures, files, strict=True):
-        if picture.shape[:2] != first:
-            raise DataError(
-                f"{file}: {picture.shape[0]} x {picture.shape[1]} pixels, {files[0].name} has "
-                f"{first[0]} x {first[1]}; give size = to bring all to one"
-            )
-    if all(picture.ndim == 2 for picture in pictures):
-        return np.stack(pictures)[:, None]
-    rgb = [picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2) for picture in pictures]
-    return np.ascontiguousarray(np.stack(rgb).transpose(0, 3, 1, 2))
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Within it, what Pillow raises of a broken file is the user's error."""
+    from PIL import Image
+
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{file}: cannot be read as an image: {reason}") from None

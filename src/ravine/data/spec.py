@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from ravine.errors import StudyError
 from ravine.messages import Strict, one_line
@@ -115,7 +116,7 @@ class TableOptions(Options):
         target: the column to predict.
         test_path: a file of the same columns: the given test split.
         drop: columns not to use.
-        categorical: columns of numbers to be read as names (codes, postcodes).
+        categorical: columns to be read as names, even of numbers: codes, postcodes. NA is a name in them.
         missing: cells that are empty: "refuse", "drop" their rows, or "impute" them.
         task: "classification" or "regression"; None: by the target.
     """
@@ -129,17 +130,41 @@ class TableOptions(Options):
     task: Task | None = None
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        if not codecs.lookup(name)._is_text_encoding:
+            raise LookupError
+    except (LookupError, ValueError):
+        raise ValueError("unknown encoding; for example utf-8, latin-1, cp1252, utf-16") from None
+    return name
+
+
 class CsvSpec(TableOptions):
     """A CSV file with a header line.
 
     Args:
         delimiter: one character; None: comma, semicolon or tab, whichever the header has most of.
         decimal: what numbers are written with, a point or a comma.
+        thousands: what is between the thousands of a number: ",", ".", a space or "'"; None: nothing.
+        encoding: of the text: "latin-1", "cp1252", "utf-16"; None: UTF-8.
+        comment: one character; lines that begin with it are passed over; None: there are none.
     """
 
     kind: Literal["csv"] = "csv"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
+    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            other = "," if self.decimal == "." else "."
+            raise ValueError(
+                f'thousands = "{self.thousands}" is the decimal sign too; say decimal = "{other}" as well'
+            )
+        return self
 
 
 class ParquetSpec(TableOptions):
@@ -154,11 +179,13 @@ class ImagesSpec(Options):
     Args:
         path: a folder with one folder per class, or with `train`, perhaps `test` and `validation`, of such.
         size: side, or (height, width), to scale and crop to; None: as they are, all of one size.
+        layout: what the folders in path are, "classes" or "splits"; None: by their names.
     """
 
     kind: Literal["images"] = "images"
     path: Text
     size: Side | Annotated[tuple[Side, Side], Field(strict=False)] | None = None
+    layout: Literal["classes", "splits"] | None = None
 
 
 DataSpec = Annotated[

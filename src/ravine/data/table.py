@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.column import CURE, TARGET_CURE, Column, Place, text_column, typed_column
+from ravine.data.column import Cells, Column, Place, typed_column
+from ravine.data.inputs import MISSING_LEVEL, NamesInput, NumberInput, encode_column
+from ravine.data.numerals import Numerals
+from ravine.data.texts import CURE, PLAIN, TARGET_CURE, kept_words, text_column
 from ravine.errors import DataError, choices
+from ravine.messages import count
 
 MOST_LEVELS = 100  # one-hot columns out of one column
 FEW_LEVELS = 10  # so many are never taken for an identifier
-MISSING_LEVEL = "missing"
 
 Missing = Literal["refuse", "drop", "impute"]
-Cells = dict[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,30 +31,42 @@ class Table:
         columns: the columns.
         missing: what to do with empty cells.
         where: the file, for errors about a whole column.
+        numerals: how a text file writes its numbers.
+        categorical: columns that the user said are names.
     """
 
     columns: tuple[Column, ...]
     missing: Missing
     where: str
+    numerals: Numerals = PLAIN
+    categorical: tuple[str, ...] = ()
 
-    def take(self, rows: npt.NDArray[np.generic]) -> Table:
+    def take(self, rows: npt.NDArray[Any]) -> Table:
         """The same columns, some of the rows."""
-        columns = tuple(column.take(rows) for column in self.columns)
-        return Table(columns=columns, missing=self.missing, where=self.where)
+        return replace(self, columns=tuple(column.take(rows) for column in self.columns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Matrix:
-    """A table as numbers: float64 (N, D), the names of its columns, and which of them are plain numbers."""
+    """A table as numbers.
+
+    Args:
+        values: float64 (N, D).
+        inputs: how each column became numbers.
+        features: names of the D features.
+        numeric: which of them are plain numbers.
+        notes: what was done.
+    """
 
     values: npt.NDArray[np.float64]
+    inputs: tuple[NumberInput | NamesInput, ...]
     features: tuple[str, ...]
     numeric: npt.NDArray[np.bool_]
     notes: tuple[str, ...]
 
 
 def build_table(
-    cells: Cells,
+    cells: Mapping[str, Cells],
     *,
     target: str | None,
     drop: Sequence[str],
@@ -59,6 +74,7 @@ def build_table(
     missing: Missing,
     where: str,
     place: Place,
+    numerals: Numerals = PLAIN,
     target_names: bool = False,
 ) -> tuple[Table, Column | None, list[str]]:
     """Sort cells into feature columns and the target.
@@ -71,6 +87,7 @@ def build_table(
         missing: what to do with empty cells.
         where: the file, for errors.
         place: where a row is, for errors.
+        numerals: how a text file writes its numbers.
         target_names: take a target of numbers and words as names, all of it.
 
     Returns:
@@ -86,14 +103,16 @@ def build_table(
     for option, name in asked:
         if name not in cells:
             raise DataError(f"{where}: {option} {name!r} is not a column; {choices(name, known)}")
-    if target in drop or target in categorical:
-        option = "drop" if target in drop else "categorical"
-        raise DataError(f"{where}: column {target!r} is the target, it cannot stand in {option} too")
+    if target in drop:
+        raise DataError(f"{where}: column {target!r} is the target, it cannot be in drop too")
     columns = []
     for name, values in cells.items():
         if name in drop or name == target:
             continue
-        column = read_column(name, values, where, place, keep_text=name in categorical)
+        named = name in categorical
+        column = _read(name, values, where, place, numerals, keep_text=named or values.levels)
+        if named:
+            notes += _word_notes(name, values)
         counts_rows = _counts_rows(column)
         if not name.strip():
             if not counts_rows:
@@ -104,23 +123,41 @@ def build_table(
             continue
         if counts_rows:
             notes.append(f"column {name!r} counts the rows: if it is an index, put it in drop")
-        columns.append(column)
+        columns.append(replace(column, exact=None))
     if not columns:
         raise DataError(f"{where}: no column is left beside the target {target!r}")
-    table = Table(columns=tuple(columns), missing=missing, where=where)
+    table = Table(
+        columns=tuple(columns),
+        missing=missing,
+        where=where,
+        numerals=numerals,
+        categorical=tuple(categorical),
+    )
     if target is None:
         return table, None, notes
-    return table, _target(target, cells[target], where, place, names=target_names), notes
+    if target in categorical:
+        notes += _word_notes(target, cells[target])
+        return table, _read(target, cells[target], where, place, numerals, keep_text=True), notes
+    return table, _target(target, cells[target], where, place, numerals, names=target_names), notes
 
 
-def _target(name: str, cells: npt.NDArray[np.generic], where: str, place: Place, *, names: bool) -> Column:
+def _target(name: str, cells: Cells, where: str, place: Place, numerals: Numerals, *, names: bool) -> Column:
     """The target; one of names may hold numbers too, but one of numbers keeps their order."""
     try:
-        return read_column(name, cells, where, place, cure=TARGET_CURE)
+        return _read(name, cells, where, place, numerals, cure=TARGET_CURE, exact=True)
     except DataError:
         if not names:
             raise
-        return read_column(name, cells, where, place, keep_text=True)
+        return _read(name, cells, where, place, numerals, keep_text=True, words=False)
+
+
+def _word_notes(name: str, cells: Cells) -> list[str]:
+    words = kept_words(cells.values) if cells.values.dtype.kind == "U" else []
+    if not words:
+        return []
+    names = "is a name" if len(words) == 1 else "are names"
+    shown = " and ".join(map(repr, words))
+    return [f"column {name!r} is in categorical: {shown} {names} in it, not an empty cell"]
 
 
 def _counts_rows(column: Column) -> bool:
@@ -131,18 +168,30 @@ def _counts_rows(column: Column) -> bool:
         return int(np.count_nonzero(np.diff(column.values) != 1)) <= 1
 
 
-def read_column(
+def _read(
     name: str,
-    cells: npt.NDArray[np.generic],
+    cells: Cells,
     where: str,
     place: Place,
+    numerals: Numerals,
     *,
     keep_text: bool = False,
     cure: str = CURE,
+    exact: bool = False,
+    words: bool = True,
 ) -> Column:
     """A column from texts of a file or from cells that have a type."""
-    if cells.dtype.kind == "U":
-        return text_column(name, cells.astype(str), place, keep_text=keep_text, cure=cure)
+    if cells.values.dtype.kind == "U":
+        return text_column(
+            name,
+            cells.values,
+            place,
+            numerals=numerals,
+            keep_text=keep_text,
+            cure=cure,
+            exact=exact,
+            words=words,
+        )
     return typed_column(name, cells, where, keep_text=keep_text)
 
 
@@ -160,14 +209,14 @@ def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArr
         missing = column.missing
         if not missing.any():
             continue
-        row, count = int(missing.argmax()), int(missing.sum())
-        cells = f"{count} cell{'' if count == 1 else 's'}"
+        row, number = int(missing.argmax()), int(missing.sum())
         if column is not target and table.missing == "impute":
             continue
         if table.missing != "drop":
             cure = 'missing = "drop"' if column is target else 'missing = "drop" or "impute"'
             raise DataError(
-                f"{place(row)}: column {column.name!r} is empty ({cells} in all); use {cure}, or fill it in"
+                f"{place(row)}: column {column.name!r} is empty ({count(number, 'cell')} in all); use {cure}, "
+                "or fill it in"
             )
         empty |= missing
     kept = np.flatnonzero(~empty)
@@ -176,10 +225,11 @@ def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArr
         worst = max((*table.columns, target), key=lambda column: int(column.missing.sum()))
         raise DataError(
             f'{table.where}: every row has an empty cell: missing = "drop" leaves nothing; column {worst.name!r} is '
-            f"empty in {worst.missing.sum():,} of {len(empty):,} rows"
+            f"empty in {worst.missing.sum():,} of {count(len(empty), 'row')}"
         )
     was = "was" if dropped == 1 else "were"
-    return kept, [f"{dropped} of {len(empty)} rows, with an empty cell, {was} dropped"] if dropped else []
+    rows = f"{dropped:,} of {count(len(empty), 'row')}, with an empty cell, {was} dropped"
+    return kept, [rows] if dropped else []
 
 
 def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:
@@ -192,58 +242,75 @@ def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:
         DataError: a column has no training value, or so many levels that it looks like an identifier.
     """
     blocks: list[npt.NDArray[np.float64]] = []
+    inputs: list[NumberInput | NamesInput] = []
     features: list[str] = []
-    numeric: list[bool] = []
     notes: list[str] = []
     for column in table.columns:
         if column.missing[train].all():
             raise DataError(
                 f"{table.where}: column {column.name!r} is empty in all training rows; put it in drop"
             )
-        if column.text:
-            block, levels = _one_hot(column, train, table.where, notes)
-            features += [f"{column.name}={level}" for level in levels]
-        else:
-            block = _filled(column, train, notes)[:, None]
-            features.append(column.name)
-        numeric += [not column.text] * block.shape[1]
-        blocks.append(block)
+        of = (
+            _names_input(column, table, train, notes)
+            if column.text
+            else _number_input(column, table, train, notes)
+        )
+        blocks.append(encode_column(of, column))
+        inputs.append(of)
+        features += (
+            [f"{column.name}={level}" for level in of.levels] if isinstance(of, NamesInput) else [column.name]
+        )
+    numeric = [
+        isinstance(of, NumberInput)
+        for of, block in zip(inputs, blocks, strict=True)
+        for _ in range(block.shape[1])
+    ]
     return Matrix(
         values=np.concatenate(blocks, axis=1),
+        inputs=tuple(inputs),
         features=tuple(features),
         numeric=np.array(numeric),
         notes=tuple(notes),
     )
 
 
-def _filled(column: Column, train: npt.NDArray[np.int64], notes: list[str]) -> npt.NDArray[np.float64]:
-    missing = column.missing
-    if not missing.any():
-        return np.asarray(column.values, dtype=np.float64)
-    mean = float(np.nanmean(column.values[train]))
-    notes.append(f"column {column.name!r}: {missing.sum()} empty cells became the training mean, {mean:g}")
-    return np.where(missing, mean, column.values)
+def _number_input(
+    column: Column, table: Table, train: npt.NDArray[np.int64], notes: list[str]
+) -> NumberInput:
+    if table.missing != "impute":
+        return NumberInput(name=column.name)
+    mean, missing = float(np.nanmean(column.values[train])), column.missing
+    if missing.any():
+        cells = count(int(missing.sum()), "empty cell")
+        notes.append(f"column {column.name!r}: {cells} became the training mean, {mean:g}")
+    return NumberInput(name=column.name, fill=mean)
 
 
-def _one_hot(
-    column: Column, train: npt.NDArray[np.int64], where: str, notes: list[str]
-) -> tuple[npt.NDArray[np.float64], list[str]]:
-    values = np.where(column.missing, MISSING_LEVEL, column.values).astype(str)
-    levels = np.unique(values[train])
+def _names_input(column: Column, table: Table, train: npt.NDArray[np.int64], notes: list[str]) -> NamesInput:
+    fill = MISSING_LEVEL if table.missing == "impute" else None
+    values = [fill if name is None else name for name in column.values]
+    levels = sorted({values[row] for row in train})
     many = len(levels) > FEW_LEVELS and len(levels) > len(train) / 2
     if many or len(levels) > MOST_LEVELS:
         raise DataError(
-            f"{where}: column {column.name!r} has {len(levels)} different texts in {len(train)} "
-            f"training rows (at most {MOST_LEVELS}, or half of the rows): like an identifier; put it in drop"
+            f"{table.where}: column {column.name!r} has {count(len(levels), 'different text')} in "
+            f"{count(len(train), 'training row')} (at most {MOST_LEVELS}, or half of the rows): like an identifier; "
+            "put it in drop"
         )
-    index = np.searchsorted(levels, values).clip(max=len(levels) - 1)
-    seen = levels[index] == values
-    notes.append(f"column {column.name!r}: one column for each of its {len(levels)} levels")
-    if not seen.all():
-        new = np.unique(values[~seen])
-        shown = ", ".join(repr(str(level)) for level in new[:3]) + (", ..." if len(new) > 3 else "")
-        rows = f"{(~seen).sum()} held-out row{'' if (~seen).sum() == 1 else 's'}"
+    what = count(len(levels), "level")
+    notes.append(
+        f"column {column.name!r}: one column for {'each of its ' if len(levels) > 1 else 'its '}{what}"
+    )
+    seen = set(levels)
+    new = Counter(value for value in values if value not in seen)
+    if new:
+        some = sorted(map(str, new))
+        shown = ", ".join(map(repr, some[:3])) + (", ..." if len(some) > 3 else "")
+        rows = count(new.total(), "held-out row")
         notes.append(f"column {column.name!r}: {shown} in {rows} was never seen in training: all zeros")
-    block = np.zeros((len(values), len(levels)))
-    block[np.flatnonzero(seen), index[seen]] = 1.0
-    return block, [str(level) for level in levels]
+    return NamesInput(
+        name=column.name,
+        levels=tuple(levels),
+        fill=fill,
+        words=column.name in table.categorical,
+    )

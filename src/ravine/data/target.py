@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Column, Place, number_name
+from ravine.data.labels import labels_of
 from ravine.data.spec import Task
 from ravine.errors import DataError
+from ravine.messages import count
 
 MOST_CLASSES = 50  # more different whole numbers than this may well be quantities
+_SAY = 'say task = "classification" or task = "regression"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,12 +26,18 @@ class Target:
         labels: int64 (N,) class indices; zeros for regression.
         values: float64 (N,) numbers; class indices for classification.
         classes: names of the classes; empty for regression.
+        written: the classes as the data write them.
+        numeric: those are the usual forms of numbers.
+        notes: what should be known of its labels.
     """
 
     task: Task
     labels: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    numeric: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def encode_target(
@@ -50,37 +59,50 @@ def encode_target(
     """
     if not len(column.values):
         raise DataError(f"{where}: there are no examples in it")
-    _check_numbers(column, place)
-    different = np.unique(column.values)
-    task = task or _task(column, different, where)
-    if len(different) == 1:
-        what = "class" if task == "classification" else "value"
+    if task == "regression" and column.text:
         raise DataError(
-            f"{where}: target {column.name!r} is {_name(different[0])!r} in all {len(column.values):,} examples: with "
-            f"only one {what} there is nothing to learn"
+            f"{place(0)}: target {column.name!r} is {column.values[0]!r}, regression needs numbers; names are "
+            'for task = "classification"'
         )
+    if not column.text:
+        _check_numbers(column, task, place)
+    task = task or _task(column, where)
     if task == "regression":
-        if column.text:
-            raise DataError(
-                f"{place(0)}: target {column.name!r} is {column.values[0]!r}, regression needs numbers; names are "
-                'for task = "classification"'
+        if (column.values == column.values[0]).all():
+            raise _nothing_to_learn(
+                column.name, number_name(column.values[0]), len(column.values), "value", where
             )
-        return Target(
-            task=task, labels=np.zeros(len(column.values), dtype=np.int64), values=column.values, classes=()
-        )
-    labels = np.searchsorted(different, column.values).astype(np.int64)
-    classes = tuple(_name(value) for value in different)
-    named = [str(number) for number in range(len(class_names))]
-    if class_names and set(classes) <= set(named):
+        return Target(task=task, labels=np.zeros(len(column.values), dtype=np.int64), values=column.values)
+    labels = labels_of(column)
+    if len(labels.names) == 1:
+        raise _nothing_to_learn(column.name, labels.names[0], len(column.values), "class", where)
+    classes = labels.names
+    if class_names and set(classes) <= {str(number) for number in range(len(class_names))}:
         classes = tuple(class_names[int(number)] for number in classes)
-    return Target(task=task, labels=labels, values=labels.astype(np.float64), classes=classes)
+    return Target(
+        task=task,
+        labels=labels.indices,
+        values=labels.indices.astype(np.float64),
+        classes=classes,
+        written=labels.names,
+        numeric=labels.numeric,
+        notes=labels.notes,
+    )
 
 
-def _check_numbers(column: Column, place: Place) -> None:
-    if column.text:
-        return
+def _nothing_to_learn(column: str, name: str, number: int, what: str, where: str) -> DataError:
+    return DataError(
+        f"{where}: target {column!r} is {name!r} in all {count(number, 'example')}: with "
+        f"only one {what} there is nothing to learn"
+    )
+
+
+def _check_numbers(column: Column, task: Task | None, place: Place) -> None:
+    """Numbers to predict must fit into float32; whole numbers that name classes may have any length."""
     with np.errstate(invalid="ignore"):
         bad = ~(np.abs(column.values) <= np.finfo(np.float32).max)
+    if column.whole and task != "regression":
+        bad &= np.isnan(column.values)  # which missing cells are, and these are gone
     if bad.any():
         row = int(bad.argmax())
         raise DataError(
@@ -88,23 +110,18 @@ def _check_numbers(column: Column, place: Place) -> None:
         )
 
 
-def _task(column: Column, different: npt.NDArray[np.generic], where: str) -> Task:
-    if column.text:
+def _task(column: Column, where: str) -> Task:
+    if column.text or column.levels:
         return "classification"
+    exact = column.values if column.exact is None else column.exact
+    num_different = len(set(exact)) if exact.dtype == object else len(np.unique(exact))
     if column.whole:
-        if len(different) > MOST_CLASSES:
+        if num_different > MOST_CLASSES:
             raise DataError(
-                f"{where}: target {column.name!r} has {len(different)} different whole numbers: "
-                f'say task = "classification" or task = "regression"'
+                f"{where}: target {column.name!r} has {num_different:,} different whole numbers: {_SAY}"
             )
         return "classification"
-    if len(different) <= MOST_CLASSES and np.all(np.asarray(different, dtype=np.float64) % 1 == 0):
-        raise DataError(
-            f"{where}: target {column.name!r} holds {len(different)} different whole numbers "
-            f'written as decimals: say task = "classification" or task = "regression"'
-        )
+    if num_different <= MOST_CLASSES and np.all(column.values % 1 == 0):
+        numbers = count(num_different, "different whole number")
+        raise DataError(f"{where}: target {column.name!r} holds {numbers} written as decimals: {_SAY}")
     return "regression"
-
-
-def _name(value: object) -> str:
-    return number_name(value) if isinstance(value, float) else str(value)

@@ -19,6 +19,7 @@ from ravine.errors import InputError, ModelError, choices
 from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
+from ravine.nn.build import check_single
 from ravine.nn.dropout import Dropout
 from ravine.nn.target import one_line
 from ravine.rules import rule
@@ -89,6 +90,8 @@ def plan(
         InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
     """
     check_choice(choice)
+    if runs[0].recipe.batch_size == 1:
+        check_single(network.module, data.input_shape)
     search = rule(runs[0].recipe.rule).search
     if search is not None:
         _check_hessian(runs, network)

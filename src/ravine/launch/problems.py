@@ -30,12 +30,13 @@ def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str
     lines, study, parts = problems_of(content)
     if study is None:
         return lines
+    loaded: list[Dataset] = []
     if "data" not in parts:
-        lines += _lines(lambda: load(study.data, base=search))
+        lines += _lines(lambda: loaded.append(load(study.data, base=search, blank=True)))
     if "model" not in parts:
         lines += _lines(lambda: structure_of(study.model, search))
     if not lines:  # only a study that is right so far says what model meets what data
-        lines += _lines(lambda: _try(study, load(study.data, base=search), search))
+        lines += _lines(lambda: _try(study, loaded[0], search))
     return lines
 
 
@@ -51,7 +52,7 @@ def room(study: Study, search: Path | None = None) -> str | None:
     """
     if study.keep is None:
         return None
-    data, device = load(study.data, base=search), find_device("auto")
+    data, device = load(study.data, base=search, blank=True), find_device("auto")
 
     def network(runs: Sequence[Run]) -> Network:
         return network_of(study, data, runs, device, search)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from ravine.errors import ModelError
@@ -13,6 +14,8 @@ from ravine.nn.example import example_pass
 from ravine.nn.models import convnet, mlp, resnet
 from ravine.nn.spec import MLP, ConvNet, Module, ResNet
 from ravine.nn.target import call_factory, find_factory, one_line
+
+_OUTPUTS = (torch.float32, torch.float64, torch.float16)  # bfloat16 has no scores that NumPy could keep
 
 
 def build(
@@ -73,7 +76,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
 
     Raises:
         ModelError: the module raises an exception, returns something that is not a tensor of shape
-            (2, num_outputs) of floating numbers, or has no parameter to train.
+            (2, num_outputs) of floating numbers, has numbers of another type, or has no parameter to train.
 
     Example:
         >>> check_output(nn.Linear(4, 3), (4,), 3)
@@ -83,6 +86,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
         raise ModelError(
             f"model: {name} has no parameter that requires a gradient, so nothing can be trained"
         )
+    _check_float32(module)
     needed = f"(2, {num_outputs})"
     for training in (True, False):
         how = "training" if training else "eval"
@@ -104,7 +108,48 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
                 f"model: {name} returns shape {got} in {how} mode for two examples; needed is {needed}: "
                 f"one number per {'class' if num_outputs > 1 else 'target'}"
             )
-        if not output.is_floating_point():
+        if output.dtype not in _OUTPUTS:
+            raise ModelError(f"model: {name} returns {output.dtype} in {how} mode; float32 is needed")
+
+
+def check_single(module: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Runs one example through a module in training mode: what a norm over the batch makes of it shows.
+
+    Args:
+        module: left as it was, buffers and modes included.
+        input_shape: of one example.
+
+    Raises:
+        ModelError: the module cannot be trained with batches of one example.
+
+    Example:
+        >>> check_single(nn.Linear(4, 3), (4,))
+    """
+    try:
+        output = example_pass(module, input_shape, training=True, num_examples=1)
+    except Exception as error:
+        said = one_line(error)
+        if "more than 1 value per channel" in said:
+            said = (
+                "one example gives a normalized channel a single value, which becomes 0; take batches of two "
+                'or more, or norm = "layer"'
+            )
+        raise ModelError(f"batch_size = 1: {type(module).__name__} cannot be trained: {said}") from error
+    if isinstance(output, Tensor) and output.shape[:1] != (1,):
+        raise ModelError(
+            f"batch_size = 1: {type(module).__name__} returns shape {tuple(output.shape)} for one example; "
+            "the first side must be 1"
+        )
+
+
+def _check_float32(module: nn.Module) -> None:
+    """Parameters and buffers that are no whole numbers must be float32, as the data are."""
+    named: list[tuple[str, str, Tensor]] = [("parameter", *pair) for pair in module.named_parameters()]
+    named += [("buffer", *pair) for pair in module.named_buffers()]
+    for what, tensor_name, tensor in named:
+        if (tensor.dtype.is_floating_point or tensor.dtype.is_complex) and tensor.dtype != torch.float32:
+            dtype = str(tensor.dtype).removeprefix("torch.")
             raise ModelError(
-                f"model: {name} returns {output.dtype} in {how} mode; needed are floating numbers"
+                f"model: {what} {tensor_name!r} of {type(module).__name__} is {dtype}; models are trained in float32: "
+                "leave out .double(), .half() or the dtype"
             )

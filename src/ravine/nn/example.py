@@ -1,4 +1,4 @@
-"""One pass of two example inputs through a module, without a trace: for checks before training."""
+"""One pass of a few example inputs through a module, without a trace: for checks before training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from torch.func import functional_call
 from ravine import rng
 
 
-def example_pass(module: nn.Module, input_shape: tuple[int, ...], training: bool) -> object:
-    """The output for two inputs, uniform in [0, 1).
+def example_pass(
+    module: nn.Module, input_shape: tuple[int, ...], training: bool, num_examples: int = 2
+) -> object:
+    """The output for some inputs, uniform in [0, 1).
 
     Args:
         module: left as it was: buffers, modes, and torch's generators too.
         input_shape: of one example.
         training: whether in training or in eval mode.
+        num_examples: how many inputs.
 
     Returns:
         Whatever the module returns.
@@ -28,7 +31,7 @@ def example_pass(module: nn.Module, input_shape: tuple[int, ...], training: bool
         torch.Size([2, 3])
     """
     first = next(module.parameters(), torch.zeros(()))
-    x = rng.uniform(rng.key(torch.arange(2), "example").to(first.device), input_shape)
+    x = rng.uniform(rng.key(torch.arange(num_examples), "example").to(first.device), input_shape)
     buffers = {name: b.clone() for name, b in module.named_buffers()}
     devices = [first.device] if first.device.type == "cuda" else []
     with _training(module, training), torch.random.fork_rng(devices), torch.no_grad():
