@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import inspect
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from page_blocks import ROOT, pages
 
 import ravine
+from ravine.cli.main import VERBS
 
 PARTS = (
     "README.md",
@@ -94,3 +96,17 @@ def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(site: str, width: 
         page.wait_for_selector("text=/[0-9]+ results/")
         browser.close()
     assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
+
+
+def test_every_verb_and_every_option_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for verb, function in VERBS.items():
+        assert re.search(rf"^\| `{verb}\b", page, re.MULTILINE), verb
+        for name, option in inspect.signature(function).parameters.items():
+            if option.kind is option.POSITIONAL_ONLY:
+                continue
+            flag = {"overrides": "set"}.get(name, name.replace("_", "-"))
+            assert f"`--no-{flag}`" in page if option.default is True else re.search(rf"`--{flag}\b", page), (
+                verb,
+                flag,
+            )
