@@ -188,10 +188,12 @@ def test_luck_of_tuning_widens_a_rules_own_interval() -> None:
 
 
 def test_few_losses_widen_an_interval_as_a_t_does() -> None:
-    """Seeds that agree: a t of n - 1 degrees of freedom over the examples; one example is its own error."""
+    """Seeds that agree: a t of n - 1 degrees of freedom over the examples and two more, one each way."""
     losses = -np.array([1.0, 2.0, 4.0, 3.0])
     low, high = mean_interval(np.tile(losses, (3, 1)), 0.05, binary=False)
-    exact = stats.t.interval(0.95, 3, loc=losses.mean(), scale=stats.sem(losses))
+    d = losses - losses.mean()
+    scale = math.sqrt(stats.sem(losses) ** 2 + 2 * (d**4).sum() / (d**2).sum() / 4**2)
+    exact = stats.t.interval(0.95, 3, loc=losses.mean(), scale=scale)
     assert (low, high) == pytest.approx((exact[0], min(exact[1], 0.0)), rel=1e-5)
     low, high = mean_interval(np.full((3, 1), -2.0), 0.05, binary=False)
     assert low < -5.0
@@ -204,6 +206,24 @@ def test_the_best_of_many_is_said_to_be_flattered() -> None:
     assert any(w.startswith(f"{verdict.best} was picked as the best of 5 rules") for w in verdict.warnings)
     two = judge([t for t in trials if t.rule in ("r0", "r1")], tests, task="classification")
     assert "was picked" not in words(two)
+
+
+@pytest.mark.parametrize(("spread", "flattered"), [(0.05, True), (0.0, False)])
+def test_the_best_of_many_configs_is_said_to_be_flattered_by_lucky_seeds_alone(
+    spread: float, flattered: bool
+) -> None:
+    """Where configs differ by single validation examples, the choice says nothing about the test."""
+    rng = np.random.default_rng(0)
+    trials, scores = [], {}
+    for config in range(30):
+        for seed in range(3):
+            level = 0.8 + spread * rng.standard_normal()
+            trials.append(trial("r", f"c{config}", seed, bits(rng, level, 1000)))
+            scores[trials[-1].run] = bits(rng, level, 1000)
+    said = words(judge(trials, Reader(scores), task="classification"))
+    expected = "of its configurations that validation cannot tell apart, so its own result is flattered"
+    assert (expected in said) == flattered
+    assert ("was picked" in said) == flattered
 
 
 def test_seeds_without_a_failure_do_not_exclude_failures() -> None:
@@ -220,7 +240,7 @@ def test_seeds_without_a_failure_do_not_exclude_failures() -> None:
 def test_a_single_config_beside_a_search_is_what_the_verdict_is_about() -> None:
     trials, tests = study({"a": (0.9,), "b": (0.8, 0.85, 0.9)})
     assert any(
-        w == "a: a single configuration was tried, so the verdict is about it, not about the rule."
+        w == "a: only one configuration was tried, so the verdict is about it, not about the rule."
         for w in judge(trials, tests, task="classification").warnings
     )
 

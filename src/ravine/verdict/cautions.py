@@ -8,10 +8,12 @@ from ravine.verdict import words
 from ravine.verdict.outcome import Pair, RuleResult
 from ravine.verdict.selection import ranked
 from ravine.verdict.trials import Candidate, number
+from ravine.verdict.tuning import NUM_RIVALS
 
 MANY_DIVERGED = 0.5  # a grid that brackets the best lr loses some runs at its upper end: half is too many
 FEW_VALIDATED = 100
 MANY_RIVALS = 2  # the best of three equals is above its 95 % interval in 7 % of studies, of eight in 18 %
+MANY_CLOSE = 3  # the best of nine equals is outside its 95 % interval in 8 % of studies, of thirty in 11 %
 RARE = 0.05  # the largest failure rate that still shows no failure in one study of twenty
 SCALE_RATIO = 10.0  # values that span a factor of ten are spaced on a log scale
 
@@ -76,16 +78,28 @@ def _too_few_seeds(top: Pair, num_rules: int, task: str) -> str:
     )
 
 
-def leader(pairs: Sequence[Pair]) -> list[str]:
-    """The best of many is partly the luckiest: its own interval does not know."""
-    if not pairs:
-        return []
-    best = pairs[0].first
-    rivals = sum(not p.separable for p in pairs if best in (p.first, p.second))
-    if rivals < MANY_RIVALS:
+def leader(results: Sequence[RuleResult], pairs: Sequence[Pair], num_close: int) -> list[str]:
+    """The best of many is partly the luckiest, which its own interval does not know.
+
+    Args:
+        results: all rules, best first.
+        pairs: all pairs.
+        num_close: configurations of the best rule that its chosen one may lead by lucky seeds.
+    """
+    best = results[0].rule
+    rivals = sum(not p.separable for p in pairs if p.first == best)
+    why = []
+    if rivals >= MANY_RIVALS:
+        why.append(f"the best of {rivals + 1} rules that are not separable")
+    if num_close >= MANY_CLOSE:
+        more = " or more" if num_close == NUM_RIVALS else ""
+        why.append(
+            f"the best of {num_close + 1}{more} of its configurations that validation cannot tell apart"
+        )
+    if not why:
         return []
     return [
-        f"{best} was picked as the best of {rivals + 1} rules that are not separable, so its own result is flattered:"
+        f"{best} was picked as {' and as '.join(why)}, so its own result is flattered:"
         " expect a little less from it elsewhere."
     ]
 
@@ -103,8 +117,9 @@ def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
         " beside it."
     ]
     if single := [r.rule for r in finished if r.num_configs == 1]:
+        about = "it, not about the rule" if len(single) == 1 else "these, not about the rules"
         notes.append(
-            f"{words.listed(single)}: a single configuration was tried, so the verdict is about it, not about the rule."
+            f"{words.listed(single)}: only one configuration was tried, so the verdict is about {about}."
         )
     return notes
 

@@ -115,7 +115,7 @@ def width(error: Error, alpha: float) -> float:
 def unit_of(*tables: Array) -> float:
     """A power of two near the largest score, so that no fourth power leaves the floats: an exact change of unit."""
     largest = max(float(np.abs(table).max()) for table in tables)
-    return 2.0 ** (math.frexp(largest)[1] - 1) if largest > 0.0 else 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0.0 else 1.0
 
 
 def noise_of(scores: Array) -> float:

@@ -95,7 +95,7 @@ def judge(
         warnings=tuple(
             cautions.diverged(results)
             + cautions.seeds(pairs, results, task)
-            + cautions.leader(pairs)
+            + cautions.leader(results, pairs, lucks.get(results[0].rule, Luck()).num_close)
             + cautions.budgets(results, num_configs)
             + cautions.edges(candidates)
             + cautions.validation(candidates, pairs, num_validation, task)

@@ -46,9 +46,12 @@ def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.
     """Interval of level 1 - alpha for one rule's mean score, over seeds, examples and the luck of tuning.
 
     For accuracies it is Wilson's interval with the number of examples that would give the same uncertainty:
-    it stays inside [0, 1] and is sensible at 100 %. Where fewer than ten examples are wrong (or right), that number
-    is not let rise above the real one: the spread of so few says too little. For losses the interval is
-    symmetric, cut at 0 where all scores are <= 0; with few examples their part is widened as a t is.
+    it stays inside [0, 1] and is sensible at 100 %. Where fewer than ten examples are wrong (or right), that
+    number is not allowed above the real one, because the spread of so few says too little.
+
+    For losses it is symmetric, cut at 0 where all scores are <= 0. Squared errors are skewed and the largest are
+    rare, so the part of few examples is widened as a t is, and by two more examples, one each way, as heavy as
+    those that make the spread.
 
     Args:
         scores: (S, n), one row per seed.
@@ -62,7 +65,8 @@ def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.
     z = width(KNOWN, alpha)
     if not binary:
         few = half_width(replace(KNOWN, df=num_examples - 1.0), alpha) / z if num_examples > 1 else 1.0
-        half = width(replace(error, example=math.hypot(few * error.example, luck)), alpha)
+        example = few * math.hypot(error.example, _of_outliers(scores))
+        half = width(replace(error, example=math.hypot(example, luck)), alpha)
         top = 0.0 if bool((scores <= 0.0).all()) else math.inf
         return mean - half, min(mean + half, top)
     half = width(replace(error, example=math.hypot(error.example, luck)), alpha)
@@ -78,3 +82,12 @@ def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.
     )
     # The mean is inside by algebra, but not always by arithmetic.
     return min(max(center - reach, 0.0), mean), max(min(center + reach, 1.0), mean)
+
+
+def _of_outliers(scores: Array) -> float:
+    """Standard error that two more examples add, one each way, of weight sum d^4 / sum d^2 like those that differ."""
+    unit = unit_of(scores)
+    squares = (scores.mean(axis=0) / unit - float(scores.mean()) / unit) ** 2
+    second = float(squares.sum())
+    weight = float((squares**2).sum()) / second if second > 0.0 else 0.0
+    return unit * math.sqrt(2.0 * weight) / float(scores.shape[1])

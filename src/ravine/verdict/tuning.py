@@ -55,12 +55,19 @@ class Rival:
         seed: standard error of the lead from the choice of seeds.
         example: standard error of the lead from the choice of validation examples.
         most: by how much the rival can be better at most.
+        shared: the part of `seed` that test scores share: without the noise of single examples.
     """
 
     lead: float
     seed: float
     example: float
     most: float
+    shared: float = 0.0
+
+    @property
+    def scale(self) -> float:
+        """Standard error of the lead."""
+        return math.hypot(self.seed, self.example)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +81,15 @@ class Luck:
     """
 
     rivals: tuple[Rival, ...] = ()
+
+    @property
+    def num_close(self) -> int:
+        """How many of the closest six the chosen configuration leads by less than a standard error of lucky seeds.
+
+        Only where those are most of what validation does not know. Lucky seeds are lucky on the test set too, and so
+        flatter the chosen one's result there; examples that happened to suit it on validation do not.
+        """
+        return sum(r.lead < r.scale and r.shared**2 > 0.5 * r.scale**2 for r in self.rivals)
 
     def error(self, more_seeds: float = 1.0) -> float:
         """Standard error that tuning adds to the rule's result, with `more_seeds` times as many seeds."""
@@ -112,6 +128,7 @@ def luck_of(group: Sequence[Candidate], chosen: Candidate, *, binary: bool) -> L
                 seed=max(error.seed, error.floor),
                 example=error.example,
                 most=max(float(second.mean(axis=1).max() - first.mean()), 0.0) + error.example,
+                shared=math.sqrt(max(error.seed**2 - error.floor**2, 0.0)),
             )
         )
     return Luck(rivals=tuple(rivals))

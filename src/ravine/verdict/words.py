@@ -123,7 +123,7 @@ def _compared(pairs: Sequence[Pair], task: str, sizes: tuple[int, int]) -> str:
         if pair.difference < 0.0:  # by the seeds they share, though not by all
             first, low, high = pair.second, -pair.ci[1], -pair.ci[0]
         digits = digits_for(task, pair.ci)
-        size = f"{gap(abs(pair.difference), task, digits)}{unit(task)}"
+        size = gap(abs(pair.difference), task, digits) + (unit(task) or " in squared error")
         text = (
             f"They are separable with {seeds}: {first} is better by {size}"
             f" (interval {gap(low, task, digits)} to {gap(high, task, digits)}{correction})"
