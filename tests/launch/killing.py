@@ -20,7 +20,7 @@ import torch
 from engine_runs import dataset, study
 from launches import contents, run_all
 
-from ravine.launch import Timing
+from ravine.launch.writer import Timing
 from ravine.store import Store
 
 STUDY = study(

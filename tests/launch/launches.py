@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ravine.launch import Event, launch
+from ravine.launch.launch import launch
+from ravine.launch.progress import Event
 from ravine.store import Store
 from ravine.study import Study
 

@@ -15,8 +15,10 @@ from torch import nn
 from ravine.data import from_arrays
 from ravine.engine import training as training_module
 from ravine.errors import StoreError
-from ravine.launch import Planned, Progress, Timing, Trained, launch, replay
-from ravine.launch.replay import Replayed
+from ravine.launch.launch import launch
+from ravine.launch.progress import Planned, Progress, Trained
+from ravine.launch.replay import Replayed, replay
+from ravine.launch.writer import Timing
 from ravine.outcomes import Results
 from ravine.store import Store
 from ravine.study import Study

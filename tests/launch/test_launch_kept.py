@@ -14,8 +14,10 @@ from launches import contents, run_all, until
 
 from ravine.engine.network import Network
 from ravine.errors import StudyError
-from ravine.launch import Planned, Timing, launch
+from ravine.launch.launch import launch
+from ravine.launch.progress import Planned
 from ravine.launch.room import room_of
+from ravine.launch.writer import Timing
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.keep import Keep

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import ravine
-from ravine.launch import Planned, Trained, launch
+from ravine.launch.launch import launch
+from ravine.launch.progress import Planned, Trained
 from ravine.outcomes import Results
 from ravine.outcomes.stages import stage_words
 from ravine.report import page

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from ravine.launch import Event, Planned
+from ravine.launch.progress import Event, Planned
 from ravine.report.watch import watch
 
 PLANNED = Planned(num_runs=1, num_known=0, num_resumed=0, lines=())

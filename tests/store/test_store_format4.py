@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def launched(name: str) -> tuple[Planned, Trained]:
-    from ravine.launch import launch
+    from ravine.launch.launch import launch
 
     study, definition = read_study(f"{name}.toml")
     with Store("runs") as store:
@@ -57,7 +57,7 @@ def test_nothing_is_trained_again(folder: Path, name: str) -> None:
 def test_nothing_of_a_study_made_in_python_is_trained_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ravine.launch import launch
+    from ravine.launch.launch import launch
     from ravine.study import definition_of
 
     monkeypatch.syspath_prepend(str(folder))

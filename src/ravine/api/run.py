@@ -9,16 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.progress import Progress
+
 from ravine.api.studies import read_any, study_of_run
+from ravine.backends import check_backend, check_device
 from ravine.data import load
+from ravine.launch.enter import enter_finished, looks_finished
 from ravine.outcomes import Results
+from ravine.report.watch import show_plan, watch, watch_range
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.load import read_content
 from ravine.study.naming import naming, printable
 
 if TYPE_CHECKING:
-    from ravine.launch import LrRange, Replayed
+    from ravine.launch.lr_range import LrRange
+    from ravine.launch.replay import Replayed
 
 
 def run(
@@ -62,18 +69,28 @@ def run(
     if not isinstance(study, Study):
         command = _command(study, store, device, backend, overrides)
     study, definition, search = read_any(study, overrides)
+    check_device(device)
+    check_backend(backend)
     opened = Store(store)
-    # The study is right and the store is there: only now is it worth a second to import PyTorch, and meanwhile
-    # the data set is read.
-    with ThreadPoolExecutor(1) as beside:
-        reading = beside.submit(load, study.data, base=search)
-        from rich.console import Console
-
-        from ravine.launch import launch
-        from ravine.report.watch import watch
-
+    console = _console(quiet)
+    # PyTorch takes a second to import: it is not, where all runs have finished on whatever machine.
+    if device in ("auto", "cpu") and looks_finished(opened, study.name):
         with naming(study.origin):
-            data = reading.result()
+            data = load(study.data, base=search)
+        planned = enter_finished(
+            study, opened, definition=definition, data=data, search=search, command=command
+        )
+        if planned is not None:
+            show_plan(planned, console, study.name)
+            return Results.load(opened, study.name)
+        from ravine.launch.launch import launch
+    else:
+        with ThreadPoolExecutor(1) as beside:  # reads the data meanwhile
+            reading = beside.submit(load, study.data, base=search)
+            from ravine.launch.launch import launch
+
+            with naming(study.origin):
+                data = reading.result()
     events = launch(
         study,
         opened,
@@ -84,7 +101,7 @@ def run(
         backend=backend,
         command=command,
     )
-    watch(events, Console(file=sys.stderr, quiet=quiet), study.name)
+    watch(events, console, study.name, higher_is_better=data.task == "classification")
     return Results.load(opened, study.name)
 
 
@@ -129,10 +146,7 @@ def lr_range(
         >>> adam.suggested < sgd.suggested < sgd.diverged
         True
     """
-    from rich.console import Console
-
-    from ravine.launch import lr_range as test
-    from ravine.report.watch import watch_range
+    from ravine.launch.lr_range import lr_range as test
 
     study, _, search = read_any(study, overrides)
     with naming(study.origin):
@@ -147,7 +161,7 @@ def lr_range(
         high=high,
         num_steps=num_steps,
     )
-    return watch_range(events, Console(file=sys.stderr, quiet=quiet))
+    return watch_range(events, _console(quiet))
 
 
 def problems(study: Path | str, *, overrides: Sequence[str] = ()) -> list[str]:
@@ -220,12 +234,9 @@ def replay(
         study, search = study_of_run(opened, record.id)
     else:
         study, _, search = read_any(study)
-    from rich.console import Console
-    from rich.progress import Progress
+    from ravine.launch.replay import Replayed, replay
 
-    from ravine.launch import Replayed, replay
-
-    console = Console(file=sys.stderr, quiet=quiet)
+    console = _console(quiet)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"training run {record.id} alone", total=record.num_steps)
         for event in replay(study, opened, record.id, search=search, device=device):
@@ -233,6 +244,11 @@ def replay(
                 return event
             bar.update(task, completed=event)
     raise AssertionError("a replay ends with a comparison")
+
+
+def _console(quiet: bool) -> Console:
+    """Where progress is shown."""
+    return Console(file=sys.stderr, quiet=quiet)
 
 
 def _command(path: Path | str, store: Path | str, device: str, backend: str, overrides: Sequence[str]) -> str:

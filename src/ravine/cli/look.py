@@ -10,8 +10,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from ravine.backends import DeviceName
 from ravine.cli.output import put, put_json
-from ravine.cli.verbs import Device
 
 
 def sharpness(
@@ -22,7 +22,7 @@ def sharpness(
     rho: float = 0.05,
     examples: int = 10_000,
     probes: int = 16,
-    device: Device = "auto",
+    device: DeviceName = "auto",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -77,7 +77,7 @@ def landscape(
     reach: float = 1.0,
     examples: int = 10_000,
     seed: int = 0,
-    device: Device = "auto",
+    device: DeviceName = "auto",
     out: Path | None = None,
     json: bool = False,
     quiet: bool = False,

@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from traceback import print_exception
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from ravine.backends import BackendName, DeviceName
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError, StoreError
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Backend = Literal["auto", "native", "fused", "compiled", "serial"]
 
 Set = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
 
@@ -26,8 +24,8 @@ def run(
     study: Annotated[Positional[Path], arg(metavar="STUDY.toml")],
     /,
     store: str = "runs",
-    device: Device = "auto",
-    backend: Backend = "auto",
+    device: DeviceName = "auto",
+    backend: BackendName = "auto",
     overrides: Set = (),
     report: Path | None = None,
     json: bool = False,
@@ -83,8 +81,8 @@ def lr(
     low: float = 1e-6,
     high: float = 10.0,
     steps: int = 300,
-    device: Device = "auto",
-    backend: Backend = "auto",
+    device: DeviceName = "auto",
+    backend: BackendName = "auto",
     overrides: Set = (),
     out: Path | None = None,
     json: bool = False,
@@ -233,7 +231,7 @@ def replay(
     /,
     study: Path | None = None,
     store: str = "runs",
-    device: Device = "auto",
+    device: DeviceName = "auto",
     json: bool = False,
     quiet: bool = False,
 ) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ravine.errors import InputError, choices
-
-CHOICES = ("auto", "cpu", "cuda", "mps")
+from ravine.backends import check_device
+from ravine.errors import InputError
 
 
 def find_device(choice: str = "auto") -> torch.device:
@@ -19,8 +18,7 @@ def find_device(choice: str = "auto") -> torch.device:
         >>> find_device("cpu")
         device(type='cpu')
     """
-    if choice not in CHOICES:
-        raise InputError(f"device = {choice!r}: {choices(choice, CHOICES)}")
+    check_device(choice)
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if choice == "auto":
         return torch.device("cuda" if there["cuda"] else "cpu")

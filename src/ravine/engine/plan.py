@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from ravine.backends import check_backend
 from ravine.data import Dataset
 from ravine.engine.capacity import most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
@@ -15,7 +16,7 @@ from ravine.engine.network import Network
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
-from ravine.errors import InputError, ModelError, choices
+from ravine.errors import InputError, ModelError
 from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
@@ -27,7 +28,6 @@ from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
 from ravine.trace import Untraceable
 
-CHOICES = ("auto", "native", "fused", "compiled", "serial")
 
 # Numbers of parameters of a cohort that keep a step's tensors in a CPU's caches and yet make its operations
 # long against the cost of calling one; measured with 2 cores, see benchmarks/.
@@ -64,16 +64,6 @@ class Plan:
     why: str = ""
 
 
-def check_choice(choice: str) -> None:
-    """See that a way to train is one that there is.
-
-    Raises:
-        InputError: it is not.
-    """
-    if choice not in CHOICES:
-        raise InputError(f"backend = {choice!r}: {choices(choice, CHOICES)}")
-
-
 def plan(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str = "auto"
 ) -> Plan:
@@ -84,12 +74,12 @@ def plan(
         network: their model.
         data: their data set.
         device: where they are trained.
-        choice: one of `CHOICES`.
+        choice: one of `BACKENDS`.
 
     Raises:
         InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
     """
-    check_choice(choice)
+    check_backend(choice)
     if runs[0].recipe.batch_size == 1:
         check_single(network.module, data.input_shape)
     search = rule(runs[0].recipe.rule).search

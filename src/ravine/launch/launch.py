@@ -10,19 +10,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from ravine.backends import check_backend
 from ravine.data import Dataset, load
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
-from ravine.engine.plan import Plan, check_choice, plan
+from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
-from ravine.errors import StoreError
 from ravine.free_memory import memory_errors
+from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
 from ravine.launch.network import network_of
@@ -30,8 +30,8 @@ from ravine.launch.progress import Event, Meter, Planned, Trained
 from ravine.launch.room import check_room, room_of
 from ravine.launch.stages import second_stage
 from ravine.launch.writer import USUAL, Timing, Writer
-from ravine.store import Labels, NewRun, Store
-from ravine.study import STAGE, Recipe, Run, Study, base_of, notes_of, runs_of
+from ravine.store import Store
+from ravine.study import Recipe, Run, Study, runs_of
 from ravine.study.naming import naming
 
 
@@ -112,22 +112,14 @@ def launch(
         InputError: the study does not fit its data, its model or the store.
     """
     began = time.perf_counter()
-    check_choice(backend)
+    check_backend(backend)
     where = find_device(device)
     with naming(study.origin):
         data = load(study.data, base=search) if data is None else data
     task = _Task(study=study, data=data, search=search, device=where, store=store, timing=timing)
     runs = runs_of(study, data, search)
     with store.lock(study.name):
-        with naming(study.origin):
-            store.save_study(
-                study.name,
-                definition=definition,
-                base=base_of(study, data, search),
-                data_fingerprint=data.fingerprint,
-                notes=(*data.notes, *notes_of(study, data)),
-            )
-        store.save_labels(data.fingerprint, _labels(data))
+        enter_study(study, store, data=data, definition=definition, search=search)
         second = second_stage(study, store, runs) if study.staged else []
         totals = _Totals()
         yield from _round(task, [*runs, *(second or [])], backend, command, totals)
@@ -146,8 +138,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     """Make these the runs of the study, and train those that the store does not have yet."""
     began = time.perf_counter()
     study, store = task.study, task.store
-    store.add_runs(study.name, [_new_run(run) for run in runs])
-    _check_alone(store, study.name)
+    enter_runs(study, store, runs)
     with naming(study.origin), memory_errors("model"):
         works, lines, num_known = _plan(task, runs, choice)
         lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
@@ -155,14 +146,14 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
         num_runs=len(runs),
         num_known=num_known,
         num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
-        lines=(*_stage_lines(study, runs), *lines),
+        lines=(*stage_lines(study, runs), *lines),
     )
     number = store.begin_launch(
         study.name,
         command=command,
         versions=versions(),
-        hardware=hardware(task.device.type),
-        plan="; ".join(planned.lines),
+        hardware=hardware(task.device.type) if works else {},
+        plan=planned.told,
     )
     yield planned
     to_train = [run for work in works for run in work.cohort.runs]
@@ -179,79 +170,17 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     totals.num_diverged += meter.num_diverged
 
 
-def _check_alone(store: Store, name: str) -> None:
-    """Raises StoreError if runs of a study are being trained for another: a cohort has one trainer."""
-    for other in store.sharing(name):
-        holder = store.holder(other)
-        if holder is not None:
-            raise StoreError(
-                f"study {name!r} shares runs with study {other!r}, which is being run by {holder}: "
-                "wait for it, or stop it"
-            )
-
-
-def _stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
-    """What a staged study is about to do."""
-    if not study.staged:
-        return []
-    chosen = {run.label: run.chosen["lr"] for run in runs if run.chosen[STAGE] == "2"}
-    if not chosen:
-        return ["stage 1: every config at a constant lr"]
-    told = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
-    return [f"stage 2: {len(study.decays)} schedule{'s' * (len(study.decays) > 1)} for the best of {told}"]
-
-
 def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> list[str]:
     """What the weights along training take, where they are kept, and which runs cannot have them any more."""
-    keep = task.study.keep
-    if keep is None:
-        return []
+    study = task.study
     lines = []
-    if to_train:
-        room = room_of(keep, to_train, task.network, task.data)
-        check_room(task.study, room, task.store.folder)
+    if study.keep is not None and to_train:
+        room = room_of(study.keep, to_train, task.network, task.data)
+        check_room(study, room, task.store.folder)
         lines.append(room.line())
     coming = {run.id for run in to_train}
     known = [run.id for run in runs if run.id not in coming]
-    without = sum(not steps for steps in task.store.kept.steps(known).values())
-    if without:
-        have = f"{without:,} run{'s' * (without > 1)} that the store has already"
-        lines.append(
-            f"{have} were trained without keep: no weights along the way, and none are trained again"
-        )
-    return lines
-
-
-def _new_run(run: Run) -> NewRun:
-    return NewRun(
-        id=run.id,
-        config=run.recipe.id,
-        rule=run.label,
-        hypers=run.chosen,
-        seed=run.seed,
-        recipe=run.recipe.content(),
-        num_steps=run.recipe.steps,
-    )
-
-
-def _labels(data: Dataset) -> Labels:
-    """The answers, for regression in the target's own units."""
-
-    def own(y: np.ndarray) -> np.ndarray:
-        return (
-            y
-            if data.task == "classification"
-            else y * np.float32(data.target_scale) + np.float32(data.target_mean)
-        )
-
-    return Labels(
-        name=data.name,
-        task=data.task,
-        classes=data.classes,
-        sizes=(len(data.train), len(data.validation), len(data.test)),
-        validation=own(data.validation.y),
-        test=own(data.test.y),
-    )
+    return [*lines, *kept_lines(study, task.store, known)]
 
 
 def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], list[str], int]:

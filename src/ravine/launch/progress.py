@@ -24,6 +24,12 @@ class Planned:
     num_resumed: int
     lines: tuple[str, ...]
 
+    @property
+    def told(self) -> str:
+        """The plan in one line, to be kept."""
+        nothing = ("nothing to train: the store had all runs",) if self.num_known == self.num_runs else ()
+        return "; ".join((*self.lines, *nothing))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

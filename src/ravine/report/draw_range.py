@@ -12,7 +12,7 @@ from ravine.report.palette import Look, looks
 from ravine.report.views import CROWDED, Chip, Figure, View
 
 if TYPE_CHECKING:
-    from ravine.launch import LrRange
+    from ravine.launch.lr_range import LrRange
 
 
 def draw_range(findings: Sequence[LrRange], command: str) -> Figure:

@@ -31,7 +31,7 @@ from ravine.report.tables import page_tables
 from ravine.report.views import Figure, command
 
 if TYPE_CHECKING:
-    from ravine.launch import LrRange
+    from ravine.launch.lr_range import LrRange
 
 TEMPLATES = importlib.resources.files("ravine.report") / "templates"
 

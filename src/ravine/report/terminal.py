@@ -21,7 +21,8 @@ from ravine.outcomes.stages import stage_words
 from ravine.report.tables import NOTHING, beside, duration, interval, score, shown_hypers, standing
 
 if TYPE_CHECKING:
-    from ravine.launch import LrRange, Replayed
+    from ravine.launch.lr_range import LrRange
+    from ravine.launch.replay import Replayed
     from ravine.store import RunRecord, StudyRecord
 
 RULE_WIDTH = 20  # cells of a rule's name in a line of the verdict; longer ones go on below

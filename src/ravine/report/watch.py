@@ -8,14 +8,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from ravine.launch import Event, LrRange, Planned, RangeStep, Trained
-from ravine.launch import Progress as Reached
+from ravine.launch.progress import Event, Planned, Trained
+from ravine.launch.progress import Progress as Reached
+from ravine.messages import count
 from ravine.report.tables import duration
+
+if TYPE_CHECKING:
+    from ravine.launch.lr_range import LrRange, RangeStep
 
 _LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 _PATIENCE_SECONDS = 1.0  # so long after a first Ctrl-C a second one means: at once
@@ -43,8 +48,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         task = bar.add_task("planning", total=None, told="")
         for event in events:
             if isinstance(event, Planned):
-                for line in _plan_lines(event, name):
-                    console.print(Text(line), soft_wrap=not console.is_terminal)
+                show_plan(event, console, name)
                 bar.update(task, description="training", total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
@@ -78,10 +82,16 @@ def watch_range(events: Iterator[RangeStep | list[LrRange]], console: Console) -
     with _bar(console) as bar:
         task = bar.add_task("testing learning rates", total=None)
         for event in events:
-            if not isinstance(event, RangeStep):
+            if isinstance(event, list):
                 return event
             bar.update(task, completed=event.done, total=event.all)
     raise AssertionError("a test ends with its findings")
+
+
+def show_plan(event: Planned, console: Console, name: str) -> None:
+    """Say what a launch will do."""
+    for line in _plan_lines(event, name):
+        console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
 def _bar(console: Console, *more: TextColumn) -> Progress:
@@ -99,8 +109,7 @@ def _bar(console: Console, *more: TextColumn) -> Progress:
 
 def _plan_lines(event: Planned, name: str) -> list[str]:
     known = f", {event.num_known:,} of them known already" if event.num_known else ""
-    runs = "run" if event.num_runs == 1 else "runs"
-    return [f"{name}: {event.num_runs:,} {runs}{known}", *(f"  {line}" for line in event.lines)]
+    return [f"{name}: {count(event.num_runs, 'run')}{known}", *(f"  {line}" for line in event.lines)]
 
 
 def _told(event: Reached, higher_is_better: bool) -> str:

@@ -1,0 +1,33 @@
+"""Devices and backends by name: a wrong one is refused before PyTorch is imported."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from ravine.errors import InputError, choices
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+BackendName = Literal["auto", "native", "fused", "compiled", "serial"]
+
+DEVICES: tuple[str, ...] = get_args(DeviceName)
+BACKENDS: tuple[str, ...] = get_args(BackendName)
+
+
+def check_device(name: str) -> None:
+    """See that a device has one of the known names; whether this machine has it is another question.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in DEVICES:
+        raise InputError(f"device = {name!r}: {choices(name, DEVICES)}")
+
+
+def check_backend(name: str) -> None:
+    """See that a backend has one of the known names.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in BACKENDS:
+        raise InputError(f"backend = {name!r}: {choices(name, BACKENDS)}")

@@ -1,0 +1,181 @@
+"""Enters a study and its runs into a store. Where all of them have finished already, that is the whole launch.
+
+Nothing here needs PyTorch: a study with nothing to train is read and judged without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ravine.data import Dataset
+from ravine.errors import StoreError
+from ravine.launch.machine import versions
+from ravine.launch.progress import Planned
+from ravine.launch.stages import second_stage
+from ravine.messages import count
+from ravine.outcomes.runs import FINISHED
+from ravine.store import Labels, NewRun, Store
+from ravine.study import STAGE, Run, Study, base_of, notes_of, runs_of
+from ravine.study.naming import naming
+
+
+def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, search: Path | None) -> None:
+    """Enter a study, its text and the right answers of its data; one that is there already gets the new text.
+
+    Raises:
+        StoreError: a study of this name is another one, and some of its runs have begun.
+    """
+    with naming(study.origin):
+        store.save_study(
+            study.name,
+            definition=definition,
+            base=base_of(study, data, search),
+            data_fingerprint=data.fingerprint,
+            notes=(*data.notes, *notes_of(study, data)),
+        )
+    store.save_labels(data.fingerprint, _labels(data))
+
+
+def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:
+    """Make these the runs of a study.
+
+    Raises:
+        StoreError: some of them are being trained for another study.
+    """
+    store.add_runs(study.name, [_new_run(run) for run in runs])
+    _check_alone(store, study.name)
+
+
+def looks_finished(store: Store, name: str) -> bool:
+    """Whether a study of this name is there and all of its runs have finished: then it may have nothing to train."""
+    if name not in {record.name for record in store.studies()}:
+        return False
+    return all(run.status in FINISHED for run in store.runs(name))
+
+
+def enter_finished(
+    study: Study,
+    store: Store,
+    *,
+    definition: str,
+    data: Dataset,
+    search: Path | None = None,
+    command: str = "",
+) -> Planned | None:
+    """What a launch does where nothing is left to train.
+
+    Args:
+        study: one that the store has, perhaps with other runs.
+        store, definition, data, search, command: as for `launch`.
+
+    Returns:
+        The plan; None, with nothing changed, if one of the runs has not finished.
+
+    Raises:
+        InputError: the study does not fit its data, its model or the store.
+    """
+    began = time.perf_counter()
+    runs = _finished(study, store, runs_of(study, data, search))
+    if runs is None:
+        return None
+    with store.lock(study.name):
+        enter_study(study, store, data=data, definition=definition, search=search)
+        enter_runs(study, store, runs)
+        ids = [run.id for run in runs]
+        planned = Planned(
+            num_runs=len(runs),
+            num_known=len(runs),
+            num_resumed=0,
+            lines=(*stage_lines(study, runs), *kept_lines(study, store, ids)),
+        )
+        number = store.begin_launch(
+            study.name, command=command, versions=versions(), hardware={}, plan=planned.told
+        )
+        store.end_launch(number, time.perf_counter() - began)
+    return planned
+
+
+def _finished(study: Study, store: Store, first: list[Run]) -> list[Run] | None:
+    """The runs of a study, with those of its second stage; None if one has not finished."""
+    second = second_stage(study, store, first) if study.staged else []
+    if second is None:
+        return None
+    runs = [*first, *second]
+    status = {record.id: record.status for record in store.runs(study.name, all=True)}
+    return runs if all(status.get(run.id) in FINISHED for run in runs) else None
+
+
+def _check_alone(store: Store, name: str) -> None:
+    """Raises StoreError if runs of a study are being trained for another: a cohort has one trainer."""
+    for other in store.sharing(name):
+        holder = store.holder(other)
+        if holder is not None:
+            raise StoreError(
+                f"study {name!r} shares runs with study {other!r}, which is being run by {holder}: "
+                "wait for it, or stop it"
+            )
+
+
+def stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
+    """What a staged study is about to do."""
+    if not study.staged:
+        return []
+    chosen = {run.label: run.chosen["lr"] for run in runs if run.chosen[STAGE] == "2"}
+    if not chosen:
+        return ["stage 1: every config at a constant lr"]
+    told = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
+    return [f"stage 2: {count(len(study.decays), 'schedule')} for the best of {told}"]
+
+
+def kept_lines(study: Study, store: Store, known: Sequence[str]) -> list[str]:
+    """Which runs that have been trained already lack the weights along the way that the study keeps.
+
+    Args:
+        known: ids of the runs that are not trained now.
+    """
+    if study.keep is None:
+        return []
+    without = sum(not steps for steps in store.kept.steps(known).values())
+    if not without:
+        return []
+    were = "was" if without == 1 else "were"
+    return [
+        f"{count(without, 'run')} that the store has already {were} trained without keep: no weights along the way, "
+        "and none are trained again"
+    ]
+
+
+def _new_run(run: Run) -> NewRun:
+    return NewRun(
+        id=run.id,
+        config=run.recipe.id,
+        rule=run.label,
+        hypers=run.chosen,
+        seed=run.seed,
+        recipe=run.recipe.content(),
+        num_steps=run.recipe.steps,
+    )
+
+
+def _labels(data: Dataset) -> Labels:
+    """The answers, for regression in the target's own units."""
+
+    def own(y: np.ndarray) -> np.ndarray:
+        return (
+            y
+            if data.task == "classification"
+            else y * np.float32(data.target_scale) + np.float32(data.target_mean)
+        )
+
+    return Labels(
+        name=data.name,
+        task=data.task,
+        classes=data.classes,
+        sizes=(len(data.train), len(data.validation), len(data.test)),
+        validation=own(data.validation.y),
+        test=own(data.test.y),
+    )
