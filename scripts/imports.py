@@ -16,15 +16,11 @@ import grimp
 
 SRC = Path(__file__).parents[1] / "src"
 
-# Files that import each other and whose owners are about to take them apart. Only ever gets shorter.
-KNOWN_CIRCLES: tuple[frozenset[str], ...] = ()
-
 # Who may import what inside a function, and why. Both are patterns.
 LAZY: dict[tuple[str, str], str] = {
     ("ravine.cli.*", "ravine.*"): "a verb imports what it needs, so that --help and `list` start at once",
     ("ravine.cli.*", "dataclasses"): "start-up time of the other verbs",
     ("ravine.cli.main", "importlib.metadata"): "only --version needs it",
-    ("ravine.cli.usage", "tyro"): "start-up time where the first word is no verb",
     ("ravine.*", "rich.*"): "start-up time of `--json` and of `import ravine`",
     ("ravine.api.*", "ravine.launch*"): "imports PyTorch, after the study was found sound",
     ("ravine.api.*", "ravine.landscapes.*"): "imports PyTorch, after the arguments were found right",
@@ -98,14 +94,7 @@ def lazy() -> list[tuple[str, str, int]]:
 
 def main() -> int:
     """Print what is wrong; 1 if anything is."""
-    faults = []
-    there = circles()
-    for group in there:
-        if not any(group <= known for known in KNOWN_CIRCLES):
-            faults.append(f"import circle: {', '.join(sorted(group))}")
-    for known in KNOWN_CIRCLES:
-        if not any(group <= known for group in there):
-            faults.append(f"scripts/imports.py: no circle is left among {', '.join(sorted(known))}")
+    faults = [f"import circle: {', '.join(sorted(group))}" for group in circles()]
     found = lazy()
     used = set()
     for module, imported, line in found:
@@ -118,8 +107,7 @@ def main() -> int:
     faults += [
         f"scripts/imports.py: no file imports {pair[1]} in {pair[0]} any more" for pair in LAZY.keys() - used
     ]
-    words = f"{len(there)} import circles, known; {len(found)} lazy imports, each with a reason"
-    print("\n".join(faults) or words)
+    print("\n".join(faults) or f"no import circles; {len(found)} lazy imports, each with a reason")
     return bool(faults)
 
 

@@ -20,7 +20,7 @@ def check_device(name: str) -> None:
         InputError: an unknown name.
     """
     if name not in DEVICES:
-        raise InputError(f"device = {name!r}: {choices(name, DEVICES)}")
+        raise InputError(f"device = {name!r}: must be one of {', '.join(DEVICES)}")
 
 
 def check_backend(name: str) -> None:

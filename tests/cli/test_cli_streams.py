@@ -64,9 +64,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([], "ravine: a command is missing; Allowed: check, delete, "),
         (["run"], "ravine: STUDY.toml is missing; see ravine run --help"),
         (["run", "x", "--stoer", "y"], "did you mean --store?; see ravine run --help"),
-        (["run", "x", "--device", "gpu"], "invalid choice 'gpu' for argument '--device'"),
-        (["lr", "a.toml", "--store", "b"], "unrecognized options: --store, b; see ravine lr --help"),
-        (["report", "a", "b"], "unrecognized options: b; see ravine report --help"),
+        (
+            ["run", "x", "--device", "gpu"],
+            "--device gpu: must be one of auto, cpu, cuda, mps; see ravine run",
+        ),
+        (["run", "x", "--store"], "--store: its value is missing, FOLDER; see ravine run --help"),
+        (["run", "x", "--store", "--quiet"], "--store: its value is missing, FOLDER; see ravine run --help"),
+        (["run", "x", "--quiet=yes"], "--quiet=yes: --quiet takes no value; see ravine run --help"),
+        (["run", "x", "-q"], "-q: no such option; see ravine run --help"),
+        (["lr", "x", "--low", "y"], "--low y: must be a number; see ravine lr --help"),
+        (["lr", "x", "--steps", "1.5"], "--steps 1.5: must be a whole number; see ravine lr --help"),
+        (["lr", "a.toml", "--store", "b"], "ravine: --store: no such option; see ravine lr --help"),
+        (["report", "a", "b"], "ravine: b: not expected here; see ravine report --help"),
     ],
 )
 def test_wrong_usage_is_one_line(tmp_path: Path, args: list[str], told: str) -> None:

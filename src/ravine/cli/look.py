@@ -6,19 +6,17 @@ import sys
 from contextlib import redirect_stdout
 from inspect import signature
 from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import Positional, arg
 
 from ravine.backends import DeviceName
+from ravine.cli.options import File, RunIds, Store, StudyOrFile, ids
 from ravine.cli.output import put, put_json
 
 
 def sharpness(
-    study: Annotated[Positional[str], arg(metavar="STUDY|STUDY.toml")],
+    study: StudyOrFile,
     /,
-    store: str = "runs",
-    runs: str | None = None,
+    store: Store = "runs",
+    runs: RunIds = None,
     rho: float = 0.05,
     examples: int = 10_000,
     probes: int = 16,
@@ -44,13 +42,13 @@ def sharpness(
     from ravine.outcomes import Results
     from ravine.report.sharp import sharp_points
     from ravine.report.terminal_sharpness import sharpness as shown
-    from ravine.store import Store
+    from ravine.store import Store as Opened
 
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
         found = measured(
             study,
             store=store,
-            runs=_ids(runs),
+            runs=ids(runs),
             rho=rho,
             examples=examples,
             probes=probes,
@@ -61,24 +59,24 @@ def sharpness(
         put_json([each.json() for each in found])
         return
     name = name_of(study)
-    with Store(store, create=False) as opened:
+    with Opened(store, create=False) as opened:
         results = Results.load(opened, name)
         put(shown(found, {run.id: run for run in results.runs}, sharp_points(results), name))
 
 
 def landscape(
-    study: Annotated[Positional[str], arg(metavar="STUDY|STUDY.toml")],
+    study: StudyOrFile,
     /,
-    store: str = "runs",
-    runs: str | None = None,
-    around: str | None = None,
-    between: str | None = None,
+    store: Store = "runs",
+    runs: RunIds = None,
+    around: RunIds = None,
+    between: RunIds = None,
     points: int = 51,
     reach: float = 1.0,
     examples: int = 10_000,
     seed: int = 0,
     device: DeviceName = "auto",
-    out: Path | None = None,
+    out: File = None,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -115,9 +113,9 @@ def landscape(
         found = look(
             study,
             store=store,
-            runs=_ids(runs),
-            around=_ids(around),
-            between=_ids(between),
+            runs=ids(runs),
+            around=ids(around),
+            between=ids(between),
             points=points,
             reach=reach,
             examples=examples,
@@ -131,7 +129,3 @@ def landscape(
         put_json(found.json())
         return
     put(*summary(found), f"landscape: {target}")
-
-
-def _ids(text: str | None) -> list[str] | None:
-    return None if text is None else [run.strip() for run in text.split(",")]

@@ -8,22 +8,22 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ravine.cli import look, output, verbs
+from ravine.cli import look, output, stored, surface, train
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
 VERBS: dict[str, Callable[..., None]] = {
-    "run": verbs.run,
-    "lr": verbs.lr,
-    "list": verbs.list_studies,
-    "show": verbs.show,
-    "report": verbs.report,
-    "replay": verbs.replay,
-    "check": verbs.check,
-    "delete": verbs.delete,
+    "run": train.run,
+    "lr": train.lr,
+    "list": stored.list_studies,
+    "show": stored.show,
+    "report": stored.report,
+    "replay": train.replay,
+    "check": train.check,
+    "delete": stored.delete,
     "landscape": look.landscape,
     "sharpness": look.sharpness,
-    "surface": verbs.surface,
+    "surface": surface.surface,
 }
 
 

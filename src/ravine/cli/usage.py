@@ -1,17 +1,19 @@
-"""What is wrong with a command, in one line instead of a box."""
+"""What the words of a command ask for, or what is wrong with them, in one line.
+
+Written here because a library for it takes longer to import than most verbs take.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import difflib
 import functools
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ravine.cli.help import help_of, overview
+from ravine.cli.options import Option, Verb, options
 from ravine.errors import InputError, choices
-
-Verb = Callable[..., None]
 
 
 def parse(verbs: Mapping[str, Verb], args: Sequence[str]) -> Callable[[], None]:
@@ -22,66 +24,80 @@ def parse(verbs: Mapping[str, Verb], args: Sequence[str]) -> Callable[[], None]:
         args: the command's words after the program's name.
 
     Returns:
-        The verb with its arguments, not yet called.
+        The verb with its arguments, not yet called; or what prints help.
 
     Raises:
         InputError: the words make no command; says what is wrong and where help is.
-        SystemExit: help was asked for, and has been printed.
     """
-    import tyro
-
     if not args:
         raise InputError(f"a command is missing; {choices('', verbs)}; see ravine --help")
-    if not args[0].startswith("-") and args[0] not in verbs:
-        raise InputError(f"{args[0]}: no such command; {choices(args[0], verbs)}")
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
-                {name: _deferred(verb) for name, verb in verbs.items()},
-                prog="ravine",
-                description="Declare a study, train every run of it at once, get an honest verdict.",
-                args=list(args),
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-            return call
-    except SystemExit as stopped:
-        if stopped.code:
-            raise InputError(_one_line(said.getvalue(), args[0])) from None
-        raise
+    first, *words = args
+    if first in verbs:
+        if _asks_for_help(words):
+            return functools.partial(_help, verbs, first)
+        try:
+            return _call(verbs[first], words)
+        except InputError as error:
+            raise InputError(f"{error}; see ravine {first} --help") from None
+    if _asks_for_help(args):
+        return functools.partial(_help, verbs, None)
+    if first.startswith("-"):
+        raise InputError(f"{first}: no such option; see ravine --help")
+    raise InputError(f"{first}: no such command; {choices(first, verbs)}")
 
 
-def _deferred(verb: Verb) -> Callable[..., Callable[[], None]]:
-    """The verb as a function that keeps its arguments for later."""
-
-    @functools.wraps(verb)
-    def keep(*args: Any, **options: Any) -> Callable[[], None]:
-        return functools.partial(verb, *args, **options)
-
-    keep.__annotations__ = {**verb.__annotations__, "return": Callable[[], None]}
-    return keep
+def _help(verbs: Mapping[str, Verb], name: str | None) -> None:
+    print(overview(verbs) if name is None else help_of(name, verbs[name], options(verbs[name])))
 
 
-def _one_line(box: str, verb: str) -> str:
-    """The message out of a box with a title, sections and advice."""
-    lines = [line.strip("│ ").strip() for line in box.splitlines()[1:-1]]
-    sections: list[list[str]] = [[]]
-    for line in lines:
-        if line and set(line) <= {"─"}:
-            sections.append([])
+def _asks_for_help(words: Sequence[str]) -> bool:
+    before = words[: words.index("--")] if "--" in words else words
+    return "--help" in before or "-h" in before
+
+
+def _call(verb: Verb, words: Sequence[str]) -> Callable[[], None]:
+    """The verb with the values of its options and arguments."""
+    known = options(verb)
+    named = {option.name: option for option in known if not option.positional}
+    places = [option for option in known if option.positional]
+    given: dict[str, Any] = {}
+    found: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            found += waiting
+        elif word.startswith("--"):
+            _take(named, word, waiting, given)
+        elif word.startswith("-") and word != "-":
+            raise InputError(f"{word}: no such option")
         else:
-            sections[-1].append(line)
-    message = " ".join(sections[0])
-    missing = re.match(r"Missing from ravine \w+: (\S+)", message)
-    strange = re.findall(r"(\S+) \(applied to ravine \w+\)", message)
-    if missing:
-        message = f"{missing[1]} is missing"
-    elif strange:  # options of other verbs, which are no help here
-        return f"unrecognized options: {', '.join(strange)}; see ravine {verb} --help"
-    else:
-        message = message[:1].lower() + message[1:].rstrip(".")
-    near = next(
-        (part[1].split()[0] for part in sections if part[0].startswith("Perhaps") and len(part) > 1), ""
-    )
-    hint = f"; did you mean {near}?" if near else ""
-    return f"{message}{hint}; see ravine{'' if verb.startswith('-') else f' {verb}'} --help"
+            found.append(word)
+    if len(found) > len(places):
+        raise InputError(f"{' '.join(found[len(places) :])}: not expected here")
+    values = [option.value(text) for option, text in zip(places, found, strict=False)]
+    for option in places[len(found) :]:
+        if option.default is inspect.Parameter.empty:
+            raise InputError(f"{option.name} is missing")
+        values.append(option.default)
+    return functools.partial(verb, *values, **given)
+
+
+def _take(named: Mapping[str, Option], word: str, waiting: Iterator[str], given: dict[str, Any]) -> None:
+    """Take an option, and the word that is its value."""
+    name, equals, text = word.partition("=")
+    name = name.replace("_", "-")
+    if name not in named:
+        near = difflib.get_close_matches(name[2:], [each[2:] for each in named], n=1, cutoff=0.7)
+        raise InputError(f"{name}: no such option{f'; did you mean --{near[0]}?' if near else ''}")
+    option = named[name]
+    if option.flag:
+        if equals:
+            raise InputError(f"{word}: {name} takes no value")
+        given[option.key] = not option.default
+        return
+    if not equals:
+        text = next(waiting, "--")
+        if text.startswith("--"):
+            raise InputError(f"{name}: its value is missing, {option.metavar}")
+    value = option.value(text)
+    given[option.key] = (*given.get(option.key, ()), value) if option.many else value

@@ -1,0 +1,131 @@
+"""The verbs that read a store: `list`, `show`, `report`, `delete`. Docstrings and signatures are their help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from ravine.cli.options import File, Shown, Store, StudyName
+from ravine.cli.output import put, put_json, write_page
+
+
+def list_studies(store: Store = "runs", json: bool = False) -> None:
+    """List the studies of a store.
+
+    Args:
+        store: Folder that keeps everything.
+        json: Print one JSON array.
+    """
+    from ravine.store import Store as Opened
+
+    with Opened(store, create=False) as opened:
+        found = [(record, opened.runs(record.name)) for record in opened.studies()]
+    if json:
+        put_json([_study_json(record, runs) for record, runs in found])
+        return
+    from ravine.report import terminal
+
+    put(terminal.studies(found))
+
+
+def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", json: bool = False) -> None:
+    """Show a study or a run.
+
+    Args:
+        name: Name of a study, or the id of a run (its first 4 digits or more).
+        store: Folder that keeps everything.
+        json: Print one JSON object.
+    """
+    from ravine.outcomes import Results
+    from ravine.report import terminal
+    from ravine.store import Store as Opened
+
+    with Opened(store, create=False) as opened:
+        names = [record.name for record in opened.studies()]
+        if name not in names and re.fullmatch("[0-9a-f]{4,16}", name):
+            found = opened.run(name)
+            holding = [each for each in names if any(run.id == found.id for run in opened.runs(each))]
+            if json:
+                put_json(_run_json(found, holding))
+            else:
+                put(terminal.run(found, holding))
+            return
+        record, runs = opened.study(name), opened.runs(name)
+        holder = opened.holder(name)
+        so_far = {
+            metric: opened.latest([run.id for run in runs if run.status == "running"], metric)
+            for metric in ("validation_accuracy", "validation_loss")
+        }
+        if not any(run.status in ("done", "diverged") for run in runs):
+            if json:
+                put_json({**_study_json(record, runs), "holder": holder, "so_far": so_far})
+            else:
+                put(terminal.unfinished(record, runs, holder), "", terminal.runs(runs, so_far, limit=20))
+            return
+        results = Results.load(opened, name)
+        if json:
+            put_json({**results.json(), "holder": holder, "so_far": so_far, "table": results.table()})
+        else:
+            put(terminal.study(results, holder), "", terminal.runs(results.runs, so_far, limit=20))
+
+
+def report(
+    study: StudyName,
+    /,
+    store: Store = "runs",
+    figure: Annotated[str | None, Shown("NAME")] = None,
+    out: File = None,
+) -> None:
+    """Write the report of a study, or one figure of it, as an HTML file.
+
+    Args:
+        study: Name of a study in the store.
+        store: Folder that keeps everything.
+        figure: lr, curves, regimes, gap, sharpness or budget: that figure alone.
+        out: The file, or - for standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
+    """
+    from ravine.outcomes import Results
+    from ravine.report import page
+    from ravine.store import Store as Opened
+
+    with Opened(store, create=False) as opened:
+        results = Results.load(opened, study)
+        if out == Path("-"):
+            write_page(page.figure(results, figure) if figure else page.report(results))
+            return
+        default = Path(opened.folder) / (f"{study}-{figure}.html" if figure else f"{study}.html")
+        put(f"report: {page.write(results, out or default, figure_name=figure)}")
+
+
+def delete(study: StudyName, /, store: Store = "runs", dry_run: bool = False) -> None:
+    """Delete a study and those of its runs that no other study uses.
+
+    Args:
+        study: Name of the study.
+        store: Folder that keeps everything.
+        dry_run: Say what would be deleted, and delete nothing.
+    """
+    from ravine.store import Store as Opened
+
+    with Opened(store, create=False) as opened:
+        count = opened.count_own_runs(study) if dry_run else opened.delete_study(study)
+    put(f"{study}: {'would be ' * dry_run}deleted with {count} runs")
+
+
+def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:
+    return {
+        "study": record.name,
+        "runs": len(runs),
+        "done": sum(run.status == "done" for run in runs),
+        "diverged": sum(run.status == "diverged" for run in runs),
+        "begun": sum(run.status == "running" and run.step > 0 for run in runs),
+        "created_at": record.created_at,
+    }
+
+
+def _run_json(record: Any, studies: list[str]) -> Mapping[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(record), "studies": studies}

@@ -1,0 +1,61 @@
+"""Errors of a regression in the target's own unit, and what a model must beat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """How far predictions are from a target.
+
+    Attributes:
+        rmse: root of the mean squared error, in the target's unit.
+        mae: mean absolute error, in the target's unit.
+        r2: share of the target's variance that is explained: 1 is perfect, 0 is what the mean of these examples would
+            reach; NaN where all answers are the same.
+
+    Example:
+        >>> Errors.of(-np.square([0.0, 3.0, -3.0, 0.0]), np.array([1.0, 2.0, 3.0, 4.0]))
+        Errors(rmse=2.1213203435596424, mae=1.5, r2=-2.6)
+    """
+
+    rmse: float
+    mae: float
+    r2: float
+
+    @staticmethod
+    def of(scores: np.ndarray, answers: np.ndarray) -> Errors:
+        """From scores per example, minus the squared errors.
+
+        Args:
+            scores: (N,).
+            answers: (N,) the right values.
+        """
+        squares = -np.asarray(scores, dtype=np.float64)
+        spread = float(np.var(np.asarray(answers, dtype=np.float64)))
+        mean = float(squares.mean())
+        return Errors(
+            rmse=math.sqrt(mean),
+            mae=float(np.sqrt(squares).mean()),
+            r2=1.0 - mean / spread if spread > 0 else math.nan,
+        )
+
+    @staticmethod
+    def mean(seeds: Sequence[Errors]) -> Errors:
+        """Over seeds: the root of the mean of squares, and the means of the others."""
+        return Errors(
+            rmse=math.sqrt(math.fsum(each.rmse**2 for each in seeds) / len(seeds)),
+            mae=math.fsum(each.mae for each in seeds) / len(seeds),
+            r2=math.fsum(each.r2 for each in seeds) / len(seeds),
+        )
+
+
+def of_the_mean(validation: np.ndarray, test: np.ndarray) -> Errors:
+    """What always predicting the mean of the validation answers reaches on the test data: what a model must beat."""
+    guess = float(np.mean(validation, dtype=np.float64))
+    return Errors.of(-np.square(np.asarray(test, dtype=np.float64) - guess), test)

@@ -1,0 +1,50 @@
+"""What a command that trains nothing must not import: each of these takes longer than all the rest of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = ("torch", "sklearn", "scipy", "pyarrow", "plotly", "llvmlite", "PIL", "pandas")
+STUDY = """
+name = "small"
+data = "iris"
+model = { kind = "mlp", hidden = [4] }
+steps = 6
+seeds = 1
+schedule = ["constant", "cosine"]
+tune = "staged"
+keep = { every = 3 }
+[[rules]]
+kind = "sgd"
+lr = [0.01, 0.1]
+"""
+COMMANDS = (
+    ("run", "small.toml"),
+    ("run", "small.toml", "--json", "--device", "cpu", "--backend", "native"),
+    ("show", "small"),
+    ("list",),
+    ("report", "small", "--out", "page.html"),
+    ("check",),
+    ("delete", "small", "--dry-run"),
+)
+CODE = """
+import json, sys
+from ravine.cli import main
+commands, heavy = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+for words in commands:
+    assert main(words) == 0, words
+    assert not set(heavy) & set(sys.modules), (words, set(heavy) & set(sys.modules))
+"""
+
+
+def test_a_command_with_nothing_to_train_imports_no_heavy_library(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(STUDY)
+    first = [sys.executable, "-m", "ravine", "run", "small.toml", "--quiet"]
+    subprocess.run(first, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    command = [sys.executable, "-c", CODE, json.dumps(COMMANDS), json.dumps(HEAVY)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "known already" in done.stderr
