@@ -18,9 +18,10 @@ from rich.console import Console, RenderableType
 
 from ravine.errors import InputError
 from ravine.outcomes.results import Results
+from ravine.outcomes.words import beside
 from ravine.report import page, terminal
-from ravine.report.tables import beside, duration
 from ravine.store import Store
+from ravine.times import duration
 
 HOSTILE = "</script><script>document.title='owned'</script>\"'&<img src=x onerror=alert(1)>"
 
@@ -154,7 +155,7 @@ def test_at_unequal_budgets_the_best_of_all_stands_beside_the_chosen(make: Make,
     adam = next(result for result in results.verdict.rules if result.rule == "adam")
     assert adam.config != adam.best_config
     run = next(run for run in results.runs if run.config == adam.best_config)
-    words = beside(results, adam)
+    words = beside(False, adam, results.runs)
     assert words.startswith(f"best of all 9: lr {run.hypers['lr']:.6g}, validation ")
     assert words in page.report(results)
     assert words in shown(terminal.verdict(results))
@@ -171,7 +172,8 @@ def shown(renderable: RenderableType) -> str:
     [
         (0.0213, "21 ms"),
         (4.93, "4.9 s"),
-        (99.99, "100.0 s"),
+        (99.94, "99.9 s"),
+        (99.96, "1 min 40 s"),
         (200, "3 min 20 s"),
         (7500, "2 h 5 min"),
         (None, "–"),
@@ -186,3 +188,21 @@ def test_notes_on_the_data_stand_with_the_study_and_are_escaped(make: Make) -> N
     assert "<li>column &#39;&lt;b&gt;&#39;: 2 cells became 0</li>" in html
     assert html.index("What was done with the data") < html.index("The study file")
     assert "What was done with the data" not in page.report(make(rules=("sgd",), lrs=(1e-2,)))
+
+
+def test_how_it_was_made_is_said_of_the_launch_that_trained(make: Make) -> None:
+    results = make(rules=("sgd",), lrs=(1e-2,))
+    facts = {"versions": {}, "plan": "nothing to train: the store had all runs"}
+    results.source.begin_launch(results.name, command="ravine run digits.toml", hardware={}, **facts)
+    html = page.report(Results.load(results.source, results.name))
+    assert "<dt>processor</dt><dd>AMD EPYC 7R13</dd>" in html
+    assert "nothing to train" in html
+
+
+def test_memory_is_in_words(make: Make) -> None:
+    results = make(rules=("sgd",), lrs=(1e-2,))
+    hardware = {"processor": "x", "memory_gib": 8}
+    results.source.begin_launch(results.name, command="c", hardware=hardware, versions={}, plan="p")
+    html = page.report(Results.load(results.source, results.name))
+    assert "<dt>memory</dt><dd>8 GiB</dd>" in html
+    assert "memory_gib" not in html

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from report_studies import Make, fill
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from ravine.errors import StoreError
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import plain
+from ravine.report import page
 from ravine.store import Store
 
 
@@ -27,7 +29,9 @@ def test_json_has_exactly_the_keys_and_no_nan(six: Results) -> None:
     found = json.loads(json.dumps(six.json(), allow_nan=False))
     assert list(found) == [
         "study", "runs", "diverged", "seconds", "backend", "rules", "best", "separable", "warnings", "notes",
+        "table",
     ]  # fmt: skip
+    assert found["table"] == json.loads(json.dumps(six.table()))
     assert (found["study"], found["runs"], found["backend"]) == ("digits-rules", 162, "fused compiled")
     assert found["diverged"] == sum(run.status == "diverged" for run in six.runs) > 0
     assert found["seconds"] == pytest.approx(math.fsum(run.seconds or 0.0 for run in six.runs))
@@ -46,9 +50,61 @@ def test_accuracies_are_those_of_the_stored_predictions(six: Results) -> None:
             assert entry[key] == pytest.approx(np.mean([scores(six, run.id, part) for run in runs]))
 
 
+def test_errors_of_a_regression_are_those_of_scikit_learn(regression: Results) -> None:
+    answers = regression.labels.test
+    for entry in regression.json()["rules"]:
+        runs = [
+            run for run in regression.runs if run.rule == entry["rule"] and run.hypers["lr"] == entry["lr"]
+        ]
+        outputs = [
+            regression.source.tensors("predictions", run.id)["test"].astype(np.float64) for run in runs
+        ]
+        mse = np.mean([mean_squared_error(answers, each) for each in outputs])
+        assert entry["test_rmse"] == pytest.approx(math.sqrt(mse))
+        assert entry["test_mae"] == pytest.approx(np.mean([mean_absolute_error(answers, e) for e in outputs]))
+        assert entry["test_r2"] == pytest.approx(np.mean([r2_score(answers, each) for each in outputs]))
+    for row in regression.table():
+        if row["status"] != "done":
+            assert row["validation_r2"] is None
+            continue
+        found = regression.source.tensors("predictions", str(row["run"]))["validation"].astype(np.float64)
+        assert row["validation_r2"] == pytest.approx(r2_score(regression.labels.validation, found))
+        assert row["validation_mae"] == pytest.approx(
+            mean_absolute_error(regression.labels.validation, found)
+        )
+
+
+def test_what_a_regression_must_beat_is_the_mean_of_validation(regression: Results) -> None:
+    guess = np.full_like(regression.labels.test, regression.labels.validation.mean())
+    beat = regression.json()["to_beat"]
+    assert beat["test_rmse"] == pytest.approx(math.sqrt(mean_squared_error(regression.labels.test, guess)))
+    assert beat["test_mae"] == pytest.approx(mean_absolute_error(regression.labels.test, guess))
+    assert beat["test_r2"] == pytest.approx(r2_score(regression.labels.test, guess))
+    words = f"RMSE of {beat['test_rmse']:.4g}"
+    assert words in " ".join(str(regression).split())
+    assert words in page.report(regression)
+
+
+def test_printed_results_are_a_table(six: Results, regression: Results) -> None:
+    for results in (six, regression):
+        lines = str(results).splitlines()
+        assert repr(results) == str(results)
+        assert lines[0] == results.name
+        head = next(line for line in lines if line.startswith("rule "))
+        rows = lines[lines.index(head) + 1 :][: len(results.verdict.rules)]
+        assert [row.split()[0] for row in rows] == [rule.rule for rule in results.verdict.rules]
+        assert ("RMSE" in head) == results.is_regression
+        assert "RunRecord" not in str(results)
+    best = six.verdict.rules[0]
+    low, high = (100 * end for end in best.ci or ())
+    assert f"{low:.1f} to {high:.1f}" in six._repr_html_()
+
+
 def test_losses_of_a_regression_are_positive_and_their_interval_in_order(regression: Results) -> None:
     for entry in regression.json()["rules"]:
-        assert list(entry) == ["rule", "lr", "val_loss", "test_loss", "ci"]
+        assert list(entry) == [
+            "rule", "lr", "val_loss", "test_loss", "ci", "test_rmse", "test_mae", "test_r2",
+        ]  # fmt: skip
         runs = [
             run for run in regression.runs if run.rule == entry["rule"] and run.hypers["lr"] == entry["lr"]
         ]

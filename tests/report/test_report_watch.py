@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from ravine.launch.progress import Event, Planned
-from ravine.report.watch import watch
+from ravine.launch.progress import Event, Planned, Progress
+from ravine.report.watch import reached_words, watch
 
 PLANNED = Planned(num_runs=1, num_known=0, num_resumed=0, lines=())
 
@@ -62,3 +62,12 @@ def test_a_second_interrupt_ends_a_step_that_takes_long() -> None:
     with pytest.raises(KeyboardInterrupt):
         watch(events(), Console(quiet=True), "s")
     assert 1.2 < time.monotonic() - began < 10.0
+
+
+@pytest.mark.parametrize(("higher", "words"), [(True, "best 25.0% (sgd)"), (False, "best 0.25 (sgd)")])
+def test_the_best_so_far_is_an_accuracy_or_a_loss(higher: bool, words: str) -> None:
+    reached = Progress(
+        run_steps=1, all_run_steps=4, runs_done=0, num_runs=2, num_diverged=0, best=0.25, best_label="sgd",
+        seconds_left=None,
+    )  # fmt: skip
+    assert words in reached_words(reached, higher)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ravine.api.studies import name_of, study_named
 from ravine.outcomes import Results
+from ravine.report.findings import Sharpnesses
 from ravine.store import Store
 from ravine.study import Study
 
 if TYPE_CHECKING:
-    from ravine.landscapes.findings import Sharpness
     from ravine.landscapes.scenes import Landscape
 
 
@@ -27,7 +27,7 @@ def sharpness(
     probes: int = 16,
     device: str = "auto",
     quiet: bool = False,
-) -> list[Sharpness]:
+) -> Sharpnesses:
     """Measure how sharp the minima are that runs of a study ended in, and keep it in the store.
 
     The ends of the Hessian's spectrum (Lanczos), its trace (Hutchinson), and the rise of the loss in a ball around the
@@ -77,7 +77,7 @@ def sharpness(
         task = bar.add_task("measuring sharpness", total=len(records))
         for event in measure(read, opened, records, settings, search=search, device=device):
             if not isinstance(event, Measuring):
-                return event
+                return Sharpnesses(event, {record.id: record for record in records})
             bar.update(task, completed=event.done)
     raise AssertionError("a measurement ends with what was found")
 

@@ -17,6 +17,7 @@ from ravine.backends import check_backend, check_device
 from ravine.data import load
 from ravine.launch.enter import enter_finished, looks_finished
 from ravine.outcomes import Results
+from ravine.report.findings import LrRanges
 from ravine.report.watch import show_plan, watch, watch_range
 from ravine.store import Store
 from ravine.study import Study
@@ -24,7 +25,6 @@ from ravine.study.load import read_content
 from ravine.study.naming import naming, printable
 
 if TYPE_CHECKING:
-    from ravine.launch.lr_range import LrRange
     from ravine.launch.replay import Replayed
 
 
@@ -115,7 +115,7 @@ def lr_range(
     num_steps: int = 300,
     overrides: Sequence[str] = (),
     quiet: bool = False,
-) -> list[LrRange]:
+) -> LrRanges:
     """Test which learning rates each rule of a study can do with, all rules and seeds at once; nothing is stored.
 
     The learning rate of every run grows by the same ratio from step to step, and the training loss is watched (Smith,
@@ -161,7 +161,7 @@ def lr_range(
         high=high,
         num_steps=num_steps,
     )
-    return watch_range(events, _console(quiet))
+    return LrRanges(watch_range(events, _console(quiet)))
 
 
 def problems(study: Path | str, *, overrides: Sequence[str] = ()) -> list[str]:

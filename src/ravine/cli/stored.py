@@ -66,7 +66,7 @@ def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", jso
             return
         results = Results.load(opened, name)
         if json:
-            put_json({**results.json(), "holder": holder, "so_far": so_far, "table": results.table()})
+            put_json({**results.json(), "holder": holder, "so_far": so_far})
         else:
             put(terminal.study(results, holder), "", terminal.runs(results.runs, so_far, limit=20))
 

@@ -98,7 +98,7 @@ def lr(
         quiet: Show no progress.
     """
     from ravine.api import run as api
-    from ravine.report import page, terminal
+    from ravine.report import page
 
     if json and out == Path("-"):
         raise InputError("--json and --out -: standard output takes one of them; give --out a file")
@@ -117,7 +117,7 @@ def lr(
         names = ("rule", "hypers", "suggested", "low", "high", "lowest", "diverged", "why_not")
         put_json([{name: getattr(each, name) for name in names} for each in found])
     elif out != Path("-"):
-        put(terminal.lr_range(found))
+        put(str(found))
     if out is None:
         return
     words = ["ravine", "lr", str(study), "--low", f"{low:g}", "--high", f"{high:g}", "--steps", str(steps)]

@@ -14,22 +14,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ravine.errors import StoreError
+from ravine.grid import Grid
+from ravine.messages import count
+from ravine.outcomes import words
+from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import FINISHED, METRICS, Cell, Curve, plain
 from ravine.outcomes.stages import StageRow, stages
 from ravine.outcomes.trials import Predicted, trials
-from ravine.verdict import Verdict, judge
+from ravine.verdict import Trial, Verdict, judge
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store, StudyRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_ERRORS = tuple(f"validation_{name}" for name in Errors.__slots__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Results:
     """A study with its runs and the verdict on them. Make one with ``Results.load``.
 
@@ -39,6 +45,8 @@ class Results:
         labels: the data set's labels, task, classes and sizes.
         verdict: which rule is best, and whether that can be said at all.
         warnings: what a reader must know before believing the verdict.
+        validation_errors: of a regression, by run: errors on validation in the target's unit.
+        test_errors: of a regression, by rule: those of the chosen config on the test data, over its seeds.
         source: the store that curves are read from, when they are asked for.
     """
 
@@ -47,6 +55,8 @@ class Results:
     labels: Labels
     verdict: Verdict
     warnings: tuple[str, ...]
+    validation_errors: Mapping[str, Errors]
+    test_errors: Mapping[str, Errors]
     source: Store
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
@@ -67,20 +77,31 @@ class Results:
         finished = [run for run in runs if run.status in FINISHED]
         if not finished:
             raise StoreError(
-                f"study {study_name!r}: none of its {len(runs)} runs has finished, so there is nothing to"
+                f"study {study_name!r}: {_none_of(len(runs))} finished, so there is nothing to"
                 " report; `ravine run` with its file goes on from where it stopped"
             )
         predicted = Predicted(store=store, labels=labels)
-        verdict = judge(trials(finished, predicted), test=predicted.test_scores, task=labels.task)
+        found = trials(finished, predicted)
+        tested: dict[str, np.ndarray] = {}
+
+        def test(run_id: str) -> np.ndarray:
+            tested[run_id] = predicted.test_scores(run_id)
+            return tested[run_id]
+
+        verdict = judge(found, test=test, task=labels.task)
+        validation_errors, test_errors = _errors(labels, found, verdict, tested)
         warnings = list(verdict.warnings)
         if len(finished) < len(runs):
-            warnings.insert(
-                0,
-                f"{len(runs) - len(finished)} of {len(runs)} runs have not finished: everything here covers"
-                f" the other {len(finished)}. The study file, run again, goes on from where it stopped.",
-            )
+            warnings.insert(0, _unfinished(len(finished), len(runs)))
         return cls(
-            study=study, runs=runs, labels=labels, verdict=verdict, warnings=tuple(warnings), source=store
+            study=study,
+            runs=runs,
+            labels=labels,
+            verdict=verdict,
+            warnings=tuple(warnings),
+            validation_errors=validation_errors,
+            test_errors=test_errors,
+            source=store,
         )
 
     @property
@@ -130,6 +151,11 @@ class Results:
         return stages(self.runs, self.labels.task)
 
     @property
+    def to_beat(self) -> Errors | None:
+        """Of a regression: what always predicting the mean of the validation targets reaches on the test data."""
+        return of_the_mean(self.labels.validation, self.labels.test) if self.is_regression else None
+
+    @property
     def error_floor(self) -> float:
         """Half a validation example, in per cent: where an error of zero is drawn on a log axis."""
         return 50.0 / max(1, self.labels.sizes[1])
@@ -157,7 +183,7 @@ class Results:
     def columns(self) -> list[str]:
         """The columns of ``table``, in order."""
         hypers = dict.fromkeys(name for run in self.runs for name in run.hypers if name != "lr")
-        metrics = METRICS[::2] if self.is_regression else METRICS
+        metrics = (*METRICS[::2], *_ERRORS) if self.is_regression else METRICS
         return [
             *("run", "rule", "lr", *hypers, "seed", "status", "step", "num_steps", "diverged_at", "seconds"),
             *metrics,
@@ -169,7 +195,7 @@ class Results:
         A hyper named like one of the fixed columns is left out: the column is what it says.
         """
         columns = self.columns()
-        return [_row(run, columns) for run in self.runs]
+        return [_row(run, columns, self.validation_errors.get(run.id)) for run in self.runs]
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
@@ -186,6 +212,8 @@ class Results:
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **({"stages": [row.json() for row in two]} if two else {}),
+            **({"to_beat": _plain_errors(self.to_beat, "test")} if self.to_beat else {}),
+            "table": self.table(),
         }
 
     def _rule_entry(self, place: int) -> dict[str, Any]:
@@ -197,35 +225,82 @@ class Results:
             entry[name] = plain(self.readable(score))
         # A loss is minus its score, so the bounds change places.
         bounds = sorted(self.readable(end) for end in result.ci or ())
-        return entry | {"ci": [plain(end) for end in bounds] or [None, None]}
+        errors = self.test_errors.get(result.rule)
+        more = _plain_errors(errors, "test") if self.is_regression else {}
+        return entry | {"ci": [plain(end) for end in bounds] or [None, None]} | more
 
     def readable(self, score: float | None) -> float:
         """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""
-        return math.nan if score is None else 0.0 - score if self.is_regression else score
+        return words.readable(self.is_regression, score)
+
+    def grid(self) -> Grid:
+        """The verdict as a small table: its sentences, a row per rule, what to read before relying on it."""
+        columns = words.rule_columns(self.is_regression, self.verdict, self.test_errors)
+        titles = words.column_titles(self.is_regression, self.verdict)
+        names = [rule.rule for rule in self.verdict.rules]
+        return Grid(
+            title=self.name,
+            before=self.verdict.sentences,
+            columns=("rule", *(titles.get(name, name) for name in columns)) if names else (),
+            rows=tuple(zip(names, *columns.values(), strict=True)),
+            left=("rule", ""),
+            after=(
+                *((words.to_beat(self.to_beat),) if self.to_beat else ()),
+                *(f"! {text}" for text in self.warnings),
+                *(f"note: {text}" for text in self.study.notes),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.grid())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """How Jupyter shows it: the sentences and a row per rule."""
-        rows = self.json()["rules"]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(_show(row.get(name)))}</td>" for name in columns) + "</tr>"
-            for row in rows
-        )
-        words = "".join(f"<p>{escape(text)}</p>" for text in self.verdict.sentences)
-        notes = [f"note: {text}" for text in self.study.notes]
-        warnings = "".join(f"<li>{escape(text)}</li>" for text in (*self.warnings, *notes))
-        return (
-            f"<div><strong>{escape(self.name)}</strong>{words}"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            + (f"<ul>{warnings}</ul>" if warnings else "")
-            + "</div>"
-        )
+        """How a notebook shows it."""
+        return self.grid().html()
 
 
-def _row(run: RunRecord, columns: Sequence[str]) -> dict[str, Cell]:
+def _none_of(num_runs: int) -> str:
+    return "its only run has not" if num_runs == 1 else f"none of its {count(num_runs, 'run')} has"
+
+
+def _unfinished(num_finished: int, num_runs: int) -> str:
+    left = num_runs - num_finished
+    have = "has" if left == 1 else "have"
+    return (
+        f"{left:,} of {count(num_runs, 'run')} {have} not finished, so this covers only the other {num_finished:,}. "
+        "Run the study file again to go on from where it stopped."
+    )
+
+
+def _errors(
+    labels: Labels, found: Sequence[Trial], verdict: Verdict, tested: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Errors], dict[str, Errors]]:
+    """Of a regression: validation errors by run, and test errors by rule."""
+    if labels.task != "regression":
+        return {}, {}
+    validation = {
+        trial.run: Errors.of(np.asarray(trial.validation), labels.validation)
+        for trial in found
+        if trial.validation is not None and np.isfinite(trial.validation).all()
+    }
+    by_rule = {
+        rule.rule: [Errors.of(tested[run], labels.test) for run in rule.runs if run in tested]
+        for rule in verdict.rules
+    }
+    return validation, {rule: Errors.mean(seeds) for rule, seeds in by_rule.items() if seeds}
+
+
+def _plain_errors(errors: Errors | None, prefix: str) -> dict[str, Cell]:
+    """As plain data, each name behind the name of its split."""
+    return {f"{prefix}_{name}": plain(getattr(errors, name, None)) for name in Errors.__slots__}
+
+
+def _row(run: RunRecord, columns: Sequence[str], errors: Errors | None) -> dict[str, Cell]:
     known: Mapping[str, object] = {
         **run.metrics,
+        **_plain_errors(errors, "validation"),
         **run.hypers,
         "run": run.id,
         "rule": run.rule,
@@ -237,12 +312,3 @@ def _row(run: RunRecord, columns: Sequence[str]) -> dict[str, Cell]:
         "seconds": run.seconds,
     }
     return {name: plain(known.get(name)) for name in columns}
-
-
-def _show(value: object) -> str:
-    """A cell of the small table: four digits are enough to look at."""
-    if value is None:
-        return "–"
-    if isinstance(value, list):
-        return " to ".join(_show(bound) for bound in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,89 +8,51 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from ravine.messages import count
+from ravine.outcomes import words
 from ravine.outcomes.results import Results
-from ravine.outcomes.runs import describe, plain
+from ravine.outcomes.runs import plain
+from ravine.outcomes.words import NOTHING
 from ravine.report.palette import looks
+from ravine.times import duration, moment
 
 if TYPE_CHECKING:
     from ravine.verdict import RuleResult
 
-NOTHING = "–"
+ERRORS = ("RMSE", "MAE", "R²")
 WIDTH, MARGIN = 220, 16  # of the interval plot, in px
-
-
-def score(results: Results, value: float | None) -> str:
-    """A validation or test score for reading: an accuracy in per cent, or a loss."""
-    if value is None:
-        return NOTHING
-    shown = results.readable(value)
-    return f"{shown:.4g}" if results.is_regression else f"{100 * shown:.1f}\u00a0%"
-
-
-def interval(results: Results, bounds: tuple[float, float] | None) -> str:
-    """An interval of scores for reading, without the sign of per cent."""
-    if bounds is None:
-        return NOTHING
-    low, high = sorted(results.readable(bound) for bound in bounds)
-    return f"{low:.4g} to {high:.4g}" if results.is_regression else f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def difference(results: Results, value: float) -> str:
-    """A difference of scores for reading: percentage points, or of losses."""
-    words = f"{abs(value):.3g}" if results.is_regression else f"{100 * abs(value):.1f}"
-    return ("−" if value < 0 and float(words) != 0 else "") + words
-
-
-def duration(seconds: float | None) -> str:
-    """A time span for reading: ``850 ms``, ``4.9 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds is None or not math.isfinite(seconds):
-        return NOTHING
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def shown_hypers(result: RuleResult) -> str:
-    """The chosen hypers beside lr."""
-    return describe(result.hypers, [name for name in result.hypers if name != "lr"])
-
-
-def standing(results: Results, rule: str) -> str:
-    """A rule's place in the verdict in a word or two; empty for one that is separable from the best."""
-    return results.verdict.standing(rule)
 
 
 def page_tables(results: Results) -> dict[str, Any]:
     """Everything in the report that isn't a figure, as the template wants it."""
     rules = results.verdict.rules
+    columns = words.rule_columns(results.is_regression, results.verdict, results.test_errors)
     return {
         "facts": _facts(results),
-        "level": f"{100 * (1 - results.verdict.alpha):g}\u00a0%",
+        "titles": words.column_titles(results.is_regression, results.verdict),
+        "errors": list(ERRORS) if results.is_regression else [],
+        "to_beat": words.to_beat(results.to_beat) if results.to_beat else "",
         "scale": _scale(results),
-        "rules": [_rule(results, place) for place in range(len(rules))],
+        "rules": [_rule(results, place, columns) for place in range(len(rules))],
         "reading": _reading(results),
         "pairs": [
             {
                 "better": pair.first,
                 "worse": pair.second,
-                "difference": difference(results, pair.difference),
-                "interval": " to ".join(difference(results, bound) for bound in pair.ci),
+                "difference": words.difference(results.is_regression, pair.difference),
+                "interval": " to ".join(words.difference(results.is_regression, bound) for bound in pair.ci),
                 "seeds": pair.num_seeds,
                 "outcome": pair.outcome,
             }
             for pair in results.verdict.pairs
         ],
         "rule_names": results.rules,
+        "count": count(len(results.runs), "run"),
         "columns": _columns(results),
         "rows": _rows(results),
         "launches": [
             {
-                "started": launch.started_at[:19].replace("T", " "),
+                "started": moment(launch.started_at),
                 "time": duration(launch.seconds) if launch.seconds is not None else "interrupted",
                 "command": launch.command,
                 "plan": launch.plan,
@@ -108,7 +70,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     configs = len({run.config for run in results.runs})
     kind = "regression" if results.is_regression else f"{len(labels.classes)} classes"
     return [
-        ("runs", f"{len(results.runs):,} = {configs:,} configs × {seeds} {_plural('seed', seeds)}"
+        ("runs", f"{len(results.runs):,} = {count(configs, 'config')} × {count(seeds, 'seed')}"
          if configs * seeds == len(results.runs) else f"{len(results.runs):,}"),
         ("diverged", f"{results.num_diverged:,}"),
         ("data", f"{labels.name}, {kind}"),
@@ -118,27 +80,15 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else word + "s"
-
-
 def _reading(results: Results) -> str:
-    what = "loss (lower is better)" if results.is_regression else "accuracy"
+    what = "mean squared error (lower is better)" if results.is_regression else "accuracy"
+    units = " RMSE and MAE are in the target's unit, the mean squared error (MSE) in its square."
     return (
-        f"Each rule with the hypers chosen on validation, by the mean over seeds; its test {what} was read"
-        " once, after the choice. The dot is the test score, the bar its interval over seeds and test"
-        " examples. Rules whose bars overlap may still be told apart: runs are paired by seed, and the"
-        " verdict rests on their differences, not on these bars."
+        "Each rule has the hypers that did best on validation, averaged over seeds. Its test "
+        f"{what} was read once, after that choice. The dot marks the test score, the bar its interval over seeds"
+        " and test examples. Two rules can be separable although their bars overlap: runs are paired by seed, and"
+        " the verdict compares the paired differences." + units * results.is_regression
     )
-
-
-def beside(results: Results, result: RuleResult) -> str:
-    """The best config of all where an equal tuning budget made the verdict choose another."""
-    if result.best_config is None or result.best_config == result.config:
-        return ""
-    run = next(run for run in results.runs if run.config == result.best_config)
-    reached = score(results, result.best_validation)
-    return f"best of all {result.num_configs}: {describe(run.hypers, run.hypers)}, validation {reached}"
 
 
 def _ends(results: Results, result: RuleResult) -> tuple[float, float, float] | None:
@@ -188,7 +138,7 @@ def _place(value: float, low: float, high: float) -> float:
     return round(MARGIN + (WIDTH - 2 * MARGIN) * (value - low) / (high - low), 1)
 
 
-def _rule(results: Results, place: int) -> dict[str, Any]:
+def _rule(results: Results, place: int, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     result = results.verdict.rules[place]
     look = looks(results.rules)[result.rule]
     scale = _scale(results)
@@ -200,19 +150,20 @@ def _rule(results: Results, place: int) -> dict[str, Any]:
     return {
         "label": result.rule,
         "best": result.rule == results.verdict.best,
-        "badge": standing(results, result.rule),
+        "badge": columns["standing"][place],
         "swatch": Markup(look.swatch()),
         "colour": look.colour,
-        "lr": f"{result.lr:.4g}" if result.lr is not None else NOTHING,
-        "hypers": shown_hypers(result),
-        "validation": score(results, result.validation),
-        "test": score(results, result.test),
-        "interval": interval(results, result.ci),
+        "lr": columns["lr"][place],
+        "hypers": words.shown_hypers(result),
+        "validation": columns["val"][place],
+        "test": columns["test"][place],
+        "interval": columns["interval"][place],
+        "errors": [columns[name][place] for name in ERRORS] if results.is_regression else [],
         "bar": bar,
         "seeds": len(result.seeds),
         "configs": result.num_configs,
-        "diverged": f"{result.num_diverged}/{result.num_runs}",
-        "beside": beside(results, result),
+        "diverged": columns["diverged"][place],
+        "beside": words.beside(results.is_regression, result, results.runs),
     }
 
 
@@ -222,6 +173,10 @@ _LABELS = {
     "validation_loss": "validation loss",
     "train_accuracy": "training accuracy",
     "validation_accuracy": "validation accuracy",
+    "validation_rmse": "validation RMSE",
+    "validation_mae": "validation MAE",
+    "validation_r2": "validation R²",
+    "seconds": "time",
 }
 _HIDDEN = ("step", "diverged_at")  # both are in the status
 
@@ -275,16 +230,23 @@ def _short(name: str, value: float) -> str:
     if name.endswith("_accuracy"):
         return f"{100 * value:.2f}\u00a0%"
     if name == "seconds":
-        return f"{value:.3g}"
+        return duration(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _made(results: Results) -> Sequence[tuple[str, str]]:
-    made = [("first run", results.study.created_at[:19].replace("T", " ") + " UTC")]
-    made.append(("time of training", duration(results.seconds)))
-    if results.study.launches:
-        last = results.study.launches[-1]
-        made += [(name, str(value)) for name, value in last.hardware.items()]
+    made = [("first run", moment(results.study.created_at)), ("time of training", duration(results.seconds))]
+    trained = [launch for launch in results.study.launches if launch.hardware]
+    if trained:
+        last = trained[-1]
+        made += [_hardware(name, value) for name, value in last.hardware.items()]
         made += [(name, str(value)) for name, value in last.versions.items()]
     made.append(("data fingerprint", results.study.data_fingerprint[:16]))
     return made
+
+
+def _hardware(name: str, value: str | int) -> tuple[str, str]:
+    """A fact about a machine; what is stored in GiB says so behind the number."""
+    if name.endswith("_gib"):
+        return name.removesuffix("_gib").replace("_", " "), f"{value:,} GiB"
+    return name.replace("_", " "), str(value)

@@ -18,20 +18,23 @@ from rich.text import Text
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
-from ravine.report.tables import NOTHING, beside, duration, interval, score, shown_hypers, standing
+from ravine.outcomes.words import NOTHING, beside, column_titles, rule_columns, shown_hypers, to_beat
+from ravine.times import duration, moment
 
 if TYPE_CHECKING:
-    from ravine.launch.lr_range import LrRange
     from ravine.launch.replay import Replayed
     from ravine.store import RunRecord, StudyRecord
 
 RULE_WIDTH = 20  # cells of a rule's name in a line of the verdict; longer ones go on below
 EXPENDABLE = (
+    "MAE",
     "val",
     "diverged",
     "lr",
     "standing",
     "interval",
+    "R²",
+    "RMSE",
     "test",
 )  # what a narrow terminal loses, in order
 
@@ -41,6 +44,8 @@ def verdict(results: Results) -> Group:
     parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
     if results.verdict.rules:
         parts += ["", _rules(results)]
+    if results.to_beat is not None:
+        parts += ["", Text(to_beat(results.to_beat))]
     told = stage_words(results.stages, results.labels.task)
     if told:
         parts += ["", *(Text(sentence) for sentence in told)]
@@ -63,7 +68,7 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
     table.add_column("study", overflow="fold", ratio=1)
     for name in ("runs", "done", "diverged", "left", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("made (UTC)", no_wrap=True)
+    table.add_column("made", no_wrap=True)
     for study, runs in records:
         count = {status: sum(run.status == status for run in runs) for status in ("done", "diverged")}
         table.add_row(
@@ -73,7 +78,7 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
             f"{count['diverged']:,}",
             f"{len(runs) - count['done'] - count['diverged']:,}",
             duration(sum(run.seconds or 0.0 for run in runs)),
-            study.created_at[:16].replace("T", " "),
+            moment(study.created_at),
         )
     return table
 
@@ -92,12 +97,11 @@ def study(results: Results, holder: str | None = None) -> Group:
         ("runs", _progress(results.runs)),
         *([("trained by", holder)] if holder else []),
         ("time", duration(results.seconds) + (f", {results.backend}" if results.backend else "")),
-        ("made", results.study.created_at[:16].replace("T", " ") + " UTC"),
+        ("made", moment(results.study.created_at)),
     ]  # fmt: skip
     if results.study.launches:
         last = results.study.launches[-1]
-        facts.append(("plan", last.plan))
-        facts.append(("command", last.command))
+        facts += [*([("plan", last.plan)] if last.plan else []), ("command", last.command)]
     return Group(Text(results.name, style="bold"), _facts(facts), "", verdict(results))
 
 
@@ -111,7 +115,8 @@ def unfinished(record: StudyRecord, runs: Sequence[RunRecord], holder: str | Non
     """
     facts = [("runs", _progress(runs)), ("trained by", holder or "nobody now")]
     if record.launches:
-        facts += [("plan", record.launches[-1].plan), ("command", record.launches[-1].command)]
+        last = record.launches[-1]
+        facts += [*([("plan", last.plan)] if last.plan else []), ("command", last.command)]
     words = "Nothing has finished yet" + (
         "." if holder else ", so there is no verdict; the same command goes on."
     )
@@ -223,7 +228,7 @@ def _rules(results: Results) -> Group:
     # Other hypers would squeeze the numbers at 80 columns: they come below.
     more: list[tuple[str, str]] = []
     for result in results.verdict.rules:
-        words = (shown_hypers(result), beside(results, result))
+        words = (shown_hypers(result), beside(results.is_regression, result, results.runs))
         more += [(result.rule, text) for text in words if text]
     below: list[RenderableType] = ["", _facts(more)] if more else []
     return Group(_RuleTable(results), *below)
@@ -247,15 +252,8 @@ class _RuleTable:
 
 def _columns(results: Results, dropped: Sequence[str]) -> Table:
     rules = results.verdict.rules
-    cells: dict[str, list[str]] = {
-        "test": [score(results, rule.test) for rule in rules],
-        "interval": [interval(results, rule.ci) for rule in rules],
-        "val": [score(results, rule.validation) for rule in rules],
-        "lr": [f"{rule.lr:.4g}" if rule.lr is not None else NOTHING for rule in rules],
-        "diverged": [f"{rule.num_diverged}/{rule.num_runs}" for rule in rules],
-        "standing": [standing(results, rule.rule) for rule in rules],
-    }
-    titles = {"interval": f"{100 * (1 - results.verdict.alpha):g} % interval", "standing": ""}
+    cells = rule_columns(results.is_regression, results.verdict, results.test_errors)
+    titles = column_titles(results.is_regression, results.verdict)
     kept = [name for name in cells if name not in dropped]
     table = plain_table()
     longest = max((cell_len(rule.rule) for rule in rules), default=0)
@@ -298,35 +296,6 @@ def _bullet(words: str, style: str) -> Table:
 
 def _metric(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"
-
-
-def lr_range(findings: Sequence[LrRange]) -> Group:
-    """A row per rule of a learning-rate range test: what it suggests, and how far that holds."""
-    table = plain_table()
-    table.add_column("rule", overflow="fold", max_width=RULE_WIDTH)
-    for name in ("suggested lr", "over seeds", "lowest loss at", "lost from"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in findings:
-        seeds = (
-            f"{each.low:.2g} to {each.high:.2g}"
-            if each.low is not None and each.high is not None
-            else NOTHING
-        )
-        shown = (f"{value:.2g}" if value is not None else NOTHING for value in (each.lowest, each.diverged))
-        table.add_row(
-            Text(each.rule),
-            f"{each.suggested:.2g}" if each.suggested is not None else NOTHING,
-            seeds,
-            *shown,
-            style="" if each.suggested is not None else "dim",
-        )
-    notes = [_bullet(f"{each.rule}: {each.why_not}", "yellow") for each in findings if each.why_not]
-    others = [
-        Text(f"note: {each.rule} was tested with {describe(each.hypers, list(each.hypers))}", style="dim")
-        for each in findings
-        if each.hypers
-    ]
-    return Group(table, *([""] if notes or others else []), *notes, *others)
 
 
 def replayed(found: Replayed) -> Group:

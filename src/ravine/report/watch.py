@@ -17,7 +17,7 @@ from rich.text import Text
 from ravine.launch.progress import Event, Planned, Trained
 from ravine.launch.progress import Progress as Reached
 from ravine.messages import count
-from ravine.report.tables import duration
+from ravine.times import duration
 
 if TYPE_CHECKING:
     from ravine.launch.lr_range import LrRange, RangeStep
@@ -57,10 +57,10 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                     console.print(
                         Text(f"  expected time, from the first steps: {duration(event.seconds_left)}")
                     )
-                told = _told(event, higher_is_better)
-                bar.update(task, completed=share, told=told)
+                words = reached_words(event, higher_is_better)
+                bar.update(task, completed=share, told=words)
                 if bar.disable and time.monotonic() - told_at > _LOG_SECONDS:
-                    console.print(Text(f"  {share:.0%}, {told}"), soft_wrap=True)
+                    console.print(Text(f"  {share:.0%}, {words}"), soft_wrap=True)
                     told_at = time.monotonic()
             else:
                 return event
@@ -112,7 +112,8 @@ def _plan_lines(event: Planned, name: str) -> list[str]:
     return [f"{name}: {count(event.num_runs, 'run')}{known}", *(f"  {line}" for line in event.lines)]
 
 
-def _told(event: Reached, higher_is_better: bool) -> str:
+def reached_words(event: Reached, higher_is_better: bool) -> str:
+    """How far training is, in a line; the best score is an accuracy in per cent, or else a loss."""
     parts = [
         f"{event.runs_done:,}/{event.num_runs:,} runs",
         f"{event.run_steps:,}/{event.all_run_steps:,} steps",

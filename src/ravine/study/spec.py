@@ -9,6 +9,9 @@ from typing import Any
 
 from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
+from ravine.grid import Grid
+from ravine.messages import count
+from ravine.nn.target import describe_factory
 from ravine.schedules import ScheduleSpec
 from ravine.schedules.spec import Constant
 from ravine.study.block import RuleBlock, RuleLike
@@ -33,7 +36,7 @@ from ravine.study.source import DataLike, parse_source
 from ravine.study.values import Range, Values, ValuesLike, options, parse_values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
 class Study:
     """A study: data, a model, and every value of every hyper that is to be tried.
 
@@ -142,6 +145,36 @@ class Study:
                 _check_stages(self)
             put("data", parse_source(data))
 
+    def grid(self) -> Grid:
+        """The study as a small table: what all runs share, and a row per rule."""
+        configs = [num_configs(self, block) for block in self.rules]
+        return Grid(
+            title=f"study {self.name}",
+            before=(
+                f"{_named(self.data)}, {_named(self.model)}, {_length(self)}: {count(self.num_runs, 'run')} with "
+                f"{count(len(self.seeds), 'seed')}",
+            ),
+            columns=("rule", "lr", "other hypers", "configs"),
+            rows=tuple(
+                (
+                    block.label,
+                    _values(block.complete()[1].get("lr")),
+                    ", ".join(f"{name} {_values(v)}" for name, v in block.hypers.items() if name != "lr"),
+                    f"{num:,}",
+                )
+                for block, num in zip(self.rules, configs, strict=True)
+            ),
+            left=("rule", "other hypers"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.grid())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.grid().html()
+
     @property
     def num_runs(self) -> int:
         """How many runs it is."""
@@ -176,6 +209,27 @@ def num_configs(study: Study, block: RuleBlock) -> int:
         return trials
     all_of_them = math.prod(len(axis) for axis in axes.values())
     return all_of_them if trials is None else min(trials, all_of_them)
+
+
+def _named(part: object) -> str:
+    """A data set or a model in a word or two."""
+    name = getattr(part, "name", None) if isinstance(part, Dataset) else getattr(part, "kind", None)
+    return str(name) if isinstance(name, str) else describe_factory(part)  # type: ignore[arg-type]
+
+
+def _length(study: Study) -> str:
+    if study.steps is not None:
+        return count(study.steps, "step")
+    return f"{study.epochs:g} epoch{'s' * (study.epochs != 1)}"
+
+
+def _values(values: Values | None) -> str:
+    if isinstance(values, Range):
+        low, high = values.ends
+        how = "log" if values.log is not None else "linear"
+        return f"{low:g} to {high:g} ({how}{'' if values.num is None else f', {values.num}'})"
+    some = values if isinstance(values, tuple) else (values,)
+    return ", ".join(f"{value:g}" for value in some if value is not None)
 
 
 def _check_size(study: Study) -> None:

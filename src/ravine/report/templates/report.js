@@ -135,6 +135,7 @@
     const filter = document.getElementById("filter");
     const rule = document.getElementById("rule");
     const count = document.getElementById("count");
+    const all = count.textContent;
     function show() {
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -143,7 +144,7 @@
         row.tr.hidden = !fits;
         shown += fits;
       }
-      count.textContent = shown === rows.length ? `${shown} runs` : `${shown} of ${rows.length} runs`;
+      count.textContent = shown === rows.length ? all : `${shown} of ${all}`;
     }
     filter.addEventListener("input", show);
     rule.addEventListener("change", show);

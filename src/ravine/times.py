@@ -1,0 +1,36 @@
+"""Time spans and moments, for people: one format of each."""
+
+from __future__ import annotations
+
+import math
+
+UNKNOWN = "–"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span.
+
+    Example:
+        >>> duration(0.85), duration(4.9), duration(200), duration(7500)
+        ('850 ms', '4.9 s', '3 min 20 s', '2 h 5 min')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(iso: str) -> str:
+    """A moment that a store keeps, to the minute, in UTC.
+
+    Example:
+        >>> moment("2026-11-29T01:52:33.123456+00:00")
+        '2026-11-29 01:52 UTC'
+    """
+    return f"{iso[:16].replace('T', ' ')} UTC"
