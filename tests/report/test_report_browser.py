@@ -132,6 +132,11 @@ def test_all_figures_are_drawn_and_nothing_overflows(
         assert page.locator("a[href]").count() == 0  # plotly's bar of buttons offers links in some versions
         if size == WIDE:
             assert page.locator("#figure-gap .modebar-btn").count() == 4
+        for box in page.locator(".scroll:visible").all():  # a table that is cut off says so
+            cut = box.evaluate("box => box.scrollWidth > box.clientWidth + 1")
+            assert box.locator("xpath=preceding-sibling::*[1]").is_visible() == cut
+        option = page.locator("#figure-lr .command .word", has_text="--figure")
+        assert option.bounding_box()["height"] < 30  # on one line
 
 
 def test_sorting_by_mouse_and_by_keyboard(wide: Any, six: Results) -> None:

@@ -65,8 +65,8 @@ def test_the_page_has_every_run_and_the_words_of_the_verdict(six: Results) -> No
     for sentence in six.verdict.sentences:
         assert sentence in html
     for name in ("lr", "curves", "regimes", "gap", "budget"):
-        assert f"--figure {name}</code>" in html
-    for word in ("2.13.0", "AMD EPYC 7R13", "ravine run digits.toml", "hidden = [32, 32]"):
+        assert f'--figure</span> <span class="word">{name}</span></code>' in html
+    for word in ("2.13.0", "AMD EPYC 7R13", "digits.toml</span></code>", "hidden = [32, 32]"):
         assert word in html
 
 

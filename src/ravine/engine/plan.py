@@ -28,7 +28,6 @@ from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
 from ravine.trace import Untraceable
 
-
 # Numbers of parameters of a cohort that keep a step's tensors in a CPU's caches and yet make its operations
 # long against the cost of calling one; measured with 2 cores, see benchmarks/.
 _CPU_NUMBERS = 1 << 22

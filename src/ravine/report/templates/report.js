@@ -151,6 +151,16 @@
     show(); // a browser may have kept what was typed before a reload
   }
 
+  // A table that goes on beyond the edge says so: a shadow alone is easily missed.
+  for (const box of document.querySelectorAll(".scroll")) {
+    const hint = document.createElement("p");
+    hint.className = "hint";
+    hint.textContent = "Scroll sideways for more columns →";
+    box.before(hint);
+    const show = () => { hint.hidden = box.scrollWidth <= box.clientWidth + 1; };
+    new ResizeObserver(show).observe(box);
+    show();
+  }
   table();
   for (const figure of JSON.parse(document.getElementById("figures").textContent)) if (figure.views.length) start(figure);
   document.documentElement.dataset.drawn = "true";
