@@ -24,18 +24,18 @@ def sharpness(
     json: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Measure how sharp the minima of a study's runs are, and keep it: the report then draws it against the test gap.
+    """Measure how sharp the minima of a study's runs are; the report then draws it against the test gap.
 
     Args:
-        study: Name of a study in the store; or its file, where the text kept in the store is not enough.
-        store: Folder that keeps everything.
-        runs: Ids of runs (their first digits), with commas between them (default: all that are done).
-        rho: Radius of the ball in which the loss is raised.
-        examples: Training examples that are looked at, at most.
-        probes: Random vectors for the trace.
-        device: auto, cpu, cuda or mps.
+        study: Name of a study in the store, or its file if the text in the store is not enough.
+        store: Folder of the store.
+        runs: Ids of runs, separated by commas (default: all finished runs).
+        rho: Radius of the ball around the weights in which the loss is raised.
+        examples: Number of training examples to use, at most.
+        probes: Number of random vectors for the trace.
+        device: Where to compute; auto uses CUDA if available.
         json: Print one JSON array.
-        quiet: Show no progress.
+        quiet: Do not show progress.
     """
     from ravine.api.look import sharpness as measured
     from ravine.api.studies import name_of
@@ -80,22 +80,22 @@ def landscape(
     json: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Write a page on the loss around runs of a study: their paths in a plane, maps about them, lines between them.
+    """Write a page about the loss around runs: their paths in a plane, maps around them, lines between them.
 
     Args:
-        study: Name of a study in the store; or its file, where the text kept in the store is not enough.
-        store: Folder that keeps everything.
-        runs: Ids of runs whose paths are drawn, with commas between them (default: one of each rule's best config).
-        around: Ids of runs that are mapped along random directions (default: the first).
-        between: Two ids between which the loss is taken (default: the first run and each of the others).
-        points: Of a grid along each axis.
-        reach: How far a map about a run goes; at 1 each filter is changed by as much as it is large.
-        examples: Training examples that are looked at, at most.
-        seed: Of the random directions.
-        device: auto, cpu, cuda or mps.
-        out: .html: the page, .svg or .png: a picture of the paths (default: NAME-landscape.html in the store's folder).
-        json: Print all numbers as one JSON object; a page is then written only where --out says.
-        quiet: Show no progress.
+        study: Name of a study in the store, or its file if the text in the store is not enough.
+        store: Folder of the store.
+        runs: Ids of the runs whose paths are drawn, separated by commas (default: one of each rule's best config).
+        around: Ids of the runs to map along random directions (default: the first run).
+        between: Ids of two runs to draw a line between (default: the first run and each of the others).
+        points: Number of grid points along each axis.
+        reach: How far a map goes; at 1 each filter changes by its own norm.
+        examples: Number of training examples to use, at most.
+        seed: Seed of the random directions.
+        device: Where to compute; auto uses CUDA if available.
+        out: A page (.html) or a picture (.svg, .png) (default: NAME-landscape.html in the store's folder).
+        json: Print all numbers as one JSON object; write a page only if --out is given.
+        quiet: Do not show progress.
     """
     from ravine.api.look import landscape as look
     from ravine.api.studies import name_of

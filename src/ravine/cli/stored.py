@@ -12,10 +12,10 @@ from ravine.cli.output import put, put_json, write_page
 
 
 def list_studies(store: Store = "runs", json: bool = False) -> None:
-    """List the studies of a store.
+    """List the studies in a store.
 
     Args:
-        store: Folder that keeps everything.
+        store: Folder of the store.
         json: Print one JSON array.
     """
     from ravine.store import Store as Opened
@@ -31,11 +31,11 @@ def list_studies(store: Store = "runs", json: bool = False) -> None:
 
 
 def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", json: bool = False) -> None:
-    """Show a study or a run.
+    """Show a study, finished or not, or a run.
 
     Args:
-        name: Name of a study, or the id of a run (its first 4 digits or more).
-        store: Folder that keeps everything.
+        name: Name of a study, or the id of a run (4 digits or more).
+        store: Folder of the store.
         json: Print one JSON object.
     """
     from ravine.outcomes import Results
@@ -78,13 +78,13 @@ def report(
     figure: Annotated[str | None, Shown("NAME")] = None,
     out: File = None,
 ) -> None:
-    """Write the report of a study, or one figure of it, as an HTML file.
+    """Write the report of a study, or one of its figures, as an HTML file.
 
     Args:
         study: Name of a study in the store.
-        store: Folder that keeps everything.
-        figure: lr, curves, regimes, gap, sharpness or budget: that figure alone.
-        out: The file, or - for standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
+        store: Folder of the store.
+        figure: Only this figure: lr, curves, regimes, gap, sharpness or budget.
+        out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
     from ravine.outcomes import Results
     from ravine.report import page
@@ -100,18 +100,19 @@ def report(
 
 
 def delete(study: StudyName, /, store: Store = "runs", dry_run: bool = False) -> None:
-    """Delete a study and those of its runs that no other study uses.
+    """Delete a study and the runs that no other study uses.
 
     Args:
         study: Name of the study.
-        store: Folder that keeps everything.
-        dry_run: Say what would be deleted, and delete nothing.
+        store: Folder of the store.
+        dry_run: Only print how many runs would be deleted.
     """
+    from ravine.messages import count
     from ravine.store import Store as Opened
 
     with Opened(store, create=False) as opened:
-        count = opened.count_own_runs(study) if dry_run else opened.delete_study(study)
-    put(f"{study}: {'would be ' * dry_run}deleted with {count} runs")
+        num_runs = opened.count_own_runs(study) if dry_run else opened.delete_study(study)
+    put(f"{study}: {'would be ' * dry_run}deleted with {count(num_runs, 'run')}")
 
 
 def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:

@@ -24,19 +24,19 @@ def surface(
     maps: bool = True,
     out: Path = Path("surface.html"),
 ) -> None:
-    """Write a page on which update rules walk over a surface, and everything can be moved.
+    """Write an interactive page on which update rules walk over a surface.
 
     Args:
         name: ellipse, rotated_ellipse, saddle, monkey_saddle, local_minimum, plateau, rosenbrock, beale, himmelblau or
-            rastrigin; each with noisy_ before it for a noisy gradient.
-        rules: Rules that are switched on at first, with commas between them; newton and saddle_free_newton too.
-        start: Where paths begin, two numbers with a comma between them (default: the surface's own start).
-        steps: How many.
-        lr: Learning rate of all rules (default: for each the best from this start).
-        noise: Standard deviation of the noise of each number of the gradient.
-        seed: Of the noise.
-        maps: Also show where each rule ends up, from everywhere on the map at 25 learning rates.
-        out: The file: .html for the page, .svg or .png for a picture of the paths, .gif for an animation.
+            rastrigin; noisy_ in front of any of them adds noise to the gradient.
+        rules: Rules that are on at first, separated by commas; newton and saddle_free_newton are available too.
+        start: Where the paths begin, as two numbers (default: the surface's own start).
+        steps: Number of steps.
+        lr: Learning rate of all rules (default: each rule's best from this start).
+        noise: Standard deviation of the noise in each component of the gradient.
+        seed: Seed of the noise.
+        maps: Leave out the maps of where each rule ends up from every start.
+        out: The page (.html), a picture of the paths (.svg, .png) or an animation (.gif).
     """
     from ravine.report.surface import surface as write
 
@@ -60,5 +60,5 @@ def _pair(text: str) -> list[float]:
     try:
         first, second = map(float, text.split(","))
     except ValueError:
-        raise InputError(f"--start {text}: must be two numbers with a comma between them") from None
+        raise InputError(f"--start {text}: must be two numbers, such as -1,2") from None
     return [first, second]

@@ -27,27 +27,25 @@ def run(
     quiet: bool = False,
     traceback: bool = False,
 ) -> None:
-    """Train the runs of a study that the store does not have yet, print the verdict and write the report.
+    """Train the runs that the store does not have yet, print the verdict and write the report.
 
     Args:
         study: A study file (TOML).
-        store: Folder that keeps everything; made if it is not there.
-        device: auto, cpu, cuda or mps.
-        backend: auto lets a planner choose among native, fused, compiled and serial.
-        set: Replace one field of the study, such as `--set seeds=5`; may be given several times.
-        report: Where to write the report (default: NAME.html in the store's folder).
-        json: Print the results as one JSON object.
-        quiet: Show no progress.
-        traceback: Show all of an exception in a module of yours, and not only its line.
+        store: Folder that keeps all runs; created if missing.
+        device: Where to train; auto uses CUDA if available.
+        backend: How to train; auto measures and chooses.
+        set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
+        report: Write the report to this file (default: NAME.html in the store's folder).
+        json: Print the results as one JSON object, with a row per run under `table`.
+        quiet: Do not show progress.
+        traceback: Print the full traceback of an error in your own module.
     """
     from ravine.api import run as api
 
     if report is not None and not report.absolute().parent.is_dir():
-        raise InputError(f"--report {report}: there is no folder {report.parent}; it must be there already")
+        raise InputError(f"--report {report}: the folder {report.parent} does not exist")
     if report is not None and report.is_dir():
-        raise InputError(
-            f"--report {report}: is a folder; it must be a file, such as {report / 'report.html'}"
-        )
+        raise InputError(f"--report {report}: is a folder; name a file, such as {report / 'report.html'}")
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
         try:
             results = api.run(
@@ -83,25 +81,25 @@ def lr(
     json: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Test which learning rates each rule of a study can do with; nothing is stored.
+    """Find a usable range of learning rates for each rule; nothing is stored.
 
     Args:
-        study: A study file (TOML). Its rules, model, data, batch size and seeds count, its learning rates do not.
+        study: A study file (TOML). Its learning rates are ignored.
         low: Learning rate of the first step.
         high: Learning rate of the last step.
-        steps: How many steps.
-        device: auto, cpu, cuda or mps.
-        backend: auto lets a planner choose among native, fused, compiled and serial.
-        set: Replace one field of the study, such as `--set seeds=5`; may be given several times.
-        out: Write the curves as an HTML page to this file, or - for standard output.
+        steps: Number of steps.
+        device: Where to train; auto uses CUDA if available.
+        backend: How to train; auto measures and chooses.
+        set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
+        out: Write the curves to this HTML file; - is standard output.
         json: Print one JSON array.
-        quiet: Show no progress.
+        quiet: Do not show progress.
     """
     from ravine.api import run as api
     from ravine.report import page
 
     if json and out == Path("-"):
-        raise InputError("--json and --out -: standard output takes one of them; give --out a file")
+        raise InputError("--json and --out -: only one of them can go to standard output; give --out a file")
     with redirect_stdout(sys.stderr):
         found = api.lr_range(
             study,
@@ -140,15 +138,15 @@ def replay(
     json: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Train one stored run again, alone and serially, and print how far it is from the stored one.
+    """Train one stored run again, by itself, and compare it with the stored one.
 
     Args:
-        run: Id of a run (its first 4 digits or more).
-        study: The study file, where the text kept in the store is not enough.
-        store: Folder that keeps everything.
-        device: auto, cpu, cuda or mps.
+        run: Id of the run; its first 4 digits are enough if no other run has them.
+        study: The study file, if the text in the store is not enough.
+        store: Folder of the store.
+        device: Where to train; auto uses CUDA if available.
         json: Print one JSON object.
-        quiet: Show no progress.
+        quiet: Do not show progress.
     """
     from dataclasses import asdict
 
@@ -169,13 +167,15 @@ def check(
     store: Store = "runs",
     set: Set = (),
 ) -> None:
-    """Say everything that is wrong with a study file, without training; without one, what is damaged in a store.
+    """Check a study file without training, or, without a file, check the store for damage.
 
     Args:
-        study: A study file (TOML). Its keys, its data and its model are tried.
-        store: Folder that keeps everything.
-        set: Replace one field of the study, such as `--set seeds=5`; may be given several times.
+        study: A study file (TOML): its keys, its data and its model. Every problem is a line.
+        store: Folder of the store.
+        set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
     """
+    from ravine.messages import count
+
     if study is not None:
         from ravine.api import run as api
 
@@ -184,7 +184,7 @@ def check(
             room = None if lines else api.kept_room(study, overrides=set)
         put(*(lines or [f"{study}: sound", *([] if room is None else [f"{study}: {room}"])]))
         if lines:
-            raise InputError(f"{study}: {len(lines)} problem{'s' * (len(lines) > 1)} found")
+            raise InputError(f"{study}: {count(len(lines), 'problem')} found")
         return
     from ravine.store import Store
 
@@ -193,5 +193,5 @@ def check(
     for fault in faults:
         put(fault)
     if faults:
-        raise StoreError(f"store {store!r}: {len(faults)} faults found")
+        raise StoreError(f"store {store!r}: {count(len(faults), 'fault')} found")
     put(f"{store}: sound")
