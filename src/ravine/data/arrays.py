@@ -89,7 +89,10 @@ def from_arrays(
         "x_validation": x_validation,
         "y_validation": y_validation,
     }
-    return assemble(stacked(given, name, checked, tuple(map(str, class_names))), checked)
+    try:
+        return assemble(stacked(given, name, checked, tuple(map(str, class_names))), checked)
+    except MemoryError:
+        raise DataError(f"{name}: the data do not fit into memory") from None
 
 
 def from_torch_dataset(

@@ -31,7 +31,7 @@ def as_numpy(value: Any, where: str = "array", *, exact: bool = False) -> npt.ND
     """
     if hasattr(value, "toarray") and hasattr(value, "nnz"):  # SciPy's sparse matrices and arrays
         require(
-            _dense_bytes(value.shape), f"{where} is sparse, of shape {tuple(value.shape)}: made dense, it"
+            _dense_bytes(value.shape), f"{where} is sparse, of shape {tuple(value.shape)}, to be made dense"
         )
         return np.asarray(value.toarray())
     if hasattr(value, "detach"):
@@ -87,7 +87,7 @@ def _tensor(value: Any, where: str, exact: bool) -> npt.NDArray[Any]:
             value = value.dequantize()
         if "strided" not in str(value.layout):
             shape = tuple(value.shape)
-            require(_dense_bytes(shape), f"{where} is sparse, of shape {shape}: made dense, it")
+            require(_dense_bytes(shape), f"{where} is sparse, of shape {shape}, to be made dense")
             value = value.to_dense()
         value = value.cpu().resolve_conj().resolve_neg()
         # NumPy has none of torch's short floats; float() is exact for them.

@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Column
+from ravine.data.files import regular
 from ravine.errors import DataError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist
 ADDRESS = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 TIMEOUT_S = 10.0
+_MOST_BYTES = 1 << 30  # of a file, unpacked: Fashion-MNIST's largest has 47 MB
 
 # SHA-256 of the uncompressed files: gzip's own bytes differ from one compressor to another.
 CHECKSUMS: Mapping[str, str] = {
@@ -134,11 +136,19 @@ def _usual_folder() -> Path:
 def _content(folder: Path, file: str) -> bytes:
     for path in (folder / f"{file}.gz", folder / file):
         if path.exists():
+            regular(path)
             try:
-                content = path.read_bytes()
-                return gzip.decompress(content) if path.suffix == ".gz" else content
+                if path.suffix != ".gz":
+                    return path.read_bytes()
+                with gzip.open(path) as packed:
+                    content = packed.read(_MOST_BYTES + 1)
             except (OSError, EOFError, zlib.error) as error:
                 raise DataError(f"{path}: cannot be read: {error}") from None
+            if len(content) > _MOST_BYTES:
+                raise DataError(
+                    f"{path}: unpacks to more than {_MOST_BYTES >> 20:,} MiB: not what it should be"
+                )
+            return content
     raise DataError(f"{folder}: there is no {file}.gz and no {file} in it; needed are {', '.join(CHECKSUMS)}")
 
 

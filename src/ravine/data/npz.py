@@ -2,56 +2,109 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
 from ravine.data.assemble import Source
+from ravine.data.room import require
 from ravine.data.spec import NpzSpec
 from ravine.data.stack import ArrayOptions, stacked
 from ravine.errors import DataError, choices
 
-# Names under which archives commonly keep their arrays.
+# Names under which archives commonly keep their arrays, whatever their capitals.
 USUAL = {
-    "x": ("x", "x_train", "X", "X_train"),
+    "x": ("x", "x_train"),
     "y": ("y", "y_train"),
-    "x_test": ("x_test", "X_test"),
+    "x_test": ("x_test",),
     "y_test": ("y_test",),
-    "x_validation": ("x_validation", "x_val", "X_val"),
-    "y_validation": ("y_validation", "y_val"),
+    "x_validation": ("x_validation", "x_val", "x_valid", "x_dev"),
+    "y_validation": ("y_validation", "y_val", "y_valid", "y_dev"),
 }
+
+# What a number of an array takes at most while it is read, scaled and cut, besides its own bytes.
+_WORK = {"u1": 5.0}
+_MOST_WORK = 20.0
 
 
 def read_npz(spec: NpzSpec, path: Path) -> Source:
     """The arrays of a NumPy archive.
 
     Raises:
-        DataError: the file or one of its arrays cannot be read or is not there.
+        DataError: the file or one of its arrays cannot be read, is not there, or would not fit into memory.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            chosen = {role: _named(getattr(spec, role), role, archive.files, path) for role in USUAL}
-            given = {role: None if array is None else archive[array] for role, array in chosen.items()}
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            chosen = _chosen(spec, names, path)
+            _check_room(archive, [name for name in chosen.values() if name], path)
+        with np.load(path, allow_pickle=False) as arrays:
+            given = {role: None if name is None else arrays[name] for role, name in chosen.items()}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         reason = "an array of Python objects" if "Object arrays" in str(error) else "not a NumPy archive"
         raise DataError(f"{path}: {reason}; save plain arrays with numpy.savez") from None
-    options = ArrayOptions(task=spec.task)
-    return stacked(given, str(path), options, ())
+    return stacked(given, str(path), ArrayOptions(task=spec.task), ())
 
 
-def _named(asked: str | None, role: str, files: Sequence[str], path: Path) -> str | None:
-    """Which array of the archive plays this role."""
+_BROKEN = (
+    *(ValueError, TypeError, AttributeError, EOFError, KeyError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+
+
+def _chosen(spec: NpzSpec, names: Sequence[str], path: Path) -> dict[str, str | None]:
+    """Which array plays which role."""
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise DataError(f"{path}: {name!r} is in it {times} times; give each array a name of its own")
+    return {role: _named(getattr(spec, role), role, names, path) for role in USUAL}
+
+
+def _named(asked: str | None, role: str, names: Sequence[str], path: Path) -> str | None:
     if asked is not None:
-        if asked not in files:
-            raise DataError(f"{path}: {role} = {asked!r} is not in it; {choices(asked, files)}")
+        if asked not in names:
+            raise DataError(f"{path}: {role} = {asked!r} is not in it; {choices(asked, names)}")
         return asked
-    found = [name for name in USUAL[role] if name in files]
+    found = [name for name in names if name.casefold() in USUAL[role]]
     if not found and role in ("x", "y"):
         raise DataError(
-            f'{path}: there is no {role!r} in it; name the array: {role} = "...". {choices(role, files)}'
+            f'{path}: there is no {role!r} in it; name the array: {role} = "...". {choices(role, names)}'
+        )
+    if len(found) > 1:
+        raise DataError(
+            f'{path}: {" and ".join(map(repr, found))} could be {role}; say which: {role} = "..."'
         )
     return found[0] if found else None
+
+
+def _check_room(archive: zipfile.ZipFile, names: Sequence[str], path: Path) -> None:
+    """Ask for memory by the headers of the arrays: a small archive may unpack to anything."""
+    needed = 0.0
+    for name in names:
+        with archive.open(f"{name}.npy") as file:
+            shape, dtype = _header(file)
+        numbers = math.prod(shape)
+        needed += numbers * (dtype.itemsize + _WORK.get(dtype.str[1:], _MOST_WORK))
+    require(needed, f"{path}: to unpack and scale its arrays")
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    readers: Mapping[tuple[int, int], Any] = {
+        (1, 0): npy.read_array_header_1_0,
+        (2, 0): npy.read_array_header_2_0,
+    }
+    version = npy.read_magic(file)
+    if version not in readers:  # 3.0 differs in the names of fields alone, which no array here has
+        raise ValueError("an array of another version")
+    shape, _, dtype = readers[version](file)
+    return shape, dtype

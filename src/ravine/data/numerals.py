@@ -123,13 +123,18 @@ def advice(numbers: Iterable[str], plain: Iterable[str]) -> str:
         >>> advice(["1,001"], ["3"])
         'can be read in two ways; say decimal = "," or thousands = ","'
     """
-    styles = [_styles(text.strip()) for text in numbers]
-    common = set.intersection(*styles) if styles else set()
+    cells = [text.strip() for text in numbers]
     pointed = [text for text in plain if "." in text]
+    styles = set().union(*map(_styles, cells))
+    if pointed and (",", None) in styles:  # those points may be between thousands
+        styles.add((",", "."))
     common = {
         style
-        for style in common
-        if all(Numerals(decimal=style[0], thousands=style[1]).plain(text) is not None for text in pointed)
+        for style in styles
+        if all(
+            Numerals(decimal=style[0], thousands=style[1]).plain(text) is not None
+            for text in (*cells, *pointed)
+        )
     }
     ways = " or ".join(_keys(*style) for style in sorted(common, key=str))
     if len(common) == 1:

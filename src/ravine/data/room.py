@@ -20,4 +20,6 @@ def require(size: float, what: str) -> None:
     """
     free = host_bytes()
     if size > _SHARE * free:
-        raise DataError(f"{what} takes {size / 2**30:,.1f} GiB of memory, {free / 2**30:,.1f} GiB are free")
+        raise DataError(
+            f"{what}: {size / 2**30:,.1f} GiB of memory are needed, {free / 2**30:,.1f} GiB are free"
+        )

@@ -103,7 +103,7 @@ def _stacked_arrays(
     for part, x in zip(parts, xs, strict=True):
         if x.shape[1:] != xs[0].shape[1:]:
             raise DataError(f"{name}: x{part} has examples of shape {x.shape[1:]}, x of {xs[0].shape[1:]}")
-    stack = np.concatenate(xs)
+    stack = xs[0] if len(xs) == 1 else np.concatenate(xs)
     if stack.dtype != np.uint8:
         return stack, "as it is", []
     order, notes = _channels(stack.shape, name)
