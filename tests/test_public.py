@@ -12,10 +12,12 @@ def test_the_public_names_are_these() -> None:
     assert ravine.__all__ == [
         "DataError",
         "Dataset",
+        "Hyper",
         "InputError",
         "ModelError",
         "RavineError",
         "Results",
+        "Rule",
         "Store",
         "StoreError",
         "Study",

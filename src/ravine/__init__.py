@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
     from ravine.outcomes import Results
     from ravine.report.surface import surface
+    from ravine.rules import Hyper, Rule
     from ravine.store import Store
     from ravine.study import Study
 
 _HOMES = {
     "DataError": "errors",
     "Dataset": "data",
+    "Hyper": "rules",
     "InputError": "errors",
     "ModelError": "errors",
     "RavineError": "errors",
     "Results": "outcomes",
+    "Rule": "rules",
     "Store": "store",
     "StoreError": "errors",
     "Study": "study",
@@ -41,10 +44,12 @@ _HOMES = {
 __all__ = [
     "DataError",
     "Dataset",
+    "Hyper",
     "InputError",
     "ModelError",
     "RavineError",
     "Results",
+    "Rule",
     "Store",
     "StoreError",
     "Study",

@@ -79,7 +79,7 @@ class Page:
 
         found = tomllib.loads(block.text)
         if {"name", "data", "model", "rules"} <= found.keys():
-            parse_definition(block.text)
+            parse_definition(block.text, search=self.folder)
 
     def _python(self, block: Block) -> str:
         if block.text.startswith(">>>"):

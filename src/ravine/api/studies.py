@@ -33,7 +33,7 @@ def study_of_run(store: Store, run_id: str) -> tuple[Study, Path | None]:
             continue
         folder = folder_of(record)
         where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-        return parse_definition(record.definition, where), folder
+        return parse_definition(record.definition, where, folder), folder
     if made_in_python:
         raise InputError(
             f"run {run_id}: its study {made_in_python!r} was made in Python, from objects that no text holds; "
@@ -78,4 +78,4 @@ def study_named(store: Store, study: Study | Path | str) -> tuple[Study, Path | 
         )
     folder = folder_of(record)
     where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-    return parse_definition(record.definition, where), folder
+    return parse_definition(record.definition, where, folder), folder

@@ -5,12 +5,14 @@ Shapes: R run of the cohort, G run of a segment, P numbers of one run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from ravine.data import Examples
 from ravine.engine.cohort import Cohort, Segment
@@ -189,16 +191,37 @@ def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -
     if segment.rule.search is not None:
         size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
         return {**segment.rule.init(own), **_held(len(own), size, own.device)}
-    if segment.rule.scope != "tensor":
+    if segment.rule.scope == "element":
         found = segment.rule.init(own)
-    else:
-        views, rules = layout.views(own), rules_of(segment.rule, layout)
-        of_name = {name: rules[name].init(view) for name, view in views.items()}
-        found = {}
-        for slot, like in {slot: like for each in of_name.values() for slot, like in each.items()}.items():
-            slots = {name: each.get(slot, torch.zeros_like(views[name])) for name, each in of_name.items()}
-            found[slot] = layout.pack(slots) if like.dim() else like
-    return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}
+        return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}
+    single = [slot for slot, like in segment.rule.init(own.new_zeros(2)).items() if not like.dim()]
+    if segment.rule.scope == "run":
+        of_runs = vmap(segment.rule.init)(flattened(layout, own))
+        return {s: t[:, None].clone() if s in single else spread(layout, t) for s, t in of_runs.items()}
+    views, rules = layout.views(own), rules_of(segment.rule, layout)
+    of_name = {name: vmap(rules[name].init)(view) for name, view in views.items()}
+    found = {}
+    for slot, like in {slot: like for each in of_name.values() for slot, like in each.items()}.items():
+        slots = {name: each.get(slot, torch.zeros_like(views[name])) for name, each in of_name.items()}
+        found[slot] = like[:, None].clone() if slot in single else layout.pack(slots)
+    return found
+
+
+def flattened(layout: Layout, rows_GP: Tensor) -> Tensor:
+    """Rows without their gaps, (G, N)."""
+    return torch.cat([view.flatten(1) for view in layout.views(rows_GP).values()], 1)
+
+
+def spread(layout: Layout, rows_GN: Tensor) -> Tensor:
+    """The opposite of `flattened`: (G, P), with zeros in the gaps."""
+    sizes = [math.prod(shape) for shape in layout.shapes]
+    pieces = rows_GN.split(sizes, 1)
+    return layout.pack(
+        {
+            name: piece.unflatten(1, shape) if len(shape) != 1 else piece
+            for name, piece, shape in zip(layout.names, pieces, layout.shapes, strict=True)
+        }
+    )
 
 
 def _held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:

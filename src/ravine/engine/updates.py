@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ravine.engine.cohort import Cohort, Segment
-from ravine.engine.state import State, rules_of
+from ravine.engine.state import State, flattened, rules_of, spread
 from ravine.rules.base import Rule
 from ravine.tensors import Layout
 
@@ -60,6 +60,8 @@ def _update(
     if segment.rule.scope == "element":
         return segment.rule.update(grads_GP, slots, params_GP, segment.rule.masked(numbers, mask_P), t)
     numbers_G = {name: value[:, 0] for name, value in numbers.items()}
+    if segment.rule.scope == "run":
+        return _update_whole(segment.rule, layout, grads_GP, slots, params_GP, numbers_G, mask_P, t)
     masks = {} if mask_P is None else layout.view_one(mask_P)
     grads, params = layout.views(grads_GP), layout.views(params_GP)
     counts = {slot: tensor[:, 0] for slot, tensor in slots.items() if tensor.shape[1] == 1}
@@ -87,3 +89,30 @@ def _update(
     # of all parameters the same
     after.update({slot: next(iter(news[slot].values()))[:, None] for slot in counts})
     return layout.pack(updates), after
+
+
+def _update_whole(
+    rule: Rule,
+    layout: Layout,
+    grads_GP: Tensor,
+    slots: dict[str, Tensor],
+    params_GP: Tensor,
+    numbers_G: dict[str, Tensor],
+    mask_P: Tensor | None,
+    t: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The update of a rule that sees all numbers of a run in one vector, without the gaps of its row."""
+    mask_N = None if mask_P is None else flattened(layout, mask_P[None])[0]
+    own = {name: t[:, 0] if t.shape[1] == 1 else flattened(layout, t) for name, t in slots.items()}
+
+    def one(
+        grad: Tensor, state: dict[str, Tensor], param: Tensor, numbers: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return rule.update(grad, state, param, rule.masked(numbers, mask_N), t)
+
+    update_GN, new = vmap(one)(flattened(layout, grads_GP), own, flattened(layout, params_GP), numbers_G)
+    after = {
+        name: new[name][:, None] if slot.shape[1] == 1 else spread(layout, new[name])
+        for name, slot in slots.items()
+    }
+    return spread(layout, update_GN), after

@@ -27,7 +27,7 @@ def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str
         content: a study file's keys and values.
         search: the file's folder, where data and modules are looked for.
     """
-    lines, study, parts = problems_of(content)
+    lines, study, parts = problems_of(content, search)
     if study is None:
         return lines
     loaded: list[Dataset] = []

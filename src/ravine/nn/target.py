@@ -37,17 +37,7 @@ def find_factory(target: str, search: Path | None = None) -> Factory:
         >>> find_factory("torch.nn:Linear").__name__
         'Linear'
     """
-    module_name, _, attribute = target.partition(":")
-    with importable(search):
-        module = _import(target, module_name, search)
-        found: Any = module
-        for name in attribute.split("."):
-            if not hasattr(found, name):
-                names = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n, None))]
-                near = nearest(name, names)
-                hint = f"did you mean {near!r}?" if near else choices(name, _own(found, names))
-                raise ModelError(f"model.target = {target!r}: {module_name} has no {name!r}; {hint}")
-            found = getattr(found, name)
+    found = find_named(target, search, "model.target")
     if not callable(found):
         raise ModelError(
             f"model.target = {target!r} is {_article(type(found).__name__)}, not a class or function that "
@@ -56,27 +46,49 @@ def find_factory(target: str, search: Path | None = None) -> Factory:
     return found  # type: ignore[no-any-return]
 
 
-def _import(target: str, module_name: str, search: Path | None) -> Any:
-    _refuse_namesake(target, module_name, search)
+def find_named(target: str, search: Path | None, key: str, wanted: Callable[[Any], bool] = callable) -> Any:
+    """What a study names as ``"package.module:name"``.
+
+    Args:
+        target: the name.
+        search: the study's folder, looked at first; then the working directory, then what is installed.
+        key: of the study, for errors.
+        wanted: which objects of the module are worth a hint.
+
+    Raises:
+        ModelError: the module is not there or fails to import, or it has no such name.
+    """
+    module_name, _, attribute = target.partition(":")
+    with importable(search):
+        module = _import(f"{key} = {target!r}", module_name, search)
+        found: Any = module
+        for name in attribute.split("."):
+            if not hasattr(found, name):
+                names = [n for n in dir(found) if not n.startswith("_") and wanted(getattr(found, n, None))]
+                near = nearest(name, names)
+                hint = f"did you mean {near!r}?" if near else choices(name, _own(found, names))
+                raise ModelError(f"{key} = {target!r}: {module_name} has no {name!r}; {hint}")
+            found = getattr(found, name)
+    return found
+
+
+def _import(where: str, module_name: str, search: Path | None) -> Any:
+    _refuse_namesake(where, module_name, search)
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # A module that is missing, or one that it imports in its turn: two different things to mend.
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
-            where = " or ".join(dict.fromkeys(str(p) for p in (search, Path.cwd()) if p is not None))
+            folders = " or ".join(dict.fromkeys(str(p) for p in (search, Path.cwd()) if p is not None))
             raise ModelError(
-                f"model.target = {target!r}: no module {error.name!r} in {where}, and none is installed"
+                f"{where}: no module {error.name!r} in {folders}, and none is installed"
             ) from error
-        raise ModelError(
-            f"model.target = {target!r}: importing {module_name} failed: {one_line(error)}"
-        ) from error
+        raise ModelError(f"{where}: importing {module_name} failed: {one_line(error)}") from error
     except Exception as error:
-        raise ModelError(
-            f"model.target = {target!r}: importing {module_name} failed: {one_line(error)}"
-        ) from error
+        raise ModelError(f"{where}: importing {module_name} failed: {one_line(error)}") from error
 
 
-def _refuse_namesake(target: str, module_name: str, search: Path | None) -> None:
+def _refuse_namesake(where: str, module_name: str, search: Path | None) -> None:
     """Python keeps modules by name: without this check a study could get another folder's `models.py`."""
     top = module_name.partition(".")[0]
     loaded = getattr(sys.modules.get(top), "__file__", None)
@@ -87,7 +99,7 @@ def _refuse_namesake(target: str, module_name: str, search: Path | None) -> None
             if here.is_file():
                 if here.resolve() != Path(loaded).resolve():
                     raise ModelError(
-                        f"model.target = {target!r}: {here} cannot be imported, another module named {top!r} "
+                        f"{where}: {here} cannot be imported, another module named {top!r} "
                         f"is loaded from {loaded}; rename one of them"
                     )
                 return

@@ -83,6 +83,11 @@ def by_search(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tens
     raise AssertionError("a rule that searches has no update of a gradient alone")
 
 
+def no_state(param: Tensor) -> State:  # noqa: ARG001 (every rule has one signature)
+    """No slots."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """An update rule, as pure functions over the tensors of one run.
@@ -91,7 +96,7 @@ class Rule:
         name: its kind, as in a study file.
         hypers: hyperparameters by name; ``lr`` is always among them.
         init: the state for a parameter, its slots by name: each of the parameter's shape, or 0-d, one number that all
-            parameters of a run have in common.
+            parameters of a run have in common. By default there is none.
         update: ``(grad, state, param, hypers, t) -> (update, state)``; the caller computes
             ``param + update``. Hypers are 0-d tensors, or anything that broadcasts against ``param``;
             ``lr`` already carries the schedule's factor and may be 0 for a step. t counts from 1.
@@ -105,6 +110,8 @@ class Rule:
         decays: the hypers that are 0 for parameters without weight decay (biases, norms).
         refuses: what may be set around other rules (penalties, say) and has no meaning with it.
         torch: how it becomes torch.optim's.
+        version: of a rule of one's own, takes the place of the source of its functions where a study asks whether it is
+            the same rule; None: the source decides.
         search: what it has if it evaluates one function several times; None: one gradient a step is all it needs.
         others: the rule for parameters that are no matrices of a hidden layer (`ravine.rules.muon.hidden`); None: this
             one. The scope then is "tensor".
@@ -112,15 +119,16 @@ class Rule:
 
     name: str
     hypers: Mapping[str, Hyper]
-    init: Init
+    init: Init = no_state
     update: Update = by_search
-    source: str
+    source: str = ""
     scope: Literal["element", "tensor", "run", "runs"] = "element"
     gradient_at: Hook | None = None
     points: Mapping[str, Hook] = field(default_factory=dict)
     decays: tuple[str, ...] = ()
     refuses: frozenset[str] = frozenset()
     torch: TorchForm = TorchForm()
+    version: str | None = None
     search: Search | None = None
     others: Rule | None = None
 

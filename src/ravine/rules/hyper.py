@@ -42,7 +42,7 @@ class Hyper:
         Args:
             name: the hyperparameter's name.
             value: what the user wrote.
-            where: the file and key, or the call, that the value stands in.
+            where: the file and key, or the call, that has the value.
 
         Raises:
             StudyError: not a number, not finite, or out of range.
@@ -57,23 +57,23 @@ class Hyper:
         return float(value)  # type: ignore[arg-type]
 
     def fault(self, value: object, also: str = "") -> str | None:
-        """What a value must be and is not, in words; None for one that is allowed.
+        """What a value would have to be, in words; None if it is allowed.
 
-        Training computes in float32: a number that is there 0 or infinite would not be what it says.
+        Training computes in float32, where a number that is too small or too large becomes 0 or infinite.
 
         Args:
             value: what the user wrote.
-            also: what else may stand there, for the words.
+            also: what else is allowed, for the text.
         """
         number = _number(value)
-        if number is None or not self._holds(number):
+        if number is None or not self._within(number):
             return f"{self.allowed}{also}"
         if 0 < abs(number) < SMALLEST:
             return (
-                f"at least {SMALLEST:.2g}, for float32 holds less badly or not{', or 0' * self._holds(0.0)}"
+                f"at least {SMALLEST:.2g}{', or 0' * self._within(0.0)}: smaller values underflow in float32"
             )
         if abs(number) > LARGEST:
-            return f"at most {LARGEST:.2g}, for float32 holds no more"
+            return f"at most {LARGEST:.2g}: larger values overflow in float32"
         return None
 
     @property
@@ -91,7 +91,7 @@ class Hyper:
             return f"a finite number {low}"
         return f"a number {low} and {'below' if self.high_open else 'at most'} {self.high:g}"
 
-    def _holds(self, number: float) -> bool:
+    def _within(self, number: float) -> bool:
         above = number > self.low if self.low_open else number >= self.low
         below = number < self.high if self.high_open else number <= self.high
         return math.isfinite(number) and above and below and (not self.whole or number.is_integer())

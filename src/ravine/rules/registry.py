@@ -47,6 +47,8 @@ RULES: Mapping[str, Rule] = {
 SEARCHING: Mapping[str, Rule] = {rule.name: rule for rule in (LBFGS, BFGS, NEWTON)}
 """Rules that evaluate the loss where they like: for studies only."""
 KINDS: Mapping[str, Rule] = {**RULES, **SEARCHING}
+OWN: dict[str, Rule] = {}
+"""Rules of a user's by kind, which is a hash of their content (`ravine.rules.own`): no kind ever changes its rule."""
 
 NOISE = Hyper(
     about="standard deviation of what is added to each number of the gradient", default=0.0, log=True
@@ -65,6 +67,13 @@ def rule(kind: str) -> Rule:
         >>> rule("adam").source
         'Kingma and Ba, 2015'
     """
+    if kind in OWN:
+        return OWN[kind]
+    if "@" in kind:
+        raise StudyError(
+            f"rule {kind!r} is not one of ravine's: give the study that has it, or import its module and call "
+            "ravine.Study with it"
+        )
     if kind not in KINDS:
         raise StudyError(f"unknown rule '{kind}': {choices(kind, KINDS)}")
     return KINDS[kind]
@@ -81,8 +90,8 @@ def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
         >>> structure("adam", {"lr": 0.1}), structure("lbfgs", {"lr": 1.0, "history": 5.0})
         ({}, {'rule': 'lbfgs', 'history': 5.0})
     """
-    named = rule(kind)
-    if named.search is not None:
+    named = None if "@" in kind else rule(kind)  # a rule of one's own does not search
+    if named is not None and named.search is not None:
         return {"rule": kind, **{name: hypers[name] for name in named.search.structural}}
     return {"sam": True} if hypers.get("sam_radius") else {}
 
@@ -98,6 +107,8 @@ def hypers(kind: str) -> dict[str, Hyper]:
     """All that may be set for a rule: its own hypers, then those around any rule that it does not have or refuse."""
     named = rule(kind)
     others = AROUND.keys() - named.hypers.keys() - named.refuses
+    if named.scope == "run":
+        others -= {"max_norm"}  # which needs each parameter's shape
     return {**named.all_hypers, **{name: hyper for name, hyper in AROUND.items() if name in others}}
 
 
@@ -135,6 +146,6 @@ def preset(kind: str, name: Literal["lecture", "torch"] = "lecture") -> tuple[st
         raise StudyError(f"{kind}: unknown preset '{name}': {choices(name, ('lecture', 'torch'))}")
     named = rule(kind)
     if name == "torch" and named.torch.kind is not None:
-        named = rule(named.torch.kind)
+        kind, named = named.torch.kind, rule(named.torch.kind)
     defaults = {key: hyper.default for key, hyper in named.all_hypers.items() if hyper.default is not None}
-    return named.name, {**defaults, **(named.torch.hypers if name == "torch" else {})}
+    return kind, {**defaults, **(named.torch.hypers if name == "torch" else {})}

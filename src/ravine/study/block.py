@@ -6,10 +6,13 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from ravine.errors import StudyError, choices
-from ravine.rules import KINDS, hypers, preset, rule
+from ravine.errors import ModelError, StudyError, choices
+from ravine.nn.target import find_named
+from ravine.rules import KINDS, Rule, hypers, preset, rule
+from ravine.rules.own import own
 from ravine.study.naming import shown
 from ravine.study.values import Values, parse_values
 
@@ -23,14 +26,16 @@ class RuleBlock:
     """One update rule of a study with the values that are tried for each of its hypers.
 
     Args:
-        kind: name of the rule.
-        label: what the study calls it, by default its kind; needed where a kind stands twice.
-        preset: "lecture" (default) or "torch": whose defaults hold for the hypers that are not given.
+        kind: name of the rule; of one of the user's own its name and a hash of what it computes.
+        target: of the user's own, ``"package.module:name"`` if the study names it so; None: it does not.
+        label: what the study calls it, by default its name; needed where two have the same.
+        preset: "lecture" (default) or "torch": whose defaults are used for the hypers that are not given.
         exclude: pattern of parameter names without weight decay; None: biases and normalization parameters.
         hypers: those that were given, each with a number, several or a range.
     """
 
     kind: str
+    target: str | None = None
     label: str
     preset: Literal["lecture", "torch"]
     exclude: str | None
@@ -44,16 +49,23 @@ class RuleBlock:
         # The regularizers are there even at 0: the same training has one id, whether 0 was written or not.
         return kind, {name: given.get(name, hyper.default or 0.0) for name, hyper in known.items()}
 
+    @property
+    def is_object(self) -> bool:
+        """Whether it is an object of a Python program, which no text holds."""
+        return self.target is None and self.kind not in KINDS
 
-RuleLike: TypeAlias = str | Mapping[str, Any] | RuleBlock
+
+RuleLike: TypeAlias = str | Mapping[str, Any] | Rule | RuleBlock
 
 
-def parse_rule(value: object, where: str) -> RuleBlock:
+def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlock:
     """A rule from its kind, or from a table with ``kind`` and hypers.
 
     Args:
-        value: for example ``{"kind": "adam", "lr": [1e-3, 1e-2]}``.
+        value: for example ``{"kind": "adam", "lr": [1e-3, 1e-2]}``. A rule of one's own is its kind: a `Rule`, or
+            ``"package.module:name"`` of one.
         where: the key as the user wrote it, such as ``"rules.0"``.
+        search: folder of the study file, where a module is looked for first.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -64,36 +76,78 @@ def parse_rule(value: object, where: str) -> RuleBlock:
     """
     if isinstance(value, RuleBlock):
         return value
-    table = {"kind": value} if isinstance(value, str) else value
+    table = {"kind": value} if isinstance(value, str | Rule) else value
     if not isinstance(table, Mapping):
         raise StudyError(f'{where} = {shown(value)}: must be a table such as {{ kind = "adam", lr = 0.001 }}')
     if "kind" not in table:
         raise StudyError(f"{where}.kind: missing, it must be given; {choices('', KINDS)}")
-    kind = table["kind"]
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise StudyError(f"{where}.kind = {shown(kind)}: no such rule; {choices(kind, KINDS)}")
+    kind, target, name = _kind(table["kind"], f"{where}.kind", search)
     named = table.get("preset", "lecture")
     if named not in PRESETS:
         raise StudyError(f"{where}.preset = {shown(named)}: {choices(named, PRESETS)}")
+    if kind not in KINDS and named != "lecture":
+        raise StudyError(
+            f"{where}.preset = {shown(named)}: only the rules of ravine have a form of torch.optim"
+        )
     known = hypers(preset(kind, named)[0])
     for key in table:
         if key in rule(kind).refuses:
-            raise StudyError(f"{where}.{key}: not with {kind}; {choices('', (*OWN_KEYS, *known))}")
+            raise StudyError(f"{where}.{key}: not with {name}; {choices('', (*OWN_KEYS, *known))}")
         if key not in known and key not in OWN_KEYS:
             raise StudyError(f"{where}.{key}: unknown key; {choices(key, (*OWN_KEYS, *known))}")
     given = {
         key: parse_values(item, f"{where}.{key}", known[key]) for key, item in table.items() if key in known
     }
-    if "lr" not in given and "lr" not in preset(kind, named)[1]:
-        lr = known["lr"]
-        raise StudyError(f"{where}.lr: missing, it must be given for {kind}: {lr.about}, {lr.allowed}")
+    for key, hyper in rule(preset(kind, named)[0]).all_hypers.items():
+        if key not in given and key not in preset(kind, named)[1]:
+            raise StudyError(
+                f"{where}.{key}: missing, it must be given for {name}: {hyper.about}, {hyper.allowed}"
+            )
     return RuleBlock(
         kind=kind,
-        label=_label(table.get("label", kind), f"{where}.label"),
+        target=target,
+        label=_label(table.get("label", name), f"{where}.label"),
         preset=cast('Literal["lecture", "torch"]', named),
         exclude=_pattern(table.get("exclude"), f"{where}.exclude"),
         hypers=given,
     )
+
+
+def has_target(value: object) -> bool:
+    """Whether a rule is given as ``"package.module:name"``, alone or in a table."""
+    kind = value.get("kind") if isinstance(value, Mapping) else value
+    return isinstance(kind, str) and ":" in kind
+
+
+def _kind(value: object, where: str, search: Path | None) -> tuple[str, str | None, str]:
+    """The kind of a rule, the target that names it, and the rule's own name."""
+    if isinstance(value, str) and value in KINDS:
+        return value, None, value
+    try:
+        if isinstance(value, Rule):
+            return _own(value, where), None, value.name
+        if not isinstance(value, str) or ":" not in value:
+            raise StudyError(
+                f'{where} = {shown(value)}: no such rule; {choices(value, KINDS)}, or "package.module:name" of a '
+                "ravine.Rule"
+            )
+        found = find_named(value, search, where, _is_rule)
+        if not isinstance(found, Rule):
+            raise StudyError(f"{where} = {shown(value)} is a {type(found).__name__}: must be a ravine.Rule")
+        return _own(found, where), value, found.name
+    except ModelError as error:
+        raise StudyError(str(error)) from error
+
+
+def _own(found: Rule, where: str) -> str:
+    try:
+        return own(found)
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from error
+
+
+def _is_rule(value: object) -> bool:
+    return isinstance(value, Rule)
 
 
 def _label(value: object, where: str) -> str:

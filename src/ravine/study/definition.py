@@ -72,6 +72,7 @@ def definition_of(study: Study) -> str:
     if study.keep is not None:
         content["keep"] = {"every": study.keep.every}
     content["rules"] = [_rule(block) for block in study.rules]
+    notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
     return "".join(f"{MADE_IN_PYTHON}{note}\n" for note in notes) + toml_of(content)
 
 
@@ -121,8 +122,8 @@ def _table(model: BaseModel, more: Mapping[str, Any] | None = None) -> Any:
 
 
 def _rule(block: RuleBlock) -> dict[str, Any]:
-    content: dict[str, Any] = {"kind": block.kind}
-    if block.label != block.kind:
+    content: dict[str, Any] = {"kind": block.target or block.kind}
+    if block.label != block.kind.partition("@")[0]:
         content["label"] = block.label
     if block.preset != "lecture":
         content["preset"] = block.preset

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ravine.errors import StudyError, choices
+from ravine.study.block import has_target, parse_rule
 from ravine.study.definition import definition_of
 from ravine.study.naming import naming, printable
 from ravine.study.override import override
@@ -36,7 +37,7 @@ def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, 
     where = str(path)
     content, text = read_content(path, overrides)
     sets = "".join(f" --set {item}" for item in overrides)
-    study = parse_study(content, f"{where}{sets}")
+    study = parse_study(content, f"{where}{sets}", Path(path).resolve().parent)
     if not overrides:
         return study, text
     return study, f"# {printable(Path(path).name)}{sets}\n{definition_of(study)}"
@@ -53,12 +54,13 @@ def read_content(path: Path | str, overrides: Sequence[str] = ()) -> tuple[dict[
         return override(content_of(text), overrides), text
 
 
-def parse_study(content: Mapping[str, Any], where: str = "") -> Study:
+def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None = None) -> Study:
     """A study from plain data, such as a file's.
 
     Args:
         content: the study's keys and values.
         where: what errors begin with; the study keeps it as its `origin`.
+        search: folder of the study file, where modules of rules are looked for.
 
     Raises:
         StudyError: one line that begins with ``where``.
@@ -72,7 +74,13 @@ def parse_study(content: Mapping[str, Any], where: str = "") -> Study:
         missing = [key for key in _NEEDED if key not in content]
         if missing:
             raise StudyError(f"{', '.join(missing)}: missing, must be given")
-    return Study(**content, origin=where)
+        rules = content["rules"]
+        if isinstance(rules, list):
+            rules = [
+                parse_rule(item, f"rules.{i}", search) if has_target(item) else item
+                for i, item in enumerate(rules)
+            ]
+    return Study(**{**content, "rules": rules}, origin=where)
 
 
 def _text_of(path: Path | str) -> str:

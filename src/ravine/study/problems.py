@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ravine.errors import InputError
@@ -22,11 +23,14 @@ _MEANT = re.compile(r": unknown key; did you mean '(\w+)'\?")
 _KEYS = re.compile(r"[a-z_]\w*(?:\.\w+)*(?:, [a-z_]\w*)*(?=: | = )")
 
 
-def problems_of(content: Mapping[str, Any]) -> tuple[list[str], Study | None, set[str]]:
+def problems_of(
+    content: Mapping[str, Any], search: Path | None = None
+) -> tuple[list[str], Study | None, set[str]]:
     """What is wrong with a study's keys and values.
 
     Args:
         content: a study file's keys and values.
+        search: the file's folder, where modules of rules are looked for.
 
     Returns:
         A line for each problem, in the order in which the study is read; the study with these put right, None
@@ -45,7 +49,7 @@ def problems_of(content: Mapping[str, Any]) -> tuple[list[str], Study | None, se
     parts: set[str] = set()
     while len(lines) < _MOST:
         try:
-            return lines, parse_study(now), parts
+            return lines, parse_study(now, search=search), parts
         except InputError as error:
             text = str(error)
         found = _KEYS.match(text)

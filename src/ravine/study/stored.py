@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ravine.errors import StudyError
 from ravine.study.definition import MADE_IN_PYTHON
 from ravine.study.load import content_of, parse_study
@@ -9,12 +11,13 @@ from ravine.study.naming import naming
 from ravine.study.spec import Study
 
 
-def parse_definition(definition: str, where: str = "") -> Study:
+def parse_definition(definition: str, where: str = "", search: Path | None = None) -> Study:
     """The study of a stored text.
 
     Args:
         definition: what `read_study` returned beside the study, or `definition_of` made of it.
         where: what errors begin with.
+        search: folder of the study file, where modules of rules are looked for.
 
     Raises:
         StudyError: the study was made in Python, from objects that no text can hold.
@@ -28,4 +31,4 @@ def parse_definition(definition: str, where: str = "") -> Study:
         if definition.startswith(MADE_IN_PYTHON):
             raise StudyError("it was made in Python, from objects that no text holds; give the Study itself")
         content = content_of(definition)
-    return parse_study(content, where)
+    return parse_study(content, where, search)
