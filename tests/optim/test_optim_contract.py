@@ -39,6 +39,7 @@ def test_they_stand_in_ravine_optim() -> None:
         "BFGS",
         "Newton",
         "Schedule",
+        "of",
     }
 
 
@@ -185,7 +186,7 @@ def test_a_state_of_another_rule_is_refused_and_changes_nothing(theirs: str, our
     )
     train(module, other, 1)
     optimizer = ours(module.parameters(), lr=0.125)
-    with pytest.raises(ValueError, match="a state of another rule: it has "):
+    with pytest.raises(ValueError, match="a state of another rule: it"):
         optimizer.load_state_dict(other.state_dict())
     assert optimizer.param_groups[0]["lr"] == 0.125
     assert not optimizer.state

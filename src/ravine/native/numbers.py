@@ -67,6 +67,9 @@ def in_tensors(graph: fx.GraphModule) -> Callable[..., Sequence[float]]:
     """The function by PyTorch, in float64."""
 
     def function(*numbers: float) -> Sequence[float]:
-        return [float(value) for value in graph(*(torch.tensor(x, dtype=torch.float64) for x in numbers))]
+        return [
+            float(value)
+            for value in graph(*(torch.tensor(x, dtype=torch.float64, device="cpu") for x in numbers))
+        ]
 
     return function

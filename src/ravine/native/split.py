@@ -38,7 +38,9 @@ class Split:
         numbers: Sequence[str],
         results: Sequence[str],
     ) -> None:
-        examples = [torch.zeros(SIZE) for _ in vectors] + [torch.full((), 0.5) for _ in numbers]
+        # In float32 on a processor, whatever PyTorch's defaults are.
+        plain = torch.tensor(0.0, dtype=torch.float32, device="cpu")
+        examples = [plain.new_zeros(SIZE) for _ in vectors] + [plain.new_full((), 0.5) for _ in numbers]
         graph = trace(lambda *given: tuple(program(*given)), examples)
         self.vectors, self._numbers = tuple(vectors), tuple(numbers)
         self.written = tuple(name for name in results if name in vectors)
@@ -78,6 +80,8 @@ def _split(
         ):
             alone.add(node)
     written, new = outputs[:num_written], outputs[num_written:]
+    if any(_has_length(node) for node in nodes):
+        raise Unsupported("a tensor as long as the vectors that is made from nothing")
     if any(node in alone for node in written) or any(node not in alone for node in new):
         raise Unsupported("a vector that is one number, or a number that is computed from vectors")
     kept = [
@@ -102,3 +106,9 @@ def _split(
     numbers.output(tuple(of_number[node] for node in (*kept, *new)))
     over.output(tuple(of_vector[node] for node in written))
     return fx.GraphModule(graph, numbers), over, kept
+
+
+def _has_length(node: fx.Node) -> bool:
+    """Whether the length of the examples is written into an operation, which then fits no other."""
+    found: list[object] = [*node.args, *node.kwargs.values()]
+    return any(each == SIZE or (isinstance(each, list | tuple) and SIZE in each) for each in found)

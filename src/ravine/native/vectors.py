@@ -45,8 +45,13 @@ class OverVectors:
     def __init__(self, program: Split) -> None:
         self._program = program
         self._compiler = Compiler()
-        examples = dict.fromkeys(program.vectors, torch.zeros(SIZE))
-        examples.update({f"number/{i}": torch.zeros(()) for i in range(program.num_used)})
+        examples = dict.fromkeys(program.vectors, torch.zeros(SIZE, dtype=torch.float32, device="cpu"))
+        examples.update(
+            {
+                f"number/{i}": torch.zeros((), dtype=torch.float32, device="cpu")
+                for i in range(program.num_used)
+            }
+        )
         self._function = self._compiler.of_any_length(program.over, examples, program.written, SIZE)
         self._places = [self._compiler.number(name) for name in program.vectors]
         self._used = np.zeros(program.num_used, dtype=np.float32)

@@ -277,7 +277,7 @@ class _Area:
 
     def __init__(self, num_inputs: int, own: dict[int, int], scratch: int) -> None:
         sizes = [8 * num_inputs, *own.values(), scratch]
-        self._memory = torch.zeros(sum(map(_whole, sizes)) + _LINE, dtype=torch.uint8)
+        self._memory = torch.zeros(sum(map(_whole, sizes)) + _LINE, dtype=torch.uint8, device="cpu")
         self.table = _whole(self._memory.data_ptr())
         self.own_I = np.zeros(num_inputs, dtype=np.int64)
         place = self.table + _whole(8 * num_inputs)

@@ -6,6 +6,7 @@ from ravine.optim.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
 from ravine.optim.muon import Muon
 from ravine.optim.nadam import NAdam
 from ravine.optim.newton import Newton
+from ravine.optim.own import of
 from ravine.optim.quasi_newton import BFGS, LBFGS
 from ravine.optim.sam import SAM
 from ravine.optim.schedule import Schedule
@@ -29,4 +30,5 @@ __all__ = [
     "RMSProp",
     "Schedule",
     "ScheduleFreeAdamW",
+    "of",
 ]

@@ -30,8 +30,8 @@ class AdaGrad(RuleOptimizer):
         Duchi, Hazan and Singer, 2011.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "adagrad",
+    words: ClassVar[Words] = Words.of(
+        "adagrad",
         hypers={"lr": "lr", "eps": "eps"},
         slots={"squares": "sum"},
         fixed={"lr_decay": 0, "initial_accumulator_value": 0},
@@ -90,8 +90,8 @@ class RMSProp(RuleOptimizer):
         Tieleman and Hinton, 2012.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "rmsprop",
+    words: ClassVar[Words] = Words.of(
+        "rmsprop",
         hypers={"lr": "lr", "decay": "alpha", "eps": "eps"},
         slots={"squares": "square_avg"},
         fixed={"momentum": 0, "centered": False},
@@ -169,11 +169,12 @@ class Adam(RuleOptimizer):
         Kingma and Ba, 2015.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "adam",
+    words: ClassVar[Words] = Words.of(
+        "adam",
         hypers=_ADAM_HYPERS,
         slots=_ADAM_SLOTS,
         fixed={"amsgrad": False, "decoupled_weight_decay": False},
+        as_torch={"bias_correction": True},
     )
 
     def __init__(
@@ -232,11 +233,12 @@ class AdamW(RuleOptimizer):
         Loshchilov and Hutter, 2019.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "adamw",
+    words: ClassVar[Words] = Words.of(
+        "adamw",
         hypers={**_ADAM_HYPERS, "weight_decay": "weight_decay"},
         slots=_ADAM_SLOTS,
         fixed={"amsgrad": False, "decoupled_weight_decay": True},
+        as_torch={"bias_correction": True},
     )
 
     def __init__(
@@ -299,8 +301,8 @@ class Lion(RuleOptimizer):
         Chen et al., "Symbolic discovery of optimization algorithms", 2023.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "lion",
+    words: ClassVar[Words] = Words.of(
+        "lion",
         hypers={"lr": "lr", "beta1": ("betas", 0), "beta2": ("betas", 1), "weight_decay": "weight_decay"},
         slots={"mean": "exp_avg"},
     )

@@ -4,7 +4,7 @@ Three ways, chosen by what the tensors are, with the same results to rounding:
 
 - machine code that goes once over parameter, gradient and state, for float32 in a processor's memory;
 - PyTorch's `_foreach` kernels (`ravine.optim.lists`), for everything else that is element by element;
-- tensor by tensor, for what needs a parameter's shape (max-norm).
+- tensor by tensor, for what needs a parameter's shape (max-norm, Muon).
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from ravine.native.tensors import Unsupported
 from ravine.native.vectors import OverVectors
 from ravine.optim.lists import OverLists
 from ravine.optim.members import Members
+from ravine.optim.options import EMA
 from ravine.rules import Rule
-
-EMA = "ema"
 
 
 @final
@@ -38,7 +37,7 @@ class Stepper:
 
     def __init__(self, rule: Rule, *, maximize: bool, ema: bool) -> None:
         self._rule, self._maximize, self._ema = rule, maximize, ema
-        state = rule.init(torch.zeros(1))
+        state = rule.init(torch.zeros(1, dtype=torch.float32, device="cpu"))
         self._slots = [name for name, slot in state.items() if slot.dim()]
         self._totals = [name for name, slot in state.items() if not slot.dim()]
         self._numbers = [*rule.hypers, *([EMA] if ema else []), "t", *self._totals]
@@ -59,7 +58,7 @@ class Stepper:
         """
         slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
         vectors = {"param": members.numbers, "grad": grads, **slots}
-        element = self._rule.scope == "element"
+        element = self._rule.scope == "element" and self._program is not None
         if element and members.plain(grads) and self._machine_code is not None:
             totals = self._machine_code(vectors, numbers)
             # So that autograd refuses a graph that needs the old numbers, as after any other change in place.
@@ -78,7 +77,9 @@ class Stepper:
         numbers: Mapping[str, float],
     ) -> Mapping[str, float]:
         # A 0-d tensor on a processor joins in with tensors of any device, and leaves their dtype alone.
-        exact = {name: torch.tensor(numbers[name], dtype=torch.float64) for name in self._numbers}
+        exact = {
+            name: torch.tensor(numbers[name], dtype=torch.float64, device="cpu") for name in self._numbers
+        }
         for i, (param, grad) in enumerate(zip(members.numbers, grads, strict=True)):
             given = [param, grad, *(tensors[i] for tensors in slots.values())]
             if members.params[i].ndim < 2:  # complex or not: two real numbers each are no second dimension
@@ -100,8 +101,8 @@ class Stepper:
         return moved, [new[name] for name in self._totals]
 
     @cached_property
-    def _program(self) -> Split:
-        """The step as a function of one weight."""
+    def _program(self) -> Split | None:
+        """The step as a function of one weight; None where it cannot be written so."""
         slots = [*self._slots, *([EMA] if self._ema else [])]
 
         def program(param: Tensor, grad: Tensor, *rest: Tensor) -> Sequence[Tensor]:
@@ -111,11 +112,15 @@ class Stepper:
             )
             return [*moved, *totals]
 
-        return Split(program, ["param", "grad", *slots], self._numbers, ["param", *slots, *self._totals])
+        try:
+            return Split(program, ["param", "grad", *slots], self._numbers, ["param", *slots, *self._totals])
+        except Unsupported:
+            return None
 
     @cached_property
     def _machine_code(self) -> OverVectors | None:
         """The step as machine code; None where none can be made."""
+        assert self._program is not None, "asked for only where there is one"
         try:
             return OverVectors(self._program)
         except Unsupported:
@@ -123,4 +128,5 @@ class Stepper:
 
     @cached_property
     def _over_lists(self) -> OverLists:
+        assert self._program is not None, "asked for only where there is one"
         return OverLists(self._program)

@@ -13,10 +13,11 @@ from typing import Any, ClassVar, TypeAlias, overload
 import torch
 from torch import Tensor
 
-from ravine.optim.apply import EMA, Stepper
-from ravine.optim.members import Members, as_real
-from ravine.optim.options import Preset, Words, check_group, hypers_of
-from ravine.rules import REGULARIZERS, decays, regularize, rule
+from ravine.optim.apply import Stepper
+from ravine.optim.loading import adopt_group, check_slots, check_state, restore_exact
+from ravine.optim.members import Members, apart, as_real
+from ravine.optim.options import EMA, Preset, Words, check_group, fixed_of, hypers_of
+from ravine.rules import REGULARIZERS, decays, regularize
 
 Params: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
 
@@ -40,6 +41,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _start(self) -> None:
         self._steppers: dict[tuple[Any, ...], Stepper] = {}
         self._members: dict[tuple[Any, ...], list[Members]] = {}
+        self._checked: dict[int, tuple[Any, ...]] = {}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with hypers of their own; see torch.optim.Optimizer.add_param_group.
@@ -52,30 +54,31 @@ class RuleOptimizer(torch.optim.Optimizer):
         group = self.param_groups[-1]
         if group["exclude"] and "param_names" not in group:
             raise ValueError(
-                f"{self.words.kind(group)}: exclude = {group['exclude']!r}: is looked for in names, and "
+                f"{self.words.rule(group).name}: exclude = {group['exclude']!r}: is looked for in names, and "
                 "there are none: give named_parameters()"
             )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         defaults = state.get("defaults") or self.defaults  # of a copy's own; `load_state_dict` gives none
+        name = type(self).__name__
         for group in state["param_groups"]:
-            for name, value in defaults.items():
-                group.setdefault(name, value)
-            check_group(self.words, group)
-        for own in state["state"].values():
-            self._check_state(own)
+            adopt_group(name, self.words, group, defaults)
+            for param in group["params"]:
+                check_state(name, self.words, group, state["state"].get(param, {}))
         super().__setstate__(state)
         self._start()
 
-    def _check_state(self, own: Mapping[str, Any]) -> None:
-        """Raises ValueError for a parameter's state that belongs to another rule."""
-        slots = set(self.words.slots.values())
-        has = {name for name, value in own.items() if value is not None} - {"step", EMA}
-        if has - slots - set(self.words.counts.values()) or (has and slots - has):
-            raise ValueError(
-                f"{type(self).__name__}: a state of another rule: it has {', '.join(sorted(has))}; "
-                f"must be {', '.join(sorted(slots)) or 'empty'}"
-            )
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state of this class, or of its twin in torch.optim; see torch.optim.Optimizer.load_state_dict.
+
+        What was saved goes on with the same bits. A group of torch.optim's goes on as it does there, decay of biases
+        included.
+
+        Raises:
+            ValueError: a state of another rule, or of what this class cannot do.
+        """
+        super().load_state_dict(state_dict)
+        restore_exact(self.state, self.param_groups, state_dict, self.words.counts.values())
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -113,19 +116,50 @@ class RuleOptimizer(torch.optim.Optimizer):
         params = [param for param in group["params"] if param.grad is not None]
         if not params:
             return
-        keys = [*self.words.slots.values(), *([EMA] if group[EMA] > 0.0 else [])]
+        numbers = self._numbers_of(group)
+        keys = [*self.words.slots(group).values(), *([EMA] if group[EMA] > 0.0 else [])]
         key = (id(group), tuple(map(id, params)), tuple(keys), group["exclude"])
         found = self._members.get(key)
         if found is None or not all(members.still(self.state, keys) for members in found):
             if len(self._members) >= _MOST_LISTS:
                 self._members.clear()
             found = self._members[key] = self._gather(group, params, keys)
-        numbers = hypers_of(self.words, group)
         for members in found:
             grads = [as_real(param.grad) for param in members.params]  # type: ignore[arg-type]
+            self._check_tensors(members, grads)
             stepper = self._stepper(group, numbers, members.decayed)
             totals = stepper(members, grads, self._numbers(group, numbers, members))
             members.stepped({self.words.counts[slot]: value for slot, value in totals.items()})
+
+    def _numbers_of(self, group: dict[str, Any]) -> dict[str, float]:
+        """A group's numbers; those that a user or a scheduler has changed are checked, but for lr."""
+        try:
+            numbers = hypers_of(self.words, group)
+        except (TypeError, ValueError, LookupError):
+            check_group(self.words, group)  # says what is wrong
+            raise
+        values = (
+            *(value for name, value in numbers.items() if name != "lr"),
+            *fixed_of(self.words, group),
+            *(group[EMA], group["exclude"], group.get("differentiable")),
+        )
+        if self._checked.get(id(group)) != values:
+            check_group(self.words, {**group, "lr": 0.0})
+            self._checked[id(group)] = values
+        return numbers
+
+    def _check_tensors(self, members: Members, grads: Sequence[Tensor]) -> None:
+        """See that there is nothing that may not be changed in place, or has no dense memory."""
+        if any(grad.layout is not torch.strided for grad in grads):
+            raise RuntimeError(
+                f"{type(self).__name__} does not support sparse gradients; use a dense one "
+                "(nn.Embedding(sparse=False)) or torch.optim.SparseAdam"
+            )
+        if members.inference and not torch.is_inference_mode_enabled():
+            raise RuntimeError(
+                f"{type(self).__name__}: a parameter or its state was made in torch.inference_mode(), and may be "
+                "changed only there"
+            )
 
     @torch.no_grad()
     def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
@@ -133,32 +167,27 @@ class RuleOptimizer(torch.optim.Optimizer):
         numbers = list(self.words.counts.values())
         names = dict(zip(map(id, group["params"]), group.get("param_names") or (), strict=False))
         alike: dict[tuple[Any, ...], list[Tensor]] = {}
-        for param in params:
-            assert param.grad is not None, "only those with a gradient are asked for"
-            if param.grad.is_sparse:
-                raise RuntimeError(
-                    f"{type(self).__name__} does not support sparse gradients; use a dense one "
-                    "(nn.Embedding(sparse=False)) or torch.optim.SparseAdam"
-                )
+        for param, layer in zip(params, apart(params), strict=True):
             own: dict[str, Any] = self.state[param]
             if any(own.get(key) is None for key in ("step", *keys, *numbers)):
                 self._begin(group, param, own)
+            check_slots(type(self).__name__, param, own, keys)
             decayed = decays(names.get(id(param), ""), param.shape, group["exclude"])
             totals = tuple(float(own[name]) for name in ("step", *numbers))
-            alike.setdefault((decayed, totals, param.dtype, param.device), []).append(param)
+            alike.setdefault((layer, decayed, totals, param.dtype, param.device), []).append(param)
         return [
             Members.of(some, [self.state[param] for param in some], keys, numbers, decayed)
-            for (decayed, *_), some in alike.items()
+            for (_, decayed, *_), some in sorted(alike.items(), key=lambda each: each[0][0])
         ]
 
     def _begin(self, group: dict[str, Any], param: Tensor, own: dict[str, Any]) -> None:
         """Make what a parameter's state lacks."""
         start = param.detach()
-        slots = rule(self.words.kind(group)).init(as_real(start))
-        own.setdefault("step", torch.tensor(0.0))
+        slots = self.words.rule(group).init(as_real(start))
+        own.setdefault("step", torch.tensor(0.0, dtype=torch.float32, device="cpu"))
         for slot, name in self.words.counts.items():
             own.setdefault(name, slots[slot].to("cpu", torch.float64))
-        for slot, name in self.words.slots.items():
+        for slot, name in self.words.slots(group).items():
             if own.get(name) is None:
                 own[name] = torch.empty_like(start)
                 as_real(own[name]).copy_(slots[slot])
@@ -167,15 +196,15 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _stepper(self, group: dict[str, Any], numbers: Mapping[str, float], decayed: bool) -> Stepper:
         """The rule with the regularizers that are on."""
-        kind, own = self.words.kind(group), self.words.rule_hypers(group)
+        named = self.words.rule(group)
         active = frozenset(
             name
             for name in REGULARIZERS
-            if numbers.get(name) and name not in own and (decayed or name not in _OF_DECAY)
+            if numbers.get(name) and name not in named.hypers and (decayed or name not in _OF_DECAY)
         )
-        key = (kind, active, bool(group["maximize"]), group[EMA] > 0.0)
+        key = (id(named), active, bool(group["maximize"]), group[EMA] > 0.0)
         if key not in self._steppers:
-            self._steppers[key] = Stepper(regularize(rule(kind), active), maximize=key[2], ema=key[3])
+            self._steppers[key] = Stepper(regularize(named, active), maximize=key[2], ema=key[3])
         return self._steppers[key]
 
     def _numbers(
@@ -186,7 +215,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         for slot, name in self.words.counts.items():
             found[slot] = float(members.totals[name][0])
         if not members.decayed:
-            found["weight_decay"] = 0.0  # where it is the rule's own
+            found.update(dict.fromkeys(self.words.rule(group).decays, 0.0))  # where they are the rule's own
         return found
 
     @contextmanager
@@ -211,12 +240,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         kept: list[tuple[Tensor, Tensor]] = []
         try:
             with torch.no_grad():
-                for group in self.param_groups:
-                    for param in group["params"]:
-                        point = self._point(param, group)
-                        if point is not None:
-                            kept.append((param, param.detach().clone()))
-                            param.copy_(point)
+                points = [(p, self._point(p, group)) for group in self.param_groups for p in group["params"]]
+                points = [(param, point) for param, point in points if point is not None]
+                # Parameters may share memory: all are kept before the first is changed.
+                kept += [(param, param.detach().clone()) for param, _ in points]
+                for param, point in points:
+                    param.copy_(point)
             yield
         finally:
             with torch.no_grad():
@@ -227,12 +256,15 @@ class RuleOptimizer(torch.optim.Optimizer):
         own = self.state.get(param, {})
         if group[EMA] > 0.0 and EMA in own:
             return own[EMA]  # type: ignore[no-any-return]
-        named = rule(self.words.kind(group))
-        if named.deployed is None or not all(own.get(name) is not None for name in self.words.slots.values()):
+        named, slots = self.words.rule(group), self.words.slots(group)
+        if named.deployed is None or not all(
+            own.get(name) is not None for name in (*slots.values(), *self.words.counts.values())
+        ):
             return None
-        state = {slot: as_real(own[name]) for slot, name in self.words.slots.items()}
+        both = {**slots, **self.words.counts}
+        state = {slot: as_real(own[name]) for slot, name in both.items()}
         numbers = {
-            name: torch.tensor(value, dtype=torch.float64)
+            name: torch.tensor(value, dtype=torch.float64, device="cpu")
             for name, value in hypers_of(self.words, group).items()
         }
         point = named.deployed(as_real(param.detach()), state, numbers)

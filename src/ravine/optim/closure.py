@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ravine.optim.base import Params
+from ravine.optim.loading import restore_exact
 from ravine.second.line_search import LineSearch, Outcome
 
 __all__ = ["SearchingOptimizer"]
@@ -35,12 +36,23 @@ class SearchingOptimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         defaults = state.get("defaults") or self.defaults  # of a copy's own; `load_state_dict` gives none
-        lacking = [key for group in state["param_groups"] for key in defaults if key not in group]
+        # PyTorch adds "differentiable" to the defaults of an optimizer that was loaded or copied.
+        wanted = [key for key in defaults if key != "differentiable"]
+        lacking = [key for group in state["param_groups"] for key in wanted if key not in group]
         if lacking:
             raise ValueError(
                 f"{type(self).__name__}: a state of another optimizer: its group lacks {', '.join(lacking)}"
             )
         super().__setstate__(state)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state of this class; it goes on with the same bits.
+
+        Raises:
+            ValueError: a state of another optimizer.
+        """
+        super().load_state_dict(state_dict)
+        restore_exact(self.state, self.param_groups, state_dict, ("sy", "yy"))
 
     @property
     def _params(self) -> list[Tensor]:
@@ -73,8 +85,6 @@ class SearchingOptimizer(torch.optim.Optimizer):
         if not isinstance(loss, int | float) and not (isinstance(loss, Tensor) and loss.numel() == 1):
             found = f"a tensor of {loss.numel()} numbers" if isinstance(loss, Tensor) else type(loss).__name__
             raise TypeError(f"{name}: the closure must return the loss, one number, not {found}")
-        if all(param.grad is None for param in self._params):
-            raise RuntimeError(f"{name}: no parameter has a gradient: the closure must call loss.backward()")
         return loss.detach() if isinstance(loss, Tensor) else loss, torch.cat(
             [
                 (torch.zeros_like(param) if param.grad is None else param.grad.to_dense()).reshape(-1)

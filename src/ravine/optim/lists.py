@@ -235,7 +235,7 @@ def _one_by_one(node: fx.Node) -> Callable[..., list[Tensor]]:
 
     def function(*args: Any) -> list[Tensor]:
         given = [
-            torch.tensor(arg, dtype=torch.float64) if number else arg
+            torch.tensor(arg, dtype=torch.float64, device="cpu") if number else arg
             for arg, number in zip(args, numbers, strict=True)
         ]
         length = next(len(arg) for arg in given if isinstance(arg, list | tuple))

@@ -2,12 +2,15 @@
 
 A network has a hundred parameters, and what Python does for each of them at every step would cost more than the
 arithmetic. So what does not change is kept: the lists of parameters and state, and whether machine code can take them.
+Machine code is given addresses; whatever it reads or writes is therefore compared with what was kept before each step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from operator import attrgetter, is_
 from typing import Any, final
 
 import numpy as np
@@ -16,6 +19,8 @@ from torch import Tensor
 
 State = Mapping[Tensor, dict[str, Any]]
 
+_dtype_of = attrgetter("dtype")
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,28 +28,36 @@ class Members:
     """Some parameters of a group.
 
     Args:
-        params: with a gradient, of one dtype and device, that have had equally many steps.
+        params: with a gradient, of one dtype and device, that have had equally many steps and do not overlap.
         states: torch.optim's state of each.
-        slots: for each key of a state its tensors; complex ones as pairs of numbers, as in `numbers`.
         tensors: the parameters, without autograd.
         numbers: the same; complex ones as pairs of numbers.
+        own: for each key of a state its tensors, as the states have them.
+        kept: the same tensors as they were when they were found.
+        slots: the same; complex ones as pairs of numbers.
         steps: each one's count of steps, all of them elements of `counts`.
         counts: float32, equal for all of these parameters; NumPy's, which fills them ten times as fast as PyTorch.
         totals: for each other number of a state, the same in float64.
+        of_totals: its elements, as the states have them.
         decayed: whether weight decay and L1 apply.
         strides: of each parameter where machine code can take them and their state; None: it cannot.
+        inference: whether any of them was made in `torch.inference_mode`.
     """
 
     params: Sequence[Tensor]
     states: Sequence[dict[str, Any]]
-    slots: Mapping[str, Sequence[Tensor]]
     tensors: Sequence[Tensor]
     numbers: Sequence[Tensor]
+    own: Mapping[str, Sequence[Tensor]]
+    kept: Mapping[str, Sequence[Tensor]]
+    slots: Mapping[str, Sequence[Tensor]]
     steps: Sequence[Tensor]
     counts: np.ndarray
     totals: Mapping[str, np.ndarray]
+    of_totals: Mapping[str, Sequence[Tensor]]
     decayed: bool
     strides: Sequence[tuple[int, ...]] | None
+    inference: bool
 
     @classmethod
     def of(
@@ -56,54 +69,61 @@ class Members:
         decayed: bool,
     ) -> Members:
         """Parameters with their states, which have all of the keys, of tensors and of numbers."""
-        counts = torch.tensor([float(own["step"]) for own in states])
-        totals = {
-            name: torch.tensor([float(own[name]) for own in states], dtype=torch.float64) for name in numbers
-        }
+        counts = _column([own["step"] for own in states], torch.float32)
+        totals = {name: _column([own[name] for own in states], torch.float64) for name in numbers}
         for i, own in enumerate(states):
             own["step"] = counts[i]
             own.update({name: tensor[i] for name, tensor in totals.items()})
         tensors = [param.detach() for param in params]
         own_numbers = [as_real(tensor) for tensor in tensors]
-        slots = {key: [as_real(own[key]) for own in states] for key in keys}
+        kept = {key: [own[key].detach() for own in states] for key in keys}
+        slots = {key: [as_real(tensor) for tensor in found] for key, found in kept.items()}
         plain = all(
-            _dense(param) and param.dtype == torch.float32 and param.device.type == "cpu"
-            for param in own_numbers
-        )
-        plain = plain and all(
-            (tensor.shape, tensor.stride(), tensor.dtype, tensor.device.type)
-            == (param.shape, param.stride(), torch.float32, "cpu")
-            for tensors in slots.values()
-            for param, tensor in zip(own_numbers, tensors, strict=True)
+            _dense(tensor) and tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+            for tensor in own_numbers
+        ) and all(
+            tensor.stride() == number.stride() and not tensor.is_neg()
+            for found in slots.values()
+            for number, tensor in zip(own_numbers, found, strict=True)
         )
         return cls(
             params=params,
             states=states,
-            slots=slots,
             tensors=tensors,
             numbers=own_numbers,
+            own={key: [own[key] for own in states] for key in keys},
+            kept=kept,
+            slots=slots,
             steps=[own["step"] for own in states],
             counts=counts.numpy(),
             totals={name: tensor.numpy() for name, tensor in totals.items()},
+            of_totals={name: [own[name] for own in states] for name in numbers},
             decayed=decayed,
             strides=[param.stride() for param in own_numbers] if plain else None,
+            inference=any(tensor.is_inference() for tensor in chain(tensors, *kept.values())),
         )
 
     def still(self, state: State, keys: Sequence[str]) -> bool:
-        """Whether nobody has replaced a state, or what a parameter's numbers are, in the meantime."""
-        for i, (param, own) in enumerate(zip(self.params, self.states, strict=True)):
-            if state.get(param) is not own or own.get("step") is not self.steps[i]:
-                return False
-            # The same memory, and as large as it was: machine code is given addresses.
-            if not param.is_set_to(self.tensors[i]) or param.dtype != self.tensors[i].dtype:
-                return False
-        if self.params[0].is_complex():
-            return True
+        """Whether nobody has replaced or changed a state, or what a parameter's numbers are, in the meantime."""
+        if not all(map(is_, map(state.get, self.params), self.states)):
+            return False
+        # The same memory, and as large as it was.
+        if not _unchanged(self.params, self.tensors) or not self._counts_alike():
+            return False
         for key in keys:
-            for own, tensor in zip(self.states, self.slots[key], strict=True):
-                if own.get(key) is not tensor:
-                    return False
+            now = [own.get(key) for own in self.states]
+            if not all(map(is_, now, self.own[key])) or not _unchanged(self.own[key], self.kept[key]):
+                return False
         return True
+
+    def _counts_alike(self) -> bool:
+        """Whether the numbers of all states are still those of `counts` and `totals`, and equal."""
+        if not all(map(is_, [own.get("step") for own in self.states], self.steps)):
+            return False
+        for name, elements in self.of_totals.items():
+            if not all(map(is_, [own.get(name) for own in self.states], elements)):
+                return False
+        return all(bool((each == each[0]).all()) for each in (self.counts, *self.totals.values()))
 
     def stepped(self, totals: Mapping[str, float]) -> None:
         """Count a step, and take in what the other numbers are now."""
@@ -125,6 +145,59 @@ class Members:
 def as_real(tensor: Tensor) -> Tensor:
     """A complex number is two real ones, as in torch.optim."""
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def apart(params: Iterable[Tensor]) -> list[int]:
+    """For each parameter a number, such that those of one number do not overlap in memory.
+
+    Parameters that share memory take their steps one after another, in their order, as in torch.optim.
+
+    Example:
+        >>> base = torch.zeros(6)
+        >>> apart([base[:3], base[3:], base[2:4], base])
+        [0, 0, 1, 2]
+    """
+    spans = [_span(param) for param in params]
+    by_place = sorted(spans)
+    if all(first[:2] != second[:2] or first[3] <= second[2] for first, second in pairwise(by_place)):
+        return [0] * len(spans)
+    taken: list[list[tuple[str, int, int, int]]] = []
+    found = []
+    for span in spans:
+        number = next(
+            (i for i, others in enumerate(taken) if not any(_meet(span, each) for each in others)), None
+        )
+        if number is None:
+            number = len(taken)
+            taken.append([])
+        taken[number].append(span)
+        found.append(number)
+    return found
+
+
+def _span(tensor: Tensor) -> tuple[str, int, int, int]:
+    """Its device, and the addresses of its first byte and behind its last."""
+    device = tensor.device.type, tensor.device.index or 0
+    if not tensor.numel():
+        return *device, 0, 0
+    start = tensor.data_ptr()
+    reach = sum((side - 1) * step for side, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return *device, start, start + (reach + 1) * tensor.element_size()
+
+
+def _meet(first: tuple[str, int, int, int], second: tuple[str, int, int, int]) -> bool:
+    return first[:2] == second[:2] and first[2] < second[3] and second[2] < first[3]
+
+
+def _unchanged(tensors: Sequence[Tensor], kept: Sequence[Tensor]) -> bool:
+    return all(map(Tensor.is_set_to, tensors, kept)) and all(
+        map(is_, map(_dtype_of, tensors), map(_dtype_of, kept))
+    )
+
+
+def _column(values: Sequence[Any], dtype: torch.dtype) -> Tensor:
+    # Whatever the defaults are: counts are numbers of Python, and in bfloat16 they would end at 256.
+    return torch.tensor([float(value) for value in values], dtype=dtype, device="cpu")
 
 
 def _dense(tensor: Tensor) -> bool:

@@ -54,8 +54,8 @@ class Muon(RuleOptimizer):
         training", 2025.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "muon",
+    words: ClassVar[Words] = Words.of(
+        "muon",
         hypers={
             "lr": "lr",
             "momentum": "momentum",
@@ -63,7 +63,7 @@ class Muon(RuleOptimizer):
             "weight_decay": "weight_decay",
         },
         slots={"mean": "momentum_buffer"},
-        fixed={"nesterov": True, "ns_coefficients": (3.4445, -4.7750, 2.0315), "ns_steps": 5},
+        fixed={"nesterov": True, "ns_coefficients": (3.4445, -4.7750, 2.0315), "eps": 1e-7, "ns_steps": 5},
     )
 
     def __init__(

@@ -36,8 +36,8 @@ class NAdam(RuleOptimizer):
         Dozat, "Incorporating Nesterov momentum into Adam", 2016.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "nadam",
+    words: ClassVar[Words] = Words.of(
+        "nadam",
         hypers={
             "lr": "lr",
             "beta1": ("betas", 0),

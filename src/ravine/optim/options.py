@@ -1,4 +1,4 @@
-"""What may stand in a group of parameters, under torch.optim's names, and what the rules call it."""
+"""What may be set in a group of parameters, under torch.optim's names, and what the rules call it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 
 from ravine.errors import StudyError
-from ravine.rules import Hyper, decays, preset, rule
+from ravine.rules import Hyper, Rule, decays, preset, rule
 from ravine.rules.regularize import REGULARIZERS
 
 Preset: TypeAlias = "Literal['lecture', 'torch']"
 
 Place: TypeAlias = "str | tuple[str, int] | Callable[[Mapping[str, Any]], float]"
+EMA = "ema"
 _AVERAGE = Hyper(about="decay of the moving average", default=0.0, high=1.0, high_open=True)
 
 
@@ -23,23 +24,50 @@ class Words:
     """A class in words.
 
     Args:
-        kind: the rule, given a group.
+        rule: given a group.
         hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair; or what makes it of
             the group.
-        slots: what torch.optim calls each slot of the rule that has a parameter's shape.
+        slots: what a state calls each slot of the rule that has a parameter's shape, given a group.
         counts: the same of slots that are one number.
         fixed: keys that torch.optim has and that have one value here.
+        as_torch: what a group of torch.optim's means by not having a key of ours.
     """
 
-    kind: Callable[[Mapping[str, Any]], str]
+    rule: Callable[[Mapping[str, Any]], Rule]
     hypers: Mapping[str, Place]
-    slots: Mapping[str, str] = field(default_factory=dict)
+    slots: Callable[[Mapping[str, Any]], Mapping[str, str]]
     counts: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    as_torch: Mapping[str, Any] = field(default_factory=dict)
 
-    def rule_hypers(self, group: Mapping[str, Any]) -> Mapping[str, Hyper]:
-        """The hypers that the rule itself has."""
-        return rule(self.kind(group)).hypers
+    @staticmethod
+    def of(
+        kind: str,
+        hypers: Mapping[str, Place],
+        slots: Mapping[str, str] | None = None,
+        *,
+        counts: Mapping[str, str] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        as_torch: Mapping[str, Any] | None = None,
+    ) -> Words:
+        """Those of a class that is one rule, whatever is set in a group."""
+        named, names = rule(kind), slots or {}
+        return Words(
+            rule=lambda _group: named,
+            hypers=hypers,
+            slots=lambda _group: names,
+            counts=counts or {},
+            fixed=fixed or {},
+            as_torch=as_torch or {},
+        )
+
+    @property
+    def torch_keys(self) -> list[str]:
+        """The keys that a group of torch.optim's has."""
+        places = [
+            each if isinstance(each, str) else each[0] for each in self.hypers.values() if not callable(each)
+        ]
+        return [key for key in dict.fromkeys([*places, *self.fixed]) if key not in self.as_torch]
 
 
 def excluded(exclude: str | None, preset_name: Preset) -> str | None:
@@ -73,35 +101,49 @@ def hypers_of(words: Words, group: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+def fixed_of(words: Words, group: Mapping[str, Any]) -> list[Any]:
+    """What a group has for the keys that have one value here, in their order."""
+    found = [group.get(name, value) for name, value in words.fixed.items()]
+    return [value.item() if isinstance(value, Tensor) and value.numel() == 1 else value for value in found]
+
+
 def check_group(words: Words, group: Mapping[str, Any]) -> None:
-    """See that all values of a group are allowed.
+    """Check that all values of a group are allowed.
 
     Raises:
         ValueError: one is not: names it, and what is allowed.
     """
-    kind = words.kind(group)
-    for name, value in words.fixed.items():
-        if group.get(name, value) != value:
-            raise ValueError(f"{kind}: {name} = {group[name]!r}: only {value!r} is supported")
-    hypers = words.rule_hypers(group)
+    named = words.rule(group)
+    kind = named.name
+    for (name, only), value in zip(words.fixed.items(), fixed_of(words, group), strict=True):
+        if not _same(value, only):
+            raise ValueError(f"{kind}: {name} = {value!r}: only {only!r} is supported")
+    if group.get("differentiable"):
+        raise ValueError(f"{kind}: differentiable = True: only False is supported")
     for name, place in words.hypers.items():
         if callable(place):
-            _check(kind, name, place(group), hypers[name])
+            _check(kind, name, place(group), named.hypers[name])
             continue
         key, value = (place, group[place]) if isinstance(place, str) else (place[0], group[place[0]])
         if not isinstance(place, str):
             if not isinstance(value, tuple | list) or len(value) != 2:
                 raise ValueError(f"{kind}: {key} = {value!r}: must be a pair of numbers")
             value = value[place[1]]
-        _check(kind, key, value, hypers[name])
+        _check(kind, key, value, named.hypers[name])
     for name in REGULARIZERS:
         if name in group and name not in words.fixed and name not in words.hypers:
             _check(kind, name, group[name], REGULARIZERS[name])
-    _check(kind, "ema", group["ema"], _AVERAGE)
+    _check(kind, EMA, group[EMA], _AVERAGE)
     try:
         decays("", (1,), group["exclude"])
     except StudyError as error:
         raise ValueError(f"{kind}: {error}") from None
+
+
+def _same(value: object, only: object) -> bool:
+    if isinstance(only, tuple):
+        return isinstance(value, tuple | list) and tuple(value) == only
+    return bool(value == only)
 
 
 def _check(kind: str, key: str, value: object, hyper: Hyper) -> None:

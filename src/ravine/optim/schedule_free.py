@@ -42,8 +42,8 @@ class ScheduleFreeAdamW(RuleOptimizer):
         Defazio, Yang, Mehta, Mishchenko, Khaled and Cutkosky, "The road less scheduled", 2024.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "schedule_free_adamw",
+    words: ClassVar[Words] = Words.of(
+        "schedule_free_adamw",
         hypers={
             "lr": "lr",
             "beta1": ("betas", 0),

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, final
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
 from ravine.optim.options import Words, excluded
+from ravine.rules import Rule, rule
 
 _SGD = {"dampening": 0}
+_BUFFER = "momentum_buffer"
+_NESTEROV = {"shifted": rule("nesterov"), "torch": rule("nesterov_torch")}
+
+
+def _of_form(group: Mapping[str, Any]) -> Rule:
+    form = group["form"]
+    if form not in _NESTEROV:
+        raise ValueError(f"nesterov: form = {form!r}: must be 'shifted' or 'torch'")
+    return _NESTEROV[form]
 
 
 @final
@@ -45,8 +56,8 @@ class SGD(RuleOptimizer):
         Robbins and Monro, 1951.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "sgd", hypers={"lr": "lr"}, fixed={**_SGD, "momentum": 0, "nesterov": False}
+    words: ClassVar[Words] = Words.of(
+        "sgd", hypers={"lr": "lr"}, fixed={**_SGD, "momentum": 0, "nesterov": False}
     )
 
     def __init__(
@@ -101,8 +112,8 @@ class Momentum(RuleOptimizer):
         Polyak, 1964.
     """
 
-    words: ClassVar[Words] = Words(
-        kind=lambda _group: "momentum",
+    words: ClassVar[Words] = Words.of(
+        "momentum",
         hypers={"lr": "lr", "rho": "momentum"},
         slots={"velocity": "momentum_buffer"},
         fixed={**_SGD, "nesterov": False},
@@ -167,10 +178,11 @@ class Nesterov(RuleOptimizer):
     """
 
     words: ClassVar[Words] = Words(
-        kind=lambda group: "nesterov_torch" if group["form"] == "torch" else "nesterov",
+        rule=_of_form,
         hypers={"lr": "lr", "rho": "momentum"},
-        slots={"velocity": "momentum_buffer"},
+        slots=lambda group: {"velocity": _BUFFER if group["form"] == "torch" else "velocity"},
         fixed={**_SGD, "nesterov": True},
+        as_torch={"form": "torch"},
     )
 
     def __init__(
@@ -189,8 +201,6 @@ class Nesterov(RuleOptimizer):
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
-        if form not in (None, "shifted", "torch"):
-            raise ValueError(f"nesterov: form = {form!r}: must be 'shifted' or 'torch'")
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -204,3 +214,27 @@ class Nesterov(RuleOptimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, to be loaded by this class or by torch.optim.SGD; see torch.optim.Optimizer.state_dict.
+
+        The velocity of the form "shifted" has lr inside. For torch.optim its buffer, with lr outside, stands beside it:
+        at the lr of the time both go on alike.
+        """
+        found = super().state_dict()
+        for group in found["param_groups"]:
+            if group["form"] == "torch" or not float(group["lr"]) > 0.0:
+                continue
+            for number in group["params"]:
+                own = found["state"].get(number, {})
+                if own.get("velocity") is not None:
+                    buffer = own["velocity"] / -float(group["lr"])
+                    found["state"][number] = {**own, _BUFFER: buffer}
+        return found
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for group in state["param_groups"]:
+            for param in group["params"] if group.get("form") == "shifted" else ():
+                if "velocity" in state["state"].get(param, {}):
+                    state["state"][param].pop(_BUFFER, None)
+        super().__setstate__(state)

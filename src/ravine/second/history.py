@@ -42,7 +42,7 @@ class History:
             most: M.
             like: a tensor of the dtype and on the device.
         """
-        sy_MM, yy_MM = torch.zeros((2, most, most), dtype=torch.float64)
+        sy_MM, yy_MM = torch.zeros((2, most, most), dtype=torch.float64, device="cpu")
         return cls(pairs_NP=like.new_zeros((2 * most, size)), sy_MM=sy_MM, yy_MM=yy_MM)
 
     def push(self, s_P: Tensor, y_P: Tensor) -> None:
