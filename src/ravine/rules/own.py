@@ -10,7 +10,6 @@ from ravine.rules.base import DEPLOYED, Rule
 from ravine.rules.hyper import Hyper
 from ravine.rules.identity import identity
 from ravine.rules.registry import AROUND, KINDS, OWN
-from ravine.rules.rehearsal import rehearse
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _HYPER = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -46,6 +45,8 @@ def own(rule: Rule) -> str:
     }
     kind = f"{rule.name}@{identity(rule.name, parts, rule.version)}"
     if kind not in OWN:
+        from ravine.rules.rehearsal import rehearse
+
         rehearse(rule)
         OWN[kind] = rule
     return kind

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
 
 from ravine.errors import StudyError
 from ravine.rules.base import Rule
 from ravine.rules.hyper import Hyper
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from ravine.trace import Untraceable, trace
 
 Given: TypeAlias = "tuple[Tensor, dict[str, Tensor], Tensor, dict[str, Tensor], Tensor]"
 """(grad, state, param, hypers, t), as an update takes them."""
@@ -26,8 +26,6 @@ def rehearse(rule: Rule) -> None:
     Raises:
         StudyError: it is not; one line that says what is wrong.
     """
-    import torch
-
     with torch.no_grad():
         for shape in ((5,), (3, 4)) if rule.scope == "tensor" else ((12,),):
             for dtype in (torch.float32, torch.float64):
@@ -41,8 +39,6 @@ def rehearse(rule: Rule) -> None:
 
 
 def _given(rule: Rule, shape: tuple[int, ...], dtype: torch.dtype) -> Given:
-    import torch
-
     count = math.prod(shape)
     param = torch.linspace(-1.0, 2.0, count, dtype=dtype, device="cpu").reshape(shape)
     grad = torch.linspace(1.5, -0.5, count, dtype=dtype, device="cpu").reshape(shape)
@@ -76,8 +72,6 @@ def _state(rule: Rule, param: Tensor) -> dict[str, Tensor]:
 
 
 def _check_update(rule: Rule, given: Given, where: str) -> tuple[Tensor, dict[str, Tensor]]:
-    import torch
-
     _, state, param, hypers, _ = given
     before = [tensor.clone() for tensor in _flat(given)]
     for name, hook in (("gradient_at", rule.gradient_at), *rule.points.items()):
@@ -107,8 +101,6 @@ def _check_update(rule: Rule, given: Given, where: str) -> tuple[Tensor, dict[st
 
 
 def _check_traceable(rule: Rule, given: Given) -> None:
-    from ravine.trace import Untraceable, trace
-
     grad, state, param, hypers, t = given
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -128,8 +120,6 @@ def _check_traceable(rule: Rule, given: Given) -> None:
 
 def _check_shared_numbers(rule: Rule, given: Given) -> None:
     """A slot that is one number is kept once for all parameters."""
-    import torch
-
     grad, state, param, hypers, t = given
     if rule.scope == "run":
         return
@@ -145,8 +135,6 @@ def _check_shared_numbers(rule: Rule, given: Given) -> None:
 
 def _check_runs(rule: Rule, given: Given) -> None:
     """Runs at once, and pieces of an elementwise rule, are what each is alone."""
-    import torch
-
     grad, state, param, hypers, t = given
     others = (grad * 2.0 - 0.3, {name: slot + 0.25 for name, slot in state.items()}, param * 0.5, hypers, t)
     alone = [rule.update(*given), rule.update(*others)]
@@ -207,16 +195,12 @@ def _not_elementwise(rule: Rule) -> StudyError:
 
 
 def _near(found: Tensor, wanted: Tensor) -> bool:
-    import torch
-
     return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=_CLOSE, atol=_CLOSE)
 
 
 def _check_tensor(
     rule: Rule, what: str, found: object, param: Tensor, shapes: Sequence[tuple[int, ...]]
 ) -> None:
-    import torch
-
     if not isinstance(found, torch.Tensor):
         raise _wrong(rule, f"{what} is {_article(found)}: must be a tensor")
     if tuple(found.shape) not in shapes:
