@@ -1,8 +1,9 @@
 """The verdict room: from finished runs to an honest answer, with numpy alone.
 
-`judge` is the door; `trials` what goes in, `outcome` what comes out, `selection` how a configuration is
-chosen, `comparison`, `student` and `multiplicity` how two rules are told apart, `budget` the winner against
-the tuning budget, `cautions` and `words` what is said about it. docs/verdict.md explains all of it.
+`judge` is the door; `trials` goes in and `outcome` comes out. `selection` chooses a configuration, and `tuning`
+says how much luck that took. `comparison` and `student` compare two rules, `multiplicity` and `pairs` all of
+them, `planning` says what more seeds would find, `own_interval` is of one rule, `budget` of the winner against
+the tuning budget. `cautions` and `words` put it into sentences. docs/verdict.md explains all of it.
 """
 
 from ravine.verdict.budget import BudgetCurve, Leader

@@ -87,12 +87,12 @@ def established_correlation(first: Array, second: Array) -> float:
 def pooled(error: Error) -> Error:
     """The same error as one t over seeds and examples together, where there are more than two degrees of freedom.
 
-    A t plus a normal (`student.py`) takes the spread over seeds for as badly known where it hardly matters as where it
-    is everything: with three seeds and a hundredfold larger part of the examples it is true in 97 % of studies, not 95.
-    Satterthwaite's degrees of freedom for the sum, df / share^2 with the share of the seeds in the variance, err the
-    other way where one rule depends on its seed much more than the other, since then the share is badly known too
-    (7.6 % false at three seeds). Their geometric mean with the df of the seeds alone, df / share, is wrong in no more
-    studies than Welch's test of the seeds alone is. With two seeds even that is not so, and the sum is kept.
+    A t plus a normal (`student.py`) takes the spread over seeds for as badly known where it hardly matters as where
+    it is everything: with three seeds it errs in 3 % of studies instead of 5. Satterthwaite's degrees of freedom for
+    the sum, df / share^2 with the share of the seeds in the variance, err in up to 7 % where one rule depends on its
+    seed much more than the other, since then the share is badly known too. Their geometric mean with the df of the
+    seeds alone, df / share, errs no more often than Welch's test of the seeds alone does. With two seeds even that
+    is not so, and the sum is kept. (`benchmarks/calibration.py df`)
     """
     if not error.df > 2.0 or not error.seed > 0.0:
         return error

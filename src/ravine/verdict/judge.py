@@ -36,8 +36,7 @@ def judge(
     Args:
         trials: all runs of the study that finished or diverged.
         test: maps a run id to its (n_test,) score per test example, higher is better; called once for each
-            run of
-            the chosen configurations and for no other.
+            run of the chosen configurations and for no other.
         task: "classification" (scores 1 or 0) or "regression" (minus squared errors).
         alpha: chance of any false "separable" in the study, in (0, 0.5].
 

@@ -1,11 +1,11 @@
-"""What a study with more seeds would find: "would tell" means in four studies of five."""
+"""What a study would find, with as many seeds or with more: "would tell" means in four studies of five."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-from ravine.verdict.comparison import p_value, width
+from ravine.verdict.comparison import width
 from ravine.verdict.student import Error
 
 POWER_Z = 0.8416212335729143  # one-sided 80 % of a normal
@@ -13,8 +13,14 @@ MOST_SEEDS = 1000
 
 
 def detectable(error: Error, alpha: float) -> float:
-    """The true difference that a study with this error would find four times in five."""
-    return width(error, alpha) + POWER_Z * error.scale
+    """The true difference that a study with this error would find four times in five.
+
+    The observed difference must be above half the width of an interval that varies from study to study itself: by
+    its share of the seeds over the root of twice their degrees of freedom.
+    """
+    half = width(error, alpha)
+    share = (max(error.seed, error.floor) / error.scale) ** 2 if error.scale > 0.0 else 0.0
+    return half + POWER_Z * math.hypot(error.scale, half * share / math.sqrt(2.0 * error.df))
 
 
 def with_seeds(error: Error, luck: Callable[[float], float], num_seeds: int, seeds: int) -> Error:
@@ -50,9 +56,7 @@ def seeds_needed(
         return None
 
     def found(seeds: int) -> bool:
-        planned = with_seeds(error, luck, num_seeds, seeds)
-        spare = abs(difference) - POWER_Z * planned.scale
-        return spare > 0.0 and p_value(planned, spare) <= alpha
+        return detectable(with_seeds(error, luck, num_seeds, seeds), alpha) <= abs(difference)
 
     if not found(MOST_SEEDS):
         return None
