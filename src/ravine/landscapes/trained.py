@@ -12,16 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ravine.data import Dataset, load
-from ravine.engine.device import find_device
+from ravine.data import Dataset
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
-from ravine.launch.network import network_of
-from ravine.launch.replay import check_same
+from ravine.launch.subject import Subject, stored_run
 from ravine.store import RunRecord, Store
-from ravine.study import Recipe, Run, Study
-from ravine.study.model import structure_of
+from ravine.study import Study
 from ravine.study.naming import naming
 
 
@@ -68,16 +65,11 @@ class Trained:
         Raises:
             InputError: data or model are others than when the runs were trained.
         """
-        where = find_device(device)
+        subject = Subject.of(study, search=search, device=device)
         with naming(study.origin):
-            data = load(study.data, base=search)
-            structure = structure_of(study.model, search)
-            runs = []
-            for record in records:
-                recipe = Recipe.of(record.recipe)
-                check_same(record.id, recipe, data, structure)
-                runs.append(Run(recipe=recipe, seed=record.seed, label=record.rule, chosen=record.hypers))
-            network = network_of(study, data, runs, where, search)
+            subject.check_same(records)
+            network = subject.network([stored_run(record) for record in records])
+        data, where = subject.data, subject.device
         whole = Data.of(data.train, where)
         return Trained(
             store=store,

@@ -6,17 +6,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ravine.backends import check_backend
-from ravine.data import Dataset, load
+from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.device import find_device
-from ravine.engine.network import Network
 from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
@@ -25,13 +22,13 @@ from ravine.free_memory import memory_errors
 from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
-from ravine.launch.network import network_of
 from ravine.launch.progress import Event, Meter, Planned, Trained
 from ravine.launch.room import check_room, room_of
 from ravine.launch.stages import second_stage
+from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.store import Store
-from ravine.study import Recipe, Run, Study, runs_of
+from ravine.study import Run, Study
 from ravine.study.naming import naming
 
 
@@ -64,15 +61,17 @@ class _Totals:
 class _Task:
     """What all cohorts of a launch share."""
 
-    study: Study
-    data: Dataset
-    search: Path | None
-    device: torch.device
+    subject: Subject
     store: Store
     timing: Timing
 
-    def network(self, runs: Sequence[Run]) -> Network:
-        return network_of(self.study, self.data, runs, self.device, self.search)
+    @property
+    def study(self) -> Study:
+        return self.subject.study
+
+    @property
+    def data(self) -> Dataset:
+        return self.subject.data
 
 
 def launch(
@@ -113,11 +112,9 @@ def launch(
     """
     began = time.perf_counter()
     check_backend(backend)
-    where = find_device(device)
-    with naming(study.origin):
-        data = load(study.data, base=search) if data is None else data
-    task = _Task(study=study, data=data, search=search, device=where, store=store, timing=timing)
-    runs = runs_of(study, data, search)
+    subject = Subject.of(study, data=data, search=search, device=device)
+    task, data = _Task(subject=subject, store=store, timing=timing), subject.data
+    runs = subject.runs()
     with store.lock(study.name):
         enter_study(study, store, data=data, definition=definition, search=search)
         second = second_stage(study, store, runs) if study.staged else []
@@ -152,7 +149,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
         study.name,
         command=command,
         versions=versions(),
-        hardware=hardware(task.device.type) if works else {},
+        hardware=hardware(task.subject.device.type) if works else {},
         plan=planned.told,
     )
     yield planned
@@ -175,7 +172,7 @@ def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> li
     study = task.study
     lines = []
     if study.keep is not None and to_train:
-        room = room_of(study.keep, to_train, task.network, task.data)
+        room = room_of(study.keep, to_train, task.subject.network, task.data)
         check_room(study, room, task.store.folder)
         lines.append(room.line())
     coming = {run.id for run in to_train}
@@ -197,15 +194,13 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
             store.drop_cohort(record.id)
             continue
         begun.update(record.run_ids)
-        cohort = Cohort.of([_stored_run(store, run_id) for run_id in record.run_ids])
+        cohort = Cohort.of([stored_run(store.run(run_id)) for run_id in record.run_ids])
         backend = backend_of(record.plan)
         works.append(_Work(cohort=cohort, backend=backend, plan=record.plan, resumed=record.checkpoint))
         words = f"go on from step {record.step:,}" if record.checkpoint else "start as planned before"
         lines.append(f"{len(record.run_ids)} runs {words}, {backend}")
-    new = sorted((run for run in wanted if run.id not in begun), key=lambda run: run.recipe.structure)
-    for _, members in groupby(new, key=lambda run: run.recipe.structure):
-        same = list(members)
-        chosen = plan(same, task.network(same), task.data, task.device, choice)
+    for same in by_structure([run for run in wanted if run.id not in begun]):
+        chosen = plan(same, task.subject.network(same), task.data, task.subject.device, choice)
         groups = split(same, chosen.size)
         for group in groups:
             how = {"backend": chosen.backend}
@@ -213,7 +208,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
             # Fixed in the store before any of them is trained: a later launch might measure, and choose, otherwise.
             store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
             works.append(work)
-        lines.append(_line(len(same), len(groups), chosen, task.device))
+        lines.append(_line(len(same), len(groups), chosen, task.subject.device))
     return works, lines, num_known
 
 
@@ -231,11 +226,6 @@ def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -
     return f"{how}, {chosen.backend} on {device.type}" + (f" ({chosen.why})" if chosen.why else "")
 
 
-def _stored_run(store: Store, run_id: str) -> Run:
-    record = store.run(run_id)
-    return Run(recipe=Recipe.of(record.recipe), seed=record.seed, label=record.rule, chosen=record.hypers)
-
-
 def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
     """Train one cohort to its end, keeping checkpoints on the way."""
     cohort = work.cohort
@@ -245,7 +235,9 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
         start = writer.resume()
     else:
         writer.begin()
-    training = Training(cohort, task.network(cohort.runs), task.data, work.backend, task.device, start)
+    training = Training(
+        cohort, task.subject.network(cohort.runs), task.data, work.backend, task.subject.device, start
+    )
     num_runs, steps = len(cohort.runs), cohort.recipe.steps
     if start is not None:
         lost = training.diverged()

@@ -14,16 +14,15 @@ import numpy as np
 
 from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.device import find_device
 from ravine.engine.plan import plan
 from ravine.engine.training import Training
 from ravine.errors import StudyError
 from ravine.free_memory import memory_errors
 from ravine.launch.faults import module_errors
-from ravine.launch.network import network_of
+from ravine.launch.subject import Subject, by_structure
 from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
-from ravine.study import STAGE, Run, Study, runs_of
+from ravine.study import STAGE, Run, Study
 from ravine.study.naming import naming
 
 FALL = 0.8  # of the way to its lowest that the loss has fallen where the suggestion lies; docs/lr-range.md says why
@@ -112,17 +111,17 @@ def lr_range(
                     f"rules.{i}.kind = {block.kind!r}: it looks for its steps, so a range test says nothing of it; "
                     "leave it out"
                 )
-    where = find_device(device)
+    subject = Subject.of(study, data=data, search=search, device=device)
     schedule = {"kind": "climb", "start": low / high, "warmup": 0}
     with naming(study.origin):
-        runs = _runs(study, data, search, schedule, high, num_steps)
+        runs = _runs(subject, schedule, high, num_steps)
     lr_T = high * table(parse_schedule(schedule), num_steps)
     losses: dict[str, np.ndarray] = {}
     done = 0
-    for same in split(runs, len(runs)):
+    for same in by_structure(runs):
         with naming(study.origin), memory_errors("model"):
-            network = network_of(study, data, same, where, search)
-            chosen = plan(same, network, data, where, backend)
+            network = subject.network(same)
+            chosen = plan(same, network, data, subject.device, backend)
         for group in split(same, chosen.size):
             cohort = Cohort.of(group)
             with (
@@ -130,7 +129,7 @@ def lr_range(
                 memory_errors("model", len(group)),
                 module_errors(network.module, network.about),
             ):
-                training = Training(cohort, network, data, chosen.backend, where)
+                training = Training(cohort, network, data, chosen.backend, subject.device)
                 parts = []
                 for part in training.losses():
                     parts.append(part)
@@ -147,13 +146,11 @@ def lr_range(
     ]
 
 
-def _runs(
-    study: Study, data: Dataset, search: Path | None, schedule: dict[str, object], high: float, steps: int
-) -> list[Run]:
+def _runs(subject: Subject, schedule: dict[str, object], high: float, steps: int) -> list[Run]:
     """Each rule's first configuration with every seed, its learning rate climbing."""
     chosen: dict[str, str] = {}
     found = []
-    for run in runs_of(study, data, search):
+    for run in subject.runs():
         if chosen.setdefault(run.label, run.recipe.id) != run.recipe.id:
             continue
         recipe = replace(

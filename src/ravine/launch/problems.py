@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ravine.data import Dataset, load
-from ravine.engine.device import find_device
-from ravine.engine.network import Network
+from ravine.data import load
 from ravine.engine.plan import plan
 from ravine.errors import InputError
 from ravine.free_memory import memory_errors
-from ravine.launch.network import network_of
 from ravine.launch.room import room_of
-from ravine.study import Run, Study, runs_of
+from ravine.launch.subject import Subject, by_structure
+from ravine.study import Study
 from ravine.study.model import structure_of
 from ravine.study.problems import problems_of
 
@@ -52,12 +49,8 @@ def room(study: Study, search: Path | None = None) -> str | None:
     """
     if study.keep is None:
         return None
-    data, device = load(study.data, base=search, blank=True), find_device("auto")
-
-    def network(runs: Sequence[Run]) -> Network:
-        return network_of(study, data, runs, device, search)
-
-    return room_of(study.keep, runs_of(study, data, search), network, data).line()
+    subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)
+    return room_of(study.keep, subject.runs(), subject.network, subject.data).line()
 
 
 def _lines(what: Callable[[], object]) -> Iterable[str]:
@@ -70,9 +63,7 @@ def _lines(what: Callable[[], object]) -> Iterable[str]:
 
 def _try(study: Study, data: Dataset, search: Path | None) -> None:
     """Plan the training of every run, which tries the model with a few examples."""
-    device = find_device("auto")
+    subject = Subject.of(study, data=data, search=search)
     with memory_errors("model"):
-        runs = sorted(runs_of(study, data, search), key=lambda run: run.recipe.structure)
-        for _, members in groupby(runs, key=lambda run: run.recipe.structure):
-            same = list(members)
-            plan(same, network_of(study, data, same, device, search), data, device)
+        for same in by_structure(subject.runs()):
+            plan(same, subject.network(same), subject.data, subject.device)

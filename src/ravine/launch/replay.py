@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ravine.data import Dataset, load
 from ravine.engine.cohort import Cohort
-from ravine.engine.device import find_device
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import StoreError
-from ravine.launch.network import network_of
+from ravine.launch.subject import Subject, stored_run
 from ravine.store import Store
-from ravine.study import Recipe, Run, Study, content_id
-from ravine.study.model import structure_of
-from ravine.study.naming import naming, shown
+from ravine.study import Study
+from ravine.study.naming import naming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,39 +64,17 @@ def replay(
     record = store.run(prefix)
     if record.status not in ("done", "diverged"):
         raise StoreError(f"run {record.id} is {record.status}; only a run that has finished can be replayed")
-    recipe = Recipe.of(record.recipe)
-    where = find_device(device)
-    run = Run(recipe=recipe, seed=record.seed, label=record.rule, chosen=record.hypers)
+    subject, run = Subject.of(study, search=search, device=device), stored_run(record)
+    data = subject.data
     with naming(study.origin):
-        data = load(study.data, base=search)
-        check_same(record.id, recipe, data, structure_of(study.model, search))
-        network = network_of(study, data, [run], where, search)
-    training = Training(Cohort.of([run]), network, data, "eager", where)
+        subject.check_same([record])
+        network = subject.network([run])
+    training = Training(Cohort.of([run]), network, data, "eager", subject.device)
     for event in training.records():
         if isinstance(event, Finished):
             yield _compared(store, record.id, record.backend or "", record.diverged_at, event, data.task)
         else:
             yield event.step
-
-
-def check_same(run_id: str, recipe: Recipe, data: Dataset, model: Mapping[str, Any]) -> None:
-    """See that the study's data and model are those that a run was trained with.
-
-    Raises:
-        StoreError: they are others.
-    """
-    if data.fingerprint != recipe.data:
-        raise StoreError(
-            f"run {run_id} was trained on other data than this study's {data.name} is now "
-            f"(fingerprint {recipe.data[:8]}, now {data.fingerprint[:8]})"
-        )
-    if content_id(model) != content_id(recipe.model):
-        told = [
-            f"model.{key}: {shown(recipe.model.get(key))} -> {shown(model.get(key))}"
-            for key in dict.fromkeys((*recipe.model, *model))
-            if recipe.model.get(key) != model.get(key)
-        ]
-        raise StoreError(f"run {run_id} was trained with another model than this study's: {', '.join(told)}")
 
 
 def _compared(

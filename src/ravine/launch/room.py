@@ -6,13 +6,13 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from ravine.data import Dataset
 from ravine.engine.network import Network
 from ravine.errors import StudyError
 from ravine.free_memory import gib
+from ravine.launch.subject import by_structure
 from ravine.study import Run, Study
 from ravine.study.keep import Keep
 
@@ -51,9 +51,7 @@ def room_of(
         data: their data set.
     """
     times, size = [0], 0
-    ordered = sorted(runs, key=lambda run: run.recipe.structure)
-    for _, members in groupby(ordered, key=lambda run: run.recipe.structure):
-        same = list(members)
+    for same in by_structure(runs):
         recipe = same[0].recipe
         times.append(keep.times(recipe.steps, len(data.train) // recipe.batch_size))
         size += len(same) * times[-1] * _bytes(network(same))

@@ -1,0 +1,111 @@
+"""What the runs of a study are trained on and are made of: its data and its models, on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+
+from ravine.data import Dataset, load
+from ravine.engine.device import find_device
+from ravine.engine.network import Network
+from ravine.errors import StoreError
+from ravine.store import RunRecord
+from ravine.study import Recipe, Run, Study, content_id, runs_of
+from ravine.study.model import structure_of
+from ravine.study.naming import naming, shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A study's data and models, put together in one way for whoever trains or looks at its runs.
+
+    Args:
+        study: the study.
+        data: its data set.
+        search: the study file's folder, where data and a user's module are looked for.
+        device: where its networks are.
+    """
+
+    study: Study
+    data: Dataset
+    search: Path | None
+    device: torch.device
+
+    @staticmethod
+    def of(
+        study: Study, *, data: Dataset | None = None, search: Path | None = None, device: str = "auto"
+    ) -> Subject:
+        """The subject of a study.
+
+        Args:
+            study: the study.
+            data: its data set, where it has been read already.
+            search: the study file's folder.
+            device: "auto", "cpu", "cuda" or "mps".
+
+        Raises:
+            InputError: there is no such device, or the data cannot be read.
+        """
+        where = find_device(device)
+        with naming(study.origin):
+            found = load(study.data, base=search) if data is None else data
+        return Subject(study=study, data=found, search=search, device=where)
+
+    def runs(self) -> list[Run]:
+        """All runs of the study, in its order; of a staged one, those of the first stage."""
+        return runs_of(self.study, self.data, self.search)
+
+    def network(self, runs: Sequence[Run]) -> Network:
+        """The network of runs of one structure; its dropout layers are a part of it where any run drops units.
+
+        Raises:
+            ModelError: the model cannot be built, or does not fit the data.
+        """
+        return Network.of(
+            self.study.model,
+            self.data.input_shape,
+            self.data.num_outputs,
+            device=self.device,
+            with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in runs),
+            search=self.search,
+        )
+
+    def check_same(self, records: Sequence[RunRecord]) -> None:
+        """See that data and model are those that stored runs were trained with.
+
+        Raises:
+            StoreError: they are others.
+        """
+        model = structure_of(self.study.model, self.search)
+        for record in records:
+            recipe = Recipe.of(record.recipe)
+            if self.data.fingerprint != recipe.data:
+                raise StoreError(
+                    f"run {record.id} was trained on other data than this study's {self.data.name} is now "
+                    f"(fingerprint {recipe.data[:8]}, now {self.data.fingerprint[:8]})"
+                )
+            if content_id(model) != content_id(recipe.model):
+                changes = [
+                    f"model.{key}: {shown(recipe.model.get(key))} -> {shown(model.get(key))}"
+                    for key in dict.fromkeys((*recipe.model, *model))
+                    if recipe.model.get(key) != model.get(key)
+                ]
+                raise StoreError(
+                    f"run {record.id} was trained with another model than this study's: {', '.join(changes)}"
+                )
+
+
+def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs in groups of one structure, each of which has one network."""
+    ordered = sorted(runs, key=lambda run: run.recipe.structure)
+    for _, members in groupby(ordered, key=lambda run: run.recipe.structure):
+        yield list(members)
+
+
+def stored_run(record: RunRecord) -> Run:
+    """A run as the store has it."""
+    return Run(recipe=Recipe.of(record.recipe), seed=record.seed, label=record.rule, chosen=record.hypers)
