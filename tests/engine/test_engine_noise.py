@@ -24,7 +24,7 @@ from engine_runs import (
 )
 
 from ravine import rng
-from ravine.engine.noise import noise_hypers, noise_of
+from ravine.engine.noise import inside, noise_of
 from ravine.engine.plan import plan
 from ravine.engine.programs import TOGETHER
 from ravine.study import Study
@@ -46,22 +46,22 @@ def noisy(**changes: object) -> Study:
 
 def test_its_standard_deviation_is_as_told_and_gaps_have_none() -> None:
     layout = Layout.of({"weight": (300, 41), "bias": (5,)})
-    hypers = noise_hypers([0.0, 0.5, 2.0], layout, CPU)
+    strengths, places = torch.tensor([[0.0], [0.5], [2.0]]), inside(layout, CPU)
     seeds = torch.tensor([3, 3, 4])
-    found = noise_of(hypers, seeds, torch.tensor(7))
+    found = noise_of(strengths, places, seeds, torch.tensor(7))
     weights, biases = layout.views(found)["weight"], layout.views(found)["bias"]
     assert bool((found[0] == 0.0).all())
     for row, strength in ((1, 0.5), (2, 2.0)):
         num = weights[row].numel()
         assert weights[row].std().item() == pytest.approx(strength, rel=3 / math.sqrt(2 * num))
         assert abs(weights[row].mean().item()) < 4 * strength / math.sqrt(num)
-    inside = sum(view.abs().sum() for view in (weights, biases))
-    torch.testing.assert_close(found.abs().sum(), inside)
+    total = sum(view.abs().sum() for view in (weights, biases))
+    torch.testing.assert_close(found.abs().sum(), total)
     correlation = torch.corrcoef(torch.stack([weights[1].flatten(), weights[2].flatten()]))[0, 1]
     assert abs(correlation.item()) < 4 / math.sqrt(weights[1].numel())
-    assert not torch.equal(found, noise_of(hypers, seeds, torch.tensor(8)))
+    assert not torch.equal(found, noise_of(strengths, places, seeds, torch.tensor(8)))
     torch.testing.assert_close(
-        found[1], 0.5 * rng.normal(rng.key(3, "gradient noise", 7), (layout.size,)) * hypers["inside"]
+        found[1], 0.5 * rng.normal(rng.key(3, "gradient noise", 7), (layout.size,)) * places
     )
 
 

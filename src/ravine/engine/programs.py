@@ -107,7 +107,7 @@ class NativeProgram(Program):
                 stop=segment.stop,
                 point=segment.rule.deployed,
                 slots=setting.state.slots[i],
-                hypers=setting.constants.hypers[i],
+                hypers=setting.constants.hypers[i].rule,
             )
             for i, segment in enumerate(setting.cohort.segments)
             if segment.rule.deployed is not None

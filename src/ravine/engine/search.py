@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ravine.engine.aligned import AlignedProducts
 from ravine.engine.cohort import Segment
-from ravine.engine.noise import noise_of, without_noise
+from ravine.engine.noise import noise_of
 from ravine.engine.setting import Setting
-from ravine.engine.state import Constants, Data, State
+from ravine.engine.state import Constants, Data, SegmentHypers, State
 from ravine.rules.base import Evaluation
 from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
@@ -127,14 +127,13 @@ def go_on(
     fresh_R1 = _fresh(setting, constants, lr_R)
     told = []
     with AlignedProducts():
-        for segment, slots, own in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
+        for segment, slots, given in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)
             grads_GP, params_GP = constants.grads_RP[span], state.params_RP[span]
-            numbers = {**without_noise(own), "lr": lr_R[span, None]}
-            hypers = segment.rule.masked(numbers, numbers.pop("mask", None))
+            hypers = segment.rule.masked(given.at(lr_R[span, None]), given.mask)
             found = Evaluation(grad=grads_GP, loss=loss_R[span, None].double(), fresh=fresh_R1[span])
             if segment.noisy:
-                found = _noisy(found, own, constants.seeds_R[span], number_R[span], params_GP, slots)
+                found = _noisy(found, given, constants.seeds_R[span], number_R[span], params_GP, slots)
             if hessian_RNN is not None:
                 layout = setting.network.layout
                 newton_GP = _newton(hessian_RNN[span], grads_GP, params_GP, layout, hypers)
@@ -169,20 +168,20 @@ def _has_hessian(segment: Segment) -> bool:
 
 def _noisy(
     found: Evaluation,
-    hypers: dict[str, Tensor],
+    hypers: SegmentHypers,
     seeds_G: Tensor,
     number_G: Tensor,
     params_GP: Tensor,
     slots: dict[str, Tensor],
 ) -> Evaluation:
     """Noise z for as long as a batch is held: in the gradient z, in the loss z times the way from where it began."""
-    noise_GP = noise_of(hypers, seeds_G, number_G)
+    noise_GP = noise_of(hypers.noise_G1, hypers.inside_P, seeds_G, number_G)
     way_GP = torch.where(slots["searching"] > 0.0, params_GP - slots["point"], torch.zeros_like(params_GP))
     found.grad.add_(noise_GP)
     return replace(
         found,
         loss=found.loss + (noise_GP * way_GP).sum(1, keepdim=True).double(),
-        fresh=found.fresh + (hypers["noise"] > 0.0).to(params_GP.dtype),
+        fresh=found.fresh + (hypers.noise_G1 > 0.0).to(params_GP.dtype),
     )
 
 

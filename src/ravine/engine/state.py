@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch.func import vmap
 from ravine.data import Examples
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.network import Network
-from ravine.engine.noise import noise_hypers
+from ravine.engine.noise import inside
 from ravine.rules.base import Rule
 from ravine.rules.muon import hidden
 from ravine.rules.regularize import decays
@@ -37,6 +38,55 @@ class Data:
         # Copied: the last bits of a product may depend on where in a cache line its numbers begin, which for
         # numpy's memory is left to chance. And what a module does to its input is not done to the caller's.
         return Data(x=torch.tensor(examples.x, device=device), y=torch.tensor(examples.y, device=device))
+
+
+class SegmentHypers(NamedTuple):
+    """What a segment's step reads beside parameters, gradients, slots and the learning rate.
+
+    Args:
+        rule: the rule's hypers but lr, (G, 1) each.
+        mask_P: 1 where weight decay applies, else 0; empty where the rule has none.
+        noise_G1: strength of the noise that is added to each run's gradient; empty where no run has any.
+        inside_P: 1 where a row has a number, 0 in its gaps; empty where there is no noise.
+    """
+
+    rule: dict[str, Tensor]
+    mask_P: Tensor
+    noise_G1: Tensor
+    inside_P: Tensor
+
+    @staticmethod
+    def of(cohort: Cohort, segment: Segment, layout: Layout, device: torch.device) -> SegmentHypers:
+        """The hypers of a segment."""
+        runs = cohort.runs[segment.start : segment.stop]
+        none = torch.empty(0, device=device)
+        strengths = [[run.recipe.hypers.get("noise", 0.0)] for run in runs]
+        decayed = {
+            name: torch.full(shape, float(decays(name, shape, segment.exclude)))
+            for name, shape in zip(layout.names, layout.shapes, strict=True)
+            if segment.rule.decays
+        }
+        return SegmentHypers(
+            rule={
+                name: torch.tensor(
+                    [[run.recipe.hypers.get(name, hyper.default)] for run in runs], device=device
+                )
+                for name, hyper in segment.rule.all_hypers.items()
+                if name != "lr"
+            },
+            mask_P=layout.pack(decayed).to(device) if decayed else none,
+            noise_G1=torch.tensor(strengths, device=device) if segment.noisy else none,
+            inside_P=inside(layout, device) if segment.noisy else none,
+        )
+
+    def at(self, lr_G1: Tensor) -> dict[str, Tensor]:
+        """The rule's hypers at a step: with the learning rate that the schedule gives it."""
+        return {**self.rule, "lr": lr_G1}
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Where weight decay applies, (P,); None where the rule has none."""
+        return self.mask_P if len(self.mask_P) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +155,13 @@ class State:
             buffers={name: tensor[index] for name, tensor in self.buffers.items()},
         )
 
-    def deployed(self, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+    def deployed(self, cohort: Cohort, hypers: Sequence[SegmentHypers]) -> Tensor:
         """The parameters to evaluate, (R, P): a rule may keep another point than the one it trains."""
         if not any(segment.rule.deployed for segment in cohort.segments):
             return self.params_RP
         return torch.cat(
             [
-                segment.rule.deployed(self.params_RP[segment.start : segment.stop], slots, own)
+                segment.rule.deployed(self.params_RP[segment.start : segment.stop], slots, own.rule)
                 if segment.rule.deployed
                 else self.params_RP[segment.start : segment.stop]
                 for segment, slots, own in zip(cohort.segments, self.slots, hypers, strict=True)
@@ -124,7 +174,7 @@ class Constants:
     """What a step reads and never changes. All are tensors: a new lr is no new program.
 
     Args:
-        hypers: for each segment its rule's hypers but lr, (G, 1) each, and "mask" (P,) where it needs one.
+        hypers: of each segment.
         seeds_R: seeds of the runs.
         seed_index_R: places of the runs' seeds among the cohort's seeds.
         radius: how far away each run takes its second gradient (SAM), (R, 1); 0 where it takes none.
@@ -133,7 +183,7 @@ class Constants:
         grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
     """
 
-    hypers: tuple[dict[str, Tensor], ...]
+    hypers: tuple[SegmentHypers, ...]
     seeds_R: Tensor
     seed_index_R: Tensor
     radius: Tensor
@@ -149,7 +199,9 @@ class Constants:
         index = {seed: i for i, seed in enumerate(seeds)}
         recipes = [run.recipe for run in cohort.runs]
         return Constants(
-            hypers=tuple(_hypers(cohort, segment, network.layout, device) for segment in cohort.segments),
+            hypers=tuple(
+                SegmentHypers.of(cohort, segment, network.layout, device) for segment in cohort.segments
+            ),
             seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
             seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
             radius=torch.tensor([[r.hypers.get("sam_radius", 0.0)] for r in recipes], device=device),
@@ -157,25 +209,6 @@ class Constants:
             fixed=fixed,
             grads_RP=torch.zeros(len(recipes), network.layout.size, device=device),
         )
-
-
-def _hypers(cohort: Cohort, segment: Segment, layout: Layout, device: torch.device) -> dict[str, Tensor]:
-    runs = cohort.runs[segment.start : segment.stop]
-    hypers = {
-        name: torch.tensor([[run.recipe.hypers.get(name, hyper.default)] for run in runs], device=device)
-        for name, hyper in segment.rule.all_hypers.items()
-        if name != "lr"
-    }
-    if segment.noisy:
-        strengths = [run.recipe.hypers.get("noise", 0.0) for run in runs]
-        hypers.update(noise_hypers(strengths, layout, device))
-    if segment.rule.decays:
-        decayed = {
-            name: torch.full(shape, float(decays(name, shape, segment.exclude)))
-            for name, shape in zip(layout.names, layout.shapes, strict=True)
-        }
-        hypers["mask"] = layout.pack(decayed).to(device)
-    return hypers
 
 
 def rules_of(rule: Rule, layout: Layout) -> dict[str, Rule]:

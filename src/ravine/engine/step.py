@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.search import search_step
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State, copied
@@ -48,12 +47,8 @@ def step(
     if setting.cohort.searches:
         return search_step(setting, state, constants, data, rows_SB, lr_R, number)
     cohort, layout = setting.cohort, setting.network.layout
-    hypers = [
-        {**own, "lr": lr_R[segment.start : segment.stop, None]}
-        for segment, own in zip(cohort.segments, constants.hypers, strict=True)
-    ]
-    points_RP = gradient_points(state, cohort, hypers)
-    objective = setting.objective
+    lr_R1, objective = lr_R[:, None], setting.objective
+    points_RP = gradient_points(setting, state, constants, lr_R1)
     given = (constants, data, None if setting.full_batch else rows_SB, number)
     grads, (loss_R, accuracy_R) = objective.gradients(points_RP, state.buffers, *given)
     layout.write(grads, constants.grads_RP)
@@ -62,10 +57,9 @@ def step(
         grads, _ = objective.gradients(above_RP, copied(state.buffers), *given)
         layout.write(grads, constants.grads_RP)
     with objective.alike():
-        for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
-            params_GP = state.params_RP[segment.start : segment.stop]
-            grads_GP = constants.grads_RP[segment.start : segment.stop]
-            if segment.noisy:
-                grads_GP.add_(noise_of(own, constants.seeds_R[segment.start : segment.stop], number))
-            update_segment(segment, layout, grads_GP, slots, params_GP, without_noise(own), t)
+        for segment, slots, hypers in zip(cohort.segments, state.slots, constants.hypers, strict=True):
+            span = slice(segment.start, segment.stop)
+            params_GP, grads_GP = state.params_RP[span], constants.grads_RP[span]
+            noise = (constants.seeds_R[span], number)
+            update_segment(segment, layout, grads_GP, slots, params_GP, hypers, lr_R1[span], t, noise)
     return loss_R, accuracy_R

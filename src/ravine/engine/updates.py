@@ -5,14 +5,14 @@ Shapes: R run of the cohort, G run of a segment, P numbers of one run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from ravine.engine.cohort import Cohort, Segment
-from ravine.engine.state import State, flattened, rules_of, spread
+from ravine.engine.cohort import Segment
+from ravine.engine.noise import noise_of
+from ravine.engine.setting import Setting
+from ravine.engine.state import Constants, SegmentHypers, State, flattened, rules_of, spread
 from ravine.rules.base import Rule
 from ravine.tensors import Layout
 
@@ -23,25 +23,43 @@ def update_segment(
     grads_GP: Tensor,
     slots: dict[str, Tensor],
     params_GP: Tensor,
-    hypers: dict[str, Tensor],
+    hypers: SegmentHypers,
+    lr_G1: Tensor,
     t: Tensor,
+    noise: tuple[Tensor, Tensor],
 ) -> None:
-    """One segment's step by its rule, in place."""
-    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, hypers, t)
+    """One segment's step by its rule, in place.
+
+    Args:
+        segment: the runs.
+        layout: of their parameters.
+        grads_GP: of a batch.
+        slots: are changed in place.
+        params_GP: are changed in place.
+        hypers: of the segment.
+        lr_G1: learning rates.
+        t: number of the step, from 1.
+        noise: what the noise on gradients is drawn by: seeds (G,), and the number of the step, from 0.
+    """
+    if segment.noisy:
+        grads_GP = grads_GP + noise_of(hypers.noise_G1, hypers.inside_P, *noise)
+    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, hypers.at(lr_G1), hypers.mask, t)
     params_GP.add_(update_GP)
     for name, slot in slots.items():
         slot.copy_(new[name])
 
 
-def gradient_points(state: State, cohort: Cohort, hypers: Sequence[dict[str, Tensor]]) -> Tensor:
+def gradient_points(setting: Setting, state: State, constants: Constants, lr_R1: Tensor) -> Tensor:
     """Where the gradients are taken, (R, P): some rules look ahead."""
+    cohort = setting.cohort
     if not any(segment.rule.gradient_at for segment in cohort.segments):
         return state.params_RP
     points = []
-    for segment, slots, own in zip(cohort.segments, state.slots, hypers, strict=True):
-        params_GP = state.params_RP[segment.start : segment.stop]
+    for segment, slots, hypers in zip(cohort.segments, state.slots, constants.hypers, strict=True):
+        span = slice(segment.start, segment.stop)
         look = segment.rule.gradient_at
-        points.append(look(params_GP, slots, own) if look else params_GP)
+        params_GP = state.params_RP[span]
+        points.append(look(params_GP, slots, hypers.at(lr_R1[span])) if look else params_GP)
     return torch.cat(points)
 
 
@@ -51,12 +69,11 @@ def _update(
     grads_GP: Tensor,
     slots: dict[str, Tensor],
     params_GP: Tensor,
-    hypers: dict[str, Tensor],
+    numbers: dict[str, Tensor],
+    mask_P: Tensor | None,
     t: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One segment's update by its rule: all numbers at once, or parameter by parameter where it needs shapes."""
-    numbers = {name: value for name, value in hypers.items() if name != "mask"}
-    mask_P = hypers.get("mask")
     if segment.rule.scope == "element":
         return segment.rule.update(grads_GP, slots, params_GP, segment.rule.masked(numbers, mask_P), t)
     numbers_G = {name: value[:, 0] for name, value in numbers.items()}

@@ -5,9 +5,8 @@ Shapes: R run, P numbers of one run, S seed, T step, B batch, I input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +14,8 @@ from torch import Tensor
 
 from ravine.engine.cohort import Segment
 from ravine.engine.native.gradients import addresses, gradient
-from ravine.engine.noise import noise_of, without_noise
 from ravine.engine.setting import Setting
+from ravine.engine.state import SegmentHypers
 from ravine.engine.updates import update_segment
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
@@ -56,9 +55,7 @@ class NativeSteps:
             if points is not None:
                 of_run["points"][span] = [0] * num
             own = {f"slots/{i}": t for i, t in enumerate(state.slots[number].values())}
-            hypers = constants.hypers[number]
-            own.update({f"hypers/{i}": t for i, t in enumerate(hypers.values())})
-            for name, tensor in own.items():
+            for name, tensor in {**own, **_named(constants.hypers[number])}.items():
                 rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
                 of_run.setdefault(name, [0] * num_runs)[span] = rows
         table_RI = self._compiler.table(of_run, num_runs)
@@ -119,24 +116,22 @@ class NativeSteps:
         slots, hypers = setting.state.slots[number], setting.constants.hypers[number]
         alone = replace(segment, start=0, stop=1)
 
-        def parts(given: Sequence[Tensor]) -> tuple[Any, ...]:
+        def parts(given: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], SegmentHypers]:
             by_name = dict(zip(examples, given, strict=True))
             own = {name: by_name[f"slots/{i}"] for i, name in enumerate(slots)}
-            numbers = {name: by_name[f"hypers/{i}"] for i, name in enumerate(hypers)}
-            return by_name, own, {**numbers, "lr": by_name["lr"]}
+            return by_name, own, _unnamed(hypers, by_name)
 
         def step(*given: Tensor) -> tuple[Tensor, ...]:
             by_name, own, numbers = parts(given)
-            grads = by_name["grads"]
-            if segment.noisy:
-                grads = grads + noise_of(numbers, by_name["seed"], by_name["number"])
-            update_segment(alone, layout, grads, own, by_name["params"], without_noise(numbers), by_name["t"])
+            params_P, grads_P, lr, t = (by_name[name] for name in ("params", "grads", "lr", "t"))
+            noise = (by_name["seed"], by_name["number"])
+            update_segment(alone, layout, grads_P, own, params_P, numbers, lr, t, noise)
             return ()
 
         def look(*given: Tensor) -> tuple[Tensor, ...]:
             by_name, own, numbers = parts(given)
             assert segment.rule.gradient_at is not None, "only for rules that look ahead"
-            return (segment.rule.gradient_at(by_name["params"], own, numbers),)
+            return (segment.rule.gradient_at(by_name["params"], own, numbers.at(by_name["lr"])),)
 
         examples = {
             "params": setting.state.params_RP[:1].clone(),
@@ -144,12 +139,30 @@ class NativeSteps:
             "lr": torch.ones(1, 1),
             "t": torch.ones(()),
             **{f"slots/{i}": tensor[:1].clone() for i, tensor in enumerate(slots.values())},
-            **{f"hypers/{i}": t[:1] if t.dim() > 1 else t for i, t in enumerate(hypers.values())},
+            **{name: t[:1] if t.dim() > 1 else t for name, t in _named(hypers).items()},
+            "seed": setting.constants.seeds_R[:1],
+            "number": torch.zeros((), dtype=torch.int64),
         }
-        if segment.noisy:
-            examples["seed"] = setting.constants.seeds_R[:1]
-            examples["number"] = torch.zeros((), dtype=torch.int64)
         points = None
         if segment.rule.gradient_at is not None:
             points = self._compiler.function(look, examples, [("points", (1, layout.size), 0)])
         return points, self._compiler.function(step, examples, [])
+
+
+def _named(hypers: SegmentHypers) -> dict[str, Tensor]:
+    """The tensors of a segment's hypers by the name of the input; those that are empty are left out."""
+    shared = {"mask": hypers.mask_P, "noise": hypers.noise_G1, "inside": hypers.inside_P}
+    return {
+        **{f"hypers/{i}": tensor for i, tensor in enumerate(hypers.rule.values())},
+        **{name: tensor for name, tensor in shared.items() if len(tensor)},
+    }
+
+
+def _unnamed(hypers: SegmentHypers, by_name: Mapping[str, Tensor]) -> SegmentHypers:
+    """Hypers of the same kind, with these tensors."""
+    return SegmentHypers(
+        rule={name: by_name[f"hypers/{i}"] for i, name in enumerate(hypers.rule)},
+        mask_P=by_name.get("mask", hypers.mask_P),
+        noise_G1=by_name.get("noise", hypers.noise_G1),
+        inside_P=by_name.get("inside", hypers.inside_P),
+    )
