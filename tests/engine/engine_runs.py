@@ -15,6 +15,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.records import Arrays, Evaluation, Finished
 from ravine.engine.training import Training
+from ravine.launch.subject import rates_of
 from ravine.study import Run, Study, runs_of
 
 CPU = torch.device("cpu")
@@ -109,7 +110,7 @@ def network_of(study: Study, runs: Sequence[Run]) -> Network:
         study.data.input_shape,
         study.data.num_outputs,
         device=CPU,
-        with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in runs),
+        rates=rates_of(runs),
     )
 
 

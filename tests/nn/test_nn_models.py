@@ -128,7 +128,7 @@ def test_dropout_layers_change_neither_names_nor_initial_values(
     with_it, without = made(spec, shape), made(spec.model_copy(update={"dropout": 0.0}), shape)
     assert [n for n, m in with_it.named_modules() if isinstance(m, Dropout)] == layers
     assert not any(isinstance(m, Dropout) for m in without.modules())
-    forced = made(spec.model_copy(update={"dropout": 0.0}), shape, with_dropout=True)
+    forced = made(spec.model_copy(update={"dropout": 0.0}), shape, rates=["dropout"])
     assert [n for n, m in forced.named_modules() if isinstance(m, Dropout)] == layers
     for other in (without, forced):
         assert list(other.state_dict()) == list(with_it.state_dict())

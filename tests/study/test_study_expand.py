@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
 from ravine.data import load
+from ravine.nn.spec import MLP
 from ravine.study import Recipe, Run, base_of, content_id, parse_study, runs_of
+from ravine.study.model import structure_of
+from ravine.study.recipe import lasting_hypers
 
 RECIPE = Recipe(
     data="d" * 64,
@@ -177,3 +180,24 @@ def test_reading_and_expanding_needs_no_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("18\n", "")
+
+
+def test_a_key_that_came_later_leaves_older_ids_alone():
+    @dataclass(frozen=True, kw_only=True)
+    class Later(Recipe):
+        average: str = "none"
+
+    old = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
+    assert Later(**old).id == RECIPE.id
+    assert Later(**old, average="ema").id != RECIPE.id
+    hypers = {**RECIPE.hypers, "model.dropconnect": 0.0, "noise": 0.0, "sam_radius": 0.0}
+    assert lasting_hypers(hypers) == RECIPE.hypers
+    assert lasting_hypers({**hypers, "model.dropconnect": 0.5}) == {**RECIPE.hypers, "model.dropconnect": 0.5}
+
+
+def test_a_models_key_that_came_later_leaves_older_ids_alone():
+    class Later(MLP):
+        skip: bool = False
+
+    assert structure_of(Later(), None) == structure_of(MLP(), None)
+    assert structure_of(Later(skip=True), None) == {**structure_of(MLP(), None), "skip": True}

@@ -90,11 +90,6 @@ class Cohort:
         """Whether its runs take their gradient where the loss is highest nearby (SAM): all do, or none."""
         return bool(self.recipe.hypers.get("sam_radius"))
 
-    @property
-    def has_dropout(self) -> bool:
-        """Whether any run drops units: only then are the model's dropout layers a part of the program."""
-        return any(run.recipe.hypers.get("model.dropout", 0.0) > 0 for run in self.runs)
-
 
 def split(runs: Iterable[Run], size: int) -> list[list[Run]]:
     """Runs in groups that can be cohorts of at most ``size`` runs, all of one structure about equally large.

@@ -5,7 +5,7 @@ Shapes: R run, B batch, P numbers of one run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,17 +57,25 @@ class Network:
         num_outputs: int,
         *,
         device: torch.device,
-        with_dropout: bool = False,
+        rates: Collection[str] = (),
         search: Path | None = None,
     ) -> Network:
         """The network of a model's specification, or of a user's factory.
+
+        Args:
+            model: a specification, or a class or function without arguments.
+            input_shape: of one example.
+            num_outputs: K.
+            device: where it is evaluated.
+            rates: whose stochastic layers a built-in model has.
+            search: the study's folder, where a user's module is looked for.
 
         Raises:
             ModelError: the model cannot be built, or does not fit the data.
         """
 
         def make() -> nn.Module:
-            module = build(model, input_shape, num_outputs, search=search, with_dropout=with_dropout)  # type: ignore[arg-type]
+            module = build(model, input_shape, num_outputs, search=search, rates=rates)  # type: ignore[arg-type]
             if not isinstance(module, nn.Module):
                 raise ModelError(
                     f"model: the factory returned a {type(module).__name__}; needed is an nn.Module"
@@ -112,19 +120,19 @@ class Network:
         """The keys of the stochastic layers at one step."""
         return layer_keys(list(self.layers), seed, step)
 
-    def rates(self, dropout: Sequence[float], device: torch.device) -> dict[str, Tensor]:
+    def rates(self, hypers: Sequence[Mapping[str, float]], device: torch.device) -> dict[str, Tensor]:
         """The rate of each stochastic layer in each run, (R,).
 
         Args:
-            dropout: the runs' ``model.dropout``; a user's module keeps the rates of its own layers.
+            hypers: of the runs, ``model.dropout`` among them; a user's module keeps the rates of its own layers.
             device: where they are used.
         """
-        own = {name: float(layer.rate) for name, layer in stochastic_modules(self.module)}
-        given = torch.tensor(dropout, dtype=torch.float32, device=device)
-        return {
-            _join(name, "rate"): torch.full_like(given, own[name]) if self.own_rates else given
-            for name in self.layers
-        }
+        found = {}
+        for name, layer in stochastic_modules(self.module):
+            own = [float(layer.rate)] * len(hypers)
+            given = own if self.own_rates else [each.get(f"model.{layer.rate_name}", 0.0) for each in hypers]
+            found[_join(name, "rate")] = torch.tensor(given, dtype=torch.float32, device=device)
+        return found
 
 
 def _about(model: object) -> str:

@@ -205,7 +205,7 @@ class Constants:
             seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
             seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
             radius=torch.tensor([[r.hypers.get("sam_radius", 0.0)] for r in recipes], device=device),
-            rates=network.rates([r.hypers.get("model.dropout", 0.0) for r in recipes], device),
+            rates=network.rates([r.hypers for r in recipes], device),
             fixed=fixed,
             grads_RP=torch.zeros(len(recipes), network.layout.size, device=device),
         )

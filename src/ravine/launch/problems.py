@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ravine.data import load
+from ravine.data import Dataset, load
 from ravine.engine.plan import plan
 from ravine.errors import InputError
 from ravine.free_memory import memory_errors

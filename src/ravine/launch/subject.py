@@ -13,6 +13,7 @@ from ravine.data import Dataset, load
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
+from ravine.nn.spec import RATES
 from ravine.store import RunRecord
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import structure_of
@@ -60,7 +61,7 @@ class Subject:
         return runs_of(self.study, self.data, self.search)
 
     def network(self, runs: Sequence[Run]) -> Network:
-        """The network of runs of one structure; its dropout layers are a part of it where any run drops units.
+        """The network of runs of one structure, with the stochastic layers whose rate is above 0 in any of them.
 
         Raises:
             ModelError: the model cannot be built, or does not fit the data.
@@ -70,7 +71,7 @@ class Subject:
             self.data.input_shape,
             self.data.num_outputs,
             device=self.device,
-            with_dropout=any(run.recipe.hypers["model.dropout"] > 0 for run in runs),
+            rates=rates_of(runs),
             search=self.search,
         )
 
@@ -97,6 +98,13 @@ class Subject:
                 raise StoreError(
                     f"run {record.id} was trained with another model than this study's: {', '.join(changes)}"
                 )
+
+
+def rates_of(runs: Sequence[Run]) -> frozenset[str]:
+    """Names of the rates of a model that are above 0 in any run."""
+    return frozenset(
+        name for name in RATES for run in runs if run.recipe.hypers.get(f"model.{name}", 0.0) > 0.0
+    )
 
 
 def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from ravine.errors import ModelError
 from ravine.nn.dropout import keyed
 from ravine.nn.example import example_pass
 from ravine.nn.models import convnet, mlp, resnet
-from ravine.nn.spec import MLP, ConvNet, Module, ResNet
+from ravine.nn.spec import MLP, RATES, ConvNet, Module, ResNet
 from ravine.nn.target import call_factory, find_factory, one_line
 
 _OUTPUTS = (torch.float32, torch.float64, torch.float16)  # bfloat16 has no scores that NumPy could keep
@@ -24,7 +24,7 @@ def build(
     num_outputs: int,
     *,
     search: Path | None = None,
-    with_dropout: bool | None = None,
+    rates: Collection[str] | None = None,
 ) -> nn.Module:
     """The module of a spec, with initial weights from torch's generator (use it inside `rng.keyed_init`).
 
@@ -35,9 +35,9 @@ def build(
         input_shape: of one example, without the batch.
         num_outputs: classes, or 1.
         search: the study's folder, where a `module`'s target is looked for first.
-        with_dropout: whether a built-in model has its dropout layers: wanted at rate 0 too where runs that
-            train together differ in their rates. None: only at rates above 0. Neither the parameters' names
-            nor their initial values depend on it.
+        rates: whose stochastic layers a built-in model has, such as "dropout": wanted at rate 0 too where runs that
+            train together differ in their rates. None: those of rates above 0. Neither the parameters' names nor
+            their initial values depend on it.
 
     Returns:
         A module (B, *input_shape) -> (B, num_outputs), in training mode; not yet checked for a user's module.
@@ -54,12 +54,13 @@ def build(
         torch.Size([2, 3])
     """
     if isinstance(model, MLP | ConvNet | ResNet):
-        dropout = model.dropout > 0 if with_dropout is None else with_dropout
+        if rates is None:
+            rates = [name for name in RATES if getattr(model, name, 0.0) > 0]
         if isinstance(model, MLP):
-            return mlp(model, input_shape, num_outputs, dropout)
+            return mlp(model, input_shape, num_outputs, rates)
         if isinstance(model, ConvNet):
-            return convnet(model, input_shape, num_outputs, dropout)
-        return resnet(model, input_shape, num_outputs, dropout)
+            return convnet(model, input_shape, num_outputs, rates)
+        return resnet(model, input_shape, num_outputs, rates)
     if isinstance(model, Module):
         factory = find_factory(model.target, search)
         return keyed(call_factory(factory, model.args, search)).train()

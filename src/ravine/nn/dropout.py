@@ -43,6 +43,8 @@ class Dropout(Stochastic):
         tensor([1., 1., 1.])
     """
 
+    rate_name = "dropout"
+
     def __init__(self, rate: float = 0.5, num_shared: int = 0) -> None:
         if not 0 <= rate <= 1:
             raise ValueError(f"Dropout: rate must lie in [0, 1], not {rate}")

@@ -6,7 +6,7 @@ Shapes: B batch, C channel, H W space. Names of parameters don't depend on wheth
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import gcd, prod
 
 from torch import Tensor, nn
@@ -24,20 +24,20 @@ _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 
-def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, with_dropout: bool) -> nn.Sequential:
+def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]) -> nn.Sequential:
     """See `ravine.nn.spec.MLP`.
 
     Args:
         spec: what to build.
         input_shape: of one example; flattened.
         num_outputs: K.
-        with_dropout: whether there are dropout layers, even at rate 0.
+        rates: whose layers there are, even at rate 0.
 
     Returns:
         (B, *input_shape) -> (B, K).
 
     Example:
-        >>> [name for name, _ in mlp(MLP(hidden=(8,)), (4,), 3, False).named_parameters()]
+        >>> [name for name, _ in mlp(MLP(hidden=(8,)), (4,), 3, ()).named_parameters()]
         ['linear1.weight', 'linear1.bias', 'output.weight', 'output.bias']
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -51,7 +51,7 @@ def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, with_dropout:
         elif spec.norm == "layer":
             layers[f"norm{i}"] = nn.LayerNorm(width)
         layers[f"activation{i}"] = _ACTIVATIONS[spec.activation]()
-        if with_dropout:
+        if "dropout" in rates:
             layers[f"dropout{i}"] = Dropout(spec.dropout)
         before = width
     layers["output"] = nn.Linear(before, num_outputs)
@@ -59,7 +59,7 @@ def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, with_dropout:
 
 
 def convnet(
-    spec: ConvNet, input_shape: tuple[int, ...], num_outputs: int, with_dropout: bool
+    spec: ConvNet, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]
 ) -> nn.Sequential:
     """See `ravine.nn.spec.ConvNet`.
 
@@ -67,7 +67,7 @@ def convnet(
         spec: what to build.
         input_shape: (C, H, W).
         num_outputs: K.
-        with_dropout: whether there is a dropout layer, even at rate 0.
+        rates: whose layers there are, even at rate 0.
 
     Returns:
         (B, C, H, W) -> (B, K).
@@ -77,7 +77,7 @@ def convnet(
 
     Example:
         >>> import torch
-        >>> convnet(ConvNet(channels=(4,)), (1, 8, 8), 10, False)(torch.zeros(2, 1, 8, 8)).shape
+        >>> convnet(ConvNet(channels=(4,)), (1, 8, 8), 10, ())(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
     before, height, width = _picture("convnet", input_shape)
@@ -98,20 +98,22 @@ def convnet(
         before = spec.hidden
     else:
         layers["mean"] = _SpatialMean()
-    if with_dropout:
+    if "dropout" in rates:
         layers["dropout"] = Dropout(spec.dropout)
     layers["output"] = nn.Linear(before, num_outputs)
     return nn.Sequential(layers)
 
 
-def resnet(spec: ResNet, input_shape: tuple[int, ...], num_outputs: int, with_dropout: bool) -> nn.Sequential:
+def resnet(
+    spec: ResNet, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]
+) -> nn.Sequential:
     """See `ravine.nn.spec.ResNet`; convolutions start from He et al.'s normal, by fan-out.
 
     Args:
         spec: what to build.
         input_shape: (C, H, W).
         num_outputs: K.
-        with_dropout: whether there is a dropout layer, even at rate 0.
+        rates: whose layers there are, even at rate 0.
 
     Returns:
         (B, C, H, W) -> (B, K).
@@ -123,7 +125,7 @@ def resnet(spec: ResNet, input_shape: tuple[int, ...], num_outputs: int, with_dr
         He et al. 2015, "Deep residual learning for image recognition", section 4.2.
 
     Example:
-        >>> net = resnet(ResNet(depth=20), (3, 32, 32), 10, False)
+        >>> net = resnet(ResNet(depth=20), (3, 32, 32), 10, ())
         >>> sum(p.numel() for p in net.parameters())  # 0.27 M in the paper
         269722
     """
@@ -140,7 +142,7 @@ def resnet(spec: ResNet, input_shape: tuple[int, ...], num_outputs: int, with_dr
             layers[f"block{stage + 1}_{block + 1}"] = _Block(before, width, stride, spec.norm)
             before = width
     layers["mean"] = _SpatialMean()
-    if with_dropout:
+    if "dropout" in rates:
         layers["dropout"] = Dropout(spec.dropout)
     layers["output"] = nn.Linear(before, num_outputs)
     return nn.Sequential(layers)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 # A list or a range of rates is taken out of a study before it is validated: a spec holds one number.
 Rate = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+RATES = {"dropout": "probability of dropping a unit"}
+"""Fields of models that are rates of stochastic layers, and may differ run by run. 0 is none."""
 Activation = Literal["relu", "tanh", "gelu", "silu"]
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +30,14 @@ class Stochastic(nn.Module, ABC):
     """A layer that is random in training: subclasses say what one draw and what the mean pass do.
 
     Attributes:
+        rate_name: the key of a built-in model that sets the rate, one of `ravine.nn.spec.RATES`.
         rate: float32 buffer, 0-d; its meaning is the layer's, 0 is never random.
         key: int64 buffer, 0-d; used where `keyed`, else replaced by a fresh draw at each call.
         keyed: whether `key` is supplied from outside. Structure, not a number: set once, before tracing.
         mode: overrides what `train()` and `eval()` choose; None leaves it to them.
     """
 
+    rate_name: ClassVar[str]
     rate: Tensor
     key: Tensor
 

@@ -9,7 +9,7 @@ from ravine.errors import InputError
 from ravine.study.definition import MADE_IN_PYTHON
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.load import content_of
-from ravine.study.model import parse_model
+from ravine.study.model import RATES, parse_model
 from ravine.study.naming import printable, shown
 
 _NOT_GIVEN = "not given"
@@ -58,7 +58,8 @@ def _fixed(definition: str) -> dict[str, str]:
         model = parse_model(content["model"])[0]
         assert isinstance(model, BaseModel), "a text holds no class"
         found |= _by_key("model", model)
-        found.pop("model.dropout", None)
+        for name in RATES:
+            found.pop(f"model.{name}", None)
     batch_size = batch_sizes(content.get("batch_size", "auto"))[0]
     if "epochs" in content:
         found["epochs"] = f"{num_epochs(content['epochs']):.12g}"

@@ -51,7 +51,7 @@ def definition_of(study: Study) -> str:
         content["data"] = _table(study.data)
     if isinstance(study.model, spec.MLP | spec.ConvNet | spec.ResNet | spec.Module):
         content["model"] = _table(
-            study.model, {} if study.dropout == 0.0 else {"dropout": _values(study.dropout)}
+            study.model, {name: _values(values) for name, values in study.rates.items() if values != 0.0}
         )
     else:
         notes.append(f"model: {describe_factory(study.model)}")

@@ -17,7 +17,7 @@ from ravine.study.block import RuleBlock
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import structure_of
 from ravine.study.naming import naming
-from ravine.study.recipe import Recipe, Run, content_id
+from ravine.study.recipe import Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study, axes_of, num_configs
 from ravine.study.values import Range
@@ -129,8 +129,9 @@ def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: 
         recipe = _recipe(study, data, model, kind, block.exclude, config, schedule, batch_size)
         chosen: dict[str, float | str] = {"lr": config["lr"]}
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
-        if study.dropout != 0.0:
-            chosen["model.dropout"] = config["model.dropout"]
+        for name, values in study.rates.items():
+            if values != 0.0:
+                chosen[f"model.{name}"] = config[f"model.{name}"]
         if study.staged or len(study.schedule) > 1:
             chosen["schedule"] = schedule_label(schedule)
         if len(study.batch_size) > 1:
@@ -204,10 +205,7 @@ def _recipe(
         data=data.fingerprint,
         model=model,
         rule=kind,
-        # A run that has neither has the id that it had before there were such choices.
-        hypers={
-            name: value for name, value in hypers.items() if name not in ("sam_radius", "noise") or value
-        },
+        hypers=lasting_hypers(hypers),
         exclude=exclude,
         schedule=schedule.model_dump(mode="json"),
         steps=steps,

@@ -10,6 +10,7 @@ from typing import Any
 from ravine.errors import StudyError, choices
 from ravine.study.block import has_target, parse_rule
 from ravine.study.definition import definition_of
+from ravine.study.model import RATES
 from ravine.study.naming import naming, printable
 from ravine.study.override import override
 from ravine.study.spec import Study
@@ -67,8 +68,8 @@ def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None
     """
     with naming(where):
         for key in content:
-            if key == "dropout":
-                raise StudyError('dropout: belongs into the model: model = { kind = "mlp", dropout = 0.2 }')
+            if key in RATES:
+                raise StudyError(f'{key}: belongs into the model: model = {{ kind = "mlp", {key} = 0.2 }}')
             if key not in _KEYS:
                 raise StudyError(f"{key}: unknown key; {choices(key, _KEYS)}")
         missing = [key for key in _NEEDED if key not in content]

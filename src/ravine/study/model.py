@@ -14,6 +14,7 @@ from ravine.nn import spec
 from ravine.nn.target import describe_factory, find_factory
 from ravine.rules import Hyper
 from ravine.study.naming import shown
+from ravine.study.recipe import lasting
 from ravine.study.values import Values, parse_values
 
 Model: TypeAlias = spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | Callable[[], Any]
@@ -25,11 +26,20 @@ _KINDS: Mapping[str, type[spec.MLP] | type[spec.ConvNet] | type[spec.ResNet] | t
     "resnet": spec.ResNet,
     "module": spec.Module,
 }
-DROPOUT = Hyper(about="probability of dropping a unit", default=0.0, low=0.0, high=1.0, high_open=True)
+RATES: Mapping[str, Hyper] = {
+    name: Hyper(about=about, default=0.0, low=0.0, high=1.0, high_open=True)
+    for name, about in spec.RATES.items()
+}
+# The keys of a built-in model's structure that have been hashed from the first: see `ravine.study.recipe.lasting`.
+_FIRST = {
+    "mlp": ("kind", "hidden", "activation", "norm"),
+    "convnet": ("kind", "channels", "hidden", "norm"),
+    "resnet": ("kind", "depth", "width", "norm"),
+}
 
 
-def parse_model(value: object, where: str = "model") -> tuple[Model, Values | None]:
-    """A model, and the dropout rates it is to be tried with: they differ run by run.
+def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, Values]]:
+    """A model, and the rates that it is to be tried with: they differ run by run.
 
     Args:
         value: a kind, a table with ``kind``, ``package.module:Name``, a specification, or a class or
@@ -37,19 +47,20 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, Values | No
         where: the key it stands under.
 
     Returns:
-        The model at dropout 0, and the values that were given for ``dropout``, None if there were none.
+        The model at rates of 0, and the values that were given for its rates, by name.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
 
     Example:
         >>> parse_model({"kind": "mlp", "hidden": [32], "dropout": [0.0, 0.2]})
-        (MLP(kind='mlp', hidden=(32,), activation='relu', norm='none', dropout=0.0), (0.0, 0.2))
+        (MLP(kind='mlp', hidden=(32,), activation='relu', norm='none', dropout=0.0), {'dropout': (0.0, 0.2)})
     """
     if isinstance(value, spec.MLP | spec.ConvNet | spec.ResNet):
-        return value.model_copy(update={"dropout": 0.0}), value.dropout or None
+        given = {name: getattr(value, name) for name in RATES if getattr(value, name, 0.0)}
+        return value.model_copy(update=dict.fromkeys(given, 0.0)), given
     if isinstance(value, spec.Module):
-        return value, None
+        return value, {}
     if isinstance(value, str):
         value = {"kind": "module", "target": value} if ":" in value else {"kind": value}
     if isinstance(value, Mapping):
@@ -64,10 +75,10 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, Values | No
             f"{where}: must be a class or a function that builds a {type(value).__name__}, not one already "
             "built: each run starts from weights of its own"
         )
-    return value, None
+    return value, {}
 
 
-def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, Values | None]:
+def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, Values]]:
     if "kind" not in table:
         raise StudyError(f"{where}.kind: missing, it must be given; {choices('', _KINDS)}")
     kind = table["kind"]
@@ -77,12 +88,14 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, Values | N
     for key in table:
         if key not in allowed:
             raise StudyError(f"{where}.{key}: unknown key; {choices(key, allowed)}")
-    dropout = None
-    if "dropout" in table:
-        dropout = parse_values(table["dropout"], f"{where}.dropout", DROPOUT)
-    rest = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key != "dropout"}
+    rates = {
+        name: parse_values(table[name], f"{where}.{name}", hyper)
+        for name, hyper in RATES.items()
+        if name in table
+    }
+    rest = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key not in rates}
     try:
-        return _KINDS[kind].model_validate(rest, strict=True), dropout
+        return _KINDS[kind].model_validate(rest, strict=True), rates
     except ValidationError as error:
         if error.errors()[0]["type"] == "string_pattern_mismatch":
             told = f'{where}.target = {shown(rest["target"])}: must be "package.module:Name"'
@@ -101,7 +114,9 @@ def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
         ModelError: the user's module is not there.
     """
     if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
-        return model.model_dump(mode="json", exclude={"dropout"})
+        defaults = {name: field.default for name, field in type(model).model_fields.items()}
+        content = model.model_dump(mode="json", exclude=set(RATES))
+        return lasting(content, _FIRST[model.kind], defaults)
     if isinstance(model, spec.Module):
         source = describe_factory(find_factory(model.target, search))
         return {**model.model_dump(mode="json"), "source": source}

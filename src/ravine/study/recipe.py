@@ -4,15 +4,67 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from ravine.rules import structure
 
 NUMERICS = 1
-"""Raised when a change makes a recipe end in other weights, so that stored runs are not taken for it."""
+"""Raised when a change makes every recipe end in other weights, so that stored runs are not taken for it.
+
+A change that concerns some models or rules only is marked in what is theirs (a key of the model's structure, say): the
+others keep their runs.
+"""
+_FIRST = (
+    "data",
+    "model",
+    "rule",
+    "hypers",
+    "exclude",
+    "schedule",
+    "steps",
+    "batch_size",
+    "evaluate_every",
+    "full_batch",
+)
+_LATER_HYPERS = ("sam_radius", "noise")  # and the rates of models but dropout
+
+
+def lasting(
+    content: Mapping[str, Any], first: Collection[str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What of some content is hashed: a key that came later is there only where it is not its default.
+
+    So a run that does not use what is new has the id that it had before there was any such choice.
+
+    Args:
+        content: all keys with their values.
+        first: the keys that have been there from the first: they are always hashed.
+        defaults: of the others.
+
+    Example:
+        >>> lasting({"steps": 5, "average": "none", "swap": 2}, ["steps"], {"average": "none", "swap": 0})
+        {'steps': 5, 'swap': 2}
+    """
+    return {
+        key: value
+        for key, value in content.items()
+        if key in first or key not in defaults or value != defaults[key]
+    }
+
+
+def lasting_hypers(hypers: Mapping[str, float]) -> dict[str, float]:
+    """A recipe's hypers: what stands beside a rule and came later is among them only where it is not 0.
+
+    Example:
+        >>> lasting_hypers({"lr": 0.1, "model.dropout": 0.0, "noise": 0.0})
+        {'lr': 0.1, 'model.dropout': 0.0}
+    """
+    rates = (name for name in hypers if name.startswith("model.") and name != "model.dropout")
+    later = dict.fromkeys((*_LATER_HYPERS, *rates), 0.0)
+    return lasting(hypers, (), later)
 
 
 def content_id(content: Mapping[str, Any]) -> str:
@@ -55,20 +107,15 @@ class Recipe:
     full_batch: bool = False
 
     def content(self) -> dict[str, Any]:
-        """The recipe as plain JSON data."""
-        return {
-            "data": self.data,
+        """The recipe as plain JSON data: of fields with a default that came later, those that differ from it."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found |= {
             "model": dict(self.model),
-            "rule": self.rule,
             "hypers": {name: float(value) for name, value in self.hypers.items()},
-            "exclude": self.exclude,
             "schedule": dict(self.schedule),
-            "steps": self.steps,
-            "batch_size": self.batch_size,
-            "evaluate_every": self.evaluate_every,
-            "full_batch": self.full_batch,
-            "numerics": NUMERICS,
         }
+        defaults = {field.name: field.default for field in fields(self) if field.default is not MISSING}
+        return {**lasting(found, _FIRST, defaults), "numerics": NUMERICS}
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> Recipe:

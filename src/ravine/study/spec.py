@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.data import Dataset, DataSpec
-from ravine.errors import StudyError
+from ravine.errors import StudyError, choices
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.nn.target import describe_factory
@@ -29,7 +29,7 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import Keep, KeepLike, parse_keep
-from ravine.study.model import DROPOUT, Model, ModelLike, parse_model
+from ravine.study.model import RATES, Model, ModelLike, parse_model
 from ravine.study.naming import known_keywords, naming, shown
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.source import DataLike, parse_source
@@ -54,6 +54,7 @@ class Study:
         seeds: how many seeds (0, 1, ...), or a list of them.
         schedule: how the learning rate changes; a list is part of the grid.
         dropout: the same as ``dropout`` in the table of a built-in model: a rate, a list or a range.
+        rates: the same of all rates of a built-in model, by name.
         tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
             schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
@@ -82,7 +83,7 @@ class Study:
     batch_size: tuple[BatchSize, ...]
     seeds: tuple[int, ...]
     schedule: tuple[ScheduleSpec, ...]
-    dropout: Values
+    rates: Mapping[str, Values]
     search: Search
     tune: str
     evaluations: int
@@ -106,6 +107,7 @@ class Study:
         seeds: int | Sequence[int] = 3,
         schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
         dropout: ValuesLike | None = None,
+        rates: Mapping[str, ValuesLike] | None = None,
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
         evaluations: int = 20,
@@ -139,7 +141,8 @@ class Study:
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)
-            put("dropout", _dropout(found, within, dropout))
+            beside = {**(rates or {}), **({} if dropout is None else {"dropout": dropout})}
+            put("rates", _rates(found, within, beside))
             _check_size(self)
             if self.staged:
                 _check_stages(self)
@@ -176,6 +179,11 @@ class Study:
         return self.grid().html()
 
     @property
+    def dropout(self) -> Values:
+        """The values of ``dropout``."""
+        return self.rates["dropout"]
+
+    @property
     def num_runs(self) -> int:
         """How many runs it is."""
         num = sum(num_configs(self, block) for block in self.rules)
@@ -196,7 +204,7 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
     """What a rule's configs are made of, by name: tuples of values, in random search ranges too."""
     grid = study.search.kind == "grid"
     axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
-    axes["model.dropout"] = options(study.dropout, grid=grid)
+    axes |= {f"model.{name}": options(values, grid=grid) for name, values in study.rates.items()}
     schedules = (Constant(),) if study.staged else study.schedule
     return {**axes, "schedule": schedules, "batch_size": study.batch_size}
 
@@ -238,7 +246,8 @@ def _check_size(study: Study) -> None:
         named = {
             f"rules.{i}.{key}": v for i, rule in enumerate(study.rules) for key, v in rule.hypers.items()
         }
-        for where, values in {**named, "model.dropout": study.dropout}.items():
+        rates = {f"model.{name}": values for name, values in study.rates.items()}
+        for where, values in {**named, **rates}.items():
             if isinstance(values, Range) and values.num is None:
                 raise StudyError(
                     f"{where}.num: missing: a grid needs to know how many values; only "
@@ -266,14 +275,22 @@ def _check_stages(study: Study) -> None:
         )
 
 
-def _dropout(model: Model, within: Values | None, beside: ValuesLike | None) -> Values:
-    if beside is None:
-        return 0.0 if within is None else within
-    found = parse_values(beside, "dropout", DROPOUT)
-    if within is not None:
-        raise StudyError("dropout: given twice, in the model and beside it")
-    if found != 0.0 and not hasattr(model, "dropout"):
-        raise StudyError(
-            "dropout: only built-in models take it; a module of yours has its own dropout layers"
-        )
+def _rates(
+    model: Model, within: Mapping[str, Values], beside: Mapping[str, ValuesLike]
+) -> Mapping[str, Values]:
+    """The values of each rate: given in the model or beside it."""
+    for name in beside:
+        if name not in RATES:
+            raise StudyError(f"rates.{name}: no such rate; {choices(name, RATES)}")
+    found: dict[str, Values] = {}
+    for name, hyper in RATES.items():
+        found[name] = within.get(name, 0.0)
+        if name in beside:
+            if name in within:
+                raise StudyError(f"{name}: given twice, in the model and beside it")
+            found[name] = parse_values(beside[name], name, hyper)
+            if found[name] != 0.0 and not hasattr(model, name):
+                raise StudyError(
+                    f"{name}: only built-in models take it; a module of yours has its own {name} layers"
+                )
     return found
