@@ -112,7 +112,7 @@ class _Watch(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
+        """Without it torch would import all of its compiler here (0.9 s), and then not use it."""
         return False
 
     def __torch_dispatch__(
@@ -130,5 +130,5 @@ def _counted(make: Callable[[], nn.Module], at_least: int) -> int:
     try:
         with torch.device("meta"):
             return sum(p.numel() for p in make().parameters())
-    except Exception:  # noqa: BLE001 (a user's code need not work there: then what it asked for is told)
+    except Exception:  # noqa: BLE001 (a user's code need not work there: then it is what it asked for)
         return at_least

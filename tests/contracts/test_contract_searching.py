@@ -268,7 +268,7 @@ def test_a_module_that_draws_keeps_its_draw_while_a_search_lasts() -> None:
     for _ in range(30):
         training.advance()
         slots = training.setting.state.slots[0]
-        numbers.append((int(slots["held_number"]), bool(slots["searching"] > 0)))
+        numbers.append((int(slots["batch_number"]), bool(slots["searching"] > 0)))
     assert numbers[0] == (0, True)
     for (number, searching_on), (after, _) in pairwise(numbers):
         assert (after == number) == searching_on
@@ -284,9 +284,9 @@ def test_a_batch_is_that_of_the_step_at_which_its_search_began() -> None:
     for _ in range(16):
         training.advance()
         slots = training.setting.state.slots[0]
-        epoch, batch = divmod(int(slots["held_number"]), per_epoch)
+        epoch, batch = divmod(int(slots["batch_number"]), per_epoch)
         order = rng.permutation(rng.key(run.seed, "order", epoch), len(made.data.train))  # type: ignore[union-attr, arg-type]
-        assert torch.equal(slots["held_rows"][0], order[batch * 13 : (batch + 1) * 13])
+        assert torch.equal(slots["batch_rows"][0], order[batch * 13 : (batch + 1) * 13])
 
 
 @pytest.mark.parametrize("kind", KINDS)

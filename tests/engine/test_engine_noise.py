@@ -122,7 +122,7 @@ def test_a_search_keeps_its_noise(kind: str, backend: str, batch_size: int | str
     for _ in range(40):
         training.advance()
         slots = training.setting.state.slots[0]
-        held.append(slots["held_number"][:, 0].tolist())
+        held.append(slots["batch_number"][:, 0].tolist())
         assert slots["count"].max() < 20
     for row in zip(*held, strict=True):
         assert len(set(row)) > 5  # a search takes two evaluations or a few more, then there is other noise

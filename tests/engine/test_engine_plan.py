@@ -32,7 +32,6 @@ def planned(made: Study, choice: str = "auto", num: int | None = None) -> Plan:
         ("auto", "native"),
         ("native", "native"),
         ("fused", "fused"),
-        ("compiled", "compiled"),
         ("serial", "serial"),
     ],
 )
@@ -49,6 +48,13 @@ def test_an_unknown_choice_is_refused_with_the_nearest() -> None:
         match=r"^backend = 'fussed': did you mean 'fused'\? Allowed: auto, compiled, fused, native, serial$",
     ):
         planned(study(), "fussed")
+
+
+def test_torchs_compiler_is_for_accelerators() -> None:
+    with pytest.raises(
+        InputError, match=r"^backend = 'compiled': only for accelerators, .*; allowed here: auto, "
+    ):
+        planned(study(), "compiled")
 
 
 def test_a_cohort_is_the_smaller_the_larger_the_network() -> None:

@@ -266,7 +266,7 @@ def test_runs_are_found_by_the_beginning_of_their_ids(store: Store) -> None:
     all_of_them = records(store)
     assert chosen_runs(all_of_them, None, "small") == all_of_them
     assert chosen_runs(all_of_them, [all_of_them[2].id[:6]], "small") == [all_of_them[2]]
-    with pytest.raises(InputError, match="stands there twice"):
+    with pytest.raises(InputError, match="is named twice"):
         chosen_runs(all_of_them, [all_of_them[2].id[:6]] * 2, "small")
     lost = [replace(all_of_them[0], status="diverged")]
     with pytest.raises(InputError, match="is diverged: only one that is done has weights"):

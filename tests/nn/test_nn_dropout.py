@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
+from unkeyed import unkeyed_randomness
 
 from ravine import rng
 from ravine.nn.dropout import Dropout, keyed
-from ravine.nn.randomness import unkeyed_randomness
 from ravine.nn.stochastic import layer_keys, mode, set_keyed, stochastic_modules
 
 

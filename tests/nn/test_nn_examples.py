@@ -9,7 +9,7 @@ import pytest
 
 NAMES = (
     "rng.words rng.torch_draws tensors nn.spec nn.stochastic nn.dropout nn.models nn.target nn.example "
-    "nn.build nn.randomness nn.functional"
+    "nn.build nn.functional"
 )
 
 

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
+from unkeyed import unkeyed_randomness
 
 from ravine import rng
 from ravine.errors import ModelError
 from ravine.nn.build import build, check_output
 from ravine.nn.dropout import Dropout
-from ravine.nn.randomness import unkeyed_randomness
 from ravine.nn.spec import KINDS, MLP, ConvNet, Module, ResNet, parse
 
 

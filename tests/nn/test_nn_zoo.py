@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
+from unkeyed import unkeyed_randomness
 from zoo import ZOO, Animal
 
 from ravine import rng
 from ravine.nn.build import check_output
 from ravine.nn.functional import as_function, batched_kernels
-from ravine.nn.randomness import unkeyed_randomness
 from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
 
 R, B, STEP = 3, 4, 5

@@ -155,7 +155,7 @@ def landscape(
         task = bar.add_task("looking", total=None)
         for event in look(read, opened, wanted, looking, search=search, device=device):
             if isinstance(event, Looked):
-                bar.update(task, completed=event.done, total=event.all, description=event.told)
+                bar.update(task, completed=event.done, total=event.all, description=event.about)
                 continue
             if out is not None:
                 write(event, out, command)

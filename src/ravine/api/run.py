@@ -45,7 +45,7 @@ def run(
         study: a `Study`, or the path of a study file.
         store: a folder, made if it is not there, or a database's address.
         device: "auto", "cpu", "cuda" or "mps".
-        backend: "auto" (a planner chooses), "native", "fused", "compiled" or "serial".
+        backend: "auto" (a planner chooses), "native", "fused", "serial", or on an accelerator "compiled".
         overrides: for a study file, texts such as "epochs=5".
         quiet: show no progress.
 

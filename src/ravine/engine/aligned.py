@@ -89,7 +89,7 @@ class AlignedProducts(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
+        """Without it torch would import all of its compiler here (0.9 s), and then not use it."""
         return False
 
     def __torch_dispatch__(
@@ -161,9 +161,9 @@ def _by_rows(x: Tensor, dims: Sequence[int] | None, *, always: bool) -> Tensor:
     if not dims:
         return x
     summed = {dim % x.dim() for dim in dims}
-    kept = sorted((x.stride(d), x.shape[d]) for d in range(x.dim()) if d not in summed and x.shape[d] > 1)
-    joined = any(inner[0] * inner[1] == outer[0] for inner, outer in pairwise(kept))
-    if not always and (not kept or kept[0][0] != 1 or kept[0][1] % _COLUMNS == 0 or not joined):
+    left = sorted((x.stride(d), x.shape[d]) for d in range(x.dim()) if d not in summed and x.shape[d] > 1)
+    joined = any(inner[0] * inner[1] == outer[0] for inner, outer in pairwise(left))
+    if not always and (not left or left[0][0] != 1 or left[0][1] % _COLUMNS == 0 or not joined):
         return x
     order = [d for d in range(x.dim()) if d not in summed] + sorted(summed)
     return _packed(x.permute(order)).permute([order.index(d) for d in range(x.dim())])

@@ -1,4 +1,4 @@
-"""Which examples a batch holds: index arithmetic on the device, nothing per example in Python.
+"""Which examples are in a batch: index arithmetic on the device, nothing per example in Python.
 
 Shapes: S seed, T batch of an epoch, B batch, N example.
 """

@@ -47,14 +47,14 @@ def room_to_search(
 ) -> tuple[int, int]:
     """Slots of a run whose rule looks for its steps, and how many runs may be trained at once.
 
-    What such a rule keeps is many times its parameters, so a cohort is bounded by all of its numbers.
+    The state of such a rule is many times its parameters, so a cohort is bounded by all of its numbers.
 
     Args:
         runs: of one structure.
         network: their model.
         shape: of an example.
         device: where they are trained.
-        traced: whether the step is traced: that keeps what all passes for a Hessian make, and not of one at a time.
+        traced: whether the step is traced: then what all passes for a Hessian make is in memory at once.
 
     Raises:
         ModelError: not even one.
@@ -67,8 +67,8 @@ def room_to_search(
         about = f'rules: kind = "{recipe.rule}"'
         require_room(size, torch.float32, device, about, search.dense)
     slots = found.init(torch.empty((1, size), device="meta"))
-    kept = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not search.dense)
-    num_slots = -(-kept // (NUMBER_BYTES * size)) + search.dense * size
+    num_bytes = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not search.dense)
+    num_slots = -(-num_bytes // (NUMBER_BYTES * size)) + search.dense * size
     passing = 0
     if search.hessian:
         rows = size if traced else min(HESSIAN_ROWS, size)
@@ -103,7 +103,7 @@ class _Count(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
+        """Without it torch would import all of its compiler here (0.9 s), and then not use it."""
         return False
 
     def __torch_dispatch__(

@@ -15,7 +15,7 @@ from ravine import schedules
 from ravine.engine.cohort import Cohort
 from ravine.schedules.spec import ScheduleSpec
 
-_STRETCH = 1 << 20  # numbers held on the device at a time
+_STRETCH = 1 << 20  # numbers on the device at a time
 
 
 class LearningRates:

@@ -125,7 +125,7 @@ class Objective:
             if not self.fused:
                 tensors = (channels_last(_first(views)), _first(given), _first(buffers))
             loss_R, accuracy_R, after = self._each_run(one, tensors, (x, y), dim)
-            # No run's loss depends on another's parameters: the gradient of the sum holds the gradient of each.
+            # No run's loss depends on another's parameters: the gradient of the sum is made of that of each.
             points = list(views.values())
             grads = gradient(loss_R.sum(), points, with_graph=hessians is not None)
             if hessians is not None:
@@ -224,7 +224,7 @@ def product(
 ) -> tuple[Tensor, ...] | None:
     """The Hessian times a vector, by a second backward pass (Pearlmutter, 1994); None: the loss is linear.
 
-    No run's gradient depends on another's parameters, so the sum over runs holds the product of each.
+    No run's gradient depends on another's parameters, so the product for their sum is made of that of each.
 
     Args:
         grads: with the graph of the first pass.

@@ -25,7 +25,7 @@ from torch import Tensor
 from ravine.engine.native.scores import Deployed, NativeScores
 from ravine.engine.native.search import NativeSearch
 from ravine.engine.native.steps import NativeSteps
-from ravine.engine.search import held_number
+from ravine.engine.search import batch_numbers
 from ravine.engine.setting import Setting
 from ravine.engine.state import Data
 from ravine.engine.step import Step, step
@@ -236,7 +236,7 @@ class EagerProgram(Program):
 
     def _one(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
         setting = self._setting
-        drawn_at = held_number(setting.state.slots[0], number) if setting.cohort.searches else number
+        drawn_at = batch_numbers(setting.state.slots[0], number) if setting.cohort.searches else number
         with keyed_draws(self._seed, "forward", int(drawn_at)) as drawing:
             own = replace(setting, drew=lambda: drawing.num_draws > 0)
             return step(own, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)

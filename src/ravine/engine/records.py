@@ -1,4 +1,4 @@
-"""What the engine tells its caller: plain records, no disk, no screen."""
+"""What the engine yields: plain records, no disk, no screen."""
 
 from __future__ import annotations
 

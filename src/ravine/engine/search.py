@@ -1,4 +1,4 @@
-"""A step of runs whose rules look for their steps: one evaluation of each, on the batch that it holds.
+"""A step of runs whose rules look for their steps: one evaluation of each, on a batch of its own.
 
 A run takes the batch of the step at which a search begins, and keeps it, with its masks, until the search has ended.
 So a step costs what it costs under any other rule, and no two gradients of a pair come from different batches.
@@ -25,14 +25,14 @@ from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
 
 
-def held_number(slots: dict[str, Tensor], number: Tensor) -> Tensor:
-    """The step that each run's batch and masks belong to, (G, 1): one in the midst of a search keeps those it has.
+def batch_numbers(slots: dict[str, Tensor], number: Tensor) -> Tensor:
+    """The step that each run's batch and masks belong to, (G, 1): in the midst of a search they stay.
 
     Args:
         slots: before the step.
         number: of the step.
     """
-    return torch.where(slots["searching"] > 0.0, slots["held_number"], number)
+    return torch.where(slots["searching"] > 0.0, slots["batch_number"], number)
 
 
 def hold(setting: Setting, state: State, constants: Constants, rows_SB: Tensor, number: Tensor) -> None:
@@ -40,21 +40,21 @@ def hold(setting: Setting, state: State, constants: Constants, rows_SB: Tensor, 
 
     Args:
         setting: what the step is made of.
-        state: before the step; what it holds is changed in place.
+        state: before the step; its batches and their numbers are changed in place.
         constants: is only read.
         rows_SB: the batches of this step.
         number: of the step, from 0.
     """
     for segment, slots in zip(setting.cohort.segments, state.slots, strict=True):
-        slots["held_number"].copy_(held_number(slots, number))
+        slots["batch_number"].copy_(batch_numbers(slots, number))
         if not setting.full_batch:
             offered_GB = rows_SB.index_select(0, constants.seed_index_R[segment.start : segment.stop])
-            slots["held_rows"].copy_(torch.where(slots["searching"] > 0.0, slots["held_rows"], offered_GB))
+            slots["batch_rows"].copy_(torch.where(slots["searching"] > 0.0, slots["batch_rows"], offered_GB))
 
 
 def numbers_of(state: State) -> Tensor:
-    """The step that what each run holds belongs to, (R,)."""
-    return torch.cat([slots["held_number"][:, 0] for slots in state.slots])
+    """The step that each run's batch belongs to, (R,)."""
+    return torch.cat([slots["batch_number"][:, 0] for slots in state.slots])
 
 
 def search_step(
@@ -78,7 +78,7 @@ def search_step(
         number: of the step, from 0.
 
     Returns:
-        Loss and accuracy of each run at the point that it holds: trials on the way are not told.
+        Loss and accuracy of each run at the point where it has arrived, and not at the trials on the way.
     """
     cohort, layout = setting.cohort, setting.network.layout
     hold(setting, state, constants, rows_SB, number)
@@ -90,7 +90,7 @@ def search_step(
         state.buffers,
         replace(constants, seed_index_R=each_its_own),
         data,
-        None if setting.full_batch else torch.cat([slots["held_rows"] for slots in state.slots]),
+        None if setting.full_batch else torch.cat([slots["batch_rows"] for slots in state.slots]),
         number_R,
         hessians,
     )
@@ -113,7 +113,7 @@ def go_on(
 
     Args:
         setting: what the step is made of.
-        state: is changed in place, but for what is held.
+        state: is changed in place, but for the batches.
         constants: with the gradients of the evaluation.
         number_R: of `numbers_of`.
         loss_R: of the evaluation.
@@ -122,10 +122,10 @@ def go_on(
         hessian_RNN: of the evaluation; None: no rule needs it.
 
     Returns:
-        Loss and accuracy of each run at the point that it holds.
+        Loss and accuracy of each run at the point where it has arrived.
     """
     fresh_R1 = _fresh(setting, constants, lr_R)
-    told = []
+    arrivals = []
     with AlignedProducts():
         for segment, slots, given in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)
@@ -142,13 +142,13 @@ def go_on(
             assert search is not None, "all rules of such a cohort search"
             update_GP, new = search.advance(found, slots, params_GP, hypers)
             arrived = new["arrived"] > 0.0
-            new["told_loss"] = torch.where(arrived, loss_R[span, None], slots["told_loss"])
-            new["told_accuracy"] = torch.where(arrived, accuracy_R[span, None], slots["told_accuracy"])
+            new["arrived_loss"] = torch.where(arrived, loss_R[span, None], slots["arrived_loss"])
+            new["arrived_accuracy"] = torch.where(arrived, accuracy_R[span, None], slots["arrived_accuracy"])
             params_GP.add_(update_GP)
             for name, slot in new.items():
                 slots[name].copy_(slot)
-            told.append((new["told_loss"][:, 0], new["told_accuracy"][:, 0]))
-    losses, accuracies = zip(*told, strict=True)
+            arrivals.append((new["arrived_loss"][:, 0], new["arrived_accuracy"][:, 0]))
+    losses, accuracies = zip(*arrivals, strict=True)
     return torch.cat(losses), torch.cat(accuracies)
 
 
@@ -174,7 +174,7 @@ def _noisy(
     params_GP: Tensor,
     slots: dict[str, Tensor],
 ) -> Evaluation:
-    """Noise z for as long as a batch is held: in the gradient z, in the loss z times the way from where it began."""
+    """Noise z for as long as a batch stays: in the gradient z, in the loss z times the way from where it began."""
     noise_GP = noise_of(hypers.noise_G1, hypers.inside_P, seeds_G, number_G)
     way_GP = torch.where(slots["searching"] > 0.0, params_GP - slots["point"], torch.zeros_like(params_GP))
     found.grad.add_(noise_GP)

@@ -40,6 +40,15 @@ class Data:
         return Data(x=torch.tensor(examples.x, device=device), y=torch.tensor(examples.y, device=device))
 
 
+# What slots of rules that search were called in checkpoints of version 0.1.0.
+_OLDER_NAMES = {
+    "batch_rows": "held_rows",
+    "batch_number": "held_number",
+    "arrived_loss": "told_loss",
+    "arrived_accuracy": "told_accuracy",
+}
+
+
 class SegmentHypers(NamedTuple):
     """What a segment's step reads beside parameters, gradients, slots and the learning rate.
 
@@ -96,7 +105,7 @@ class State:
     Args:
         params_RP: the parameters of all runs, laid out by the network's layout.
         slots: for each segment its rule's slots: (G, P), or (G, 1) where it is one number for each run; of a rule that
-            searches (G, ...), with what is held.
+            searches (G, ...), with its batch, and the scores where it arrived.
         buffers: by name, (R, ...).
     """
 
@@ -139,7 +148,9 @@ class State:
             tensor.copy_(torch.from_numpy(arrays[f"buffers.{name}"]))
         for i, slots in enumerate(self.slots):
             for name, tensor in slots.items():
-                tensor.copy_(torch.from_numpy(arrays[f"slots.{i}.{name}"]))
+                key = f"slots.{i}.{name}"
+                older = f"slots.{i}.{_OLDER_NAMES.get(name, name)}"
+                tensor.copy_(torch.from_numpy(arrays[key if key in arrays else older]))
 
     def take(self, rows: Sequence[int], cohort: Cohort) -> State:
         """The state of some runs of a cohort, in their order; segments without any of them vanish."""
@@ -156,7 +167,7 @@ class State:
         )
 
     def deployed(self, cohort: Cohort, hypers: Sequence[SegmentHypers]) -> Tensor:
-        """The parameters to evaluate, (R, P): a rule may keep another point than the one it trains."""
+        """The parameters to evaluate, (R, P): a rule may deploy another point than the one it trains."""
         if not any(segment.rule.deployed for segment in cohort.segments):
             return self.params_RP
         return torch.cat(
@@ -223,7 +234,7 @@ def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -
     own = params_RP[segment.start : segment.stop]
     if segment.rule.search is not None:
         size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
-        return {**segment.rule.init(own), **_held(len(own), size, own.device)}
+        return {**segment.rule.init(own), **_search_slots(len(own), size, own.device)}
     if segment.rule.scope == "element":
         found = segment.rule.init(own)
         return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}
@@ -257,8 +268,8 @@ def spread(layout: Layout, rows_GN: Tensor) -> Tensor:
     )
 
 
-def _held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:
-    """The slots beside a rule's own: which batch a run holds, and what it has come to.
+def _search_slots(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:
+    """The slots beside a rule's own: a run's batch, and the scores where it arrived.
 
     Args:
         num_runs: G.
@@ -266,10 +277,10 @@ def _held(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Ten
         device: where they are.
     """
     return {
-        "held_rows": torch.zeros((num_runs, batch_size), dtype=torch.int64, device=device),
-        "held_number": torch.zeros((num_runs, 1), dtype=torch.int64, device=device),
-        "told_loss": torch.zeros((num_runs, 1), device=device),
-        "told_accuracy": torch.zeros((num_runs, 1), device=device),
+        "batch_rows": torch.zeros((num_runs, batch_size), dtype=torch.int64, device=device),
+        "batch_number": torch.zeros((num_runs, 1), dtype=torch.int64, device=device),
+        "arrived_loss": torch.zeros((num_runs, 1), device=device),
+        "arrived_accuracy": torch.zeros((num_runs, 1), device=device),
     }
 
 

@@ -220,14 +220,14 @@ class Training:
         _, loss_R, accuracy_R = self._scored(self._validation)
         validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
         lost = self._find_diverged(np.where(bad_R < 0, -1, start + bad_R), validation_loss_R)
-        keep = self._going
+        going = self._going
         scores = {
-            "train_loss": train_loss_R[keep] * self._unit,
-            "validation_loss": validation_loss_R[keep] * self._unit,
+            "train_loss": train_loss_R[going] * self._unit,
+            "validation_loss": validation_loss_R[going] * self._unit,
         }
         if self.data.task == "classification":
-            scores["train_accuracy"] = train_accuracy_R[keep]
-            scores["validation_accuracy"] = accuracy_R.cpu().numpy()[keep]
+            scores["train_accuracy"] = train_accuracy_R[going]
+            scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]
         self.evaluated = self.step
         return Evaluation(
             step=self.step,
@@ -278,15 +278,15 @@ class Training:
             weights=_arrays(self._weights(self._places())),
         )
 
-    def _weights(self, keep: Tensor) -> dict[str, Tensor]:
+    def _weights(self, going: Tensor) -> dict[str, Tensor]:
         """Parameters as they would be deployed, and buffers, of some rows of the program."""
-        weights = self.network.layout.views(self.setting.deployed()[keep])
-        weights.update({name: tensor[keep] for name, tensor in self.setting.state.buffers.items()})
+        weights = self.network.layout.views(self.setting.deployed()[going])
+        weights.update({name: tensor[going] for name, tensor in self.setting.state.buffers.items()})
         return weights
 
     def _finish(self) -> Finished:
         """What was learned."""
-        alive, keep = self.alive, self._places()
+        alive, going = self.alive, self._places()
         metrics: dict[str, np.ndarray] = {}
         predictions: Arrays = {}
         examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
@@ -294,15 +294,15 @@ class Training:
         for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
             if not alive:
                 break
-            outputs_RNK, loss_R, accuracy_R = (tensor[keep] for tensor in self._scored(split))
+            outputs_RNK, loss_R, accuracy_R = (tensor[going] for tensor in self._scored(split))
             if name != "test":  # read once, at the end, for the runs that were chosen: not here
                 metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self._unit
                 if self.data.task == "classification":
                     metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
             if name != "train":
                 predictions[name] = self._predictions(outputs_RNK)
-        weights = self._weights(keep)
-        weights.update({name: tensor[keep] for name, tensor in self.setting.constants.fixed.items()})
+        weights = self._weights(going)
+        weights.update({name: tensor[going] for name, tensor in self.setting.constants.fixed.items()})
         return Finished(
             runs=tuple(self.cohort.runs[row].id for row in alive),
             diverged=self.diverged(),

@@ -9,7 +9,7 @@ from ravine.store import RunRecord
 
 
 def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name: str) -> list[RunRecord]:
-    """The finished runs of a study, or those whose ids begin with what is told.
+    """The finished runs of a study, or those whose ids begin with the prefixes given.
 
     Args:
         records: the study's runs.
@@ -30,11 +30,11 @@ def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name
     for prefix in wanted:
         fitting = [record for record in records if prefix and record.id.startswith(prefix)]
         if len(fitting) != 1:
-            told = "several runs" if fitting else "no run"
-            raise InputError(f"run {prefix!r}: {told} of study {name!r} begin{'' if fitting else 's'} so")
+            number = "several runs" if fitting else "no run"
+            raise InputError(f"run {prefix!r}: {number} of study {name!r} begin{'' if fitting else 's'} so")
         if fitting[0].status != "done":
             raise InputError(f"run {fitting[0].id} is {fitting[0].status}: only one that is done has weights")
         chosen.append(fitting[0])
     if len({record.id for record in chosen}) < len(chosen):
-        raise InputError(f"runs {', '.join(wanted)}: one stands there twice")
+        raise InputError(f"runs {', '.join(wanted)}: one is named twice")
     return chosen

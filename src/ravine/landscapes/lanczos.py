@@ -22,7 +22,7 @@ class Spectrum:
     """The ends of a spectrum.
 
     Args:
-        top: the largest eigenvalues, falling, (K,): fewer where the matrix has fewer that could be told apart.
+        top: the largest eigenvalues, falling, (K,): fewer where the matrix has fewer that differ by more than rounding.
         top_error: no farther is an eigenvalue from each of them, (K,).
         lowest: the smallest eigenvalue.
         lowest_error: likewise.
@@ -48,8 +48,8 @@ def lanczos(
 
     T = V' H V is tridiagonal for an orthonormal V of the start vector and its products with H. An eigenvalue theta of T
     with eigenvector s is no farther from an eigenvalue of H than ``|beta_M s_M|``, beta_M being the entry of the next
-    step: this is the error that is told. It ends when that of the largest eigenvalue is small, and that of the smallest
-    within 20 times as much.
+    step: this is the error that is returned. It ends when that of the largest eigenvalue is small, and that of the
+    smallest within 20 times as much.
 
     Args:
         product: vectors (R, P) to the products of each matrix with its own.

@@ -32,7 +32,7 @@ class Looked:
 
     done: int
     all: int
-    told: str
+    about: str
 
 
 def look(
@@ -61,7 +61,7 @@ def look(
         InputError: what is wanted cannot be looked at, or data or model are others than the runs'.
     """
     looking.check()
-    yield Looked(done=0, all=1, told="reading runs")
+    yield Looked(done=0, all=1, about="reading runs")
     trained = Trained.of(study, store, wanted.every, search=search, device=device, examples=looking.examples)
     points = Points(trained.network, trained.data.task, trained.train, unit=trained.unit)
     plane = yield from _plane(trained, points, wanted, looking)
@@ -83,7 +83,7 @@ def look(
 
 
 def _evaluated(
-    points: Points, num: int, fill: Fill, others: Mapping[str, Tensor], told: str
+    points: Points, num: int, fill: Fill, others: Mapping[str, Tensor], about: str
 ) -> Generator[Looked, None, tuple[np.ndarray, np.ndarray]]:
     """Loss and accuracy at each point, (R,)."""
     losses, accuracies, done = [], [], 0
@@ -91,7 +91,7 @@ def _evaluated(
         losses.append(loss_G.cpu().numpy())
         accuracies.append(accuracy_G.cpu().numpy())
         done += len(loss_G)
-        yield Looked(done=done, all=num, told=told)
+        yield Looked(done=done, all=num, about=about)
     return np.concatenate(losses), np.concatenate(accuracies)
 
 

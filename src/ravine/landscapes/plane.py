@@ -38,7 +38,7 @@ class Axes:
 
 
 def principal_plane(points_MP: Tensor) -> Axes:
-    """The plane that holds most of the variance of some points, through their mean.
+    """The plane with most of the variance of some points, through their mean.
 
     The eigenvectors of the Gram matrix of the centred points are their places along the axes; so nothing of the size of
     P x P is needed. Signs are chosen so that the last point lies farther along each axis than the first.

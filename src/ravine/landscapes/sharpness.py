@@ -53,12 +53,12 @@ def measure(
     search: Path | None = None,
     device: str = "auto",
 ) -> Iterator[Measuring | list[Sharpness]]:
-    """Measure how sharp the minima of some runs are, and keep it in the store; what is known is not measured again.
+    """Measure how sharp the minima of some runs are, and store it; what is known is not measured again.
 
     Args:
         study: whose data and model.
         store: where the runs are.
-        records: runs that are done, in the order in which they are told.
+        records: runs that are done, in the order of what is returned.
         settings: how.
         search: the study file's folder.
         device: "auto", "cpu", "cuda" or "mps".

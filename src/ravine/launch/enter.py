@@ -127,8 +127,8 @@ def stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
     chosen = {run.label: run.chosen["lr"] for run in runs if run.chosen[STAGE] == "2"}
     if not chosen:
         return ["stage 1: every config at a constant lr"]
-    told = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
-    return [f"stage 2: {count(len(study.decays), 'schedule')} for the best of {told}"]
+    best = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
+    return [f"stage 2: {count(len(study.decays), 'schedule')} for the best of {best}"]
 
 
 def kept_lines(study: Study, store: Store, known: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Trains what a study still lacks, and keeps it."""
+"""Trains the runs that a study still lacks, and writes them to its store."""
 
 from __future__ import annotations
 
@@ -90,18 +90,18 @@ def launch(
 
     Whatever stops it, calling it again goes on from the last checkpoint; runs that have finished are never
     trained again. Where the caller closes the iterator, or a Ctrl-C comes between two steps, the cohort in
-    training is kept as it is at that moment; where it comes amid a step, as it was at its last checkpoint.
+    training is written as it is at that moment; where it comes amid a step, as it was at its last checkpoint.
 
     Args:
         study: what to train.
-        store: where everything is kept.
-        definition: the study's text, kept with it.
+        store: where everything is written.
+        definition: the study's text, stored with it.
         data: the study's, where it has been read already.
         search: the study file's folder, where a user's module is looked for.
         device: "auto", "cpu", "cuda" or "mps".
         backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and
             with "auto" also those that were planned.
-        command: what reproduces the launch, kept with it.
+        command: what reproduces the launch, stored with it.
         timing: how often it looks up from training.
 
     Yields:
@@ -168,7 +168,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
 
 
 def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> list[str]:
-    """What the weights along training take, where they are kept, and which runs cannot have them any more."""
+    """What the weights along training take, where there are any, and which runs cannot have them any more."""
     study = task.study
     lines = []
     if study.keep is not None and to_train:
@@ -181,7 +181,7 @@ def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> li
 
 
 def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], list[str], int]:
-    """The cohorts to train, what to tell of them, and how many runs are known already."""
+    """The cohorts to train, a line about each, and how many runs are known already."""
     store = task.store
     status = {record.id: record.status for record in store.runs(task.study.name)}
     wanted = [run for run in runs if status[run.id] not in ("done", "diverged")]

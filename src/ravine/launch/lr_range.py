@@ -49,7 +49,7 @@ class LrRange:
         lr: (T,) the learning rates.
         loss: (S, T) training losses, smoothed; NaN where a run has diverged.
         suggested: the learning rate to begin with: where the loss has fallen by four fifths of the way to its lowest,
-            and at most a tenth of where it is lost again; the median over seeds. None if the test cannot tell, see
+            and at most a tenth of where it is lost again; the median over seeds. None if the test finds none, see
             `why_not`.
         low, high: the lowest and the highest seed's.
         lowest: where the loss is lowest, the median over seeds.
@@ -178,15 +178,15 @@ def _found(label: str, run: Run, lr_T: np.ndarray, loss_ST: np.ndarray) -> LrRan
         why_not = f"with {without} of {len(found)} seeds the loss never fell: try a {limit} limit"
     elif _median(suggested) > lr_T[-1] / _OPEN:
         why_not = "the loss still fell at the highest lr: try a higher limit"
-    told = [] if why_not else suggested
+    found_lrs = [] if why_not else suggested
     return LrRange(
         rule=label,
         hypers=dict(run.chosen),
         lr=lr_T,
         loss=smooth_ST,
-        suggested=_median(told) if told else None,
-        low=min(told) if told else None,
-        high=max(told) if told else None,
+        suggested=_median(found_lrs) if found_lrs else None,
+        low=min(found_lrs) if found_lrs else None,
+        high=max(found_lrs) if found_lrs else None,
         lowest=_median([each.lowest for each in learned if each.lowest is not None]) if learned else None,
         diverged=diverged if np.isfinite(diverged) else None,
         why_not=why_not,

@@ -18,7 +18,7 @@ from ravine.study.problems import problems_of
 
 
 def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str]:
-    """What is wrong with a study, a line for each problem that stands by itself.
+    """What is wrong with a study, a line for each problem that follows from no other.
 
     Args:
         content: a study file's keys and values.

@@ -1,4 +1,4 @@
-"""What a launch tells whoever watches it."""
+"""What a launch yields for whoever watches it."""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ def replay(
     """Train a stored run once more, alone and serially.
 
     Args:
-        study: the study that holds it: its data and its model.
-        store: where the run is kept.
+        study: the run's, for its data and its model.
+        store: where the run is.
         prefix: of its id.
         search: the study file's folder.
         device: "auto", "cpu", "cuda" or "mps".

@@ -39,8 +39,8 @@ class NativeSearch:
         self._loss_R, self._accuracy_R = torch.zeros(num_runs), torch.zeros(num_runs)
         of_run = {
             **addresses(setting),
-            "rows": [row for slots in setting.state.slots for row in rows_of(slots["held_rows"])],
-            "number": [row for slots in setting.state.slots for row in rows_of(slots["held_number"])],
+            "rows": [row for slots in setting.state.slots for row in rows_of(slots["batch_rows"])],
+            "number": [row for slots in setting.state.slots for row in rows_of(slots["batch_number"])],
             "grads": rows_of(setting.constants.grads_RP),
             "loss": rows_of(self._loss_R),
             "accuracy": rows_of(self._accuracy_R),

@@ -22,7 +22,7 @@ class Pace:
         self._num = 1
 
     def run(self, steps: Callable[[int], int], most: int) -> None:
-        """Some steps: as many as take a few hundredths of a second, at most those that are told."""
+        """Some steps: as many as take a few hundredths of a second, at most ``most``."""
         began = time.perf_counter()
         num = steps(min(self._num, most))
         each = max(time.perf_counter() - began, 1e-6) / num

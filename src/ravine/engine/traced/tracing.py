@@ -91,7 +91,7 @@ def traced(
 
 
 def inductor(graph: Any, inputs: list[Any]) -> Callable[..., object]:
-    """Compile a traced graph; it is kept in torch's own cache on disk, keyed by its content."""
+    """Compile a traced graph; the result is in torch's own cache on disk, keyed by its content."""
     import torch._inductor  # takes 0.9 s, and most studies need none of it
 
     compiled: Callable[..., object] = torch._inductor.standalone_compile(graph, inputs)

@@ -26,10 +26,6 @@ def unkeyed_randomness(module: nn.Module, input_shape: tuple[int, ...]) -> list[
 
     Returns:
         For each kind of draw, where and what: ``"0 (RReLU): aten.rrelu_with_noise"``; empty if there is none.
-
-    Example:
-        >>> unkeyed_randomness(nn.Sequential(nn.Linear(2, 2), nn.RReLU()), (2,))
-        ['1 (RReLU): aten.rrelu_with_noise']
     """
     watch = _Watch()
     layers = [m for _, m in stochastic_modules(module)]
