@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from ravine.data import load, parse_data
+from ravine.data import from_arrays, load, parse_data
 from ravine.errors import DataError, StudyError
 
 ROWS = [f"{i * i / 2},{['red', 'blue'][i % 2]},{['no', 'yes'][i // 2 % 2]}" for i in range(30)]
@@ -147,8 +147,6 @@ def test_copies_between_splits_are_counted_and_named(path):
 
 
 def test_copies_of_many_are_found():
-    from ravine.data import from_arrays
-
     x = np.random.default_rng(0).integers(0, 3, (400, 4)).astype(float)
     y = x[:, 0] > 1
     data = from_arrays(x, y)
@@ -159,3 +157,15 @@ def test_copies_of_many_are_found():
         assert any(
             note.startswith(f"{number} of {len(part)} {name} examples are copies") for note in data.notes
         )
+
+
+def test_copies_of_pictures_are_copies_to_the_last_pixel():
+    x = np.random.default_rng(0).integers(0, 256, (60, 9, 9), dtype=np.uint8)
+    test = x[:6].copy()
+    test[:3, 4, 4] ^= 1  # one pixel is another
+    y = np.arange(60) % 2
+    notes = from_arrays(x, y, x_test=test, y_test=y[:6], x_validation=x[:2], y_validation=1 - y[:2]).notes
+    copies = [note for note in notes if "cop" in note]
+    assert copies == [
+        "3 of 6 test examples are copies of training examples: arrays, x_test, row 3 is arrays, x, row 3"
+    ]

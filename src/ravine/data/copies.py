@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +11,7 @@ from ravine.data.deal import Splits
 from ravine.messages import count
 
 _BLOCK = 1 << 22  # numbers that are hashed at once
+_GLANCE = 32  # numbers of an example that are looked at first
 
 
 def copy_notes(
@@ -28,11 +27,9 @@ def copy_notes(
     Returns:
         A note for each split that has some, with the first of them by name.
     """
-    hashes = _hashes(train)
-    order = np.argsort(hashes, kind="stable")
     notes = []
     for which, part, rows in (("validation", validation, splits.validation), ("test", test, splits.test)):
-        twins = _twins(part, train, hashes[order], order)
+        twins = _twins(part, train)
         copies = np.flatnonzero(twins >= 0)
         if len(copies):
             examples = count(len(part), f"{which} example")
@@ -48,36 +45,49 @@ def _told(here: str, there: str) -> str:
     return f"{at} is {there_at}" if file and file == other else f"{here} is {there}"
 
 
-def _twins(
-    part: Examples, train: Examples, sorted_hashes: npt.NDArray[Any], order: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _twins(part: Examples, train: Examples) -> npt.NDArray[np.int64]:
     """For each example the first training example that equals it, bit by bit; -1 for none."""
-    hashes = _hashes(part)
     twins = np.full(len(part), -1, dtype=np.int64)
-    at = np.searchsorted(sorted_hashes, hashes)
-    near = np.flatnonzero(sorted_hashes[at.clip(max=len(order) - 1)] == hashes)
-    for row in near:
-        for place in range(int(at[row]), len(order)):
-            if sorted_hashes[place] != hashes[row]:
+    rows, of = np.arange(len(part)), np.arange(len(train))
+    for most in (_GLANCE, None):  # a glance at some numbers rules out most examples
+        hashes, known = _hashes(part, rows, most), _hashes(train, of, most)
+        rows, of = rows[np.isin(hashes, known)], of[np.isin(known, hashes)]
+        if not len(rows):
+            return twins
+    hashes, known = _hashes(part, rows, None), _hashes(train, of, None)
+    order = np.argsort(known, kind="stable")
+    begins = np.searchsorted(known[order], hashes)
+    for row, hash_, begin in zip(rows.tolist(), hashes, begins.tolist(), strict=True):
+        for place in order[begin:]:
+            if known[place] != hash_:
                 break
-            other = int(order[place])
+            other = int(of[place])
             if train.y[other] == part.y[row] and np.array_equal(train.x[other], part.x[row]):
                 twins[row] = other
                 break
     return twins
 
 
-def _hashes(part: Examples) -> npt.NDArray[np.uint64]:
-    """One number for each example, equal where inputs and target are; different examples rarely share one."""
+def _hashes(part: Examples, rows: npt.NDArray[np.int64], most: int | None) -> npt.NDArray[np.uint64]:
+    """One number for each example, equal where inputs and target are; different examples rarely share one.
+
+    Args:
+        part: the examples.
+        rows: which of them.
+        most: so many of their numbers, spread evenly, are looked at; None: all.
+    """
     x = part.x.reshape(len(part), -1)
     width = x.shape[1]
     weights = np.random.PCG64(0).random_raw(width + 1).astype(np.uint64) | np.uint64(1)
-    found = np.empty(len(part), dtype=np.uint64)
+    glance = most is not None and most < width
+    columns = np.linspace(0, width - 1, most or width).astype(np.int64) if glance else np.arange(width)
+    found = np.empty(len(rows), dtype=np.uint64)
     step = max(1, _BLOCK // max(1, width))
-    for start in range(0, len(part), step):
+    for start in range(0, len(rows), step):
+        few = x[rows[start : start + step, None], columns] if glance else x[rows[start : start + step]]
         # + 0.0 makes one zero of two; the sum wraps around
-        block = (x[start : start + step] + np.float32(0)).view(np.uint32)
-        found[start : start + step] = (block.astype(np.uint64) * weights[:-1]).sum(axis=1, dtype=np.uint64)
-    y = (part.y + part.y.dtype.type(0)).astype(np.float64).view(np.uint64)
+        numbers = (few + np.float32(0)).view(np.uint32).astype(np.uint64)
+        found[start : start + step] = (numbers * weights[columns]).sum(axis=1, dtype=np.uint64)
+    y = (part.y[rows] + part.y.dtype.type(0)).astype(np.float64).view(np.uint64)
     mixed = (found + y * weights[-1]).astype(np.uint64)
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Cells
+from ravine.data.room import require
 from ravine.errors import DataError
 
 Rows = npt.NDArray[np.int64]
@@ -22,6 +23,7 @@ Columns = dict[str, Cells]
 DELIMITERS = (",", ";", "\t")
 _OTHERS = ("|", ":", " ")
 _SEP = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # Excel's first line
+_BYTES_A_BYTE = 5.0  # of a file that its cells take at least: as Python texts they take ten times as much
 _HEAD = 1 << 16  # bytes of which the encoding is guessed
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -47,6 +49,7 @@ def read_csv(
     """
     lines: _Lines | None = None
     try:
+        require(_BYTES_A_BYTE * path.stat().st_size, f"{path}: to read its cells")
         with path.open(encoding=encoding or "utf-8-sig", newline="") as file:
             lines = _Lines(file, comment)
             header, first = _header(lines, delimiter, path)
