@@ -40,10 +40,8 @@ def as_numpy(value: Any, where: str = "array", *, exact: bool = False) -> npt.ND
         return _filled(value, exact)
     if isinstance(value, list | tuple):
         return _listed(value, where, exact)
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
     try:
-        array = np.asarray(value)
+        array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     except Exception as error:  # noqa: BLE001 (whatever an __array__ raises)
         raise DataError(f"{where}: {type(value).__name__} cannot be made an array: {_first(error)}") from None
     if not array.ndim and array.dtype.kind in "OUS" and not exact:

@@ -56,7 +56,10 @@ def columns_of(frame: Any, where: str) -> dict[str, Cells]:
         name = str(own)
         if name in found:
             raise DataError(f"{where} has two columns named {name!r}; give each a name of its own")
-        found[name] = series_cells(column, f"{where}: column {name!r}")
+        found[name] = cells = series_cells(column, f"{where}: column {name!r}")
+        if cells.values.ndim != 1:
+            shape = cells.values.shape[1:]
+            raise DataError(f"{where}: column {name!r} has cells of shape {shape}; give each number a column")
     return found
 
 
