@@ -8,7 +8,7 @@ from collections import Counter
 _HEX = re.compile(r"(?<![\w.])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{4,16}\b")
 _NUMBER = re.compile(r"(?<![\w#])[-+−]?\d[\d,.:]*(?:e[-+]?\d+)?(?:-\d\d-\d\d)?")
 _TIME = re.compile(r"# (?:ms|s|min|h)\b(?: # (?:ms|s|min|h)\b)*")
-_SOMETIMES = re.compile(r"\s*(?:expected time|\.\.\.$|$)")  # lines of a slow machine alone, and none
+SOMETIMES = re.compile(r"\s*(?:expected time|\.\.\.$|$)")  # lines of a slow machine alone, and none
 _RULE = re.compile(r"[─━-]{3,}")
 
 
@@ -45,7 +45,7 @@ def missing(expected: str, actual: str, *, share: float = 1.0) -> list[str]:
         ['- c']
     """
     wanted, found = (
-        Counter(masked(line) for line in text.splitlines() if not _SOMETIMES.match(line))
+        Counter(masked(line) for line in text.splitlines() if not SOMETIMES.match(line))
         for text in (expected, actual)
     )
     is_open = "..." in expected.split()

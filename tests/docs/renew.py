@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from loosely import SOMETIMES
 from page_blocks import blocks
 from page_runs import Page
 
@@ -23,7 +24,8 @@ def renew(path: Path) -> None:
             elif page.printed is not None and "..." not in block.text.split():
                 before = f'```text title="Output"\n{block.text}```'
                 assert text.count(before) == 1 or not block.text.strip(), f"{path}:{block.line}"
-                printed = "\n".join(line.rstrip() for line in page.printed.strip().splitlines())
+                lines = [line.rstrip() for line in page.printed.strip().splitlines()]
+                printed = "\n".join(line for line in lines if not SOMETIMES.match(line) or not line)
                 text = text.replace(before, f'```text title="Output"\n{printed}\n```', 1)
     path.write_text(text, encoding="utf-8")
 
