@@ -148,6 +148,7 @@ class Page:
         """Within it, the working directory, `import` and printing are those of a shell in the page's folder."""
         printed = io.StringIO()
         argv, path, modules = sys.argv, sys.path[:], set(sys.modules)
+        width = os.environ.pop("COLUMNS", None)  # a worker of xdist has one; a shell's is not exported
         sys.path.insert(0, str(self.folder))
         try:
             with (
@@ -158,6 +159,8 @@ class Page:
                 yield printed
         finally:
             sys.argv, sys.path[:] = argv, path
+            if width is not None:
+                os.environ["COLUMNS"] = width
             for name in set(sys.modules) - modules:
                 if str(getattr(sys.modules[name], "__file__", "")).startswith(str(self.folder)):
                     del sys.modules[name]
