@@ -60,7 +60,7 @@ def test_lines_are_counted_with_comments(path):
     text = "# one\nsize,y\n# two\n1,no\n#three\nx,yes\n" + "1,no\n2,yes\n" * 9
     assert refused(path, text, comment="#").startswith(f"{path}, line 6: column 'size': 'x' is not a number")
     assert (
-        refused(path, text.replace("x,yes", "1"), comment="#") == f"{path}, line 6: 1 cells, the header has 2"
+        refused(path, text.replace("x,yes", "1"), comment="#") == f"{path}, line 6: 1 cell, the header has 2"
     )
 
 

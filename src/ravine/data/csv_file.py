@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ravine.data.column import Cells
 from ravine.data.room import require
 from ravine.errors import DataError
+from ravine.messages import count
 
 Rows = npt.NDArray[np.int64]
 Columns = dict[str, Cells]
@@ -127,7 +128,8 @@ def _body(lines: _Lines, header: list[str], delimiter: str, path: Path) -> tuple
             more = len(row) > len(header)
             quotes = f"; a cell with {delimiter!r} in it must be in quotes" if more else ""
             raise DataError(
-                f"{path}, line {_begin(row, before, lines)}: {len(row)} cells, the header has {len(header)}{quotes}"
+                f"{path}, line {_begin(row, before, lines)}: {count(len(row), 'cell')}, "
+                f"the header has {len(header)}{quotes}"
             )
     columns = zip(*rows, strict=True) if rows else [()] * len(header)
     cells = {

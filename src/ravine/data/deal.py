@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.errors import DataError
+from ravine.messages import count
 
 Indices = npt.NDArray[np.int64]
 
@@ -107,14 +108,16 @@ def _check_counts(counts: Indices, classes: tuple[str, ...], needed: int, name: 
         return
     splits = {1: "training", 2: "training and one held-out split", 3: "training, validation and test"}[needed]
     if not classes:
-        raise DataError(f"{name}: {counts[least]} examples are too few: {splits} need at least {needed}")
+        are = "is" if counts[least] == 1 else "are"
+        raise DataError(
+            f"{name}: {count(int(counts[least]), 'example')} {are} too few: {splits} need at least {needed}"
+        )
     if counts[least] == 0:
         raise DataError(
             f"{name}: class {classes[least]!r} has no training example, only held-out ones; add some or take it out"
         )
-    plural = "" if counts[least] == 1 else "s"
     raise DataError(
-        f"{name}: class {classes[least]!r} has {counts[least]} example{plural}, too few to split: "
+        f"{name}: class {classes[least]!r} has {count(int(counts[least]), 'example')}, too few to split: "
         f"{splits} need at least {needed}; add some or take it out"
     )
 

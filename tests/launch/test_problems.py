@@ -1,0 +1,53 @@
+"""What `check` finds when it tries a model with the data: the same lines that `run` refuses with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ravine.errors import ModelError
+from ravine.launch.launch import launch
+from ravine.launch.problems import problems
+from ravine.store import Store
+from ravine.study import parse_study
+
+STUDY: dict[str, Any] = {
+    "name": "small",
+    "data": "iris",
+    "steps": 2,
+    "seeds": 1,
+    "rules": [{"kind": "sgd", "lr": 0.1}],
+}
+MODULES = """
+from torch import nn
+
+class Casting(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3, dtype=__import__("torch").float64)
+
+    def forward(self, x):
+        return super().forward(x.double()).float()
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"model": {"kind": "mlp", "norm": "batch"}, "batch_size": 1},
+            "batch_size = 1: Sequential cannot be trained",
+        ),
+        (
+            {"model": {"kind": "module", "target": "casting_models:Casting"}},
+            "model: parameter 'weight' of Casting is ",
+        ),
+    ],
+)
+def test_check_and_run_refuse_alike(tmp_path: Path, keys: dict[str, Any], said: str) -> None:
+    (tmp_path / "casting_models.py").write_text(MODULES)
+    content = {**STUDY, **keys}
+    (line,) = problems(content, tmp_path)
+    assert line.startswith(said)
+    with Store(tmp_path / "store") as store, pytest.raises(ModelError) as refused:
+        list(launch(parse_study(content), store, definition="", search=tmp_path))
+    assert str(refused.value) == line
