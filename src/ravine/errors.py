@@ -10,18 +10,43 @@ RavineError
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 MOST_NAMES = 40  # that a line lists: of a table's 500 columns nobody reads all
+_LONGEST_NAME = 60
+# Names that look like some of ours, and mean other things: no hint is better than a wrong one.
+_OTHER_OPTIMIZERS = (
+    "adabelief adadelta adafactor adamax adamod adamp adan apollo asgd galore lamb laprop lars madgrad novograd "
+    "prodigy qhadam radam ranger rprop shampoo signsgd soap sophia sparse_adam sparseadam yogi"
+)
+_OTHER_ACTIVATIONS = "celu elu glu hardtanh leaky_relu mish prelu relu6 rrelu selu softmax swish"
+_OTHER_THINGS = frozenset(f"{_OTHER_OPTIMIZERS} {_OTHER_ACTIVATIONS}".split())
 
 
 class RavineError(Exception):
     """Anything ravine raises on purpose; its text is one line for a person."""
 
 
+Place: TypeAlias = tuple[str, ...]
+"""Keys of a study from the outermost in, such as ``("rules", "0", "lr")``."""
+
+
 class InputError(RavineError):
-    """The user's input is wrong: names the file, key or argument, the value, and what is allowed."""
+    """The user's input is wrong: names the file, key or argument, the value, and what is allowed.
+
+    Args:
+        text: one line for a person.
+        at: of a study: where in it the fault lies, as data.
+        meant: of an unknown key: the one that it most likely is a misspelling of.
+        what: "unknown", "missing" or "wrong": faults of one place and this word are of one kind.
+    """
+
+    def __init__(
+        self, text: str, *, at: Sequence[Place] = (), meant: str | None = None, what: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.at, self.meant, self.what = tuple(at), meant, what
 
 
 class StudyError(InputError):
@@ -56,20 +81,60 @@ def choices(value: object, allowed: Iterable[str]) -> str:
     """
     names = sorted(allowed)
     near = nearest(value, names)
-    hint = f"did you mean '{near}'? " if near else ""
+    hint = f"did you mean '{short(near)}'? " if near else ""
     more = f", ... ({len(names) - MOST_NAMES:,} more)" if len(names) > MOST_NAMES else ""
-    return f"{hint}Allowed: {', '.join(names[:MOST_NAMES])}{more}"
+    return f"{hint}Allowed: {', '.join(map(short, names[:MOST_NAMES]))}{more}"
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str | None:
-    """The valid name that a typo most likely meant, whatever its capitals; None if none is near.
+    """The valid name that is misspelt here, whatever its capitals; None if none is.
+
+    A letter in three may be wrong, missing, too many or in its neighbour's place. What is farther off, has other
+    digits, or is known to be the name of something else is no misspelling.
 
     Example:
-        >>> nearest("ReLu", ["ReLU", "PReLU"]), nearest("x", ["adam"])
-        ('ReLU', None)
+        >>> nearest("ReLu", ["ReLU", "PReLU"]), nearest("max_grad_norm", ["max_norm"]), nearest("adan", ["adam"])
+        ('ReLU', None, None)
     """
-    folded: dict[str, str] = {}
+    typed = str(value)[: _LONGEST_NAME + 1].casefold()
+    if not 3 <= len(typed) <= _LONGEST_NAME or typed in _OTHER_THINGS:
+        return None
+    allowance = min(3, len(typed) // 3)
+    best, found = allowance + 1, None
     for name in allowed:
-        folded.setdefault(name.casefold(), name)
-    near = difflib.get_close_matches(str(value).casefold(), folded, n=1, cutoff=0.5)
-    return folded[near[0]] if near else None
+        folded = name.casefold()
+        if abs(len(folded) - len(typed)) < best and _same_digits(typed, folded):
+            far = _distance(typed, folded)
+            if far < best:
+                best, found = far, name
+    return found
+
+
+def _same_digits(one: str, other: str) -> bool:
+    """Whether two names have the same digits, or one of them has none: beta3 is not beta1."""
+    digits = ["".join(filter(str.isdigit, name)) for name in (one, other)]
+    return digits[0] == digits[1] or "" in digits
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to change, add, leave out or swap with their neighbours to get from one word to another."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one):
+        last, before, row = before, row, [i + 1]
+        for j, wanted in enumerate(other):
+            steps = min(before[j + 1] + 1, row[j] + 1, before[j] + (letter != wanted))
+            if i and j and letter == other[j - 1] and one[i - 1] == wanted:
+                steps = min(steps, last[j - 1] + 1)
+            row.append(steps)
+    return row[-1]
+
+
+def short(text: str) -> str:
+    """A name, or the beginning of one that nobody would read to its end.
+
+    Example:
+        >>> len(short("k" * 5000))
+        60
+    """
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."

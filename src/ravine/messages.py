@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from ravine.errors import choices
+from ravine.errors import InputError, StudyError, choices, nearest, short
 
 LONGEST_VALUE = 60
 UNKNOWN_KEY = "unknown_key"
@@ -52,13 +54,13 @@ class Strict(BaseModel):
 
     Example:
         >>> class Point(Strict):
-        ...     x: float
-        ...     y: float = 0.0
+        ...     left: float
+        ...     top: float = 0.0
         >>> try:
-        ...     Point.model_validate({"x": 1.0, "yy": 2.0})
+        ...     Point.model_validate({"left": 1.0, "topp": 2.0})
         ... except ValidationError as error:
         ...     print(one_line(error, "point.toml"))
-        point.toml: yy: unknown key; did you mean 'y'? Allowed: x, y
+        point.toml: topp: unknown key; did you mean 'top'? Allowed: left, top
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -71,9 +73,8 @@ class Strict(BaseModel):
             for key in data:
                 if key not in allowed:
                     hint = choices(key, allowed).replace("{", "{{").replace("}", "}}")
-                    raise PydanticCustomError(
-                        UNKNOWN_KEY, "unknown key; {hint}", {"key": str(key), "hint": hint}
-                    )
+                    context = {"key": str(key), "hint": hint, "meant": nearest(key, allowed)}
+                    raise PydanticCustomError(UNKNOWN_KEY, "unknown key; {hint}", context)
         return data
 
 
@@ -105,12 +106,113 @@ def one_line(error: ValidationError, where: str = "", *, inside: str = "", value
     Returns:
         For example ``"x.toml: data.missing = 'dorp': did you mean 'drop'? Allowed: drop, impute, refuse"``.
     """
-    faults = error.errors(include_url=False)
-    fault, words = _most_telling(faults, value)
-    key = ".".join(part for part in (inside, *map(str, _keys(fault, value))) if part)
+    fault, words = _most_telling(error.errors(include_url=False), value)
+    key = ".".join(short(part) for part in (inside, *map(str, _keys(fault, value))) if part)
     shown = _shown(fault)
     subject = f"{key} = {shown}" if key and shown else key or shown
     return ": ".join(part for part in (where, subject, " or ".join(words)) if part)
+
+
+def refused(error: ValidationError, *, inside: str, value: object) -> StudyError:
+    """The first fault that pydantic found in a part of a study.
+
+    Args:
+        error, inside, value: as for `one_line`.
+    """
+    fault, _ = _most_telling(error.errors(include_url=False), value)
+    unknown = fault["type"] in {UNKNOWN_KEY, "extra_forbidden"}
+    missing = fault["type"] in {"missing", "union_tag_not_found"}
+    return StudyError(
+        one_line(error, inside=inside, value=value),
+        at=[(*inside.split("."), *map(str, _keys(fault, value)))],
+        meant=fault.get("ctx", {}).get("meant"),
+        what="unknown" if unknown else "missing" if missing else "wrong",
+    )
+
+
+def wrong(where: str, value: object, words: str) -> StudyError:
+    """A value of a study that will not do.
+
+    Args:
+        where: its key, such as ``"rules.0.lr"``.
+        value: what the user wrote.
+        words: what it must be.
+
+    Example:
+        >>> str(wrong("epochs", -1, "must be above 0"))
+        'epochs = -1: must be above 0'
+    """
+    return StudyError(f"{where} = {shown(value)}: {words}", at=[tuple(where.split("."))], what="wrong")
+
+
+def lacking(where: str, words: str = "missing, it must be given") -> StudyError:
+    """A key of a study that is not there.
+
+    Example:
+        >>> str(lacking("model.kind"))
+        'model.kind: missing, it must be given'
+    """
+    return StudyError(f"{where}: {words}", at=[tuple(where.split("."))], what="missing")
+
+
+def unknown(where: str, key: object, allowed: Iterable[str]) -> StudyError:
+    """A key of a study that there is none of.
+
+    Args:
+        where: the key of the table that it is in; "" for the study.
+        key: the unknown one.
+        allowed: those that there are.
+
+    Example:
+        >>> str(unknown("model", "hiden", ["hidden", "kind"]))
+        "model.hiden: unknown key; did you mean 'hidden'? Allowed: hidden, kind"
+    """
+    names = list(allowed)
+    table = tuple(where.split(".")) if where else ()
+    return StudyError(
+        f"{'.'.join((*table, short(printable(str(key)))))}: unknown key; {choices(key, names)}",
+        at=[(*table, str(key))],
+        meant=nearest(key, names),
+        what="unknown",
+    )
+
+
+def check_regular(path: Path) -> None:
+    """See that a path that is there is a file or a folder: a device or a pipe may never come to its end.
+
+    Raises:
+        InputError: it is something else.
+        OSError: it is not there, or cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError("is not a regular file: a device, a pipe or a socket cannot be read as one")
+
+
+def shown(value: object) -> str:
+    """A value as the user wrote it, or the beginning of it.
+
+    Example:
+        >>> shown("ful"), len(shown([1] * 99))
+        ("'ful'", 60)
+    """
+    if isinstance(value, str | bytes | list | tuple):
+        value = value[:LONGEST_VALUE]  # of a list of millions nobody needs the text of all
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer with more digits than Python writes
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+def printable(text: str) -> str:
+    """The text on one line: line breaks and control characters as escapes.
+
+    Example:
+        >>> printable("größe\\n")
+        'größe\\\\n'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _most_telling(faults: Sequence[ErrorDetails], value: object) -> tuple[ErrorDetails, list[str]]:

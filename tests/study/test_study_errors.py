@@ -71,7 +71,7 @@ HYPERS = [
 KEYS = [
     ({"epocs": 3}, "epocs: unknown key; did you mean 'epochs'? Allowed: batch_size, data, epochs,"),
     ({"a\nb": 3}, r"a\nb: unknown key; Allowed:"),
-    ({"dropout": 0.1}, "dropout: belongs into the model"),
+    ({"dropout": 0.1}, "dropout: belongs in the model table"),
     ({"origin": "x"}, "origin: unknown key; Allowed:"),
     ({"name": None, "rules": None}, "name, rules: missing, must be given"),
     ({"name": "a b"}, "name = 'a b': must be 1 to 80 letters, digits"),

@@ -9,7 +9,8 @@ import pytest
 
 from ravine.errors import StudyError
 from ravine.study import parse_study
-from ravine.study.problems import problems_of
+from ravine.study.load import _KEYS
+from ravine.study.problems import READERS, faults_of, problems_of, summary
 
 SOUND: dict[str, Any] = {
     "name": "s",
@@ -83,3 +84,108 @@ def test_what_follows_from_a_problem_is_not_told(content: dict[str, Any], begin:
     assert len(lines) == len(begin), lines
     for line, words in zip(lines, begin, strict=True):
         assert line.startswith(words)
+
+
+def test_every_key_of_a_study_is_read_alone() -> None:
+    assert set(READERS) == set(_KEYS)
+
+
+@pytest.mark.parametrize("key", ["patience", "workers", "clip_norm", "max_grad_norm", "optimizer", "device"])
+def test_a_key_that_is_something_else_has_no_hint_and_draws_one_error(key: str) -> None:
+    for content in (
+        {**SOUND, key: 3},
+        {**SOUND, "rules": [{"kind": "adam", key: 3}]},
+        {**SOUND, "model": {"kind": "mlp", key: 3}},
+        {**SOUND, "data": {"kind": "iris", key: 3}},
+        {**SOUND, "schedule": {"kind": "cosine", key: 3}},
+    ):
+        lines, study, _ = problems_of(content)
+        (line,) = lines
+        assert f"{key}: unknown key; Allowed: " in line
+        assert study is not None
+
+
+def test_a_misspelt_keys_value_is_not_called_wrong_under_a_name_that_nobody_wrote() -> None:
+    for content in (
+        {**SOUND, "sedes": -3},
+        {**SOUND, "kep": 3},
+        {**SOUND, "rules": [{"kind": "adam", "epss": -1}]},
+    ):
+        (line,) = problems_of(content)[0]
+        assert "unknown key; did you mean" in line
+
+
+def test_keys_are_data_whatever_they_are() -> None:
+    """A key with dots, quotes or the words of a message in it is no place of its own."""
+    strange = ["rules.0", "a.b.c", "", "x: unknown key; did you mean 'name'?", "name = 3: no", "\n", "é", "0"]
+    lines, study, _ = problems_of({**SOUND, **dict.fromkeys(strange, 1)})
+    assert len(lines) == len(strange)
+    assert study is not None
+    rule = {"kind": "adam", **dict.fromkeys(strange, 1)}
+    assert len(problems_of({**SOUND, "rules": [rule]})[0]) == len(strange)
+
+
+def test_many_alike_problems_are_told_ten_at_a_time() -> None:
+    rules = [{"kind": "adam", "label": str(i), "lrr": 0.1} for i in range(100)]
+    faults, study, _ = faults_of({**SOUND, "rules": rules, "epochs": -1})
+    assert len(faults) == 101
+    assert study is not None
+    lines = summary(faults)
+    assert len(lines) == 12
+    assert lines[0].startswith("epochs = -1")
+    assert lines[-1] == "and 90 more of this kind"
+
+
+def test_long_keys_and_values_are_shortened() -> None:
+    long = "k" * 5000
+    for content in (
+        {**SOUND, long: 1},
+        {**SOUND, "rules": [{"kind": "adam", long: 1}]},
+        {**SOUND, "rules": [{"kind": "x" * 100_000}]},
+        {**SOUND, "data": long},
+        {**SOUND, "data": {"kind": "iris", long: 1}},
+        {**SOUND, "data": {"kind": "csv", "path": [long], "target": "y"}},
+        {**SOUND, "model": long},
+        {**SOUND, "model": {"kind": "module", "target": long}},
+        {**SOUND, "schedule": long},
+        {**SOUND, "schedule": {"kind": "cosine", long: 1}},
+        {**SOUND, "search": {"kind": "random", "trials": 3, long: 1}},
+        {**SOUND, "tune": long},
+        {**SOUND, "keep": {"every": 3, long: 1}},
+        {**SOUND, "name": long},
+        {**SOUND, "rules": [{"kind": "adam", "label": long}]},
+        {**SOUND, "rules": [{"kind": "adam", "exclude": long}]},
+        {**SOUND, "rules": [{"kind": "adam", "lr": {"log": [0.1, 1], long: 3}}]},
+        {**SOUND, "rules": [{"kind": "adam", "lr": [long]}]},
+        {**SOUND, "rules": [{"kind": "adam", "lr": [[0.1] * 100_000]}]},
+    ):
+        (line,) = problems_of(content)[0]
+        assert len(line) < 600
+        with pytest.raises(StudyError) as error:
+            parse_study(content, "x.toml")
+        assert len(str(error.value)) < 600
+
+
+def test_counts_are_bounded_before_anything_is_built() -> None:
+    many = 100_000
+    for content, words in (
+        ({**SOUND, "rules": [{"kind": "adam", "label": str(i)} for i in range(many)]}, "at most 1,000 rules"),
+        (
+            {**SOUND, "rules": [{"kind": "adam", "lr": [i + 1.0 for i in range(many)]}]},
+            "at most 10,000 values",
+        ),
+        ({**SOUND, "batch_size": list(range(1, many))}, "at most 10,000 values"),
+        (
+            {**SOUND, "schedule": [{"kind": "cosine", "warmup": i} for i in range(many)]},
+            "at most 10,000 sched",
+        ),
+        ({**SOUND, "seeds": list(range(many + 1))}, "1 to 100,000 seeds"),
+        ({**SOUND, "model": {"kind": "mlp", "hidden": [3] * many}}, "at most 1000 in it"),
+        (
+            {**SOUND, "data": {"kind": "csv", "path": "x", "target": "y", "drop": ["a"] * many}},
+            "at most 10000",
+        ),
+    ):
+        with pytest.raises(StudyError, match=words):
+            parse_study(content)
+        assert words in problems_of(content)[0][0]

@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from ravine.errors import StudyError
-from ravine.messages import Strict, one_line
+from ravine.messages import Strict, lacking, refused
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[str, ...], Field(strict=False)]  # TOML has lists, not tuples
+Texts = Annotated[tuple[str, ...], Field(strict=False, max_length=10_000)]  # TOML has lists, not tuples
 Side = Annotated[int, Field(ge=1, le=4096)]
 Task = Literal["classification", "regression"]
 
@@ -231,8 +230,8 @@ def parse_data(value: object, where: str = "data") -> DataSpec:
         value = {"kind": value}
     if not isinstance(value, dict | Options):
         shown: Any = type(value).__name__
-        raise StudyError(f'{where}: must be the name of a data set or a table with kind = "...", not {shown}')
+        raise lacking(where, f'must be the name of a data set or a table with kind = "...", not {shown}')
     try:
         return _adapter().validate_python(value)
     except ValidationError as error:
-        raise StudyError(one_line(error, inside=where, value=value)) from None
+        raise refused(error, inside=where, value=value) from None

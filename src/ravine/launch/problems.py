@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,32 @@ from ravine.launch.room import room_of
 from ravine.launch.subject import Subject, by_structure
 from ravine.study import Study
 from ravine.study.model import structure_of
-from ravine.study.problems import problems_of
+from ravine.study.problems import faults_of
+from ravine.study.trust import trusting
 
 
-def problems(content: Mapping[str, Any], search: Path | None = None) -> list[str]:
-    """What is wrong with a study, a line for each problem that follows from no other.
+def problems(
+    content: Mapping[str, Any], search: Path | None = None, trust: Sequence[str] = ()
+) -> list[InputError]:
+    """What is wrong with a study, an error for each problem that follows from no other.
 
     Args:
         content: a study file's keys and values.
         search: the file's folder, where data and modules are looked for.
+        trust: installed packages of which any function may be the model's target.
     """
-    lines, study, parts = problems_of(content, search)
+    faults, study, parts = faults_of(content, search)
     if study is None:
-        return lines
+        return faults
+    study = trusting(study, trust)
     loaded: list[Dataset] = []
     if "data" not in parts:
-        lines += _lines(lambda: loaded.append(load(study.data, base=search, blank=True)))
+        faults += _faults(lambda: loaded.append(load(study.data, base=search, blank=True)))
     if "model" not in parts:
-        lines += _lines(lambda: structure_of(study.model, search))
-    if not lines:  # only a study that is right so far says what model meets what data
-        lines += _lines(lambda: _try(study, loaded[0], search))
-    return lines
+        faults += _faults(lambda: structure_of(study.model, search))
+    if not faults:  # only a study that is right so far says what model meets what data
+        faults += _faults(lambda: _try(study, loaded[0], search))
+    return faults
 
 
 def room(study: Study, search: Path | None = None) -> str | None:
@@ -53,11 +58,11 @@ def room(study: Study, search: Path | None = None) -> str | None:
     return room_of(study.keep, subject.runs(), subject.network, subject.data).line()
 
 
-def _lines(what: Callable[[], object]) -> Iterable[str]:
+def _faults(what: Callable[[], object]) -> Iterable[InputError]:
     try:
         what()
     except InputError as error:
-        return [str(error)]
+        return [error]
     return []
 
 

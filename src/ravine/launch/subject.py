@@ -13,11 +13,12 @@ from ravine.data import Dataset, load
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
+from ravine.messages import shown
 from ravine.nn.spec import RATES
 from ravine.store import RunRecord
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import structure_of
-from ravine.study.naming import naming, shown
+from ravine.study.naming import naming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

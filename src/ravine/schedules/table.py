@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ravine.errors import StudyError, choices
-from ravine.messages import one_line
+from ravine.messages import lacking, refused, wrong
 from ravine.schedules.spec import (
     Climb,
     Constant,
@@ -59,16 +59,16 @@ def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
         return value  # type: ignore[return-value]
     fields: Mapping[str, Any] = {"kind": value} if isinstance(value, str) else value  # type: ignore[assignment]
     if not isinstance(fields, Mapping):
-        raise StudyError(f"{where} = {value!r}: must be a name, or a table with kind; {choices('', KINDS)}")
+        raise wrong(where, value, f"must be a name, or a table with kind; {choices('', KINDS)}")
     if "kind" not in fields:
-        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', KINDS)}")
+        raise lacking(f"{where}.kind", f"missing, it must be given; {choices('', KINDS)}")
     kind = fields["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise StudyError(f"{where}.kind = {kind!r}: no such schedule; {choices(kind, KINDS)}")
+        raise wrong(f"{where}.kind", kind, f"no such schedule; {choices(kind, KINDS)}")
     try:
         return KINDS[kind].model_validate(dict(fields))
     except ValidationError as error:
-        raise StudyError(one_line(error, inside=where, value=fields)) from None
+        raise refused(error, inside=where, value=fields) from None
 
 
 def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None = None) -> Factors:

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from ravine.errors import ModelError, StudyError, choices
+from ravine.messages import lacking, shown, unknown, wrong
 from ravine.nn.target import find_named
 from ravine.rules import KINDS, Rule, hypers, preset, rule
 from ravine.rules.own import own
-from ravine.study.naming import shown
 from ravine.study.values import Values, parse_values
 
 PRESETS = ("lecture", "torch")
 OWN_KEYS = ("kind", "label", "preset", "exclude")
 LONGEST_LABEL = 80
+LONGEST_PATTERN = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,30 +79,28 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
         return value
     table = {"kind": value} if isinstance(value, str | Rule) else value
     if not isinstance(table, Mapping):
-        raise StudyError(f'{where} = {shown(value)}: must be a table such as {{ kind = "adam", lr = 0.001 }}')
+        raise wrong(where, value, 'must be a table such as { kind = "adam", lr = 0.001 }')
     if "kind" not in table:
-        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', KINDS)}")
+        raise lacking(f"{where}.kind", f"missing, it must be given; {choices('', KINDS)}")
     kind, target, name = _kind(table["kind"], f"{where}.kind", search)
     named = table.get("preset", "lecture")
     if named not in PRESETS:
-        raise StudyError(f"{where}.preset = {shown(named)}: {choices(named, PRESETS)}")
+        raise wrong(f"{where}.preset", named, choices(named, PRESETS))
     if kind not in KINDS and named != "lecture":
-        raise StudyError(
-            f"{where}.preset = {shown(named)}: only the rules of ravine have a form of torch.optim"
-        )
+        raise wrong(f"{where}.preset", named, "only the rules of ravine have a form of torch.optim")
     known = hypers(preset(kind, named)[0])
     for key in table:
         if key in rule(kind).refuses:
-            raise StudyError(f"{where}.{key}: not with {name}; {choices('', (*OWN_KEYS, *known))}")
+            raise lacking(f"{where}.{key}", f"not with {name}; {choices('', (*OWN_KEYS, *known))}")
         if key not in known and key not in OWN_KEYS:
-            raise StudyError(f"{where}.{key}: unknown key; {choices(key, (*OWN_KEYS, *known))}")
+            raise unknown(where, key, (*OWN_KEYS, *known))
     given = {
         key: parse_values(item, f"{where}.{key}", known[key]) for key, item in table.items() if key in known
     }
     for key, hyper in rule(preset(kind, named)[0]).all_hypers.items():
         if key not in given and key not in preset(kind, named)[1]:
-            raise StudyError(
-                f"{where}.{key}: missing, it must be given for {name}: {hyper.about}, {hyper.allowed}"
+            raise lacking(
+                f"{where}.{key}", f"missing, it must be given for {name}: {hyper.about}, {hyper.allowed}"
             )
     return RuleBlock(
         kind=kind,
@@ -127,16 +126,17 @@ def _kind(value: object, where: str, search: Path | None) -> tuple[str, str | No
         if isinstance(value, Rule):
             return _own(value, where), None, value.name
         if not isinstance(value, str) or ":" not in value:
-            raise StudyError(
-                f'{where} = {shown(value)}: no such rule; {choices(value, KINDS)}, or "package.module:name" of a '
-                "ravine.Rule"
-            )
+            words = f'no such rule; {choices(value, KINDS)}, or "package.module:name" of a ravine.Rule'
+            raise wrong(where, value, words)
         found = find_named(value, search, where, _is_rule)
         if not isinstance(found, Rule):
-            raise StudyError(f"{where} = {shown(value)} is a {type(found).__name__}: must be a ravine.Rule")
+            raise StudyError(
+                f"{where} = {shown(value)} is a {type(found).__name__}: must be a ravine.Rule",
+                at=[tuple(where.split("."))],
+            )
         return _own(found, where), value, found.name
     except ModelError as error:
-        raise StudyError(str(error)) from error
+        raise StudyError(str(error), at=[tuple(where.split("."))]) from error
 
 
 def _own(found: Rule, where: str) -> str:
@@ -153,7 +153,7 @@ def _is_rule(value: object) -> bool:
 def _label(value: object, where: str) -> str:
     """Any text that can be read on one line."""
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.strip()) <= LONGEST_LABEL:
-        raise StudyError(f"{where} = {shown(value)}: must be 1 to {LONGEST_LABEL} printable characters")
+        raise wrong(where, value, f"must be 1 to {LONGEST_LABEL} printable characters")
     return value.strip()
 
 
@@ -161,11 +161,13 @@ def _pattern(value: object, where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise StudyError(f"{where} = {shown(value)}: must be a regular expression, as text")
+        raise wrong(where, value, "must be a regular expression, as text")
+    if len(value) > LONGEST_PATTERN:
+        raise wrong(where, value, f"must have at most {LONGEST_PATTERN} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # "possible nested set": it would not mean what it seems to
             re.compile(value)
     except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise StudyError(f"{where} = {shown(value)}: must be a regular expression: {error}") from None
+        raise wrong(where, value, f"must be a regular expression: {error}") from None
     return value

@@ -6,11 +6,11 @@ from pydantic import BaseModel
 
 from ravine.data import parse_data
 from ravine.errors import InputError
+from ravine.messages import printable, shown
 from ravine.study.definition import MADE_IN_PYTHON
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.load import content_of
 from ravine.study.model import RATES, parse_model
-from ravine.study.naming import printable, shown
 
 _NOT_GIVEN = "not given"
 

@@ -8,17 +8,18 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ravine.errors import StudyError, choices
+from ravine.errors import choices
+from ravine.messages import lacking, wrong
 from ravine.rules import Hyper
 from ravine.schedules import ScheduleSpec, parse_schedule
 from ravine.study.block import RuleBlock, parse_rule
-from ravine.study.naming import shown
 from ravine.study.search import MOST_RUNS
-from ravine.study.values import check_distinct, parse_number
+from ravine.study.values import MOST_VALUES, check_distinct, parse_number
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
 MOST_STEPS = 10**9
+MOST_RULES = 1000
 
 DEFAULT_BATCH = 64
 TUNINGS = ("joint", "staged")
@@ -34,8 +35,10 @@ def study_name(value: object) -> str:
         StudyError: one line with the key, the value and what is allowed.
     """
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise StudyError(
-            f"name = {shown(value)}: must be 1 to 80 letters, digits, '.', '_' or '-', not begun by a sign"
+        raise wrong(
+            "name",
+            value,
+            "must be 1 to 80 letters, digits, '.', '_' or '-', and start with a letter or digit",
         )
     return value
 
@@ -56,7 +59,7 @@ def whole(value: object, where: str, low: int, high: int, also: str = "") -> int
         StudyError: one line with the key, the value and what is allowed.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-        raise StudyError(f"{where} = {shown(value)}: must be a whole number from {low:,} to {high:,}{also}")
+        raise wrong(where, value, f"must be a whole number from {low:,} to {high:,}{also}")
     return int(value)
 
 
@@ -69,7 +72,9 @@ def batch_sizes(value: object) -> tuple[BatchSize, ...]:
     listed = isinstance(value, list | tuple)
     items = list(value) if isinstance(value, list | tuple) else [value]
     if not items:
-        raise StudyError("batch_size = []: must have at least one value in it")
+        raise wrong("batch_size", [], "must have at least one value in it")
+    if len(items) > MOST_VALUES:
+        raise lacking("batch_size", f"must have at most {MOST_VALUES:,} values in it, not {len(items):,}")
     found: list[BatchSize] = []
     for i, item in enumerate(items):
         where = f"batch_size.{i}" if listed else "batch_size"
@@ -91,7 +96,7 @@ def seeds_of(value: object) -> tuple[int, ...]:
     if not isinstance(value, list | tuple | range):
         return tuple(range(whole(value, "seeds", 1, MOST_RUNS, ", or a list of seeds")))
     if not 0 < len(value) <= MOST_RUNS:
-        raise StudyError(f"seeds: must have 1 to {MOST_RUNS:,} seeds in it, not {len(value):,}")
+        raise lacking("seeds", f"must have 1 to {MOST_RUNS:,} seeds in it, not {len(value):,}")
     found = tuple(whole(seed, f"seeds.{i}", 0, 2**31 - 1) for i, seed in enumerate(value))
     check_distinct(found, "seeds")
     return found
@@ -106,11 +111,13 @@ def schedules_of(value: object) -> tuple[ScheduleSpec, ...]:
     if not isinstance(value, list | tuple):
         return (parse_schedule(value),)
     if not value:
-        raise StudyError("schedule = []: must have at least one schedule in it")
+        raise wrong("schedule", [], "must have at least one schedule in it")
+    if len(value) > MOST_VALUES:
+        raise lacking("schedule", f"must have at most {MOST_VALUES:,} schedules in it, not {len(value):,}")
     found = tuple(parse_schedule(item, f"schedule.{i}") for i, item in enumerate(value))
     for i, item in enumerate(found):
         if item in found[:i]:
-            raise StudyError(f"schedule.{i}: the same schedule as schedule.{found.index(item)}")
+            raise lacking(f"schedule.{i}", f"the same schedule as schedule.{found.index(item)}")
     return found
 
 
@@ -121,7 +128,7 @@ def tuning(value: object) -> str:
         StudyError: one line with the key, the value and what is allowed.
     """
     if value not in TUNINGS:
-        raise StudyError(f"tune = {shown(value)}: {choices(value, TUNINGS)}")
+        raise wrong("tune", value, choices(value, TUNINGS))
     return str(value)
 
 
@@ -132,17 +139,15 @@ def rules_of(value: object) -> tuple[RuleBlock, ...]:
         StudyError: one line with the key, the value and what is allowed.
     """
     if not isinstance(value, list | tuple):
-        raise StudyError(
-            "rules: must be a list of rules; in TOML each begins with [[rules]], in two brackets"
-        )
+        raise lacking("rules", "must be a list of rules; in TOML each begins with [[rules]], in two brackets")
     if not value:
-        raise StudyError("rules = []: must have at least one rule in it")
+        raise wrong("rules", [], "must have at least one rule in it")
+    if len(value) > MOST_RULES:
+        raise lacking("rules", f"must have at most {MOST_RULES:,} rules in it, not {len(value):,}")
     found = tuple(parse_rule(item, f"rules.{i}") for i, item in enumerate(value))
-    labels = [block.label for block in found]
-    for i, label in enumerate(labels):
-        if label in labels[:i]:
-            raise StudyError(
-                f"rules.{i}.label = {shown(label)}: rules.{labels.index(label)} is called that too; "
-                'give one of them another label = "..."'
-            )
+    first: dict[str, int] = {}
+    for i, block in enumerate(found):
+        if first.setdefault(block.label, i) != i:
+            words = f'rules.{first[block.label]} is called that too; give one of them another label = "..."'
+            raise wrong(f"rules.{i}.label", block.label, words)
     return found

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ravine.errors import StudyError, choices
+from ravine.messages import lacking, unknown, wrong
 from ravine.study.fields import MOST_STEPS, whole
-from ravine.study.naming import shown
 
 _EXAMPLE = 'must be a table such as { every = "epoch" } or { every = 100 }'
 
@@ -48,12 +47,12 @@ def parse_keep(value: object) -> Keep | None:
     if value is None or isinstance(value, Keep):
         return value
     if not isinstance(value, Mapping):
-        raise StudyError(f"keep = {shown(value)}: {_EXAMPLE}")
+        raise wrong("keep", value, _EXAMPLE)
     for key in value:
         if key != "every":
-            raise StudyError(f"keep.{key}: unknown key; {choices(key, ['every'])}")
+            raise unknown("keep", key, ["every"])
     if "every" not in value:
-        raise StudyError(f"keep.every: missing: keep {_EXAMPLE}")
+        raise lacking("keep.every", f"missing: keep {_EXAMPLE}")
     every = value["every"]
     if every == "epoch":
         return Keep(every="epoch")

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from ravine.errors import StudyError, choices
+from ravine.messages import check_regular, lacking, printable, unknown
 from ravine.study.block import has_target, parse_rule
 from ravine.study.definition import definition_of
+from ravine.study.fields import MOST_RULES
 from ravine.study.model import RATES
-from ravine.study.naming import naming, printable
+from ravine.study.naming import naming
 from ravine.study.override import override
 from ravine.study.spec import Study
 
 _NEEDED = ("name", "data", "model", "rules")
 _LENGTHS = ("epochs", "steps")
 _KEYS = (*_NEEDED, *_LENGTHS, "batch_size", "seeds", "schedule", "search", "tune", "evaluations", "keep")
-_LARGEST = 10_000_000  # bytes
+_LARGEST = 1_000_000  # bytes: a thousand rules take 100,000
+_DEEPEST = 20  # tables within tables; a study has three
 
 
 def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str]:
@@ -69,14 +72,15 @@ def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None
     with naming(where):
         for key in content:
             if key in RATES:
-                raise StudyError(f'{key}: belongs into the model: model = {{ kind = "mlp", {key} = 0.2 }}')
+                raise lacking(key, f'belongs in the model table: model = {{ kind = "mlp", {key} = 0.2 }}')
             if key not in _KEYS:
-                raise StudyError(f"{key}: unknown key; {choices(key, _KEYS)}")
+                raise unknown("", key, _KEYS)
         missing = [key for key in _NEEDED if key not in content]
         if missing:
-            raise StudyError(f"{', '.join(missing)}: missing, must be given")
+            places = [(key,) for key in missing]
+            raise StudyError(f"{', '.join(missing)}: missing, must be given", at=places, what="missing")
         rules = content["rules"]
-        if isinstance(rules, list):
+        if isinstance(rules, list) and len(rules) <= MOST_RULES:
             rules = [
                 parse_rule(item, f"rules.{i}", search) if has_target(item) else item
                 for i, item in enumerate(rules)
@@ -87,9 +91,16 @@ def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None
 def _text_of(path: Path | str) -> str:
     path = Path(path)
     try:
+        check_regular(path)
         if path.is_file() and path.stat().st_size > _LARGEST:
-            raise StudyError(f"too large for a study file: {path.stat().st_size:,} bytes")
-        return path.read_text(encoding="utf-8-sig")
+            raise StudyError(
+                f"too large for a study file: {path.stat().st_size:,} bytes, of {_LARGEST:,} at most"
+            )
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise StudyError(f"too large for a study file: more than {_LARGEST:,} bytes")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         beside = sorted(file.name for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         hint = f"; {choices(path.name, beside[:10]).replace('Allowed', 'In that folder')}" if beside else ""
@@ -103,6 +114,21 @@ def _text_of(path: Path | str) -> str:
         raise StudyError(f"cannot be read: {reason}") from None
 
 
+def check_depth(content: Mapping[str, Any]) -> None:
+    """See that tables are not nested without end, before anything looks into all of them.
+
+    Raises:
+        StudyError: they are.
+    """
+    level: list[Any] = [content]
+    for _ in range(_DEEPEST):
+        inner = [each.values() if isinstance(each, Mapping) else each for each in level]
+        level = [value for each in inner for value in each if isinstance(value, Mapping | list)]
+        if not level:
+            return
+    raise StudyError("nested too deeply: a study is a table of a few tables and lists")
+
+
 def content_of(text: str) -> dict[str, Any]:
     """The keys and values of a study's text.
 
@@ -111,8 +137,12 @@ def content_of(text: str) -> dict[str, Any]:
     """
     if not text.strip():
         raise StudyError(f"is empty; a study needs {', '.join(_NEEDED)}, and epochs or steps")
+    if len(text) > _LARGEST:
+        raise StudyError(f"is too large for a study: it may have {_LARGEST:,} letters")
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
+        check_depth(content)
+        return content
     except RecursionError:
         raise StudyError("not valid TOML: nested too deeply") from None
     except ValueError as error:  # of the syntax, or a number of thousands of digits

@@ -9,11 +9,10 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from ravine.errors import StudyError, choices
-from ravine.messages import one_line
+from ravine.messages import lacking, refused, unknown, wrong
 from ravine.nn import spec
 from ravine.nn.target import describe_factory, find_factory
 from ravine.rules import Hyper
-from ravine.study.naming import shown
 from ravine.study.recipe import lasting
 from ravine.study.values import Values, parse_values
 
@@ -66,10 +65,8 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
     if isinstance(value, Mapping):
         return _from_table(value, where)
     if not callable(value):
-        raise StudyError(
-            f"{where} = {shown(value)}: must be a kind, a table with kind, or in Python a class or function; "
-            f"{choices('', _KINDS)}"
-        )
+        words = f"must be a kind, a table with kind, or in Python a class or function; {choices('', _KINDS)}"
+        raise wrong(where, value, words)
     if not isinstance(value, type) and hasattr(value, "state_dict"):
         raise StudyError(
             f"{where}: must be a class or a function that builds a {type(value).__name__}, not one already "
@@ -80,14 +77,14 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
 
 def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, Values]]:
     if "kind" not in table:
-        raise StudyError(f"{where}.kind: missing, it must be given; {choices('', _KINDS)}")
+        raise lacking(f"{where}.kind", f"missing, it must be given; {choices('', _KINDS)}")
     kind = table["kind"]
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise StudyError(f"{where}.kind = {shown(kind)}: no such model; {choices(kind, _KINDS)}")
+        raise wrong(f"{where}.kind", kind, f"no such model; {choices(kind, _KINDS)}")
     allowed = _KINDS[kind].model_fields
     for key in table:
         if key not in allowed:
-            raise StudyError(f"{where}.{key}: unknown key; {choices(key, allowed)}")
+            raise unknown(where, key, allowed)
     rates = {
         name: parse_values(table[name], f"{where}.{name}", hyper)
         for name, hyper in RATES.items()
@@ -98,9 +95,8 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, 
         return _KINDS[kind].model_validate(rest, strict=True), rates
     except ValidationError as error:
         if error.errors()[0]["type"] == "string_pattern_mismatch":
-            told = f'{where}.target = {shown(rest["target"])}: must be "package.module:Name"'
-            raise StudyError(told) from None
-        raise StudyError(one_line(error, inside=where, value=rest)) from None
+            raise wrong(f"{where}.target", rest["target"], 'must be "package.module:Name"') from None
+        raise refused(error, inside=where, value=rest) from None
 
 
 def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
@@ -118,7 +114,7 @@ def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
         content = model.model_dump(mode="json", exclude=set(RATES))
         return lasting(content, _FIRST[model.kind], defaults)
     if isinstance(model, spec.Module):
-        source = describe_factory(find_factory(model.target, search))
+        source = describe_factory(find_factory(model.target, search, model.trust))
         return {**model.model_dump(mode="json"), "source": source}
     return {"kind": "own", "source": describe_factory(model), "captured": _captured(model)}
 

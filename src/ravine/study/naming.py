@@ -1,4 +1,4 @@
-"""How values and places are told in an error's one line."""
+"""Errors of a study begin with its file, and wrong keywords are told as wrong keys are."""
 
 from __future__ import annotations
 
@@ -8,35 +8,11 @@ from functools import wraps
 from inspect import signature
 from typing import ParamSpec
 
-from ravine.errors import InputError, StudyError, choices
+from ravine.errors import InputError, StudyError
+from ravine.messages import printable, unknown
 
 P = ParamSpec("P")
-
-LONGEST = 60
-
-
-def shown(value: object) -> str:
-    """A value as the user wrote it, or the beginning of it.
-
-    Example:
-        >>> shown("ful"), len(shown([1] * 99))
-        ("'ful'", 60)
-    """
-    try:
-        text = repr(value)
-    except ValueError:  # an integer with more digits than Python writes
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def printable(text: str) -> str:
-    """The text on one line: line breaks and control characters as escapes.
-
-    Example:
-        >>> printable("größe\\n")
-        'größe\\\\n'
-    """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+_LONGEST_ORIGIN = 300
 
 
 def known_keywords(init: Callable[P, None]) -> Callable[P, None]:
@@ -55,10 +31,12 @@ def known_keywords(init: Callable[P, None]) -> Callable[P, None]:
     def checked(*args: P.args, **kwargs: P.kwargs) -> None:
         for key in kwargs:
             if key not in allowed and not key.startswith("_"):
-                raise StudyError(f"{key}: unknown key; {choices(key, allowed)}")
+                raise unknown("", key, allowed)
         missing = [key for key in needed if key not in kwargs]
         if missing and len(args) == 1:  # what is not given by keyword is left to Python
-            raise StudyError(f"{', '.join(missing)}: missing, must be given")
+            raise StudyError(
+                f"{', '.join(missing)}: missing, must be given", at=[(k,) for k in missing], what="missing"
+            )
         init(*args, **kwargs)
 
     return checked
@@ -70,5 +48,10 @@ def naming(origin: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        text = f"{origin}: {error}" if origin else str(error)
-        raise type(error)(printable(text)) from error.__cause__
+        text = printable(f"{_shortened(origin)}: {error}" if origin else str(error))
+        told = type(error)(text, at=error.at, meant=error.meant, what=error.what)
+        raise told from error.__cause__
+
+
+def _shortened(origin: str) -> str:
+    return origin if len(origin) <= _LONGEST_ORIGIN else f"{origin[: _LONGEST_ORIGIN - 3]}..."

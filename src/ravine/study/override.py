@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ravine.errors import StudyError
-from ravine.study.naming import shown
+from ravine.messages import shown
 
 # What stands for a table of its kind alone, so that ``model.hidden=[32]`` works on ``model = "mlp"``.
 _BY_KIND = ("data", "model", "schedule", "search", "rules")
+_LONGEST_KEY = 500
+_LONGEST_TOLD = 120
 _WORD = re.compile(r"[^\[\]{}\"'=,#]+")
 _LENGTHS = ("epochs", "steps")
 
@@ -50,13 +52,15 @@ def _parsed(text: str) -> tuple[list[str], Any]:
     """The keys and the value of one text."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip() or not value.strip() or not text.isprintable():
-        raise StudyError(f"--set {text}: must be key=value, for example --set epochs=5")
+        raise StudyError(f"--set {_short(text)}: must be key=value, for example --set epochs=5")
     try:
-        table: Any = tomllib.loads(f"{key} = 0")
+        table: Any = tomllib.loads(f"{key} = 0") if len(key) <= _LONGEST_KEY else {}
     except (ValueError, RecursionError):
         table = {}
     if not table:  # no key at all, or one that begins a comment
-        raise StudyError(f"--set {text}: {key.strip()!r} is not a key such as epochs or rules.0.lr")
+        raise StudyError(
+            f"--set {_short(text)}: {shown(key.strip())} is not a key such as epochs or rules.0.lr"
+        )
     path = []
     while isinstance(table, dict):
         [(part, table)] = table.items()
@@ -67,7 +71,14 @@ def _parsed(text: str) -> tuple[list[str], Any]:
         if _WORD.fullmatch(value):
             return path, value.strip()
         reason = str(error).partition(" (at ")[0]
-        raise StudyError(f"--set {text}: {shown(value.strip())} is not a TOML value: {reason}") from None
+        raise StudyError(
+            f"--set {_short(text)}: {shown(value.strip())} is not a TOML value: {reason}"
+        ) from None
+
+
+def _short(text: str) -> str:
+    """A text of the command line, or the beginning of it."""
+    return text if len(text) <= _LONGEST_TOLD else f"{text[: _LONGEST_TOLD - 3]}..."
 
 
 def _put(place: Any, path: Sequence[str], value: Any, text: str, above: tuple[str, ...]) -> Any:
@@ -83,13 +94,13 @@ def _put(place: Any, path: Sequence[str], value: Any, text: str, above: tuple[st
     if isinstance(place, list):
         if not re.fullmatch(r"[0-9]{1,9}", part) or int(part) > len(place):
             raise StudyError(
-                f"--set {text}: {part!r} is no place in {here}: 0 is the first of {len(place)}, "
+                f"--set {_short(text)}: {shown(part)} is no place in {here}: 0 is the first of {len(place)}, "
                 f"{len(place)} adds one"
             )
         number = int(part)
         new = _put(place[number] if number < len(place) else {}, rest, value, text, (*above, part))
         return [*place[:number], new, *place[number + 1 :]]
-    raise StudyError(f"--set {text}: {here} is {shown(place)}, there is no {part!r} in it")
+    raise StudyError(f"--set {_short(text)}: {here} is {shown(place)}, there is no {shown(part)} in it")
 
 
 def _copied(value: Any) -> Any:

@@ -1,26 +1,64 @@
 """Every problem of a study that stands by itself, and not only the first.
 
-What is wrong is told and put right, and the study read again. So there is one reader of studies, which knows
-nothing of this, and a problem that only follows from another is not told.
+Each key is read alone, and so is each rule. Where a table has a fault, the key at fault, which the error names as
+data, is left out and the rest is read again. What is sound is then read as one study, for what its parts have to do
+with each other. So there is one reader of studies, which knows nothing of this, and what only follows from another
+problem is not told.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ravine.errors import InputError
+from ravine.messages import unknown
+from ravine.study.block import parse_rule
+from ravine.study.fields import (
+    MOST_RULES,
+    MOST_STEPS,
+    batch_sizes,
+    num_epochs,
+    rules_of,
+    schedules_of,
+    seeds_of,
+    study_name,
+    tuning,
+    whole,
+)
+from ravine.study.keep import parse_keep
 from ravine.study.load import parse_study
+from ravine.study.model import RATES, parse_model
+from ravine.study.search import parse_search
+from ravine.study.source import parse_source
 from ravine.study.spec import Study
 
-_MOST = 100  # problems: by then there is enough to do
-# In the place of a part that is beyond repair. The others can be left out.
+Reader = Callable[[Any], object]
+
+# In the order in which a study is read.
+READERS: Mapping[str, Reader] = {
+    "name": study_name,
+    "epochs": num_epochs,
+    "steps": lambda value: whole(value, "steps", 1, MOST_STEPS),
+    "batch_size": batch_sizes,
+    "seeds": seeds_of,
+    "schedule": schedules_of,
+    "search": parse_search,
+    "tune": tuning,
+    "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
+    "keep": parse_keep,
+    "rules": rules_of,
+    "model": parse_model,
+    "data": parse_source,
+}
+# In the place of what is beyond repair. Other parts can be left out.
 _RULE: Mapping[str, Any] = {"kind": "sgd", "lr": 0.1}
 _SOUND: Mapping[str, Any] = {"name": "study", "data": "iris", "model": "mlp", "rules": [_RULE], "steps": 1}
-_MEANT = re.compile(r": unknown key; did you mean '(\w+)'\?")
-_KEYS = re.compile(r"[a-z_]\w*(?:\.\w+)*(?:, [a-z_]\w*)*(?=: | = )")
+_MUST: Mapping[str, Any] = {"lr": 0.1, "path": "x", "target": "y:y"}  # what a table may need
+_MOST = 100  # faults of one table, and of all parts together
+_SHOWN = 10  # problems of one kind that are told one by one
 
 
 def problems_of(
@@ -44,72 +82,167 @@ def problems_of(
         rules.0.kind = 'adm': no such rule; did you mean 'adam'
         data.kind = 'irish': did you mean 'iris'
     """
-    lines: list[str] = []
-    now, repaired = dict(content), set[str]()
-    parts: set[str] = set()
-    while len(lines) < _MOST:
+    faults, study, parts = faults_of(content, search)
+    return [str(fault) for fault in faults], study, parts
+
+
+def faults_of(
+    content: Mapping[str, Any], search: Path | None = None
+) -> tuple[list[InputError], Study | None, set[str]]:
+    """The same, each problem with the place where it lies."""
+    faults: list[InputError] = []
+    now, parts, meant = dict(content), set[str](), set[str]()
+    for key in content:
+        if key not in READERS:
+            fault = unknown("", key, READERS)
+            faults.append(_own(fault, key) if key in RATES else fault)
+            parts.add(key)
+            value = now.pop(key)
+            if fault.meant is not None and fault.meant not in content:
+                # So that it is not called missing. What is wrong with its value is told when it is spelt right.
+                meant.add(fault.meant)
+                now[fault.meant] = value
+    for key, read in READERS.items():
+        if key in now:
+            found, sound = _rules(now[key], search) if key == "rules" else _part(now[key], key, read)
+            if found:
+                faults += found if key not in meant else []
+                parts.add(key)
+                now[key] = _SOUND.get(key) if sound is None else sound
+    now = {key: value for key, value in now.items() if value is not None}
+    if {"epochs", "steps"} & parts and not now.keys() & {"epochs", "steps"}:
+        now["steps"] = 1
+    study, parts = _whole(now, faults, parts, search)
+    return faults, study, parts | meant & {"data", "model"}  # which others go on to try
+
+
+def _own(fault: InputError, key: str) -> InputError:
+    """What the reader of studies says of a key that it knows and does not take."""
+    try:
+        parse_study({key: None})
+    except InputError as error:
+        return error
+    return fault
+
+
+def _whole(
+    now: dict[str, Any], faults: list[InputError], parts: set[str], search: Path | None
+) -> tuple[Study | None, set[str]]:
+    """The parts, each of them sound, read as one study; what is wrong with it is added to the faults."""
+    told = set(parts)  # what has to do with these only follows
+    for _ in range(_MOST):
         try:
-            return lines, parse_study(now, search=search), parts
+            return parse_study(now, search=search), parts
         except InputError as error:
-            text = str(error)
-        found = _KEYS.match(text)
-        if found is None:
-            lines.append(text)
-            break
-        key = found[0]
-        # Of a key, or a part of it, that was put right before: a consequence.
-        again = any(f"{one}.".startswith(f"{key}.") for one in repaired)
-        if not again:
-            lines.append(text)
-        elif f"{key}!" in repaired:
-            break
-        meant = _MEANT.search(text)
-        if meant and not again:
-            now = _renamed(now, key.split("."), meant[1])
+            fault = error
+        touched = {place[0] for place in fault.at}
+        if not touched & told:
+            faults.append(fault)
+        if not touched:
+            return None, parts
+        parts = parts | touched
+        if (
+            len(fault.at) == 1 and len(fault.at[0]) > 2 and fault.at[0][0] == "rules"
+        ):  # the others may have it too
+            number = int(fault.at[0][1])
+            rules = list(now["rules"])
+            rules[number] = {**_RULE, "label": f"rule {number}"}
+            now = {**now, "rules": rules}
         else:
-            now = _repaired(now, key, beyond=again)
-        repaired.add(f"{key}!" if again else key)
-        parts.update(part.partition(".")[0] for part in key.split(", "))
-    return lines, None, parts
+            told = told | touched
+            now = _without(now, touched)
+    return None, parts
 
 
-def _renamed(content: Any, keys: list[str], name: str) -> Any:
-    """The content with a misspelt key as it was meant; without it where that key is there too."""
-    if isinstance(content, list):
-        number = int(keys[0])
-        return [*content[:number], _renamed(content[number], keys[1:], name), *content[number + 1 :]]
-    if len(keys) > 1:
-        return {**content, keys[0]: _renamed(content[keys[0]], keys[1:], name)}
-    rest = {key: item for key, item in content.items() if key != keys[0]}
-    return rest if name in rest else {**rest, name: content[keys[0]]}
+def _without(now: Mapping[str, Any], touched: set[str]) -> dict[str, Any]:
+    """A study with sound values in the place of some parts."""
+    new = {key: value for key, value in now.items() if key not in touched}
+    if touched & {"epochs", "steps"}:
+        new = {key: value for key, value in new.items() if key != "epochs"}
+        touched = touched | {"steps"}
+    if "seeds" in touched:
+        new["seeds"] = 1
+    return {**new, **{key: _SOUND[key] for key in touched if key in _SOUND}}
 
 
-def _repaired(content: Mapping[str, Any], key: str, *, beyond: bool) -> dict[str, Any]:
-    """The content without what is wrong at a key; where leaving it out was not enough, without the part it is in."""
-    new = dict(content)
-    if key == "epochs, steps":
-        return {name: item for name, item in new.items() if name != "epochs"} | {"steps": 1}
-    for one in key.split(", "):
-        part, *inner = one.split(".")
-        given = new.get(part)
-        if part == "rules" and inner and isinstance(given, list):
-            number = int(inner[0])
-            rule = _rule(given[number], number, inner[1] if len(inner) > 1 else "kind", beyond)
-            new[part] = [*given[:number], rule, *given[number + 1 :]]
-        elif inner and inner[0] != "kind" and not beyond and isinstance(given, Mapping):
-            new[part] = {name: item for name, item in given.items() if name != inner[0]}
-        elif part in _SOUND and part != "steps":
-            new[part] = _SOUND[part]
+def _rules(value: Any, search: Path | None) -> tuple[list[InputError], Any]:
+    """The faults of a study's rules, and sound rules in their place; None where they are no list."""
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= MOST_RULES:
+        return _part(value, "rules", rules_of)
+    faults: list[InputError] = []
+    sound = list(value)
+    for number, rule in enumerate(value):
+        where = f"rules.{number}"
+        found, repaired = _part(rule, where, lambda each, where=where: parse_rule(each, where, search))  # type: ignore[misc]
+        if found:
+            faults += found
+            label = f"rule {number}"
+            sound[number] = {**_RULE, "label": label}
+            if isinstance(repaired, Mapping):
+                sound[number] = {**repaired, "label": label}
+    if not faults:
+        read = [parse_rule(rule, f"rules.{number}", search) for number, rule in enumerate(value)]
+        found, _ = _part(read, "rules", rules_of)
+        return found, None
+    return faults, sound
+
+
+def _part(value: Any, where: str, read: Reader) -> tuple[list[InputError], Any]:
+    """The faults of a part, and the part without them; None where that would be nothing."""
+    depth = where.count(".") + 1
+    faults: list[InputError] = []
+    excused: set[str] = set()
+    while len(faults) < _MOST:
+        try:
+            read(value)
+        except InputError as error:
+            inner = {place[depth] for place in error.at if len(place) > depth}
+            key = next(iter(inner), None)
+            if not excused if key is None else key not in excused:
+                faults.append(error)
+            if key is None or not isinstance(value, Mapping) or key == "kind" or f"{key}!" in excused:
+                return faults, None
+            if key in excused:  # leaving it out was not enough
+                excused.add(f"{key}!")
+            excused.add(key)
+            rest = {name: item for name, item in value.items() if str(name) != key}
+            if error.what == "missing" and key not in value:
+                return faults, None
+            if key in _MUST and error.what != "unknown":
+                rest[key] = _MUST[key]
+            if error.meant is not None and error.meant not in value:
+                excused.add(error.meant)
+                rest[error.meant] = next(item for name, item in value.items() if str(name) == key)
+            value = rest
         else:
-            new.pop(part, None)
-            if part in ("steps", "epochs"):
-                new["steps"] = 1
-    return new
+            return faults, value
+    return faults, None
 
 
-def _rule(rule: Any, number: int, key: str, beyond: bool) -> dict[str, Any]:
-    label = f"rule {number}"
-    if beyond or key == "kind" or not isinstance(rule, Mapping):
-        return {**_RULE, "label": label}
-    rest = {name: item for name, item in rule.items() if name != key}
-    return {**rest, "label": label} if key == "label" else {**rest, "lr": 0.1} if key == "lr" else rest
+def summary(faults: Sequence[InputError]) -> list[str]:
+    """The problems, at most ten of a kind.
+
+    Example:
+        >>> summary([unknown("", key, ["name"]) for key in "abcdefghijklm"])[-1]
+        'and 3 more of this kind'
+    """
+    kinds: defaultdict[object, list[str]] = defaultdict(list)
+    for fault in faults:
+        kinds[_kind(fault)].append(str(fault))
+    lines: list[str] = []
+    for told in kinds.values():
+        lines += told[:_SHOWN]
+        if len(told) > _SHOWN:
+            lines.append(f"and {len(told) - _SHOWN:,} more of this kind")
+    return lines
+
+
+def _kind(fault: InputError) -> object:
+    """What alike problems have in common: what is wrong, and where, whichever place in a list it is."""
+    if not fault.at:
+        return str(fault)
+    places = [
+        tuple(part for part in (place[:-1] if fault.what == "unknown" else place) if not part.isdigit())
+        for place in fault.at
+    ]
+    return fault.what, tuple(places)

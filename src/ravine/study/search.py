@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, model_validator
 
-from ravine.errors import StudyError
-from ravine.messages import Strict, one_line
+from ravine.messages import Strict, refused
 
 MOST_RUNS = 100_000
 _BITS = 32
@@ -84,7 +83,7 @@ def parse_search(value: object) -> Search:
     try:
         return Search.model_validate(dict(value) if isinstance(value, Mapping) else value)
     except ValidationError as error:
-        raise StudyError(one_line(error, inside="search", value=value)) from None
+        raise refused(error, inside="search", value=value) from None
 
 
 def sobol(start: int, num: int, axes: Sequence[str], seed: int) -> npt.NDArray[np.float64]:

@@ -7,8 +7,7 @@ from typing import Any, TypeAlias
 
 from ravine.data import Dataset, DataSpec, from_arrays, from_torch_dataset, parse_data
 from ravine.data.spec import Options
-from ravine.errors import StudyError
-from ravine.study.naming import shown
+from ravine.messages import lacking, wrong
 
 DataLike: TypeAlias = Any
 """A name, a table with ``kind``, a specification, a `Dataset`, ``(x, y)``, or a torch dataset."""
@@ -37,14 +36,16 @@ def parse_source(value: object) -> DataSpec | Dataset:
         return parse_data(value)
     if isinstance(value, tuple):
         if len(value) not in (2, 4):
-            raise StudyError(f"data: must be (x, y) or (x, y, x_test, y_test), not a tuple of {len(value)}")
+            raise lacking("data", f"must be (x, y) or (x, y, x_test, y_test), not a tuple of {len(value)}")
         test = dict(zip(("x_test", "y_test"), value[2:], strict=False))
         return from_arrays(value[0], value[1], **test)
     if hasattr(value, "shape"):
-        raise StudyError("data: an array or a table alone has no target: give a pair (x, y)")
+        raise lacking("data", "an array or a table alone has no target: give a pair (x, y)")
     if hasattr(value, "__getitem__") and not isinstance(value, list | bytes):
         return from_torch_dataset(value)
-    raise StudyError(
-        f'data = {shown(value)}: must be the name of a data set or a table with kind = "...", or in Python '
-        "(x, y), a Dataset or a torch dataset with a length"
+    raise wrong(
+        "data",
+        value,
+        'must be the name of a data set or a table with kind = "...", or in Python (x, y), a Dataset or a torch '
+        "dataset with a length",
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.data import Dataset, DataSpec
-from ravine.errors import StudyError, choices
+from ravine.errors import StudyError
 from ravine.grid import Grid
-from ravine.messages import count
+from ravine.messages import count, lacking, shown, unknown
 from ravine.nn.target import describe_factory
 from ravine.schedules import ScheduleSpec
 from ravine.schedules.spec import Constant
@@ -30,7 +30,7 @@ from ravine.study.fields import (
 )
 from ravine.study.keep import Keep, KeepLike, parse_keep
 from ravine.study.model import RATES, Model, ModelLike, parse_model
-from ravine.study.naming import known_keywords, naming, shown
+from ravine.study.naming import known_keywords, naming
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.source import DataLike, parse_source
 from ravine.study.values import Range, Values, ValuesLike, options, parse_values
@@ -127,7 +127,9 @@ class Study:
                 steps = None
             if (epochs is None) == (steps is None):
                 given = "both are given" if steps is not None else "neither is given"
-                raise StudyError(f"epochs, steps: exactly one of them is needed, {given}")
+                raise StudyError(
+                    f"epochs, steps: exactly one of them is needed, {given}", at=[("epochs",), ("steps",)]
+                )
             put("epochs", None if epochs is None else num_epochs(epochs))
             put("steps", None if steps is None else whole(steps, "steps", 1, MOST_STEPS))
             put("_length", (self.epochs, self.steps))
@@ -249,29 +251,33 @@ def _check_size(study: Study) -> None:
         rates = {f"model.{name}": values for name, values in study.rates.items()}
         for where, values in {**named, **rates}.items():
             if isinstance(values, Range) and values.num is None:
-                raise StudyError(
-                    f"{where}.num: missing: a grid needs to know how many values; only "
-                    'search = { kind = "random", trials = 30 } does without'
+                raise lacking(
+                    f"{where}.num",
+                    "missing: a grid needs to know how many values; only "
+                    'search = { kind = "random", trials = 30 } does without',
                 )
     if study.num_runs > MOST_RUNS:
         raise StudyError(
             f"rules, seeds: this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
-            f"at most {MOST_RUNS:,} are allowed"
+            f"at most {MOST_RUNS:,} are allowed",
+            at=[("rules",), ("seeds",)],
         )
 
 
 def _check_stages(study: Study) -> None:
     """There is a second stage, and the rules have equal chances in the first."""
     if not study.decays:
-        raise StudyError(
-            'schedule: tune = "staged" needs one beside "constant", such as ["cosine", "linear"]: it is tried after '
-            "lr has been chosen without"
+        raise lacking(
+            "schedule",
+            'tune = "staged" needs one beside "constant", such as ["cosine", "linear"]: it is tried after lr has been '
+            "chosen without",
         )
     nums = {block.label: num_configs(study, block) for block in study.rules}
     if len(set(nums.values())) > 1:
         told = ", ".join(f"{shown(label)} has {num}" for label, num in nums.items())
-        raise StudyError(
-            f'rules: tune = "staged" needs as many configs for each rule, so that all are tuned equally: {told}'
+        raise lacking(
+            "rules",
+            f'tune = "staged" needs as many configs for each rule, so that all are tuned equally: {told}',
         )
 
 
@@ -281,16 +287,16 @@ def _rates(
     """The values of each rate: given in the model or beside it."""
     for name in beside:
         if name not in RATES:
-            raise StudyError(f"rates.{name}: no such rate; {choices(name, RATES)}")
+            raise unknown("rates", name, RATES)
     found: dict[str, Values] = {}
     for name, hyper in RATES.items():
         found[name] = within.get(name, 0.0)
         if name in beside:
             if name in within:
-                raise StudyError(f"{name}: given twice, in the model and beside it")
+                raise lacking(name, "given twice, in the model and beside it")
             found[name] = parse_values(beside[name], name, hyper)
             if found[name] != 0.0 and not hasattr(model, name):
-                raise StudyError(
-                    f"{name}: only built-in models take it; a module of yours has its own {name} layers"
+                raise lacking(
+                    name, f"only built-in models take it; a module of yours has its own {name} layers"
                 )
     return found

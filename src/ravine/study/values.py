@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ravine.errors import StudyError
-from ravine.messages import Strict, one_line
+from ravine.messages import Strict, lacking, refused, shown, wrong
 from ravine.rules import Hyper
-from ravine.study.naming import shown
 
+MOST_VALUES = 10_000  # of one hyper
 FORMS = "or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
 
 
@@ -123,7 +123,12 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
     if not isinstance(value, list | tuple):
         return parse_number(value, where, hyper, ", or a list of them" if hyper.whole else f", {FORMS}")
     if not value:
-        raise StudyError(f"{where} = []: must have at least one value in it")
+        raise wrong(where, [], "must have at least one value in it")
+    if len(value) > MOST_VALUES:
+        raise StudyError(
+            f"{where}: must have at most {MOST_VALUES:,} values in it, not {len(value):,}",
+            at=[tuple(where.split("."))],
+        )
     listed = tuple(parse_number(item, f"{where}.{i}", hyper) for i, item in enumerate(value))
     check_distinct(listed, where)
     return listed
@@ -138,7 +143,7 @@ def check_distinct(listed: Sequence[object], where: str) -> None:
     known = set()
     for item in listed:
         if item in known:
-            raise StudyError(f"{where} = {shown(list(listed))}: {shown(item)} stands in it twice")
+            raise wrong(where, list(listed), f"{shown(item)} stands in it twice")
         known.add(item)
 
 
@@ -158,20 +163,20 @@ def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> flo
     given = float(value) if switch and isinstance(value, bool) else value
     fault = hyper.fault(given, f"{', or true or false' if switch else ''}{also}")
     if fault is not None:
-        raise StudyError(f"{where} = {shown(value)}: must be {fault}")
+        raise wrong(where, value, f"must be {fault}")
     return float(given) + 0.0  # type: ignore[arg-type]  # -0.0 becomes 0.0: one value, one id
 
 
 def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
     if hyper.whole:
-        raise StudyError(f"{where}: no range: must be {hyper.allowed}, or a list of them")
+        raise lacking(where, f"no range: must be {hyper.allowed}, or a list of them")
     if isinstance(value, Range):
         found = value
     else:
         try:
             found = Range.model_validate(dict(value))
         except ValidationError as error:
-            raise StudyError(one_line(error, inside=where, value=value)) from None
+            raise refused(error, inside=where, value=value) from None
     scale = "linear" if found.log is None else "log"
     for i, end in enumerate(found.ends):
         parse_number(end, f"{where}.{scale}.{i}", hyper)
