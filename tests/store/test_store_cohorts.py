@@ -234,7 +234,7 @@ def test_check_names_rows_that_point_nowhere(
     problems = "\n".join(store.check())
     assert f"run {run_ids[1]}: row 9 of" in problems
     assert f"run {run_ids[2]} has finished, but has no weights" in problems
-    assert "checkpoint-x.safetensors is missing" in problems
+    assert "block 'checkpoint-x.safetensors': the store's entry is damaged" in problems
     assert "checkpoint-x.safetensors belongs to nothing" in problems
 
 

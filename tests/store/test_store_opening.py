@@ -91,12 +91,20 @@ def test_an_empty_database_file_becomes_a_store_only_if_asked(tmp_path: Path) ->
         assert store.studies() == []
 
 
-@pytest.mark.parametrize(("version", "advice"), [("5", "update ravine"), ("0", "use another folder")])
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [
+        ("6", "update ravine"),
+        ("9" * 30, "use another"),
+        ("0", "use another folder"),
+        ("x", "use another folder"),
+    ],
+)
 def test_other_versions_are_refused(tmp_path: Path, version: str, advice: str) -> None:
     Store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
         database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
-    with pytest.raises(StoreError, match=f"store format {version}, this ravine reads 4: {advice}"):
+    with pytest.raises(StoreError, match=rf"store format {version[:20]}, this ravine reads 5: {advice}"):
         Store(tmp_path)
 
 

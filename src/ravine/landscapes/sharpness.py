@@ -76,6 +76,7 @@ def measure(
     missing = [record for record in records if record.id not in known]
     yield Measuring(done=len(known), all=len(records))
     if missing:
+        store.check_writable()
         trained = Trained.of(study, store, missing, search=search, device=device, examples=settings.examples)
         labels = store.labels(trained.data.fingerprint)
         fused = _fusible(trained, [record.id for record in missing])

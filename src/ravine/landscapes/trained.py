@@ -16,6 +16,7 @@ from ravine.data import Dataset
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
+from ravine.errors import StoreError
 from ravine.launch.subject import Subject, stored_run
 from ravine.store import RunRecord, Store
 from ravine.study import Study
@@ -87,6 +88,12 @@ class Trained:
             StoreError: a run has none, or a file is damaged.
         """
         stored = self.store.tensors_many("weights", run_ids)
+        shapes = dict(zip(self.network.layout.names, self.network.layout.shapes, strict=True))
+        for run in run_ids:
+            for name in (*shapes, *self.others):
+                found = stored[run].get(name)
+                if found is None or found.shape != tuple(shapes.get(name, found.shape)):
+                    raise StoreError(f"run {run}: its stored weights are not its model's: tensor {name!r}")
         tensors = {
             name: torch.stack([torch.from_numpy(stored[run][name]) for run in run_ids]).to(self.device)
             for name in (*self.network.layout.names, *self.others)

@@ -18,6 +18,7 @@ from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
+from ravine.errors import InputError, RavineError, StoreError
 from ravine.free_memory import memory_errors
 from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
@@ -27,6 +28,7 @@ from ravine.launch.room import check_room, room_of
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.launch.writer import USUAL, Timing, Writer
+from ravine.nn.target import one_line
 from ravine.store import Store
 from ravine.study import Run, Study
 from ravine.study.naming import naming
@@ -136,9 +138,13 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     began = time.perf_counter()
     study, store = task.study, task.store
     enter_runs(study, store, runs)
-    with naming(study.origin), memory_errors("model"):
-        works, lines, num_known = _plan(task, runs, choice)
-        lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
+    try:
+        with naming(study.origin), memory_errors("model"):
+            works, lines, num_known = _plan(task, runs, choice)
+            lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
+    except InputError:
+        store.forget_unlaunched(study.name)
+        raise
     planned = Planned(
         num_runs=len(runs),
         num_known=num_known,
@@ -235,9 +241,16 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
         start = writer.resume()
     else:
         writer.begin()
-    training = Training(
-        cohort, task.subject.network(cohort.runs), task.data, work.backend, task.subject.device, start
-    )
+    network = task.subject.network(cohort.runs)
+    try:
+        training = Training(cohort, network, task.data, work.backend, task.subject.device, start)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        if start is None or isinstance(error, RavineError):
+            raise
+        raise StoreError(
+            f"cohort {cohort.id}: its checkpoint has other tensors than its runs need ({one_line(error)}): "
+            f"restore a backup, or delete study {task.subject.study.name!r}"
+        ) from error
     num_runs, steps = len(cohort.runs), cohort.recipe.steps
     if start is not None:
         lost = training.diverged()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ravine.errors import StoreError
 from ravine.outcomes.runs import FINISHED
 from ravine.study import STAGE
 from ravine.verdict import Trial, scorer
@@ -41,7 +42,16 @@ class Predicted:
             StoreError: a run has none, or a file is damaged.
         """
         stored = self.store.tensors_many("predictions", run_ids)
-        return {run_id: tensors[split] for run_id, tensors in stored.items()}
+        return {run_id: self._of_split(run_id, split, tensors) for run_id, tensors in stored.items()}
+
+    def _of_split(self, run_id: str, split: Split, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+        found, answers = tensors.get(split), self.answers(split)
+        axes = 2 if self.labels.task == "classification" else 1
+        if found is None or found.ndim != axes or len(found) != len(answers) or found.dtype.kind != "f":
+            raise StoreError(
+                f"run {run_id}: its stored predictions are not those of its data's {split} examples"
+            )
+        return found
 
     def scores(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """By run, (N,): 1 or 0 for a right or a wrong class, or minus the squared error; higher is better."""
@@ -51,7 +61,7 @@ class Predicted:
 
     def test_scores(self, run_id: str) -> np.ndarray:
         """A run's scores on the test data, (N,). Only for runs that validation has chosen already."""
-        found = self.store.tensors("predictions", run_id)["test"]
+        found = self._of_split(run_id, "test", self.store.tensors("predictions", run_id))
         return scorer(self.labels.task)(found, self.answers("test"))
 
 

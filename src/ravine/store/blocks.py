@@ -1,7 +1,10 @@
-"""Blocks: safetensors files that hold the tensors of many runs, each checked by its SHA-256.
+"""Blocks: safetensors files with the tensors of many runs, each checked by its SHA-256.
 
 A block appears under its name only when all of it is on disk, so a name is either absent or whole; a row in
 the database refers to it only after that.
+
+What a database says is data that somebody else may have written. So a block has one form of name, is a regular file in
+the store's own folder, and nothing else is ever opened or deleted.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import stat
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +26,8 @@ from ravine.errors import StoreError
 
 SUFFIX = ".safetensors"
 TEMPORARY = ".tmp"
+_NAME = re.compile(r"[a-z]+-[0-9a-f]{32}\.safetensors")
+_OURS = re.compile(r"(checkpoint|kept|labels|predictions|weights)-.+\.(safetensors|tmp)")
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -33,6 +40,24 @@ class Block:
     kind: str
     sha256: str
     size: int
+
+
+def check_name(file: object) -> str:
+    """The name of a block, if it is one.
+
+    Raises:
+        StoreError: it is another name, perhaps of another place.
+
+    Example:
+        >>> check_name(f"weights-{'0' * 32}.safetensors")[:12]
+        'weights-0000'
+    """
+    if not isinstance(file, str) or not _NAME.fullmatch(file):
+        raise StoreError(
+            f"the database names the block {repr(file)[:60]}: a block's name is its kind, '-', 32 hex digits and "
+            f"{SUFFIX!r}; the store is damaged, or somebody has changed it"
+        )
+    return file
 
 
 def write(folder: Path, contents: Mapping[str, Tensors]) -> dict[str, Block]:
@@ -102,23 +127,50 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove(folder: Path, files: Sequence[str]) -> None:
-    """Delete blocks that nothing refers to; one that can't be deleted is left for the next sweep."""
-    for file in files:
-        with contextlib.suppress(OSError):
-            (folder / file).unlink()
+    """Delete blocks that nothing refers to; one that can't be deleted is left for the next sweep.
+
+    Raises:
+        StoreError: one of them has no block's name; none is deleted then.
+    """
+    for file in [check_name(file) for file in files]:
+        _unlink(folder / file)
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def sweep(folder: Path, known: set[str]) -> list[str]:
     """Delete temporary and unknown blocks; return their names. Only safe when nobody else writes here."""
     orphans = orphaned(folder, known)
-    remove(folder, orphans)
+    for file in orphans:
+        _unlink(folder / file)
     return orphans
 
 
 def orphaned(folder: Path, known: set[str]) -> list[str]:
-    """Names of temporary files and of blocks that the database doesn't know."""
-    names = (path.name for path in folder.iterdir() if path.suffix in (SUFFIX, TEMPORARY))
+    """Names of temporary files and of blocks that the database doesn't know. Other files are left alone."""
+    names = (path.name for path in folder.iterdir() if _OURS.fullmatch(path.name))
     return sorted(name for name in names if name not in known)
+
+
+def path_of(folder: Path, block: Block) -> Path:
+    """Where a block lies.
+
+    Raises:
+        StoreError: it has no block's name, is missing, or is not a regular file (a link may lead anywhere).
+    """
+    path = folder / check_name(block.file)
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is missing: restore it from a backup, or delete its study") from error
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path} is not a regular file: a block is neither a link nor a folder nor a device")
+    return path
 
 
 def verify(folder: Path, block: Block) -> None:
@@ -127,15 +179,13 @@ def verify(folder: Path, block: Block) -> None:
     Raises:
         StoreError: it is missing, was cut short or changed; names the file.
     """
-    path = folder / block.file
+    path = path_of(folder, block)
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != block.size:
                 raise StoreError(f"{path} is damaged: {size} bytes, should be {block.size}")
             found = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise StoreError(f"{path} is missing: restore it from a backup, or delete its study") from error
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     if found != block.sha256:
@@ -148,6 +198,17 @@ def read(folder: Path, block: Block) -> dict[str, np.ndarray]:
     """All tensors of a block (copies, writable)."""
     with _opened(folder, block) as file:
         return {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+
+
+def num_rows(folder: Path, block: Block) -> int:
+    """The length of the leading axis that all tensors of a block share; 0 where one has none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    with _opened(folder, block) as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    return min((shape[0] if shape else 0 for shape in shapes), default=0)
 
 
 def read_rows(folder: Path, block: Block, wanted: Sequence[int]) -> list[dict[str, np.ndarray]]:
@@ -165,7 +226,10 @@ def read_rows(folder: Path, block: Block, wanted: Sequence[int]) -> list[dict[st
     with _opened(folder, block) as file:
         for name in file.keys():  # noqa: SIM118
             piece = file.get_slice(name)
+            shape = piece.get_shape()
             for tensors, row in zip(found, wanted, strict=True):
+                if not isinstance(row, int) or not shape or not 0 <= row < shape[0]:
+                    raise StoreError(f"{folder / block.file}: no row {row!r} in tensor {name[:60]!r} {shape}")
                 tensors[name] = np.array(piece[row])
     return found
 
@@ -173,7 +237,7 @@ def read_rows(folder: Path, block: Block, wanted: Sequence[int]) -> list[dict[st
 def _opened(folder: Path, block: Block) -> Any:
     from safetensors import SafetensorError, safe_open
 
-    path = folder / block.file
+    path = path_of(folder, block)
     try:
         return safe_open(path, framework="np")
     except (SafetensorError, OSError) as error:

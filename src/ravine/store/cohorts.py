@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from ravine.errors import StoreError
-from ravine.store import curves, kept
+from ravine.store import curves, digests, kept
 from ravine.store.blocks import Block
 from ravine.store.database import add_all, portions
-from ravine.store.entries import add_block, remove_blocks
-from ravine.store.records import CohortRecord, RunResult
+from ravine.store.entries import add_block, block_of, members, remove_blocks
+from ravine.store.records import CohortRecord, RunResult, parsed
 from ravine.store.schema import blocks, cohort_runs, cohorts, metrics, rows, runs
-from ravine.store.studies import existing
+from ravine.store.studies import existing, run_digest
 
 
 def start(connection: Connection, cohort_id: str, run_ids: Sequence[str], plan: Mapping[str, Any]) -> None:
@@ -32,7 +32,8 @@ def start(connection: Connection, cohort_id: str, run_ids: Sequence[str], plan: 
     for run in run_ids:
         if status.get(run) != "planned":
             raise StoreError(f"cohort {cohort_id!r}: run {run} is {status.get(run, 'unknown')}, not planned")
-    connection.execute(insert(cohorts).values(id=cohort_id, plan=packed, step=0))
+    row = {"id": cohort_id, "plan": packed, "step": 0, "block_id": None}
+    connection.execute(insert(cohorts).values(**row, digest=digests.digest_of(cohorts, row, list(run_ids))))
     add_all(
         connection,
         cohort_runs,
@@ -46,55 +47,57 @@ def _in(cohort_id: str) -> Any:
     return runs.c.id.in_(select(cohort_runs.c.run_id).where(cohort_runs.c.cohort_id == cohort_id))
 
 
-def members(connection: Connection, cohort_id: str) -> list[str]:
-    """The runs of a cohort, in its order."""
-    query = select(cohort_runs.c.run_id).where(cohort_runs.c.cohort_id == cohort_id)
-    return list(connection.scalars(query.order_by(cohort_runs.c.position)))
-
-
 def unfinished(connection: Connection, run_ids: Sequence[str]) -> list[CohortRecord]:
     """Cohorts that hold any of these runs, in the order in which the runs name them. See `Store.cohorts`."""
     wanted = {run: place for place, run in enumerate(run_ids)}
-    joined = select(cohort_runs.c.cohort_id, cohort_runs.c.run_id, cohorts.c.plan, cohorts.c.step)
-    query = joined.add_columns(cohorts.c.block_id).join(cohorts, cohorts.c.id == cohort_runs.c.cohort_id)
-    found = defaultdict(list)
-    for row in connection.execute(query.order_by(cohort_runs.c.cohort_id, cohort_runs.c.position)):
-        found[row.cohort_id].append(row)
-    records = [
-        CohortRecord(
-            id=cohort_id,
-            run_ids=tuple(row.run_id for row in held),
-            plan=json.loads(held[0].plan),
-            step=held[0].step,
-            checkpoint=held[0].block_id is not None,
-        )
-        for cohort_id, held in found.items()
-        if any(row.run_id in wanted for row in held)
-    ]
+    records = []
+    for row in connection.execute(select(cohorts).order_by(cohorts.c.id)).all():
+        runs_of_it = members(connection, row.id)
+        if any(run in wanted for run in runs_of_it):
+            records.append(record(row, runs_of_it))
     return sorted(records, key=lambda record: min(wanted[run] for run in record.run_ids if run in wanted))
 
 
-def _open(connection: Connection, cohort_id: str) -> tuple[int, int | None]:
-    """Step and block of an unfinished cohort."""
-    found = connection.execute(
-        select(cohorts.c.step, cohorts.c.block_id).where(cohorts.c.id == cohort_id)
-    ).one_or_none()
+def record(row: Row[Any], run_ids: Sequence[str]) -> CohortRecord:
+    """A cohort out of its row and its runs.
+
+    Raises:
+        StoreError: the row is damaged, or the runs are others.
+    """
+    about = f"cohort {row.id}"
+    digests.verify(cohorts, row, about, list(run_ids))
+    return CohortRecord(
+        id=row.id,
+        run_ids=tuple(run_ids),
+        plan=parsed(row.plan, dict, about),
+        step=row.step,
+        checkpoint=row.block_id is not None,
+    )
+
+
+def _open(connection: Connection, cohort_id: str) -> Row[Any]:
+    """The row of an unfinished cohort."""
+    found = connection.execute(select(cohorts).where(cohorts.c.id == cohort_id)).one_or_none()
     if found is None:
         raise StoreError(
             f"cohort {cohort_id!r} is not open: it was never started, has finished or was dropped"
         )
-    return int(found[0]), found[1]
+    return found
 
 
 def checkpoint(
     connection: Connection, cohort_id: str, step: int, block: Block, status: Mapping[str, int | None]
 ) -> list[str]:
     """Enter a new checkpoint; return the files that are no longer needed. See `Store.save_checkpoint`."""
-    former, old = _open(connection, cohort_id)
-    if step < former:
-        raise StoreError(f"cohort {cohort_id!r}: a checkpoint of step {step} after one of step {former}")
-    number = add_block(connection, block)
-    connection.execute(update(cohorts).where(cohorts.c.id == cohort_id).values(step=step, block_id=number))
+    former = _open(connection, cohort_id)
+    run_ids = members(connection, cohort_id)
+    record(former, run_ids)
+    old = former.block_id
+    if step < former.step:
+        raise StoreError(f"cohort {cohort_id!r}: a checkpoint of step {step} after one of step {former.step}")
+    row = {"id": cohort_id, "plan": former.plan, "step": step, "block_id": add_block(connection, block)}
+    digest = digests.digest_of(cohorts, row, run_ids)
+    connection.execute(update(cohorts).where(cohorts.c.id == cohort_id).values(**row, digest=digest))
     connection.execute(update(runs).where(_in(cohort_id)).values(step=step, diverged_at=None))
     diverged = [{"run": run, "at": at} for run, at in status.items() if at is not None]
     if diverged:
@@ -109,16 +112,19 @@ def checkpoint(
 
 def checkpoint_block(connection: Connection, cohort_id: str) -> tuple[int, Block] | None:
     """Step and block of a cohort's checkpoint, None if it has none yet."""
-    step, number = _open(connection, cohort_id)
-    if number is None:
+    found = _open(connection, cohort_id)
+    record(found, members(connection, cohort_id))
+    if found.block_id is None:
         return None
-    row = connection.execute(select(blocks).where(blocks.c.id == number)).one()
-    return step, Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
+    row = connection.execute(select(blocks).where(blocks.c.id == found.block_id)).one_or_none()
+    if row is None:
+        raise StoreError(f"cohort {cohort_id}: the entry of its checkpoint is missing; delete its study")
+    return found.step, block_of(row)
 
 
 def drop(connection: Connection, cohort_id: str) -> list[str]:
     """Make a cohort's runs planned again; return files to delete. See `Store.drop_cohort`."""
-    _, block = _open(connection, cohort_id)
+    block = _open(connection, cohort_id).block_id
     run_ids = members(connection, cohort_id)
     curves.truncate(connection, run_ids, -1)
     unused = kept.truncate(connection, run_ids, 0)
@@ -131,28 +137,39 @@ def finish(
     connection: Connection, cohort_id: str, results: Sequence[RunResult], written: Mapping[str, Block]
 ) -> list[str]:
     """Enter a cohort's results, all at once; return files to delete. See `Store.finish_cohort`."""
-    _, old = _open(connection, cohort_id)
+    old = _open(connection, cohort_id).block_id
     run_ids = [result.id for result in results]
     assert sorted(run_ids) == sorted(members(connection, cohort_id)), "results must be of the cohort's runs"
     for kind, block in written.items():
         number = add_block(connection, block)
         places = [{"kind": kind, "run_id": run, "row": i} for i, run in enumerate(run_ids)]
-        add_all(connection, rows, [{**place, "block_id": number} for place in places])
+        digests.add(connection, rows, [{**place, "block_id": number} for place in places])
+    # A NaN can't live in a SQLite REAL; "diverged" says what it would have said.
+    finite = {
+        result.id: {name: float(value) for name, value in result.metrics.items() if math.isfinite(value)}
+        for result in results
+    }
+    whole = {row.id: row._asdict() for row in _rows_of(connection, run_ids)}
     connection.execute(
         update(runs)
         .where(runs.c.id == bindparam("run"))
-        .values({name: bindparam(f"new_{name}") for name in _ENDING}),
-        [{"run": result.id, **_ending(result)} for result in results],
+        .values({name: bindparam(f"new_{name}") for name in (*_ENDING, "digest")}),
+        [
+            {
+                "run": result.id,
+                **{f"new_{name}": value for name, value in _ending(result).items()},
+                "new_digest": run_digest({**whole[result.id], **_ending(result)}, finite[result.id]),
+            }
+            for result in results
+        ],
     )
     add_all(
         connection,
         metrics,
         [
-            {"run_id": result.id, "name": name, "value": float(value)}
-            for result in results
-            for name, value in result.metrics.items()
-            # A NaN can't live in a SQLite REAL; "diverged" says what it would have said.
-            if math.isfinite(value)
+            {"run_id": run, "name": name, "value": value}
+            for run, values in finite.items()
+            for name, value in values.items()
         ],
     )
     connection.execute(delete(cohorts).where(cohorts.c.id == cohort_id))
@@ -164,12 +181,17 @@ _ENDING = ("status", "step", "diverged_at", "seconds", "backend")
 
 def _ending(result: RunResult) -> dict[str, object]:
     return {
-        "new_status": "done" if result.diverged_at is None else "diverged",
-        "new_step": int(result.step),
-        "new_diverged_at": None if result.diverged_at is None else int(result.diverged_at),
-        "new_seconds": float(result.seconds),
-        "new_backend": result.backend,
+        "status": "done" if result.diverged_at is None else "diverged",
+        "step": int(result.step),
+        "diverged_at": None if result.diverged_at is None else int(result.diverged_at),
+        "seconds": float(result.seconds),
+        "backend": result.backend,
     }
+
+
+def _rows_of(connection: Connection, run_ids: Sequence[str]) -> Iterator[Row[Any]]:
+    for some in portions(run_ids):
+        yield from connection.execute(select(runs).where(runs.c.id.in_(some)))
 
 
 def find_rows(
@@ -181,13 +203,17 @@ def find_rows(
         StoreError: one has none, naming its status.
     """
     found: defaultdict[Block, list[tuple[str, int]]] = defaultdict(list)
+    known: dict[int, Block] = {}
     missing = set(run_ids)
     for some in portions(missing):
-        query = select(rows.c.run_id, rows.c.row, blocks).join(blocks, blocks.c.id == rows.c.block_id)
+        query = select(rows, blocks).join(blocks, blocks.c.id == rows.c.block_id)
         for row in connection.execute(query.where(rows.c.kind == kind, rows.c.run_id.in_(some))):
-            block = Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
-            found[block].append((row.run_id, row.row))
-            missing.discard(row.run_id)
+            run = row.run_id
+            digests.verify(rows, row, f"{kind} of run {run}")
+            if row.block_id not in known:
+                known[row.block_id] = block_of(row, len(rows.columns))
+            found[known[row.block_id]].append((run, row.row))
+            missing.discard(run)
     if missing:
         run = min(missing)
         status = existing(connection, [run]).get(run, "unknown to the store")

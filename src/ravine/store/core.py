@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from ravine.errors import StoreError
 from ravine.store import blocks, database
 from ravine.store.blocks import Block
-from ravine.store.entries import known_blocks
+from ravine.store.entries import known_files
 from ravine.store.opening import Opened
 
 
@@ -31,6 +31,7 @@ class Core:
         self.locks: Path = opened.locks
         self.engine = opened.engine
         self.name = name
+        self._read_only = opened.held is None
         self.close = weakref.finalize(self, opened.close)
         self._verified: set[Block] = set()
 
@@ -39,7 +40,13 @@ class Core:
         return self._transaction(writes=False)
 
     def write(self) -> contextlib.AbstractContextManager[Connection]:
-        """A transaction that writes: all of it or nothing."""
+        """A transaction that writes: all of it or nothing.
+
+        Raises:
+            StoreError: the store can only be read.
+        """
+        if self._read_only:  # what is read may be a copy, which would take it
+            raise StoreError(f"store {self.name}/ravine.db: attempt to write a readonly database")
         return self._transaction(writes=True)
 
     def _transaction(self, *, writes: bool) -> contextlib.AbstractContextManager[Connection]:
@@ -87,5 +94,5 @@ class Core:
         """Delete blocks that were not entered. A Ctrl-C may have come just after the commit: so ask."""
         with contextlib.suppress(StoreError):
             with self.read() as connection:
-                known = set(known_blocks(connection))
-            self.remove([block.file for block in written.values() if block not in known])
+                known = known_files(connection)
+            self.remove([block.file for block in written.values() if block.file not in known])

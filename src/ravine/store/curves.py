@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ravine.errors import StoreError
-from ravine.store.database import add_all, portions
+from ravine.store import digests
+from ravine.store.database import portions
 from ravine.store.schema import curve_chunks, curve_columns, curve_cuts, curve_groups
 
 # Blobs have one byte order wherever they were written.
@@ -28,7 +29,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Chunk:
+class Chunk:
     """A blob as read: its id (age), the group it belongs to, steps (T,) and points (T, R)."""
 
     id: int
@@ -63,7 +64,7 @@ def append(
             curve_chunks.c.metric.in_(values),
         )
     )
-    add_all(connection, curve_chunks, chunks)
+    digests.add(connection, curve_chunks, chunks)
 
 
 def _group(connection: Connection, run_ids: Sequence[str]) -> int:
@@ -74,7 +75,7 @@ def _group(connection: Connection, run_ids: Sequence[str]) -> int:
         return int(found)
     added = connection.execute(insert(curve_groups).values(key=key, num_runs=len(run_ids)))
     group = int(added.inserted_primary_key[0]) if added.inserted_primary_key else 0
-    add_all(
+    digests.add(
         connection,
         curve_columns,
         [{"run_id": run, "group_id": group, "column": column} for column, run in enumerate(run_ids)],
@@ -87,7 +88,7 @@ def truncate(connection: Connection, run_ids: Sequence[str], after_step: int) ->
     newest = connection.scalar(select(func.max(curve_chunks.c.id)))
     if newest is not None:
         cuts = [{"run_id": run, "chunk_id": newest, "after_step": after_step} for run in run_ids]
-        add_all(connection, curve_cuts, cuts)
+        digests.add(connection, curve_cuts, cuts)
 
 
 def remove_unused(connection: Connection) -> None:
@@ -101,18 +102,13 @@ def read(connection: Connection, run_ids: Sequence[str], metric: str) -> dict[st
     columns: dict[str, dict[int, int]] = {run: {} for run in run_ids}
     cuts: dict[str, list[tuple[int, int]]] = {run: [] for run in columns}
     for some in portions(columns):
-        for run, group, column in connection.execute(
-            select(curve_columns.c.run_id, curve_columns.c.group_id, curve_columns.c.column).where(
-                curve_columns.c.run_id.in_(some)
-            )
-        ):
-            columns[run][group] = column
-        for run, chunk_id, after_step in connection.execute(
-            select(curve_cuts.c.run_id, curve_cuts.c.chunk_id, curve_cuts.c.after_step)
-            .where(curve_cuts.c.run_id.in_(some))
-            .order_by(curve_cuts.c.id)
-        ):
-            cuts[run].append((chunk_id, after_step))
+        for row in connection.execute(select(curve_columns).where(curve_columns.c.run_id.in_(some))):
+            digests.verify(curve_columns, row, f"curves of run {row.run_id}")
+            columns[row.run_id][row.group_id] = row.column
+        query = select(curve_cuts).where(curve_cuts.c.run_id.in_(some)).order_by(curve_cuts.c.id)
+        for row in connection.execute(query):
+            digests.verify(curve_cuts, row, f"curves of run {row.run_id}")
+            cuts[row.run_id].append((row.chunk_id, row.after_step))
     chunks = _chunks(connection, {group for held in columns.values() for group in held}, metric)
     # Runs of the same groups and cuts (a whole cohort, nearly always) are read in one go.
     alike: defaultdict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
@@ -121,45 +117,55 @@ def read(connection: Connection, run_ids: Sequence[str], metric: str) -> dict[st
     curves: dict[str, Curve] = {}
     for (groups, cut), runs in alike.items():
         where = {group: np.array([columns[run][group] for run in runs]) for group in groups}
+        _check_columns(chunks, where)
         steps, points = _merge([c for c in chunks if c.group in where], where, cut, len(runs))
         curves.update({run: (steps.copy(), points[row].copy()) for row, run in enumerate(runs)})
     return {run: curves[run] for run in columns}
 
 
-def _chunks(connection: Connection, groups: set[int], metric: str) -> list[_Chunk]:
+def _chunks(connection: Connection, groups: set[int], metric: str) -> list[Chunk]:
     """The chunks of these groups, oldest first."""
     found: list[Any] = []
     for some in portions(sorted(groups)):
         found += connection.execute(
-            select(
-                curve_chunks.c.id,
-                curve_chunks.c.group_id,
-                curve_groups.c.num_runs,
-                curve_chunks.c.steps,
-                curve_chunks.c.points,
-            )
+            select(curve_chunks, curve_groups.c.num_runs)
             .join(curve_groups, curve_groups.c.id == curve_chunks.c.group_id)
             .where(curve_chunks.c.group_id.in_(some), curve_chunks.c.metric == metric)
         ).all()
-    chunks = []
-    for row in sorted(found, key=lambda row: int(row.id)):
-        chunk_id, group, num_runs, steps, points = tuple(row)
-        if len(points) * STEP.itemsize != len(steps) * num_runs * POINT.itemsize:
-            raise StoreError(f"curve {metric!r} in the store is damaged: chunk {chunk_id} has a wrong length")
-        shape = (len(steps) // STEP.itemsize, num_runs)
-        chunks.append(
-            _Chunk(
-                id=chunk_id,
-                group=group,
-                steps=np.frombuffer(steps, STEP),
-                points=np.frombuffer(points, POINT).reshape(shape),
+    return [chunk_of(row) for row in sorted(found, key=lambda row: int(row.id))]
+
+
+def chunk_of(row: Row[Any]) -> Chunk:
+    """A chunk out of its row, which also has its group's ``num_runs``.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    about = f"curve {str(row.metric)[:60]!r}, chunk {row.id}"
+    digests.verify(curve_chunks, row, about)
+    num_steps, left = divmod(len(row.steps), STEP.itemsize)
+    fits = isinstance(row.num_runs, int) and len(row.points) == num_steps * row.num_runs * POINT.itemsize
+    if not num_steps or left or not fits:
+        raise StoreError(f"{about}: the store's entry is damaged: it has a wrong length")
+    return Chunk(
+        id=row.id,
+        group=row.group_id,
+        steps=np.frombuffer(row.steps, STEP),
+        points=np.frombuffer(row.points, POINT).reshape(num_steps, row.num_runs),
+    )
+
+
+def _check_columns(chunks: Sequence[Chunk], columns: Mapping[int, np.ndarray]) -> None:
+    for chunk in chunks:
+        of_group = columns.get(chunk.group)
+        if of_group is not None and not 0 <= of_group.min() <= of_group.max() < chunk.points.shape[1]:
+            raise StoreError(
+                f"curves: the store's entry is damaged: no column {of_group.max()} in chunk {chunk.id}"
             )
-        )
-    return chunks
 
 
 def _merge(
-    chunks: Sequence[_Chunk],
+    chunks: Sequence[Chunk],
     columns: Mapping[int, np.ndarray],
     cuts: Sequence[tuple[int, int]],
     num_runs: int,
@@ -171,7 +177,7 @@ def _merge(
     """
     steps = np.zeros(0, np.int64)
     points = np.zeros((num_runs, 0), np.float32)
-    by_first: dict[int, _Chunk] = {}
+    by_first: dict[int, Chunk] = {}
     for chunk in chunks:
         # Taken out and put back, so that the dict stays in order of age.
         by_first.pop(int(chunk.steps[0]), None)

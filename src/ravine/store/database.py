@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from ravine.errors import StoreError
 from ravine.store import schema
-from ravine.store.lock import now
+from ravine.store.lock import holder_of, now
 
+_LONGEST = 300  # characters of what a database says of an error
 # How long a writer waits for another one. Transactions take milliseconds: files are written before.
 BUSY_SECONDS = 30.0
 
@@ -45,6 +48,25 @@ def read_only_url(path: Path) -> URL:
     written = journal.exists() and journal.stat().st_size > 0
     mode = {"mode": "ro"} if written else {"immutable": "1"}
     return URL.create("sqlite", database=f"file:{quote(str(path))}", query={**mode, "uri": "true"})
+
+
+def copied(path: Path) -> Engine:
+    """A copy in memory of a SQLite file that cannot be written."""
+    engine = create_engine(
+        URL.create("sqlite"), poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    memory = engine.raw_connection()
+    try:
+        query = urlencode(dict(read_only_url(path).query))
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?{query}", uri=True)) as file:
+            file.backup(memory.driver_connection)  # type: ignore[arg-type]
+    except sqlite3.Error as error:
+        raise StoreError(f"store {path}: {error}") from error
+    finally:
+        memory.close()
+    return engine
 
 
 def connect(url: URL) -> Engine:
@@ -92,13 +114,18 @@ def transaction(engine: Engine, *, writes: bool) -> Iterator[Connection]:
     try:
         with engine.execution_options(writes=writes).begin() as connection:
             yield connection
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeError, OverflowError) as error:
         raise StoreError(_one_line(engine, error)) from error
 
 
-def _one_line(engine: Engine, error: SQLAlchemyError) -> str:
+def _one_line(engine: Engine, error: Exception) -> str:
     cause: object = error.orig if isinstance(error, DBAPIError) else error
-    reason = " ".join(str(cause).split()) or type(cause).__name__
+    reason = " ".join(str(cause).split())[:_LONGEST] or type(cause).__name__
+    if isinstance(cause, sqlite3.OperationalError) and "locked" in reason:
+        files = [Path(f"{describe(engine)}{end}") for end in ("", "-wal", "-shm")]
+        reason = (
+            f"{holder_of(files)} has been writing to it for {BUSY_SECONDS:.0f} s: wait for it, or stop it"
+        )
     return f"store {describe(engine)}: {reason}"
 
 
@@ -109,18 +136,21 @@ def describe(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
-def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
-    """See that the tables are there and of a version that this program reads.
+def prepare(engine: Engine, *, create: bool, alone: bool) -> str:
+    """See that the tables are there.
 
     Args:
         engine: of the database.
         create: make the tables if there are none.
         alone: nobody else has this store open, so the journal's mode may be changed.
 
+    Returns:
+        The version of the tables.
+
     Raises:
-        StoreError: not a store, or of another version.
+        StoreError: not a store.
     """
-    version = _version(engine)
+    version = version_of(engine)
     if version is None and create:
         if engine.url.get_backend_name() == "sqlite" and alone:
             _write_ahead(engine)
@@ -133,32 +163,24 @@ def prepare(engine: Engine, *, create: bool, alone: bool) -> None:
         version = str(schema.VERSION)
     if version is None:
         raise StoreError(f"{describe(engine)} is not a ravine store")
-    if version in ("1", "2", "3"):
-        if "uri" in engine.url.query:
-            raise StoreError(
-                f"{describe(engine)} has store format {version}: open it once where it can be written"
-            )
-        _bring_up(engine)
-        version = str(schema.VERSION)
+    return version
+
+
+def check_version(engine: Engine, version: str) -> None:
+    """See that this program reads a format.
+
+    Raises:
+        StoreError: it is another one.
+    """
     if version != str(schema.VERSION):
-        newer = version.isdigit() and int(version) > schema.VERSION
+        newer = re.fullmatch("[0-9]{1,9}", version) and int(version) > schema.VERSION
         advice = "update ravine" if newer else "use another folder"
         raise StoreError(
-            f"{describe(engine)} has store format {version}, this ravine reads {schema.VERSION}: {advice}"
+            f"{describe(engine)} has store format {version[:20]}, this ravine reads {schema.VERSION}: {advice}"
         )
 
 
-def _bring_up(engine: Engine) -> None:
-    """Bring the tables of an earlier format to the present one, unless somebody else has just done so."""
-    with transaction(engine, writes=True) as connection:
-        if "notes" not in {column["name"] for column in inspect(connection).get_columns("studies")}:
-            connection.execute(text("ALTER TABLE studies ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
-        schema.metadata.create_all(connection)  # tables that it lacks
-        version = str(schema.VERSION)
-        connection.execute(update(schema.meta).where(schema.meta.c.key == "version").values(value=version))
-
-
-def _version(engine: Engine) -> str | None:
+def version_of(engine: Engine) -> str | None:
     """The stored version; None for an empty database."""
     with transaction(engine, writes=False) as connection:
         tables = inspect(connection).get_table_names()
@@ -166,7 +188,8 @@ def _version(engine: Engine) -> str | None:
             if tables:
                 raise StoreError(f"{describe(engine)} is a database, but not a ravine store")
             return None
-        return connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+        found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+        return None if found is None else str(found)
 
 
 def _write_ahead(engine: Engine) -> None:

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import Connection, and_, delete, or_, select
 
-from ravine.store import blocks
+from ravine.store import blocks, digests
 from ravine.store.blocks import Block
 from ravine.store.core import Core
 from ravine.store.database import portions
-from ravine.store.entries import add_block, remove_blocks
+from ravine.store.entries import add_block, block_of, remove_blocks
 from ravine.store.schema import blocks as block_table
 from ravine.store.schema import kept, runs
 
@@ -96,8 +96,7 @@ def _add(connection: Connection, places: Sequence[tuple[str, int]], block: Block
         {"run_id": run, "step": step, "block_id": number, "row": row}
         for row, (run, step) in enumerate(places)
     ]
-    if rows:
-        connection.execute(insert(kept), rows)
+    digests.add(connection, kept, rows)
     return remove_blocks(connection, _unused(connection, replaced))
 
 
@@ -123,13 +122,19 @@ def _find(connection: Connection, run_ids: Sequence[str]) -> dict[str, list[tupl
     """Step, block and row of all that counts, by run."""
     counts = or_(runs.c.diverged_at.is_(None), kept.c.step < runs.c.diverged_at)
     found: dict[str, list[tuple[int, Block, int]]] = defaultdict(list)
+    known: dict[int, Block] = {}
     for some in portions(run_ids):
         query = (
-            select(kept.c.run_id, kept.c.step, kept.c.row, block_table)
+            select(kept, block_table)
             .join(block_table, block_table.c.id == kept.c.block_id)
             .join(runs, runs.c.id == kept.c.run_id)
         )
         for row in connection.execute(query.where(kept.c.run_id.in_(some), counts)):
-            block = Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
-            found[row.run_id].append((row.step, block, row.row))
+            values = row._mapping
+            run = values[kept.c.run_id]
+            digests.verify(kept, row, f"weights of run {run} along its training")
+            number = values[kept.c.block_id]
+            if number not in known:
+                known[number] = block_of(row, len(kept.columns))
+            found[run].append((values[kept.c.step], known[number], values[kept.c.row]))
     return found

@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, select
 
+from ravine.errors import StoreError
+from ravine.store import digests
 from ravine.store.blocks import Block, read
-from ravine.store.entries import add_block
-from ravine.store.records import Labels
+from ravine.store.entries import add_block, block_of
+from ravine.store.records import Labels, parsed
 from ravine.store.schema import blocks, labels
 
 
-def find(connection: Connection, fingerprint: str) -> Any | None:
+def find(connection: Connection, fingerprint: str) -> Row[Any] | None:
     """The row of a data set, joined with its block's; None if it isn't there."""
     joined = select(labels, blocks).join(blocks, blocks.c.id == labels.c.block_id)
     return connection.execute(joined.where(labels.c.data_fingerprint == fingerprint)).one_or_none()
@@ -24,33 +26,42 @@ def add(connection: Connection, fingerprint: str, new: Labels, block: Block) -> 
     """Enter labels that were written; returns the files to delete: someone else may have been quicker."""
     if find(connection, fingerprint) is not None:
         return [block.file]
-    connection.execute(
-        insert(labels).values(
-            data_fingerprint=fingerprint,
-            name=new.name,
-            task=new.task,
-            classes=json.dumps(new.classes),
-            sizes=json.dumps(new.sizes),
-            block_id=add_block(connection, block),
-        )
-    )
+    row = {
+        "data_fingerprint": fingerprint,
+        "name": new.name,
+        "task": new.task,
+        "classes": json.dumps(new.classes),
+        "sizes": json.dumps(new.sizes),
+        "block_id": add_block(connection, block),
+    }
+    digests.add(connection, labels, [row])
     return []
 
 
-def block_of(row: Any) -> Block:
+def block_in(row: Row[Any]) -> Block:
     """The block of a row that `find` returned."""
-    return Block(file=row.file, kind=row.kind, sha256=row.sha256, size=row.size)
+    return block_of(row, len(labels.columns))
 
 
-def load(folder: Path, row: Any) -> Labels:
-    """Labels out of a row that `find` returned and its block, which must have been verified."""
-    tensors = read(folder, block_of(row))
-    train, validation, test = json.loads(row.sizes)
+def load(folder: Path, row: Row[Any]) -> Labels:
+    """Labels out of a row that `find` returned and its block, which must have been verified.
+
+    Raises:
+        StoreError: the row is damaged, or the block has other tensors than labels have.
+    """
+    about = f"labels of data {row.data_fingerprint}"
+    digests.verify(labels, row, about)
+    tensors = read(folder, block_in(row))
+    classes, sizes = parsed(row.classes, list, about), parsed(row.sizes, list, about)
+    if len(sizes) != 3 or any(
+        name not in tensors or tensors[name].ndim != 1 for name in ("validation", "test")
+    ):
+        raise StoreError(f"{about}: {folder / row.file} has other tensors than labels")
     return Labels(
         name=row.name,
         task=row.task,
-        classes=tuple(json.loads(row.classes)),
-        sizes=(train, validation, test),
+        classes=tuple(map(str, classes)),
+        sizes=(sizes[0], sizes[1], sizes[2]),
         validation=tensors["validation"],
         test=tensors["test"],
     )

@@ -10,13 +10,17 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ravine.errors import StoreError
+from ravine.messages import printable
 from ravine.store.file_lock import try_lock
+
+PATIENCE_SECONDS = 10.0
 
 
 def now() -> str:
@@ -24,9 +28,22 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def open_lock_file(path: Path) -> int:
-    """Open (and create) a lock file; the descriptor is not inherited by programs that are started."""
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def open_lock_file(path: Path, *, create: bool = True) -> int:
+    """Open (and create) a lock file; the descriptor is not inherited by programs that are started.
+
+    Raises:
+        StoreError: it is a link, which may lead anywhere, or a device.
+        OSError: it cannot be opened.
+    """
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags |= os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
+    if path.is_symlink():
+        raise StoreError(f"{path} is a link: all parts of a store lie in its own folder")
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StoreError(f"{path} is not a regular file: all parts of a store lie in its own folder")
+    return descriptor
 
 
 def try_exclusive(descriptor: int) -> bool:
@@ -34,10 +51,47 @@ def try_exclusive(descriptor: int) -> bool:
     return try_lock(descriptor, alone=True)
 
 
-def share(descriptor: int) -> None:
-    """Hold the lock together with others; waits while someone has it alone (a sweep: milliseconds)."""
+def share(descriptor: int, path: Path) -> None:
+    """Hold the lock together with others; waits while someone has it alone (a sweep: milliseconds).
+
+    Raises:
+        StoreError: someone has had it for too long.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not try_lock(descriptor, alone=False):
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"{path} has been locked for {PATIENCE_SECONDS:.0f} s by {holder_of([path])}: wait for it, or stop it"
+            )
         time.sleep(0.002)
+
+
+def holder_of(files: Sequence[Path]) -> str:
+    """Which other process has a lock on one of these files alone, for a person, as far as the system says."""
+    try:
+        wanted = {path.stat().st_ino for path in files if path.exists()}
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:  # not Linux
+        return "another process"
+    # 1: POSIX ADVISORY WRITE 4711 08:01:12345 0 EOF; one that waits has "->" after its number
+    locks = [words for words in (line.split() for line in lines) if len(words) == 8]
+    others = [
+        words
+        for words in locks
+        if int(words[5].rpartition(":")[2]) in wanted and words[4] != str(os.getpid())
+    ]
+    others.sort(key=lambda words: words[3] != "WRITE")
+    return _described(others[0][4]) if others else "another process"
+
+
+def _described(pid: str) -> str:
+    try:
+        command = (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
+    except OSError:
+        return f"process {pid}"
+    return f"process {pid} ({printable(command)[:60]})" if command else f"process {pid}"
 
 
 @contextlib.contextmanager
@@ -73,7 +127,7 @@ def holder(folder: Path, study: str) -> str | None:
     """Who holds a study, for a person; None if nobody does."""
     path = _lock_file(folder, study)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_lock_file(path, create=False)
     except OSError:  # never trained
         return None
     try:
@@ -89,7 +143,11 @@ def _lock_file(folder: Path, study: str) -> Path:
 
 def _holder(path: Path) -> str:
     try:
-        note = json.loads(path.read_text())
-        return f"process {note['pid']} since {note['since']}"
-    except (OSError, ValueError, KeyError):
+        descriptor = open_lock_file(path, create=False)
+        try:
+            note = json.loads(os.read(descriptor, 1000))
+        finally:
+            os.close(descriptor)
+        return f"process {int(note['pid'])} since {printable(str(note['since']))[:40]}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

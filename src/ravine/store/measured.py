@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
+from ravine.store import digests
 from ravine.store.core import Core
 from ravine.store.database import portions
+from ravine.store.records import parsed
 from ravine.store.schema import sharpness
 
 
@@ -40,7 +42,7 @@ class Measured:
         with self._core.write() as connection:
             for some in portions(found):
                 connection.execute(delete(sharpness).where(sharpness.c.run_id.in_(some)))
-            connection.execute(insert(sharpness), rows)
+            digests.add(connection, sharpness, rows)
 
     def read(self, run_ids: Sequence[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """Settings and findings of the runs that were measured."""
@@ -48,5 +50,7 @@ class Measured:
         with self._core.read() as connection:
             for some in portions(run_ids):
                 for row in connection.execute(select(sharpness).where(sharpness.c.run_id.in_(some))):
-                    found[row.run_id] = (json.loads(row.settings), json.loads(row.found))
+                    about = f"sharpness of run {row.run_id}"
+                    digests.verify(sharpness, row, about)
+                    found[row.run_id] = (parsed(row.settings, dict, about), parsed(row.found, dict, about))
         return {run: found[run] for run in run_ids if run in found}

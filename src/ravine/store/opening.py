@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from ravine.errors import StoreError
 from ravine.store import blocks, database, lock
-from ravine.store.entries import known_blocks
+from ravine.store.entries import known_files
+from ravine.store.schema import VERSION, meta
+from ravine.store.upgrade import EARLIER, bring_up
 
 DATABASE = "ravine.db"
 
@@ -43,11 +46,15 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
         StoreError: not there, not a store, not writable, or of another version.
     """
     url, place = _resolve(root, folder)
-    if url is None and not create and not (place / DATABASE).exists():
-        raise StoreError(f"no store at {str(root)!r}: it has no {DATABASE}; train a study there first")
+    lock_file = place / "locks" / "store.lock"
     try:
+        _check_own(place)
+        if url is None and not create and not (place / DATABASE).exists():
+            raise StoreError(f"no store at {str(root)!r}: it has no {DATABASE}; train a study there first")
         held = _make_folders(place)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError):  # a NUL in the path
+            raise StoreError(f"cannot use {str(root)!r} as a store: {error}") from error
         if url is None and not create and error.errno in (None, errno.EACCES, errno.EPERM, errno.EROFS):
             return _read_only(place)
         reason = f"{error.filename}: {error.strerror}"
@@ -61,25 +68,71 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
     try:
         alone = lock.try_exclusive(held)
         if not alone:
-            lock.share(held)
-        database.prepare(engine, create=create, alone=alone)
+            lock.share(held, lock_file)
+        version = database.prepare(engine, create=create, alone=alone)
+        if version in EARLIER:
+            if not alone and url is None:
+                raise StoreError(
+                    f"{str(root)!r} has store format {version} and is in use by {lock.holder_of([lock_file])}: open it "
+                    "once when nobody uses it, to bring it to the present format"
+                )
+            _bring_up(engine)
+            version = str(VERSION)
+        database.check_version(engine, version)
         # Machines that share a database may not see each other's locks: nothing is swept there.
         if alone and url is None:
             with database.transaction(engine, writes=False) as connection:
-                known = {block.file for block in known_blocks(connection)}
+                known = known_files(connection)
             blocks.sweep(opened.blocks, known)
-        lock.share(held)
+        lock.share(held, lock_file)
     except BaseException:
         opened.close()
         raise
     return opened
 
 
+def _bring_up(engine: Engine) -> None:
+    """Bring a store to the present format, unless somebody else has just done so."""
+    with database.transaction(engine, writes=True) as connection:
+        version = connection.scalar(select(meta.c.value).where(meta.c.key == "version"))
+        if version in EARLIER:
+            bring_up(connection, version)
+
+
+def _check_own(place: Path) -> None:
+    """See that what a store is made of lies in its own folder.
+
+    Raises:
+        StoreError: a part of it is a link, which may lead anywhere, or a device.
+    """
+    for name in ("blocks", "locks"):
+        if (place / name).is_symlink():
+            raise StoreError(f"{place / name} is a link: all parts of a store lie in its own folder")
+    for end in ("", "-wal", "-shm", "-journal"):
+        path = place / f"{DATABASE}{end}"
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISREG(mode):
+            raise StoreError(f"{path} is not a regular file: all parts of a store lie in its own folder")
+
+
 def _read_only(place: Path) -> Opened:
     """Open a store in a folder that cannot be written: to be listed, shown and reported."""
     engine = database.connect(database.read_only_url(place / DATABASE))
     try:
-        database.prepare(engine, create=False, alone=False)
+        version = database.prepare(engine, create=False, alone=False)
+        if version == "4":  # only without digests, which a copy gets
+            engine.dispose()
+            engine = database.copied(place / DATABASE)
+            _bring_up(engine)
+            version = str(VERSION)
+        elif version in EARLIER:
+            raise StoreError(
+                f"{database.describe(engine)} has store format {version}: open it once where it can be written"
+            )
+        database.check_version(engine, version)
     except BaseException:
         engine.dispose()
         raise

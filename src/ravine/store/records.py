@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+
+from ravine.errors import StoreError
+
+Parsed = TypeVar("Parsed", dict[str, Any], list[Any])
+
+
+def parsed(text: str, kind: type[Parsed], about: str) -> Parsed:
+    """JSON text as the database has it.
+
+    Args:
+        text: the text.
+        kind: what it must be: a dict or a list.
+        about: what it says something of, for the error.
+
+    Raises:
+        StoreError: it is no JSON, or something else than it must be.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError, TypeError):
+        found = None
+    if not isinstance(found, kind):
+        raise StoreError(
+            f"{about}: the store's entry is damaged: {str(text)[:60]!r} is not a JSON {kind.__name__}"
+        )
+    return found
+
 
 Status = Literal["planned", "running", "done", "diverged"]
 Kind = Literal["weights", "predictions"]

@@ -21,9 +21,14 @@ from sqlalchemy import (
 )
 
 # Raise it when the tables change; a store says which version wrote it.
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
+
+
+def _digest() -> Column[str]:
+    """A column that says whether the others are what was written; see `digests`. It is never empty."""
+    return Column("digest", Text)
 
 
 def _ref(name: str, target: str, *, primary: bool = False) -> Column[str]:
@@ -48,6 +53,7 @@ studies = Table(
     Column("data_fingerprint", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("notes", Text, nullable=False, server_default="[]"),
+    _digest(),
 )
 
 launches = Table(
@@ -61,9 +67,11 @@ launches = Table(
     Column("versions", Text, nullable=False),
     Column("hardware", Text, nullable=False),
     Column("plan", Text, nullable=False),
+    _digest(),
     Index("launches_by_study", "study_id"),
 )
 
+# The digest of a run is of what it is, and once it has finished also of how it ended, metrics included.
 runs = Table(
     "runs",
     metadata,
@@ -77,6 +85,7 @@ runs = Table(
     Column("diverged_at", BigInteger),
     Column("seconds", Double),
     Column("backend", Text),
+    _digest(),
 )
 
 # listed: part of the study's present definition. One that no longer is keeps its row, and its results.
@@ -90,6 +99,7 @@ study_runs = Table(
     Column("listed", Boolean, nullable=False),
     Column("rule", Text, nullable=False),
     Column("hypers", Text, nullable=False),
+    _digest(),
     Index("study_runs_by_run", "run_id"),
 )
 
@@ -109,6 +119,7 @@ blocks = Table(
     Column("kind", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
+    _digest(),
 )
 
 # The block and the index on its leading axis at which a run's tensors lie.
@@ -119,6 +130,7 @@ rows = Table(
     _ref("run_id", "runs.id", primary=True),
     _ref("block_id", "blocks.id"),
     Column("row", Integer, nullable=False),
+    _digest(),
     Index("rows_by_block", "block_id"),
 )
 
@@ -130,6 +142,7 @@ kept = Table(
     Column("step", BigInteger, primary_key=True),
     _ref("block_id", "blocks.id"),
     Column("row", Integer, nullable=False),
+    _digest(),
     Index("kept_by_block", "block_id"),
 )
 
@@ -140,9 +153,10 @@ sharpness = Table(
     _ref("run_id", "runs.id", primary=True),
     Column("settings", Text, nullable=False),
     Column("found", Text, nullable=False),
+    _digest(),
 )
 
-# Only cohorts that have not finished.
+# Only cohorts that have not finished. The digest is also of the cohort's runs, in their order.
 cohorts = Table(
     "cohorts",
     metadata,
@@ -150,6 +164,7 @@ cohorts = Table(
     Column("plan", Text, nullable=False),
     Column("step", BigInteger, nullable=False),
     Column("block_id", ForeignKey("blocks.id")),
+    _digest(),
 )
 
 cohort_runs = Table(
@@ -175,6 +190,7 @@ curve_columns = Table(
     _ref("run_id", "runs.id", primary=True),
     _ref("group_id", "curve_groups.id", primary=True),
     Column("column", Integer, nullable=False),
+    _digest(),
     Index("curve_columns_by_group", "group_id"),
 )
 
@@ -189,6 +205,7 @@ curve_chunks = Table(
     Column("first_step", BigInteger, nullable=False),
     Column("steps", LargeBinary, nullable=False),
     Column("points", LargeBinary, nullable=False),
+    _digest(),
     UniqueConstraint("group_id", "metric", "first_step"),
     sqlite_autoincrement=True,
 )
@@ -201,6 +218,7 @@ curve_cuts = Table(
     _ref("run_id", "runs.id"),
     Column("chunk_id", Integer, nullable=False),
     Column("after_step", BigInteger, nullable=False),
+    _digest(),
     Index("curve_cuts_by_run", "run_id"),
 )
 
@@ -213,4 +231,5 @@ labels = Table(
     Column("classes", Text, nullable=False),
     Column("sizes", Text, nullable=False),
     Column("block_id", ForeignKey("blocks.id"), nullable=False),
+    _digest(),
 )

@@ -9,15 +9,18 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from sqlalchemy import select
 
 from ravine.errors import StoreError, choices
-from ravine.store import blocks, cohorts, curves, database, lock, studies, upkeep
+from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
 from ravine.store import labels as labels_
 from ravine.store.core import Core
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
 from ravine.store.records import CohortRecord, Labels, NewRun, RunRecord, RunResult, StudyRecord
+from ravine.store.schema import meta
+from ravine.store.upgrade import DIGESTED
 
 KINDS = ("weights", "predictions")
 
@@ -109,13 +112,38 @@ class Store:
             The number of runs deleted.
 
         Raises:
-            StoreError: no such study, or it is being run.
+            StoreError: no such study, or it is being run, or another one is that trains some of its runs.
         """
         with self.lock(name):
+            with self._core.read() as connection:
+                others = upkeep.sharing_cohorts(connection, name)
+            for other in others:
+                if (holder := self.holder(other)) is not None:
+                    raise StoreError(
+                        f"study {name!r} shares runs with study {other!r}, which is being run by {holder}: "
+                        "wait for it, or stop it"
+                    )
             with self._core.write() as connection:
                 count, unused = upkeep.delete_study(connection, name)
             self._core.remove(unused)
         return count
+
+    def forget_unlaunched(self, name: str) -> None:
+        """Delete a study that its caller has locked and has never begun to train: it was refused."""
+        with self._core.write() as connection:
+            unused = (
+                [] if studies.read(connection, name)[0].launches else upkeep.delete_study(connection, name)[1]
+            )
+        self._core.remove(unused)
+
+    def check_writable(self) -> None:
+        """See that something can be stored, before it is computed.
+
+        Raises:
+            StoreError: the store can only be read, or somebody else keeps it locked.
+        """
+        with self._core.write():
+            pass
 
     def lock(self, study: str) -> contextlib.AbstractContextManager[None]:
         """Hold a study alone while a ``with`` block lasts; the system lets go of it if the process dies.
@@ -338,10 +366,15 @@ class Store:
             row = labels_.find(connection, fingerprint)
         if row is None:
             raise StoreError(f"no labels of data {fingerprint!r} in the store")
-        self._core.verify(labels_.block_of(row))
+        self._core.verify(labels_.block_in(row))
         return labels_.load(self._core.blocks, row)
 
     def check(self) -> list[str]:
         """Read everything and list what is wrong, a line each; [] for a sound store."""
+        return checking.check(self._core)
+
+    @property
+    def digested_at(self) -> str | None:
+        """When digests were made of a store that had none: damage from before does not show. None if it always had."""
         with self._core.read() as connection:
-            return upkeep.check(connection, self._core.blocks)
+            return connection.scalar(select(meta.c.value).where(meta.c.key == DIGESTED))

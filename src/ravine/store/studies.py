@@ -11,11 +11,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ravine.errors import StoreError, choices
+from ravine.messages import printable, shown
+from ravine.store import digests
 from ravine.store.database import add_all, portions
 from ravine.store.lock import now
-from ravine.store.records import Launch, NewRun, RunRecord, StudyRecord
+from ravine.store.records import Launch, NewRun, RunRecord, StudyRecord, parsed
 from ravine.store.schema import launches, metrics, runs, studies, study_runs
 from ravine.study.changes import changes
+
+FINISHED = ("done", "diverged")
+STATUSES = ("planned", "running", *FINISHED)
 
 
 def save(
@@ -29,18 +34,18 @@ def save(
 ) -> None:
     """Add a study or update its text. See `Store.save_study`."""
     found = connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
+    row = {
+        "name": name,
+        "definition": definition,
+        "base": base,
+        "data_fingerprint": data_fingerprint,
+        "created_at": now() if found is None else found.created_at,
+        "notes": json.dumps(list(notes)),
+    }
     if found is None:
-        connection.execute(
-            insert(studies).values(
-                name=name,
-                definition=definition,
-                base=base,
-                data_fingerprint=data_fingerprint,
-                created_at=now(),
-                notes=json.dumps(list(notes)),
-            )
-        )
+        digests.add(connection, studies, [row])
         return
+    digests.verify(studies, found, f"study {name!r}")
     same = (found.base, found.data_fingerprint) == (base, data_fingerprint)
     if not same and _has_begun(connection, found.id):
         changed = changes(found.definition, definition)
@@ -53,11 +58,7 @@ def save(
             "give the changed study another name, or another store; nothing was touched"
         )
     connection.execute(
-        update(studies)
-        .where(studies.c.id == found.id)
-        .values(
-            definition=definition, base=base, data_fingerprint=data_fingerprint, notes=json.dumps(list(notes))
-        )
+        update(studies).where(studies.c.id == found.id).values(**row, digest=digests.digest_of(studies, row))
     )
 
 
@@ -78,7 +79,7 @@ def study_id(connection: Connection, name: str) -> int:
     if found is None:
         names = connection.scalars(select(studies.c.name)).all()
         hint = choices(name, names) if names else "The store holds none yet"
-        raise StoreError(f"no study {name!r} in the store; {hint}")
+        raise StoreError(f"no study {shown(name)} in the store; {hint}")
     return int(found)
 
 
@@ -93,28 +94,47 @@ def read(connection: Connection, name: str | None = None) -> list[StudyRecord]:
         for row in connection.execute(
             select(launches).where(launches.c.study_id.in_(some)).order_by(launches.c.id)
         ):
-            launched[row.study_id].append(
-                Launch(
-                    started_at=row.started_at,
-                    seconds=row.seconds,
-                    command=row.command,
-                    versions=json.loads(row.versions),
-                    hardware=json.loads(row.hardware),
-                    plan=row.plan,
-                )
-            )
-    return [
-        StudyRecord(
-            name=row.name,
-            definition=row.definition,
-            base=row.base,
-            data_fingerprint=row.data_fingerprint,
-            created_at=row.created_at,
-            launches=tuple(launched[row.id]),
-            notes=tuple(json.loads(row.notes)),
-        )
-        for row in found
-    ]
+            launched[row.study_id].append(launch_of(row))
+    return [study_of(row, launched[row.id]) for row in found]
+
+
+def study_of(row: Row[Any], launched: Sequence[Launch] = ()) -> StudyRecord:
+    """A study out of its row.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    about = f"study {str(row.name)[:60]!r}"
+    digests.verify(studies, row, about)
+    if not row.name.isprintable():
+        raise StoreError(f"{about}: the store's entry is damaged: no study has such a name")
+    return StudyRecord(
+        name=row.name,
+        definition=row.definition,
+        base=row.base,
+        data_fingerprint=row.data_fingerprint,
+        created_at=row.created_at,
+        launches=tuple(launched),
+        notes=tuple(printable(str(note)) for note in parsed(row.notes, list, about)),
+    )
+
+
+def launch_of(row: Row[Any]) -> Launch:
+    """A launch out of its row.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    about = f"launch {row.id}"
+    digests.verify(launches, row, about)
+    return Launch(
+        started_at=row.started_at,
+        seconds=row.seconds,
+        command=printable(row.command),
+        versions=parsed(row.versions, dict, about),
+        hardware=parsed(row.hardware, dict, about),
+        plan=printable(row.plan),
+    )
 
 
 def begin_launch(
@@ -127,23 +147,26 @@ def begin_launch(
     plan: str,
 ) -> int:
     """Note that training starts. See `Store.begin_launch`."""
-    added = connection.execute(
-        insert(launches).values(
-            study_id=study_id(connection, study),
-            started_at=now(),
-            command=command,
-            versions=json.dumps(dict(versions)),
-            hardware=json.dumps(dict(hardware)),
-            plan=plan,
-        )
-    )
+    row = {
+        "study_id": study_id(connection, study),
+        "started_at": now(),
+        "command": command,
+        "versions": json.dumps(dict(versions)),
+        "hardware": json.dumps(dict(hardware)),
+        "plan": plan,
+    }
+    added = connection.execute(insert(launches).values(**row, digest=digests.digest_of(launches, row)))
     assert added.inserted_primary_key is not None, "an insert has a key"
     return int(added.inserted_primary_key[0])
 
 
 def end_launch(connection: Connection, launch_id: int, seconds: float) -> None:
     """Note how long it took."""
-    connection.execute(update(launches).where(launches.c.id == launch_id).values(seconds=seconds))
+    here = launches.c.id == launch_id
+    row = connection.execute(select(launches).where(here)).one_or_none()
+    if row is not None:  # its study may have been deleted meanwhile
+        digest = digests.digest_of(launches, {**row._asdict(), "seconds": seconds})
+        connection.execute(update(launches).where(here).values(seconds=seconds, digest=digest))
 
 
 def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
@@ -163,12 +186,20 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
             "status": "planned",
             "step": 0,
         }
-    add_all(connection, runs, [row for run, row in rows.items() if run not in known])
-    in_study = study_runs.c.study_id == number
-    connection.execute(update(study_runs).where(in_study).values(listed=False))
-    for some in portions(rows):
-        connection.execute(delete(study_runs).where(in_study, study_runs.c.run_id.in_(some)))
     add_all(
+        connection,
+        runs,
+        [{**row, "digest": run_digest(row, {})} for run, row in rows.items() if run not in known],
+    )
+    in_study = study_runs.c.study_id == number
+    before = [row._asdict() for row in connection.execute(select(study_runs).where(in_study))]
+    connection.execute(delete(study_runs).where(in_study))
+    digests.add(
+        connection,
+        study_runs,
+        [{**row, "listed": False} for row in before if row["run_id"] not in rows],
+    )
+    digests.add(
         connection,
         study_runs,
         [
@@ -183,6 +214,18 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
             for position, run in enumerate(new)
         ],
     )
+
+
+def run_digest(row: Mapping[str, Any], measured: Mapping[str, float]) -> str:
+    """The digest of a run: of what it is, and once it has finished also of how it ended.
+
+    Raises:
+        ValueError: a value is of another type than its column.
+    """
+    if row["status"] in FINISHED:
+        return digests.digest_of(runs, row, [dict(measured)])
+    known = ("id", "config", "seed", "recipe", "num_steps")
+    return digests.digest_of(runs, {name: row[name] for name in known})
 
 
 def existing(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
@@ -210,7 +253,7 @@ def of_study(connection: Connection, study: str, *, everything: bool) -> list[Ru
     if not everything:
         in_study &= study_runs.c.listed
     found = connection.execute(
-        select(runs, study_runs.c.rule, study_runs.c.hypers)
+        select(runs, study_runs)
         .join(study_runs, study_runs.c.run_id == runs.c.id)
         .where(in_study)
         .order_by(study_runs.c.listed.desc(), study_runs.c.position)
@@ -220,13 +263,15 @@ def of_study(connection: Connection, study: str, *, everything: bool) -> list[Ru
         select(metrics).join(study_runs, study_runs.c.run_id == metrics.c.run_id).where(in_study)
     ):
         measured[run][name] = value
-    return [_record(row, measured[row.id]) for row in found]
+    return [run_of(row, measured[row._mapping[runs.c.id]]) for row in found]
 
 
 def by_prefix(connection: Connection, prefix: str) -> RunRecord:
     """The one run whose id begins so. See `Store.run`."""
     if not re.fullmatch(r"[0-9a-f]{4,16}", prefix):
-        raise StoreError(f"run {prefix!r}: a run is named by its id or the first 4 to 16 hex digits of it")
+        raise StoreError(
+            f"run {shown(prefix)}: a run is named by its id or the first 4 to 16 hex digits of it"
+        )
     found = connection.execute(
         select(runs.c.id).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)
     ).all()
@@ -237,24 +282,32 @@ def by_prefix(connection: Connection, prefix: str) -> RunRecord:
         raise StoreError(f"run {prefix!r} is ambiguous: {len(found)} runs begin so ({ids}); give more digits")
     run_id = found[0].id
     row = connection.execute(
-        select(runs, study_runs.c.rule, study_runs.c.hypers)
+        select(runs, study_runs)
         .join(study_runs, study_runs.c.run_id == runs.c.id)
         .where(runs.c.id == run_id)
         .order_by(study_runs.c.study_id.desc())
         .limit(1)
     ).one()
     query = select(metrics.c.name, metrics.c.value).where(metrics.c.run_id == run_id)
-    return _record(row, {metric.name: metric.value for metric in connection.execute(query)})
+    return run_of(row, {metric.name: metric.value for metric in connection.execute(query)})
 
 
-def _record(row: Row[Any], measured: dict[str, float]) -> RunRecord:
+def run_of(row: Row[Any], measured: dict[str, float]) -> RunRecord:
+    """A run out of its rows in `runs` and `study_runs`, and its metrics.
+
+    Raises:
+        StoreError: one of them is damaged.
+    """
+    about = f"run {str(row._mapping[runs.c.id])[:16]}"
+    check_run(row, measured)
+    digests.verify(study_runs, row, about, first=len(runs.columns))
     return RunRecord(
         id=row.id,
         config=row.config,
-        rule=row.rule,
-        hypers=json.loads(row.hypers),
+        rule=printable(row.rule),
+        hypers={printable(name): _value(value) for name, value in parsed(row.hypers, dict, about).items()},
         seed=row.seed,
-        recipe=json.loads(row.recipe),
+        recipe=parsed(row.recipe, dict, about),
         status=row.status,
         step=row.step,
         num_steps=row.num_steps,
@@ -263,3 +316,26 @@ def _record(row: Row[Any], measured: dict[str, float]) -> RunRecord:
         backend=row.backend,
         metrics=measured,
     )
+
+
+def _value(value: object) -> float | str:
+    """A value that a study chose: what is printed has no control characters, whoever wrote the store."""
+    return value if isinstance(value, int | float) else printable(str(value))
+
+
+def check_run(row: Row[Any], measured: dict[str, float]) -> None:
+    """Compare a run with its digest.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    values = dict(zip(runs.columns.keys(), row, strict=False))
+    try:
+        sound = values["status"] in STATUSES and values["digest"] == run_digest(values, measured)
+    except (ValueError, TypeError):
+        sound = False
+    if not sound:
+        raise StoreError(
+            f"run {str(values['id'])[:16]}: the store's entry is damaged (its recipe, its status or its metrics): "
+            "restore a backup, or delete its study; `ravine check` lists all damage"
+        )
