@@ -40,6 +40,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.launch.machine", "torch"): "PyTorch is imported by then, or its version is not asked for",
     ("ravine.nn.target", "torch"): "a study is read without PyTorch",
     ("ravine.rules.own", "ravine.rules.rehearsal"): "imports PyTorch, which only a rule that is new needs",
+    ("ravine.nn.provenance", "torch"): "a study is read without PyTorch",
     ("ravine.surfaces.*", "torch"): "a surface's formula is read without PyTorch",
     ("ravine.surfaces.newton", "ravine.second.dense"): "imports PyTorch",
     ("ravine.report.landscape", "ravine.report*"): "pictures need an extra",

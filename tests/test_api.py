@@ -11,6 +11,7 @@ import pytest
 from torch import nn
 
 import ravine
+from ravine.api.run import problems
 
 STUDY = """
 name = "mine"
@@ -123,3 +124,121 @@ def test_device_and_backend_are_told_in_words_that_fit_python(tmp_path: Path) ->
         ravine.run(iris(), store=tmp_path, backend="fussed", quiet=True)
     with pytest.raises(ravine.StudyError, match=r"^overrides: .* dataclasses.replace$"):
         ravine.run(iris(), store=tmp_path, overrides=["epochs=3"], quiet=True)
+
+
+INSTALLED = """
+import os
+from torch import nn
+
+
+def net(command="true"):
+    return nn.Linear(2, 2)
+
+
+def shell(command):
+    os.system(command)
+"""
+
+
+def test_a_function_of_an_installed_package_runs_only_if_trusted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "site").mkdir()
+    (folder / "site" / "trust_me.py").write_text(INSTALLED)
+    monkeypatch.syspath_prepend(str(folder / "site"))
+    file = folder / "studies" / "mine.toml"
+    file.write_text(STUDY.replace("net_beside_the_study:Small", "trust_me:net"))
+    refused = "only with --trust trust_me"
+    for call in (ravine.run, ravine.lr_range):
+        with pytest.raises(ravine.ModelError, match=refused):
+            call("studies/mine.toml", quiet=True)
+    assert [refused in line for line in problems("studies/mine.toml")] == [True]
+    assert problems("studies/mine.toml", trust=["trust_me"]) == []
+    results = ravine.run("studies/mine.toml", quiet=True, trust=["trust_me"])
+    run = results.runs[0].id
+    assert results.source.study("mine").launches[0].command == "ravine run studies/mine.toml --trust trust_me"
+    for look in (
+        lambda trust: ravine.replay(run, quiet=True, trust=trust),
+        lambda trust: ravine.sharpness("mine", quiet=True, trust=trust),
+        lambda trust: ravine.landscape("mine", quiet=True, trust=trust, points=3),
+    ):
+        with pytest.raises(ravine.ModelError, match=refused):
+            look(())
+        look(["trust_me"])
+    for package in ("os", "a b", 3):
+        with pytest.raises(ravine.InputError, match=r"^trust = "):
+            ravine.run("studies/mine.toml", quiet=True, trust=[package])
+    sys.modules.pop("trust_me", None)
+
+
+def test_code_does_not_run_because_a_store_names_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ravine.run("studies/mine.toml", quiet=True).runs[0].id
+    (folder / "studies" / "mine.toml").rename(folder / "other.toml")
+    (folder / "rows.csv").write_bytes((folder / "studies" / "rows.csv").read_bytes())
+    (folder / "net_beside_the_study.py").write_text(NET)
+    sys.modules.pop("net_beside_the_study")
+    with pytest.raises(
+        ravine.ModelError, match="code does not run because a store does: give the study file"
+    ):
+        ravine.replay(run, quiet=True)
+    with pytest.raises(ravine.ModelError, match="give the study file"):
+        ravine.sharpness("mine", quiet=True)
+    assert ravine.replay(run, study="other.toml", quiet=True).largest < 1e-4
+    # A file elsewhere is not looked for because a store names it.
+    (folder / "other.toml").rename(folder / "studies" / "mine.toml")
+    sys.modules.pop("net_beside_the_study")
+    (folder / "net_beside_the_study.py").unlink()
+    ravine.run(folder / "studies" / "mine.toml", quiet=True)
+    assert ravine.replay(run, quiet=True).largest < 1e-4
+    (folder / "away").mkdir()
+    monkeypatch.chdir(folder / "away")
+    with pytest.raises(ravine.DataError, match="its file not at hand"):
+        ravine.replay(run, store="../runs", quiet=True)
+
+
+def test_a_refused_model_leaves_no_study_behind(folder: Path) -> None:
+    file = folder / "studies" / "mine.toml"
+    (folder / "studies" / "net_beside_the_study.py").write_text(
+        NET.replace("nn.Linear(2, 2)", "nn.Linear(2, 5)")
+    )
+    with pytest.raises(ravine.ModelError, match="returns shape"):
+        ravine.run(file, quiet=True)
+    with ravine.Store("runs") as store:
+        assert store.studies() == []
+        assert store.check() == []
+
+
+def test_a_module_that_contains_itself_is_one_line(folder: Path) -> None:
+    text = NET + "        self.again = self\n"
+    (folder / "studies" / "net_beside_the_study.py").write_text(text)
+    (line,) = problems("studies/mine.toml")
+    assert "Small contains itself" in line
+
+
+RULE_STUDY = """
+name = "ruled"
+data = "iris"
+model = "mlp"
+steps = 3
+seeds = 1
+rules = [{ kind = "rule_beside:mine" }]
+"""
+
+
+@pytest.mark.parametrize("kind", ["os:system", "builtins:exec", "pip.__main__:main", "torch:os.system"])
+def test_a_rule_names_no_other_code_either(folder: Path, kind: str) -> None:
+    (folder / "ruled.toml").write_text(RULE_STUDY.replace("rule_beside:mine", kind))
+    (line,) = problems("ruled.toml")
+    assert "standard library" in line or "is a program" in line
+
+
+def test_a_rule_of_ones_own_does_not_run_because_a_store_names_it(folder: Path) -> None:
+    from ravine.api.studies import study_named
+
+    (folder / "rule_beside.py").write_text("raise SystemExit('run')\n")
+    with ravine.Store("runs") as store:
+        store.save_study("ruled", definition=RULE_STUDY, base="", data_fingerprint="")
+        with pytest.raises(
+            ravine.InputError, match="code does not run because a store does: give the study file"
+        ):
+            study_named(store, "ruled")

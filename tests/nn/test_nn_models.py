@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
@@ -15,7 +15,7 @@ from ravine import rng
 from ravine.errors import ModelError
 from ravine.nn.build import build, check_output
 from ravine.nn.dropout import Dropout
-from ravine.nn.spec import KINDS, MLP, ConvNet, Module, ResNet, parse
+from ravine.nn.spec import MLP, ConvNet, Module, ResNet
 
 
 def made(spec: MLP | ConvNet | ResNet, shape: tuple[int, ...], k: int = 3, **options: bool) -> nn.Module:
@@ -30,39 +30,25 @@ def test_specs_are_frozen_and_torch_free() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_parse_by_kind() -> None:
-    assert parse({"kind": "mlp", "hidden": []}) == MLP(hidden=())
-    assert parse({"kind": "resnet", "depth": 8}) == ResNet(depth=8)
-    assert parse({"kind": "module", "target": "a.b:C", "args": {"x": 1}}) == Module(
-        target="a.b:C", args={"x": 1}
-    )
-    assert {
-        type(parse({"kind": k} | ({"target": "a:B"} if k == "module" else {}))).__name__.lower()
-        for k in KINDS
-    } == set(KINDS)
-
-
 @pytest.mark.parametrize(
-    ("table", "key"),
+    ("kind", "table", "key"),
     [
-        ({"kind": "mlpp"}, "mlp"),
-        ({"hidden": [3]}, "kind"),
-        ({"kind": "mlp", "hidden": [0]}, "hidden"),
-        ({"kind": "mlp", "hidden": 32}, "hidden"),
-        ({"kind": "mlp", "width": 3}, "width"),
-        ({"kind": "mlp", "activation": "rleu"}, "activation"),
-        ({"kind": "mlp", "dropout": 1.0}, "dropout"),
-        ({"kind": "mlp", "dropout": float("nan")}, "dropout"),
-        ({"kind": "mlp", "dropout": -0.1}, "dropout"),
-        ({"kind": "convnet", "channels": []}, "channels"),
-        ({"kind": "resnet", "depth": 18}, "depth"),
-        ({"kind": "module", "target": "package.Name"}, "target"),
-        ({"kind": "module", "target": "os:system('x')"}, "target"),
+        (MLP, {"hidden": [0]}, "hidden"),
+        (MLP, {"hidden": 32}, "hidden"),
+        (MLP, {"width": 3}, "width"),
+        (MLP, {"activation": "rleu"}, "activation"),
+        (MLP, {"dropout": 1.0}, "dropout"),
+        (MLP, {"dropout": float("nan")}, "dropout"),
+        (MLP, {"dropout": -0.1}, "dropout"),
+        (ConvNet, {"channels": []}, "channels"),
+        (ResNet, {"depth": 18}, "depth"),
+        (Module, {"target": "package.Name"}, "target"),
+        (Module, {"target": "os:system('x')"}, "target"),
     ],
 )
-def test_wrong_tables_name_the_key(table: dict[str, object], key: str) -> None:
+def test_wrong_tables_name_the_key(kind: type[BaseModel], table: dict[str, object], key: str) -> None:
     with pytest.raises(ValidationError, match=key):
-        parse(table)
+        kind.model_validate(table)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])

@@ -26,6 +26,7 @@ def sharpness(
     examples: int = 10_000,
     probes: int = 16,
     device: str = "auto",
+    trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> Sharpnesses:
     """Measure how sharp the minima are that runs of a study ended in, and keep it in the store.
@@ -42,6 +43,7 @@ def sharpness(
         examples: training examples that are looked at, at most: the first ones.
         probes: random vectors for the trace, at least 2.
         device: "auto", "cpu", "cuda" or "mps".
+        trust: as in `run`.
         quiet: show no progress.
 
     Returns:
@@ -68,7 +70,7 @@ def sharpness(
     settings.check()
     name = name_of(study)
     records = chosen_runs(opened.runs(name), runs, name)
-    read, search = study_named(opened, study)
+    read, search = study_named(opened, study, trust)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -94,6 +96,7 @@ def landscape(
     examples: int = 10_000,
     seed: int = 0,
     device: str = "auto",
+    trust: Sequence[str] = (),
     out: Path | str | None = None,
     command: str = "ravine.landscape(...)",
     quiet: bool = False,
@@ -113,6 +116,7 @@ def landscape(
         examples: training examples that are looked at, at most: the first ones.
         seed: of the random directions.
         device: "auto", "cpu", "cuda" or "mps".
+        trust: as in `run`.
         out: a page (.html) or a picture of the paths (.svg, .png) to write; None: none.
         command: that makes it again, as the page shows it.
         quiet: show no progress.
@@ -144,7 +148,7 @@ def landscape(
     opened = Store(store, create=False)
     name = name_of(study)
     wanted = select(Results.load(opened, name), runs, around, between)
-    read, search = study_named(opened, study)
+    read, search = study_named(opened, study, trust)
     from rich.console import Console
     from rich.progress import Progress
 

@@ -15,14 +15,17 @@ from rich.progress import Progress
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
 from ravine.data import load
+from ravine.errors import InputError
 from ravine.launch.enter import enter_finished, looks_finished
+from ravine.messages import printable
 from ravine.outcomes import Results
 from ravine.report.findings import LrRanges
 from ravine.report.watch import show_plan, watch, watch_range
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.load import read_content
-from ravine.study.naming import naming, printable
+from ravine.study.naming import naming
+from ravine.study.trust import packages_of
 
 if TYPE_CHECKING:
     from ravine.launch.replay import Replayed
@@ -35,6 +38,7 @@ def run(
     device: str = "auto",
     backend: str = "auto",
     overrides: Sequence[str] = (),
+    trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> Results:
     """Train the runs of a study that the store does not have yet, and judge.
@@ -47,6 +51,7 @@ def run(
         device: "auto", "cpu", "cuda" or "mps".
         backend: "auto" (a planner chooses), "native", "fused", "serial", or on an accelerator "compiled".
         overrides: for a study file, texts such as "epochs=5".
+        trust: installed packages of which any function may be the model's target: see docs/security.md.
         quiet: show no progress.
 
     Returns:
@@ -67,8 +72,8 @@ def run(
     """
     command = "ravine.run(study)"
     if not isinstance(study, Study):
-        command = _command(study, store, device, backend, overrides)
-    study, definition, search = read_any(study, overrides)
+        command = _command(study, store, device, backend, overrides, trust)
+    study, definition, search = read_any(study, overrides, trust)
     check_device(device)
     check_backend(backend)
     opened = Store(store)
@@ -114,6 +119,7 @@ def lr_range(
     high: float = 10.0,
     num_steps: int = 300,
     overrides: Sequence[str] = (),
+    trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> LrRanges:
     """Test which learning rates each rule of a study can do with, all rules and seeds at once; nothing is stored.
@@ -130,6 +136,7 @@ def lr_range(
         high: of the last.
         num_steps: how many, at least 20.
         overrides: fields of a study file replaced, each "key=value" with a TOML value.
+        trust: as in `run`.
         quiet: show no progress.
 
     Returns:
@@ -148,7 +155,7 @@ def lr_range(
     """
     from ravine.launch.lr_range import lr_range as test
 
-    study, _, search = read_any(study, overrides)
+    study, _, search = read_any(study, overrides, trust)
     with naming(study.origin):
         data = load(study.data, base=search)
     events = test(
@@ -164,12 +171,13 @@ def lr_range(
     return LrRanges(watch_range(events, _console(quiet)))
 
 
-def problems(study: Path | str, *, overrides: Sequence[str] = ()) -> list[str]:
+def problems(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> list[str]:
     """What is wrong with a study file, a line for each problem that stands by itself; nothing is trained or kept.
 
     Args:
         study: path of a study file.
         overrides: texts such as "epochs=5".
+        trust: as in `run`.
 
     Returns:
         Lines that begin with the path; [] if the study can be run.
@@ -177,20 +185,28 @@ def problems(study: Path | str, *, overrides: Sequence[str] = ()) -> list[str]:
     Raises:
         StudyError: the file cannot be read, or is not TOML.
     """
+    return [f"{study}: {printable(str(fault))}" for fault in faults(study, overrides=overrides, trust=trust)]
+
+
+def faults(
+    study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()
+) -> list[InputError]:
+    """The same as errors, which say as data where they lie."""
     content, _ = read_content(study, overrides)
     from ravine.launch.problems import problems
 
-    return [f"{study}: {printable(line)}" for line in problems(content, Path(study).resolve().parent)]
+    return problems(content, Path(study).resolve().parent, trust)
 
 
-def kept_room(study: Path | str, *, overrides: Sequence[str] = ()) -> str | None:
+def kept_room(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> str | None:
     """What the weights that a sound study keeps along training take on the disk, in words; None if it keeps none.
 
     Args:
         study: path of a study file.
         overrides: texts such as "epochs=5".
+        trust: as in `run`.
     """
-    read, _, search = read_any(study, overrides)
+    read, _, search = read_any(study, overrides, trust)
     if read.keep is None:
         return None
     from ravine.launch.problems import room
@@ -213,6 +229,7 @@ def replay(
     study: Study | Path | str | None = None,
     store: Path | str = "runs",
     device: str = "auto",
+    trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> Replayed:
     """Train one stored run again, alone and serially, and compare it with the stored one.
@@ -220,9 +237,11 @@ def replay(
     Args:
         run_id: its id, or the beginning of it.
         study: the study that holds it, or its file; needed where the store knows only a study made in Python. By
-            default the text in the store; data and modules are then looked for beside the file of its last launch.
+            default the text in the store; data and modules are then looked for beside the file of its last launch, if
+            that lies in the working directory or below.
         store: where it is kept.
         device: "auto", "cpu", "cuda" or "mps".
+        trust: as in `run`.
         quiet: show no progress.
 
     Raises:
@@ -231,9 +250,9 @@ def replay(
     opened = Store(store, create=False)
     record = opened.run(run_id)
     if study is None:
-        study, search = study_of_run(opened, record.id)
+        study, search = study_of_run(opened, record.id, trust)
     else:
-        study, _, search = read_any(study)
+        study, _, search = read_any(study, trust=trust)
     from ravine.launch.replay import Replayed, replay
 
     console = _console(quiet)
@@ -251,7 +270,14 @@ def _console(quiet: bool) -> Console:
     return Console(file=sys.stderr, quiet=quiet)
 
 
-def _command(path: Path | str, store: Path | str, device: str, backend: str, overrides: Sequence[str]) -> str:
+def _command(
+    path: Path | str,
+    store: Path | str,
+    device: str,
+    backend: str,
+    overrides: Sequence[str],
+    trust: Sequence[str],
+) -> str:
     """The command line that does the same."""
     words = ["ravine", "run", str(path)]
     for option, value, default in (
@@ -263,4 +289,6 @@ def _command(path: Path | str, store: Path | str, device: str, backend: str, ove
             words += [f"--{option}", str(value)]
     for override in overrides:
         words += ["--set", override]
+    for package in packages_of(trust):
+        words += ["--trust", package]
     return shlex.join(words)

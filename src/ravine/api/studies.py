@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ravine.errors import InputError, StudyError
+from ravine.messages import shown
+from ravine.nn.spec import Module
 from ravine.store import Store, StudyRecord
 from ravine.study import Study, definition_of, read_study
+from ravine.study.block import has_target
 from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.load import content_of, read_content
+from ravine.study.naming import naming
 from ravine.study.stored import parse_definition
+from ravine.study.trust import distrusted, trusting
 
 
-def read_any(study: Study | Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str, Path | None]:
+def read_any(
+    study: Study | Path | str, overrides: Sequence[str] = (), trust: Sequence[str] = ()
+) -> tuple[Study, str, Path | None]:
     """A study or its file: the study, its text, and the folder where its data and modules are looked for."""
     if not isinstance(study, Study):
-        return *read_study(study, overrides), Path(study).resolve().parent
+        read, definition = read_study(study, overrides)
+        return trusting(read, trust), definition, Path(study).resolve().parent
     if overrides:
         raise StudyError("overrides: they change a study file; for a Study use dataclasses.replace")
-    return study, definition_of(study), None
+    return trusting(study, trust), definition_of(study), None
 
 
-def study_of_run(store: Store, run_id: str) -> tuple[Study, Path | None]:
+def study_of_run(store: Store, run_id: str, trust: Sequence[str] = ()) -> tuple[Study, Path | None]:
     """A study that holds a run, from the text kept with it, and the folder of its file, if that is still there."""
     made_in_python = ""
     for record in store.studies():
@@ -31,9 +41,7 @@ def study_of_run(store: Store, run_id: str) -> tuple[Study, Path | None]:
         if record.definition.startswith(MADE_IN_PYTHON):
             made_in_python = record.name
             continue
-        folder = folder_of(record)
-        where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-        return parse_definition(record.definition, where, folder), folder
+        return _stored(record, trust)
     if made_in_python:
         raise InputError(
             f"run {run_id}: its study {made_in_python!r} was made in Python, from objects that no text holds; "
@@ -42,12 +50,57 @@ def study_of_run(store: Store, run_id: str) -> tuple[Study, Path | None]:
     raise InputError(f"run {run_id}: no study in the store holds it; give the study, or its file")
 
 
-def folder_of(record: StudyRecord) -> Path | None:
-    """Where the study's file lies, going by the commands of its launches; None if none is there from here."""
+def _stored(record: StudyRecord, trust: Sequence[str]) -> tuple[Study, Path | None]:
+    """The study of a stored text, and the folder of its file.
+
+    A store is data: code runs only if a study file of the user's names it too.
+    """
+    file = _file_of(record)
+    folder = None if file is None else file.parent
+    where = f"study {record.name!r} in the store{', its file not at hand' if file is None else ''}"
+    try:
+        named = set() if file is None else _targets(read_content(file)[0])
+    except InputError:
+        named = set()
+    with naming(where):
+        for target in _targets(content_of(record.definition), rules_only=True) - named:
+            raise InputError(
+                f"rules: {shown(target)}: no study file at hand names it, and code does not run because a store does: "
+                "give the study file"
+            )
+    study = parse_definition(record.definition, where, folder)
+    if isinstance(study.model, Module) and study.model.target not in named:
+        return distrusted(study), folder
+    return trusting(study, trust), folder
+
+
+def _targets(content: Mapping[str, Any], *, rules_only: bool = False) -> set[str]:
+    """The code that a study names: its rules', and its model's."""
+    listed = content.get("rules")
+    rules = [rule for rule in (listed if isinstance(listed, list) else ()) if has_target(rule)]
+    found = [rule.get("kind") if isinstance(rule, Mapping) else rule for rule in rules]
+    model = content.get("model")
+    if not rules_only:
+        found.append(model.get("target") if isinstance(model, Mapping) else model)
+    return {target for target in found if isinstance(target, str)}
+
+
+def _file_of(record: StudyRecord) -> Path | None:
+    """The study's file, going by the commands of its launches; None if none is in the working directory or below.
+
+    A store names no place elsewhere.
+    """
+    here = Path.cwd().resolve()
     for launch in reversed(record.launches):
-        words = shlex.split(launch.command)
-        if words[:2] == ["ravine", "run"] and len(words) > 2 and Path(words[2]).is_file():
-            return Path(words[2]).resolve().parent
+        try:
+            words = shlex.split(launch.command)
+            if words[:2] != ["ravine", "run"] or len(words) < 3 or not Path(words[2]).is_file():
+                continue
+        except (OSError, ValueError):  # no command line, or no path
+            continue
+        file = Path(words[2]).resolve()
+        if file.is_relative_to(here):
+            return file
     return None
 
 
@@ -66,16 +119,16 @@ def _is_file(study: Path | str) -> bool:
     return isinstance(study, Path) or study.endswith(".toml")
 
 
-def study_named(store: Store, study: Study | Path | str) -> tuple[Study, Path | None]:
+def study_named(
+    store: Store, study: Study | Path | str, trust: Sequence[str] = ()
+) -> tuple[Study, Path | None]:
     """A study that is given as itself, as its file or by its name, and the folder of its file."""
     if isinstance(study, Study) or _is_file(study):
-        read, _, search = read_any(study)
+        read, _, search = read_any(study, trust=trust)
         return read, search
     record = store.study(str(study))
     if record.definition.startswith(MADE_IN_PYTHON):
         raise InputError(
             f"study {record.name!r} was made in Python, from objects that no text holds; there, give the Study itself"
         )
-    folder = folder_of(record)
-    where = f"study {record.name!r} in the store{', its file not at hand' if folder is None else ''}"
-    return parse_definition(record.definition, where, folder), folder
+    return _stored(record, trust)

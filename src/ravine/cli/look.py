@@ -8,7 +8,7 @@ from inspect import signature
 from pathlib import Path
 
 from ravine.backends import DeviceName
-from ravine.cli.options import File, RunIds, Store, StudyOrFile, ids
+from ravine.cli.options import File, RunIds, Store, StudyOrFile, Trust, ids
 from ravine.cli.output import put, put_json
 
 
@@ -21,6 +21,7 @@ def sharpness(
     examples: int = 10_000,
     probes: int = 16,
     device: DeviceName = "auto",
+    trust: Trust = (),
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -34,6 +35,7 @@ def sharpness(
         examples: Number of training examples to use, at most.
         probes: Number of random vectors for the trace.
         device: Where to compute; auto uses CUDA if available.
+        trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON array.
         quiet: Do not show progress.
     """
@@ -53,6 +55,7 @@ def sharpness(
             examples=examples,
             probes=probes,
             device=device,
+            trust=trust,
             quiet=quiet or json,
         )
     if json:
@@ -76,6 +79,7 @@ def landscape(
     examples: int = 10_000,
     seed: int = 0,
     device: DeviceName = "auto",
+    trust: Trust = (),
     out: File = None,
     json: bool = False,
     quiet: bool = False,
@@ -93,6 +97,7 @@ def landscape(
         examples: Number of training examples to use, at most.
         seed: Seed of the random directions.
         device: Where to compute; auto uses CUDA if available.
+        trust: An installed package whose functions may build the model. Can be repeated.
         out: A page (.html) or a picture (.svg, .png) (default: NAME-landscape.html in the store's folder).
         json: Print all numbers as one JSON object; write a page only if --out is given.
         quiet: Do not show progress.
@@ -105,7 +110,7 @@ def landscape(
     target = out if out is not None or json else Path(store) / f"{name}-landscape.html"
     given = {
         "store": store, "runs": runs, "around": around, "between": between, "points": points, "reach": reach,
-        "examples": examples, "seed": seed, "out": out,
+        "examples": examples, "seed": seed, "trust": trust, "out": out,
     }  # fmt: skip
     known = signature(landscape).parameters
     words = {key: value for key, value in given.items() if value != known[key].default}
@@ -121,6 +126,7 @@ def landscape(
             examples=examples,
             seed=seed,
             device=device,
+            trust=trust,
             out=target,
             command=command_of({"study": study, **words}),
             quiet=quiet or json,

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ravine.cli import look, output, stored, surface, train
 from ravine.cli.usage import parse
@@ -55,6 +56,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if args is None else args)
     try:
+        Path.cwd()
+    except OSError as error:
+        print(f"ravine: the working directory is gone, or cannot be read: {error.strerror}", file=sys.stderr)
+        return 2
+    try:
         if words in (["--version"], ["-V"]):
             from importlib.metadata import version
 
@@ -64,6 +70,14 @@ def main(args: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"ravine: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("ravine: out of memory: free some, or ask for less at once", file=sys.stderr)
+        return 2
+    except ImportError as error:  # PyTorch and its kin say so too where memory is short
+        if (error.name or "").partition(".")[0] == "ravine":
+            raise
+        print(f"ravine: {error.name or 'a library'} cannot be imported: {_line(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stopped:
         goes_on = "; the same command goes on from here" if words[:1] == ["run"] else ""
         print(f"\nravine: interrupted{goes_on}", file=sys.stderr)
@@ -72,3 +86,7 @@ def main(args: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

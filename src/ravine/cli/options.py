@@ -31,6 +31,7 @@ StudyOrFile = Annotated[str, Shown("STUDY|STUDY.toml")]
 RunId = Annotated[str, Shown("RUN")]
 RunIds = Annotated[str | None, Shown("RUN,RUN")]
 Set = Annotated[tuple[str, ...], Shown("KEY=VALUE")]
+Trust = Annotated[tuple[str, ...], Shown("PACKAGE")]
 Store = Annotated[str, Shown("FOLDER")]
 File = Annotated[Path | None, Shown("FILE")]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from ravine.cli.options import File, Shown, Store, StudyName
 from ravine.cli.output import put, put_json, write_page
+from ravine.errors import InputError
 
 
 def list_studies(store: Store = "runs", json: bool = False) -> None:
@@ -95,6 +96,8 @@ def report(
         if out == Path("-"):
             write_page(page.figure(results, figure) if figure else page.report(results))
             return
+        if out is None and Path(study).name != study:  # a store names no place outside its folder
+            raise InputError(f"study {study!r}: its name is no file's; say where to write with --out")
         default = Path(opened.folder) / (f"{study}-{figure}.html" if figure else f"{study}.html")
         put(f"report: {page.write(results, out or default, figure_name=figure)}")
 

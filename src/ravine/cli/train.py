@@ -10,9 +10,11 @@ from traceback import print_exception
 from typing import Annotated
 
 from ravine.backends import BackendName, DeviceName
-from ravine.cli.options import File, RunId, Set, Shown, Store, StudyFile
+from ravine.cli.options import File, RunId, Set, Shown, Store, StudyFile, Trust
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError, StoreError
+
+_MOST_DAMAGE = 100  # lines on a store
 
 
 def run(
@@ -22,6 +24,7 @@ def run(
     device: DeviceName = "auto",
     backend: BackendName = "auto",
     set: Set = (),
+    trust: Trust = (),
     report: File = None,
     json: bool = False,
     quiet: bool = False,
@@ -35,6 +38,7 @@ def run(
         device: Where to train; auto uses CUDA if available.
         backend: How to train; auto measures and chooses.
         set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
+        trust: An installed package whose functions may build the model. Can be repeated.
         report: Write the report to this file (default: NAME.html in the store's folder).
         json: Print the results as one JSON object, with a row per run under `table`.
         quiet: Do not show progress.
@@ -49,7 +53,13 @@ def run(
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
         try:
             results = api.run(
-                study, store=store, device=device, backend=backend, overrides=set, quiet=quiet or json
+                study,
+                store=store,
+                device=device,
+                backend=backend,
+                overrides=set,
+                trust=trust,
+                quiet=quiet or json,
             )
         except InputError as error:
             if traceback and error.__cause__ is not None:
@@ -77,6 +87,7 @@ def lr(
     device: DeviceName = "auto",
     backend: BackendName = "auto",
     set: Set = (),
+    trust: Trust = (),
     out: File = None,
     json: bool = False,
     quiet: bool = False,
@@ -91,6 +102,7 @@ def lr(
         device: Where to train; auto uses CUDA if available.
         backend: How to train; auto measures and chooses.
         set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
+        trust: An installed package whose functions may build the model. Can be repeated.
         out: Write the curves to this HTML file; - is standard output.
         json: Print one JSON array.
         quiet: Do not show progress.
@@ -109,6 +121,7 @@ def lr(
             high=high,
             num_steps=steps,
             overrides=set,
+            trust=trust,
             quiet=quiet or json,
         )
     if json:
@@ -120,6 +133,7 @@ def lr(
         return
     words = ["ravine", "lr", str(study), "--low", f"{low:g}", "--high", f"{high:g}", "--steps", str(steps)]
     words += [word for each in set for word in ("--set", each)]
+    words += [word for each in trust for word in ("--trust", each)]
     html = page.range_test(found, study.stem, shlex.join([*words, "--out", str(out)]))
     if out == Path("-"):
         write_page(html)
@@ -135,6 +149,7 @@ def replay(
     study: Annotated[Path | None, Shown("STUDY.toml")] = None,
     store: Store = "runs",
     device: DeviceName = "auto",
+    trust: Trust = (),
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -145,6 +160,7 @@ def replay(
         study: The study file, if the text in the store is not enough.
         store: Folder of the store.
         device: Where to train; auto uses CUDA if available.
+        trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON object.
         quiet: Do not show progress.
     """
@@ -154,7 +170,7 @@ def replay(
     from ravine.report import terminal
 
     with redirect_stdout(sys.stderr):
-        found = api.replay(run, study=study, store=store, device=device, quiet=quiet or json)
+        found = api.replay(run, study=study, store=store, device=device, trust=trust, quiet=quiet or json)
     if json:
         put_json(asdict(found))
     else:
@@ -166,6 +182,7 @@ def check(
     /,
     store: Store = "runs",
     set: Set = (),
+    trust: Trust = (),
 ) -> None:
     """Check a study file without training, or, without a file, check the store for damage.
 
@@ -173,25 +190,31 @@ def check(
         study: A study file (TOML): its keys, its data and its model. Every problem is a line.
         store: Folder of the store.
         set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
+        trust: An installed package whose functions may build the model. Can be repeated.
     """
-    from ravine.messages import count
+    from ravine.messages import count, printable
 
     if study is not None:
         from ravine.api import run as api
+        from ravine.study.problems import summary
 
         with redirect_stdout(sys.stderr):
-            lines = api.problems(study, overrides=set)
-            room = None if lines else api.kept_room(study, overrides=set)
-        put(*(lines or [f"{study}: sound", *([] if room is None else [f"{study}: {room}"])]))
-        if lines:
-            raise InputError(f"{study}: {count(len(lines), 'problem')} found")
+            faults = api.faults(study, overrides=set, trust=trust)
+            room = None if faults else api.kept_room(study, overrides=set, trust=trust)
+        lines = summary(faults) or ["sound", *([] if room is None else [room])]
+        put(*(f"{study}: {printable(line)}" for line in lines))
+        if faults:
+            raise InputError(f"{study}: {count(len(faults), 'problem')} found")
         return
     from ravine.store import Store
 
     with Store(store, create=False) as opened:
-        faults = opened.check()
-    for fault in faults:
-        put(fault)
-    if faults:
-        raise StoreError(f"store {store!r}: {count(len(faults), 'fault')} found")
+        damage, since = opened.check(), opened.digested_at
+    put(*(printable(line) for line in damage[:_MOST_DAMAGE]))
+    if len(damage) > _MOST_DAMAGE:
+        put(f"and {len(damage) - _MOST_DAMAGE:,} more")
+    if since is not None:
+        put(f"{store}: its digests were made at {since}: damage from before that does not show")
+    if damage:
+        raise StoreError(f"store {store!r}: {count(len(damage), 'fault')} found")
     put(f"{store}: sound")

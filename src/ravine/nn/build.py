@@ -62,9 +62,19 @@ def build(
             return convnet(model, input_shape, num_outputs, rates)
         return resnet(model, input_shape, num_outputs, rates)
     if isinstance(model, Module):
-        factory = find_factory(model.target, search)
-        return keyed(call_factory(factory, model.args, search)).train()
-    return keyed(call_factory(model, {}, search)).train()
+        factory = find_factory(model.target, search, model.trust)
+        return _prepared(call_factory(factory, model.args, search))
+    return _prepared(call_factory(model, {}, search))
+
+
+def _prepared(module: nn.Module) -> nn.Module:
+    try:
+        return keyed(module).train()
+    except RecursionError:
+        name = type(module).__name__
+        raise ModelError(
+            f"model: {name} contains itself, or is nested too deeply: no pass comes to its end"
+        ) from None
 
 
 def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> None:

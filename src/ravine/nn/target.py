@@ -7,12 +7,13 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravine.errors import ModelError, choices, nearest
+from ravine.nn.provenance import check_may_run, check_module_name, check_reached
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,29 +21,37 @@ if TYPE_CHECKING:
 Factory = Callable[..., "nn.Module"]
 
 
-def find_factory(target: str, search: Path | None = None) -> Factory:
-    """The class or function that a study names.
+def find_factory(target: str, search: Path | None = None, trust: Sequence[str] | None = ()) -> Factory:
+    """The class or function that a study names, if a study may name it: see `provenance`.
 
     Args:
         target: ``"package.module:Name"``.
         search: the study's folder, looked at first; then the working directory, then what is installed.
+        trust: installed packages all of whose functions may run; None: nothing may.
 
     Returns:
         The callable of that name.
 
     Raises:
-        ModelError: the module is not there or fails to import, it has no such name, or that cannot be called.
+        ModelError: the module is not there or fails to import, it has no such name, that cannot be called, or a study
+            may not call it.
 
     Example:
         >>> find_factory("torch.nn:Linear").__name__
         'Linear'
     """
+    if trust is None:
+        raise ModelError(
+            f"model.target = {target!r}: no study file at hand names it, and code does not run because a store does: "
+            "give the study file"
+        )
     found = find_named(target, search, "model.target")
     if not callable(found):
         raise ModelError(
             f"model.target = {target!r} is {_article(type(found).__name__)}, not a class or function that "
             "returns an nn.Module"
         )
+    check_may_run(f"model.target = {target!r}", found, folders_of(search), trust)
     return found  # type: ignore[no-any-return]
 
 
@@ -59,8 +68,12 @@ def find_named(target: str, search: Path | None, key: str, wanted: Callable[[Any
         ModelError: the module is not there or fails to import, or it has no such name.
     """
     module_name, _, attribute = target.partition(":")
+    folders = folders_of(search)
     with importable(search):
-        module = _import(f"{key} = {target!r}", module_name, search)
+        where = f"{key} = {target!r}"
+        _refuse_namesake(where, module_name, search)
+        check_module_name(where, module_name, folders)
+        module = _import(where, module_name, search)
         found: Any = module
         for name in attribute.split("."):
             if not hasattr(found, name):
@@ -69,11 +82,16 @@ def find_named(target: str, search: Path | None, key: str, wanted: Callable[[Any
                 hint = f"did you mean {near!r}?" if near else choices(name, _own(found, names))
                 raise ModelError(f"{key} = {target!r}: {module_name} has no {name!r}; {hint}")
             found = getattr(found, name)
+            check_reached(where, found, folders)
     return found
 
 
+def folders_of(search: Path | None) -> list[Path]:
+    """Where the user's own modules lie: in the study's folder, and in the working directory."""
+    return [folder for folder in (search, Path.cwd()) if folder is not None]
+
+
 def _import(where: str, module_name: str, search: Path | None) -> Any:
-    _refuse_namesake(where, module_name, search)
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -84,7 +102,7 @@ def _import(where: str, module_name: str, search: Path | None) -> Any:
                 f"{where}: no module {error.name!r} in {folders}, and none is installed"
             ) from error
         raise ModelError(f"{where}: importing {module_name} failed: {one_line(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{where}: importing {module_name} failed: {one_line(error)}") from error
 
 
@@ -146,7 +164,7 @@ def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None 
             module = factory(**args)
     except ModelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"model: {name}({shown}) failed: {one_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(

@@ -176,7 +176,8 @@ def command_of(words: Mapping[str, Any]) -> str:
     found = ["ravine", "landscape", str(words["study"])]
     for name, value in words.items():
         if name != "study" and value is not None:
-            found += [f"--{name}", str(value)]
+            for each in value if isinstance(value, tuple) else (value,):
+                found += [f"--{name}", str(each)]
     return shlex.join(found)
 
 
