@@ -171,7 +171,7 @@ def points(made: Training, objectives: dict[int, Objective], steps: int) -> dict
     losses: dict[int, list[float]] = {seed: [] for seed in objectives}
     for _ in range(steps):
         made.advance()
-        held_RP = made.setting.deployed()
+        held_RP = made.setting.point()
         for run, row_P in zip(made._part.runs, held_RP, strict=True):
             losses[run.seed].append(objectives[run.seed].of_row(row_P))
     return losses

@@ -162,7 +162,7 @@ class Recorded:
         self.points: list[torch.Tensor] = []
         for _ in range(run.recipe.steps):
             self.training.advance()
-            self.points.append(self.training.setting.deployed()[0].clone())
+            self.points.append(self.training.setting.point()[0].clone())
 
 
 def logistic(steps: int, decays: Sequence[float], kind: str = "lbfgs") -> Study:

@@ -157,7 +157,7 @@ class NativeSearchProgram(Program):
 
     def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
         """By machine code. What such a rule deploys depends on numbers in float64, and is found in PyTorch."""
-        return self._scores(split, self._setting.deployed() if points_RP is None else points_RP)
+        return self._scores(split, self._setting.point() if points_RP is None else points_RP)
 
     def running(self) -> AbstractContextManager[Drive]:
         """One thread where the kernels of PyTorch's part would share out the work within a run."""
@@ -285,7 +285,7 @@ def _one_step(run: Step, rows_TSB: Tensor, lr_TR: Tensor, number: int) -> tuple[
 
 def _scores_in_torch(setting: Setting, split: Data, points_RP: Tensor | None) -> Scores:
     return setting.objective.scores(
-        setting.deployed() if points_RP is None else points_RP, setting.others, split
+        setting.point() if points_RP is None else points_RP, setting.others, split
     )
 
 

@@ -11,6 +11,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Constants, Data, State
+from ravine.rules.base import DEPLOYED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,9 @@ class Setting:
         """Every tensor of the model that is not trained, (R, ...) by name."""
         return {**self.constants.fixed, **self.state.buffers}
 
-    def deployed(self) -> Tensor:
-        """The parameters to evaluate, (R, P)."""
-        return self.state.deployed(self.cohort, self.constants.hypers)
+    def point(self, name: str = DEPLOYED) -> Tensor:
+        """One of the points of the runs' rules, (R, P): without a name the one to evaluate."""
+        return self.state.point(self.cohort, self.constants.hypers, name)
 
     @property
     def full_batch(self) -> bool:

@@ -166,18 +166,16 @@ class State:
             buffers={name: tensor[index] for name, tensor in self.buffers.items()},
         )
 
-    def deployed(self, cohort: Cohort, hypers: Sequence[SegmentHypers]) -> Tensor:
-        """The parameters to evaluate, (R, P): a rule may deploy another point than the one it trains."""
-        if not any(segment.rule.deployed for segment in cohort.segments):
+    def point(self, cohort: Cohort, hypers: Sequence[SegmentHypers], name: str) -> Tensor:
+        """A point of the runs' rules, (R, P): the parameters themselves where a rule has none of that name."""
+        if not any(name in segment.rule.points for segment in cohort.segments):
             return self.params_RP
-        return torch.cat(
-            [
-                segment.rule.deployed(self.params_RP[segment.start : segment.stop], slots, own.rule)
-                if segment.rule.deployed
-                else self.params_RP[segment.start : segment.stop]
-                for segment, slots, own in zip(cohort.segments, self.slots, hypers, strict=True)
-            ]
-        )
+        points = []
+        for segment, slots, own in zip(cohort.segments, self.slots, hypers, strict=True):
+            params_GP = self.params_RP[segment.start : segment.stop]
+            point = segment.rule.points.get(name)
+            points.append(params_GP if point is None else point(params_GP, slots, own.rule))
+        return torch.cat(points)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -280,7 +280,7 @@ class Training:
 
     def _weights(self, going: Tensor) -> dict[str, Tensor]:
         """Parameters as they would be deployed, and buffers, of some rows of the program."""
-        weights = self.network.layout.views(self.setting.deployed()[going])
+        weights = self.network.layout.views(self.setting.point()[going])
         weights.update({name: tensor[going] for name, tensor in self.setting.state.buffers.items()})
         return weights
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ravine.rules import structure
+from ravine.rules.registry import AROUND
 
 NUMERICS = 1
 """Raised when a change makes every recipe end in other weights, so that stored runs are not taken for it.
@@ -29,7 +30,7 @@ _FIRST = (
     "evaluate_every",
     "full_batch",
 )
-_LATER_HYPERS = ("sam_radius", "noise")  # and the rates of models but dropout
+_FIRST_HYPERS = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "model.dropout")
 
 
 def lasting(
@@ -62,9 +63,8 @@ def lasting_hypers(hypers: Mapping[str, float]) -> dict[str, float]:
         >>> lasting_hypers({"lr": 0.1, "model.dropout": 0.0, "noise": 0.0})
         {'lr': 0.1, 'model.dropout': 0.0}
     """
-    rates = (name for name in hypers if name.startswith("model.") and name != "model.dropout")
-    later = dict.fromkeys((*_LATER_HYPERS, *rates), 0.0)
-    return lasting(hypers, (), later)
+    beside = [name for name in hypers if name in AROUND or name.startswith("model.")]
+    return lasting(hypers, _FIRST_HYPERS, dict.fromkeys(beside, 0.0))
 
 
 def content_id(content: Mapping[str, Any]) -> str:
