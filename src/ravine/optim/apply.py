@@ -32,11 +32,12 @@ class Stepper:
     Args:
         rule: with its regularizers.
         maximize: climb.
+        about: what errors name.
         ema: keep an exponential moving average of the parameters in the slot "ema".
     """
 
-    def __init__(self, rule: Rule, *, maximize: bool, ema: bool) -> None:
-        self._rule, self._maximize, self._ema = rule, maximize, ema
+    def __init__(self, rule: Rule, *, maximize: bool, ema: bool, about: str) -> None:
+        self._rule, self._maximize, self._ema, self._about = rule, maximize, ema, about
         state = rule.init(torch.zeros(1, dtype=torch.float32, device="cpu"))
         self._slots = [name for name, slot in state.items() if slot.dim()]
         self._totals = [name for name, slot in state.items() if not slot.dim()]
@@ -64,6 +65,11 @@ class Stepper:
             # So that autograd refuses a graph that needs the old numbers, as after any other change in place.
             torch.autograd.graph.increment_version(members.tensors)
             return totals
+        if any(grad.layout is not torch.strided for grad in grads):
+            raise RuntimeError(
+                f"{self._about} does not support sparse gradients; use a dense one (nn.Embedding(sparse=False)) or "
+                "torch.optim.SparseAdam"
+            )
         with torch.no_grad():
             if element:
                 return self._over_lists(vectors, numbers)

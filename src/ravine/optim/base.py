@@ -125,8 +125,12 @@ class RuleOptimizer(torch.optim.Optimizer):
                 self._members.clear()
             found = self._members[key] = self._gather(group, params, keys)
         for members in found:
-            grads = [as_real(param.grad) for param in members.params]  # type: ignore[arg-type]
-            self._check_tensors(members, grads)
+            grads = members.gradients
+            if members.inference and not torch.is_inference_mode_enabled():
+                raise RuntimeError(
+                    f"{type(self).__name__}: a parameter or its state was made in torch.inference_mode(), and may be "
+                    "changed only there"
+                )
             stepper = self._stepper(group, numbers, members.decayed)
             totals = stepper(members, grads, self._numbers(group, numbers, members))
             members.stepped({self.words.counts[slot]: value for slot, value in totals.items()})
@@ -147,19 +151,6 @@ class RuleOptimizer(torch.optim.Optimizer):
             check_group(self.words, {**group, "lr": 0.0})
             self._checked[id(group)] = values
         return numbers
-
-    def _check_tensors(self, members: Members, grads: Sequence[Tensor]) -> None:
-        """See that there is nothing that may not be changed in place, or has no dense memory."""
-        if any(grad.layout is not torch.strided for grad in grads):
-            raise RuntimeError(
-                f"{type(self).__name__} does not support sparse gradients; use a dense one "
-                "(nn.Embedding(sparse=False)) or torch.optim.SparseAdam"
-            )
-        if members.inference and not torch.is_inference_mode_enabled():
-            raise RuntimeError(
-                f"{type(self).__name__}: a parameter or its state was made in torch.inference_mode(), and may be "
-                "changed only there"
-            )
 
     @torch.no_grad()
     def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
@@ -204,7 +195,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         )
         key = (id(named), active, bool(group["maximize"]), group[EMA] > 0.0)
         if key not in self._steppers:
-            self._steppers[key] = Stepper(regularize(named, active), maximize=key[2], ema=key[3])
+            self._steppers[key] = Stepper(
+                regularize(named, active), maximize=key[2], ema=key[3], about=type(self).__name__
+            )
         return self._steppers[key]
 
     def _numbers(

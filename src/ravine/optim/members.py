@@ -20,6 +20,7 @@ from torch import Tensor
 State = Mapping[Tensor, dict[str, Any]]
 
 _dtype_of = attrgetter("dtype")
+_IS_SET_TO = Tensor.is_set_to
 
 
 @final
@@ -41,6 +42,7 @@ class Members:
         of_totals: its elements, as the states have them.
         decayed: whether weight decay and L1 apply.
         strides: of each parameter where machine code can take them and their state; None: it cannot.
+        sizes: how many numbers each parameter has.
         inference: whether any of them was made in `torch.inference_mode`.
     """
 
@@ -56,7 +58,8 @@ class Members:
     totals: Mapping[str, np.ndarray]
     of_totals: Mapping[str, Sequence[Tensor]]
     decayed: bool
-    strides: Sequence[tuple[int, ...]] | None
+    strides: list[tuple[int, ...]] | None
+    sizes: list[int]
     inference: bool
 
     @classmethod
@@ -100,6 +103,7 @@ class Members:
             of_totals={name: [own[name] for own in states] for name in numbers},
             decayed=decayed,
             strides=[param.stride() for param in own_numbers] if plain else None,
+            sizes=[param.numel() for param in own_numbers],
             inference=any(tensor.is_inference() for tensor in chain(tensors, *kept.values())),
         )
 
@@ -108,13 +112,15 @@ class Members:
         if not all(map(is_, map(state.get, self.params), self.states)):
             return False
         # The same memory, and as large as it was.
-        if not _unchanged(self.params, self.tensors) or not self._counts_alike():
+        if not all(map(_IS_SET_TO, self.params, self.tensors)) or not self._counts_alike():
             return False
         for key in keys:
-            now = [own.get(key) for own in self.states]
-            if not all(map(is_, now, self.own[key])) or not _unchanged(self.own[key], self.kept[key]):
+            now, own = [state.get(key) for state in self.states], self.own[key]
+            if not all(map(is_, now, own)) or not all(map(_IS_SET_TO, own, self.kept[key])):
                 return False
-        return True
+        # A view of another dtype is set to the same memory.
+        all_of_them = chain(self.params, *[self.own[key] for key in keys])
+        return set(map(_dtype_of, all_of_them)) == {self.tensors[0].dtype}
 
     def _counts_alike(self) -> bool:
         """Whether the numbers of all states are still those of `counts` and `totals`, and equal."""
@@ -131,15 +137,25 @@ class Members:
         for name, value in totals.items():
             self.totals[name].fill(value)
 
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Theirs; complex ones as pairs of numbers."""
+        grads: list[Any] = [param.grad for param in self.params]
+        return list(map(as_real, grads)) if self.tensors[0].is_complex() else grads
+
     def plain(self, grads: Sequence[Tensor]) -> bool:
         """Whether machine code can take these gradients too."""
-        return self.strides is not None and all(
-            grad.stride() == stride
-            and grad.dtype == torch.float32
-            and grad.numel() == number.numel()
-            and not grad.is_neg()  # whose memory holds the numbers without their sign
-            for grad, number, stride in zip(grads, self.numbers, self.strides, strict=True)
-        )
+        if self.strides is None:
+            return False
+        try:
+            return (
+                list(map(Tensor.stride, grads)) == self.strides
+                and list(map(Tensor.numel, grads)) == self.sizes
+                and set(map(_dtype_of, grads)) == {torch.float32}
+                and not any(map(Tensor.is_neg, grads))  # whose memory has the numbers without their sign
+            )
+        except NotImplementedError:  # a sparse one has no strides
+            return False
 
 
 def as_real(tensor: Tensor) -> Tensor:
@@ -187,12 +203,6 @@ def _span(tensor: Tensor) -> tuple[str, int, int, int]:
 
 def _meet(first: tuple[str, int, int, int], second: tuple[str, int, int, int]) -> bool:
     return first[:2] == second[:2] and first[2] < second[3] and second[2] < first[3]
-
-
-def _unchanged(tensors: Sequence[Tensor], kept: Sequence[Tensor]) -> bool:
-    return all(map(Tensor.is_set_to, tensors, kept)) and all(
-        map(is_, map(_dtype_of, tensors), map(_dtype_of, kept))
-    )
 
 
 def _column(values: Sequence[Any], dtype: torch.dtype) -> Tensor:
