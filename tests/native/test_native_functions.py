@@ -185,7 +185,7 @@ def test_what_there_is_no_code_for_is_told() -> None:
     with pytest.raises(Unsupported, match="transposed"):
         run(lambda x, w: (F.conv_transpose2d(x, w),), normal(1, 1, 5, 5), normal(1, 1, 3, 3))
     with pytest.raises(Unsupported, match="groups"):
-        run(lambda x, w: (F.conv2d(x, w, groups=2),), normal(1, 2, 5, 5), normal(2, 1, 3, 3))
+        run(lambda x, w: (F.conv2d(x, w, groups=2),), normal(1, 4, 5, 5), normal(4, 2, 3, 3))
     with pytest.raises(Unsupported, match="float64"):
         run(lambda x: ((x.double() * 2).float(),), normal(3))
 
@@ -221,3 +221,19 @@ def test_the_inverse_of_erf_is_torchs_up_to_its_ends() -> None:
     x = torch.cat([inner, 1.0 + 2.0**-24 - ends, -1.0 - 2.0**-24 + ends]).float().reshape(1, -1)
     (found,) = run(lambda a: (torch.erfinv(a),), x)
     torch.testing.assert_close(found.double(), torch.erfinv(x.double()), rtol=2e-6, atol=1e-7)
+
+
+def test_attention_that_may_look_at_nothing() -> None:
+    mask = torch.zeros(3, 4)
+    mask[1] = mask[2, :2] = -torch.inf
+    agree(lambda x: (torch.ops.aten._safe_softmax(x + mask, -1),), normal(2, 3, 4))
+
+
+def test_windows_as_a_view() -> None:
+    agree(lambda x: (x.unfold(1, 3, 2), x.unfold(2, 2, 2).unfold(1, 4, 1) * 2.0), normal(2, 9, 6))
+
+
+def test_strides_that_a_tensor_has_already() -> None:
+    agree(lambda x: (F.adaptive_avg_pool2d(x.to(memory_format=torch.channels_last), 1),), normal(2, 5, 3, 4))
+    with pytest.raises(Unsupported, match="as_strided"):
+        run(lambda x: (x.as_strided((2, 2), (1, 3)),), normal(3, 4))

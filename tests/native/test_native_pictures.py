@@ -53,6 +53,25 @@ def test_convolutions(channels: int, num_out: int, side: int, window: int, optio
     check(lambda *args: F.conv2d(*args, **options), *given)
 
 
+@pytest.mark.parametrize(
+    ("channels", "window", "options"),
+    [
+        (5, (3, 3), {"padding": 1}),
+        (32, (3, 3), {"padding": 1, "stride": 2}),
+        (20, (3, 5), {"padding": (2, 1), "stride": (2, 1)}),
+        (4, (3, 3), {"padding": 2, "dilation": 2}),
+        (48, (1, 1), {}),
+        (16, (2, 2), {"stride": 2}),
+        (7, (3,), {"padding": 1}),
+    ],
+)
+def test_convolutions_of_each_channel_alone(channels: int, window: tuple[int, ...], options: dict) -> None:
+    convolve = F.conv2d if len(window) == 2 else F.conv1d
+    given = [normal(3, channels, *(8, 9)[: len(window)]), normal(channels, 1, *window, seed=1)]
+    given.append(normal(channels, seed=2))
+    check(lambda *args: convolve(*args, groups=channels, **options), *given)
+
+
 def test_convolutions_along_a_line_and_in_space() -> None:
     check(lambda x, w: F.conv1d(x, w, padding=2), normal(3, 4, 17), normal(6, 4, 5, seed=1))
     check(

@@ -36,6 +36,10 @@ _CPU_RUNS = (16, 192)
 _NATIVE_NUMBERS = 1 << 24
 _NATIVE_RUNS = (16, 512)
 _MANY_FLOPS = 1e8  # of a step, from which PyTorch's products with all threads may be worth measuring
+_LONG_STEP, _LONG_STUDY = (
+    1e-3,
+    5.0,
+)  # seconds of a run's step and of all, from which another program is measured too
 _GPU_NUMBERS = 1 << 28
 _GPU_RUNS = (32, 4096)
 _COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores
@@ -154,14 +158,21 @@ def _native(
     native = Plan(backend="native", size=min(max(_NATIVE_NUMBERS // network.layout.size, low), high, most))
     flops = 6.0 * network.layout.size * runs[0].recipe.batch_size
     heavy = flops > _MANY_FLOPS or _has_convolutions(network.module)
-    idle = len(runs) < torch.get_num_threads()
-    if choice == "native" or not heavy or not (idle or machine().lanes < 8):
+    if choice == "native" or not heavy:
         return native
     few = runs[: min(torch.get_num_threads(), most)]
     ours = _step_seconds(few, network, data, device, "native") / len(few)
+    behind = len(runs) < torch.get_num_threads() or machine().lanes < 8  # likely
+    if not behind and not _long(ours, runs):
+        return native
     serial = _step_seconds(runs[:1], network, data, device, "serial")
     why = f"a step of a run takes {ours * 1e3:.2g} ms as machine code, {serial * 1e3:.2g} ms in torch"
     return replace(native, why=why) if ours < serial else Plan(backend="serial", size=1, why=why)
+
+
+def _long(seconds: float, runs: list[Run]) -> bool:
+    """Whether another program is worth trying, where a step of a run takes so long."""
+    return seconds > _LONG_STEP and seconds * runs[0].recipe.steps * len(runs) > _LONG_STUDY
 
 
 def _in_torch(
@@ -190,7 +201,9 @@ def _in_torch(
     if _has_convolutions(network.module):
         return _faster(few, network, data, device, size)
     if device.type == "cpu":
-        return Plan(backend="fused", size=size)
+        if plain or not _long(_step_seconds(few, network, data, device, "fused") / len(few), runs):
+            return Plan(backend="fused", size=size)
+        return _faster(few, network, data, device, size)
     return _compiled_if_worth(runs, network, data, device, size)
 
 

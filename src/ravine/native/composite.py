@@ -82,6 +82,17 @@ def _unbind(low: Lowering, node: fx.Node, x: Value, dim: int = 0) -> list[Value]
     return [low.tensors.without(low.tensors.sliced(x, dim, i, 1), [dim]) for i in range(x.shape[dim])]
 
 
+def _unfold(low: Lowering, node: fx.Node, x: Value, dim: int, size: int, step: int) -> Value:
+    def move(index: Index) -> list[Affine]:
+        inside = index[-1]
+        return [
+            each.times(step) + inside if i == dim % len(x.shape) else each
+            for i, each in enumerate(index[:-1])
+        ]
+
+    return low.tensors.view(x, _shape(node), move)
+
+
 def _slice_backward(
     low: Lowering, node: fx.Node, grad: Value, sizes: Sequence[int], dim: int, start: int, end: int, step: int
 ) -> Value:
@@ -281,6 +292,7 @@ COMPOSITE: Mapping[str, Composite] = {
     **dict.fromkeys((*aten.RESHAPES, "unsqueeze", "squeeze"), _view),
     "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
     "select": _select, "slice": _slice, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
+    "unfold": _unfold,
     "select_backward": _select_backward, "slice_backward": _slice_backward, "constant_pad_nd": _pad,
     "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
     "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import fx
 
+from ravine.native import depthwise
 from ravine.native.expressions import Affine, Index, Stored, Value, counters
 from ravine.native.lowering import Composite, Lowering
 from ravine.native.machine import machine
@@ -30,11 +31,14 @@ def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int]) -> Stor
     )
 
 
-def _check(transposed: bool, groups: int) -> None:
+def _is_depthwise(transposed: bool, groups: int, weight: Value, channels: int) -> bool:
+    """Whether each channel is convolved alone, into one; else all are convolved together."""
     if transposed:
         raise Unsupported("a transposed convolution")
-    if groups != 1:
+    alone = groups == channels == weight.shape[0] and groups > 1
+    if groups != 1 and not alone:
         raise Unsupported("a convolution in groups")
+    return alone
 
 
 def _correlated(
@@ -107,12 +111,15 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    """PyTorch's ``aten::convolution`` with one group."""
-    _check(transposed, groups)
+    """PyTorch's ``aten::convolution`` with one group, or with one for each channel."""
+    alone = _is_depthwise(transposed, groups, weight, x.shape[1])
     tensors, num = low.tensors, tuple(node.meta["tensor"][0][2:])
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     picture = _picture(low, node.args[0], x, padding)
-    out = _correlated(tensors, picture, _kernel(tensors, weight, False), num, stride, dilation)
+    if alone:
+        out = depthwise.correlated(tensors, picture, weight, num, stride, dilation)
+    else:
+        out = _correlated(tensors, picture, _kernel(tensors, weight, False), num, stride, dilation)
     if bias is None:
         return out
     return tensors.op("add", out, tensors.reshaped(bias, (1, bias.shape[0], *[1] * len(num))))
@@ -134,7 +141,7 @@ def convolution_backward(
     wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
     """PyTorch's ``aten::convolution_backward``: by the input, the weight, the bias."""
-    _check(transposed, groups)
+    alone = _is_depthwise(transposed, groups, weight, x.shape[1])
     tensors, num, window = low.tensors, grad.shape[2:], weight.shape[2:]
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     by_x: Value | None = None
@@ -153,14 +160,19 @@ def convolution_backward(
         inside = whole
         for dim, (start, places, far) in enumerate(zip(before, num, stride, strict=True), start=2):
             inside = tensors.sliced(inside, dim, start, places, far)
-        by_x = _correlated(
-            tensors, whole, _kernel(tensors, weight, True), x.shape[2:], [1] * len(num), dilation
-        )
+        one = [1] * len(num)
+        if alone:
+            by_x = depthwise.correlated(tensors, whole, weight, x.shape[2:], one, dilation, turned=True)
+        else:
+            by_x = _correlated(tensors, whole, _kernel(tensors, weight, True), x.shape[2:], one, dilation)
     inside = framed(tensors, inside, [0] * len(num), num, [1] * len(num))
     by_weight: Value | None = None
     if wanted[1]:
         picture = _picture(low, node.args[1], x, padding)
-        by_weight = _by_weight(tensors, inside, picture, weight.shape, stride, dilation)
+        if alone:
+            by_weight = depthwise.by_weight(tensors, inside, picture, window, stride, dilation)
+        else:
+            by_weight = _by_weight(tensors, inside, picture, weight.shape, stride, dilation)
     others = [0, *range(2, len(x.shape))]
     by_bias = tensors.reduced("add", inside, others, False) if wanted[2] else None
     return by_x, by_weight, by_bias

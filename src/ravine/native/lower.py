@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, final
 
 from torch import fx
@@ -11,7 +12,7 @@ from ravine import aten
 from ravine.native import pointwise
 from ravine.native.code import Kind
 from ravine.native.composite import COMPOSITE
-from ravine.native.expressions import Stored, Value, counters
+from ravine.native.expressions import Stored, Value, contiguous_strides, counters, strides_agree
 from ravine.native.lowering import Lowering
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
@@ -94,6 +95,8 @@ class _Operations:
             return Value(shape=args[0].shape, kind=args[0].kind, at=args[0].at)  # as it is now
         if name in (*aten.SAME, *aten.COPIES):
             return args[0]
+        if name == "as_strided" and _is_in_order(node):
+            return self._tensors.reshaped(self._in_order(args[0]), shape)
         if name in COMPOSITE:
             return COMPOSITE[name](self._low, node, *args, **kwargs)
         if name in self._pointwise and dtype is not None:
@@ -128,11 +131,20 @@ class _Operations:
         """A Python number as a tensor of no dimensions."""
         return Value(shape=(), kind=kind, at=lambda _: self._tensors.pool.const(value, kind))
 
+    def _in_order(self, value: Value) -> Stored:
+        """A tensor of which there are views that are written to: in its own memory, row by row."""
+        if not isinstance(value, Stored) or not value.contiguous:
+            raise Unsupported("aten::as_strided")
+        return value
+
     def _overwrite(self, node: fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """An operation in place: what still is to be computed from the old numbers is computed first."""
         tensors, target = self._tensors, args[0]
-        if aten.written(node) != [node.args[0]]:
+        if aten.written(node) != [node.args[0]] or (name == "as_strided" and not _is_in_order(node)):
             raise Unsupported(f"aten::{name}, in place")
+        if name == "as_strided":
+            self._low.values[node] = self._tensors.reshaped(self._in_order(target), args[1])
+            return
         if not isinstance(target, Stored):
             raise Unsupported(f"aten::{name}_ of a tensor that has no memory")
         if name == "copy":
@@ -152,6 +164,19 @@ class _Operations:
                 value = tensors.copied(value)
             tensors.real(value, target)
         self._low.values[node] = target
+
+
+def _is_in_order(node: fx.Node) -> bool:
+    """Whether what is asked for with strides is all of a tensor, row by row.
+
+    Pooling to one place does so, for its result to count as one whose channels lie side by side.
+    """
+    before, shape, strides, *rest = node.args
+    assert isinstance(before, fx.Node), "it is of a node"
+    contiguous = before.meta.get("like")
+    if contiguous is None or contiguous[0].numel() != prod(shape) or any(rest):  # type: ignore[arg-type]
+        return False
+    return strides_agree(strides, contiguous_strides(shape), shape)  # type: ignore[arg-type]
 
 
 def _is_at(value: Any, target: Stored) -> bool:

@@ -249,6 +249,17 @@ def _exps(low: Lowering, x: Value, dim: int) -> Value:
     return low.tensors.op("exp", low.tensors.op("sub", x, low.tensors.reduced("max", x, [dim], True)))
 
 
+def _safe_softmax(low: Lowering, node: fx.Node, x: Value, dim: int, dtype: Any = None) -> Value:
+    """As a softmax, but zeros where all is minus infinity: where attention may look at nothing."""
+    tensors, x = low.tensors, low.tensors.real(x)
+    top = tensors.real(tensors.reduced("max", x, [dim], True))
+    lowest = Value(shape=(), kind="f32", at=lambda _: tensors.pool.const(float("-inf"), "f32"))
+    nothing = tensors.op("eq", top, lowest, kind="i1")
+    exps = tensors.real(tensors.op("exp", tensors.op("sub", x, top)))
+    share = tensors.op("div", exps, tensors.reduced("add", exps, [dim], True))
+    return tensors.op("select", nothing, 0.0, share)
+
+
 def _softmax_backward(low: Lowering, node: fx.Node, grad: Value, y: Value, dim: int, _: Any) -> Value:
     tensors, grad = low.tensors, low.tensors.real(grad)
     total = tensors.reduced("add", tensors.op("mul", grad, y), [dim], True)
@@ -274,6 +285,7 @@ NORMS: Mapping[str, Composite] = {
     "native_batch_norm": _batch_norm, "native_batch_norm_backward": _batch_norm_backward,
     "native_group_norm": _group_norm, "native_group_norm_backward": _group_norm_backward,
     "native_layer_norm": _layer_norm, "native_layer_norm_backward": _layer_norm_backward,
-    "_softmax": _softmax, "_softmax_backward_data": _softmax_backward, "_log_softmax": _log_softmax,
+    "_softmax": _softmax, "_safe_softmax": _safe_softmax, "_softmax_backward_data": _softmax_backward,
+    "_log_softmax": _log_softmax,
     "_log_softmax_backward_data": _log_softmax_backward,
 }  # fmt: skip
