@@ -49,7 +49,11 @@ RESHAPES = ("view", "_unsafe_view", "reshape", "_reshape_alias")
 """Operations whose result has its argument's numbers, row by row, in a shape that is an argument."""
 
 # Views in fact, though their schemas do not say so.
-_HIDDEN_VIEWS = (torch.ops.aten._unsafe_view.default,)
+_HIDDEN_VIEWS = (
+    torch.ops.aten._unsafe_view.default,
+    torch.ops.aten.unsafe_split.Tensor,
+    torch.ops.aten.unsafe_split_with_sizes.default,
+)
 # Writes to running statistics, its arguments 3 and 4, though its schema does not say so.
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 

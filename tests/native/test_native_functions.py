@@ -237,3 +237,22 @@ def test_strides_that_a_tensor_has_already() -> None:
     agree(lambda x: (F.adaptive_avg_pool2d(x.to(memory_format=torch.channels_last), 1),), normal(2, 5, 3, 4))
     with pytest.raises(Unsupported, match="as_strided"):
         run(lambda x: (x.as_strided((2, 2), (1, 3)),), normal(3, 4))
+
+
+@pytest.mark.parametrize("padding", [-1, 2])
+def test_the_gradient_of_an_embedding_adds_up_what_is_there_twice(padding: int) -> None:
+    words = torch.tensor([[0, 2, 2], [4, 2, 0]])
+    backward = torch.ops.aten.embedding_dense_backward
+    agree(lambda grad: (backward(grad, words, 5, padding, False),), normal(2, 3, 19))
+
+
+def test_a_recurrence_of_onednn_step_by_step() -> None:
+    lstm = torch.nn.LSTM(5, 7, batch_first=True)
+
+    def program(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        names = [name for name, _ in lstm.named_parameters()]
+        free = [w.detach().requires_grad_() for w in weights]
+        out, _ = torch.func.functional_call(lstm, dict(zip(names, free, strict=True)), (x,))
+        return (out.detach(), *torch.autograd.grad(out.square().sum(), free))
+
+    agree(program, normal(3, 4, 5), *[w.detach() for w in lstm.parameters()])

@@ -14,8 +14,10 @@ from torch import Tensor, fx
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, compiled
 from ravine.native.lower import lower
-from ravine.native.tensors import Tensors, kind_of
+from ravine.native.tensors import Tensors, Unsupported, kind_of
 from ravine.trace import trace
+
+_MANY_NODES = 3000  # of which the lowering takes seconds
 
 
 class Compiler:
@@ -48,6 +50,10 @@ class Compiler:
             Untraceable: what it does depends on numbers in tensors.
         """
         graph = trace(program, list(examples.values()))
+        if any(node.target is torch.ops.aten.mkldnn_rnn_layer.default for node in graph.graph.nodes):
+            graph = _elementary(program, list(examples.values()))
+            if len(graph.graph.nodes) > _MANY_NODES:
+                raise Unsupported("a recurrence of so many steps")
         for node in graph.graph.nodes:
             if node.op == "get_attr":
                 name = f"constant/{len(self.constants)}"
@@ -104,6 +110,16 @@ class Compiler:
             elif name in of_run:
                 table_RI[:, number] = of_run[name]
         return table_RI
+
+
+def _elementary(program: Callable[..., tuple[Tensor, ...]], examples: Sequence[Tensor]) -> fx.GraphModule:
+    """A trace in which a recurrence is no operation of oneDNN's, but those that it is made of, step by step."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        return trace(program, examples)
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def rows_of(tensor: Tensor) -> list[int]:

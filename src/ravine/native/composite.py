@@ -13,7 +13,7 @@ from torch import fx
 from ravine import aten
 from ravine.native.code import Kind
 from ravine.native.convolution import CONVOLUTIONS
-from ravine.native.expressions import Affine, Expr, Index, Stored, Value
+from ravine.native.expressions import Affine, Expr, Index, Stored, Value, counters
 from ravine.native.lowering import Composite, Lowering
 from ravine.native.norms import NORMS, mean_of
 from ravine.native.pooling import POOLING
@@ -176,6 +176,30 @@ def _embedding(low: Lowering, node: fx.Node, weight: Value, places: Value, *_: A
     return Value(shape=_shape(node), kind=real.kind, at=at)
 
 
+def _embedding_backward(
+    low: Lowering, node: fx.Node, grad: Value, places: Value, num: int, padding: int, by_frequency: bool
+) -> Value:
+    """Rows of the gradient added to those of the words, one after another."""
+    if by_frequency:
+        raise Unsupported("an embedding whose gradient is scaled by frequency")
+    tensors, pool, width = low.tensors, low.tensors.pool, grad.shape[-1]
+    total = low.home(node) or tensors.memory("f32", (num, width))
+    tensors.fill(total, 0.0)
+    grad, places = tensors.real(grad), tensors.real(places)
+
+    def value(index: Index) -> Expr:
+        skipped = pool.op("eq", "i1", places.at(index[:-1]), pool.const(padding, "i64"))
+        return pool.op("select", "f32", skipped, pool.const(0.0, "f32"), grad.at(index))
+
+    index = counters(len(grad.shape))
+    row = total.place([Affine(), index[-1]])
+    tensors.schedule.scatter(
+        grad.shape, total, row, value(index) if padding >= 0 else grad.at(index),
+        places.at(index[:-1]), total.strides[0],
+    )  # fmt: skip
+    return total
+
+
 def _gather(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value, **_: Any) -> Value:
     return low.gathered(x, dim % len(x.shape), places.at, _shape(node))
 
@@ -291,14 +315,16 @@ COMPOSITE: Mapping[str, Composite] = {
     **NORMS, **CONVOLUTIONS, **POOLING,
     **dict.fromkeys((*aten.RESHAPES, "unsqueeze", "squeeze"), _view),
     "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
-    "select": _select, "slice": _slice, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
+    "select": _select, "slice": _slice, "unbind": _unbind,
+    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes"), _split),
     "unfold": _unfold,
     "select_backward": _select_backward, "slice_backward": _slice_backward, "constant_pad_nd": _pad,
     "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
     "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
     "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),
     "scalar_tensor": _filled(None), "arange": _arange, "index_select": _index_select,
-    "embedding": _embedding, "gather": _gather, "scatter_add": _scatter_add, "cat": _cat, "stack": _stack,
+    "embedding": _embedding, "embedding_dense_backward": _embedding_backward,
+    "gather": _gather, "scatter_add": _scatter_add, "cat": _cat, "stack": _stack,
     "sum": _sum, "mean": _mean, "amax": _amax, "logsumexp": _logsumexp, "argmax": _argmax, "mm": _mm,
     "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv,
 }  # fmt: skip

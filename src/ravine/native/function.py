@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from ravine.native.code import Code
 from ravine.native.expressions import Buffer
-from ravine.native.loops import write_loops, write_reduction
+from ravine.native.loops import write_loops, write_reduction, write_scatter
 from ravine.native.machine import Library, machine
 from ravine.native.packing import packing
 from ravine.native.products import write_product
-from ravine.native.schedule import Loops, Product, Reduction, Schedule, Work, read, written
+from ravine.native.schedule import Loops, Product, Reduction, Scatter, Schedule, Work, read, written
 from ravine.native.tensors import Unsupported
 
 _LINE = 64
@@ -109,6 +109,8 @@ def _piece(work: Work, buffers: Sequence[Buffer], of_any_length: bool) -> Code:
         write_loops(code, work, pointers, "%length" if of_any_length and work.sizes else None)
     elif isinstance(work, Reduction):
         write_reduction(code, work, pointers)
+    elif isinstance(work, Scatter):
+        write_scatter(code, work, pointers)
     else:
         write_product(code, work, pointers, "%room")
     return code

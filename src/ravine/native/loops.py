@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ravine.native.arithmetic import Arithmetic
 from ravine.native.code import Code, Kind, literal, vector_type
 from ravine.native.expressions import Affine, Buffer, Expr, below
-from ravine.native.schedule import Assign, Loops, Reduction
+from ravine.native.schedule import Assign, Loops, Reduction, Scatter
 
 _IDENTITY: dict[tuple[str, Kind], float] = {
     ("add", "f32"): 0.0, ("add", "i64"): 0, ("max", "f32"): float("-inf"), ("min", "i64"): 2**62,
@@ -270,6 +270,22 @@ def write_reduction(code: Code, work: Reduction, pointers: Mapping[Buffer, str])
             nest.store(work.assign, result)
 
     nest.around(outer, around)
+
+
+def write_scatter(code: Code, work: Scatter, pointers: Mapping[Buffer, str]) -> None:
+    """Numbers added to rows that are numbers in memory themselves."""
+    assign, last = work.assign, len(work.sizes) - 1
+    nest = Nest(code, pointers, work.sizes, last, [assign.expr, work.index], frozenset([assign.buffer]))
+    kind, pointer = assign.buffer.kind, pointers[assign.buffer]
+
+    def body() -> None:
+        far = code.value(f"mul nsw i64 {nest.get(work.index)}, {work.stride}")
+        offset = code.value(f"add nsw i64 {nest._offset(assign.place)}, {far}")
+        so_far = code.load_vector(pointer, offset, kind, nest.num)
+        more = nest.many.apply("add", kind, (kind, kind), (so_far, nest.wide(assign.expr)))
+        code.store_vector(pointer, offset, kind, more, nest.num)
+
+    nest.around(range(len(work.sizes)), body)
 
 
 def _vector_counter(work: Reduction, outer: Sequence[int], inner: Sequence[int]) -> int | None:

@@ -87,7 +87,24 @@ class Product:
     adds_up: bool
 
 
-Work = Loops | Reduction | Product
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """``target[place + stride index] += expr``, for every value of the counters, one after another.
+
+    Args:
+        sizes: of the counters; the last one's neighbours are neighbours in the target, and share an index.
+        assign: where to, for an index of 0, and what.
+        index: the number of a row of the target.
+        stride: between its rows.
+    """
+
+    sizes: tuple[int, ...]
+    assign: Assign
+    index: Expr
+    stride: int
+
+
+Work = Loops | Reduction | Product | Scatter
 
 
 def canonical(
@@ -171,6 +188,13 @@ class Schedule:
         """Add a reduction."""
         new_sizes, outer, assign = canonical(self.pool, sizes, num_outer, target.buffer, place, expr)
         self.works.append(Reduction(sizes=new_sizes, num_outer=outer, op=op, assign=assign))
+
+    def scatter(
+        self, sizes: Sequence[int], target: Stored, place: Affine, expr: Expr, index: Expr, stride: int
+    ) -> None:
+        """Add numbers to rows that are numbers in memory themselves, see `Scatter`."""
+        assign = Assign(buffer=target.buffer, place=place, expr=expr)
+        self.works.append(Scatter(sizes=tuple(sizes), assign=assign, index=index, stride=stride))
 
     def multiply(
         self,
@@ -264,7 +288,11 @@ def read(work: Work) -> Iterator[Buffer]:
             yield work.out.buffer
         return
     assigns = work.assigns if isinstance(work, Loops) else [work.assign]
-    for expr in below([assign.expr for assign in assigns]):
+    exprs = [assign.expr for assign in assigns]
+    if isinstance(work, Scatter):
+        yield work.assign.buffer
+        exprs.append(work.index)
+    for expr in below(exprs):
         if expr.op == "load":
             yield expr.buffer
 
