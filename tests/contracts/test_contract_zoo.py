@@ -21,7 +21,6 @@ from ravine.study import Study
 # Ten float32 steps of momentum: sums of other lengths in another order, at 6e-8 each. Max pooling and ReLU may
 # choose otherwise where two numbers are that close.
 TOLERANCE = 2e-4
-NO_BATCHING_RULE = ("lstm", "gru")  # torch cannot batch their kernels under vmap
 
 
 def zoo_study(animal: Animal) -> Study:
@@ -41,7 +40,7 @@ def test_an_animal_is_trained_as_by_the_plain_loop(animal: Animal) -> None:
     made = zoo_study(animal)
     runs = all_runs(made)
     chosen = plan(runs, network_of(made, runs), made.data, CPU)
-    fusible = not animal.cannot_fuse and animal.name not in NO_BATCHING_RULE
+    fusible = not animal.cannot_fuse
     if fusible and chosen.backend not in TOGETHER:  # one after another was measured to be faster here
         chosen = plan(runs, network_of(made, runs), made.data, CPU, "fused")
     assert (chosen.backend in TOGETHER) == fusible

@@ -256,3 +256,19 @@ def test_a_recurrence_of_onednn_step_by_step() -> None:
         return (out.detach(), *torch.autograd.grad(out.square().sum(), free))
 
     agree(program, normal(3, 4, 5), *[w.detach() for w in lstm.parameters()])
+
+
+def test_triangles() -> None:
+    agree(lambda x: (x.tril(), x.triu(1), x.tril(-2), (x > 0).tril() * 1.0), normal(2, 5, 7))
+
+
+def test_one_of_several_results_written_over() -> None:
+    def program(x: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
+        y = F.batch_norm(x, None, None, scale, None, training=True)
+        return (torch.relu_(y) + x,)
+
+    agree(program, normal(6, 3), normal(3, seed=1))
+
+
+def test_seen_otherwise_in_place() -> None:
+    agree(lambda x: ((x * 2.0).transpose_(0, 1).unsqueeze_(1) + 1.0,), normal(4, 3))

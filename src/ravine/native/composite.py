@@ -158,6 +158,21 @@ def _arange(low: Lowering, node: fx.Node, *args: Any, **_: Any) -> Value:
     )
 
 
+def _triangle(side: str) -> Composite:
+    """What is not above ("le") or not below ("ge") a diagonal; zeros elsewhere."""
+
+    def lower(low: Lowering, node: fx.Node, x: Value, diagonal: int = 0) -> Value:
+        pool = low.tensors.pool
+
+        def at(index: Index) -> Expr:
+            inside = pool.op(side, "i1", pool.index(index[-1]), pool.index(index[-2].times(1, diagonal)))
+            return pool.op("select", x.kind, inside, x.at(index), pool.const(0, x.kind))
+
+        return Value(shape=x.shape, kind=x.kind, at=at)
+
+    return lower
+
+
 # Places that are numbers in memory.
 
 
@@ -322,7 +337,8 @@ COMPOSITE: Mapping[str, Composite] = {
     "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
     "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
     "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),
-    "scalar_tensor": _filled(None), "arange": _arange, "index_select": _index_select,
+    "scalar_tensor": _filled(None), "arange": _arange, "tril": _triangle("le"), "triu": _triangle("ge"),
+    "index_select": _index_select,
     "embedding": _embedding, "embedding_dense_backward": _embedding_backward,
     "gather": _gather, "scatter_add": _scatter_add, "cat": _cat, "stack": _stack,
     "sum": _sum, "mean": _mean, "amax": _amax, "logsumexp": _logsumexp, "argmax": _argmax, "mm": _mm,

@@ -16,6 +16,13 @@ from ravine.native.expressions import Stored, Value, contiguous_strides, counter
 from ravine.native.lowering import Lowering
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
+_TURNED = (
+    "t",
+    "transpose",
+    "squeeze",
+    "unsqueeze",
+)  # in place, they change how a tensor is seen, and no number
+
 
 def lower(
     tensors: Tensors,
@@ -84,8 +91,13 @@ class _Operations:
             several = len(node.users) > 1 and tensors.depth(value) > 0
             if not isinstance(value, Stored) and (several or node in self._low.changed):
                 value = tensors.real(value)
-            elif node in self._low.changed and aten.is_operation(node) and not aten.is_view(node):
-                value = tensors.copied(value)
+            elif (
+                not aten.is_view(node)
+                and (node if aten.is_operation(node) else node.args[0]) in self._low.changed
+            ):
+                value = tensors.copied(
+                    value
+                )  # as it is now; a node that is no operation is one of several results
         values[node] = value
 
     def _computed(self, node: fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -144,6 +156,9 @@ class _Operations:
             raise Unsupported(f"aten::{name}, in place")
         if name == "as_strided":
             self._low.values[node] = self._tensors.reshaped(self._in_order(target), args[1])
+            return
+        if name in _TURNED:
+            self._low.values[node] = COMPOSITE[name](self._low, node, *args)
             return
         if not isinstance(target, Stored):
             raise Unsupported(f"aten::{name}_ of a tensor that has no memory")
