@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 HERE = Path(__file__).parent
+MARK = "<!-- models.py --write puts the table here -->"
 NUM, HELD_OUT = 2048, 256  # examples: to train with; to validate and to test with
 LR, MOMENTUM, EVALUATIONS = 0.01, 0.9, 5
 THREADS = os.cpu_count() or 1
@@ -294,6 +295,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of the loop, in a repetition")
     parser.add_argument("--commands", type=int, default=3, help="pairs of whole commands")
     parser.add_argument("--json", type=Path, default=HERE / "models.json", help="what was measured so far")
+    parser.add_argument("--write", action="store_true", help="put the table into models.md")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -310,10 +312,14 @@ def main() -> None:
             file=sys.stderr,
         )
     load = max(one["load"] for one in found.values())
-    print(
-        f"`{shlex.join(['python', *sys.argv])}`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, ", end=""
+    told = (
+        f"`{shlex.join(['python', *sys.argv])}`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, {THREADS} threads, "
+        f"torch {torch.__version__}, load at most {load:.1f}\n\n{table(found)}\n"
     )
-    print(f"{THREADS} threads, torch {torch.__version__}, load at most {load:.1f}\n\n{table(found)}")
+    print(told)
+    if args.write:
+        page = HERE / "models.md"
+        page.write_text(f"{page.read_text().split(MARK)[0]}{MARK}\n\n{told}")
 
 
 if __name__ == "__main__":

@@ -89,15 +89,11 @@ class _Operations:
                 value = tensors.reshaped(value, shape)
             value = tensors.cast(value, kind_of(dtype))
             several = len(node.users) > 1 and tensors.depth(value) > 0
+            made_by = node if aten.is_operation(node) else node.args[0]  # which may have several results
             if not isinstance(value, Stored) and (several or node in self._low.changed):
                 value = tensors.real(value)
-            elif (
-                not aten.is_view(node)
-                and (node if aten.is_operation(node) else node.args[0]) in self._low.changed
-            ):
-                value = tensors.copied(
-                    value
-                )  # as it is now; a node that is no operation is one of several results
+            elif made_by in self._low.changed and not aten.is_view(node):
+                value = tensors.copied(value)
         values[node] = value
 
     def _computed(self, node: fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
