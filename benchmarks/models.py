@@ -165,9 +165,9 @@ def study(case: Case, steps: int) -> Any:
 
 
 class Ours:
-    """The engine, as a launch uses it: planned once, then trained anew each time."""
+    """The engine, as a launch uses it: planned once, as for a study of a minute, then trained anew each time."""
 
-    def __init__(self, case: Case, steps: int) -> None:
+    def __init__(self, case: Case, steps: int, step_seconds: float) -> None:
         from ravine.engine.network import Network
         from ravine.engine.plan import plan
         from ravine.study import runs_of
@@ -180,7 +180,8 @@ class Ours:
             made.model, self.data.input_shape, self.data.num_outputs, device=self.device
         )
         began = time.perf_counter()
-        self.plan = plan(self.runs, self.network, self.data, self.device)
+        long = study(case, steps + round(60 / (step_seconds * case.runs)))
+        self.plan = plan(list(runs_of(long, long.data)), self.network, self.data, self.device)
         self.plan_seconds = time.perf_counter() - began
 
     def step_seconds(self) -> float:
@@ -209,7 +210,7 @@ def measure(name: str, repeats: int, seconds: float, commands: int) -> dict[str,
     case = CASES[name]
     loop, step = best_loop(case, seconds)
     steps = max(3, min(2000, round(seconds / (step * case.runs))))
-    ours = Ours(case, steps)
+    ours = Ours(case, steps, step)
     pairs = []
     for repeat in range(repeats + 1):
         gc.collect()
