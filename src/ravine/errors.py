@@ -103,8 +103,8 @@ def nearest(value: object, allowed: Iterable[str]) -> str | None:
     best, found = allowance + 1, None
     for name in allowed:
         folded = name.casefold()
-        if abs(len(folded) - len(typed)) < best and _same_digits(typed, folded):
-            far = _distance(typed, folded)
+        if abs(len(folded) - len(typed)) < best + 1 and _same_digits(typed, folded):
+            far = min(_distance(typed, folded), _left_out(typed, folded))
             if far < best:
                 best, found = far, name
     return found
@@ -114,6 +114,13 @@ def _same_digits(one: str, other: str) -> bool:
     """Whether two names have the same digits, or one of them has none: beta3 is not beta1."""
     digits = ["".join(filter(str.isdigit, name)) for name in (one, other)]
     return digits[0] == digits[1] or "" in digits
+
+
+def _left_out(typed: str, name: str) -> int:
+    """1 where two letters of a name were left out, colr for colour; else too many."""
+    rest = iter(name)
+    skips = len(typed) > 3 and len(name) - len(typed) == 2 and typed[0] == name[0]
+    return 1 if skips and all(letter in rest for letter in typed) else _LONGEST_NAME
 
 
 def _distance(one: str, other: str) -> int:
