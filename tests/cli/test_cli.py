@@ -57,7 +57,7 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_verdict(tmp_path: Pat
     (tmp_path / "runs" / "small.html").mkdir(parents=True)  # where the report goes by default
     done = ravine(tmp_path, "run", "small.toml", "--quiet", "--set", "steps=3", "--set", "seeds=1")
     assert done.returncode == 2
-    assert "small.html: can't be written there" in done.stderr
+    assert "small.html: cannot be written" in done.stderr
     assert "momentum" in done.stdout
     assert "report:" not in done.stdout
 

@@ -265,7 +265,7 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
     assert process.returncode in codes
     assert told.endswith("ravine: interrupted; the same command goes on from here\n")
     shown = ravine(tmp_path, "show", "small").stdout
-    assert "4: 0 done, 0 diverged, 4 under way (" in shown.replace("\n", " ")
+    assert "4: 0 done, 0 diverged, 4 in training (" in shown.replace("\n", " ")
     assert "nobody now" in shown
     assert shown.count("at step ") == 4
     found = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)

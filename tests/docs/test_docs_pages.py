@@ -20,6 +20,12 @@ SLOW = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output is that of a pipe; pytest-xdist says that a terminal has 80 columns."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_what_a_page_shows_works(path: Path, tmp_path: Path) -> None:
     page = page_runs.Page(tmp_path)

@@ -84,7 +84,7 @@ def test_the_figure_has_these_points_and_says_the_correlation(measured: Results)
     fitted = [point for point in points if point.fitted]
     assert 4 <= len(fitted) < len(points)
     told = spearmanr([p.measure("top") for p in fitted], [p.gaps["loss"] for p in fitted]).statistic
-    words = f"{told:+.2f} over the {len(fitted)} that have all training examples right".replace("-", "−")
+    words = f"{told:+.2f} over the {len(fitted)} that get all training examples right".replace("-", "−")
     assert words in drawn.views[0].note
     assert "test data were read for all of these runs" in drawn.caption.lower()
     assert 'id="figure-sharpness"' in report(measured)
@@ -94,15 +94,15 @@ def test_what_a_logarithm_cannot_show_is_counted(make: Make) -> None:
     results = make(rules=("sgd", "adam"))
     fill(results, lambda i: {"trace": -1.0} if i < 2 else {"rise": math.nan} if i == 2 else {})
     by_label = {view.label: view for view in draw_sharpness(results).views}
-    assert by_label["Trace"].note.endswith("2 runs are not drawn: what was measured is not above 0.")
-    assert by_label["Rise in a ball"].note.endswith("1 run is not drawn: what was measured is not above 0.")
+    assert by_label["Trace"].note.endswith("2 runs are not drawn because the measure is not above 0.")
+    assert by_label["Rise in a ball"].note.endswith("1 run is not drawn because the measure is not above 0.")
     assert "not drawn" not in by_label["Largest eigenvalue"].note
 
 
 def test_without_a_measurement_there_is_no_figure_and_the_command_is_told(six: Results) -> None:
     drawn = figure(six, "sharpness")
     assert drawn.views == ()
-    assert "`ravine sharpness digits-rules` does it" in drawn.caption
+    assert "`ravine sharpness digits-rules` measures it" in drawn.caption
     assert 'id="figure-sharpness"' not in report(six)
 
 
@@ -148,7 +148,7 @@ def test_the_terminal_has_a_row_per_run_and_as_many_columns_as_fit(
     assert lines[1].startswith(f"{points[0].run[:8]}  {points[0].rule}")
     assert any(f"and {len(points) - 20} more" in line for line in lines)
     assert any("in accuracy" in line for line in lines)
-    assert any("with all training examples right" in line for line in lines)
+    assert "that get all training examples right" in " ".join(captured.get().split())
 
 
 def test_what_is_kept_comes_back_the_same(measured: Results) -> None:

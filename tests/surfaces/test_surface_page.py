@@ -328,7 +328,7 @@ def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
         ({"domain": [0, 1, 0, 1]}, "domain: only a function's map is chosen"),
         ({"ground": lambda x: x.sum(), "domain": [1, 0, 0, 1]}, "domain = [1, 0, 0, 1]: must be left, right"),
         ({"ground": 3}, "surface = 3: must be a name, or a function"),
-        ({"out": "/nowhere/at/all.html"}, "can't be written there"),
+        ({"out": "/nowhere/at/all.html"}, "cannot be written"),
     ],
 )
 def test_mistakes_are_told_in_a_line(given: dict[str, Any], words: str, tmp_path: Path) -> None:

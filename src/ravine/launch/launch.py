@@ -28,6 +28,7 @@ from ravine.launch.room import check_room, room_of
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.launch.writer import USUAL, Timing, Writer
+from ravine.messages import count
 from ravine.nn.target import one_line
 from ravine.store import Store
 from ravine.study import Run, Study
@@ -203,8 +204,9 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
         cohort = Cohort.of([stored_run(store.run(run_id)) for run_id in record.run_ids])
         backend = backend_of(record.plan)
         works.append(_Work(cohort=cohort, backend=backend, plan=record.plan, resumed=record.checkpoint))
-        words = f"go on from step {record.step:,}" if record.checkpoint else "start as planned before"
-        lines.append(f"{len(record.run_ids)} runs {words}, {backend}")
+        go, start = ("goes", "starts") if len(record.run_ids) == 1 else ("go", "start")
+        words = f"{go} on from step {record.step:,}" if record.checkpoint else f"{start} as planned before"
+        lines.append(f"{count(len(record.run_ids), 'run')} {words}, {backend}")
     for same in by_structure([run for run in wanted if run.id not in begun]):
         chosen = plan(same, task.subject.network(same), task.data, task.subject.device, choice)
         groups = split(same, chosen.size)
@@ -220,7 +222,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
 
 def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
     """A line about how some runs are trained."""
-    runs = f"{num_runs} run{'s' * (num_runs > 1)}"
+    runs = count(num_runs, "run")
     if chosen.backend in TOGETHER:
         how = (
             f"{runs} at once"

@@ -20,6 +20,7 @@ from ravine.errors import StudyError
 from ravine.free_memory import memory_errors
 from ravine.launch.faults import module_errors
 from ravine.launch.subject import Subject, by_structure
+from ravine.messages import count
 from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study
@@ -175,9 +176,9 @@ def _found(label: str, run: Run, lr_T: np.ndarray, loss_ST: np.ndarray) -> LrRan
     if len(learned) < len(found):
         limit = "lower" if any(np.isfinite(each.lost) for each in found if each.lowest is None) else "higher"
         without = len(found) - len(learned)
-        why_not = f"with {without} of {len(found)} seeds the loss never fell: try a {limit} limit"
+        why_not = f"with {without} of {count(len(found), 'seed')} the loss never fell; try a {limit} limit"
     elif _median(suggested) > lr_T[-1] / _OPEN:
-        why_not = "the loss still fell at the highest lr: try a higher limit"
+        why_not = "the loss was still falling at the highest lr; try a higher limit"
     found_lrs = [] if why_not else suggested
     return LrRange(
         rule=label,

@@ -13,6 +13,7 @@ from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.launch.subject import Subject, stored_run
+from ravine.messages import count
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.naming import naming
@@ -94,9 +95,9 @@ def _compared(
         old, new = store.tensors("predictions", run_id)["test"], finished.predictions["test"][0]
         if task == "classification":
             same = int((old.argmax(-1) == new.argmax(-1)).sum())
-            agreement = f"the same class for {same:,} of {len(old):,} examples"
+            agreement = f"the same class for {same:,} of {count(len(old), 'example')}"
         else:
-            agreement = f"predictions differ by {np.abs(old - new).max():.2g} at most"
+            agreement = f"predictions differ by at most {np.abs(old - new).max():.2g}"
     return Replayed(
         run=run_id,
         stored_backend=backend,

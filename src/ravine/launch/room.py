@@ -13,6 +13,7 @@ from ravine.engine.network import Network
 from ravine.errors import StudyError
 from ravine.free_memory import gib
 from ravine.launch.subject import by_structure
+from ravine.messages import count
 from ravine.study import Run, Study
 from ravine.study.keep import Keep
 
@@ -33,10 +34,8 @@ class Room:
 
     def line(self) -> str:
         """For people, in a line."""
-        runs, times = f"{self.num_runs:,} run{'s' * (self.num_runs > 1)}", f"{self.times:,} time"
-        return (
-            f"the weights of {runs} are kept {times}{'s' * (self.times > 1)} along the way: {gib(self.size)}"
-        )
+        runs = count(self.num_runs, "run")
+        return f"the weights of {runs} are kept {count(self.times, 'time')} along the way: {gib(self.size)}"
 
 
 def room_of(

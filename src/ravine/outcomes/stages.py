@@ -85,17 +85,18 @@ def stage_words(rows: Sequence[StageRow], task: str) -> list[str]:
     """The rows as sentences, for terminal and report; of a rule whose decays all diverged, that they did."""
     regression = task == "regression"
     scale = 1.0 if regression else 100.0
-    unit = "of validation loss" if regression else "points of validation accuracy"
+    unit = "in validation loss" if regression else "points of validation accuracy"
     sentences = []
     for row in rows:
         if row.gain is None or row.low is None or row.high is None:
-            sentences.append(f"{row.rule}: at lr {row.lr:.4g} no seed survived with decay.")
+            sentences.append(f"{row.rule}: at lr {row.lr:.4g}, every seed diverged with decay.")
             continue
         sentences.append(
-            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, at a constant rate {_shown(regression, row.constant)} on "
-            f"validation; the best decay, {row.schedule}, has {_shown(regression, row.decayed)}: it "
-            f"{'gains' if row.gain >= 0 else 'loses'} {abs(scale * row.gain):.2g} {unit} (gains over seeds: "
-            f"{scale * row.low + 0.0:.2g} to {scale * row.high + 0.0:.2g})."
+            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, which reaches {_shown(regression, row.constant)} on "
+            f"validation at a constant rate; the best decay, {row.schedule}, reaches "
+            f"{_shown(regression, row.decayed)}. It {'gains' if row.gain >= 0 else 'loses'} "
+            f"{abs(scale * row.gain):.2g} {unit} (gains over seeds: {scale * row.low + 0.0:.2g} to "
+            f"{scale * row.high + 0.0:.2g})."
         )
     return sentences
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ravine.messages import count
 from ravine.report.collect import Band
 from ravine.report.palette import Look
 
@@ -124,7 +125,7 @@ def curve(key: str, look: Look, band: Band, label: str, floor: float | None = No
     for step, median, low, high in zip(band.steps, band.median, band.low, band.high, strict=True):
         words = f"<b>{text(label)}</b><br>step {step:,}: {show(median)}"
         if band.num_seeds > 1 and low is not None and high is not None:
-            words += f"<br>{show(low)} to {show(high)} over {band.num_seeds} seeds"
+            words += f"<br>{show(low)} to {show(high)} over {count(band.num_seeds, 'seed')}"
         hover.append(words)
     traces = []
     if band.num_seeds > 1:

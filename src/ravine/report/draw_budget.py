@@ -37,20 +37,18 @@ def draw_budget(results: Results) -> Figure:
         view = View(label="Budget", panels=(_panel(results),), chips=chips(results), note=_leads(results))
         views = (view,)
     caption = (
-        "The validation score to expect of the best of k configs, drawn at random from those that were tried:"
-        " the further left a curve is good, the less tuning its rule needs. Where curves cross, the winner"
-        " depends on what you can spend. A run that diverged counts as the worst score of the study. Bands"
-        " reach from the lowest seed to the highest"
-        + ("; with this many rules they appear once you pick rules from the legend." if crowded else ".")
+        "The expected validation score of the best of k configs, drawn at random from those that were tried."
+        " A curve that is good far to the left belongs to a rule that needs little tuning. Where curves cross,"
+        " the winner depends on how much you can tune. A run that diverged counts as the worst score of the"
+        " study. Bands reach from the lowest seed to the highest"
+        + ("; with this many rules, pick some from the legend to see their bands." if crowded else ".")
     )
     if any(run.hypers.get(STAGE) == "2" for run in results.runs):
-        caption += (
-            " Configs of stage 1 only: what stage 2 tried follows from their best, and is no draw of its own."
-        )
+        caption += " Only configs of stage 1 count: what stage 2 tried follows from the best of them."
     return Figure(
         name="budget",
         title="Winner against tuning budget",
-        caption=caption if views else "Nothing to draw: this needs a rule with two configs or more.",
+        caption=caption if views else "Nothing to draw: this figure needs a rule with at least two configs.",
         command=command(results, "budget"),
         views=views,
         crowded=crowded,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import Json, accuracy_axis, curve, error, layout, log_axis, visible
 from ravine.report.collect import BestCurves, best_curves
@@ -23,10 +24,10 @@ def draw_curves(results: Results) -> Figure:
     )
     crowded = len(results.rules) > CROWDED
     caption = (
-        "Every rule with the lr and the other hypers chosen on validation."
-        f" {spread(results, crowded=crowded)} Both panels share one vertical axis: a curve that is much"
-        " better on the left than on the right overfits. Training values are means over the minibatches since"
-        " the previous evaluation, so regularizers that act in training are in them."
+        "Each rule is shown with the lr and the other hypers that were chosen on validation."
+        f" {spread(results, crowded=crowded)} Both panels have the same vertical axis: a rule whose curve"
+        " is much better on the left than on the right overfits. Training values are means over the minibatches"
+        " since the previous evaluation, so they include regularizers that act during training."
     )
     return Figure(
         name="curves",
@@ -80,9 +81,9 @@ def draw_regimes(results: Results) -> Figure:
         if any(each.training is not None for each in four)
     )
     caption = (
-        "What a learning rate does to one rule's loss, with its other hypers as chosen. Low creeps; good"
-        " falls far and ends best on validation; high still trains, but less well; too high breaks."
-        f" {spread(results)} A curve that explodes leaves through the top."
+        "What the learning rate does to one rule's loss; its other hypers are the chosen ones. Low is slow, good"
+        " ends best on validation, high still trains but less well, too high fails."
+        f" {spread(results)} A curve that explodes leaves the figure at the top."
     )
     return Figure(
         name="regimes",
@@ -125,6 +126,6 @@ def _reasons(four: Sequence[Regime]) -> str:
             f"{each.name} ({each.lr:.3g}): {each.why}" if each.lr is not None else f"{each.name}: {each.why}"
         )
         if each.num_diverged:
-            words += f"; {each.num_diverged} of {each.num_seeds} seeds diverged"
+            words += f"; {each.num_diverged} of {count(each.num_seeds, 'seed')} diverged"
         parts.append(words[0].upper() + words[1:])
     return "\n".join(parts)

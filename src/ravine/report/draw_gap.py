@@ -30,10 +30,10 @@ def draw_gap(results: Results) -> Figure:
             panel = _panel(results, points, quantity)
             views.append(View(label=quantity.capitalize(), panels=(panel,), chips=chips(results)))
     caption = (
-        "A point per finished run; the large ones are the seeds of the config that was chosen for their rule."
-        " The higher, the larger the gap between training and validation: the run knows its training examples"
-        " better than the task. At zero a run generalizes fully, though it may have learned little: the best"
-        f" runs lie low and at the good end ({'left' if results.is_regression else 'right, for accuracy'})."
+        "Each point is a finished run; large points are the seeds of the config that was chosen for their rule."
+        " The higher a point, the larger the gap between training and validation: the run knows its training"
+        " examples better than the task. A run at zero generalizes fully, but it may have learned little. The"
+        f" best runs lie low and at the good end ({'left' if results.is_regression else 'right, for accuracy'})."
     )
     if not views:
         caption = "Nothing to draw: no run has both a training and a validation score."

@@ -37,7 +37,7 @@ def draw_paths(plane: Plane, command: str) -> Figure:
     losses = [v for route in plane.routes for v in (*route.losses, *route.shadows)]
     steps = [step for route in plane.routes for step in route.steps]
     heights = layout(
-        "Loss of the runs, and of their shadows (dotted)",
+        "Loss of the runs, and below them in the plane (dotted)",
         "step",
         {"range": [0, int(max(steps))]},
         log_axis(_positive(losses)),
@@ -54,13 +54,13 @@ def draw_paths(plane: Plane, command: str) -> Figure:
         name="paths",
         title="Paths in a shared plane",
         caption=(
-            "Weights along training, projected to the plane that holds most of their variance (principal"
-            " components of all points, centred at their mean), over the loss in that plane; both axes are"
-            " distances in weight space, at one scale. A ring is a beginning, a filled mark an end; runs of one"
-            " seed begin at the same weights. The map shows the loss in the plane, and not at the runs, which"
-            " lie beside it: on the right, how far the two differ. Nearly all of a path lying in two dimensions"
-            " is no finding: a random walk in many dimensions has 61 % of its variance along its first axis and"
-            " 15 % along its second, and looks like an arc there (Antognini and Sohl-Dickstein, 2018)."
+            "Weights during training, projected onto the plane with most of their variance (the principal components"
+            " of all points, centred at their mean), over the loss in that plane. Both axes are distances in weight"
+            " space, at the same scale. A ring marks a start, a filled mark an end; runs with the same seed start at"
+            " the same weights. The map shows the loss in the plane, not at the runs, which lie beside it; the right"
+            " panel shows how far the two differ. It is no finding that a path lies mostly in two dimensions: a random"
+            " walk in many dimensions has 61 % of its variance along its first axis and 15 % along its second, and"
+            " looks like an arc (Antognini and Sohl-Dickstein, 2018)."
         ),
         command=command,
         views=(View(label="Paths", panels=panels, chips=_chips(plane.routes, drawn), note=note),),
@@ -94,9 +94,9 @@ def draw_around(found: Landscape, command: str) -> Figure:
         caption=(
             "The loss along two random directions from a run's weights. In each filter (a row of a matrix, an"
             " output channel of a convolution) a direction is as long as the filter's weights; biases and norms"
-            " stay (Li et al., 2018). So at 1 every filter is changed by as much as it is large, and maps of"
-            f" different runs can be compared. Two directions of {found.num_parameters:,} are a small sample: what"
-            " is flat here may be steep elsewhere."
+            " stay (Li et al., 2018). So at 1 every filter changes by its own norm, and maps of different"
+            f" runs can be compared. Two directions of {found.num_parameters:,} are a small sample: a"
+            " minimum that is flat here may be steep in other directions."
         ),
         command=command,
         views=tuple(views),
@@ -137,12 +137,12 @@ def draw_lines(found: Landscape, command: str) -> Figure:
         name="lines",
         title="Between runs",
         caption=(
-            "The loss at weights (1 − a) u + a v on the straight line from run u to run v. The barrier is the"
-            " most by which it lies above the line between its ends (Frankle et al., 2020): near 0 the runs lie in"
-            " one basin, and their weights can be averaged. A barrier between runs of different seeds says little"
-            " about the functions: the units of a layer can change places without changing what a network does,"
-            " and two networks that are the same but for that are far apart. BatchNorm's averages are taken on the"
-            " way between the runs' as the weights are; what is no number of a fraction is the first run's."
+            "The loss at weights (1 − a) u + a v, on the straight line from run u to run v. The barrier is the largest"
+            " distance by which the loss exceeds the line between its ends (Frankle et al., 2020). If it is near 0,"
+            " the runs lie in one basin and their weights can be averaged. A barrier between runs with different seeds"
+            " says little about their functions: units of a layer can swap places without changing what a network"
+            " computes, and two networks that differ only in that are far apart. BatchNorm's running averages are"
+            " interpolated like the weights; integer buffers are those of the first run."
         ),
         command=command,
         views=(View(label="Lines", panels=tuple(panels), chips=chips),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import (
     Json,
@@ -37,24 +38,25 @@ def draw_lr(results: Results) -> Figure:
     curves = lr_curves(results, "validation_loss")
     varied = dict.fromkeys(name for each in curves for name in each.others)
     caption = (
-        f"Each rule at each of its learning rates, after the last step. {spread(results, crowded=crowded)}"
+        "The score of each rule after the last step, at each of its learning rates."
+        f" {spread(results, crowded=crowded)}"
     )
     if varied:
         caption += (
-            f" Where {listed(varied)} also varied, each lr is shown with its best setting on validation."
+            f" Where {listed(varied)} also varied, each lr has the setting that did best on validation."
         )
     caption += " A ring marks the lr chosen on validation."
     if results.num_diverged:
         caption += (
-            " Crosses along the top edge mark lrs at which runs diverged: the larger, the more of them."
+            " Crosses along the top edge mark lrs at which runs diverged; larger crosses mark more runs."
         )
     if not results.is_regression:
         caption += (
-            " Accuracy is drawn by its error on a log axis: 98 and 99 % are as far apart as 60 and 80 %."
+            " The axis of accuracy is logarithmic in the error: 98 and 99 % are as far apart as 60 and 80 %."
         )
     caption += (
-        " A flat, wide valley forgives a wrong lr, a narrow one doesn't. Press a rule in the legend to see it"
-        " alone, and another to compare the two."
+        " A wide, flat valley forgives a wrong lr; a narrow one does not. Press a rule in the legend to see it"
+        " alone, and another one to compare the two."
     )
     return Figure(
         name="lr",
@@ -112,16 +114,16 @@ def _words(rule: str, point: LrPoint, show: Callable[[float], str]) -> str:
     if point.median is not None and point.low is not None and point.high is not None:
         words += f"<br>{show(point.median)}"
         if point.num_seeds > 1:
-            words += f" ({show(point.low)} to {show(point.high)}, {point.num_seeds} seeds)"
+            words += f" ({show(point.low)} to {show(point.high)}, {count(point.num_seeds, 'seed')})"
     if point.num_diverged:
-        words += f"<br>{point.num_diverged} of {point.num_runs} runs diverged"
+        words += f"<br>{point.num_diverged} of {count(point.num_runs, 'run')} diverged"
     return words
 
 
 def _diverged(each: LrCurve, look: Look, row: int) -> Json:
     broken = [point for point in each.points if point.num_diverged]
     hover = [
-        f"<b>{text(each.rule)}</b>, lr {p.lr:.4g}<br>{p.num_diverged} of {p.num_runs} runs diverged"
+        f"<b>{text(each.rule)}</b>, lr {p.lr:.4g}<br>{p.num_diverged} of {count(p.num_runs, 'run')} diverged"
         for p in broken
     ]
     sizes = [4 + 4 * p.num_diverged / p.num_runs for p in broken]

@@ -39,16 +39,17 @@ def draw_range(findings: Sequence[LrRange], command: str) -> Figure:
         else ""
     )
     caption = (
-        "The learning rate grows by the same ratio at every step of one short training run. Where the loss falls the "
-        "rule learns, where it rises the rule loses what it has learned. A ring marks the suggestion, where the loss "
-        "has fallen by four fifths of the way to its lowest, at most a tenth of where it is lost again"
+        "The learning rate grows by the same ratio at every step of one short training run. Where the loss falls, the "
+        "rule learns; where it rises, the rule loses what it has learned. A ring marks the suggested lr: there the "
+        "loss has fallen by four fifths of the way to its lowest value, and the lr is at most a tenth of the one at "
+        "which the loss rises again"
         f"{'; ' + spread if spread else ''}. Curves end where the loss has exploded."
     )
     chips = tuple(Chip(key=rule, label=rule, swatch=each.swatch()) for rule, each in look.items())
     view = View(label="Training", panels=({"data": data, "layout": panel},), chips=chips)
     return Figure(
         name="lr-range",
-        title="Which learning rates each rule can do with",
+        title="Usable learning rates",
         caption=caption,
         command=command,
         views=(view,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import Json, layout, line, log_axis, number, percent, short, text, visible
 from ravine.report.palette import Look, looks
@@ -23,17 +24,19 @@ def draw_sharpness(results: Results) -> Figure:
     points = sharp_points(results)
     views = [view for measure in MEASURES for view in _view(results, points, measure)]
     caption = (
-        "A point per run whose sharpness was measured, on training data; the large ones are the seeds of"
-        " the config that was chosen for their rule; of a classification, the pale ones have training"
-        " examples wrong. To the right minima are sharper, above the gap between training and test data is"
-        " larger. Whether sharp minima generalize worse is a question here, and no fact: a correlation over"
-        " all runs may come from runs that learned little (sharp or flat, and no gap) or from the rule or lr"
-        " that moves both, so look at those that have all training examples right, and rule by rule."
-        " Rescaling weights without changing the function changes every measure but the adaptive rise. Test"
-        " data were read for all of these runs: choose nothing by this figure."
+        "Each point is a run whose sharpness was measured on training data. Large points are the seeds of the"
+        " config that was chosen for their rule; pale points get some training examples wrong (classification"
+        " only). Minima are sharper to the right, and the gap between training and test data is larger above."
+        " This figure asks whether sharp minima generalize worse; it does not assume it. A correlation over all"
+        " runs may come from runs that learned little, or from a rule or lr that changes both, so look at the"
+        " runs that get all training examples right, and at one rule at a time. Rescaling weights without"
+        " changing the function changes every measure but the adaptive rise. Test data were read for all of"
+        " these runs, so do not choose anything by this figure."
     )
     if not points:
-        caption = f"Nothing to draw: no sharpness was measured; `ravine sharpness {results.name}` does it."
+        caption = (
+            f"Nothing to draw: no sharpness was measured. `ravine sharpness {results.name}` measures it."
+        )
     return Figure(
         name="sharpness",
         title="Sharpness",
@@ -51,8 +54,8 @@ def _view(results: Results, points: Sequence[SharpPoint], measure: str) -> list[
     sentences = [_told(points, measure, gap) for gap in gaps]
     lost = len(points) - len(shown)
     if lost:
-        runs = f"{lost} run{'s are' if lost > 1 else ' is'}"
-        sentences.append(f"{runs} not drawn: what was measured is not above 0.")
+        runs = f"{count(lost, 'run')} {'is' if lost == 1 else 'are'}"
+        sentences.append(f"{runs} not drawn because the measure is not above 0.")
     return [
         View(
             label=MEASURES[measure],
@@ -74,7 +77,7 @@ def _told(points: Sequence[SharpPoint], measure: str, gap: str) -> str:
     fitted = [point for point in points if point.fitted]
     one = correlation(fitted, measure, gap) if len(fitted) < len(points) else None
     right = (
-        "" if one is None else f"; {_signed(one[0])} over the {one[1]} that have all training examples right"
+        "" if one is None else f"; {_signed(one[0])} over the {one[1]} that get all training examples right"
     )
     return f"Rank correlation with the {gap} gap: {_signed(value)} over {num} runs{right}{within}."
 

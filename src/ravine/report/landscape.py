@@ -11,6 +11,7 @@ from typing import Any
 from ravine.errors import InputError
 from ravine.landscapes.choice import chosen_runs
 from ravine.landscapes.scenes import Landscape, Line, Plane, Wanted
+from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe, others
 from ravine.report.draw_landscape import draw_around, draw_lines, draw_paths
@@ -58,9 +59,7 @@ def select(
 
     shown = default_runs(results) if runs is None else named(runs)
     if not shown:
-        raise InputError(
-            f"study {results.name!r}: no run has finished with a finite loss, so there is none to look at"
-        )
+        raise InputError(f"study {results.name!r}: no run has finished with a finite loss")
     if between is None:
         pairs = [(shown[0], other) for other in shown[1:]]
     else:
@@ -145,18 +144,20 @@ def without_paths(found: Landscape) -> str:
 
 def summary(found: Landscape) -> list[str]:
     """What was found, in lines for a terminal."""
-    lines = [f"{found.num_parameters:,} weights, loss of {found.num_examples:,} training examples"]
+    lines = [
+        f"{count(found.num_parameters, 'weight')}, loss over {count(found.num_examples, 'training example')}"
+    ]
     if found.plane is None:
         lines.append(without_paths(found))
     else:
         first, second = found.plane.shares
         lines.append(
-            f"plane: axis 1 holds {first:.1%} of the variance of the paths, axis 2 {second:.1%}; "
-            f"{found.plane.outside:.1%} lie outside"
+            f"plane: axis 1 has {first:.1%} of the variance of the paths, axis 2 {second:.1%}; "
+            f"{found.plane.outside:.1%} lies outside"
         )
         lines += [
-            f"  {route.label}: {route.outside:.1%} outside, its end {route.end_outside:.1%}; loss at its end "
-            f"{route.losses[-1]:.3g}, where the map shows {route.shadows[-1]:.3g}"
+            f"  {route.label}: {route.outside:.1%} outside, at the end {route.end_outside:.1%}; final loss "
+            f"{route.losses[-1]:.3g}, on the map {route.shadows[-1]:.3g}"
             for route in found.plane.routes
         ]
     lines += [
@@ -186,8 +187,8 @@ Table = Mapping[str, Any]
 
 def _paths_table(plane: Plane) -> Table:
     columns = (
-        "run", "outside the plane", "its end outside", "distance of its end from the plane",
-        "loss at its end", "loss on the map there",
+        "run", "outside the plane", "end outside", "distance of the end from the plane",
+        "final loss", "loss on the map there",
     )  # fmt: skip
     rows = [
         (

@@ -113,7 +113,7 @@ def write(results: Results, path: str | Path, *, figure_name: str | None = None)
         InputError: there is no such figure, or the file can't be written.
     """
     if not Path(path).name:
-        raise InputError(f"{str(path)!r}: is no name of a file to write")
+        raise InputError(f"{str(path)!r}: is not the name of a file")
     html = report(results) if figure_name is None else figure(results, figure_name)
     return save(html, path)
 
@@ -137,7 +137,7 @@ def save(content: str | bytes, path: str | Path) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: can't be written there: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path
 
 
@@ -158,7 +158,7 @@ def plotly_js() -> str:
     for path in found:
         if path.is_file():
             return path.read_text(encoding="utf-8")
-    raise RavineError("plotly's JavaScript is missing: `pip install plotly` puts it back")
+    raise RavineError("plotly's JavaScript is missing; `pip install plotly` installs it")
 
 
 def _asset(name: str) -> str:

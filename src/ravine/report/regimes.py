@@ -51,7 +51,7 @@ def regimes(results: Results, rule: str) -> tuple[Regime, ...]:
     """
     chosen = next((result for result in results.verdict.rules if result.rule == rule), None)
     if chosen is None or chosen.lr is None:
-        return tuple(_absent(name, "every run of this rule diverged or is unfinished") for name in NAMES)
+        return tuple(_absent(name, "every run of this rule diverged or has not finished") for name in NAMES)
     same = {key: value for key, value in chosen.hypers.items() if key != "lr"}
     family = [
         run
@@ -67,7 +67,7 @@ def regimes(results: Results, rule: str) -> tuple[Regime, ...]:
     why = "the lowest lr at which at least half of the seeds diverged"
     too_high = broken[0] if broken else None
     if not broken and above and _lost_half(results, grid, good, above[-1]):
-        too_high, why = above[-1], "the highest lr of the grid: at least half of what was learned is lost"
+        too_high, why = above[-1], "the highest lr of the grid; at least half of what was learned is lost"
     high = max((lr for lr in above if too_high is None or lr < too_high), default=None)
 
     picked = {lr for lr in (low, good, high, too_high) if lr is not None}

@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ravine.messages import count as counted
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
@@ -63,12 +64,12 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
         records: the studies, each with its runs.
     """
     if not records:
-        return Text("No studies yet: `ravine run STUDY.toml` makes the first.")
+        return Text("No studies yet. `ravine run STUDY.toml` trains the first.")
     table = plain_table()
     table.add_column("study", overflow="fold", ratio=1)
     for name in ("runs", "done", "diverged", "left", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("made", no_wrap=True)
+    table.add_column("made (UTC)", no_wrap=True)
     for study, runs in records:
         count = {status: sum(run.status == status for run in runs) for status in ("done", "diverged")}
         table.add_row(
@@ -78,7 +79,7 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
             f"{count['diverged']:,}",
             f"{len(runs) - count['done'] - count['diverged']:,}",
             duration(sum(run.seconds or 0.0 for run in runs)),
-            moment(study.created_at),
+            moment(study.created_at).removesuffix(" UTC"),
         )
     return table
 
@@ -113,12 +114,12 @@ def unfinished(record: StudyRecord, runs: Sequence[RunRecord], holder: str | Non
         runs: its runs.
         holder: who is training it now, None if nobody is.
     """
-    facts = [("runs", _progress(runs)), ("trained by", holder or "nobody now")]
+    facts = [("runs", _progress(runs)), ("trained by", holder or "nobody at present")]
     if record.launches:
         last = record.launches[-1]
         facts += [*([("plan", last.plan)] if last.plan else []), ("command", last.command)]
     words = "Nothing has finished yet" + (
-        "." if holder else ", so there is no verdict; the same command goes on."
+        "." if holder else ", so there is no verdict. Run the same command to go on."
     )
     return Group(Text(record.name, style="bold"), _facts(facts), "", Text(words))
 
@@ -131,9 +132,9 @@ def _progress(runs: Sequence[RunRecord]) -> str:
     parts = [f"{count['done']:,} done", f"{count['diverged']:,} diverged"]
     if begun:
         steps = sum(run.step for run in begun) / sum(run.num_steps for run in begun)
-        parts.append(f"{len(begun):,} under way ({steps:.0%} of their steps at the last checkpoint)")
+        parts.append(f"{len(begun):,} in training ({steps:.0%} of their steps at the last checkpoint)")
     if waiting:
-        parts.append(f"{waiting:,} not begun")
+        parts.append(f"{waiting:,} not started")
     return f"{len(runs):,}: {', '.join(parts)}"
 
 
@@ -148,7 +149,7 @@ def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:
     if record.status == "diverged" and record.diverged_at is not None:
         status = f"diverged at step {record.diverged_at:,} of {record.num_steps:,}"
     elif record.status == "done":
-        status = f"done, {record.num_steps:,} steps"
+        status = f"done, {counted(record.num_steps, 'step')}"
     elif record.status == "running":
         status = f"stopped at step {record.step:,} of {record.num_steps:,}"
     facts = [
@@ -312,14 +313,14 @@ def replayed(found: Replayed) -> Group:
         facts.append(
             (
                 "weights",
-                "the same, bit for bit"
+                "equal, bit for bit"
                 if same
-                else f"differ by {found.largest:.2g} at most, {found.relative:.2g} of their norm",
+                else f"differ by at most {found.largest:.2g}, and by {found.relative:.2g} of their norm",
             )
         )
         if not same:
             facts.append(
-                ("why", "another program rounds otherwise in the last bit, and training amplifies that")
+                ("why", "another backend rounds differently in the last bit, and training amplifies that")
             )
         if found.agreement is not None:
             facts.append(("test", found.agreement))

@@ -43,7 +43,7 @@ def sharpness(
     told = _correlated(points)
     if told:
         parts += ["", *told]
-    words = f"ravine report {name} --figure sharpness draws all runs that were measured"
+    words = f"`ravine report {name} --figure sharpness` draws all measured runs"
     return Group(*parts, "", Text(words, style="dim"))
 
 
@@ -83,7 +83,7 @@ def _correlated(points: Sequence[SharpPoint]) -> list[RenderableType]:
     fitted = [point for point in points if point.fitted]
     groups = {
         f"all {len(points)} runs": points,
-        f"the {len(fitted)} with all training examples right": fitted,
+        f"the {len(fitted)} that get all training examples right": fitted,
     }
     if len(fitted) == len(points):
         groups.popitem()

@@ -97,10 +97,10 @@ def spread(results: Results, *, crowded: bool = False) -> str:
     """How to read lines and bands, for captions."""
     seeds = len({run.seed for run in results.runs})
     if seeds == 1:
-        return "There is one seed only, so no spread to show."
+        return "There is only one seed, so there is no spread to show."
     words = f"Lines are medians over {seeds} seeds, bands reach from the lowest seed to the highest"
     return words + (
-        "; with this many rules they appear once you pick rules from the legend." if crowded else "."
+        "; with this many rules, pick some from the legend to see their bands." if crowded else "."
     )
 
 

@@ -115,8 +115,8 @@ def _plan_lines(event: Planned, name: str) -> list[str]:
 def reached_words(event: Reached, higher_is_better: bool) -> str:
     """How far training is, in a line; the best score is an accuracy in per cent, or else a loss."""
     parts = [
-        f"{event.runs_done:,}/{event.num_runs:,} runs",
-        f"{event.run_steps:,}/{event.all_run_steps:,} steps",
+        f"{event.runs_done:,}/{count(event.num_runs, 'run')}",
+        f"{event.run_steps:,}/{count(event.all_run_steps, 'step')}",
     ]
     if event.best is not None:
         best = f"{event.best:.1%}" if higher_is_better else f"{event.best:.4g}"

@@ -258,7 +258,7 @@ def _check_size(study: Study) -> None:
                 )
     if study.num_runs > MOST_RUNS:
         raise StudyError(
-            f"rules, seeds: this study is {study.num_runs:,} runs, {len(study.seeds):,} seeds of each config; "
+            f"rules, seeds: this study is {study.num_runs:,} runs, {count(len(study.seeds), 'seed')} of each config; "
             f"at most {MOST_RUNS:,} are allowed",
             at=[("rules",), ("seeds",)],
         )
