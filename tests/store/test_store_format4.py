@@ -62,7 +62,7 @@ def test_nothing_of_a_study_made_in_python_is_trained_again(
 
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.syspath_prepend(str(FIXTURES))
-    from make import arrays
+    from make_format4 import arrays
     from models import small_net
 
     study = ravine.Study(name="arrays", data=arrays(), model=small_net, steps=6, seeds=2, rules=["adam"])
