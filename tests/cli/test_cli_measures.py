@@ -64,8 +64,8 @@ def test_a_landscape_is_a_page_and_lines_of_numbers(folder: Path) -> None:
     done = ravine(folder, "landscape", "small", "--points", "9")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "67 weights, loss of 90 training examples"
-    assert lines[1].startswith("plane: axis 1 holds ")
+    assert lines[0] == "67 weights, loss over 90 training examples"
+    assert lines[1].startswith("plane: axis 1 has ")
     assert sum("outside, its end" in line for line in lines) == 3
     assert sum(line.startswith("barrier between ") for line in lines) == 2
     assert lines[-1] == "landscape: runs/small-landscape.html"

@@ -216,7 +216,7 @@ def test_a_module_that_exits_is_told(tmp_path: Path) -> None:
 
 def test_a_report_without_a_name_is_refused(folder: Path) -> None:
     done = ravine(folder, "report", "small", "--out", "")
-    assert (done.returncode, done.stderr) == (2, "ravine: '.': is no name of a file to write\n")
+    assert (done.returncode, done.stderr) == (2, "ravine: '.': is not the name of a file\n")
 
 
 def test_the_plan_is_not_wrapped_in_a_pipe(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
     assert told.endswith("ravine: interrupted; the same command goes on from here\n")
     shown = ravine(tmp_path, "show", "small").stdout
     assert "4: 0 done, 0 diverged, 4 in training (" in shown.replace("\n", " ")
-    assert "nobody now" in shown
+    assert "nobody at present" in shown
     assert shown.count("at step ") == 4
     found = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)
     assert (found["runs"], found["done"], found["begun"], found["holder"]) == (4, 0, 4, None)

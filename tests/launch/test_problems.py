@@ -47,7 +47,7 @@ def test_check_and_run_refuse_alike(tmp_path: Path, keys: dict[str, Any], said: 
     (tmp_path / "casting_models.py").write_text(MODULES)
     content = {**STUDY, **keys}
     (line,) = problems(content, tmp_path)
-    assert line.startswith(said)
+    assert str(line).startswith(said)
     with Store(tmp_path / "store") as store, pytest.raises(ModelError) as refused:
         list(launch(parse_study(content), store, definition="", search=tmp_path))
     assert str(refused.value) == line

@@ -126,7 +126,7 @@ def main(root: str, seed: int, num_kills: int) -> None:
         if pid == 0:
             write(root)
             os._exit(0)
-        time.sleep(moments.uniform(0.005, 0.35))
+        time.sleep(moments.uniform(0.005, 0.8))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status), f"the writer ended by itself: {status}"
