@@ -66,7 +66,7 @@ def test_a_landscape_is_a_page_and_lines_of_numbers(folder: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "67 weights, loss over 90 training examples"
     assert lines[1].startswith("plane: axis 1 has ")
-    assert sum("outside, its end" in line for line in lines) == 3
+    assert sum("outside, at the end" in line for line in lines) == 3
     assert sum(line.startswith("barrier between ") for line in lines) == 2
     assert lines[-1] == "landscape: runs/small-landscape.html"
     page = (folder / "runs" / "small-landscape.html").read_text(encoding="utf-8")

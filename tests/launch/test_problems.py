@@ -50,4 +50,4 @@ def test_check_and_run_refuse_alike(tmp_path: Path, keys: dict[str, Any], said: 
     assert str(line).startswith(said)
     with Store(tmp_path / "store") as store, pytest.raises(ModelError) as refused:
         list(launch(parse_study(content), store, definition="", search=tmp_path))
-    assert str(refused.value) == line
+    assert str(refused.value) == str(line)
