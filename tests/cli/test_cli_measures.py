@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_a_landscape_is_a_page_and_lines_of_numbers(folder: Path) -> None:
     assert sum(line.startswith("barrier between ") for line in lines) == 2
     assert lines[-1] == "landscape: runs/small-landscape.html"
     page = (folder / "runs" / "small-landscape.html").read_text(encoding="utf-8")
-    assert "ravine landscape small --points 9" in page
+    assert "ravine landscape small --points 9" in re.sub("<[^>]+>", "", page)
     runs = [
         line["first"] for line in json.loads(ravine(folder, "landscape", "small", "--json").stdout)["lines"]
     ]
