@@ -91,8 +91,9 @@ def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(site: str, width: 
         for name in shown:
             page.goto(f"{site}/{name}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.wait_for_load_state("networkidle")  # the search listens to keys only once it has been loaded
         page.keyboard.press("Control+k")
-        page.keyboard.type("cohort")
+        page.locator("dialog[open] input").fill("cohort")
         page.wait_for_selector("text=/[0-9]+ results/")
         browser.close()
     assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []

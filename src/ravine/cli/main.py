@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -79,6 +81,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"ravine: {error.name or 'a library'} cannot be imported: {_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
+        _ignore_signals()
         goes_on = "; the same command goes on from here" if words[:1] == ["run"] else ""
         print(f"\nravine: interrupted{goes_on}", file=sys.stderr)
         return 128 + (stopped.args[0] if stopped.args else 2)
@@ -86,6 +89,13 @@ def main(args: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
+
+
+def _ignore_signals() -> None:
+    """Let no further signal disturb what closes as the program ends."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _line(error: Exception) -> str:
