@@ -2,7 +2,7 @@
 
     python benchmarks/models.py                                   # all models
     python benchmarks/models.py --models mlp-1024 vit             # some; those measured before stay in the table
-    python benchmarks/models.py --repeats 3 --seconds 0.3 --no-commands
+    python benchmarks/models.py --repeats 3 --seconds 0.3 --commands 0
 
 The loop takes its batches from a tensor by index, sets gradients to None, and uses torch.optim's fused kernel; it runs
 with one thread and with all, and for pictures in both memory layouts: the best of these is what counts. A repetition
