@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ravine.dispatch import OperationMode
 from ravine.errors import ModelError
 from ravine.host_memory import host_bytes
 
@@ -102,18 +102,13 @@ class _Refused(ModelError):
         self.numbers = numbers
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(OperationMode):
     """Adds up the tensors that are made out of nothing, and stops before one that would not fit."""
 
     def __init__(self, free: float) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._left = free / run_bytes(1, 0)
         self._numbers = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Without it torch would import all of its compiler here (0.9 s), and then not use it."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from ravine.aten import SAME
+from ravine.dispatch import OperationMode
 from ravine.errors import ModelError
 from ravine.rng import draws
 
@@ -20,22 +20,17 @@ class Untraceable(ModelError):
     """A function whose operations depend on more than the shapes of its inputs."""
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(OperationMode):
     """Writes down every operation below autograd and vmap, while it is carried out."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.graph = fx.Graph()
         self.root = torch.nn.Module()
         self._nodes: dict[int, fx.Node] = {}
         self._kept: list[Tensor] = []  # an id means its tensor only as long as that lives
         for i, tensor in enumerate(inputs):
             self._know(tensor, self.graph.placeholder(f"input_{i}"))
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
-        return False
 
     def _know(self, tensor: Tensor, node: fx.Node) -> None:
         node.meta.setdefault("like", _like(tensor))

@@ -13,7 +13,17 @@ from torch import Tensor, nn
 
 from ravine import optim
 from ravine.errors import StudyError
-from ravine.rules import SEARCHING, Evaluation, Rule, hyper_names, lbfgs, line_search, rule, shaped, structure
+from ravine.rules import (
+    SEARCHING,
+    Evaluation,
+    Rule,
+    hyper_names,
+    lbfgs,
+    masked_line_search,
+    rule,
+    shaped,
+    structure,
+)
 from ravine.rules import bfgs as bfgs_rule
 from ravine.second.dense import newton_direction
 from ravine.second.line_search import LineSearch, Outcome
@@ -48,14 +58,16 @@ def test_masked_searches_are_the_plain_ones_side_by_side(c2: float) -> None:
         plain.append(LineSearch(loss=loss(0.0), slope=slope(0.0), t=first, c2=c2))
         starts.append((loss(0.0), slope(0.0), first))
     column = [torch.tensor([each], dtype=F64).T for each in zip(*starts, strict=True)]
-    search = line_search.begun(*column)
+    search = masked_line_search.begun(*column)
     outcomes: list[Outcome | None] = [None] * len(cases)
     number = column[0] * 0.0 + 1.0
     for _ in range(25):
         ts = search["t"][:, 0].tolist()
         found = [(CURVES[name][0](t), CURVES[name][1](t)) for (name, _), t in zip(cases, ts, strict=True)]
         losses, slopes = (torch.tensor([each], dtype=F64).T for each in zip(*found, strict=True))
-        seen = line_search.observe(search, losses, slopes, c1=1e-4 * number, c2=c2 * number, eps=2.0**-52)
+        seen = masked_line_search.observe(
+            search, losses, slopes, c1=1e-4 * number, c2=c2 * number, eps=2.0**-52
+        )
         search = seen.search
         for row, (name, _) in enumerate(cases):
             if outcomes[row] is not None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from ravine.dispatch import OperationMode
 
 _LINE = 64  # bytes
 _COLUMNS = 64  # that a sum over rows takes at once, at most
@@ -68,7 +69,7 @@ _SMOOTH: Mapping[Any, Any] = {
 }
 
 
-class AlignedProducts(TorchDispatchMode):
+class AlignedProducts(OperationMode):
     """Within it, a run's products and sums on a CPU come out the same in whatever cohort it is.
 
     Args:
@@ -84,13 +85,8 @@ class AlignedProducts(TorchDispatchMode):
     """
 
     def __init__(self, by_rows: bool = False) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._by_rows = by_rows
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Without it torch would import all of its compiler here (0.9 s), and then not use it."""
-        return False
 
     def __torch_dispatch__(
         self,

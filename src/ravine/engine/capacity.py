@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ravine.dispatch import OperationMode
 from ravine.engine.network import Network
 from ravine.engine.objective import HESSIAN_ROWS
 from ravine.free_memory import NUMBER_BYTES, free_bytes, run_bytes, too_large
@@ -94,17 +94,12 @@ def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) 
     return numbers // num
 
 
-class _Count(TorchDispatchMode):
+class _Count(OperationMode):
     """Adds up the numbers of all results."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.numbers: int = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Without it torch would import all of its compiler here (0.9 s), and then not use it."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ravine.dispatch import OperationMode
 from ravine.errors import ModelError
 from ravine.rng.words import key
 
@@ -66,20 +66,15 @@ def keyed_draws(seed: int, stream: str, step: int = 0) -> Iterator[Drawing]:
         yield drawing
 
 
-class Drawing(TorchDispatchMode):
+class Drawing(OperationMode):
     """Gives each random operator a private generator, seeded by (seed, stream, step, number of the draw).
 
     Attributes:
         num_draws: how many operators have drawn.
     """
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Torch would import all of its compiler here (0.9 s) only to tell it to stay away."""
-        return False
-
     def __init__(self, seed: int, stream: str, step: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._seed, self._stream, self._step = seed, stream, step
         self.num_draws = 0
 

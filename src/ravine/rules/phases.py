@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ravine.rules import line_search
+from ravine.rules import masked_line_search
 from ravine.rules.base import Evaluation, Hypers, State
 from ravine.rules.hyper import Hyper, learning_rate
 from ravine.rules.regularize import coupled
@@ -70,7 +70,7 @@ def start(param: Tensor) -> State:
     vectors = {name: param.new_zeros(param.shape) for name in ("point", "start_grad", "direction")}
     return {
         **vectors,
-        **{name: none.clone() for name in line_search.NAMES},
+        **{name: none.clone() for name in masked_line_search.NAMES},
         "searching": none.clone(),
         "resting": none.clone(),
         "arrived": none.clone(),
@@ -91,7 +91,7 @@ def penalized(found: Evaluation, param: Tensor, hypers: Hypers) -> tuple[Tensor,
 def curved(s: Tensor, y: Tensor) -> Tensor:
     """Which pairs have a curvature that can be told from rounding, (G, 1): s'y > eps y'y."""
     sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
-    return (sy > rounding(s) * yy) & line_search.finite(yy)
+    return (sy > rounding(s) * yy) & masked_line_search.finite(yy)
 
 
 def rounding(x: Tensor) -> float:
@@ -125,8 +125,8 @@ def advance(
     fresh = found.fresh > 0.0
     searching, resting = state["searching"] > 0.0, state["resting"] > 0.0
     plain = searching & ~searching if unsearched is None else unsearched
-    search = {name: state[name] for name in line_search.NAMES}
-    seen = line_search.observe(
+    search = {name: state[name] for name in masked_line_search.NAMES}
+    seen = masked_line_search.observe(
         search,
         loss,
         (grad * state["direction"]).sum(-1, keepdim=True).double(),
@@ -155,13 +155,18 @@ def advance(
     direction = direction.where(sound, -base_grad)
     unit = 1.0 / square.double().sqrt()
     first = hypers["lr"].double() * (unit * 0.0 + 1.0).where(sound | plain, unit)
-    goes = begins & ((slope < 0.0) | plain) & line_search.finite(slope) & line_search.finite(base_loss)
+    goes = (
+        begins
+        & ((slope < 0.0) | plain)
+        & masked_line_search.finite(slope)
+        & masked_line_search.finite(base_loss)
+    )
 
-    begun = line_search.begun(base_loss, slope, first)
+    begun = masked_line_search.begun(base_loss, slope, first)
     direction = direction.where(goes, state["direction"])
     search = {
         name: begun[name].where(goes, seen.search[name].where(again, search[name]))
-        for name in line_search.NAMES
+        for name in masked_line_search.NAMES
     }
     point = state["point"].where(again, base)
     moves = goes | again

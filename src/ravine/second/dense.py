@@ -1,6 +1,6 @@
-"""Curvature as a whole matrix: room for it, directions of Newton.
+"""Curvature as a whole matrix: whether it fits into memory, and Newton's directions.
 
-Shapes: R run, P numbers of one run.
+Shapes: R runs, P parameters of one run.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from torch import Tensor
 from ravine.errors import ModelError
 from ravine.free_memory import free_bytes
 
-_MATRICES = 3  # that are there at once: the matrix, and what an update or a factorization needs beside it
+_MATRICES = 3  # in memory at once: the matrix itself, and what an update or a factorization needs beside it
 
 
 def require_room(
     num_parameters: int, dtype: torch.dtype, device: torch.device, about: str, num_matrices: int = _MATRICES
 ) -> None:
-    """Refuse a matrix of P x P numbers that does not fit into memory, before any of it is allocated.
+    """Refuse matrices of P x P numbers that do not fit into memory, before anything is allocated.
 
     Args:
         num_parameters: P.
-        dtype: of the numbers.
-        device: where the matrix is to be.
-        about: what the error names.
-        num_matrices: how many there are at once.
+        dtype: of the matrices.
+        device: where they are to be.
+        about: what the error names: a rule or a class.
+        num_matrices: how many are in memory at once.
 
     Raises:
-        ModelError: it does not fit.
+        ModelError: they do not fit.
     """
     one = float(dtype.itemsize) * num_parameters**2
     free = free_bytes(device)
@@ -45,19 +45,23 @@ def newton_direction(
     saddle_free: bool | Tensor,
     eps: float | None = None,
 ) -> Tensor:
-    """-(H + damping I)^-1 g, or -(abs(H) + damping I)^-1 g with the eigenvalues of H made positive, (R, P).
+    """Newton's direction: ``-(H + damping I)^-1 g``, or ``-(abs(H) + damping I)^-1 g`` where saddle-free.
 
-    Eigenvalues below the rounding of the largest are no direction's curvature: there the step is left out. Where H is
-    not finite, nothing is a direction: not a number.
+    ``abs(H)`` is H with its eigenvalues made positive. An eigenvalue that is smaller than the rounding error of the
+    largest one says nothing about curvature, so the direction has no component along its eigenvector.
 
     Args:
         hessian_RPP: H, symmetric.
         grad_RP: g.
-        damping: at least 0; one for all, or (R, 1).
-        saddle_free: whether a negative curvature repels instead of attracting; for all, or (R, 1).
+        damping: at least 0; one number for all runs, or (R, 1).
+        saddle_free: whether a negative curvature repels instead of attracting; for all runs, or (R, 1).
         eps: relative rounding error of H; None: that of its dtype.
 
-    Source: Dauphin and others, 2014, for the second.
+    Returns:
+        (R, P); NaN in the runs whose H is not finite.
+
+    References:
+        Nocedal and Wright, Numerical Optimization, 2006, chapter 3; Dauphin et al., 2014, for the saddle-free form.
     """
     finite_R1 = torch.isfinite(hessian_RPP).all(2).all(1)[:, None]
     values_RP, vectors_RPP = torch.linalg.eigh(

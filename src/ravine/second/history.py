@@ -1,4 +1,4 @@
-"""The curvature that a few past steps have shown: limited-memory BFGS.
+"""Limited-memory BFGS: curvature from the last few steps.
 
 Shapes: M pairs that are remembered, N = 2 M, P parameters.
 """
@@ -14,18 +14,19 @@ from torch import Tensor
 
 @dataclass(slots=True, kw_only=True)
 class History:
-    """The last M pairs, as a ring.
+    """The last M pairs (s, y): a step, and how the gradient changed over it. They are kept as a ring.
 
-    The inverse Hessian is H = gamma I + [S Y] K [S Y]', with gamma = s'y / y'y of the newest pair. K is small, so that
-    a direction is two products with the pairs, and some arithmetic on M numbers.
+    The inverse Hessian is ``H = gamma I + [S Y] K [S Y]'``, with ``gamma = s'y / y'y`` of the newest pair. K is a
+    2M x 2M matrix, so a direction costs two products with the pairs and some arithmetic on M numbers.
 
     Args:
-        pairs_NP: M steps s, then M changes y of the gradient.
-        sy_MM: s_i'y_j, in float64 and in a processor's memory.
-        yy_MM: y_i'y_j, the same.
-        count: pairs that have been seen.
+        pairs_NP: M steps s, then M changes y.
+        sy_MM: the products s_i'y_j, float64, in the processor's memory.
+        yy_MM: the products y_i'y_j, likewise.
+        count: pairs seen so far, those that are no longer remembered included.
 
-    Source: Byrd, Nocedal and Schnabel, 1994, theorem 2.2.
+    References:
+        Byrd, Nocedal and Schnabel, 1994, theorem 2.2.
     """
 
     pairs_NP: Tensor
@@ -35,22 +36,22 @@ class History:
 
     @classmethod
     def empty(cls, size: int, most: int, like: Tensor) -> History:
-        """No pair yet.
+        """A history without pairs.
 
         Args:
             size: P.
             most: M.
-            like: a tensor of the dtype and on the device.
+            like: a tensor with the dtype and device that the pairs are to have.
         """
         sy_MM, yy_MM = torch.zeros((2, most, most), dtype=torch.float64, device="cpu")
         return cls(pairs_NP=like.new_zeros((2 * most, size)), sy_MM=sy_MM, yy_MM=yy_MM)
 
     def push(self, s_P: Tensor, y_P: Tensor) -> None:
-        """Remember one more pair, in place of the oldest.
+        """Remember a pair; it takes the place of the oldest one once there are M.
 
         Args:
-            s_P: a step, of positive curvature.
-            y_P: what it changed in the gradient.
+            s_P: a step, (P,).
+            y_P: the change of the gradient over it, (P,), with s'y > 0.
         """
         most = len(self.sy_MM)
         slot = self.count % most
@@ -61,10 +62,10 @@ class History:
         self.yy_MM[:, slot] = self.yy_MM[slot] = products_N[most:]
 
     def direction(self, grad_P: Tensor) -> Tensor:
-        """-H g, (P,); -g if there is no pair.
+        """``-H g``, (P,); ``-g`` while there is no pair.
 
         Args:
-            grad_P: g.
+            grad_P: g, (P,).
         """
         if not self.count:
             return -grad_P

@@ -1,7 +1,8 @@
 """How far to go along a direction: a search for a step that meets the strong Wolfe conditions.
 
-The search does not call the function. It says where to evaluate next (`t`), is told what was found there, and so
-can be one of many that go on side by side, one evaluation at a time.
+The search does not call the function. It says where to evaluate next (`t`), and the caller passes it what was found
+there: so the caller decides when the model is evaluated. `ravine.rules.masked_line_search` is the same search for many
+runs at once.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-CLOSEST = 0.1  # share of a bracket that a trial keeps away from both ends
-NARROWEST = 1e-9  # a bracket relative to its place below which nothing is gained
-SLOWEST, FASTEST = 1.1, 4.0  # by how many of its last advances a trial goes on while there is no bracket
-ROUNDINGS = 10.0  # of the loss that are no rise
+CLOSEST = 0.1  # share of a bracket by which a trial stays away from both of its ends
+NARROWEST = 1e-9  # width of a bracket by its t, below which searching on gains nothing
+SLOWEST, FASTEST = (
+    1.1,
+    4.0,
+)  # without a bracket, t grows by this many times its last advance, at least and at most
+ROUNDINGS = 10.0  # a loss that rises by so many rounding errors does not count as risen
 MOST = 20  # evaluations after which the best step found is taken
 
 
@@ -27,7 +31,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is known at one step length."""
+    """The loss at one step length, and its derivative by t."""
 
     t: float
     loss: float
@@ -38,21 +42,28 @@ class Trial:
 class LineSearch:
     """A search along one direction.
 
-    A step t is accepted if loss(t) <= loss(0) + c1 t slope(0) and abs(slope(t)) <= c2 abs(slope(0)). Where the
-    change of the loss is below what its precision tells apart, slopes decide:
-    (2 c1 - 1) slope(0) >= slope(t) >= c2 slope(0).
+    A step t is accepted if ``loss(t) <= loss(0) + c1 t slope(0)`` and ``abs(slope(t)) <= c2 abs(slope(0))``. Where the
+    loss changes by no more than its rounding error, the slopes decide:
+    ``(2 c1 - 1) slope(0) >= slope(t) >= c2 slope(0)``.
 
     Args:
         loss: at t = 0.
-        slope: at t = 0, below 0.
-        t: the first trial.
+        slope: derivative of the loss by t at t = 0; below 0.
+        t: the first step length to try, above 0; then always the one to evaluate next.
         resolution: relative rounding error of a loss.
-        c1: how much of the promised decrease must be had, in (0, c2).
-        c2: how much of the slope may be left, in (c1, 1).
+        c1: share of the promised decrease that a step must bring, in (0, c2).
+        c2: share of the slope that may be left, in (c1, 1).
         most: evaluations after which the best step found is taken.
 
-    Source: Nocedal and Wright, Numerical Optimization, 2006, algorithms 3.5 and 3.6; the second form of the conditions
-    is Hager and Zhang, 2005.
+    Attributes:
+        count: evaluations so far.
+        settling: whether the next evaluation is only of the best step found, which is then taken.
+        low: the best step so far that decreases the loss enough; t = 0 at first.
+        high: the other end of the bracket; None while there is none.
+
+    References:
+        Nocedal and Wright, Numerical Optimization, 2006, algorithms 3.5 and 3.6; Hager and Zhang, 2005, for the
+        conditions on slopes alone.
 
     Example:
         >>> search = LineSearch(loss=1.0, slope=-2.0, t=4.0)  # of (1 - t)^2
@@ -78,11 +89,14 @@ class LineSearch:
         self.low = Trial(0.0, self.loss, self.slope)
 
     def observe(self, loss: float, slope: float) -> Outcome:
-        """Take note of the loss and its slope along the direction at `t`, and choose a new `t` if need be.
+        """Note the loss and its slope at `t`, and choose a new `t` if the search goes on.
 
         Args:
-            loss: may be infinite or not a number: too far, then.
-            slope: the gradient's product with the direction.
+            loss: at `t`; infinite or NaN means that `t` was too large.
+            slope: the product of gradient and direction at `t`.
+
+        Returns:
+            Whether to take the step at `t`, to evaluate at the new `t`, or to give this direction up.
         """
         if self.settling:
             return Outcome.ACCEPTED
@@ -117,7 +131,7 @@ class LineSearch:
         return abs(self.high.t - self.low.t) <= NARROWEST * max(self.high.t, self.low.t)
 
     def _settle(self) -> Outcome:
-        """Go back to the lowest step."""
+        """Go back to the best step found, or fail if there is none."""
         if self.low.t == 0.0:
             return Outcome.FAILED
         self.settling = True
@@ -128,7 +142,7 @@ class LineSearch:
 
 
 def _interpolate(low: Trial, high: Trial) -> float:
-    """A step inside a bracket: where the cubic through both ends is lowest, not too near to either."""
+    """A step inside a bracket: where the cubic through both ends is lowest, but not too near to either end."""
     width = high.t - low.t
     if not (math.isfinite(high.loss) and math.isfinite(high.slope)):
         return low.t + (CLOSEST if low.t == 0.0 else 0.5) * width
@@ -138,7 +152,7 @@ def _interpolate(low: Trial, high: Trial) -> float:
 
 
 def _extrapolate(before: Trial, last: Trial) -> float:
-    """A step beyond the last, where the loss is still falling."""
+    """A step beyond the last one, while the loss is still falling."""
     advance = last.t - before.t
     nearest, farthest = last.t + SLOWEST * advance, last.t + FASTEST * advance
     least = _cubic(before, last)
@@ -146,7 +160,7 @@ def _extrapolate(before: Trial, last: Trial) -> float:
 
 
 def _cubic(a: Trial, b: Trial) -> float | None:
-    """The minimum of the cubic with these two losses and slopes; None if there is none."""
+    """Where the cubic with these two losses and slopes has its minimum; None if it has none."""
     width = b.t - a.t
     mean = a.slope + b.slope - 3.0 * (b.loss - a.loss) / width
     square = mean * mean - a.slope * b.slope

@@ -1,6 +1,9 @@
-"""A search for a step along a direction, of many runs at once: `ravine.second.line_search` with masks for branches.
+"""Line searches of many runs at once: `ravine.second.line_search` with a mask in place of each branch.
 
-Shapes: G run. All numbers are (G, 1) in float64, flags among them: 0 or 1.
+That file is the slow, obvious form of one search, for `ravine.optim`; this one advances every run of a cohort by one
+evaluation, without a branch on a value. A test compares the two.
+
+Shapes: G runs. All numbers are (G, 1) in float64; a flag is 0 or 1.
 """
 
 from __future__ import annotations
@@ -18,16 +21,16 @@ NAMES = (
     "start_loss", "start_slope", "t", "low_t", "low_loss", "low_slope",
     "high_t", "high_loss", "high_slope", "has_high", "count", "settling",
 )  # fmt: skip
-"""Of the numbers of a search."""
+"""The numbers that describe a search; they are slots of a rule that searches."""
 
 
 class Observed(NamedTuple):
     """What an evaluation meant to each search.
 
     Args:
-        search: the numbers after it.
-        accepted: where the step at t is taken.
-        failed: where no step along this direction lowers the loss.
+        search: the numbers after the evaluation, by `NAMES`.
+        accepted: true where the step at t is taken, (G, 1).
+        failed: true where no step along this direction lowers the loss, (G, 1).
     """
 
     search: State
@@ -42,12 +45,15 @@ class _Trial(NamedTuple):
 
 
 def begun(loss: Tensor, slope: Tensor, first: Tensor) -> State:
-    """Searches that have seen nothing yet.
+    """The numbers of searches before their first evaluation.
 
     Args:
         loss: at t = 0.
-        slope: there, below 0.
-        first: the first trial.
+        slope: along the direction at t = 0; below 0.
+        first: the first t to try, above 0.
+
+    Returns:
+        Tensors (G, 1) by `NAMES`.
     """
     none = loss * 0.0
     return {
@@ -57,24 +63,27 @@ def begun(loss: Tensor, slope: Tensor, first: Tensor) -> State:
 
 
 def finite(x: Tensor) -> Tensor:
-    """Where it is a finite number: two operations, of which `isfinite` takes four."""
+    """Where x is finite: in two operations, where `isfinite` takes four."""
     return x.abs() < math.inf
 
 
 def observe(search: State, loss: Tensor, slope: Tensor, *, c1: Tensor, c2: Tensor, eps: float) -> Observed:
-    """Take note of the loss and its slope along the direction at t, and choose a new t where need be.
+    """Note the loss and its slope along the direction at t, and choose a new t where the search goes on.
 
-    A step is accepted by the strong Wolfe conditions, or by slopes alone where losses cannot be told apart.
+    A step is accepted by the strong Wolfe conditions, or by its slope alone where two losses differ by no more than
+    rounding. The formulas are those of `ravine.second.line_search.LineSearch`.
 
     Args:
-        search: of `NAMES`.
-        loss: may be infinite or not a number: too far, then.
-        slope: the gradient's product with the direction.
-        c1: how much of the promised decrease must be had, in (0, c2).
-        c2: how much of the slope may be left, in (c1, 1).
+        search: tensors (G, 1) by `NAMES`.
+        loss: at t, (G, 1); infinite or NaN means that t was too large.
+        slope: the product of gradient and direction at t, (G, 1).
+        c1: share of the promised decrease that a step must bring, in (0, c2).
+        c2: share of the slope that may be left, in (c1, 1).
         eps: relative rounding error of a loss.
 
-    Source: as `ravine.second.line_search.LineSearch`, the slow form, to which a test holds this one equal.
+    References:
+        Nocedal and Wright, Numerical Optimization, 2006, algorithms 3.5 and 3.6; Hager and Zhang, 2005, for the
+        conditions on slopes alone.
     """
     t, begin_loss, begin_slope = search["t"], search["start_loss"], search["start_slope"]
     found = _Trial(t, loss, slope)
@@ -121,7 +130,7 @@ def _chosen(condition: Tensor, one: _Trial, other: _Trial) -> _Trial:
 
 
 def _interpolated(low: _Trial, high: _Trial) -> Tensor:
-    """A step inside a bracket: where the cubic through both ends is lowest, not too near to either."""
+    """A step inside a bracket: where the cubic through both ends is lowest, but not too near to either end."""
     width = high.t - low.t
     least, there = _cubic(low, high)
     share = ((least - low.t) / width).where(there, 0.5).clamp(CLOSEST, 1.0 - CLOSEST)
@@ -131,7 +140,7 @@ def _interpolated(low: _Trial, high: _Trial) -> Tensor:
 
 
 def _extrapolated(before: _Trial, last: _Trial) -> Tensor:
-    """A step beyond the last, where the loss is still falling."""
+    """A step beyond the last one, while the loss is still falling."""
     advance = last.t - before.t
     farthest = last.t + FASTEST * advance
     least, there = _cubic(before, last)
@@ -140,7 +149,7 @@ def _extrapolated(before: _Trial, last: _Trial) -> Tensor:
 
 
 def _cubic(a: _Trial, b: _Trial) -> tuple[Tensor, Tensor]:
-    """The minimum of the cubic with these two losses and slopes, and whether there is one."""
+    """Where the cubic with these two losses and slopes has its minimum, and whether it has one."""
     width = b.t - a.t
     mean = a.slope + b.slope - 3.0 * (b.loss - a.loss) / width
     square = mean * mean - a.slope * b.slope
