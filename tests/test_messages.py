@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from ravine.errors import StudyError
 from ravine.messages import Strict, one_line
+from ravine.rules import rule
+
+
+class Bounds(Strict):
+    num: Annotated[int, Field(le=9)] = 0
+    word: Literal["left", "right"] = "left"
 
 
 class Log(Strict):
@@ -113,3 +120,12 @@ def test_long_and_strange_values_stay_on_one_short_line():
     line = one_line(error.value)
     assert "\n" not in line
     assert len(line) < 120
+
+
+def test_a_number_with_more_digits_than_python_writes_is_refused_too():
+    for key, words in {"num": "must be at most 9", "word": "Allowed: left, right"}.items():
+        with pytest.raises(ValidationError) as error:
+            Bounds.model_validate({key: 10**5000})
+        assert one_line(error.value) == f"{key} = an int too large to show: {words}"
+    with pytest.raises(StudyError, match=r"^sgd: lr = an int too large to show: must be "):
+        rule("sgd").hypers["lr"].check("lr", 10**5000, "sgd")

@@ -9,8 +9,8 @@ from ravine.errors import InputError, choices
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 BackendName = Literal["auto", "native", "fused", "compiled", "serial"]
 
-DEVICES: tuple[str, ...] = get_args(DeviceName)
-BACKENDS: tuple[str, ...] = get_args(BackendName)
+_DEVICES: tuple[str, ...] = get_args(DeviceName)
+_BACKENDS: tuple[str, ...] = get_args(BackendName)
 
 
 def check_device(name: str) -> None:
@@ -19,8 +19,8 @@ def check_device(name: str) -> None:
     Raises:
         InputError: an unknown name.
     """
-    if name not in DEVICES:
-        raise InputError(f"device = {name!r}: must be one of {', '.join(DEVICES)}")
+    if name not in _DEVICES:
+        raise InputError(f"device = {name!r}: must be one of {', '.join(_DEVICES)}")
 
 
 def check_backend(name: str) -> None:
@@ -29,5 +29,5 @@ def check_backend(name: str) -> None:
     Raises:
         InputError: an unknown name.
     """
-    if name not in BACKENDS:
-        raise InputError(f"backend = {name!r}: {choices(name, BACKENDS)}")
+    if name not in _BACKENDS:
+        raise InputError(f"backend = {name!r}: {choices(name, _BACKENDS)}")

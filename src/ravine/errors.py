@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 MOST_NAMES = 40  # that a line lists: of a table's 500 columns nobody reads all
 _LONGEST_NAME = 60
+_LONGEST_LINE = 200
 # Names that look like some of ours, and mean other things: no hint is better than a wrong one.
 _OTHER_OPTIMIZERS = (
     "adabelief adadelta adafactor adamax adamod adamp adan apollo asgd galore lamb laprop lars madgrad novograd "
@@ -96,7 +97,9 @@ def nearest(value: object, allowed: Iterable[str]) -> str | None:
         >>> nearest("ReLu", ["ReLU", "PReLU"]), nearest("max_grad_norm", ["max_norm"]), nearest("adan", ["adam"])
         ('ReLU', None, None)
     """
-    typed = str(value)[: _LONGEST_NAME + 1].casefold()
+    if not isinstance(value, str):
+        return None
+    typed = value[: _LONGEST_NAME + 1].casefold()
     if not 3 <= len(typed) <= _LONGEST_NAME or typed in _OTHER_THINGS:
         return None
     allowance = min(3, len(typed) // 3)
@@ -108,6 +111,27 @@ def nearest(value: object, allowed: Iterable[str]) -> str | None:
             if far < best:
                 best, found = far, name
     return found
+
+
+def in_a_line(error: BaseException) -> str:
+    """The kind of an exception and the first line of its text, of which at most 200 letters.
+
+    Example:
+        >>> in_a_line(ValueError("no\\nmore"))
+        'ValueError: no'
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:_LONGEST_LINE]}" if lines else type(error).__name__
+
+
+def with_article(noun: str) -> str:
+    """A noun with "a" or "an" before it.
+
+    Example:
+        >>> with_article("int"), with_article("list")
+        ('an int', 'a list')
+    """
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def _same_digits(one: str, other: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from ravine.errors import InputError, StudyError, choices, nearest, short
+from ravine.errors import InputError, StudyError, choices, nearest, short, with_article
 
 LONGEST_VALUE = 60
 UNKNOWN_KEY = "unknown_key"
@@ -201,7 +201,7 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer with more digits than Python writes
-        return f"a {type(value).__name__} too large to show"
+        return f"{with_article(type(value).__name__)} too large to show"
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
@@ -234,8 +234,8 @@ def _most_telling(faults: Sequence[ErrorDetails], value: object) -> tuple[ErrorD
     heads = [branch[0] for branch in deepest]
     fitting = [fault for fault in heads if not fault["type"].endswith("_type")]
     if fitting:  # the type was right, so the user meant this branch
-        told = min(fitting, key=lambda fault: fault["type"] == UNKNOWN_KEY)
-        return told, [_words(told)]
+        meant = min(fitting, key=lambda fault: fault["type"] == UNKNOWN_KEY)
+        return meant, [_words(meant)]
     heads = [fault for fault in heads if _keys(fault, value) == _keys(heads[0], value)]
     words = list(dict.fromkeys(_words(fault) for fault in heads))
     return heads[0], [words[0], *(word.removeprefix("must be ") for word in words[1:])]
@@ -287,11 +287,10 @@ def _shown(fault: ErrorDetails) -> str:
         return ""
     if fault["type"] == "union_tag_invalid":
         given = given[_own_key(fault)[0]] if isinstance(given, Mapping) else fault.get("ctx", {})["tag"]
-    text = repr(given)
-    plain = isinstance(given, str | int | float | bool | list | tuple)
-    if plain and len(text) <= LONGEST_VALUE:
-        return text
-    return f"{text[: LONGEST_VALUE - 3]}..." if isinstance(given, str | int) else ""
+    if not isinstance(given, str | int | float | list | tuple):
+        return ""
+    text = shown(given)
+    return "" if isinstance(given, list | tuple) and text.endswith("...") else text
 
 
 def _words(fault: ErrorDetails) -> str:

@@ -214,7 +214,10 @@ WRONG = [
     ({"update": lambda grad, state, param, hypers, t: (-grad.item(), state)}, "update failed: RuntimeError"),
     ({"init": lambda param: None}, "init returns a NoneType"),
     ({"init": lambda param: {"v": 0.0}}, "init's slot 'v' is a float"),
-    ({"init": lambda param: {"v": param.new_zeros(3)}}, r"init's slot 'v' has shape \(3,\)"),
+    (
+        {"init": lambda param: {"v": param.new_zeros(3)}},
+        r"init's slot 'v' has shape \(3,\): must be \(12,\) as its parameter has, or \(\) for one number$",
+    ),
     ({"init": lambda param: {"norm": param.new_zeros(())}, "update": shared, "scope": "tensor"},
      "one number that depends on"),
     ({"points": {"deployed": lambda param, state, hypers: param.sum()}}, "deployed's result has shape"),

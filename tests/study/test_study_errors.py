@@ -201,6 +201,7 @@ FILES = [
     (b"name = 'x'\nname = 'y'", "not valid TOML: Cannot overwrite a value (at"),
     (b"x = " + b"[" * 5000, "not valid TOML: nested too deeply"),
     (b"x = 1" + b"0" * 5000, "not valid TOML: Exceeds the limit"),
+    (b"x = [{y = 0x" + b"f" * 5000 + b"}]", "has a whole number of more than 300 digits"),
     (b"\xff\xfe\x00\x01", "is not UTF-8 text; a study is a TOML file"),
     (b"#" * 10_000_001, "too large for a study file: 10,000,001 bytes"),
 ]

@@ -41,6 +41,7 @@ def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", jso
     """
     from ravine.outcomes import Results
     from ravine.report import terminal
+    from ravine.store import FINISHED
     from ravine.store import Store as Opened
 
     with Opened(store, create=False) as opened:
@@ -59,7 +60,7 @@ def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", jso
             metric: opened.latest([run.id for run in runs if run.status == "running"], metric)
             for metric in ("validation_accuracy", "validation_loss")
         }
-        if not any(run.status in ("done", "diverged") for run in runs):
+        if not any(run.status in FINISHED for run in runs):
             if json:
                 put_json({**_study_json(record, runs), "holder": holder, "so_far": so_far})
             else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.preparation import Preparation
+from ravine.data.preparation import NumberTarget, Preparation
 from ravine.data.scale import Floats
 from ravine.data.spec import Task
 
@@ -69,6 +69,17 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example."""
         return tuple(self.train.x.shape[1:])
+
+    @property
+    def loss_unit(self) -> float:
+        """What a model's loss is multiplied by to be in the target's own units, squared; 1 for classification."""
+        return self.target_scale**2 if self.task == "regression" else 1.0
+
+    def in_own_units(self, y: Targets) -> Targets:
+        """Targets or predictions as the raw data have them: ``y target_scale + target_mean``; classes stay indices."""
+        if self.task == "classification":
+            return y
+        return NumberTarget(mean=self.target_mean, scale=self.target_scale).undo(y)  # type: ignore[arg-type]
 
 
 def fingerprint(

@@ -16,13 +16,12 @@ from ravine.engine.network import Network
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.engine.training import Training
-from ravine.errors import InputError, ModelError
+from ravine.errors import InputError, ModelError, in_a_line
 from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
 from ravine.nn.build import check_single
 from ravine.nn.dropout import Dropout
-from ravine.nn.target import one_line
 from ravine.rules import rule
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
@@ -77,7 +76,7 @@ def plan(
         network: their model.
         data: their data set.
         device: where they are trained.
-        choice: one of `BACKENDS`.
+        choice: a word of `ravine.backends.BackendName`.
 
     Raises:
         InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
@@ -242,7 +241,7 @@ def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: tor
         raise
     except Exception as error:
         name = type(network.module).__name__
-        raise ModelError(f"model: {name} cannot be trained: {one_line(error)}") from error
+        raise ModelError(f"model: {name} cannot be trained: {in_a_line(error)}") from error
 
 
 def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int) -> Plan:

@@ -61,7 +61,7 @@ class Training:
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
         # Losses are given in the target's own units.
-        self._unit = data.target_scale**2 if data.task == "regression" else 1.0
+        self._unit = data.loss_unit
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
         self._fewest = fewest_runs()  # of a program that is made smaller
         self.step = 0
@@ -318,7 +318,7 @@ class Training:
         if self.data.task == "classification":
             return outputs
         with np.errstate(over="ignore"):  # a prediction beyond float32 is infinite, and its run is not judged
-            return outputs[..., 0] * np.float32(self.data.target_scale) + np.float32(self.data.target_mean)
+            return self.data.in_own_units(outputs[..., 0])
 
 
 def _arrays(tensors: dict[str, Tensor]) -> Arrays:

@@ -78,7 +78,7 @@ class Trained:
             network=network,
             device=where,
             train=Data(x=whole.x[:examples], y=whole.y[:examples]),
-            unit=data.target_scale**2 if data.task == "regression" else 1.0,
+            unit=data.loss_unit,
         )
 
     def weights(self, run_ids: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -9,16 +9,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ravine.data import Dataset
 from ravine.errors import StoreError
 from ravine.launch.machine import versions
 from ravine.launch.progress import Planned
 from ravine.launch.stages import second_stage
 from ravine.messages import count
-from ravine.outcomes.runs import FINISHED
-from ravine.store import Labels, NewRun, Store
+from ravine.store import FINISHED, Labels, NewRun, Store
 from ravine.study import STAGE, Run, Study, base_of, notes_of, runs_of
 from ravine.study.naming import naming
 
@@ -93,7 +90,7 @@ def enter_finished(
             lines=(*stage_lines(study, runs), *kept_lines(study, store, ids)),
         )
         number = store.begin_launch(
-            study.name, command=command, versions=versions(), hardware={}, plan=planned.told
+            study.name, command=command, versions=versions(), hardware={}, plan=planned.line
         )
         store.end_launch(number, time.perf_counter() - began)
     return planned
@@ -162,20 +159,12 @@ def _new_run(run: Run) -> NewRun:
 
 
 def _labels(data: Dataset) -> Labels:
-    """The answers, for regression in the target's own units."""
-
-    def own(y: np.ndarray) -> np.ndarray:
-        return (
-            y
-            if data.task == "classification"
-            else y * np.float32(data.target_scale) + np.float32(data.target_mean)
-        )
-
+    """The right answers, for regression in the target's own units."""
     return Labels(
         name=data.name,
         task=data.task,
         classes=data.classes,
         sizes=(len(data.train), len(data.validation), len(data.test)),
-        validation=own(data.validation.y),
-        test=own(data.test.y),
+        validation=data.in_own_units(data.validation.y),
+        test=data.in_own_units(data.test.y),
     )

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from ravine.errors import ModelError, RavineError
-from ravine.nn.target import one_line
+from ravine.errors import ModelError, RavineError, in_a_line
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def module_errors(module: nn.Module, about: str) -> Iterator[None]:
             raise
         at = frames[-1]
         raise ModelError(
-            f"{about}: {one_line(error)} ({at.filename}:{at.lineno}), amid training; what was trained is kept"
+            f"{about}: {in_a_line(error)} ({at.filename}:{at.lineno}), amid training; what was trained is kept"
         ) from error
 
 

@@ -18,7 +18,7 @@ from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
 from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
-from ravine.errors import InputError, RavineError, StoreError
+from ravine.errors import InputError, RavineError, StoreError, in_a_line
 from ravine.free_memory import memory_errors
 from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
@@ -29,8 +29,7 @@ from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.messages import count
-from ravine.nn.target import one_line
-from ravine.store import Store
+from ravine.store import FINISHED, Store
 from ravine.study import Run, Study
 from ravine.study.naming import naming
 
@@ -157,7 +156,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
         command=command,
         versions=versions(),
         hardware=hardware(task.subject.device.type) if works else {},
-        plan=planned.told,
+        plan=planned.line,
     )
     yield planned
     to_train = [run for work in works for run in work.cohort.runs]
@@ -191,7 +190,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
     """The cohorts to train, a line about each, and how many runs are known already."""
     store = task.store
     status = {record.id: record.status for record in store.runs(task.study.name)}
-    wanted = [run for run in runs if status[run.id] not in ("done", "diverged")]
+    wanted = [run for run in runs if status[run.id] not in FINISHED]
     num_known = len(runs) - len(wanted)
     works: list[_Work] = []
     lines: list[str] = []
@@ -250,7 +249,7 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
         if start is None or isinstance(error, RavineError):
             raise
         raise StoreError(
-            f"cohort {cohort.id}: its checkpoint has other tensors than its runs need ({one_line(error)}): "
+            f"cohort {cohort.id}: its checkpoint has other tensors than its runs need ({in_a_line(error)}): "
             f"restore a backup, or delete study {task.subject.study.name!r}"
         ) from error
     num_runs, steps = len(cohort.runs), cohort.recipe.steps

@@ -25,8 +25,8 @@ class Planned:
     lines: tuple[str, ...]
 
     @property
-    def told(self) -> str:
-        """The plan in one line, to be kept."""
+    def line(self) -> str:
+        """The plan in one line, as the store keeps it."""
         nothing = ("nothing to train: the store had all runs",) if self.num_known == self.num_runs else ()
         return "; ".join((*self.lines, *nothing))
 

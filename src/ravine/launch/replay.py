@@ -14,7 +14,7 @@ from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.launch.subject import Subject, stored_run
 from ravine.messages import count
-from ravine.store import Store
+from ravine.store import FINISHED, Store
 from ravine.study import Study
 from ravine.study.naming import naming
 
@@ -63,7 +63,7 @@ def replay(
         StoreError: no such run, it has not finished, or the data or the model are others than they were.
     """
     record = store.run(prefix)
-    if record.status not in ("done", "diverged"):
+    if record.status not in FINISHED:
         raise StoreError(f"run {record.id} is {record.status}; only a run that has finished can be replayed")
     subject, run = Subject.of(study, search=search, device=device), stored_run(record)
     data = subject.data

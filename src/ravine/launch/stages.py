@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ravine.outcomes.runs import FINISHED
 from ravine.outcomes.trials import Predicted, trials
-from ravine.store import Store
+from ravine.store import FINISHED, Store
 from ravine.study import Run, Study, decayed_runs
 from ravine.verdict import best_configs
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ravine.errors import ModelError
+from ravine.errors import ModelError, in_a_line
 from ravine.nn.dropout import keyed
 from ravine.nn.example import example_pass
 from ravine.nn.models import convnet, mlp, resnet
 from ravine.nn.spec import MLP, RATES, ConvNet, Module, ResNet
-from ravine.nn.target import call_factory, find_factory, one_line
+from ravine.nn.target import call_factory, find_factory
 
 _OUTPUTS = (torch.float32, torch.float64, torch.float16)  # bfloat16 has no scores that NumPy could keep
 
@@ -106,7 +106,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
         except Exception as error:
             shape = (2, *input_shape)
             raise ModelError(
-                f"model: {name} fails in {how} mode on an input of shape {shape}: {one_line(error)}"
+                f"model: {name} fails in {how} mode on an input of shape {shape}: {in_a_line(error)}"
             ) from error
         if not isinstance(output, Tensor):
             kind = type(output).__name__
@@ -139,7 +139,7 @@ def check_single(module: nn.Module, input_shape: tuple[int, ...]) -> None:
     try:
         output = example_pass(module, input_shape, training=True, num_examples=1)
     except Exception as error:
-        said = one_line(error)
+        said = in_a_line(error)
         if "more than 1 value per channel" in said:
             said = (
                 "one example gives a normalized channel a single value, which becomes 0; take batches of two "

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import ModelError, choices, nearest
+from ravine.errors import ModelError, choices, in_a_line, nearest, with_article
+from ravine.messages import shown
 from ravine.nn.provenance import check_may_run, check_module_name, check_reached
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def find_factory(target: str, search: Path | None = None, trust: Sequence[str] |
     found = find_named(target, search, "model.target")
     if not callable(found):
         raise ModelError(
-            f"model.target = {target!r} is {_article(type(found).__name__)}, not a class or function that "
+            f"model.target = {target!r} is {with_article(type(found).__name__)}, not a class or function that "
             "returns an nn.Module"
         )
     check_may_run(f"model.target = {target!r}", found, folders_of(search), trust)
@@ -101,9 +102,9 @@ def _import(where: str, module_name: str, search: Path | None) -> Any:
             raise ModelError(
                 f"{where}: no module {error.name!r} in {folders}, and none is installed"
             ) from error
-        raise ModelError(f"{where}: importing {module_name} failed: {one_line(error)}") from error
+        raise ModelError(f"{where}: importing {module_name} failed: {in_a_line(error)}") from error
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{where}: importing {module_name} failed: {one_line(error)}") from error
+        raise ModelError(f"{where}: importing {module_name} failed: {in_a_line(error)}") from error
 
 
 def _refuse_namesake(where: str, module_name: str, search: Path | None) -> None:
@@ -158,17 +159,17 @@ def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None 
             f"model must be a class or a function that builds a {type(factory).__name__}, not one already "
             "built: each run starts from weights of its own"
         )
-    shown = ", ".join(f"{k}={v!r}" for k, v in args.items())
+    given = ", ".join(f"{key}={shown(value)}" for key, value in args.items())
     try:
         with importable(search):
             module = factory(**args)
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"model: {name}({shown}) failed: {one_line(error)}") from error
+        raise ModelError(f"model: {name}({given}) failed: {in_a_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(
-            f"model: {name}({shown}) returned {_article(type(module).__name__)}, not an nn.Module"
+            f"model: {name}({given}) returned {with_article(type(module).__name__)}, not an nn.Module"
         )
     return module
 
@@ -217,18 +218,3 @@ def importable(search: Path | None) -> Iterator[None]:
         yield
     finally:
         sys.path[:] = before
-
-
-def one_line(error: BaseException) -> str:
-    """The kind of an exception and the first line of its text.
-
-    Example:
-        >>> one_line(ValueError("no\\nmore"))
-        'ValueError: no'
-    """
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ravine.messages import shown
 from ravine.optim.base import Params
 from ravine.optim.loading import restore_exact
-from ravine.second.line_search import LineSearch, Outcome
+from ravine.second.line_search import MOST, LineSearch, Outcome
 
 __all__ = ["SearchingOptimizer"]
-
-_MOST_TRIALS = 20  # of one search
 
 Closure = Callable[[], Any]
 
@@ -116,7 +115,7 @@ class SearchingOptimizer(torch.optim.Optimizer):
             resolution=torch.finfo(grad_P.dtype).eps,
             c1=self.param_groups[0]["c1"],
             c2=self.param_groups[0]["c2"],
-            most=int(max(1, min(_MOST_TRIALS, room))),
+            most=int(max(1, min(MOST, room))),
         )
         while True:
             step_P = search.t * direction_P
@@ -142,8 +141,8 @@ def _check(name: str, defaults: dict[str, Any]) -> None:
         raise ValueError(f"{name}: c1 = {c1}, c2 = {c2}: must be 0 < c1 < c2 < 1")
     for key in ("tolerance_grad", "damping"):
         if key in defaults and not 0.0 <= defaults[key] < math.inf:
-            raise ValueError(f"{name}: {key} = {defaults[key]!r}: must be a finite number of at least 0")
+            raise ValueError(f"{name}: {key} = {shown(defaults[key])}: must be a finite number of at least 0")
     for key, more in (("max_iter", ""), ("history_size", ""), ("max_eval", ", or None")):
         value = defaults.get(key)
         if value is not None and not (isinstance(value, int) and value >= 1):
-            raise ValueError(f"{name}: {key} = {value!r}: must be a whole number of at least 1{more}")
+            raise ValueError(f"{name}: {key} = {shown(value)}: must be a whole number of at least 1{more}")

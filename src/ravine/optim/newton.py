@@ -11,6 +11,7 @@ from torch import Tensor
 from ravine.optim.base import Params
 from ravine.optim.closure import Closure, SearchingOptimizer
 from ravine.second.dense import newton_direction, require_room
+from ravine.second.line_search import MOST
 
 __all__ = ["Newton"]
 
@@ -102,7 +103,7 @@ class Newton(SearchingOptimizer):
                 continue
             if not float(grad_P @ direction_P) < 0.0:
                 direction_P = -grad_P
-            if self._search(closure, float(loss), grad_P, direction_P, 1.0, 20) is None:
+            if self._search(closure, float(loss), grad_P, direction_P, 1.0, MOST) is None:
                 break
         return before
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 
 from ravine.errors import StudyError
+from ravine.messages import shown
 from ravine.rules import Hyper, Rule, decays, preset, rule
 from ravine.rules.regularize import REGULARIZERS
 
@@ -117,7 +118,7 @@ def check_group(words: Words, group: Mapping[str, Any]) -> None:
     kind = named.name
     for (name, only), value in zip(words.fixed.items(), fixed_of(words, group), strict=True):
         if not _same(value, only):
-            raise ValueError(f"{kind}: {name} = {value!r}: only {only!r} is supported")
+            raise ValueError(f"{kind}: {name} = {shown(value)}: only {only!r} is supported")
     if group.get("differentiable"):
         raise ValueError(f"{kind}: differentiable = True: only False is supported")
     for name, place in words.hypers.items():
@@ -127,7 +128,7 @@ def check_group(words: Words, group: Mapping[str, Any]) -> None:
         key, value = (place, group[place]) if isinstance(place, str) else (place[0], group[place[0]])
         if not isinstance(place, str):
             if not isinstance(value, tuple | list) or len(value) != 2:
-                raise ValueError(f"{kind}: {key} = {value!r}: must be a pair of numbers")
+                raise ValueError(f"{kind}: {key} = {shown(value)}: must be a pair of numbers")
             value = value[place[1]]
         _check(kind, key, value, named.hypers[name])
     for name in REGULARIZERS:
@@ -156,4 +157,4 @@ def _check(kind: str, key: str, value: object, hyper: Hyper) -> None:
         number = float(number)
     fault = hyper.fault(number)
     if fault is not None:
-        raise ValueError(f"{kind}: {key} = {value!r}: must be {fault}")
+        raise ValueError(f"{kind}: {key} = {shown(value)}: must be {fault}")

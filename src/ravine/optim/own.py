@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from ravine.errors import StudyError, choices
+from ravine.messages import shown
 from ravine.optim.base import Params, RuleOptimizer
 from ravine.optim.options import EMA, Words
 from ravine.rules import REGULARIZERS, Rule
@@ -79,7 +80,7 @@ def of(rule: Rule) -> type[OwnRule]:
         [0.75, 0.75]
     """
     if not isinstance(rule, Rule):
-        raise TypeError(f"of: must be a ravine.Rule, not {rule!r}")
+        raise TypeError(f"of: must be a ravine.Rule, not {shown(rule)}")
     if rule.search is not None or rule.others is not None:
         raise ValueError(f"of: {rule.name} has a class of its own in ravine.optim")
     try:

@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from ravine.messages import shown
 from ravine.rules.sam import SAM_RADIUS, ascent
 
 
@@ -59,7 +60,7 @@ class SAM(torch.optim.Optimizer):
             raise TypeError(f"module: must be an nn.Module, not {type(module).__name__}")
         fault = SAM_RADIUS.fault(radius)
         if fault is not None or radius == 0:
-            raise ValueError(f"radius = {radius!r}: must be {fault or 'above 0'}")
+            raise ValueError(f"radius = {shown(radius)}: must be {fault or 'above 0'}")
         self.base, self.radius, self.module = base, float(radius), module
         super().__init__(base.param_groups, {})
         self._link()

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ravine.errors import StudyError
+from ravine.messages import shown
 from ravine.schedules import ScheduleSpec, parse_schedule, table
 
 
@@ -50,7 +51,7 @@ class Schedule(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
-            raise ValueError(f"Schedule: num_steps = {num_steps!r}: must be a whole number, at least 1")
+            raise ValueError(f"Schedule: num_steps = {shown(num_steps)}: must be a whole number, at least 1")
         try:
             spec = parse_schedule(schedule)
             table(spec, num_steps, 0, 1)  # sees that the warm-up leaves a step

@@ -23,9 +23,10 @@ from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.regression import Errors, of_the_mean
-from ravine.outcomes.runs import FINISHED, METRICS, Cell, Curve, plain
+from ravine.outcomes.runs import METRICS, Cell, Curve, plain
 from ravine.outcomes.stages import StageRow, stages
 from ravine.outcomes.trials import Predicted, trials
+from ravine.store.records import FINISHED
 from ravine.verdict import Trial, Verdict, judge
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ravine.store.records import FINISHED
+
 if TYPE_CHECKING:
     from ravine.store import RunRecord
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps done (int64), values (float32)
 Cell = float | str | None
 
-FINISHED = ("done", "diverged")
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
@@ -49,7 +50,7 @@ def by_config(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     """Finished runs by config, seeds together."""
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        if run.status in ("done", "diverged"):
+        if run.status in FINISHED:
             groups.setdefault(run.config, []).append(run)
     return groups
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ravine.errors import StoreError
-from ravine.outcomes.runs import FINISHED
+from ravine.store.records import FINISHED
 from ravine.study import STAGE
 from ravine.verdict import Trial, scorer
 

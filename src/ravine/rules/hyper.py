@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from ravine.errors import StudyError, choices
+from ravine.messages import shown
 
 SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # normal numbers of float32
 
@@ -53,7 +54,7 @@ class Hyper:
         """
         fault = self.fault(value)
         if fault is not None:
-            raise StudyError(f"{where}: {name} = {value!r}: must be {fault}")
+            raise StudyError(f"{where}: {name} = {shown(value)}: must be {fault}")
         return float(value)  # type: ignore[arg-type]
 
     def fault(self, value: object, also: str = "") -> str | None:

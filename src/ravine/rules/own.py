@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from ravine.errors import StudyError, choices
+from ravine.messages import shown
 from ravine.rules.base import DEPLOYED, Rule
 from ravine.rules.hyper import Hyper
 from ravine.rules.identity import identity
@@ -75,7 +76,7 @@ def _check(rule: Rule) -> None:
         if hyper.default is not None:
             hyper.check(name, hyper.default, f"{where}, default")
     if rule.scope not in _SCOPES:
-        raise StudyError(f"{where}: scope = {rule.scope!r}: {choices(rule.scope, _SCOPES)}")
+        raise StudyError(f"{where}: scope = {shown(rule.scope)}: {choices(rule.scope, _SCOPES)}")
     if rule.search is not None or rule.others is not None:
         raise StudyError(f"{where}: search and others are for ravine's own rules")
     for name in rule.decays:
@@ -92,4 +93,4 @@ def _check(rule: Rule) -> None:
     hooks = {"init": rule.init, "update": rule.update, "gradient_at": rule.gradient_at, **rule.points}
     for name, hook in hooks.items():
         if not callable(hook) and not (name == "gradient_at" and hook is None):
-            raise StudyError(f"{where}: {name} must be a function, not {hook!r}")
+            raise StudyError(f"{where}: {name} must be a function, not {shown(hook)}")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ravine.errors import StudyError
+from ravine.errors import StudyError, in_a_line, with_article
 from ravine.rules.base import Rule
 from ravine.rules.hyper import Hyper
 from ravine.trace import Untraceable, trace
@@ -65,7 +65,10 @@ def _with_lr(given: Given, lr: float) -> Given:
 def _state(rule: Rule, param: Tensor) -> dict[str, Tensor]:
     state = _called(rule, "init", rule.init, param)
     if not isinstance(state, Mapping):
-        raise _wrong(rule, f"init returns {_article(state)}: must be a dict of tensors, its slots by name")
+        raise _wrong(
+            rule,
+            f"init returns {with_article(type(state).__name__)}: must be a dict of tensors, its slots by name",
+        )
     for name, slot in state.items():
         _check_tensor(rule, f"init's slot {name!r}", slot, param, (tuple(param.shape), ()))
     return dict(state)
@@ -80,7 +83,10 @@ def _check_update(rule: Rule, given: Given, where: str) -> tuple[Tensor, dict[st
             _check_tensor(rule, f"{name}'s result", found, param, (tuple(param.shape),))
     result = _called(rule, "update", rule.update, *given)
     if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], Mapping):
-        raise _wrong(rule, f"update returns {_article(result)}: must be (step, state), a tensor and a dict")
+        raise _wrong(
+            rule,
+            f"update returns {with_article(type(result).__name__)}: must be (step, state), a tensor and a dict",
+        )
     step, new = result
     _check_tensor(rule, "update's step", step, param, (tuple(param.shape),))
     if new.keys() != state.keys():
@@ -115,7 +121,7 @@ def _check_traceable(rule: Rule, given: Given) -> None:
     except Untraceable as error:
         raise _wrong(rule, f"{error}; write it with tensor operations such as where and clamp") from None
     except Exception as error:
-        raise _wrong(rule, f"it cannot be traced: {_one_line(error)}") from error
+        raise _wrong(rule, f"it cannot be traced: {in_a_line(error)}") from error
 
 
 def _check_shared_numbers(rule: Rule, given: Given) -> None:
@@ -202,12 +208,12 @@ def _check_tensor(
     rule: Rule, what: str, found: object, param: Tensor, shapes: Sequence[tuple[int, ...]]
 ) -> None:
     if not isinstance(found, torch.Tensor):
-        raise _wrong(rule, f"{what} is {_article(found)}: must be a tensor")
+        raise _wrong(rule, f"{what} is {with_article(type(found).__name__)}: must be a tensor")
     if tuple(found.shape) not in shapes:
-        allowed = " or ".join(
-            "that of the parameter" if shape == tuple(param.shape) else str(shape) for shape in shapes
+        allowed = ", or ".join(
+            f"{shape} as its parameter has" if shape else "() for one number" for shape in shapes
         )
-        raise _wrong(rule, f"{what} has shape {tuple(found.shape)}: must be {allowed}, {tuple(param.shape)}")
+        raise _wrong(rule, f"{what} has shape {tuple(found.shape)}: must be {allowed}")
     if found.dtype != param.dtype:
         raise _wrong(
             rule, f"{what} has dtype {found.dtype} where the parameter has {param.dtype}: both must agree"
@@ -223,7 +229,7 @@ def _called(rule: Rule, name: str, function: Callable[..., Any], *args: Any) -> 
             rule, f"{name} reads {error}, which is neither a hyper ({hypers}) nor a slot of init"
         ) from None
     except Exception as error:
-        raise _wrong(rule, f"{name} failed: {_one_line(error)}") from error
+        raise _wrong(rule, f"{name} failed: {in_a_line(error)}") from error
 
 
 def _flat(given: Given) -> list[Tensor]:
@@ -235,15 +241,5 @@ def _names(found: Mapping[str, object]) -> str:
     return ", ".join(map(repr, found)) or "none"
 
 
-def _article(value: object) -> str:
-    noun = type(value).__name__
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
-
-
-def _wrong(rule: Rule, told: str) -> StudyError:
-    return StudyError(f"rule {rule.name!r}: {told}")
+def _wrong(rule: Rule, fault: str) -> StudyError:
+    return StudyError(f"rule {rule.name!r}: {fault}")

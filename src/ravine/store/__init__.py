@@ -1,6 +1,7 @@
 """What studies leave behind: a database for what is small, safetensors files for what is large."""
 
 from ravine.store.records import (
+    FINISHED,
     CohortRecord,
     Labels,
     Launch,
@@ -12,6 +13,7 @@ from ravine.store.records import (
 from ravine.store.store import Store
 
 __all__ = [
+    "FINISHED",
     "CohortRecord",
     "Labels",
     "Launch",

@@ -37,6 +37,8 @@ def parsed(text: str, kind: type[Parsed], about: str) -> Parsed:
 
 
 Status = Literal["planned", "running", "done", "diverged"]
+FINISHED: tuple[Status, ...] = ("done", "diverged")
+"""What a run is in the end; nothing trains it any more."""
 Kind = Literal["weights", "predictions"]
 Hypers = Mapping[str, float | str]
 

@@ -15,11 +15,10 @@ from ravine.messages import printable, shown
 from ravine.store import digests
 from ravine.store.database import add_all, portions
 from ravine.store.lock import now
-from ravine.store.records import Launch, NewRun, RunRecord, StudyRecord, parsed
+from ravine.store.records import FINISHED, Launch, NewRun, RunRecord, StudyRecord, parsed
 from ravine.store.schema import launches, metrics, runs, studies, study_runs
 from ravine.study.changes import changes
 
-FINISHED = ("done", "diverged")
 STATUSES = ("planned", "running", *FINISHED)
 
 
@@ -241,7 +240,7 @@ def sharing(connection: Connection, study: str) -> list[str]:
     """The other studies with an unfinished run of this one. See `Store.sharing`."""
     number = study_id(connection, study)
     own = select(study_runs.c.run_id).join(runs, runs.c.id == study_runs.c.run_id)
-    own = own.where(study_runs.c.study_id == number, runs.c.status.not_in(["done", "diverged"]))
+    own = own.where(study_runs.c.study_id == number, runs.c.status.not_in(FINISHED))
     query = select(studies.c.name).join(study_runs, study_runs.c.study_id == studies.c.id).distinct()
     query = query.where(studies.c.id != number, study_runs.c.run_id.in_(own))
     return list(connection.scalars(query.order_by(studies.c.name)))

@@ -22,6 +22,7 @@ _LENGTHS = ("epochs", "steps")
 _KEYS = (*_NEEDED, *_LENGTHS, "batch_size", "seeds", "schedule", "search", "tune", "evaluations", "keep")
 _LARGEST = 1_000_000  # bytes: a thousand rules take 100,000
 _DEEPEST = 20  # tables within tables; a study has three
+_MOST_BITS = 1024  # of a whole number: of any more there is no float
 
 
 def read_study(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Study, str]:
@@ -55,7 +56,9 @@ def read_content(path: Path | str, overrides: Sequence[str] = ()) -> tuple[dict[
     """
     with naming(str(path)):
         text = _text_of(path)
-        return override(content_of(text), overrides), text
+        content = override(content_of(text), overrides)
+        check_bounds(content)
+        return content, text
 
 
 def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None = None) -> Study:
@@ -114,16 +117,19 @@ def _text_of(path: Path | str) -> str:
         raise StudyError(f"cannot be read: {reason}") from None
 
 
-def check_depth(content: Mapping[str, Any]) -> None:
-    """See that tables are not nested without end, before anything looks into all of them.
+def check_bounds(content: Mapping[str, Any]) -> None:
+    """See that tables are not nested without end and numbers can be shown, before anything looks into all of them.
 
     Raises:
-        StudyError: they are.
+        StudyError: tables are nested too deeply, or a whole number is larger than any float64.
     """
     level: list[Any] = [content]
     for _ in range(_DEEPEST):
         inner = [each.values() if isinstance(each, Mapping) else each for each in level]
-        level = [value for each in inner for value in each if isinstance(value, Mapping | list)]
+        values = [value for each in inner for value in each]
+        if any(isinstance(value, int) and value.bit_length() > _MOST_BITS for value in values):
+            raise StudyError("has a whole number of more than 300 digits")
+        level = [value for value in values if isinstance(value, Mapping | list)]
         if not level:
             return
     raise StudyError("nested too deeply: a study is a table of a few tables and lists")
@@ -141,7 +147,7 @@ def content_of(text: str) -> dict[str, Any]:
         raise StudyError(f"is too large for a study: it may have {_LARGEST:,} letters")
     try:
         content = tomllib.loads(text)
-        check_depth(content)
+        check_bounds(content)
         return content
     except RecursionError:
         raise StudyError("not valid TOML: nested too deeply") from None
