@@ -6,9 +6,10 @@ All on the CPU. The sizes are odd on purpose: kernels round differently at other
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -33,8 +34,7 @@ from engine_runs import (
 from torch import nn
 
 from ravine.engine.programs import TOGETHER
-from ravine.engine.records import Arrays
-from ravine.engine.training import Training
+from ravine.engine.records import Arrays, Evaluation
 from ravine.rng import key, permutation
 from ravine.study import Run, Study
 
@@ -74,9 +74,13 @@ def everything(model: str, data: str = "wine", batch_size: int | str = 13) -> St
     )
 
 
+def together(model: str, data: str = "wine", batch_size: int | str = 13, *, backend: str = FUSED) -> Trained:
+    return _together(model, data, batch_size, backend)
+
+
 @cache
-def together(model: str, data: str = "wine", batch_size: int | str = 13) -> Trained:
-    return train(everything(model, data, batch_size))
+def _together(model: str, data: str, batch_size: int | str, backend: str) -> Trained:
+    return train(everything(model, data, batch_size), backend=backend)
 
 
 def shuffled(runs: list[Run], seed: int) -> list[Run]:
@@ -84,26 +88,46 @@ def shuffled(runs: list[Run], seed: int) -> list[Run]:
     return runs
 
 
-@pytest.mark.parametrize("size", [1, 2, 5])
+def of_each_rule(made: Study, seed: int) -> list[Run]:
+    """A run of each rule."""
+    found: dict[str, Run] = {}
+    for run in shuffled(all_runs(made), seed):
+        found.setdefault(run.recipe.rule, run)
+    return list(found.values())
+
+
+def groups(runs: Sequence[Run], sizes: Sequence[int]) -> Iterator[list[Run]]:
+    """Runs in groups of the sizes given, over and over."""
+    left, size = list(runs), cycle(sizes)
+    while left:
+        num = next(size)
+        yield left[:num]
+        left = left[num:]
+
+
+SIZES = [(1, 2, 4), *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in ((1,), (2,), (5,)))]
+"""Of the groups that runs are trained in to compare them with all runs together."""
+
+
+@pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("model", MODELS)
-def test_a_run_does_not_depend_on_its_neighbours(model: str, size: int) -> None:
+def test_a_run_does_not_depend_on_its_neighbours(model: str, sizes: tuple[int, ...]) -> None:
     made = everything(model)
-    runs = shuffled(all_runs(made), seed=size)[:10]
-    for start in range(0, len(runs), size):
-        some = runs[start : start + size]
-        alone = train(made, some)
+    for some in groups(of_each_rule(made, len(model)), sizes):
+        apart = train(made, some)
         for run in some:
-            same(alone, together(model), run)
+            same(apart, together(model), run)
 
 
 @pytest.mark.parametrize(("data", "batch_size"), [("diabetes", "full"), ("diabetes", 11), ("wine", "full")])
 def test_nor_in_regression_and_full_batches(data: str, batch_size: int | str) -> None:
     made = everything("odd", data, batch_size)
-    runs = shuffled(all_runs(made), seed=3)[:6]
-    for some in (runs[:1], runs[1:3], runs[3:]):
-        alone = train(made, some)
+    runs = of_each_rule(made, 3)
+    whole = train(made, runs)
+    for some in (runs[:1], runs[1:8]):
+        apart = train(made, some)
         for run in some:
-            same(alone, together("odd", data, batch_size), run)
+            same(apart, whole, run)
 
 
 def test_the_order_in_which_runs_are_given_does_not_matter() -> None:
@@ -129,13 +153,14 @@ def test_a_convolution_has_its_bits_in_every_cohort_of_at_least_two() -> None:
     )
     runs, whole = all_runs(made), train(made)
     for some in (runs[3:5], runs[1:8]):
+        apart = train(made, some)
         for run in some:
-            same(train(made, some), whole, run)
+            same(apart, whole, run)
     # Alone it goes to another kernel: float32, 6 steps.
     assert distance(train(made, runs[:1]), whole, runs[0]) < 1e-5
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_the_number_of_threads_does_not_matter_to_a_cohort_that_has_as_many_runs(seed: int) -> None:
     made, threads = everything("batch-norm"), torch.get_num_threads()
     runs = shuffled(all_runs(made), seed)[:8]
@@ -151,44 +176,38 @@ def test_the_number_of_threads_does_not_matter_to_a_cohort_that_has_as_many_runs
 
 
 def cut(
-    made: Study,
-    runs: list[Run],
-    backend: str,
-    step: int,
-    hand: Callable[[Training], None],
-    *,
-    repay_steps: int | None = None,
-) -> Trained:
-    """Train to a step, take everything down, and go on in another `Training`."""
+    made: Study, runs: list[Run], backend: str, steps: Sequence[int], *, repay_steps: int | None = None
+) -> Iterator[Trained]:
+    """Interrupt a training at some steps; for each of them, go on in another `Training`."""
     first = training_of(made, runs, backend, repay_steps=repay_steps)
     records, seen = first.records(tick_seconds=0.0), []  # a record after every step
-    while first.step < step:
-        record = next(records)
-        seen += [record] if hasattr(record, "scores") else []
-    reached, snapshot = first.step, first.snapshot()
-    hand(first)
-    before = {name: array.copy() for name, array in snapshot.items()}
-    second = trained_by(training_of(made, runs, backend, (reached, snapshot), repay_steps=repay_steps))
-    for name, array in snapshot.items():  # going on has not changed the snapshot
-        np.testing.assert_array_equal(array, before[name])
-    return replace(second, evaluations=(*seen, *second.evaluations))  # type: ignore[arg-type]
+    taken = []
+    for step in steps:
+        while first.step < step:
+            record = next(records)
+            seen += [record] if isinstance(record, Evaluation) else []
+        snapshot = first.snapshot()
+        taken.append(
+            (first.step, snapshot, {name: array.copy() for name, array in snapshot.items()}, len(seen))
+        )
+    if first.step < first.cohort.recipe.steps:
+        first.advance()
+    for reached, snapshot, before, num_seen in taken:
+        second = trained_by(training_of(made, runs, backend, (reached, snapshot), repay_steps=repay_steps))
+        for name, array in snapshot.items():  # neither of the two has changed the snapshot
+            np.testing.assert_array_equal(array, before[name])
+        yield replace(second, evaluations=(*seen[:num_seen], *second.evaluations))
 
 
-def go_on(training: Training) -> None:
-    """Whatever the interrupted one does later is not to be seen in its snapshot."""
-    if training.step < training.cohort.recipe.steps:
-        training.advance()
-
-
+# Machine code does several steps at once, but none beyond an evaluation, which is at step 4, 8 and 12.
+@pytest.mark.parametrize("steps", [(4, 11), pytest.param((1, 5, 7, 12), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL, PLAIN], ids=str)
-@pytest.mark.parametrize("model", ["odd", "batch-norm"])
-def test_going_on_from_a_snapshot_changes_no_bit(model: str, backend: str) -> None:
+@pytest.mark.parametrize("model", ["batch-norm", pytest.param("odd", marks=pytest.mark.slow)])
+def test_going_on_from_a_snapshot_changes_no_bit(model: str, backend: str, steps: tuple[int, ...]) -> None:
     made = everything(model)
-    runs = shuffled(all_runs(made), 5)[: 8 if backend in TOGETHER else 1]
-    whole = train(made, runs, backend)
-    # Machine code does several steps at once, but none beyond an evaluation.
-    for step in (1, 4, 5, 11, 12):
-        resumed = cut(made, runs, backend, step, go_on)
+    runs = of_each_rule(made, 5)[: None if backend in TOGETHER else 1]
+    whole = together(model, backend=backend) if backend in TOGETHER else train(made, runs, backend)
+    for resumed in cut(made, runs, backend, steps):
         assert [e.step for e in resumed.evaluations] == [4, 8, 12]
         for run in runs:
             same(resumed, whole, run)
@@ -200,8 +219,7 @@ def test_going_on_after_shrinking_changes_no_bit() -> None:
     whole = train(made, runs, repay_steps=0)
     assert whole.finished.diverged
     assert len(whole.finished.runs) < len(runs)
-    for step in (3, 5, 9):
-        resumed = cut(made, runs, FUSED, step, go_on, repay_steps=0)
+    for resumed in cut(made, runs, FUSED, (3, 5, 9), repay_steps=0):
         for run in runs:
             same(resumed, whole, run)
     unshrunk = train(made, runs, repay_steps=10**9)
@@ -226,7 +244,8 @@ def test_random_numbers_of_a_users_module_are_a_function_of_seed_and_step() -> N
     whole = train(made, runs[:1], PLAIN)
     torch.randn(5)  # no state of a generator takes part
     same(train(made, runs[:1], PLAIN), whole, runs[0])
-    same(cut(made, runs[:1], PLAIN, 3, go_on), whole, runs[0])
+    (resumed,) = cut(made, runs[:1], PLAIN, [3])
+    same(resumed, whole, runs[0])
     other = train(made, [run for run in runs if run.seed == 1][:1], PLAIN)
     assert other.finished.runs != whole.finished.runs
 

@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 @cache
 def rules_study(schedule: str = "cosine", dropout: float = 0.0) -> Study:
     rules = [{"kind": kind, "lr": LRS.get(kind, 0.05)} for kind in RULES]
-    return study(rules=rules, steps=30, schedule={"kind": schedule, "warmup": 3}, dropout=dropout)
+    return study(rules=rules, steps=30, schedule={"kind": schedule, "warmup": 3}, dropout=dropout, seeds=1)
 
 
 @cache

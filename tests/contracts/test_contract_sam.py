@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,20 +12,20 @@ from engine_runs import (
     NATIVE,
     PLAIN,
     SERIAL,
+    Trained,
     all_runs,
     dataset,
     distance,
     same,
     study,
     train,
-    training_of,
 )
 from plain_loop import train_plainly, weights_of
-from test_contract_cohorts import cut, go_on, shuffled
+from test_contract_cohorts import SIZES, cut, groups, of_each_rule
 
 from ravine.engine.programs import TOGETHER
-from ravine.native import function
 from ravine.study import Study
+from thinning import thinned
 
 RULES = (
     {"kind": "sgd", "lr": 0.1, "sam_radius": [0.05, 0.5]},
@@ -53,12 +54,18 @@ def sam(model: str) -> Study:
     )
 
 
-@pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL, PLAIN], ids=str)
-@pytest.mark.parametrize("model", MODELS)
+@cache
+def together(model: str, backend: str) -> Trained:
+    return train(sam(model), backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("model", "backend"), thinned(product(MODELS, [NATIVE, FUSED, SERIAL, PLAIN]), strength=1)
+)
 def test_it_trains_as_the_plain_loop(model: str, backend: str) -> None:
     made = sam(model)
     runs = [run for run in all_runs(made) if run.seed == 0]
-    whole = train(made, backend=backend) if backend in TOGETHER else None
+    whole = together(model, backend) if backend in TOGETHER else None
     for run in runs if backend in TOGETHER else runs[::5]:
         expected = weights_of(train_plainly(made, run)[0])
         weights = (whole or train(made, [run], backend)).weights(run)
@@ -101,38 +108,26 @@ def test_the_radius_matters_and_0_is_the_rule_alone() -> None:
 
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED], ids=str)
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_run_does_not_depend_on_its_neighbours(size: int, backend: str) -> None:
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_run_does_not_depend_on_its_neighbours(sizes: tuple[int, ...], backend: str) -> None:
     made = sam("odd")
-    whole, runs = train(made, backend=backend), shuffled(all_runs(made), seed=size)[:10]
-    for start in range(0, len(runs), size):
-        some = train(made, runs[start : start + size], backend)
-        for run in runs[start : start + size]:
-            same(some, whole, run)
+    for some in groups(of_each_rule(made, 1), sizes):
+        apart = train(made, some, backend)
+        for run in some:
+            same(apart, together("odd", backend), run)
 
 
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL], ids=str)
 def test_going_on_from_a_snapshot_changes_no_bit(backend: str) -> None:
     made = sam("odd")
-    runs = all_runs(made)[: 8 if backend in TOGETHER else 1]
-    whole = train(made, runs, backend)
-    for step in (1, 5, 12):
-        resumed = cut(made, runs, backend, step, go_on)
+    runs = of_each_rule(made, 2)[: None if backend in TOGETHER else 1]
+    whole = together("odd", backend) if backend in TOGETHER else train(made, runs, backend)
+    for resumed in cut(made, runs, backend, (1, 5, 12)):
         for run in runs:
             same(resumed, whole, run)
 
 
 def test_machine_code_is_the_traced_program() -> None:
     made = sam("odd")
-    ours, theirs = train(made, backend=NATIVE), train(made)
+    ours, theirs = together("odd", NATIVE), together("odd", FUSED)
     assert max(distance(ours, theirs, run) for run in all_runs(made)) < 1e-5  # float32, 12 steps
-
-
-def test_another_radius_is_not_compiled_anew() -> None:
-    def study_of(radius: float) -> Study:
-        return study(rules=[{"kind": "sgd", "lr": 0.1, "sam_radius": radius}])
-
-    training_of(study_of(0.1), all_runs(study_of(0.1)), NATIVE).rehearse()
-    before = function._library.cache_info().misses
-    training_of(study_of(0.2), all_runs(study_of(0.2)), NATIVE).rehearse()
-    assert function._library.cache_info().misses == before

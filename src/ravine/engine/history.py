@@ -51,12 +51,12 @@ class History:
         return loss_R, accuracy_R, self._bad_R
 
     def arrays(self) -> Arrays:
-        """Everything, for a snapshot."""
+        """A copy of everything, for a snapshot."""
         losses, accuracies = self._joined()
         return {
             "history_steps": np.array(self.num_steps),
-            "history_sums": self._sums_2R,
-            "history_bad": self._bad_R,
+            "history_sums": self._sums_2R.copy(),
+            "history_bad": self._bad_R.copy(),
             "losses": losses,
             "accuracies": accuracies,
         }
