@@ -1,7 +1,7 @@
 """What PyTorch's operations do to numbers and to memory: elementwise, view, in place. Each fact is here, once.
 
-Machine code, traced programs, `ravine.optim` and surfaces translate operations each in a way of their own; what an
-operation is, they all ask here.
+Machine code, traced programs, `ravine.optim` and surfaces each translate operations in their own way, and keep their
+translations to themselves. What an operation *is* they all look up here.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ ELEMENTWISE: Mapping[str, int] = {
     **dict.fromkeys(_OF_TWO, 2),
     **dict.fromkeys(_OF_THREE, 3),
 }
-"""By name, how many operands an operation takes. A number of its result depends on one number of each alone.
+"""How many operands each elementwise operation takes: a number of its result depends on one number of each operand.
 
-They are its first arguments, tensors or numbers; but the second one of ``elu_backward`` comes last.
+The operands are its first arguments, tensors or numbers; but the second operand of ``elu_backward`` comes last.
 """
 
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -43,10 +43,10 @@ SAME = ("detach", "alias", "lift_fresh")
 """Operations whose result is their argument."""
 
 COPIES = ("clone", "_to_copy", "contiguous")
-"""Operations whose result has its argument's numbers, in memory of its own (``contiguous``: perhaps)."""
+"""Operations that copy their argument into new memory; ``contiguous`` does so only where it must."""
 
 RESHAPES = ("view", "_unsafe_view", "reshape", "_reshape_alias")
-"""Operations whose result has its argument's numbers, row by row, in a shape that is an argument."""
+"""Operations that give their argument's numbers, row by row, another shape."""
 
 # Views in fact, though their schemas do not say so.
 _HIDDEN_VIEWS = (
@@ -59,7 +59,7 @@ _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
 def is_operation(node: fx.Node) -> bool:
-    """Whether a node of a traced graph is one of PyTorch's operations, and not one of several results of another."""
+    """Whether a node is one of PyTorch's operations; else it is an input, a constant, or one of several results."""
     return isinstance(node.target, torch._ops.OpOverload)
 
 
@@ -71,17 +71,17 @@ def name_of(node: fx.Node) -> str:
 
 
 def is_in_place(node: fx.Node) -> bool:
-    """Whether an operation, by its schema, writes over an argument."""
+    """Whether an operation changes one of its arguments, as its schema says."""
     return is_operation(node) and bool(_schema(node).is_mutable)
 
 
 def writes(node: fx.Node) -> bool:
-    """Whether an operation writes to some argument, by its schema or in fact."""
+    """Whether an operation changes one of its arguments, whether its schema says so or not."""
     return is_operation(node) and (_schema(node).is_mutable or node.target is _BATCH_NORM)
 
 
 def written(node: fx.Node) -> list[fx.Node]:
-    """The arguments that an operation writes to."""
+    """The arguments that an operation changes."""
     if node.target is _BATCH_NORM:
         return [arg for arg in node.args[3:5] if isinstance(arg, fx.Node)]
     named = [argument.name for argument in _schema(node).arguments]
@@ -94,16 +94,16 @@ def written(node: fx.Node) -> list[fx.Node]:
 
 
 def is_view(node: fx.Node) -> bool:
-    """Whether the result of an operation shows its first argument's memory."""
+    """Whether the result of an operation is a view of its first argument."""
     if not is_operation(node) or writes(node):
         return False
     return node.target in _HIDDEN_VIEWS or any(ret.alias_info is not None for ret in _schema(node).returns)
 
 
 def root(node: fx.Node) -> fx.Node:
-    """The node whose memory this one shows; several results of one operation are taken for one memory.
+    """The node whose memory this one is, or is a view of. Several results of one operation count as one memory.
 
-    A node may say so itself: ``node.meta["root"]``.
+    ``node.meta["root"]``, where it is set, is the answer.
     """
     while True:
         if "root" in node.meta:
@@ -119,7 +119,7 @@ def root(node: fx.Node) -> fx.Node:
 
 
 def changed(graph: fx.Graph) -> set[fx.Node]:
-    """The roots that some operation of a graph writes to."""
+    """The roots that some operation of a graph changes."""
     return {root(arg) for node in graph.nodes if writes(node) for arg in written(node)}
 
 

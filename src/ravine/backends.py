@@ -14,7 +14,7 @@ _BACKENDS: tuple[str, ...] = get_args(BackendName)
 
 
 def check_device(name: str) -> None:
-    """See that a device has one of the known names; whether this machine has it is another question.
+    """Refuse an unknown name of a device. Whether this machine has the device is checked by `engine.device`.
 
     Raises:
         InputError: an unknown name.
@@ -24,7 +24,7 @@ def check_device(name: str) -> None:
 
 
 def check_backend(name: str) -> None:
-    """See that a backend has one of the known names.
+    """Refuse an unknown name of a backend.
 
     Raises:
         InputError: an unknown name.

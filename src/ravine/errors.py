@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-MOST_NAMES = 40  # that a line lists: of a table's 500 columns nobody reads all
+MOST_NAMES = 40  # that a line lists: nobody reads all of a table's 500 columns
 _LONGEST_NAME = 60
 _LONGEST_LINE = 200
-# Names that look like some of ours, and mean other things: no hint is better than a wrong one.
+# Names that look like some of ours but mean something else: no hint is better than a wrong one.
 _OTHER_OPTIMIZERS = (
     "adabelief adadelta adafactor adamax adamod adamp adan apollo asgd galore lamb laprop lars madgrad novograd "
     "prodigy qhadam radam ranger rprop shampoo signsgd soap sophia sparse_adam sparseadam yogi"
@@ -38,9 +38,9 @@ class InputError(RavineError):
 
     Args:
         text: one line for a person.
-        at: of a study: where in it the fault lies, as data.
-        meant: of an unknown key: the one that it most likely is a misspelling of.
-        what: "unknown", "missing" or "wrong": faults of one place and this word are of one kind.
+        at: for a study: the places in it where the fault lies.
+        meant: for an unknown key: the key that it most likely misspells.
+        what: for a study: "unknown", "missing" or "wrong". Faults with the same place and word count as one.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class StoreError(InputError):
 
 
 def choices(value: object, allowed: Iterable[str]) -> str:
-    """The allowed names, or the first of many, with the nearest one before them if a typo is likely.
+    """The allowed names in words, or the first 40 of them, after the nearest one where a typo is likely.
 
     Args:
         value: what the user wrote.
@@ -90,8 +90,8 @@ def choices(value: object, allowed: Iterable[str]) -> str:
 def nearest(value: object, allowed: Iterable[str]) -> str | None:
     """The valid name that is misspelt here, whatever its capitals; None if none is.
 
-    A letter in three may be wrong, missing, too many or in its neighbour's place. What is farther off, has other
-    digits, or is known to be the name of something else is no misspelling.
+    A letter in three may be wrong, missing, extra or swapped with its neighbour. A name that is farther off, has other
+    digits, or is known to mean something else is no misspelling.
 
     Example:
         >>> nearest("ReLu", ["ReLU", "PReLU"]), nearest("max_grad_norm", ["max_norm"]), nearest("adan", ["adam"])
@@ -148,7 +148,7 @@ def _left_out(typed: str, name: str) -> int:
 
 
 def _distance(one: str, other: str) -> int:
-    """Letters to change, add, leave out or swap with their neighbours to get from one word to another."""
+    """How many letters must be changed, added, left out or swapped with a neighbour (Damerau, 1964)."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one):

@@ -1,4 +1,4 @@
-"""How much memory there is, how much a model takes, and what is said where that is too much."""
+"""How much memory is free, how much a model takes, and the error where that is too much."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ NUMBER_BYTES = 4  # bytes of a float32
 
 
 class TooLarge(ModelError):
-    """A model whose numbers do not fit into memory."""
+    """A model that does not fit into memory."""
 
 
 def run_bytes(num_parameters: int, num_slots: int) -> int:
-    """What the numbers of one run take at least: weights, gradients and slots of its rule, as float32."""
+    """Bytes that one run takes at least: weights, gradients and slots of its rule, as float32."""
     return NUMBER_BYTES * num_parameters * (2 + num_slots)
 
 
 def free_bytes(device: torch.device) -> float:
-    """How much memory can be had: a GPU's own, else the machine's, or what a container leaves of it."""
+    """Bytes of free memory: a GPU's own, else what `host_bytes` finds."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return host_bytes()
 
 
 def too_large(about: str, num_parameters: int, needed: float, free: float) -> TooLarge:
-    """The error that says what is needed and what there is."""
+    """The error that says how much is needed and how much is free.
+
+    Args:
+        about: what it names first.
+        num_parameters: of the model.
+        needed: bytes of one run.
+        free: bytes that there are.
+    """
     return TooLarge(
         f"{about}: {num_parameters:,} parameters: a run needs at least {gib(needed)} of memory, {gib(free)} "
         "are free; make the model smaller"
@@ -42,7 +49,7 @@ def too_large(about: str, num_parameters: int, needed: float, free: float) -> To
 
 
 def gib(size: float) -> str:
-    """A size for reading.
+    """A number of bytes for people.
 
     Example:
         >>> gib(3 * 2**30), gib(5e6), gib(2000)
@@ -58,7 +65,7 @@ def built(make: Callable[[], nn.Module], about: str) -> nn.Module:
 
     Args:
         make: builds it.
-        about: what the error names.
+        about: what the error names first.
 
     Raises:
         TooLarge: its weights and gradients do not fit.
@@ -74,11 +81,11 @@ def built(make: Callable[[], nn.Module], about: str) -> nn.Module:
 
 @contextmanager
 def memory_errors(about: str, num_runs: int | None = None) -> Iterator[None]:
-    """Within it, memory that runs out is the user's error, in one line, and not a traceback.
+    """Within it, running out of memory is an error of one line, not a traceback.
 
     Args:
         about: what the error names.
-        num_runs: how many are trained at once; None while that is being planned.
+        num_runs: runs that are trained at once; None while that is being planned.
 
     Raises:
         TooLarge: memory ran out.
@@ -95,7 +102,7 @@ def memory_errors(about: str, num_runs: int | None = None) -> Iterator[None]:
 
 
 class _Refused(ModelError):
-    """More numbers were asked for than there is memory."""
+    """More numbers were asked for than fit into memory."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__(f"{numbers:,} numbers")
@@ -103,7 +110,7 @@ class _Refused(ModelError):
 
 
 class _Watch(OperationMode):
-    """Adds up the tensors that are made out of nothing, and stops before one that would not fit."""
+    """Counts the numbers of newly created tensors, and stops before one that would not fit."""
 
     def __init__(self, free: float) -> None:
         super().__init__()
@@ -121,9 +128,9 @@ class _Watch(OperationMode):
 
 
 def _counted(make: Callable[[], nn.Module], at_least: int) -> int:
-    """Parameters of a module that is built without memory, where its code can be."""
+    """The number of parameters of a module, found by building it on the meta device; else ``at_least``."""
     try:
         with torch.device("meta"):
             return sum(p.numel() for p in make().parameters())
-    except Exception:  # noqa: BLE001 (a user's code need not work there: then it is what it asked for)
+    except Exception:  # noqa: BLE001 (a user's code need not work there; then what it asked for counts)
         return at_least

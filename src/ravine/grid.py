@@ -21,7 +21,7 @@ class Grid:
         before: sentences above the table.
         columns: titles of the columns; () for no table.
         rows: a text per column.
-        left: titles of the columns that are aligned on the left, as words are; the others hold numbers.
+        left: titles of the columns of words, aligned on the left; the others are numbers, aligned on the right.
         after: sentences below.
 
     Example:
@@ -82,6 +82,6 @@ class Grid:
 
 
 def _cells(text: str) -> int:
-    """The columns of a terminal that a text takes."""
+    """How many columns of a terminal a text takes."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)

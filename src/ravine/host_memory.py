@@ -1,4 +1,4 @@
-"""How much memory the machine has for a process, asked without PyTorch."""
+"""How much memory this process can get, found out without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def host_bytes() -> float:
-    """Memory that can be had: the machine's, or what a container or a limit of the process leaves of it."""
+    """Memory that is available, in bytes: the machine's, or less where a container or `ulimit -v` limits it."""
     free = math.inf
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -20,7 +20,7 @@ def host_bytes() -> float:
 
 
 def _process_limit() -> float:
-    """What `ulimit -v` leaves of this process's addresses."""
+    """Bytes of address space that `ulimit -v` leaves this process."""
     try:
         import resource
     except ImportError:  # Windows

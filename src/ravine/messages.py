@@ -1,4 +1,4 @@
-"""What is wrong with a table that a person wrote, in one line."""
+"""Errors about what a person wrote, each in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ravine.errors import InputError, StudyError, choices, nearest, short, with_
 LONGEST_VALUE = 60
 UNKNOWN_KEY = "unknown_key"
 
-# Labels that pydantic puts into a location for the branch of a union; they are no keys of the user's.
+# Names of union branches that pydantic mixes into a location; the user wrote no such key.
 _BRANCH = re.compile(r"(int|float|str|bool|none|dict|bytes|constrained-\w+|[a-z-]+\[.*|[A-Z]\w*)", re.DOTALL)
 
 _PLAIN = {
@@ -50,7 +50,7 @@ _PLAIN = {
 
 
 class Strict(BaseModel):
-    """Base of the models that people fill in: frozen, nothing converted, typos in keys are named.
+    """Base of the models that people fill in: frozen, without conversions, and with hints for misspelt keys.
 
     Example:
         >>> class Point(Strict):
@@ -99,9 +99,9 @@ def one_line(error: ValidationError, where: str = "", *, inside: str = "", value
     Args:
         error: what pydantic raised.
         where: the file or function to name first, followed by a colon.
-        inside: dotted key under which the checked value stands.
-        value: what was checked. It tells the user's keys from the tags of a union ("kind"), which pydantic
-            mixes into its locations; without it such a tag would be shown as if it were a key.
+        inside: dotted key of the checked value.
+        value: what was checked. It separates the user's keys from the tags of a union ("kind"), which pydantic
+            mixes into its locations; without it a tag would be shown as if it were a key.
 
     Returns:
         For example ``"x.toml: data.missing = 'dorp': did you mean 'drop'? Allowed: drop, impute, refuse"``.
@@ -114,10 +114,12 @@ def one_line(error: ValidationError, where: str = "", *, inside: str = "", value
 
 
 def refused(error: ValidationError, *, inside: str, value: object) -> StudyError:
-    """The first fault that pydantic found in a part of a study.
+    """The error for the first fault that pydantic found in a part of a study.
 
     Args:
-        error, inside, value: as for `one_line`.
+        error: what pydantic raised.
+        inside: dotted key of the checked value.
+        value: what was checked.
     """
     fault, _ = _most_telling(error.errors(include_url=False), value)
     unknown = fault["type"] in {UNKNOWN_KEY, "extra_forbidden"}
@@ -131,7 +133,7 @@ def refused(error: ValidationError, *, inside: str, value: object) -> StudyError
 
 
 def wrong(where: str, value: object, words: str) -> StudyError:
-    """A value of a study that will not do.
+    """The error for a value of a study that is not allowed.
 
     Args:
         where: its key, such as ``"rules.0.lr"``.
@@ -146,7 +148,11 @@ def wrong(where: str, value: object, words: str) -> StudyError:
 
 
 def lacking(where: str, words: str = "missing, it must be given") -> StudyError:
-    """A key of a study that is not there.
+    """The error for a key that a study lacks.
+
+    Args:
+        where: the key, such as ``"model.kind"``.
+        words: what to say of it.
 
     Example:
         >>> str(lacking("model.kind"))
@@ -156,12 +162,12 @@ def lacking(where: str, words: str = "missing, it must be given") -> StudyError:
 
 
 def unknown(where: str, key: object, allowed: Iterable[str]) -> StudyError:
-    """A key of a study that there is none of.
+    """The error for a key that a study cannot have.
 
     Args:
-        where: the key of the table that it is in; "" for the study.
-        key: the unknown one.
-        allowed: those that there are.
+        where: the key of the table that it is in; "" for the study itself.
+        key: the unknown key.
+        allowed: the keys that the table may have.
 
     Example:
         >>> str(unknown("model", "hiden", ["hidden", "kind"]))
@@ -178,11 +184,11 @@ def unknown(where: str, key: object, allowed: Iterable[str]) -> StudyError:
 
 
 def check_regular(path: Path) -> None:
-    """See that a path that is there is a file or a folder: a device or a pipe may never come to its end.
+    """Refuse a path that is neither a file nor a folder: reading a device or a pipe may never end.
 
     Raises:
-        InputError: it is something else.
-        OSError: it is not there, or cannot be looked at.
+        InputError: it is a device, a pipe or a socket.
+        OSError: it does not exist, or may not be looked at.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
@@ -197,7 +203,7 @@ def shown(value: object) -> str:
         ("'ful'", 60)
     """
     if isinstance(value, str | bytes | list | tuple):
-        value = value[:LONGEST_VALUE]  # of a list of millions nobody needs the text of all
+        value = value[:LONGEST_VALUE]  # nobody needs the text of a list of millions
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer with more digits than Python writes
@@ -216,10 +222,10 @@ def printable(text: str) -> str:
 
 
 def _most_telling(faults: Sequence[ErrorDetails], value: object) -> tuple[ErrorDetails, list[str]]:
-    """Of all faults the one to tell, and what to say of it.
+    """The fault to report, and what to say about it.
 
-    A union reports every branch that did not fit: the branch that got furthest into the value
-    is the one that the user meant. Where all failed at the door, all that they take is said.
+    A union reports every branch that did not fit. The branch that got furthest into the value is the one that the user
+    meant; where all of them failed at once, the words name what each would take.
     """
     first = next((fault for fault in faults if fault["type"] in {UNKNOWN_KEY, "extra_forbidden"}), faults[0])
     top = _keys(first, value)[:1]
@@ -247,7 +253,7 @@ def _keys(fault: ErrorDetails, value: object) -> tuple[int | str, ...]:
 
 
 def _walk(fault: ErrorDetails, value: object) -> tuple[tuple[int | str, ...], tuple[str, ...]]:
-    """A location taken apart into the user's keys and the branches of unions."""
+    """A location of pydantic's, split into the user's keys and the branches of unions."""
     keys: list[int | str] = []
     branches: list[str] = []
     here: Any = value
@@ -281,7 +287,7 @@ def _own_key(fault: ErrorDetails) -> list[str]:
 
 
 def _shown(fault: ErrorDetails) -> str:
-    """The value at fault, where it is short enough to help."""
+    """The faulty value, where it is short enough to help; else an empty text."""
     given: Any = fault["input"]
     if fault["type"] in {UNKNOWN_KEY, "extra_forbidden", "missing", "union_tag_not_found"}:
         return ""
@@ -294,7 +300,7 @@ def _shown(fault: ErrorDetails) -> str:
 
 
 def _words(fault: ErrorDetails) -> str:
-    """What pydantic says, in plain words and with the nearest allowed name."""
+    """What pydantic says, in plain words and with a hint of the nearest allowed name."""
     kind, context = fault["type"], fault.get("ctx", {})
     if kind in {"literal_error", "enum"}:
         return _choice(fault["input"], str(context["expected"]))

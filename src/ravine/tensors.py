@@ -19,13 +19,13 @@ _ALIGNMENT = 16  # floats in a cache line of 64 bytes: every view starts on one
 class Layout:
     """Where each named tensor of a run lies in a row of numbers.
 
-    Each tensor starts at a multiple of 16; the gaps hold zeros.
+    Each tensor starts at a multiple of 16 numbers; the gaps are filled with zeros.
 
     Attributes:
         names: of the tensors, in order.
-        shapes: of each, for one run.
-        offsets: of the first number of each.
-        size: P, the length of a row.
+        shapes: of the tensors of one run.
+        offsets: where in a row each tensor's first number is.
+        size: P, the length of a row, gaps included.
 
     Example:
         >>> layout = Layout.of({"weight": (2, 3), "bias": (2,)})
@@ -100,7 +100,7 @@ class Layout:
         }
 
     def write(self, tensors: Mapping[str, Tensor], flat_RP: Tensor) -> None:
-        """As `pack`, into a matrix that there is: its gaps stay as they are.
+        """Write tensors into an existing matrix, whose gaps stay as they are.
 
         Args:
             tensors: by name, (R, *shape).
@@ -116,7 +116,7 @@ class Layout:
             view.copy_(tensors[name])
 
     def pack(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The opposite of `views` and of `view_one`: a new flat tensor, zeros in the gaps.
+        """The inverse of `views` and of `view_one`: a new flat tensor with zeros in the gaps.
 
         Args:
             tensors: by name, all (R, *shape) or all of the layout's shapes; others are ignored.

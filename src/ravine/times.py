@@ -8,7 +8,7 @@ UNKNOWN = "–"
 
 
 def duration(seconds: float | None) -> str:
-    """A time span.
+    """A time span in words; a dash for None or a number that is not finite.
 
     Example:
         >>> duration(0.85), duration(4.9), duration(200), duration(7500)
@@ -27,7 +27,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(iso: str) -> str:
-    """A moment that a store keeps, to the minute, in UTC.
+    """A moment as the store records it (ISO, UTC), to the minute.
 
     Example:
         >>> moment("2026-11-29T01:52:33.123456+00:00")

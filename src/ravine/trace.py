@@ -1,4 +1,4 @@
-"""Records the tensor operations that a function comes down to, as a graph that can be run again and again."""
+"""Records the tensor operations that a function carries out, as a graph that can be run again and again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Untraceable(ModelError):
 
 
 class _Recorder(OperationMode):
-    """Writes down every operation below autograd and vmap, while it is carried out."""
+    """Records every operation below autograd and vmap while it is carried out."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Recorder(OperationMode):
         self._kept.append(tensor)
 
     def node_of(self, value: Any) -> Any:
-        """The node of a tensor; one that comes from outside becomes a constant. Anything else is itself."""
+        """The node of a tensor, or the value itself if it is no tensor. A tensor from outside becomes a constant."""
         if not isinstance(value, Tensor):
             return value
         if id(value) not in self._nodes:
@@ -79,7 +79,7 @@ def _name(func: Any) -> str:
 
 
 class _NoEscape(TorchFunctionMode):
-    """Refuses what takes numbers out of a tensor unseen by a dispatch mode: in a trace they would be constants."""
+    """Refuses calls that read numbers out of a tensor unseen by a dispatch mode: in a trace they would be constants."""
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -90,14 +90,14 @@ class _NoEscape(TorchFunctionMode):
 
 
 def _picks_by_number(func: Any, args: Sequence[Any]) -> bool:
-    """Whether it is an indexing whose result has the shape of its indices: only masks make it another one."""
+    """Whether a call indexes by numbers alone: then its result has the shape of its indices. With masks it has not."""
     if func is not torch.ops.aten.index.Tensor:
         return False
     return all(index is None or index.dtype in (torch.int64, torch.int32) for index in args[1])
 
 
 def _like(tensor: Tensor) -> tuple[object, ...] | None:
-    """What another tensor must have in common with it to be written over it; None for no plain block of numbers."""
+    """What a tensor that takes this one's place in memory must have in common with it; None if it has strides."""
     return (tensor.shape, tensor.dtype, tensor.device) if tensor.is_contiguous() else None
 
 
@@ -110,13 +110,13 @@ def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor])
 
     Args:
         function: takes tensors and returns a tuple of tensors; it may change its inputs in place. It is run once.
-        inputs: examples of them; the shapes hold for every later call.
+        inputs: examples of them; every later call must have inputs of the same shapes.
 
     Returns:
-        A module whose inputs and outputs are the function's. No autograd and no vmap takes part in it.
+        A module with the inputs and outputs of the function, without autograd and vmap.
 
     Raises:
-        Untraceable: what is computed depends on numbers in tensors, or on a random number generator.
+        Untraceable: the computation depends on numbers in tensors, or on a random number generator.
     """
     recorder = _Recorder(inputs)
     with _NoEscape(), recorder:

@@ -27,7 +27,7 @@ def keyed_init(seed: int) -> Iterator[None]:
         seed: any 64-bit integer.
 
     Raises:
-        ModelError: for a random operator that can be given no generator.
+        ModelError: for a random operator that takes no generator.
 
     Example:
         >>> def build():
@@ -42,18 +42,21 @@ def keyed_init(seed: int) -> Iterator[None]:
 
 @contextmanager
 def keyed_draws(seed: int, stream: str, step: int = 0) -> Iterator[Drawing]:
-    """Like `keyed_init`, for any stream and step: makes the pass of a module that draws by itself repeatable.
+    """Like `keyed_init`, for any stream and step: makes the pass of a module that draws random numbers repeatable.
 
-    For one run at a time, without vmap or compile; layers of `ravine.nn` have no need of it. The numbers are
-    torch's, so they differ between kinds of device.
+    For one run at a time, without vmap or compile; the layers of `ravine.nn` don't need it. The numbers are torch's,
+    so they differ between kinds of device.
 
     Args:
         seed: any 64-bit integer.
-        stream: what is drawn.
+        stream: a name for what is drawn.
         step: any 64-bit integer.
 
+    Yields:
+        The mode, which counts the draws.
+
     Raises:
-        ModelError: for a random operator that can be given no generator.
+        ModelError: for a random operator that takes no generator.
 
     Example:
         >>> def noise(step):
@@ -103,7 +106,7 @@ class Drawing(OperationMode):
 def draws(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call of an ATen operator draws random numbers.
 
-    False too where the operator could, but its dropout is off, as mostly in attention and recurrent layers.
+    False, too, for an operator that can draw but has its dropout off, as attention and recurrent layers mostly do.
 
     Args:
         func: an operator overload, as a dispatch mode sees it.
@@ -144,7 +147,7 @@ def _with_generator(func: Any) -> Callable[..., Any]:
         return lambda x, *, generator, **kw: torch.empty_like(x, **kw).normal_(generator=generator)
     if func is torch.ops.aten.native_dropout.default:
         return _native_dropout
-    raise ModelError(f"model: {func} draws random numbers and can be given no generator, hence no seed")
+    raise ModelError(f"model: {func} draws random numbers but takes no generator, so it cannot be seeded")
 
 
 def _native_dropout(

@@ -24,7 +24,7 @@ _WORD = 0xFFFFFFFF
 _HALF_WORD = 0x7FFFFFFF
 # The high word of a key, spread over 32 bits, meets the position here; odd, and < 2^31 so as not to overflow.
 _LAST_MULTIPLIER = 0x6C8E9CF5
-_UNIFORM_BITS = 24  # what a float32 in [0.5, 1) can hold
+_UNIFORM_BITS = 24  # the precision of a float32 in [0.5, 1)
 
 
 def _mix(x: Any) -> Any:
@@ -86,12 +86,12 @@ def bits(key: Tensor, num: int) -> Tensor:
 
     Args:
         key: int64, from `key`; any shape, 0-d inside vmap.
-        num: how many words, at most 2^32.
+        num: number of words, at most 2^32.
 
     Returns:
         int64 tensor (*key.shape, num), each in [0, 2^32).
 
-    Source:
+    References:
         Counter-based generators: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 
     Example:
@@ -220,7 +220,7 @@ def permutation(key: Tensor, n: int) -> Tensor:
 
     Args:
         key: int64, from `key`.
-        n: how many, below 2^31.
+        n: length of the permutation, below 2^31.
 
     Returns:
         int64 tensor (*key.shape, n).
@@ -246,7 +246,7 @@ def integers(key: Tensor, shape: Sequence[int], high: int | Tensor) -> Tensor:
     Returns:
         int64 tensor (*key.shape, *shape).
 
-    Source:
+    References:
         Lemire 2019, "Fast random integer generation in an interval", without the rejection step.
 
     Example:

@@ -29,11 +29,11 @@ DEPLOYED = "deployed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchForm:
-    """How a rule becomes torch.optim's.
+    """How to get torch.optim's numbers from a rule.
 
     Args:
-        kind: the rule that has torch.optim's form; None: this one has it.
-        hypers: the hypers of that rule that torch.optim sets differently.
+        kind: the rule that computes what torch.optim does; None: this one does.
+        hypers: the defaults of torch.optim where they differ from that rule's.
     """
 
     kind: str | None = None
@@ -47,8 +47,8 @@ class Evaluation:
     Args:
         grad: gradient of the loss, (G, P).
         loss: in float64, (G, 1).
-        fresh: 1 where another batch or another draw comes once a search has ended, (G, 1).
-        newton: direction of Newton's method, penalty included, (G, P); None for rules without a Hessian.
+        fresh: 1 where the next search will be on another batch or another draw, else 0, (G, 1).
+        newton: Newton's direction for the loss with its penalty, (G, P); None for rules without a Hessian.
     """
 
     grad: Tensor
@@ -59,16 +59,17 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What a rule has that evaluates one function several times.
+    """The part of a rule that evaluates one function several times before it moves on.
 
     Args:
-        advance: ``(evaluation, state, param, hypers) -> (update, state)``, for several runs at once. The state has the
-            slots "searching", (G, 1), 1 where the next evaluation must be of the same batch; "arrived", (G, 1), 1 where
-            this evaluation was of a point that the run now holds; "point", (G, P), from which a search goes.
+        advance: ``(evaluation, state, param, hypers) -> (update, state)``, for several runs at once. Among the slots of
+            the state are "searching", (G, 1), 1 where the next evaluation must be on the same batch; "arrived",
+            (G, 1), 1 where this evaluation was at a point that the run has accepted; and "point", (G, P), where the
+            search began.
         hessian: whether `advance` needs ``evaluation.newton``.
-        dense: how many matrices of P x P numbers a run of P parameters needs.
-        structural: hypers that decide the shape of the state.
-        shaped: from a run's hypers the rule whose state has the shape that they ask for; None: it is always the same.
+        dense: how many P x P matrices a run with P parameters needs in memory.
+        structural: the hypers that decide the shape of the state.
+        shaped: makes, from a run's hypers, the rule with the state of that shape; None: the shape is always the same.
     """
 
     advance: Callable[[Evaluation, State, Tensor, Hypers], tuple[Tensor, State]]
@@ -79,7 +80,7 @@ class Search:
 
 
 def by_search(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:  # noqa: ARG001
-    """The update of a rule that searches: there is none, `Search.advance` is called in its place."""
+    """Stands in for the update of a rule that searches: `Search.advance` is called instead."""
     raise AssertionError("a rule that searches has no update of a gradient alone")
 
 
@@ -95,8 +96,8 @@ class Rule:
     Args:
         name: its kind, as in a study file.
         hypers: hyperparameters by name; ``lr`` is always among them.
-        init: the state for a parameter, its slots by name: each of the parameter's shape, or 0-d, one number that all
-            parameters of a run have in common. By default there is none.
+        init: makes the state of a parameter, its slots by name. A slot has the parameter's shape, or is 0-d: one
+            number that all parameters of a run share. By default there are no slots.
         update: ``(grad, state, param, hypers, t) -> (update, state)``; the caller computes
             ``param + update``. Hypers are 0-d tensors, or anything that broadcasts against ``param``;
             ``lr`` already carries the schedule's factor and may be 0 for a step. t counts from 1.
@@ -106,15 +107,15 @@ class Rule:
             several runs, (G, P), with hypers of shape (G, 1).
         gradient_at: where the gradient is taken; None: at ``param``.
         points: further points that follow from parameters and state, by name. "deployed" is the one to evaluate and
-            keep; without it, that is ``param``.
+            to keep; without it, ``param`` is.
         decays: the hypers that are 0 for parameters without weight decay (biases, norms).
-        refuses: what may be set around other rules (penalties, say) and has no meaning with it.
-        torch: how it becomes torch.optim's.
-        version: of a rule of one's own, takes the place of the source of its functions where a study asks whether it is
-            the same rule; None: the source decides.
-        search: what it has if it evaluates one function several times; None: one gradient a step is all it needs.
-        others: the rule for parameters that are no matrices of a hidden layer (`ravine.rules.muon.hidden`); None: this
-            one. The scope then is "tensor".
+        refuses: settings around a rule (penalties, say) that have no meaning with this one.
+        torch: how to get torch.optim's numbers.
+        version: a text that says which version of a rule of one's own this is, in place of the source of its
+            functions, from which runs are otherwise known; None: the source counts.
+        search: how it evaluates one function several times; None: it needs one gradient per step.
+        others: the rule for all parameters but the matrices of hidden layers (`ravine.rules.muon.hidden`), for a rule
+            of scope "tensor"; None: this rule is for all of them.
     """
 
     name: str
@@ -139,15 +140,15 @@ class Rule:
 
     @property
     def all_hypers(self) -> Mapping[str, Hyper]:
-        """Its own and those of the rule for others."""
+        """Its own hypers and those of the rule for other parameters."""
         return {**self.hypers, **self.others.hypers} if self.others else self.hypers
 
     def masked(self, hypers: Hypers, mask: Tensor | None) -> dict[str, Tensor]:
-        """Hypers with those that decay made 0 where the mask is 0.
+        """The hypers, with the decays set to 0 where weight decay does not apply.
 
         Args:
             hypers: of a step.
-            mask: 1 where weight decay applies and 0 elsewhere, broadcast against the parameters; None: it applies
+            mask: 1 where weight decay applies and 0 elsewhere; broadcasts against the parameters. None: it applies
                 everywhere.
         """
         if mask is None:

@@ -1,6 +1,6 @@
-"""BFGS: curvature from all steps, as a whole matrix.
+"""BFGS: curvature from all steps so far, as a whole matrix.
 
-Shapes: G run, P numbers of one run.
+Shapes: G runs, P numbers of one run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def init(param: Tensor) -> State:
-    """No pair yet. The inverse Hessian takes P x P numbers."""
+    """A state without pairs. The inverse Hessian takes P x P numbers."""
     num, size = param.shape
     return {
         **start(param),
@@ -37,8 +37,8 @@ def updated(inverse: Tensor, s: Tensor, y: Tensor) -> Tensor:
 
     Args:
         inverse: H, symmetric.
-        s: steps, of positive curvature, (G, P).
-        y: what they changed in the gradient.
+        s: steps, (G, P).
+        y: the changes of the gradient over them, (G, P), with s'y > 0.
     """
     column, rho = s.unsqueeze(2), 1.0 / (s * y).sum(-1, keepdim=True).unsqueeze(2)
     hy = inverse @ y.unsqueeze(2)
@@ -48,7 +48,7 @@ def updated(inverse: Tensor, s: Tensor, y: Tensor) -> Tensor:
 
 
 def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
-    """H from one more pair (`updated`), where (G, 1) says so; the first H is s'y / y'y."""
+    """H with one more pair (`updated`) where ``learned`` is true, (G, 1); the first H is (s'y / y'y) I."""
     learned = learned & curved(s, y)
     sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
     inverse, num = state["inverse"], state["num_pairs"]
@@ -61,17 +61,17 @@ def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
 
 
 def forget(state: State, forgotten: Tensor) -> State:
-    """Begin anew where (G, 1) says so."""
+    """Start without pairs again where ``forgotten`` is true, (G, 1)."""
     return {**state, "num_pairs": state["num_pairs"].masked_fill(forgotten, 0.0)}
 
 
 def knows(state: State) -> Tensor:
-    """Where there has been a pair."""
+    """True where a pair has been learned, (G, 1)."""
     return state["num_pairs"] > 0.0
 
 
 def direct(state: State, grad: Tensor) -> Tensor:
-    """-H g."""
+    """``-H g``, (G, P)."""
     return -(state["inverse"] @ grad.unsqueeze(2)).squeeze(2)
 
 

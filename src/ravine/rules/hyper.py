@@ -19,13 +19,13 @@ class Hyper:
 
     Args:
         about: one line for a person.
-        default: the lecture's value; None: it must be given.
+        default: its value where none is given; None: one must be given.
         low: smallest value.
-        high: largest value. A value must be finite even where this is infinite.
+        high: largest value. Values must be finite even where it is infinite.
         low_open: whether ``low`` itself is refused.
         high_open: whether ``high`` itself is refused.
         log: whether its natural scale is logarithmic (ranges and plots).
-        whole: whether it is a whole number.
+        whole: whether it must be a whole number.
     """
 
     about: str
@@ -43,7 +43,7 @@ class Hyper:
         Args:
             name: the hyperparameter's name.
             value: what the user wrote.
-            where: the file and key, or the call, that has the value.
+            where: the file and key, or the call, for the error.
 
         Raises:
             StudyError: not a number, not finite, or out of range.
@@ -58,13 +58,13 @@ class Hyper:
         return float(value)  # type: ignore[arg-type]
 
     def fault(self, value: object, also: str = "") -> str | None:
-        """What a value would have to be, in words; None if it is allowed.
+        """What a value must be, in words; None if it is allowed as it is.
 
         Training computes in float32, where a number that is too small or too large becomes 0 or infinite.
 
         Args:
             value: what the user wrote.
-            also: what else is allowed, for the text.
+            also: words for what else is allowed.
         """
         number = _number(value)
         if number is None or not self._within(number):
@@ -103,14 +103,14 @@ def fill(hypers: Mapping[str, Hyper], given: Mapping[str, object], where: str) -
 
     Args:
         hypers: what may be set, by name.
-        given: what the user set.
-        where: the file and key, or the call, for the error text.
+        given: what the user set, by name.
+        where: the file and key, or the call, for errors.
 
     Returns:
         One float per hyper, in the order of ``hypers``.
 
     Raises:
-        StudyError: an unknown name, a value that is not allowed, or one that is needed and not there.
+        StudyError: an unknown name, a value that is not allowed, or a missing one.
 
     Example:
         >>> fill({"rho": Hyper(about="decay of the velocity", default=0.9)}, {}, "momentum")
@@ -139,7 +139,7 @@ def decay_rate(about: str, default: float) -> Hyper:
 
 
 def small_constant(default: float) -> Hyper:
-    """The hyper ``eps``; 0 is refused, since a weight that never had a gradient would become 0/0."""
+    """The hyper ``eps``. 0 is refused: a weight without any gradient so far would become 0/0."""
     return Hyper(about="added to the root of the squares", default=default, low_open=True, log=True)
 
 

@@ -1,8 +1,8 @@
-"""What a rule computes, as text: two rules of one text are one rule, wherever and when they were written.
+"""What a rule computes, as text: two rules with the same text are the same rule.
 
-A stored run is found by its recipe, so the recipe of a rule of one's own must change with the rule. Its text has the
-source of its functions without comments and docstrings, the values that they close over or find in their module, and
-the functions that they call, as far as these are not PyTorch's, Python's or ravine's.
+A stored run is found by its recipe, so the recipe of a rule of one's own must change with the rule. The text contains
+the source of its functions without comments and docstrings, the values that they close over or read from their module,
+and the functions that they call, unless these are PyTorch's, Python's or ravine's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 
 from ravine.errors import StudyError
 
-_LARGEST = 1 << 20  # numbers of a tensor that is a part of a rule
-_KNOWN = ("torch", "ravine", "math", "numpy")  # packages whose functions go by their names
+_LARGEST = 1 << 20  # numbers that a tensor in a rule may have
+_KNOWN = ("torch", "ravine", "math", "numpy")  # packages whose functions are known by their names
 
 
 def identity(name: str, parts: Mapping[str, object], version: str | None) -> str:
@@ -33,10 +33,10 @@ def identity(name: str, parts: Mapping[str, object], version: str | None) -> str
     Args:
         name: the rule's, for errors.
         parts: functions and values by name.
-        version: takes the place of the source of functions; None: there is none.
+        version: stands for the source of the functions; None: their source counts.
 
     Raises:
-        StudyError: some part cannot be told by its content.
+        StudyError: some part has no text that says what it does.
     """
     try:
         if version is None:
@@ -50,7 +50,7 @@ def identity(name: str, parts: Mapping[str, object], version: str | None) -> str
 
 
 class _Unknown(Exception):
-    """What has no text."""
+    """Something without a text that says what it does."""
 
 
 def _is_code(value: object) -> bool:
@@ -60,7 +60,7 @@ def _is_code(value: object) -> bool:
 
 
 class _Text:
-    """Text of functions and values; each function's stands in it once."""
+    """Writes functions and values as text, each object once: later mentions are references."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
@@ -120,7 +120,7 @@ class _Text:
         if top in _KNOWN or top in sys.stdlib_module_names:
             return f"module {module.__name__}"
         raise _Unknown(
-            f"{where} is the module {module.__name__!r}: import the functions that it takes from there by name"
+            f"{where} is the module {module.__name__!r}: import the functions that it uses from there by name"
         )
 
     def _function(self, function: types.FunctionType) -> str:
@@ -137,7 +137,7 @@ class _Text:
 
 
 def _is_known(value: object) -> bool:
-    """Whether a class or function goes by its name: ravine's numbers are pinned, and PyTorch's are kept with a run."""
+    """Whether a class or function is known by its name: ravine's numbers are pinned, PyTorch's version is stored."""
     if not isinstance(value, types.FunctionType | types.BuiltinFunctionType | type):
         return False
     module = getattr(value, "__module__", None) or ""
@@ -146,7 +146,7 @@ def _is_known(value: object) -> bool:
 
 
 def _read(function: types.FunctionType) -> Iterator[tuple[str, object]]:
-    """What a function, and functions within it, find outside of themselves: name and value."""
+    """Names and values that a function, and functions within it, read from outside."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -182,7 +182,7 @@ def _source(function: types.FunctionType) -> str:
     found = _nodes(text, "<lambda>" if function.__name__ == "<lambda>" else function.__code__.co_name)
     if len(found) != 1:
         raise _Unknown(
-            f"the source of {name} cannot be told from its surroundings: write it as a function of its own"
+            f"the source of {name} cannot be separated from the code around it: write it as a function of its own"
         )
     node = found[0]
     for inner in ast.walk(node):
@@ -201,7 +201,7 @@ def _source(function: types.FunctionType) -> str:
 
 
 def _nodes(text: str, name: str) -> Sequence[ast.FunctionDef | ast.Lambda]:
-    """The functions of a name in a piece of source; a lambda's piece may begin amid an expression."""
+    """The functions of this name in a piece of source. A lambda's piece may begin in the middle of an expression."""
     lines = text.splitlines()
     for end in range(len(lines), 0, -1):
         for begin in ("", "(", "f(", "{"):
@@ -218,7 +218,7 @@ def _nodes(text: str, name: str) -> Sequence[ast.FunctionDef | ast.Lambda]:
 
 
 def _is_as_loaded(function: types.FunctionType, text: str) -> bool:
-    """Whether the source compiles to what the function is: a file may have been changed since it was imported."""
+    """Whether the source still compiles to this function: the file may have changed since it was imported."""
     code = function.__code__
     if any(name.startswith("@py") for name in (*code.co_names, *code.co_varnames)):
         return True  # rewritten by pytest

@@ -1,6 +1,6 @@
 """Limited-memory BFGS: curvature from the last few steps.
 
-Shapes: G run, M pairs that are remembered, P numbers of one run.
+Shapes: G runs, M pairs that are remembered, P numbers of one run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 def empty(param: Tensor, most: int) -> State:
-    """A ring of M pairs (s, y) that holds none: its numbers, s'y and y'y of each place, and how many it has seen."""
+    """A ring for M pairs (s, y), still empty.
+
+    Its slots: the steps s, the changes y of the gradient, s'y of each place, how many pairs it has seen, and
+    s'y / y'y of the newest pair.
+    """
     num, size = param.shape
     none = param.new_zeros((num, most)).double()
     return {
@@ -39,7 +43,7 @@ def empty(param: Tensor, most: int) -> State:
 
 
 def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
-    """Take in a pair of positive curvature, in place of the oldest, where (G, 1) says so."""
+    """Remember a pair of positive curvature, in place of the oldest, where ``learned`` is true, (G, 1)."""
     learned = learned & curved(s, y)
     curvatures, num = state["curvatures"], state["num_pairs"]
     most = curvatures.shape[1]
@@ -49,7 +53,7 @@ def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
     yy = (y * y).sum(-1, keepdim=True).double()
 
     def placed(ring: Tensor, new: Tensor) -> Tensor:
-        """The ring with one row of each run changed, and no other touched."""
+        """The ring with one row of each run replaced."""
         rows = ring.flatten(0, 1)
         row = new.where(learned, rows.index_select(0, rows_G))
         return rows.index_copy(0, rows_G, row).view(ring.shape)
@@ -64,7 +68,7 @@ def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
 
 
 def forget(state: State, forgotten: Tensor) -> State:
-    """Begin the ring anew where (G, 1) says so: places never used have a curvature of 0."""
+    """Empty the ring where ``forgotten`` is true, (G, 1): an unused place has a curvature of 0."""
     return {
         **state,
         "curvatures": state["curvatures"].masked_fill(forgotten, 0.0),
@@ -73,12 +77,12 @@ def forget(state: State, forgotten: Tensor) -> State:
 
 
 def knows(state: State) -> Tensor:
-    """Where there is a pair."""
+    """True where there is a pair, (G, 1)."""
     return state["num_pairs"] > 0.0
 
 
 def direct(state: State, grad: Tensor) -> Tensor:
-    """-H g by two loops over the pairs, newest first and then oldest first; -g where there is none."""
+    """``-H g``, (G, P), by two loops over the pairs, newest first and then oldest first; ``-g`` without pairs."""
     num = state["num_pairs"]
     most = state["curvatures"].shape[1]
     back = num - 1.0 - _places(state["curvatures"])
@@ -108,7 +112,7 @@ def one_evaluation(found: Evaluation, state: State, param: Tensor, hypers: Hyper
 
 
 def remembering(most: int) -> Rule:
-    """The rule with room for so many pairs."""
+    """The rule that remembers ``most`` pairs."""
 
     def init(param: Tensor) -> State:
         return {**start(param), **empty(param, most)}
@@ -130,7 +134,7 @@ def _places(like: Tensor) -> Tensor:
 
 
 def _firsts(like: Tensor) -> Tensor:
-    """Where each run's places begin if those of all runs are counted through, (G, 1)."""
+    """The number of each run's first place when the places of all runs are numbered in a row, (G, 1)."""
     return like.new_tensor([[run * like.shape[1]] for run in range(like.shape[0])])
 
 

@@ -21,8 +21,8 @@ def init(param: Tensor) -> State:
 def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
     """Along a velocity: ``v <- rho v + g``, ``x <- x - lr v``.
 
-    The learning rate stands outside the velocity, as in torch.optim.SGD: a new lr scales the whole velocity
-    at once. (The notes' ``x += lr v`` would climb.)
+    The learning rate is outside the velocity, as in torch.optim.SGD: a new lr scales the whole velocity at once. (The
+    notes' ``x += lr v`` would climb.)
     """
     velocity = grad.addcmul(state["velocity"], hypers["rho"])
     return velocity * -hypers["lr"], {"velocity": velocity}

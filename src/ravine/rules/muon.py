@@ -1,4 +1,4 @@
-"""Muon: a velocity whose matrices are made orthogonal, so that a step moves in all their directions alike."""
+"""Muon: a velocity whose matrices are made orthogonal, so that a step is equally long in all their directions."""
 
 # ruff: noqa: ARG001 (every rule has one signature)
 
@@ -26,7 +26,7 @@ def init(param: Tensor) -> State:
 
 
 def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
-    """Of a weight with rows and columns; a convolution's filters are its rows.
+    """The step of a weight matrix; a convolution's filters are its rows.
 
     ``m <- momentum m + (1 - momentum) g``, ``d = momentum m + (1 - momentum) g``,
     ``x <- x - lr (k orthogonal(d) + weight_decay x)``, with ``k = 0.2 sqrt(max(rows, columns))``, as long as Adam's
@@ -42,7 +42,7 @@ def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Nearly the orthogonal matrix that is closest to one: five steps of a Newton-Schulz iteration.
+    """Approximately the orthogonal matrix closest to ``matrix``: five steps of a Newton-Schulz iteration.
 
     Singular values above a hundredth of the largest end between 0.68 and 1.13; the directions stay.
 
@@ -63,11 +63,11 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 def hidden(names: Sequence[str], shapes: Sequence[Sequence[int]]) -> frozenset[str]:
-    """The parameters that are for Muon: those with at least two dimensions, but for the last one, the output layer's.
+    """The parameters that Muon trains: those of at least two dimensions, except for the last one, the output layer's.
 
     Args:
-        names: in the order in which the module has them.
-        shapes: of one run.
+        names: of the parameters, in the module's order.
+        shapes: of the parameters of one run.
 
     Example:
         >>> sorted(hidden(["0.weight", "0.bias", "2.weight"], [(8, 4), (8,), (3, 8)]))

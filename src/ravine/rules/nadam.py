@@ -19,7 +19,7 @@ _LOG = math.log(0.96)
 
 
 def init(param: Tensor) -> State:
-    """Both means of zero, and a product of no factors."""
+    """Both means of zero, and a product without factors: 1."""
     return {**ADAM.init(param), "product": param.new_ones(())}
 
 
@@ -42,7 +42,7 @@ def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor)
 
 
 def _momentum(hypers: Hypers, t: Tensor) -> Tensor:
-    """Starts at half of beta1 and grows to it. By ``exp``: see `correction` for what is wrong with ``pow``."""
+    """Starts at half of beta1 and grows to beta1. By ``exp``: `correction` says what is wrong with ``pow``."""
     return hypers["beta1"] * (1.0 - 0.5 * (t * hypers["momentum_decay"] * _LOG).exp())
 
 

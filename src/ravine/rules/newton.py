@@ -1,6 +1,6 @@
 """Newton's method with the exact Hessian of the batch.
 
-Shapes: G run, P numbers of one run.
+Shapes: G runs, P numbers of one run.
 """
 
 # ruff: noqa: ARG001 (every method has one signature)
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 
 
 def init(param: Tensor) -> State:
-    """Newton's direction is trusted until a search along it fails."""
+    """The state before the first evaluation: Newton's direction is trusted until a search along it fails."""
     return {**start(param), "trust": param.new_ones((len(param), 1)).double()}
 
 
 def learn(state: State, learned: Tensor, s: Tensor, y: Tensor) -> State:
-    """Trust it again where a point was arrived at."""
+    """Trust Newton's direction again where a point has been accepted."""
     return {
         "trust": (learned | (state["searching"] == 0.0) | (state["trust"] > 0.0)).to(state["trust"].dtype)
     }
 
 
 def forget(state: State, forgotten: Tensor) -> State:
-    """Trust it no more where (G, 1) says so."""
+    """Stop trusting it where ``forgotten`` is true, (G, 1)."""
     return {"trust": state["trust"].masked_fill(forgotten, 0.0)}
 
 
 def knows(state: State) -> Tensor:
-    """Where it is trusted."""
+    """True where it is trusted, (G, 1)."""
     return state["trust"] > 0.0
 
 
 def one_evaluation(found: Evaluation, state: State, param: Tensor, hypers: Hypers) -> tuple[Tensor, State]:
     """One evaluation: ``x <- x - t (H + damping I)^-1 g``, with t searched for, or t = lr.
 
-    The direction is the evaluation's.
+    The direction comes with the evaluation, since it needs the Hessian.
     """
     newton = found.newton
-    assert newton is not None, "an evaluation for Newton's method has its direction"
+    assert newton is not None, "an evaluation for Newton's method brings its direction"
 
     def direct(state: State, grad: Tensor) -> Tensor:
         return newton
@@ -59,13 +59,15 @@ NEWTON = Rule(
     hypers={
         **SEARCH_HYPERS,
         "damping": Hyper(about="added to the diagonal of the Hessian", default=0.0, log=True),
-        "saddle_free": Hyper(about="1: eigenvalues made positive", default=0.0, high=1.0, whole=True),
+        "saddle_free": Hyper(
+            about="1: the eigenvalues of the Hessian are made positive", default=0.0, high=1.0, whole=True
+        ),
         "line_search": Hyper(
             about="1: a step is searched for; 0: it is lr", default=1.0, high=1.0, whole=True
         ),
     },
     init=init,
-    source="Nocedal and Wright, 2006, chapter 3; Dauphin and others, 2014, for saddle_free",
+    source="Nocedal and Wright, 2006, chapter 3; Dauphin et al., 2014, for saddle_free",
     scope="runs",
     points={DEPLOYED: accepted_point},
     decays=("weight_decay",),

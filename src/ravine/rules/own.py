@@ -19,17 +19,17 @@ _TAKEN = frozenset(
     {"kind", "label", "preset", "exclude", "schedule", "batch_size", "seed", "stage", "t", "step", "params", "inside",
      "param_names", "ema", "maximize", "differentiable", "mask"} | AROUND.keys() - {"weight_decay", "l1"}
 )  # fmt: skip
-"""Names that mean something else beside a rule."""
+"""Names that mean something else next to a rule, in a study or in a group of an optimizer."""
 
 
 def own(rule: Rule) -> str:
-    """The kind under which a rule of one's own is known: its name and a hash of what it computes.
+    """The kind by which a rule of one's own is known: its name and a hash of what it computes.
 
     Args:
-        rule: a rule; it is tried on a few numbers when it is seen first.
+        rule: a rule; the first time that it is seen, it is tried on a few numbers.
 
     Raises:
-        StudyError: it is not a rule that a study can train with, or its content cannot be told.
+        StudyError: a study cannot train with it, or some part of it has no text that says what it does.
     """
     if KINDS.get(rule.name) is rule:
         return rule.name
@@ -54,7 +54,7 @@ def own(rule: Rule) -> str:
 
 
 def _check(rule: Rule) -> None:
-    """What can be seen without a tensor."""
+    """Check what needs no tensor."""
     where = f"rule {rule.name!r}"
     if not isinstance(rule.name, str) or not _NAME.fullmatch(rule.name):
         raise StudyError(f"{where}: its name must be letters, digits, _ and -, and begin with a letter")
@@ -71,7 +71,7 @@ def _check(rule: Rule) -> None:
             raise StudyError(f"{where}: hyper {name!r}: a name must be lower-case letters, digits and _")
         if name in _TAKEN:
             raise StudyError(
-                f"{where}: hyper {name!r}: this name means something else beside a rule: take another"
+                f"{where}: hyper {name!r}: this name means something else next to a rule: choose another"
             )
         if hyper.default is not None:
             hyper.check(name, hyper.default, f"{where}, default")

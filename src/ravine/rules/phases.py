@@ -1,11 +1,11 @@
-"""Rules that look for a step: one evaluation at a time, each run in its own phase.
+"""Rules that search for a step: one evaluation at a time, each run in its own phase.
 
-Shapes: G run, P numbers of one run.
+Shapes: G runs, P numbers of one run.
 
-An evaluation is either of a point to start from or of a trial on the way along a direction; `advance` takes note of
-it and says where to evaluate next. Where the function stays the same (a full batch without anything random), the trial
-that is accepted is the next start; elsewhere it is evaluated again on the next batch. So no pair of gradients spans
-two batches.
+An evaluation is of a point to start from, or of a trial along a direction; `advance` notes what was found and chooses
+where to evaluate next. Where the function stays the same (a full batch, and nothing random), the accepted trial is the
+next start. Otherwise the accepted point is evaluated again on the next batch, so that both gradients of a pair come
+from one batch.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """What is known of the curvature, and the directions that follow from it.
+    """How a rule learns about curvature, and which directions follow from that. A memory is some of its slots.
 
     Args:
-        learn: ``(state, accepted_G1, s_GP, y_GP) -> memory``: take in pairs where a step was accepted.
-        direct: ``(memory, grad_GP) -> (G, P)``: directions.
-        knows: ``memory -> (G, 1)``: where there is something to make a direction of but the gradient.
-        forget: ``(memory, forgotten_G1) -> memory``: begin anew there.
+        learn: ``(state, accepted_G1, s_GP, y_GP) -> memory``: learns from a pair where a step was accepted.
+        direct: ``(memory, grad_GP) -> (G, P)``: the directions.
+        knows: ``memory -> (G, 1)``: true where there is more than the gradient to make a direction of.
+        forget: ``(memory, forgotten_G1) -> memory``: starts anew where true.
     """
 
     learn: Callable[[State, Tensor, Tensor, Tensor], State]
@@ -57,11 +57,11 @@ SEARCH_HYPERS = {
 }
 
 REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm", "sam_radius"})
-"""What is not a part of a smooth loss: a search needs the loss that belongs to its gradient."""
+"""Settings that change the gradient or the step but not the loss: a search needs a loss and its own gradient."""
 
 
 def start(param: Tensor) -> State:
-    """Nothing is known: the first evaluation is of a point to start from.
+    """The slots that all of these rules have, before the first evaluation, which is of a point to start from.
 
     Args:
         param: (G, P).
@@ -78,18 +78,18 @@ def start(param: Tensor) -> State:
 
 
 def accepted_point(param: Tensor, state: State, hypers: Hypers) -> Tensor:  # noqa: ARG001 (a hook's signature)
-    """The last point that was accepted: a trial is not what a run has come to."""
+    """The last accepted point: a trial is not a result."""
     return state["point"].where(state["searching"] > 0.0, param)
 
 
 def penalized(found: Evaluation, param: Tensor, hypers: Hypers) -> tuple[Tensor, Tensor]:
-    """Loss in float64, and gradient, with the L2 penalty: ``loss + weight_decay |x|^2 / 2`` over what decays."""
+    """Loss, (G, 1) in float64, and gradient, (G, P), with the penalty ``weight_decay |x|^2 / 2`` of what decays."""
     penalty = (0.5 * hypers["weight_decay"] * param * param).sum(-1, keepdim=True)
     return found.loss.double() + penalty.double(), coupled(found.grad, param, hypers)
 
 
 def curved(s: Tensor, y: Tensor) -> Tensor:
-    """Which pairs have a curvature that can be told from rounding, (G, 1): s'y > eps y'y."""
+    """True where the curvature of a pair is larger than rounding makes it, (G, 1): ``s'y > eps y'y``."""
     sy, yy = (s * y).sum(-1, keepdim=True), (y * y).sum(-1, keepdim=True)
     return (sy > rounding(s) * yy) & masked_line_search.finite(yy)
 
@@ -107,19 +107,19 @@ def advance(
     method: Method,
     unsearched: Tensor | None = None,
 ) -> tuple[Tensor, State]:
-    """Take note of one evaluation, and go where the next one is wanted.
+    """Note one evaluation, and move to where the next one is wanted.
 
     Args:
-        found: at ``param``, without penalty.
-        state: of `start`, and the memory of the method.
-        param: where the loss was evaluated.
-        hypers: those of `SEARCH_HYPERS`.
-        method: of the rule.
-        unsearched: where, (G, 1), a step is lr times the direction, without a search; None: nowhere.
+        found: the evaluation at ``param``, without penalty.
+        state: the slots of `start`, and the memory of the method.
+        param: where the loss was evaluated, (G, P).
+        hypers: those of `SEARCH_HYPERS`, (G, 1).
+        method: the rule's.
+        unsearched: true where the step is lr times the direction, without a search, (G, 1); None: nowhere.
 
     Returns:
-        The way to the next point, and the state. Its "arrived" is 1 where this evaluation was of a point that the run
-        now holds, and not of a trial that goes on.
+        The update (G, P), which leads to the next point, and the state. Its "arrived" is 1 where this evaluation was at
+        a point that the run has accepted, and 0 where it was at a trial of a search that goes on.
     """
     loss, grad = penalized(found, param, hypers)
     fresh = found.fresh > 0.0

@@ -43,18 +43,18 @@ RULES: Mapping[str, Rule] = {
         SCHEDULE_FREE_ADAMW,
     )
 }
-"""Rules of a gradient alone."""
+"""Rules that need one gradient per step."""
 SEARCHING: Mapping[str, Rule] = {rule.name: rule for rule in (LBFGS, BFGS, NEWTON)}
-"""Rules that evaluate the loss where they like: for studies only."""
+"""Rules that evaluate the loss several times per step: as rules, for studies only."""
 KINDS: Mapping[str, Rule] = {**RULES, **SEARCHING}
 OWN: dict[str, Rule] = {}
-"""Rules of a user's by kind, which is a hash of their content (`ravine.rules.own`): no kind ever changes its rule."""
+"""Users' own rules by kind. A kind includes a hash of the content (`ravine.rules.own`), so no kind changes its rule."""
 
 NOISE = Hyper(
     about="standard deviation of what is added to each number of the gradient", default=0.0, log=True
 )
 AROUND: Mapping[str, Hyper] = {**REGULARIZERS, "sam_radius": SAM_RADIUS, "noise": NOISE}
-"""What may be set for every rule."""
+"""What may be set around any rule, unless the rule refuses it."""
 
 
 def rule(kind: str) -> Rule:
@@ -80,7 +80,7 @@ def rule(kind: str) -> Rule:
 
 
 def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
-    """What the runs of one program must have in common because of their rule; nothing, if it takes one gradient a step.
+    """What the runs of one program must share because of their rule; nothing if it takes one gradient per step.
 
     Args:
         kind: a rule.
@@ -97,14 +97,14 @@ def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
 
 
 def shaped(kind: str, hypers: Mapping[str, float]) -> Rule:
-    """The rule of that kind, its state of the shape that a run's numbers ask for."""
+    """The rule of that kind, with a state of the shape that a run's hypers decide."""
     named = rule(kind)
     shape = None if named.search is None else named.search.shaped
     return named if shape is None else shape(hypers)
 
 
 def hypers(kind: str) -> dict[str, Hyper]:
-    """All that may be set for a rule: its own hypers, then those around any rule that it does not have or refuse."""
+    """All that may be set for a rule: its own hypers, then those of `AROUND` that it neither has nor refuses."""
     named = rule(kind)
     others = AROUND.keys() - named.hypers.keys() - named.refuses
     if named.scope == "run":

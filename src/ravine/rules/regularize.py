@@ -1,8 +1,7 @@
 """Weight decay, L1 and max-norm, put around any rule without a second copy of it.
 
-All are hypers with 0 for off, so that they may differ from run to run; which of them a program computes at
-all is structure: what is not in ``active`` costs nothing. One at 0 leaves the bits of its run's step as they
-were.
+All are hypers, and 0 turns one off, so they may differ from run to run. Which of them a program computes at all is
+structure: a penalty that is not in ``active`` costs nothing. A penalty of 0 leaves the bits of its run's step alone.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def regularize(rule: Rule, active: Iterable[str]) -> Rule:
         A rule of the same name and state, with more hypers.
 
     Raises:
-        StudyError: an unknown name, one that the rule refuses, or ``max_norm`` on a rule that sees a run's
+        StudyError: an unknown name, one that the rule refuses, or ``max_norm`` with a rule that sees a run's
             parameters only as one flat vector.
 
     Example:

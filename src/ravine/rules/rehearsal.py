@@ -1,4 +1,4 @@
-"""Tries a rule of one's own on a few numbers, so that what is wrong with it is said in one line and before training."""
+"""Tries a rule of one's own on a few numbers: a fault then is one line, before any training."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CLOSE = 1e-5  # two orders of summation in float32
 
 
 def rehearse(rule: Rule) -> None:
-    """See that a rule is what its scope says: pure functions of tensors, without branches on values.
+    """Refuse a rule that is not what its scope says: pure functions of tensors, without branches on values.
 
     Raises:
-        StudyError: it is not; one line that says what is wrong.
+        StudyError: what is wrong, in one line.
     """
     with torch.no_grad():
         for shape in ((5,), (3, 4)) if rule.scope == "tensor" else ((12,),):
@@ -92,7 +92,7 @@ def _check_update(rule: Rule, given: Given, where: str) -> tuple[Tensor, dict[st
     if new.keys() != state.keys():
         raise _wrong(
             rule,
-            f"update returns the slots {_names(new)}, and init made {_names(state)}: both must have the same",
+            f"update returns the slots {_names(new)}, and init made {_names(state)}: they must be the same",
         )
     for name, slot in new.items():
         _check_tensor(rule, f"update's slot {name!r}", slot, param, (tuple(state[name].shape),))
@@ -125,7 +125,7 @@ def _check_traceable(rule: Rule, given: Given) -> None:
 
 
 def _check_shared_numbers(rule: Rule, given: Given) -> None:
-    """A slot that is one number is kept once for all parameters."""
+    """A slot that is one number is shared by all parameters, so it must not depend on any of them."""
     grad, state, param, hypers, t = given
     if rule.scope == "run":
         return
@@ -140,7 +140,7 @@ def _check_shared_numbers(rule: Rule, given: Given) -> None:
 
 
 def _check_runs(rule: Rule, given: Given) -> None:
-    """Runs at once, and pieces of an elementwise rule, are what each is alone."""
+    """Several runs at once, and pieces of an elementwise rule's parameter, must give what each gives alone."""
     grad, state, param, hypers, t = given
     others = (grad * 2.0 - 0.3, {name: slot + 0.25 for name, slot in state.items()}, param * 0.5, hypers, t)
     alone = [rule.update(*given), rule.update(*others)]
@@ -216,7 +216,7 @@ def _check_tensor(
         raise _wrong(rule, f"{what} has shape {tuple(found.shape)}: must be {allowed}")
     if found.dtype != param.dtype:
         raise _wrong(
-            rule, f"{what} has dtype {found.dtype} where the parameter has {param.dtype}: both must agree"
+            rule, f"{what} has dtype {found.dtype} where the parameter has {param.dtype}: they must agree"
         )
 
 

@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SAM_RADIUS = Hyper(
-    about="how far up the gradient is taken, in the length of all weights; 0: where they are",
+    about="how far uphill the gradient is taken, as a length over all weights; 0: at the weights themselves",
     default=0.0,
     log=True,
 )
 
 
 def ascended(point: Tensor, grad: Tensor, radius: Tensor) -> Tensor:
-    """The highest point of a ball, as the gradient at its center has it: ``x + radius g / |g|``.
+    """The highest point of a ball, judged by the gradient at its center: ``x + radius g / |g|``.
 
     Args:
-        point: (..., P), where the rule would take its gradient; all parameters of a run.
-        grad: (..., P), of the loss there, without penalties.
-        radius: (..., 1).
+        point: where the rule would take its gradient, (..., P): all parameters of a run.
+        grad: gradient of the loss there, without penalties, (..., P).
+        radius: of the ball, (..., 1).
 
     References:
         Foret, Kleiner, Mobahi and Neyshabur, "Sharpness-aware minimization for efficiently improving
@@ -32,5 +32,5 @@ def ascended(point: Tensor, grad: Tensor, radius: Tensor) -> Tensor:
 
 
 def ascent(radius: Tensor, length: Tensor) -> Tensor:
-    """What a gradient is multiplied with to be as long as the radius; one of length 0 stays so."""
+    """The factor that makes a gradient of this length as long as the radius. A gradient of 0 stays 0."""
     return radius / (length + 1e-12)

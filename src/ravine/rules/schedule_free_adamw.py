@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def init(param: Tensor) -> State:
-    """Both points are where the weights are; no square and no weight of the average yet."""
+    """The fast point is where the weights are; squares and the weight of the average are 0."""
     return {
         "fast": param.clone(),
         "squares": param.new_zeros(param.shape),
@@ -65,7 +65,9 @@ SCHEDULE_FREE_ADAMW = Rule(
         ),
         "beta2": ADAM.hypers["beta2"],
         "eps": ADAM.hypers["eps"],
-        "weight_decay": Hyper(about="each step also shrinks z by lr times this, of y", default=0.0, log=True),
+        "weight_decay": Hyper(
+            about="each step also moves z by -lr times this times y", default=0.0, log=True
+        ),
     },
     init=init,
     update=update,

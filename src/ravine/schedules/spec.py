@@ -1,8 +1,8 @@
-"""Kinds of schedule: each one frozen data, told apart by ``kind``, with its formula.
+"""The kinds of schedule: each is frozen data with its formula, named by its ``kind``.
 
-A schedule gives the factor that multiplies lr at step s = 0, 1, ..., N - 1. A length is a number of steps
-where it is an integer, and a fraction of the whole run where it is a float. A decay to ``final`` runs over u
-= s / N: it would get there at step N, one after the last, so that the last step still counts.
+A schedule gives the factor that multiplies lr at step s = 0, 1, ..., N - 1. A length is a number of steps where it is
+an integer, and a fraction of the whole run where it is a float. A decay to ``final`` runs over ``u = s / N``: it would
+arrive at step N, one after the last step, so that the last step still moves the weights.
 """
 
 # ruff: noqa: ARG002 (every schedule has one signature)
@@ -22,7 +22,7 @@ Steps: TypeAlias = NDArray[np.int64]
 
 
 def _length(value: Any) -> int | float:
-    """An integer number of steps or a float fraction; 0.0 becomes 0, so that both have one id."""
+    """A whole number of steps or a fraction of the run; 0.0 becomes 0, so that both have one id."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (isinstance(value, int) and 0 <= value < 2**31):
         return int(value)
@@ -47,7 +47,7 @@ PositiveFraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 def in_steps(length: int | float, num_steps: int) -> int:
-    """A length as steps: an integer as it is, a fraction of the run rounded.
+    """A length in steps: a whole number as it is, a fraction of the run rounded.
 
     Example:
         >>> in_steps(7, 200), in_steps(0.05, 200)
@@ -57,10 +57,10 @@ def in_steps(length: int | float, num_steps: int) -> int:
 
 
 class Schedule(Strict):
-    """What every schedule has.
+    """Base of the schedules.
 
     Args:
-        warmup: how long lr first climbs, by equal amounts a step, to where the schedule starts.
+        warmup: how long lr first climbs, by the same amount each step, to where the schedule starts.
     """
 
     warmup: Length = 0
@@ -75,9 +75,12 @@ class Constant(Schedule):
         """The factor at each of ``steps``.
 
         Args:
-            steps: 0, 1, ..., counted from the end of the warm-up.
-            num_steps: how many there are.
-            run_steps: steps of the whole run, warm-up included: what a fraction refers to.
+            steps: numbers of steps, counted from the end of the warm-up; int64 (T,).
+            num_steps: N, the steps of the run after the warm-up.
+            run_steps: steps of the whole run, warm-up included; fractions of a run refer to it.
+
+        Returns:
+            float64 (T,).
         """
         return np.ones(len(steps))
 
@@ -86,7 +89,7 @@ class Step(Schedule):
     """A drop by a factor at equal distances: ``factor^floor(s / every)``.
 
     Args:
-        every: distance of two drops.
+        every: distance between two drops.
         factor: what each drop multiplies lr by.
     """
 
@@ -118,7 +121,7 @@ class Inverse(Schedule):
     """One over time: ``1 / (1 + s / half)``.
 
     Args:
-        half: after how long the factor is one half.
+        half: how long it takes until the factor is one half.
     """
 
     kind: Literal["inverse"] = "inverse"
@@ -145,7 +148,7 @@ class Linear(Schedule):
 
 
 class Polynomial(Schedule):
-    """A power of the time that is left: ``final + (1 - final) (1 - u)^power``.
+    """A power of the time left: ``final + (1 - final) (1 - u)^power``.
 
     Args:
         power: 1 is `Linear`.
@@ -180,7 +183,7 @@ class CosineRestarts(Schedule):
     """`Cosine` several times over, each cycle as long as the others (Loshchilov and Hutter, 2017).
 
     Args:
-        cycles: how many. The run should have a multiple of that many steps, or cycles differ by one step.
+        cycles: number of cycles. Unless it divides the number of steps, some cycles are a step longer than others.
         final: the factor at the end of each cycle.
     """
 
@@ -196,11 +199,11 @@ class CosineRestarts(Schedule):
 class OneCycle(Schedule):
     """Up along half a cosine wave, then down along another, much further (Smith and Topin, 2018).
 
-    Unlike the decays above, the last step has ``final`` itself. As torch.optim.lr_scheduler.OneCycleLR, but
-    the momentum stays as it is.
+    Unlike in the decays above, the factor of the last step is ``final`` itself. As torch.optim.lr_scheduler.OneCycleLR,
+    except that the momentum stays as it is.
 
     Args:
-        peak: where in the run the factor is 1; beyond its end, lr only climbs.
+        peak: when the factor is 1; a peak beyond the end of the run means that lr only climbs.
         start: the factor at step 0.
         final: the factor at the last step.
     """
@@ -223,7 +226,7 @@ class OneCycle(Schedule):
 class Climb(Schedule):
     """The same ratio from each step to the next, upwards: ``start^(1 - s / (N - 1))``, 1 at the last step.
 
-    What a learning-rate range test follows (Smith, 2017); a run trained so is good for nothing else.
+    The schedule of a learning-rate range test (Smith, 2017), whose runs are good for nothing else.
 
     Args:
         start: the factor at step 0.

@@ -1,4 +1,4 @@
-"""Schedules read from what a person wrote, evaluated into a table, and named in a few words."""
+"""Schedules: read from what a person wrote, evaluated into a table, and described in a few words."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ KINDS: Mapping[str, type[ScheduleSpec]] = {
 
 
 def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
-    """A schedule from its name, from a table with ``kind``, or as it is.
+    """A schedule from its name or from a table with ``kind``; a schedule is returned as it is.
 
     Args:
         value: for example ``"cosine"`` or ``{"kind": "cosine", "warmup": 0.05}``.
-        where: the file and key, for the error text.
+        where: its key, for errors.
 
     Raises:
         StudyError: no such kind or key, or a value that is not allowed.
@@ -74,8 +74,8 @@ def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
 def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None = None) -> Factors:
     """The factor that multiplies lr at each step of a run, or of a stretch of it.
 
-    Warm-up takes W steps of the run, with ``(s + 1) / (W + 1)`` of the schedule's first factor: no step of it
-    is lost to lr = 0, and step W is the first that has the whole. The schedule then has the N - W steps left.
+    A warm-up takes the first W steps, with ``(s + 1) / (W + 1)`` of the schedule's first factor: no step is wasted at
+    lr = 0, and step W is the first with the whole factor. The schedule then covers the other N - W steps.
 
     Args:
         spec: the schedule.
@@ -87,7 +87,7 @@ def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None =
         float64, shape (stop - start,).
 
     Raises:
-        StudyError: a warm-up given in steps has as many as the run, or more.
+        StudyError: a warm-up given in steps is as long as the run, or longer.
 
     Example:
         >>> table(parse_schedule({"kind": "linear", "warmup": 1}), 5).tolist()
@@ -107,7 +107,7 @@ def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None =
 
 
 def label(spec: ScheduleSpec) -> str:
-    """A schedule in a few words: its kind and what differs from the defaults.
+    """A schedule in a few words: its kind and the fields that are not at their defaults.
 
     Example:
         >>> label(parse_schedule({"kind": "cosine", "final": 0.01, "warmup": 0.05}))
