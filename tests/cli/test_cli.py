@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import ravine
+
 STUDY = """
 name = "small"
 data = "iris"
@@ -24,12 +26,6 @@ lr = [0.01, 0.1]
 kind = "adam"
 lr = [0.001, 0.01]
 """
-
-
-def ravine(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a folder."""
-    command = [sys.executable, "-m", "ravine", *args]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from test_cli import STUDY, ravine
+from test_cli import STUDY
+
+from command_line import ravine
 
 
 @pytest.fixture(scope="module")

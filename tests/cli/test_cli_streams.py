@@ -7,11 +7,12 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from command_line import COMMAND, ravine
 
 STUDY = """
 name = "small"
@@ -26,25 +27,11 @@ label = "ädam"
 lr = [0.001, 0.01]
 """
 LONG = STUDY.replace("steps = 40", "steps = 1000000000")
-COMMAND = [sys.executable, "-m", "ravine"]
 
 
 def interruptible() -> None:
     """In a new process: a test run in the background of a shell has Ctrl-C ignored, and its children would too."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def ravine(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -233,11 +220,12 @@ def test_the_plan_is_not_wrapped_in_a_pipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("numbers", "codes"),
     [
-        ([signal.SIGINT], {130}),
+        pytest.param([signal.SIGINT], {130}, marks=pytest.mark.slow),
         ([signal.SIGINT, signal.SIGINT, signal.SIGINT], {130}),  # a hasty hand loses nothing
         ([signal.SIGTERM], {143}),
-        ([signal.SIGTERM, signal.SIGINT], {143, 130}),  # where both are waiting Python takes SIGINT first
-        ([signal.SIGHUP], {129}),
+        # Where both are waiting Python takes SIGINT first.
+        pytest.param([signal.SIGTERM, signal.SIGINT], {143, 130}, marks=pytest.mark.slow),
+        pytest.param([signal.SIGHUP], {129}, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
@@ -282,8 +270,8 @@ def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         preexec_fn=interruptible,
     ) as process:
-        for _ in range(60):  # a checkpoint is written after 5 s
-            time.sleep(1)
+        for _ in range(300):  # a checkpoint is written after 5 s
+            time.sleep(0.2)
             shown = ravine(tmp_path, "show", "small", "--json")
             if shown.returncode == 0 and json.loads(shown.stdout)["so_far"]["validation_accuracy"]:
                 break

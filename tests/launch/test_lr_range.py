@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import torch
 from torch import nn
 
 import ravine
+from command_line import ravine as command
 from ravine.errors import StudyError
 from ravine.launch.lr_range import fallen, smoothed
 from ravine.schedules import parse_schedule, table
@@ -178,11 +177,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         '[[rules]]\nkind = "sgd"\nlr = 0.1\n[[rules]]\nkind = "adam"\nlr = 0.1\n'
     )
 
-    def ravine_lr(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ravine", "lr", "s.toml", *args]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-
-    done = ravine_lr("--json", "--steps", "100", "--out", "page.html")
+    done = command(tmp_path, "lr", "s.toml", "--json", "--steps", "100", "--out", "page.html")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [each["rule"] for each in found] == ["sgd", "adam"]
@@ -190,11 +185,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Usable learning rates" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "s.toml"]
-    shown = ravine_lr("--steps", "100").stdout
+    shown = command(tmp_path, "lr", "s.toml", "--steps", "100").stdout
     assert "suggested lr" in shown
-    both = ravine_lr("--json", "--out", "-")
+    both = command(tmp_path, "lr", "s.toml", "--json", "--out", "-")
     assert (both.returncode, both.stdout) == (2, "")
-    wrong = ravine_lr("--low", "5", "--high", "1")
+    wrong = command(tmp_path, "lr", "s.toml", "--low", "5", "--high", "1")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == "ravine: low = 5, high = 1: must be 0 < low < high, both finite\n"
 

@@ -28,9 +28,9 @@ def test_every_rule_ends_where_its_path_does(kind: str) -> None:
     for name in ("ellipse", "rosenbrock", "noisy_himmelblau", "rastrigin"):
         ground = surface(name)
         lrs = (ground.lrs[0], ground.lrs[1] / 10)
-        found = basins(ground, [trace_rule(rule(kind))], lrs=lrs, size=3, steps=40, seed=9)
+        found = basins(ground, [trace_rule(rule(kind))], lrs=lrs, size=2, steps=40, seed=9)
         for place, lr in enumerate(lrs):
-            for j, i, start in starts(ground, 3):
+            for j, i, start in starts(ground, 2):
                 ended = path(rule(kind), ground, start=start, hypers={"lr": lr}, steps=40, seed=9).losses[-1]
                 assert found.final[kind][place, j, i] == pytest.approx(
                     ended, rel=1e-9, abs=1e-12, nan_ok=True
@@ -41,9 +41,9 @@ def test_every_rule_ends_where_its_path_does(kind: str) -> None:
 def test_every_surface_is_the_same_in_machine_code(name: str) -> None:
     ground = surface(name)
     adam = trace_rule(rule("adam"))
-    found = basins(ground, [adam], lrs=(0.01,), size=5, steps=100)
-    for j, i, start in starts(ground, 5):
-        here = path(rule("adam"), ground, start=start, hypers={"lr": 0.01}, steps=100)
+    found = basins(ground, [adam], lrs=(0.01,), size=3, steps=70)
+    for j, i, start in starts(ground, 3):
+        here = path(rule("adam"), ground, start=start, hypers={"lr": 0.01}, steps=70)
         assert found.first[j, i] == pytest.approx(here.losses[0], rel=1e-12, abs=1e-12)
         assert found.final["adam"][0, j, i] == pytest.approx(here.losses[-1], rel=1e-8, abs=1e-12)
 
@@ -55,8 +55,8 @@ def test_branches_powers_and_penalties_are_too() -> None:
 
     ground = own_surface(mine, (-2.0, 2.0, -2.0, 2.0))
     heavy = regularize(rule("momentum"), ["weight_decay", "l1"])
-    found = basins(ground, [trace_rule(heavy)], lrs=(0.02,), size=7, steps=60)
-    for j, i, start in starts(ground, 7):
+    found = basins(ground, [trace_rule(heavy)], lrs=(0.02,), size=4, steps=60)
+    for j, i, start in starts(ground, 4):
         ended = path(heavy, ground, start=start, hypers={"lr": 0.02}, steps=60).losses[-1]
         assert found.final["momentum"][0, j, i] == pytest.approx(ended, rel=1e-9)
 

@@ -73,14 +73,16 @@ def test_its_commands_are_understood(
     assert scene(str(asked["name"]), rules=rules, steps=2).on == tuple(rules)
 
 
-def test_a_figure_drawn_again_is_the_one_that_is_kept(figures: ModuleType, make: ModuleType) -> None:
-    for name in ("zigzag", "saddle"):
-        again = figures.FIGURES[name]()
-        kept = (DOCS / "gallery" / f"{name}.svg").read_text(encoding="utf-8")
-        assert NUMBER.sub("", again.svg) == NUMBER.sub("", kept)
-        found, expected = ([float(n) for n in NUMBER.findall(svg)] for svg in (again.svg, kept))
-        assert found == pytest.approx(expected, abs=0.3)  # pixels: another processor may round differently
-        assert make.section(NAMES.index(name) + 1, again) in PAGE
+@pytest.mark.parametrize("name", [pytest.param("zigzag", marks=pytest.mark.slow), "saddle"])
+def test_a_figure_drawn_again_is_the_one_that_is_kept(
+    figures: ModuleType, make: ModuleType, name: str
+) -> None:
+    again = figures.FIGURES[name]()
+    kept = (DOCS / "gallery" / f"{name}.svg").read_text(encoding="utf-8")
+    assert NUMBER.sub("", again.svg) == NUMBER.sub("", kept)
+    found, expected = ([float(n) for n in NUMBER.findall(svg)] for svg in (again.svg, kept))
+    assert found == pytest.approx(expected, abs=0.3)  # pixels: another processor may round differently
+    assert make.section(NAMES.index(name) + 1, again) in PAGE
 
 
 def test_the_first_steps_under_a_constant_gradient(figures: ModuleType) -> None:

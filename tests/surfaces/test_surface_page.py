@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 import ravine
+from command_line import ravine as command
 from ravine.errors import InputError
 from ravine.report.surface import html
 from ravine.rules import rule
@@ -29,6 +28,7 @@ browsing = [
 ]
 WIDE, PHONE = (1280, 900), (390, 844)
 Open = Callable[..., Any]
+WRITTEN: dict[str | None, str] = {}  # pages of named surfaces and rules, which several tests open
 
 
 def in_browser(test: Any) -> Any:
@@ -54,7 +54,12 @@ def opened(browser: Any, tmp_path: Path) -> Open:
         *args: Any, size: tuple[int, int] = WIDE, touch: bool = False, **given: Any
     ) -> Iterator[Any]:
         path = tmp_path / "surface.html"
-        path.write_text(html(scene(*args, **given)), encoding="utf-8")
+        named = all(isinstance(each, str) for each in (*args, *given.get("rules", ())))
+        key = repr((args, given)) if named else None
+        text = WRITTEN.get(key) or html(scene(*args, **given))
+        if key:
+            WRITTEN[key] = text
+        path.write_text(text, encoding="utf-8")
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, has_touch=touch)
         context.set_default_timeout(20_000)
         context.set_offline(True)
@@ -287,26 +292,8 @@ def test_a_hostile_name_is_only_a_name(opened: Open) -> None:
 
 
 def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
-    words = [
-        "surface",
-        "rosenbrock",
-        "--rules",
-        "momentum,adam",
-        "--start",
-        "-1.5,2",
-        "--steps",
-        "50",
-        "--out",
-        "p.html",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "ravine", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    words = ["surface", "rosenbrock", "--rules", "momentum,adam", "--start", "-1.5,2", "--steps", "50"]
+    done = command(tmp_path, *words, "--out", "p.html")
     assert (done.returncode, done.stdout) == (0, "surface: p.html\n"), done.stderr
     payload = re.search(r'id="payload">(.*?)</script>', (tmp_path / "p.html").read_text())
     assert payload
