@@ -87,7 +87,8 @@ def _serve() -> None:
             _become(asked)
             entry()
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
 
 
 def _become(asked: dict[str, object]) -> None:
@@ -109,7 +110,7 @@ def _become(asked: dict[str, object]) -> None:
     sys.stdin, sys.stdout = _stream(0, "r", encoding, "strict"), _stream(1, "w", encoding, "strict")
     sys.stderr = _stream(2, "w", encoding, "backslashreplace")
     sys.stderr.reconfigure(write_through=True)
-    sys.path[0] = os.getcwd()
+    sys.path[0] = str(Path.cwd())
     sys.argv = ["ravine", *asked["args"]]
 
 

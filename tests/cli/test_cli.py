@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -161,9 +160,7 @@ def test_delete_removes_a_study(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, args: list[str], told: str) -> None:
     before = sorted(p.name for p in (folder / "runs" / "blocks").iterdir())
-    began = time.perf_counter()
     done = ravine(folder, *args)
-    assert time.perf_counter() - began < 20  # 2 s on a quiet machine; tests run side by side
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr

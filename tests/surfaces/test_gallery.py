@@ -73,7 +73,8 @@ def test_its_commands_are_understood(
     assert scene(str(asked["name"]), rules=rules, steps=2).on == tuple(rules)
 
 
-@pytest.mark.parametrize("name", [pytest.param("zigzag", marks=pytest.mark.slow), "saddle"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["zigzag", "saddle"])
 def test_a_figure_drawn_again_is_the_one_that_is_kept(
     figures: ModuleType, make: ModuleType, name: str
 ) -> None:
