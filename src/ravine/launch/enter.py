@@ -1,6 +1,6 @@
-"""Enters a study and its runs into a store. Where all of them have finished already, that is the whole launch.
+"""Enters a study and its runs into a store. Where all runs have finished already, that is the whole launch.
 
-Nothing here needs PyTorch: a study with nothing to train is read and judged without it.
+Nothing here imports PyTorch: a study with nothing to train is read and judged without it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,17 @@ from ravine.study.naming import naming
 
 
 def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, search: Path | None) -> None:
-    """Enter a study, its text and the right answers of its data; one that is there already gets the new text.
+    """Enter a study, its text and the right answers of its data. A study that the store has already gets the new text.
+
+    Args:
+        study: the study.
+        store: where it is entered.
+        data: its data set.
+        definition: its text.
+        search: the study file's folder.
 
     Raises:
-        StoreError: a study of this name is another one, and some of its runs have begun.
+        StoreError: the store has another study of this name, and some of its runs have begun.
     """
     with naming(study.origin):
         store.save_study(
@@ -48,7 +55,7 @@ def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:
 
 
 def looks_finished(store: Store, name: str) -> bool:
-    """Whether a study of this name is there and all of its runs have finished: then it may have nothing to train."""
+    """Whether the store has a study of this name whose runs have all finished: there may be nothing left to train."""
     if name not in {record.name for record in store.studies()}:
         return False
     return all(run.status in FINISHED for run in store.runs(name))
@@ -63,14 +70,18 @@ def enter_finished(
     search: Path | None = None,
     command: str = "",
 ) -> Planned | None:
-    """What a launch does where nothing is left to train.
+    """The whole launch of a study with nothing left to train.
 
     Args:
-        study: one that the store has, perhaps with other runs.
-        store, definition, data, search, command: as for `launch`.
+        study: a study that the store has, perhaps with other runs.
+        store: where it is.
+        definition: the study's text, stored with it.
+        data: its data set.
+        search: the study file's folder.
+        command: what reproduces the launch, stored with it.
 
     Returns:
-        The plan; None, with nothing changed, if one of the runs has not finished.
+        The plan; None, with nothing changed, if some run has not finished.
 
     Raises:
         InputError: the study does not fit its data, its model or the store.
@@ -97,7 +108,7 @@ def enter_finished(
 
 
 def _finished(study: Study, store: Store, first: list[Run]) -> list[Run] | None:
-    """The runs of a study, with those of its second stage; None if one has not finished."""
+    """The runs of a study and of its second stage; None if some run has not finished."""
     second = second_stage(study, store, first) if study.staged else []
     if second is None:
         return None
@@ -107,7 +118,7 @@ def _finished(study: Study, store: Store, first: list[Run]) -> list[Run] | None:
 
 
 def _check_alone(store: Store, name: str) -> None:
-    """Raises StoreError if runs of a study are being trained for another: a cohort has one trainer."""
+    """Raise StoreError if runs of a study are being trained for another study: a cohort has one trainer."""
     for other in store.sharing(name):
         holder = store.holder(other)
         if holder is not None:
@@ -118,7 +129,7 @@ def _check_alone(store: Store, name: str) -> None:
 
 
 def stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
-    """What a staged study is about to do."""
+    """A line for people about the stage of a staged study; no line for other studies."""
     if not study.staged:
         return []
     chosen = {run.label: run.chosen["lr"] for run in runs if run.chosen[STAGE] == "2"}
@@ -129,10 +140,12 @@ def stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
 
 
 def kept_lines(study: Study, store: Store, known: Sequence[str]) -> list[str]:
-    """Which runs that have been trained already lack the weights along the way that the study keeps.
+    """A line for people about trained runs without the weights along the way that the study keeps, if there are any.
 
     Args:
-        known: ids of the runs that are not trained now.
+        study: the study.
+        store: where the runs are.
+        known: ids of the runs that have finished.
     """
     if study.keep is None:
         return []

@@ -1,4 +1,4 @@
-"""An exception in a user's module amid training is the user's error: one line, not a traceback."""
+"""An exception in a user's module during training is the user's error: one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ravine.errors import ModelError, RavineError, in_a_line
 
 @contextmanager
 def module_errors(module: nn.Module, about: str) -> Iterator[None]:
-    """Within it, what the module's own code raises becomes a `ModelError` with file and line.
+    """Within it, an exception from the module's own code becomes a `ModelError` with file and line.
 
     Args:
-        module: in training.
-        about: what the error names.
+        module: the one in training.
+        about: what the error names first.
 
     Raises:
-        ModelError: in place of an exception that passed through a file in which a part of the module is written.
+        ModelError: in place of an exception that passed through a file that defines a part of the module.
     """
     try:
         yield
@@ -34,12 +34,12 @@ def module_errors(module: nn.Module, about: str) -> Iterator[None]:
             raise
         at = frames[-1]
         raise ModelError(
-            f"{about}: {in_a_line(error)} ({at.filename}:{at.lineno}), amid training; what was trained is kept"
+            f"{about}: {in_a_line(error)} ({at.filename}:{at.lineno}) during training; what was trained is kept"
         ) from error
 
 
 def _file(kind: type) -> str | None:
-    """Where a class is written, unless PyTorch or ravine wrote it."""
+    """The file that defines a class, unless it is PyTorch's or ravine's."""
     if kind.__module__.split(".")[0] in ("torch", "ravine"):
         return None
     try:

@@ -53,7 +53,7 @@ class _Work:
 
 @dataclass(slots=True, kw_only=True)
 class _Totals:
-    """What the rounds of a launch have trained."""
+    """What a launch has trained so far, both stages of a staged study together."""
 
     num_trained: int = 0
     num_diverged: int = 0
@@ -61,7 +61,7 @@ class _Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """What all cohorts of a launch share."""
+    """What all cohorts of a launch have in common."""
 
     subject: Subject
     store: Store
@@ -90,24 +90,24 @@ def launch(
 ) -> Iterator[Event]:
     """Train the runs of a study that the store does not have yet.
 
-    Whatever stops it, calling it again goes on from the last checkpoint; runs that have finished are never
-    trained again. Where the caller closes the iterator, or a Ctrl-C comes between two steps, the cohort in
-    training is written as it is at that moment; where it comes amid a step, as it was at its last checkpoint.
+    Whatever stops it, calling it again goes on from the last checkpoint; runs that have finished are never trained
+    again. If the caller closes the iterator, or Ctrl-C comes between two steps, the cohort in training is written as it
+    is at that moment; if it comes during a step, the store has the last checkpoint.
 
     Args:
         study: what to train.
         store: where everything is written.
         definition: the study's text, stored with it.
-        data: the study's, where it has been read already.
+        data: its data set, where it has been read already.
         search: the study file's folder, where a user's module is looked for.
         device: "auto", "cpu", "cuda" or "mps".
         backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and
-            with "auto" also those that were planned.
+            with "auto" so do cohorts that were only planned.
         command: what reproduces the launch, stored with it.
-        timing: how often it looks up from training.
+        timing: how often it reports and writes checkpoints.
 
     Yields:
-        What is planned, progress about ten times a second, and the end.
+        The plan, progress about ten times a second, and the end.
 
     Raises:
         InputError: the study does not fit its data, its model or the store.
@@ -134,7 +134,7 @@ def launch(
 
 
 def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: _Totals) -> Iterator[Event]:
-    """Make these the runs of the study, and train those that the store does not have yet."""
+    """Make these the runs of the study, and train those that the store lacks."""
     began = time.perf_counter()
     study, store = task.study, task.store
     enter_runs(study, store, runs)
@@ -174,7 +174,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
 
 
 def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> list[str]:
-    """What the weights along training take, where there are any, and which runs cannot have them any more."""
+    """Lines about the disk space of kept weights, and about finished runs that have none."""
     study = task.study
     lines = []
     if study.keep is not None and to_train:
@@ -187,7 +187,7 @@ def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> li
 
 
 def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], list[str], int]:
-    """The cohorts to train, a line about each, and how many runs are known already."""
+    """The cohorts to train, lines about them for people, and how many runs have finished already."""
     store = task.store
     status = {record.id: record.status for record in store.runs(task.study.name)}
     wanted = [run for run in runs if status[run.id] not in FINISHED]
@@ -212,7 +212,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
         for group in groups:
             how = {"backend": chosen.backend}
             work = _Work(cohort=Cohort.of(group), backend=chosen.backend, plan=how, resumed=False)
-            # Fixed in the store before any of them is trained: a later launch might measure, and choose, otherwise.
+            # In the store before any of them is trained: a later launch might measure, and choose, differently.
             store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
             works.append(work)
         lines.append(_line(len(same), len(groups), chosen, task.subject.device))
@@ -220,7 +220,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
 
 
 def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
-    """A line about how some runs are trained."""
+    """How the runs of one structure are trained, for people."""
     runs = count(num_runs, "run")
     if chosen.backend in TOGETHER:
         how = (
@@ -234,7 +234,7 @@ def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -
 
 
 def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
-    """Train one cohort to its end, keeping checkpoints on the way."""
+    """Train one cohort to its end, with checkpoints on the way."""
     cohort = work.cohort
     writer = Writer(task.store, cohort, work.plan, task.timing)
     start = None

@@ -1,6 +1,6 @@
-"""The learning-rate range test: how a rule's training loss answers to a learning rate that grows at every step.
+"""The learning-rate range test: how a rule's training loss responds to a learning rate that grows with every step.
 
-Shapes: S seed, T step.
+Shapes: R runs, S seeds, T steps.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study
 from ravine.study.naming import naming
 
-FALL = 0.8  # of the way to its lowest that the loss has fallen where the suggestion lies; docs/lr-range.md says why
-BELOW = 10.0  # the suggestion is at least this much below the lr from which what was learned is lost
-_EXPLODED = 4.0  # times the lowest loss: from there on what was learned is lost
-_OPEN = 3.0  # a suggestion so near to the highest lr says only that the loss still fell there
+FALL = 0.8  # share of the way to its lowest value that the loss has fallen at the suggestion; see docs/lr-range.md
+BELOW = 10.0  # the suggestion is at least this many times below the lr at which the loss is lost again
+_EXPLODED = 4.0  # a loss of so many times its lowest value is lost
+_OPEN = 3.0  # a suggestion within this factor of the highest lr says only that the loss was still falling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeStep:
-    """How far the test is, in steps of all runs."""
+    """How far the test is: steps done and steps in all, summed over runs."""
 
     done: int
     all: int
@@ -42,20 +42,21 @@ class RangeStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LrRange:
-    """What the test found of one rule.
+    """What the test found for one rule.
 
     Args:
         rule: its label in the study.
-        hypers: its other hypers, for people; of a list or range in the study, the first.
-        lr: (T,) the learning rates.
-        loss: (S, T) training losses, smoothed; NaN where a run has diverged.
-        suggested: the learning rate to begin with: where the loss has fallen by four fifths of the way to its lowest,
-            and at most a tenth of where it is lost again; the median over seeds. None if the test finds none, see
-            `why_not`.
-        low, high: the lowest and the highest seed's.
-        lowest: where the loss is lowest, the median over seeds.
-        diverged: from where the loss is back at its start, four times the lowest, or no number, the median over seeds;
-            None if that is beyond the end. Where it never fell: one and a half times its start.
+        hypers: its other hypers, for people; the first value of a list or range.
+        lr: the learning rates, (T,).
+        loss: smoothed training losses, (S, T); NaN once a run has diverged.
+        suggested: the learning rate to start with: where the loss has fallen four fifths of the way to its lowest
+            value, but at most a tenth of the lr at which it is lost again. The median over seeds; None if there is
+            nothing to suggest.
+        low, high: the suggestion of the lowest and of the highest seed.
+        lowest: the lr at which the loss is lowest, the median over seeds.
+        diverged: the lr from which the loss is lost: as high as at its start, four times its lowest value, or not
+            finite; if it never fell, one and a half times its start. The median over seeds; None if that is beyond
+            the highest lr.
         why_not: why nothing is suggested; empty if something is.
     """
 
@@ -85,17 +86,17 @@ def lr_range(
     """Test all rules of a study at once, each with all seeds; nothing is stored.
 
     Args:
-        study: whose rules, model, data, batch size and seeds; its learning rates play no part.
+        study: whose rules, model, data, batch size and seeds are used; its learning rates are not.
         data: its data set.
-        search: folder of the study file.
+        search: the study file's folder.
         device: "auto", "cpu", "cuda" or "mps".
-        backend: as of a launch.
-        low: learning rate of the first step.
-        high: of the last.
-        num_steps: T.
+        backend: as for a launch.
+        low: learning rate of the first step, above 0.
+        high: learning rate of the last step, above ``low``.
+        num_steps: T, at least 20.
 
     Yields:
-        Progress, and last the findings, in the order of the rules.
+        Progress, and at the end the findings, in the order of the rules.
 
     Raises:
         StudyError: the limits are not 0 < low < high, or there are fewer than 20 steps.
@@ -148,7 +149,7 @@ def lr_range(
 
 
 def _runs(subject: Subject, schedule: dict[str, object], high: float, steps: int) -> list[Run]:
-    """Each rule's first configuration with every seed, its learning rate climbing."""
+    """Each rule's first config with every seed, its learning rate climbing."""
     chosen: dict[str, str] = {}
     found = []
     for run in subject.runs():
@@ -195,14 +196,20 @@ def _found(label: str, run: Run, lr_T: np.ndarray, loss_ST: np.ndarray) -> LrRan
 
 
 def _median(values: list[float]) -> float:
-    """On a logarithmic scale."""
+    """The median on a logarithmic scale."""
     return float(np.clip(np.exp(np.median(np.log(values))), min(values), max(values)))
 
 
 def smoothed(loss_T: np.ndarray) -> np.ndarray:
-    """A running median and then a running mean of a twentieth of the steps, centred: no lag, no single batch decides.
+    """A running median and then a running mean, each over a twentieth of the steps and centred.
 
-    What comes after the first loss that is not finite is NaN.
+    So no single batch decides, and nothing lags behind.
+
+    Args:
+        loss_T: (T,).
+
+    Returns:
+        (T,), NaN from the first loss on that is not finite.
     """
     bad = np.flatnonzero(~np.isfinite(loss_T))
     end = int(bad[0]) if len(bad) else len(loss_T)
@@ -220,11 +227,11 @@ def smoothed(loss_T: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Seed:
-    """One seed's learning rates."""
+    """What one seed's losses say."""
 
-    lowest: float | None  # None if the loss is hardly below its start there
+    lowest: float | None  # the lr of the lowest loss; None if that is hardly below the loss at the start
     suggested: float
-    lost: float  # infinite if beyond the end
+    lost: float  # the lr from which the loss is lost; infinite if beyond the highest lr
 
 
 def _seed(lr_T: np.ndarray, smooth_T: np.ndarray, start: float) -> _Seed:
@@ -243,10 +250,10 @@ def _seed(lr_T: np.ndarray, smooth_T: np.ndarray, start: float) -> _Seed:
 
 
 def fallen(smooth_T: np.ndarray) -> int:
-    """The first step at which a loss has fallen by four fifths of the way from its first value to its lowest.
+    """The first step at which a loss has fallen four fifths of the way from its first value to its lowest.
 
     Args:
-        smooth_T: (T,) finite losses.
+        smooth_T: finite losses, (T,).
 
     Example:
         >>> fallen(np.array([2.0, 1.9, 1.5, 0.3, 0.0, 5.0]))

@@ -1,4 +1,4 @@
-"""What this machine is and what runs on it, as written beside results."""
+"""The versions and the hardware that results were made with, as the store records them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
+    """Versions of Python and of the packages that decide the numbers."""
     return {
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("ravine", "torch", "numpy")},

@@ -1,4 +1,4 @@
-"""Every problem of a study: of its keys, its data and its model, found without training it."""
+"""Every problem of a study: with its keys, its data and its model, found without training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ravine.study.trust import trusting
 def problems(
     content: Mapping[str, Any], search: Path | None = None, trust: Sequence[str] = ()
 ) -> list[InputError]:
-    """What is wrong with a study, an error for each problem that follows from no other.
+    """What is wrong with a study: one error per problem, and none that only follows from another.
 
     Args:
         content: a study file's keys and values.
         search: the file's folder, where data and modules are looked for.
-        trust: installed packages of which any function may be the model's target.
+        trust: installed packages all of whose functions may be a model's target.
     """
     faults, study, parts = faults_of(content, search)
     if study is None:
@@ -37,13 +37,13 @@ def problems(
         faults += _faults(lambda: loaded.append(load(study.data, base=search, blank=True)))
     if "model" not in parts:
         faults += _faults(lambda: structure_of(study.model, search))
-    if not faults:  # only a study that is right so far says what model meets what data
+    if not faults:  # only then is it known which model is to be tried on which data
         faults += _faults(lambda: _try(study, loaded[0], search))
     return faults
 
 
 def room(study: Study, search: Path | None = None) -> str | None:
-    """What the weights that a sound study keeps along training take; None if it keeps none.
+    """A line about the disk space of the weights that a sound study keeps; None if it keeps none.
 
     Args:
         study: the study.

@@ -1,4 +1,4 @@
-"""What a launch yields for whoever watches it."""
+"""What a launch yields: its plan, its progress, its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _FIRST_GUESS_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What will be done, before it is.
+    """What a launch is going to do.
 
     Args:
         num_runs: runs of the study.
-        num_known: of these, runs that the store has finished.
+        num_known: those that have finished already.
         num_resumed: runs that go on from a checkpoint.
-        lines: for people: backend and cohorts of each structure, and why.
+        lines: for people: backend and cohorts of each structure, and the reasons.
     """
 
     num_runs: int
@@ -33,17 +33,17 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far it is.
+    """How far a launch is.
 
     Args:
-        run_steps: steps done, summed over runs to train (a diverged run has done all of its steps).
-        all_run_steps: of all these runs.
-        runs_done: runs that came to their end.
+        run_steps: steps done, summed over the runs to train; a diverged run counts with all of its steps.
+        all_run_steps: steps of all these runs.
+        runs_done: runs that have finished.
         num_runs: runs to train.
         num_diverged: runs that diverged.
         best: best validation accuracy, or lowest validation loss, so far; None before the first evaluation.
-        best_label: which run that is, for people.
-        seconds_left: estimate; None at the start.
+        best_label: the label of that run.
+        seconds_left: an estimate; None at the start.
     """
 
     run_steps: int
@@ -63,7 +63,7 @@ class Trained:
     Args:
         seconds: wall time of training, writing included.
         num_trained: runs trained by this launch.
-        num_diverged: of these, diverged ones.
+        num_diverged: those of them that diverged.
     """
 
     seconds: float
@@ -75,19 +75,18 @@ Event = Planned | Progress | Trained
 
 
 class Meter:
-    """Counts what has been done and guesses how long the rest takes.
+    """Counts what has been done and estimates how long the rest takes.
 
     Args:
-        all_run_steps: steps of all runs to train, summed.
-        num_runs: how many they are.
-        higher_is_better: whether the score that is watched is an accuracy.
+        all_run_steps: steps, summed over all runs to train.
+        num_runs: how many runs these are.
+        higher_is_better: whether a higher score is the better one, as with an accuracy.
     """
 
     def __init__(self, all_run_steps: int, num_runs: int, *, higher_is_better: bool) -> None:
         self._all, self._num_runs, self._sign = all_run_steps, num_runs, 1 if higher_is_better else -1
-        self._began: tuple[float, int] | None = (
-            None  # when, and steps then: making the first program is no measure
-        )
+        # Time and steps at the first report: before it, the first program was made.
+        self._began: tuple[float, int] | None = None
         self._cohort_steps = 0
         self._done_steps = 0
         self.runs_done = 0
@@ -96,25 +95,25 @@ class Meter:
         self._best_label = ""
 
     def resume(self, run_steps: int) -> None:
-        """Steps that a checkpoint had done already: they took no time of this launch."""
+        """Note the steps of a checkpoint: they took no time of this launch."""
         if self._began is not None:
             self._began = self._began[0], self._began[1] + run_steps
 
     def at(self, cohort_run_steps: int) -> None:
-        """Steps that the cohort in training has done, summed over its runs."""
+        """Note the steps that the cohort in training has done, summed over its runs."""
         self._cohort_steps = cohort_run_steps
         if self._began is None:
             self._began = time.perf_counter(), self._done_steps + cohort_run_steps
 
     def end_cohort(self, cohort_run_steps: int, num_runs: int, num_diverged: int) -> None:
-        """A cohort has come to its end."""
+        """Note the end of a cohort."""
         self._done_steps += cohort_run_steps
         self._cohort_steps = 0
         self.runs_done += num_runs
         self.num_diverged += num_diverged
 
     def score(self, value: float, label: str) -> None:
-        """A score that a run has reached."""
+        """Note the score of a run."""
         if self._best is None or self._sign * value > self._sign * self._best:
             self._best, self._best_label = value, label
 

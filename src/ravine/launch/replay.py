@@ -1,4 +1,4 @@
-"""Trains one stored run again, alone, and compares."""
+"""Trains one stored run again, alone, and compares the two."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Replayed:
 
     Args:
         run: its id.
-        stored_backend: what trained it then.
-        backend: what trained it now.
-        largest: largest absolute difference of any weight.
-        relative: norm of the difference of all weights over the norm of the stored ones.
-        stored_diverged_at, diverged_at: steps, or None.
-        agreement: for people: on how many test examples both predict the same class, or for regression the
-            largest difference of a prediction; None if the run diverged.
+        stored_backend: what trained the stored run.
+        backend: what trained it this time.
+        largest: the largest absolute difference of a weight.
+        relative: the norm of the difference of all weights, by the norm of the stored weights.
+        stored_diverged_at, diverged_at: the step at which it diverged, then and now; None if it did not.
+        agreement: for people: for how many test examples both predict the same class, or for regression the
+            largest difference of two predictions; None if the run diverged.
     """
 
     run: str
@@ -50,17 +50,17 @@ def replay(
     """Train a stored run once more, alone and serially.
 
     Args:
-        study: the run's, for its data and its model.
+        study: the run's study, for data and model.
         store: where the run is.
-        prefix: of its id.
+        prefix: the beginning of its id.
         search: the study file's folder.
         device: "auto", "cpu", "cuda" or "mps".
 
     Yields:
-        Steps done, and last the comparison.
+        Steps done, and at the end the comparison.
 
     Raises:
-        StoreError: no such run, it has not finished, or the data or the model are others than they were.
+        StoreError: there is no such run, it has not finished, or its data or model have changed.
     """
     record = store.run(prefix)
     if record.status not in FINISHED:

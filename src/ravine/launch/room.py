@@ -1,4 +1,4 @@
-"""What keeping weights along training takes on the disk."""
+"""The disk space of the weights that are kept along training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ravine.study.keep import Keep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What the kept weights of some runs take.
+    """The disk space of the kept weights of some runs.
 
     Args:
-        num_runs: how many runs.
-        times: how often weights are kept along the run that has most of them.
-        size: bytes of all, at most: a run that diverges has fewer.
+        num_runs: number of runs.
+        times: how often a run's weights are kept; of all runs the largest number.
+        size: bytes for all runs, at most: a run that diverges takes less.
     """
 
     num_runs: int
@@ -33,7 +33,7 @@ class Room:
     size: int
 
     def line(self) -> str:
-        """For people, in a line."""
+        """A line for people."""
         runs = count(self.num_runs, "run")
         return f"the weights of {runs} are kept {count(self.times, 'time')} along the way: {gib(self.size)}"
 
@@ -41,12 +41,12 @@ class Room:
 def room_of(
     keep: Keep, runs: Sequence[Run], network: Callable[[Sequence[Run]], Network], data: Dataset
 ) -> Room:
-    """The room for these runs.
+    """The disk space that the kept weights of some runs will take.
 
     Args:
-        keep: what is kept.
-        runs: some runs.
-        network: the network of runs of one structure.
+        keep: how often weights are kept.
+        runs: the runs.
+        network: makes the network of runs of one structure.
         data: their data set.
     """
     times, size = [0], 0
@@ -58,10 +58,15 @@ def room_of(
 
 
 def check_room(study: Study, room: Room, folder: Path) -> None:
-    """See that there is room on a disk.
+    """Refuse a study whose kept weights do not fit on the disk.
+
+    Args:
+        study: the study.
+        room: what its weights take.
+        folder: of the store.
 
     Raises:
-        StudyError: there is not.
+        StudyError: they do not fit.
     """
     free = shutil.disk_usage(folder).free
     if room.size > free and study.keep is not None:
@@ -72,7 +77,7 @@ def check_room(study: Study, room: Room, folder: Path) -> None:
 
 
 def _bytes(network: Network) -> int:
-    """Of one run's weights and buffers."""
+    """Bytes of one run's weights and buffers."""
     buffers = dict(network.module.named_buffers())
     total = sum(buffers[name].numel() * buffers[name].element_size() for name in network.buffers)
     return total + 4 * sum(math.prod(shape) for shape in network.layout.shapes)

@@ -15,15 +15,15 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
     """The runs of the second stage.
 
     A rule's config is chosen as the verdict chooses one: fewest lost seeds, then the highest mean score on
-    validation. A rule of which nothing survived has no second stage.
+    validation. A rule without a surviving run has no second stage.
 
     Args:
-        study: a staged one.
-        store: that has its first stage.
-        first: the runs of that.
+        study: a staged study.
+        store: where its first stage is.
+        first: the runs of the first stage.
 
     Returns:
-        None while one of the first stage has not finished.
+        The runs; None while some run of the first stage has not finished.
     """
     known = {record.id: record for record in store.runs(study.name, all=True)}
     if any(run.id not in known or known[run.id].status not in FINISHED for run in first):

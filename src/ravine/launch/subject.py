@@ -1,4 +1,4 @@
-"""What the runs of a study are trained on and are made of: its data and its models, on a device."""
+"""A study's data and its models, on a device."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ravine.study.naming import naming
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A study's data and models, put together in one way for whoever trains or looks at its runs.
+    """A study's data and models, put together in one way for all who train its runs or look at them.
 
     Args:
         study: the study.
         data: its data set.
         search: the study file's folder, where data and a user's module are looked for.
-        device: where its networks are.
+        device: the device of its networks.
     """
 
     study: Study
@@ -58,11 +58,11 @@ class Subject:
         return Subject(study=study, data=found, search=search, device=where)
 
     def runs(self) -> list[Run]:
-        """All runs of the study, in its order; of a staged one, those of the first stage."""
+        """All runs of the study, in its order; of a staged study, those of the first stage."""
         return runs_of(self.study, self.data, self.search)
 
     def network(self, runs: Sequence[Run]) -> Network:
-        """The network of runs of one structure, with the stochastic layers whose rate is above 0 in any of them.
+        """The network of runs of one structure, with those stochastic layers whose rate is above 0 in some run.
 
         Raises:
             ModelError: the model cannot be built, or does not fit the data.
@@ -77,10 +77,10 @@ class Subject:
         )
 
     def check_same(self, records: Sequence[RunRecord]) -> None:
-        """See that data and model are those that stored runs were trained with.
+        """Refuse to look at stored runs with other data or another model than they were trained with.
 
         Raises:
-            StoreError: they are others.
+            StoreError: data or model have changed.
         """
         model = structure_of(self.study.model, self.search)
         for record in records:
@@ -102,14 +102,14 @@ class Subject:
 
 
 def rates_of(runs: Sequence[Run]) -> frozenset[str]:
-    """Names of the rates of a model that are above 0 in any run."""
+    """The names of a model's rates that are above 0 in some run."""
     return frozenset(
         name for name in RATES for run in runs if run.recipe.hypers.get(f"model.{name}", 0.0) > 0.0
     )
 
 
 def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs in groups of one structure, each of which has one network."""
+    """Groups of runs with the same structure, and so with the same network."""
     ordered = sorted(runs, key=lambda run: run.recipe.structure)
     for _, members in groupby(ordered, key=lambda run: run.recipe.structure):
         yield list(members)

@@ -19,13 +19,13 @@ from ravine.store import RunResult, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How often a launch looks up from training.
+    """How often a launch reports and writes.
 
     Args:
-        tick_seconds: between two reports of progress.
-        checkpoint_seconds: between two checkpoints, at least.
-        checkpoint_share: of the time that writing checkpoints may take.
-        kept_bytes: of weights along the way that wait in memory to be written together.
+        tick_seconds: seconds between two reports of progress.
+        checkpoint_seconds: least number of seconds between two checkpoints.
+        checkpoint_share: share of the time that writing checkpoints may take.
+        kept_bytes: bytes of weights along the way that wait in memory to be written together.
     """
 
     tick_seconds: float = TICK_SECONDS
@@ -42,9 +42,9 @@ class Writer:
 
     Args:
         store: where everything is written.
-        cohort: who is trained.
-        plan: how, as plain data: to go on in the same way.
-        timing: how often.
+        cohort: the cohort in training.
+        plan: how it is trained, as plain data, so that a later launch goes on in the same way.
+        timing: how often checkpoints are written.
     """
 
     def __init__(self, store: Store, cohort: Cohort, plan: Mapping[str, Any], timing: Timing) -> None:
@@ -53,18 +53,18 @@ class Writer:
         self._pending: list[Evaluation] = []
         self._kept: list[Kept] = []
         self._kept_bytes = 0
-        self._added = 0  # step of the last evaluation that came here
+        self._added = 0  # step of the last evaluation that was added
         self._finished = False
         self._next = time.perf_counter() + timing.checkpoint_seconds
         store.open_cohort(cohort.id, self._ids, plan)
 
     def begin(self) -> None:
-        """Forget what a launch before its first checkpoint may have written."""
+        """Remove what a launch that was stopped before its first checkpoint may have written."""
         self._store.truncate_curves(self._ids, -1)
         self._store.kept.truncate(self._ids, 0)
 
     def resume(self) -> tuple[int, Arrays]:
-        """Step and snapshot of the last checkpoint; what the store knows beyond it is forgotten."""
+        """Step and snapshot of the last checkpoint; curves and weights beyond it are removed."""
         found = self._store.load_checkpoint(self._cohort.id)
         assert found is not None, f"cohort {self._cohort.id} has no checkpoint"
         self._store.truncate_curves(self._ids, found[0])
@@ -72,12 +72,12 @@ class Writer:
         return found
 
     def add(self, evaluation: Evaluation) -> None:
-        """Keep points of curves; they are written with the next checkpoint."""
+        """Collect points of curves; the next checkpoint writes them."""
         self._pending.append(evaluation)
         self._added = evaluation.step
 
     def keep(self, kept: Kept) -> None:
-        """Keep weights along the way; they are written with others, at the latest with the next checkpoint."""
+        """Collect weights along the way; they are written together, at the latest with the next checkpoint."""
         self._kept.append(kept)
         self._kept_bytes += sum(array.nbytes for array in kept.weights.values())
         if self._kept_bytes > self._timing.kept_bytes:
@@ -96,11 +96,11 @@ class Writer:
 
     @contextmanager
     def saving(self, training: Training) -> Iterator[None]:
-        """Within it, an interrupt between two steps leaves a checkpoint behind; one amid a step cannot."""
+        """Within it, an interrupt between two steps writes a checkpoint; an interrupt during a step cannot."""
         try:
             yield
         except (KeyboardInterrupt, GeneratorExit):
-            # An evaluation that has not come here would be missing from the curves.
+            # An evaluation that was not added yet would be missing from the curves.
             seen = self._added == training.evaluated
             if not self._finished and training.step > 0 and training.whole and seen:
                 with suppress(StoreError):  # if it had just finished, there is nothing to keep
@@ -149,18 +149,18 @@ class Writer:
         self._store.save_checkpoint(self._cohort.id, training.step, training.snapshot(), status)
 
     def _write_curves(self) -> None:
-        """Write the pending points, evaluations of the same runs together."""
+        """Write the collected points, evaluations of the same runs together."""
         while self._pending:
             runs = self._pending[0].runs
             same = [e for e in self._pending if e.runs == runs]
             if runs:
                 values = {name: np.stack([e.scores[name] for e in same]) for name in same[0].scores}
                 self._store.append_curves(runs, np.array([e.step for e in same]), values)
-            # Only now: an interrupt just before has them written once more, which changes nothing.
+            # Only now: after an interrupt just before this line they are written once more, which changes nothing.
             self._pending = [e for e in self._pending if e.runs != runs]
 
     def _write_kept(self) -> None:
-        """Write the weights that wait, those of the same runs in one file."""
+        """Write the collected weights, those of the same runs in one file."""
         while self._kept:
             runs = self._kept[0].runs
             same = [kept for kept in self._kept if kept.runs == runs]
@@ -174,7 +174,7 @@ class Writer:
 
 
 def _placed(array: np.ndarray, places: list[int]) -> np.ndarray:
-    """Rows in the cohort's order; a run that diverged has no numbers: zeros of integers, NaN of the others."""
+    """Rows in the cohort's order. The row of a diverged run is NaN, or 0 for integers."""
     if -1 not in places:
         return array[places]
     missing = np.nan if np.issubdtype(array.dtype, np.floating) else 0

@@ -15,7 +15,7 @@ from ravine.nn.models import convnet, mlp, resnet
 from ravine.nn.spec import MLP, RATES, ConvNet, Module, ResNet
 from ravine.nn.target import call_factory, find_factory
 
-_OUTPUTS = (torch.float32, torch.float64, torch.float16)  # bfloat16 has no scores that NumPy could keep
+_OUTPUTS = (torch.float32, torch.float64, torch.float16)  # not bfloat16, which NumPy does not have
 
 
 def build(
@@ -35,15 +35,15 @@ def build(
         input_shape: of one example, without the batch.
         num_outputs: classes, or 1.
         search: the study's folder, where a `module`'s target is looked for first.
-        rates: whose stochastic layers a built-in model has, such as "dropout": wanted at rate 0 too where runs that
-            train together differ in their rates. None: those of rates above 0. Neither the parameters' names nor
-            their initial values depend on it.
+        rates: the rates whose stochastic layers a built-in model is to have, such as "dropout", at 0 too: runs that
+            train together may differ in their rates. None: those above 0. Neither the names nor the initial values of
+            parameters depend on it.
 
     Returns:
         A module (B, *input_shape) -> (B, num_outputs), in training mode; not yet checked for a user's module.
 
     Raises:
-        ModelError: pictures are needed, or the user's module cannot be found or built.
+        ModelError: the model needs pictures, or the user's module cannot be found or built.
 
     Example:
         >>> import torch
@@ -78,7 +78,7 @@ def _prepared(module: nn.Module) -> nn.Module:
 
 
 def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> None:
-    """Runs two examples through a module in training and in eval mode and checks what comes out.
+    """Check the outputs of a module for two examples, in training and in eval mode.
 
     Args:
         module: left as it was, buffers and modes included.
@@ -86,8 +86,8 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
         num_outputs: classes, or 1.
 
     Raises:
-        ModelError: the module raises an exception, returns something that is not a tensor of shape
-            (2, num_outputs) of floating numbers, has numbers of another type, or has no parameter to train.
+        ModelError: the module raises an exception, returns anything but a floating tensor of shape
+            (2, num_outputs), has floating parameters that are not float32, or has no parameter to train.
 
     Example:
         >>> check_output(nn.Linear(4, 3), (4,), 3)
@@ -124,7 +124,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
 
 
 def check_single(module: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Runs one example through a module in training mode: what a norm over the batch makes of it shows.
+    """Check that a module can be trained with batches of one example, which a norm over the batch cannot.
 
     Args:
         module: left as it was, buffers and modes included.
@@ -154,7 +154,7 @@ def check_single(module: nn.Module, input_shape: tuple[int, ...]) -> None:
 
 
 def _check_float32(module: nn.Module) -> None:
-    """Parameters and buffers that are no whole numbers must be float32, as the data are."""
+    """Parameters and buffers must be float32, as the data are, unless they are whole numbers."""
     named: list[tuple[str, str, Tensor]] = [("parameter", *pair) for pair in module.named_parameters()]
     named += [("buffer", *pair) for pair in module.named_buffers()]
     for what, tensor_name, tensor in named:

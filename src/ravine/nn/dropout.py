@@ -23,15 +23,15 @@ class Dropout(Stochastic):
 
     Args:
         rate: probability of dropping, in [0, 1].
-        num_shared: how many trailing dimensions share one draw; 2 drops whole channels of a (B, C, H, W).
+        num_shared: how many trailing dimensions share one draw; 2 drops whole channels of (B, C, H, W).
 
     Attributes:
-        mask: fixes z, for inspection and for tests; anything that broadcasts against x. None draws it.
+        mask: a fixed z, for inspection and tests; must broadcast against x. None: z is drawn.
 
     Raises:
         ValueError: for a rate outside [0, 1].
 
-    Source:
+    References:
         Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
 
     Example:
@@ -53,7 +53,7 @@ class Dropout(Stochastic):
         self.mask: Tensor | None = None
 
     def draw_mask(self, x: Tensor, key: Tensor) -> Tensor:
-        """z for an input of that shape: 1 where a unit is kept, else 0.
+        """z for an input of that shape: 1 where a unit is kept, 0 where it is dropped.
 
         Args:
             x: the input; only its shape is used.
@@ -74,19 +74,19 @@ class Dropout(Stochastic):
         return x * (mask * scale).to(x.dtype)
 
     def mean(self, x: Tensor) -> Tensor:
-        """X itself: the division while training has done the averaging."""
+        """The input as it is: in training, the division by 1 - p has already made its mean that of y."""
         return x
 
 
-# Layers of torch that draw a mask, and how many trailing dimensions of the batched input share one draw.
+# torch's dropout layers, and how many trailing dimensions of the batched input share one draw in each.
 _NUM_SHARED: dict[type[nn.Module], int] = {nn.Dropout: 0, nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
 
 
 def keyed(module: nn.Module) -> nn.Module:
-    """Replaces torch's dropout layers by ours, in place: the same function, but its masks can be keyed.
+    """Replace torch's dropout layers by ours, in place: the same function, but with masks that can be keyed.
 
-    `nn.Dropout`, `Dropout1d`, `Dropout2d` and `Dropout3d` (exactly these classes, a subclass may do anything)
-    keep their probability and their place in the tree, so names of parameters stay as they are. The channel
+    `nn.Dropout`, `Dropout1d`, `Dropout2d` and `Dropout3d` (exactly these classes: a subclass may do anything)
+    keep their probability and their place in the tree, so the names of parameters stay the same. The channel
     dropouts then need an input with a batch dimension.
 
     Args:

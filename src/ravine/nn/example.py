@@ -21,7 +21,7 @@ def example_pass(
         module: left as it was: buffers, modes, and torch's generators too.
         input_shape: of one example.
         training: whether in training or in eval mode.
-        num_examples: how many inputs.
+        num_examples: number of inputs.
 
     Returns:
         Whatever the module returns.

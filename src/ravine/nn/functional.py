@@ -16,18 +16,18 @@ Pure = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], tuple[Tens
 def as_function(module: nn.Module) -> Pure:
     """f(parameters, buffers, x) -> (output, buffers after the pass), with nothing changed in place.
 
-    A module may change a buffer in place (BatchNorm's statistics) or assign it anew; both are seen. Tied
-    weights get their gradients summed. f works inside `torch.func.vmap` and `grad`, written as for one run.
+    A module may change a buffer in place (BatchNorm's statistics) or assign a new one; f returns it either way. The
+    gradients of tied weights are summed. f is written for one run, and works inside `torch.func.vmap` and `grad`.
 
     `functional_call` can tie weights itself, but where a whole module has two names it leaves the tensors of
     the call behind in the module (seen in torch 2.13); so the other names of a weight are found here, once.
 
     Args:
-        module: gives the code and the mode; its own tensors serve where a name is in neither dict.
+        module: has the code and the mode; its own tensors are used for names that are in neither dict.
 
     Returns:
-        f, whose names are those of `module.named_parameters()` and `module.named_buffers()`. All buffers that
-        the pass may change must be given to it.
+        f, with the names of `module.named_parameters()` and `module.named_buffers()`. It must be given all buffers
+        that the pass may change.
 
     Example:
         >>> import torch
@@ -53,7 +53,7 @@ def as_function(module: nn.Module) -> Pure:
 
 
 def _other_names(module: nn.Module) -> dict[str, str]:
-    """For each tensor held by several modules: its further names, and the one under which it is listed."""
+    """For tensors that several modules share: each further name, and the name under which PyTorch lists the tensor."""
     first: dict[Tensor, str] = {}
     others: dict[str, str] = {}
     for prefix, m in module.named_modules():  # each module once, under its first name
@@ -68,11 +68,11 @@ def _other_names(module: nn.Module) -> dict[str, str]:
 
 @contextmanager
 def batched_kernels() -> Iterator[None]:
-    """Within it, vmap meets only attention that it can batch, and its warnings of slow loops are off.
+    """Within it, attention has a kernel that vmap can batch, and vmap does not warn of slow loops.
 
     On a CPU scaled_dot_product_attention chooses a kernel that vmap would run in a loop, one run at a time;
     here it is composed of plain operators. The loops that remain (LSTM, weight norm) are as slow as one run
-    after another, which the planner's probe finds out.
+    after another; the planner finds that out by trying.
 
     Example:
         >>> import torch

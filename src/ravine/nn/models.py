@@ -1,6 +1,7 @@
 """The built-in networks, as plain `nn.Sequential`s and one block.
 
-Shapes: B batch, C channel, H W space. Names of parameters don't depend on whether there is a dropout layer.
+Shapes: B batch, C channels, H W space, K outputs. The names of parameters don't depend on whether there is a dropout
+layer.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]) -> nn.Sequential:
-    """See `ravine.nn.spec.MLP`.
+    """The network that `ravine.nn.spec.MLP` describes.
 
     Args:
         spec: what to build.
         input_shape: of one example; flattened.
         num_outputs: K.
-        rates: whose layers there are, even at rate 0.
+        rates: the rates that get a layer, even at 0.
 
     Returns:
         (B, *input_shape) -> (B, K).
@@ -61,19 +62,19 @@ def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, rates: Collec
 def convnet(
     spec: ConvNet, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]
 ) -> nn.Sequential:
-    """See `ravine.nn.spec.ConvNet`.
+    """The network that `ravine.nn.spec.ConvNet` describes.
 
     Args:
         spec: what to build.
         input_shape: (C, H, W).
         num_outputs: K.
-        rates: whose layers there are, even at rate 0.
+        rates: the rates that get a layer, even at 0.
 
     Returns:
         (B, C, H, W) -> (B, K).
 
     Raises:
-        ModelError: if the data are not pictures.
+        ModelError: the examples are not pictures.
 
     Example:
         >>> import torch
@@ -107,21 +108,21 @@ def convnet(
 def resnet(
     spec: ResNet, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]
 ) -> nn.Sequential:
-    """See `ravine.nn.spec.ResNet`; convolutions start from He et al.'s normal, by fan-out.
+    """The network that `ravine.nn.spec.ResNet` describes; convolutions start from He et al.'s normal, by fan-out.
 
     Args:
         spec: what to build.
         input_shape: (C, H, W).
         num_outputs: K.
-        rates: whose layers there are, even at rate 0.
+        rates: the rates that get a layer, even at 0.
 
     Returns:
         (B, C, H, W) -> (B, K).
 
     Raises:
-        ModelError: if the data are not pictures.
+        ModelError: the examples are not pictures.
 
-    Source:
+    References:
         He et al. 2015, "Deep residual learning for image recognition", section 4.2.
 
     Example:

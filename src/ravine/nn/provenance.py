@@ -1,8 +1,8 @@
-"""Whose code a study's target is, and whether a study may run it.
+"""Whether a study may run the code that its target names.
 
-A study file names code by text, and people run study files that they did not write. So a target is code that was put
-beside the study on purpose, or an installed class or function that makes networks, and nothing else that Python could
-reach by a name.
+A study file names code by text, and people run study files that they did not write. So a target must be code that
+someone put beside the study on purpose, or an installed class or function that makes networks: not just anything that
+Python can reach by a name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from ravine.errors import ModelError
 
-_DEEPEST = 20  # partials of methods of decorated functions: deeper than that nobody means
+_DEEPEST = 20  # wrappers around a function (partials, methods, decorators) that are looked through
 _ALLOWED = (
     "a model must be an nn.Module class, or a function that returns one, beside the study file, in the working "
     "directory or in an installed package"
@@ -30,12 +30,12 @@ _CODE = "a study names code beside it, in the working directory or in an install
 
 
 def check_module_name(where: str, name: str, folders: Sequence[Path]) -> None:
-    """Refuse the standard library, and programs, before anything of them is imported.
+    """Refuse modules of the standard library, and programs, before they are imported.
 
     Args:
-        where: the key and what the study names, for the error.
+        where: the key and its value, for the error.
         name: of the module.
-        folders: where the user's own modules lie.
+        folders: those with the user's own modules.
 
     Raises:
         ModelError: the module may not be imported.
@@ -48,10 +48,15 @@ def check_module_name(where: str, name: str, folders: Sequence[Path]) -> None:
 
 
 def check_reached(where: str, found: object, folders: Sequence[Path]) -> None:
-    """Refuse a way into the standard library through another module's names.
+    """Refuse to reach the standard library through the names of another module.
+
+    Args:
+        where: the key and its value, for the error.
+        found: what one of the names on the way leads to.
+        folders: those with the user's own modules.
 
     Raises:
-        ModelError: what was found on the way is a module of the standard library.
+        ModelError: it is a module of the standard library.
     """
     if isinstance(found, ModuleType):
         name = found.__name__
@@ -63,17 +68,17 @@ def check_may_run(where: str, found: object, folders: Sequence[Path], trust: Seq
     """Refuse what a study may not call.
 
     Args:
-        where: the key and what the study names, for the error.
-        found: what that is.
-        folders: where the user's own modules lie: functions of these may run.
-        trust: packages all of whose functions may run.
+        where: the key and its value, for the error.
+        found: what the study names.
+        folders: those with the user's own modules, whose functions may run.
+        trust: installed packages all of whose functions may run.
 
     Raises:
-        ModelError: it is no class of modules, and no function that may run.
+        ModelError: it is neither an nn.Module class nor a function that may run.
     """
     from torch import nn
 
-    if isinstance(found, nn.Module):  # told better where it is called
+    if isinstance(found, nn.Module):  # `call_factory` has a better error
         return
     if isinstance(found, type):
         if not issubclass(found, nn.Module):
@@ -140,7 +145,7 @@ def _main_is_own(folders: Sequence[Path]) -> bool:
 
 
 def _python_function(found: object) -> FunctionType | None:
-    """The function written in Python that runs first of all when something is called; None if there is none."""
+    """The Python function that runs first when something is called; None if none does."""
     for _ in range(_DEEPEST):
         if isinstance(found, functools.partial):
             found = found.func

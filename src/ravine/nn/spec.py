@@ -1,4 +1,4 @@
-"""What a study may say about its model. Torch-free: a study is checked before torch is imported."""
+"""The keys of a study's model. Without torch: a study is checked before torch is imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
-# A list or a range of rates is taken out of a study before it is validated: a spec holds one number.
+# Lists and ranges of rates are taken out of a study before it is validated: a spec has one number.
 Rate = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 RATES = {"dropout": "probability of dropping a unit"}
 """Fields of models that are rates of stochastic layers, and may differ run by run. 0 is none."""
@@ -110,7 +110,7 @@ class Module(_Spec):
     def trust(self) -> tuple[str, ...] | None:
         """Installed packages all of whose functions may run; None: no code may, since only a store names it.
 
-        Never from a study file, nor a part of a run's recipe: whoever runs a study says it.
+        It is an argument of whoever runs a study, never a key of a study file nor a part of a run's recipe.
         """
         return self._trust
 

@@ -5,10 +5,10 @@
 - ``mc``: draw although the module is in eval mode; the outputs of n such passes, each with its own key, are
   averaged.
 
-A stochastic layer holds two buffers: `rate`, how random it is, and `key`, which names its draw (see
-`ravine.rng`). They are tensors so that they may differ run by run inside one vmapped program: the engine
-supplies both through `torch.func.functional_call` and sets `keyed`. Used alone in any PyTorch program a
-layer is not keyed and takes a fresh key from torch's generator at each call.
+A stochastic layer has two buffers: `rate`, how random it is, and `key`, which names its draw (see `ravine.rng`). They
+are tensors so that they may differ run by run inside one vmapped program: the engine supplies both through
+`torch.func.functional_call` and sets `keyed`. In any other PyTorch program a layer is not keyed, and takes a fresh key
+from torch's generator at each call.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Mode = Literal["sample", "mean", "mc"]
 
 
 class Stochastic(nn.Module, ABC):
-    """A layer that is random in training: subclasses say what one draw and what the mean pass do.
+    """A layer that is random in training: a subclass defines one random pass and the mean pass.
 
     Attributes:
         rate_name: the key of a built-in model that sets the rate, one of `ravine.nn.spec.RATES`.
-        rate: float32 buffer, 0-d; its meaning is the layer's, 0 is never random.
-        key: int64 buffer, 0-d; used where `keyed`, else replaced by a fresh draw at each call.
+        rate: float32 buffer, 0-d. Each layer defines what it means, but 0 is not random at all.
+        key: int64 buffer, 0-d; used where the layer is `keyed`, else a fresh key is drawn at each call.
         keyed: whether `key` is supplied from outside. Structure, not a number: set once, before tracing.
-        mode: overrides what `train()` and `eval()` choose; None leaves it to them.
+        mode: overrides the choice of `train()` and `eval()`; None leaves it to them.
     """
 
     rate_name: ClassVar[str]
@@ -43,7 +43,7 @@ class Stochastic(nn.Module, ABC):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        # Neither belongs to what was learned: the state dict stays the one of a module with torch's layers.
+        # Neither is learned: the state dict is that of a module with torch's own layers.
         self.register_buffer("rate", torch.tensor(float(rate), dtype=torch.float32), persistent=False)
         self.register_buffer("key", torch.tensor(-1, dtype=torch.int64), persistent=False)
         self.keyed = False
@@ -58,7 +58,7 @@ class Stochastic(nn.Module, ABC):
         """The deterministic pass at test time."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The pass of the present mode."""
+        """The pass of the current mode."""
         mode = self.mode or ("sample" if self.training else "mean")
         if mode == "mean":
             return self.mean(x)
@@ -71,7 +71,7 @@ class Stochastic(nn.Module, ABC):
 
 
 def fresh_key(device: torch.device | None = None) -> Tensor:
-    """A key from torch's own generator, as any PyTorch layer would take its random numbers.
+    """A key from torch's own generator, where any PyTorch layer takes its random numbers from.
 
     Args:
         device: whose generator.
@@ -87,7 +87,7 @@ def fresh_key(device: torch.device | None = None) -> Tensor:
 
 
 def stochastic_modules(module: nn.Module) -> list[tuple[str, Stochastic]]:
-    """All layers of the contract, by name, each once.
+    """All stochastic layers of a module with their names, each once.
 
     Args:
         module: any module; if it is itself stochastic, its name is "".
@@ -116,13 +116,13 @@ def stream(name: str) -> str:
 def layer_keys(
     names: list[str], seed: int | Tensor, step: int | Tensor, draw: int | Tensor = 0
 ) -> dict[str, Tensor]:
-    """The keys to supply to the stochastic layers at one step: a buffer name and its tensor for each.
+    """The keys of the stochastic layers at one step, by the names of their buffers.
 
     Args:
         names: of the layers, from `stochastic_modules`.
         seed: of the run; or one per run, (R,).
         step: counted from 0; broadcasts against the seeds.
-        draw: for Monte Carlo passes, their number; each has its own streams. A Python integer.
+        draw: number of a Monte Carlo pass; each has its own streams. A Python integer.
 
     Returns:
         ``{"name.key": key}``, for `torch.func.functional_call`; each of the broadcast shape.
@@ -141,7 +141,7 @@ def mode(module: nn.Module, mode: Mode | None) -> Iterator[None]:
 
     Args:
         module: any module.
-        mode: ``"sample"``, ``"mean"``, ``"mc"``, or None to leave it to `train()` and `eval()`.
+        mode: ``"sample"``, ``"mean"``, ``"mc"``, or None to leave the choice to `train()` and `eval()`.
 
     Example:
         >>> from ravine.nn.dropout import Dropout
@@ -163,7 +163,7 @@ def mode(module: nn.Module, mode: Mode | None) -> Iterator[None]:
 
 
 def set_keyed(module: nn.Module, keyed: bool = True) -> nn.Module:
-    """Says whether the stochastic layers' keys are supplied from outside; the engine does, once.
+    """Set whether the keys of the stochastic layers are supplied from outside, as the engine does.
 
     Args:
         module: changed in place.

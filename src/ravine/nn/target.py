@@ -1,4 +1,4 @@
-"""The user's own modules: found by name, called, and described for a recipe's hash."""
+"""The user's own modules: found by name, built, and identified for a recipe's hash."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Factory = Callable[..., "nn.Module"]
 
 
 def find_factory(target: str, search: Path | None = None, trust: Sequence[str] | None = ()) -> Factory:
-    """The class or function that a study names, if a study may name it: see `provenance`.
+    """The class or function that a study names as its model's target, if it may (`ravine.nn.provenance`).
 
     Args:
         target: ``"package.module:Name"``.
         search: the study's folder, looked at first; then the working directory, then what is installed.
-        trust: installed packages all of whose functions may run; None: nothing may.
+        trust: installed packages all of whose functions may run; None: nothing may run.
 
     Returns:
         The callable of that name.
 
     Raises:
-        ModelError: the module is not there or fails to import, it has no such name, that cannot be called, or a study
-            may not call it.
+        ModelError: the module does not exist or fails to import, has no such name, or the name is of something that
+            cannot be called or that a study may not call.
 
     Example:
         >>> find_factory("torch.nn:Linear").__name__
@@ -57,16 +57,16 @@ def find_factory(target: str, search: Path | None = None, trust: Sequence[str] |
 
 
 def find_named(target: str, search: Path | None, key: str, wanted: Callable[[Any], bool] = callable) -> Any:
-    """What a study names as ``"package.module:name"``.
+    """The object that a study names as ``"package.module:name"``.
 
     Args:
         target: the name.
         search: the study's folder, looked at first; then the working directory, then what is installed.
-        key: of the study, for errors.
-        wanted: which objects of the module are worth a hint.
+        key: the study's key, for errors.
+        wanted: which other objects of the module a hint may name.
 
     Raises:
-        ModelError: the module is not there or fails to import, or it has no such name.
+        ModelError: the module does not exist or fails to import, or it has no such name.
     """
     module_name, _, attribute = target.partition(":")
     folders = folders_of(search)
@@ -88,7 +88,7 @@ def find_named(target: str, search: Path | None, key: str, wanted: Callable[[Any
 
 
 def folders_of(search: Path | None) -> list[Path]:
-    """Where the user's own modules lie: in the study's folder, and in the working directory."""
+    """The folders of the user's own modules: the study's, and the working directory."""
     return [folder for folder in (search, Path.cwd()) if folder is not None]
 
 
@@ -96,7 +96,7 @@ def _import(where: str, module_name: str, search: Path | None) -> Any:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        # A module that is missing, or one that it imports in its turn: two different things to mend.
+        # Either this module is missing, or one that it imports.
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             folders = " or ".join(dict.fromkeys(str(p) for p in (search, Path.cwd()) if p is not None))
             raise ModelError(
@@ -108,7 +108,7 @@ def _import(where: str, module_name: str, search: Path | None) -> Any:
 
 
 def _refuse_namesake(where: str, module_name: str, search: Path | None) -> None:
-    """Python keeps modules by name: without this check a study could get another folder's `models.py`."""
+    """Python caches modules by name: without this check a study could get the `models.py` of another folder."""
     top = module_name.partition(".")[0]
     loaded = getattr(sys.modules.get(top), "__file__", None)
     for folder in (search, Path.cwd()):
@@ -125,7 +125,7 @@ def _refuse_namesake(where: str, module_name: str, search: Path | None) -> None:
 
 
 def _own(found: Any, names: list[str]) -> list[str]:
-    """Of the names in a module those that it defines rather than imports; a package's are often all imported."""
+    """Those of the names that a module defines itself; of a package all, since it often imports everything."""
     if hasattr(found, "__path__"):
         return names
     home = getattr(found, "__name__", "")
@@ -133,18 +133,18 @@ def _own(found: Any, names: list[str]) -> list[str]:
 
 
 def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None = None) -> nn.Module:
-    """The module that a user's class or function makes.
+    """The module that a user's class or function builds.
 
     Args:
         factory: a class or function.
         args: its keyword arguments.
-        search: a folder to import from meanwhile, as in `find_factory`.
+        search: the study's folder, from which it may import.
 
     Returns:
         A new module.
 
     Raises:
-        ModelError: it raised an exception or returned something else.
+        ModelError: it raised an exception or returned no nn.Module.
 
     Example:
         >>> import torch
@@ -175,9 +175,9 @@ def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None 
 
 
 def describe_factory(factory: Factory) -> str:
-    """An identity of a class or function that is the same in another process, for a recipe's hash.
+    """A text that identifies a class or function in every process, for a recipe's hash.
 
-    It changes with the source of the class or function itself, not with what that calls.
+    It changes with the source of the class or function itself, but not with the source of what that calls.
 
     Args:
         factory: a class, a function, or a `functools.partial` of one.
