@@ -100,7 +100,7 @@ def test_copies_go_on_by_themselves(copied: Any) -> None:
     [
         (
             lambda: Muon(nn.Linear(3, 2).parameters()),
-            r"muon: a parameter of shape \(2,\) is no matrix: give it to AdamW",
+            r"muon: a parameter of shape \(2,\) is not a matrix: give it to AdamW",
         ),
         (lambda: Muon(matrices(), adjust_lr_fn="spectral"), "adjust_lr_fn = 'spectral': must be"),
         (lambda: Muon(matrices(), momentum=1.0), "muon: momentum = 1.0: must be"),

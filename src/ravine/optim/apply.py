@@ -2,9 +2,9 @@
 
 Three ways, chosen by what the tensors are, with the same results to rounding:
 
-- machine code that goes once over parameter, gradient and state, for float32 in a processor's memory;
-- PyTorch's `_foreach` kernels (`ravine.optim.lists`), for everything else that is element by element;
-- tensor by tensor, for what needs a parameter's shape (max-norm, Muon).
+- machine code that passes once over parameter, gradient and state, for float32 tensors in the processor's memory;
+- PyTorch's `_foreach` kernels (`ravine.optim.lists`), for all other elementwise rules;
+- tensor by tensor, for rules that need a parameter's shape (max-norm, Muon).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Stepper:
     """A rule's step, made once.
 
     Args:
-        rule: with its regularizers.
-        maximize: climb.
+        rule: the rule with its regularizers.
+        maximize: whether to climb instead of to descend.
         about: what errors name.
-        ema: keep an exponential moving average of the parameters in the slot "ema".
+        ema: whether to keep an exponential moving average of the parameters, in the slot "ema".
     """
 
     def __init__(self, rule: Rule, *, maximize: bool, ema: bool, about: str) -> None:
@@ -51,11 +51,14 @@ class Stepper:
         Args:
             members: parameters and state.
             grads: their gradients.
-            numbers: the rule's hypers, "ema" if it is kept, t, which counts from 1, and those slots of the rule that
-                are one number.
+            numbers: by name the rule's hypers, "ema" if that is kept, t, which counts from 1, and the slots of the
+                rule that are one number.
 
         Returns:
             The new values of those slots.
+
+        Raises:
+            RuntimeError: a gradient is sparse.
         """
         slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
         vectors = {"param": members.numbers, "grad": grads, **slots}
@@ -82,7 +85,7 @@ class Stepper:
         slots: Mapping[str, Sequence[Tensor]],
         numbers: Mapping[str, float],
     ) -> Mapping[str, float]:
-        # A 0-d tensor on a processor joins in with tensors of any device, and leaves their dtype alone.
+        # A 0-d tensor on the CPU goes together with tensors on any device, and leaves their dtype alone.
         exact = {
             name: torch.tensor(numbers[name], dtype=torch.float64, device="cpu") for name in self._numbers
         }
@@ -98,7 +101,7 @@ class Stepper:
     def _update(
         self, param: Tensor, grad: Tensor, slots: Mapping[str, Tensor], numbers: Mapping[str, Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """New parameter and slots, and the slots that are one number."""
+        """The new parameter and slots, and the new values of the slots that are one number."""
         state = {name: slots[name] for name in self._slots} | {name: numbers[name] for name in self._totals}
         step, new = self._rule.update(-grad if self._maximize else grad, state, param, numbers, numbers["t"])
         after = param + step
@@ -108,7 +111,7 @@ class Stepper:
 
     @cached_property
     def _program(self) -> Split | None:
-        """The step as a function of one weight; None where it cannot be written so."""
+        """The step as a function of one weight; None where it cannot be written as one."""
         slots = [*self._slots, *([EMA] if self._ema else [])]
 
         def program(param: Tensor, grad: Tensor, *rest: Tensor) -> Sequence[Tensor]:

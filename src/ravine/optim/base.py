@@ -1,7 +1,7 @@
-"""A torch.optim.Optimizer out of one of ravine's rules.
+"""A torch.optim.Optimizer made of one of ravine's rules.
 
-What a class says is words: which rule, and what PyTorch calls its hypers and its state. So that a program can change
-over, in both directions, groups and state have the names and the form that torch.optim gives them.
+A class only says which rule it is, and what PyTorch calls the rule's hypers and its state. Groups and state have the
+names and the form that torch.optim gives them, so that a program can switch between the two, in both directions.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ravine.rules import REGULARIZERS, decays, regularize
 Params: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
 
 _OF_DECAY = ("weight_decay", "decoupled_weight_decay", "l1")
-_MOST_LISTS = 8  # of parameters with a gradient, when they change from step to step
+_MOST_LISTS = 8  # sets of parameters with a gradient that are remembered, where they change from step to step
 
 __all__ = ["Params", "Preset", "RuleOptimizer"]
 
 
 class RuleOptimizer(torch.optim.Optimizer):
-    """Base of all classes here; not used by itself."""
+    """Base of the optimizers with one gradient per step; not used by itself."""
 
     words: ClassVar[Words]
 
@@ -59,7 +59,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        defaults = state.get("defaults") or self.defaults  # of a copy's own; `load_state_dict` gives none
+        defaults = state.get("defaults") or self.defaults  # a copy has its own; `load_state_dict` passes none
         name = type(self).__name__
         for group in state["param_groups"]:
             adopt_group(name, self.words, group, defaults)
@@ -69,13 +69,13 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._start()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state of this class, or of its twin in torch.optim; see torch.optim.Optimizer.load_state_dict.
+        """Load a state of this class, or of its counterpart in torch.optim; see torch.optim.Optimizer.load_state_dict.
 
-        What was saved goes on with the same bits. A group of torch.optim's goes on as it does there, decay of biases
-        included.
+        Training that was saved goes on with the same bits. A group of torch.optim's goes on as it would there, with
+        decay of biases.
 
         Raises:
-            ValueError: a state of another rule, or of what this class cannot do.
+            ValueError: it is the state of another rule, or of an option that this class does not have.
         """
         super().load_state_dict(state_dict)
         restore_exact(self.state, self.param_groups, state_dict, self.words.counts.values())
@@ -87,13 +87,13 @@ class RuleOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step of the rule, for all parameters that have a gradient.
+        """One step of the rule, for all parameters with a gradient.
 
         Args:
-            closure: evaluates the model again and returns the loss.
+            closure: evaluates the model, calls ``backward()`` and returns the loss; None: the gradients are there.
 
         Returns:
-            The closure's loss.
+            The closure's loss; None without a closure.
 
         Raises:
             RuntimeError: a gradient is sparse.
@@ -136,11 +136,11 @@ class RuleOptimizer(torch.optim.Optimizer):
             members.stepped({self.words.counts[slot]: value for slot, value in totals.items()})
 
     def _numbers_of(self, group: dict[str, Any]) -> dict[str, float]:
-        """A group's numbers; those that a user or a scheduler has changed are checked, but for lr."""
+        """A group's numbers. Those that a user or a scheduler has changed are checked, except for lr."""
         try:
             numbers = hypers_of(self.words, group)
         except (TypeError, ValueError, LookupError):
-            check_group(self.words, group)  # says what is wrong
+            check_group(self.words, group)  # names the fault
             raise
         values = (
             *(value for name, value in numbers.items() if name != "lr"),
@@ -154,7 +154,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
-        """Parameters with a gradient, sorted by who can take the same step; states that are missing are made."""
+        """Parameters grouped by which can take the same step; missing states are made."""
         numbers = list(self.words.counts.values())
         names = dict(zip(map(id, group["params"]), group.get("param_names") or (), strict=False))
         alike: dict[tuple[Any, ...], list[Tensor]] = {}
@@ -208,16 +208,16 @@ class RuleOptimizer(torch.optim.Optimizer):
         for slot, name in self.words.counts.items():
             found[slot] = float(members.totals[name][0])
         if not members.decayed:
-            found.update(dict.fromkeys(self.words.rule(group).decays, 0.0))  # where they are the rule's own
+            found.update(dict.fromkeys(self.words.rule(group).decays, 0.0))  # a decay that is the rule's own
         return found
 
     @contextmanager
     def deployed(self) -> Iterator[None]:
-        """Within it, the parameters are those to evaluate and to keep.
+        """Within it, the parameters are those to evaluate and to save.
 
-        The moving average where ``ema`` is on; else the rule's own point, where that is another than the one at which
-        gradients are taken (`Nesterov`); else what they are anyway. BatchNorm's statistics are left alone: estimate
-        them anew for averaged weights.
+        They are the moving average where ``ema`` is on; else the rule's own point, where that is not the one at which
+        gradients are taken (`Nesterov`); else the parameters themselves. BatchNorm's statistics stay as they are:
+        estimate them again for averaged weights.
 
         Example:
             >>> weight = torch.zeros(1, requires_grad=True)

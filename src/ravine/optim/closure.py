@@ -1,4 +1,4 @@
-"""A torch.optim.Optimizer that evaluates the loss where it likes: methods with a line search."""
+"""Base of the optimizers that evaluate the loss several times per step: methods with a line search."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SearchingOptimizer(torch.optim.Optimizer):
             raise ValueError(f"{type(self).__name__}: parameters must be real and have one dtype and device")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        defaults = state.get("defaults") or self.defaults  # of a copy's own; `load_state_dict` gives none
+        defaults = state.get("defaults") or self.defaults  # a copy has its own; `load_state_dict` passes none
         # PyTorch adds "differentiable" to the defaults of an optimizer that was loaded or copied.
         wanted = [key for key in defaults if key != "differentiable"]
         lacking = [key for group in state["param_groups"] for key in wanted if key not in group]
@@ -45,10 +45,10 @@ class SearchingOptimizer(torch.optim.Optimizer):
         super().__setstate__(state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state of this class; it goes on with the same bits.
+        """Load a state of this class; training goes on with the same bits.
 
         Raises:
-            ValueError: a state of another optimizer.
+            ValueError: it is the state of another optimizer.
         """
         super().load_state_dict(state_dict)
         restore_exact(self.state, self.param_groups, state_dict, ("sy", "yy"))
@@ -59,12 +59,12 @@ class SearchingOptimizer(torch.optim.Optimizer):
 
     @property
     def _kept(self) -> dict[str, Any]:
-        """What outlives a step: with the first parameter, as everything of `state_dict` must be with one."""
+        """The state that outlives a step. It is stored with the first parameter: a `state_dict` has no other place."""
         return self.state[self._params[0]]  # type: ignore[no-any-return]
 
     @property
     def num_evaluations(self) -> int:
-        """How often a closure has been called."""
+        """How often the closure has been called so far."""
         return int(self._kept.get("num_evaluations", 0))
 
     def _point(self) -> Tensor:
@@ -76,7 +76,7 @@ class SearchingOptimizer(torch.optim.Optimizer):
             param.copy_(values.view_as(param))
 
     def _evaluate(self, closure: Closure) -> tuple[Any, Tensor]:
-        """The closure's loss and the gradient, (P,)."""
+        """The closure's loss, and the gradient, (P,)."""
         self._kept["num_evaluations"] = self.num_evaluations + 1
         with torch.enable_grad():
             loss = closure()
@@ -94,18 +94,19 @@ class SearchingOptimizer(torch.optim.Optimizer):
     def _search(
         self, closure: Closure, loss: float, grad_P: Tensor, direction_P: Tensor, first: float, room: float
     ) -> tuple[Any, Tensor, Tensor] | None:
-        """Go along a direction to a point that meets the strong Wolfe conditions.
+        """Move along a direction to a point that meets the strong Wolfe conditions.
 
         Args:
             closure: as in `step`.
-            loss: where the parameters are.
-            grad_P: there.
-            direction_P: along which the loss falls.
-            first: the first trial.
+            loss: at the parameters.
+            grad_P: gradient at the parameters.
+            direction_P: a direction along which the loss falls.
+            first: the first step length to try.
             room: evaluations that are left.
 
         Returns:
-            Loss and gradient there, and the step; None, the parameters being where they were, if no step was found.
+            Loss and gradient at the new point, and the step to it; None, with the parameters back where they were, if
+            no step was found.
         """
         start_P = self._point()
         search = LineSearch(
@@ -129,7 +130,7 @@ class SearchingOptimizer(torch.optim.Optimizer):
                 return None
 
     def _done(self, loss: float, grad_P: Tensor) -> bool:
-        """Whether there is nowhere to go from here: no finite loss, or a gradient as good as 0."""
+        """Whether to stop here: the loss is not finite, or no number of the gradient exceeds `tolerance_grad`."""
         largest = float(grad_P.abs().max()) if len(grad_P) else 0.0
         return not math.isfinite(loss + largest) or largest <= self.param_groups[0]["tolerance_grad"]
 

@@ -1,7 +1,7 @@
-"""A function of the numbers at one place, at all places of lists of tensors, by PyTorch's `_foreach` kernels.
+"""An elementwise function of lists of tensors, by PyTorch's `_foreach` kernels.
 
-On a GPU a call for each of a hundred tensors would wait for the processor; these kernels take a whole list. What is not
-needed any more is written over: a parameter or a slot by its new value, and what was computed on the way.
+On a GPU, a hundred calls for a hundred tensors would wait for the processor; each of these kernels takes a whole list.
+Memory is reused: a parameter or a slot is overwritten by its new value, and intermediate results by later ones.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor, fx
 
 from ravine.native.split import Split
 
-_PORTION = 1 << 20  # numbers that are taken at a time, in a processor's memory
+_PORTION = 1 << 20  # numbers processed at a time on a CPU: more of them leave the caches
 
-# By operation and which of its arguments are vectors (V) and which numbers (0): the word in PyTorch's names.
+# The name of the kernel, by operation and by which of its arguments are vectors (V) and which are numbers (0).
 _WORDS = {
     ("add.Tensor", "V0"): "add", ("sub.Tensor", "V0"): "sub", ("mul.Tensor", "VV"): "mul", ("mul.Tensor", "V0"): "mul",
     ("div.Tensor", "VV"): "div", ("div.Tensor", "V0"): "div", ("lerp.Tensor", "VV0"): "lerp",
@@ -27,7 +27,7 @@ _WORDS = {
 }  # fmt: skip
 
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function with its arguments: nodes, and numbers that are known."""
+"""A function with its arguments: nodes, and known numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ class _Kernel:
     """How a value is computed.
 
     Args:
-        fresh: into new tensors; without other forms, perhaps into parts of its arguments.
-        over: forms that write over their first argument.
+        fresh: the call that makes new tensors; without other forms, these may be views of its arguments.
+        over: the calls that overwrite their first argument.
     """
 
     fresh: Call
@@ -44,7 +44,7 @@ class _Kernel:
 
     @property
     def inputs(self) -> tuple[fx.Node, ...]:
-        """What it is computed from."""
+        """The nodes that it is computed from."""
         return tuple(arg for arg in self.fresh[1] if isinstance(arg, fx.Node))
 
 
@@ -67,13 +67,13 @@ class OverLists:
         last.update(dict.fromkeys(output.all_input_nodes, output))
 
         def over(node: fx.Node, allowed: Callable[[fx.Node], bool]) -> Iterator[Call]:
-            """Calls for a value that write over something that nobody needs afterwards."""
+            """Calls for a value that overwrite an argument that is not needed afterwards."""
             for function, args in kernels[node].over if node in kernels else ():
                 if last[args[0]] is node and args.count(args[0]) == 1 and allowed(args[0]):
                     yield function, args
 
         def growth(start: fx.Node, node: fx.Node) -> dict[fx.Node, Call] | None:
-            """Calls by which a value comes to stand where another one was; None: there are none."""
+            """Calls that compute a value in the memory of another one; None: there are none."""
             if node is start:
                 return {}
             for call in over(node, lambda _first: True):
@@ -91,23 +91,23 @@ class OverLists:
                 copies.append((places[name], node))
             else:
                 chosen.update(grown)
-        made = {node for node, kernel in kernels.items() if kernel.over}  # nothing else stands where they do
+        made = {node for node, kernel in kernels.items() if kernel.over}  # in memory of their own
         steps = {}
         for node, kernel in kernels.items():
             ours = chosen.get(node) or next(over(node, made.__contains__), None)
             done = {each for each in kernel.inputs if last[each] is node and each in kernels}
             steps[node] = (ours or kernel.fresh, ours is not None, done)
-        # A single kernel reads nothing a second time.
+        # A single kernel reads nothing twice, so it need not fit into the caches.
         self._at_once = _PORTION if len(steps) > 1 else math.inf
         self._do = _in_python([*own, *numbers], steps, copies)
 
     def __call__(
         self, vectors: Mapping[str, Sequence[Tensor]], numbers: Mapping[str, float]
     ) -> dict[str, float]:
-        """Carry it out; the tensors are changed in place.
+        """Evaluate it; the tensors are changed in place.
 
         Args:
-            vectors: equally many tensors of each name.
+            vectors: by name, equally many tensors each.
             numbers: by name.
 
         Returns:
@@ -127,9 +127,10 @@ def _in_python(
     """A function that makes the calls, one after another.
 
     Args:
-        inputs: its arguments.
-        steps: for each value the call, whether that writes over its first argument, and what nobody needs afterwards.
-        copies: what is written at the end, and its new values.
+        inputs: the arguments of the function.
+        steps: for each value its call, whether that overwrites its first argument, and the values that are not needed
+            afterwards.
+        copies: pairs of a tensor to write at the end, and its new value.
     """
     names = {node: f"v{i}" for i, node in enumerate([*inputs, *steps])}
     known: dict[str, Any] = {
@@ -144,7 +145,7 @@ def _in_python(
         call = f"f_{name}({', '.join(words)})"
         lines.append(f"{call}; {name} = {words[0]}" if writes_over else f"{name} = {call}")
         lines += [f"del {names[each]}" for each in done]
-    # Old values are kept first: they stand where new ones are going to be.
+    # Old values are saved first: new ones are going to overwrite them.
     old = {node: f"old_{names[node]}" for _, node in copies if node not in steps}
     lines += [f"{name} = kept({names[node]})" for node, name in old.items()]
     lines += [f"copy({names[target]}, {old.get(node, names[node])})" for target, node in copies]
@@ -156,11 +157,11 @@ def _in_python(
 
 
 def _kernels(calls: Sequence[fx.Node]) -> dict[fx.Node, _Kernel]:
-    """How each value is computed that is not a part of another's computation."""
+    """How each value is computed, except for those that are computed within another one's kernel."""
     found: dict[fx.Node, _Kernel] = {}
 
     def part(vector: Any, word: Callable[..., Any], form: str) -> Any:
-        """The arguments of such an operation, which then has no kernel; None where its value is needed elsewhere."""
+        """The arguments of a value of this form, which is no longer computed itself; None if it is needed elsewhere."""
         function, args = found[vector].fresh if vector in found else (None, ())
         if function is not word or _form(args) != form or len(vector.users) > 1:
             return None
@@ -168,7 +169,7 @@ def _kernels(calls: Sequence[fx.Node]) -> dict[fx.Node, _Kernel]:
         return args
 
     def scaled(vector: Any) -> tuple[Any, Any]:
-        """A vector and a number whose product it is."""
+        """The vector and the number whose product it is; itself and 1 if it is none."""
         return part(vector, torch._foreach_mul, "V0") or (vector, 1.0)
 
     for node in calls:
@@ -230,7 +231,7 @@ def _weighted_over(first: list[Tensor], scale: float, second: list[Tensor], othe
 
 
 def _one_by_one(node: fx.Node) -> Callable[..., list[Tensor]]:
-    """What there is no kernel for that takes a list: numbers are 0-d tensors, which go together with any device."""
+    """An operation without a kernel for lists: tensor by tensor, with numbers as 0-d tensors, which suit any device."""
     numbers = [isinstance(arg, fx.Node) and arg.meta["tensor"][0] == () for arg in node.args]
 
     def function(*args: Any) -> list[Tensor]:
@@ -248,11 +249,14 @@ def _one_by_one(node: fx.Node) -> Callable[..., list[Tensor]]:
 
 
 def _portions(lists: Sequence[Sequence[Tensor]], most: float) -> Iterator[list[list[Tensor]]]:
-    """Lists of tensors, a portion of each at a time: on a processor what is computed of it stays in the caches.
+    """Lists of tensors, a portion at a time: on a CPU, what is computed from a portion stays in the caches.
 
     Args:
         lists: equally many tensors in each.
-        most: numbers of a portion.
+        most: numbers in a portion, at most, unless one piece has more.
+
+    Yields:
+        For each list the pieces of the next portion.
     """
     if sum(map(torch.numel, lists[0])) <= most or not all(
         tensor.is_contiguous() and tensor.device.type == "cpu" for tensors in lists for tensor in tensors

@@ -1,4 +1,4 @@
-"""A state that comes from a file, a copy or torch.optim, made one of a class here or refused."""
+"""Loading a state from a file, a copy or torch.optim: it is completed and checked, or refused."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ _NEWER = ("decoupled_weight_decay",)  # keys that older versions of torch.optim 
 
 
 def adopt_group(name: str, words: Words, group: dict[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Complete a group that was loaded, and check it.
+    """Complete a loaded group, and check it.
 
-    A group without our keys is torch.optim's: what it does not say is as torch.optim does it, so that training goes on
-    with the same numbers. That also holds for decay, which torch.optim does not keep from biases, unless the class was
-    given a pattern of its own.
+    A group without our keys is torch.optim's. Its missing values are torch.optim's behaviour, so that training goes on
+    with the same numbers: biases decay, for example, unless the optimizer was given an `exclude` of its own.
+
+    Args:
+        name: the class's, for errors.
+        words: the class's.
+        group: is changed.
+        defaults: the optimizer's.
 
     Raises:
-        ValueError: it is of another rule, or has a value that is not allowed.
+        ValueError: it is a group of another rule, or has a value that is not allowed.
     """
     if "exclude" not in group:
         lacking = [key for key in words.torch_keys if key not in group and key not in _NEWER]
@@ -39,10 +44,16 @@ def adopt_group(name: str, words: Words, group: dict[str, Any], defaults: Mappin
 
 
 def check_state(name: str, words: Words, group: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Check that a parameter's state belongs to a rule.
+    """Check that a parameter's state is one of this rule.
+
+    Args:
+        name: the class's, for errors.
+        words: the class's.
+        group: the parameter's.
+        own: its state.
 
     Raises:
-        ValueError: it is of another rule.
+        ValueError: it is the state of another rule.
     """
     slots = set(words.slots(group).values())
     has = {key for key, value in own.items() if value is not None} - {"step", EMA}
@@ -54,10 +65,16 @@ def check_state(name: str, words: Words, group: Mapping[str, Any], own: Mapping[
 
 
 def check_slots(name: str, param: Tensor, own: Mapping[str, Any], keys: Iterable[str]) -> None:
-    """Check that the tensors of a parameter's state are as it is.
+    """Check that the tensors of a parameter's state have its shape, dtype, device and layout.
+
+    Args:
+        name: the class's, for errors.
+        param: the parameter.
+        own: its state.
+        keys: of the tensors.
 
     Raises:
-        RuntimeError: one has another shape, dtype or device.
+        RuntimeError: one differs.
     """
     for key in keys:
         slot = own[key]
@@ -81,13 +98,13 @@ def restore_exact(
     loaded: Mapping[str, Any],
     names: Iterable[str],
 ) -> None:
-    """Give numbers back the digits that torch.optim's loading took from them: it casts all to the parameter's dtype.
+    """Restore the digits that loading took from some numbers: torch.optim casts a state to its parameter's dtype.
 
     Args:
-        state: after loading; is changed.
-        groups: after loading.
+        state: of the optimizer, after loading; is changed.
+        groups: of the optimizer, after loading.
         loaded: the state that was loaded.
-        names: of the numbers that are float64 on a processor, whatever the parameter is.
+        names: of the numbers that are float64 on the CPU, whatever the parameter is.
     """
     wanted = list(names)
     ids = chain.from_iterable(group["params"] for group in loaded["param_groups"])
@@ -96,6 +113,6 @@ def restore_exact(
         before = loaded["state"].get(number, {})
         for name in wanted:
             exact, now = before.get(name), state.get(param, {}).get(name)
-            # A hook may have loaded something else than what was given.
+            # A hook may have replaced what was given.
             if isinstance(exact, Tensor) and isinstance(now, Tensor) and torch.equal(exact.to(now), now):
                 state[param][name] = exact.detach().to("cpu", torch.float64, copy=True)

@@ -1,8 +1,9 @@
-"""Parameters that take the same step, found once and then only looked over.
+"""Parameters that take the same step: found once, then only compared with what was found.
 
 A network has a hundred parameters, and what Python does for each of them at every step would cost more than the
-arithmetic. So what does not change is kept: the lists of parameters and state, and whether machine code can take them.
-Machine code is given addresses; whatever it reads or writes is therefore compared with what was kept before each step.
+arithmetic. So what does not change is remembered: the lists of parameters and state, and whether machine code can take
+them. Machine code gets addresses; so before each step, all that it reads or writes is compared with what was
+remembered.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ class Members:
     """Some parameters of a group.
 
     Args:
-        params: with a gradient, of one dtype and device, that have had equally many steps and do not overlap.
-        states: torch.optim's state of each.
-        tensors: the parameters, without autograd.
-        numbers: the same; complex ones as pairs of numbers.
-        own: for each key of a state its tensors, as the states have them.
-        kept: the same tensors as they were when they were found.
-        slots: the same; complex ones as pairs of numbers.
-        steps: each one's count of steps, all of them elements of `counts`.
-        counts: float32, equal for all of these parameters; NumPy's, which fills them ten times as fast as PyTorch.
-        totals: for each other number of a state, the same in float64.
-        of_totals: its elements, as the states have them.
+        params: parameters with a gradient, of one dtype and device and with equally many steps, that do not overlap.
+        states: torch.optim's state of each parameter.
+        tensors: the parameters, detached.
+        numbers: the same, complex ones as pairs of numbers.
+        own: by key of a state its tensors, the very objects in the states.
+        kept: the same tensors as they were when they were found, detached.
+        slots: the same, complex ones as pairs of numbers.
+        steps: the count of steps of each parameter: elements of `counts`.
+        counts: float32, equal for all parameters; in NumPy, which fills an array ten times as fast as PyTorch.
+        totals: by key the other numbers of a state, likewise in float64.
+        of_totals: by key the elements of `totals`, the very objects in the states.
         decayed: whether weight decay and L1 apply.
-        strides: of each parameter where machine code can take them and their state; None: it cannot.
-        sizes: how many numbers each parameter has.
+        strides: of each parameter, where machine code can take parameters and state; None: it cannot.
+        sizes: the number of elements of each parameter.
         inference: whether any of them was made in `torch.inference_mode`.
     """
 
@@ -71,7 +72,15 @@ class Members:
         numbers: Sequence[str],
         decayed: bool,
     ) -> Members:
-        """Parameters with their states, which have all of the keys, of tensors and of numbers."""
+        """The members of these parameters.
+
+        Args:
+            params: the parameters.
+            states: torch.optim's state of each, with all of the keys.
+            keys: of the tensors of a state.
+            numbers: keys of the numbers of a state, besides "step".
+            decayed: whether weight decay and L1 apply.
+        """
         counts = _column([own["step"] for own in states], torch.float32)
         totals = {name: _column([own[name] for own in states], torch.float64) for name in numbers}
         for i, own in enumerate(states):
@@ -108,7 +117,12 @@ class Members:
         )
 
     def still(self, state: State, keys: Sequence[str]) -> bool:
-        """Whether nobody has replaced or changed a state, or what a parameter's numbers are, in the meantime."""
+        """Whether the parameters' memory and their states are still those that were found.
+
+        Args:
+            state: the optimizer's.
+            keys: of the tensors of a state.
+        """
         if not all(map(is_, map(state.get, self.params), self.states)):
             return False
         # The same memory, and as large as it was.
@@ -132,19 +146,19 @@ class Members:
         return all(bool((each == each[0]).all()) for each in (self.counts, *self.totals.values()))
 
     def stepped(self, totals: Mapping[str, float]) -> None:
-        """Count a step, and take in what the other numbers are now."""
+        """Count a step, and write the new values of the other numbers."""
         self.counts.fill(float(self.counts[0]) + 1.0)
         for name, value in totals.items():
             self.totals[name].fill(value)
 
     @property
     def gradients(self) -> list[Tensor]:
-        """Theirs; complex ones as pairs of numbers."""
+        """The gradients of the parameters, complex ones as pairs of numbers."""
         grads: list[Any] = [param.grad for param in self.params]
         return list(map(as_real, grads)) if self.tensors[0].is_complex() else grads
 
     def plain(self, grads: Sequence[Tensor]) -> bool:
-        """Whether machine code can take these gradients too."""
+        """Whether machine code can take the parameters with these gradients."""
         if self.strides is None:
             return False
         try:
@@ -159,14 +173,14 @@ class Members:
 
 
 def as_real(tensor: Tensor) -> Tensor:
-    """A complex number is two real ones, as in torch.optim."""
+    """A tensor of complex numbers as pairs of real ones, as in torch.optim; any other as it is."""
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def apart(params: Iterable[Tensor]) -> list[int]:
-    """For each parameter a number, such that those of one number do not overlap in memory.
+    """A group number for each parameter; parameters in the same group do not overlap in memory.
 
-    Parameters that share memory take their steps one after another, in their order, as in torch.optim.
+    Groups take their steps one after another, so parameters that share memory do so in their order, as in torch.optim.
 
     Example:
         >>> base = torch.zeros(6)
@@ -192,7 +206,7 @@ def apart(params: Iterable[Tensor]) -> list[int]:
 
 
 def _span(tensor: Tensor) -> tuple[str, int, int, int]:
-    """Its device, and the addresses of its first byte and behind its last."""
+    """A tensor's device, the address of its first byte and the address after its last one."""
     device = tensor.device.type, tensor.device.index or 0
     if not tensor.numel():
         return *device, 0, 0
@@ -206,7 +220,7 @@ def _meet(first: tuple[str, int, int, int], second: tuple[str, int, int, int]) -
 
 
 def _column(values: Sequence[Any], dtype: torch.dtype) -> Tensor:
-    # Whatever the defaults are: counts are numbers of Python, and in bfloat16 they would end at 256.
+    # With explicit dtype and device: with a default dtype of bfloat16, say, counts would end at 256.
     return torch.tensor([float(value) for value in values], dtype=dtype, device="cpu")
 
 

@@ -14,7 +14,7 @@ _LENGTHS = {"match_rms_adamw": 1.0, "original": 0.0}
 
 
 def _match_adam(group: Mapping[str, Any]) -> float:
-    """The number for a group's word for the length of a step; torch.optim's None is "original"."""
+    """The hyper `match_adam` for a group's `adjust_lr_fn`; torch.optim's None means "original"."""
     name = group["adjust_lr_fn"] or "original"
     if name not in _LENGTHS:
         raise ValueError(f"muon: adjust_lr_fn = {name!r}: must be 'match_rms_adamw' or 'original'")
@@ -33,9 +33,11 @@ class Muon(RuleOptimizer):
         lr: learning rate.
         weight_decay: the decay beside the gradient; 0.01 by default, 0.1 in the preset "torch".
         momentum: decay of the mean of gradients, in [0, 1).
-        adjust_lr_fn: how long a step is: "match_rms_adamw", as Adam's (the default), or "original", the default of the
-            preset "torch".
-        l1, max_norm, exclude, ema, maximize, preset: as in `SGD`. torch.optim.Muon rounds to bfloat16; this does not.
+        adjust_lr_fn: how long a step is: "match_rms_adamw", as Adam's (the default), or "original", the default of
+            the preset "torch".
+        l1, max_norm, exclude, ema, maximize, preset: as in `SGD`.
+
+    Differs from torch.optim.Muon: nothing is rounded to bfloat16.
 
     Raises:
         ValueError: a hyper is out of range, or a parameter has fewer than two dimensions.
@@ -106,6 +108,6 @@ class Muon(RuleOptimizer):
             param = each[1] if isinstance(each, tuple) else each
             if param.dim() < 2:
                 raise ValueError(
-                    f"muon: a parameter of shape {tuple(param.shape)} is no matrix: give it to AdamW"
+                    f"muon: a parameter of shape {tuple(param.shape)} is not a matrix: give it to AdamW"
                 )
         super().add_param_group(param_group)

@@ -22,23 +22,21 @@ class Newton(SearchingOptimizer):
     ``x <- x - t (H + damping I)^-1 g``, with ``abs(H)``, its eigenvalues made positive, if `saddle_free`.
 
     Args:
-        params: one group of real parameters of one dtype. H takes P x P numbers for P parameters, and its
-            eigenvalues take of the order of P^3 operations.
-        max_iter: iterations of one call of `step`.
-        damping: added to the diagonal of H.
-        saddle_free: whether a direction of negative curvature is one to go down. Without it, and without a line search,
-            the method goes to whatever point has gradient 0, be it a minimum, a saddle or a maximum.
-        line_search: whether t is searched for by the strong Wolfe conditions; else it is 1. Where the direction
-            does not go down, the search goes along the gradient.
-        tolerance_grad: largest absolute number of the gradient at which a minimum is reached.
-        c1: share of the promised decrease that a step must bring.
-        c2: share of the slope that may be left.
+        params: one group of real parameters with one dtype and device. H takes P x P numbers for P parameters, and
+            its eigenvalues about P^3 operations.
+        max_iter: iterations per call of `step`, at least 1.
+        damping: added to the diagonal of H, at least 0.
+        saddle_free: whether directions of negative curvature lead downhill. If not, and without a line search, the
+            method goes to any point with gradient 0: a minimum, a saddle or a maximum.
+        line_search: whether t is searched for by the strong Wolfe conditions; else it is 1. Where Newton's direction
+            does not lead downhill, the search follows the negative gradient.
+        tolerance_grad: a minimum is reached where no number of the gradient is larger than this, in absolute value.
+        c1: share of the promised decrease that a step must bring, in (0, c2).
+        c2: share of the slope that may be left, in (c1, 1).
 
     Raises:
-        ValueError: an argument out of range, or parameters of several groups, dtypes or devices.
+        ValueError: an argument is out of range, or parameters have several groups, dtypes or devices.
         ModelError: H does not fit into memory.
-
-    Source: Nocedal and Wright, 2006, chapter 3; Dauphin and others, 2014, for `saddle_free`.
 
     Example:
         >>> x = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
@@ -46,6 +44,9 @@ class Newton(SearchingOptimizer):
         >>> _ = optimizer.step(lambda: (x[0] - 1) ** 2 + 10 * (x[1] - x[0]) ** 2)
         >>> [round(value, 4) for value in x.tolist()]
         [1.0, 1.0]
+
+    References:
+        Nocedal and Wright, Numerical Optimization, 2006, chapter 3; Dauphin et al., 2014, for `saddle_free`.
     """
 
     def __init__(
@@ -77,11 +78,11 @@ class Newton(SearchingOptimizer):
 
     @torch.no_grad()
     def step(self, closure: Closure) -> Any:  # type: ignore[override]
-        """Up to `max_iter` iterations on the closure's loss.
+        """Take up to `max_iter` iterations on the closure's loss.
 
         Args:
-            closure: computes the loss and returns it as a tensor with its graph: no ``backward()``. It must give the
-                same loss at the same parameters while this call lasts.
+            closure: computes the loss and returns it as a tensor with its graph, without ``backward()``. During one
+                call of `step` it must return the same loss at the same parameters.
 
         Returns:
             The loss before the first iteration.
@@ -115,7 +116,7 @@ class Newton(SearchingOptimizer):
         return loss.detach(), _flat(grads)
 
     def _curvature(self, closure: Closure) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, gradient (P,) and Hessian (P, P): a vmapped second backward pass."""
+        """Loss, gradient (P,) and Hessian (P, P), the last by a second backward pass under vmap."""
         self._kept["num_evaluations"] = self.num_evaluations + 1
         with torch.enable_grad():
             loss = self._checked(closure())

@@ -1,4 +1,4 @@
-"""What may be set in a group of parameters, under torch.optim's names, and what the rules call it."""
+"""The settings of a group of parameters: torch.optim's names, the rules' names, and what is allowed."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _AVERAGE = Hyper(about="decay of the moving average", default=0.0, high=1.0, hig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """A class in words.
+    """What torch.optim calls the parts of a rule: all that a class of optimizers is.
 
     Args:
-        rule: given a group.
-        hypers: where a group keeps each of the rule's hypers: its key, or key and place in a pair; or what makes it of
-            the group.
-        slots: what a state calls each slot of the rule that has a parameter's shape, given a group.
-        counts: the same of slots that are one number.
-        fixed: keys that torch.optim has and that have one value here.
-        as_torch: what a group of torch.optim's means by not having a key of ours.
+        rule: the rule of a group.
+        hypers: where a group has each of the rule's hypers: its key, or key and place in a pair; or a function of the
+            group that returns it.
+        slots: from a group, the keys of a state for the rule's slots of a parameter's shape.
+        counts: the keys of a state for the slots that are one number.
+        fixed: keys of torch.optim's with the only value that is supported here.
+        as_torch: our keys that torch.optim's groups lack, with the values by which we do what torch.optim does.
     """
 
     rule: Callable[[Mapping[str, Any]], Rule]
@@ -51,7 +51,7 @@ class Words:
         fixed: Mapping[str, Any] | None = None,
         as_torch: Mapping[str, Any] | None = None,
     ) -> Words:
-        """Those of a class that is one rule, whatever is set in a group."""
+        """The words of a class that always is one rule, whatever is set in a group."""
         named, names = rule(kind), slots or {}
         return Words(
             rule=lambda _group: named,
@@ -72,7 +72,7 @@ class Words:
 
 
 def excluded(exclude: str | None, preset_name: Preset) -> str | None:
-    """The default of ``exclude``: torch.optim decays every parameter.
+    """The value of ``exclude``; the preset "torch" excludes nothing by default, since torch.optim decays everything.
 
     Raises:
         ValueError: no such preset.
@@ -83,7 +83,7 @@ def excluded(exclude: str | None, preset_name: Preset) -> str | None:
 
 
 def default(kind: str, name: str, given: float | None, preset_name: Preset) -> float:
-    """A hyper that was given, or its default."""
+    """The value of a hyper: as given, or the preset's default."""
     return preset(kind, preset_name)[1][name] if given is None else given
 
 
@@ -103,7 +103,7 @@ def hypers_of(words: Words, group: Mapping[str, Any]) -> dict[str, float]:
 
 
 def fixed_of(words: Words, group: Mapping[str, Any]) -> list[Any]:
-    """What a group has for the keys that have one value here, in their order."""
+    """A group's values for the keys of `Words.fixed`, in their order."""
     found = [group.get(name, value) for name, value in words.fixed.items()]
     return [value.item() if isinstance(value, Tensor) and value.numel() == 1 else value for value in found]
 
@@ -112,7 +112,7 @@ def check_group(words: Words, group: Mapping[str, Any]) -> None:
     """Check that all values of a group are allowed.
 
     Raises:
-        ValueError: one is not: names it, and what is allowed.
+        ValueError: one is not; the error says what is allowed.
     """
     named = words.rule(group)
     kind = named.name

@@ -64,7 +64,8 @@ def of(rule: Rule) -> type[OwnRule]:
         rule: a `ravine.Rule` of scope "element" or "tensor".
 
     Raises:
-        ValueError: the rule is wrong, or sees all parameters of a run at once.
+        TypeError: it is not a rule.
+        ValueError: something is wrong with the rule, or it sees all parameters of a run at once.
 
     Example:
         >>> import torch
@@ -89,7 +90,7 @@ def of(rule: Rule) -> type[OwnRule]:
         raise ValueError(f"of: {error}") from None
     if rule.scope == "run":
         raise ValueError(
-            f"of: {rule.name}: scope = 'run' sees all parameters of a run, a class here one at a time"
+            f"of: {rule.name}: scope = 'run' sees all parameters at once, an optimizer one at a time"
         )
     with torch.no_grad():
         state = rule.init(torch.zeros(2, dtype=torch.float32, device="cpu"))

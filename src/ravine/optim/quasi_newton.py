@@ -1,4 +1,4 @@
-"""L-BFGS and BFGS: curvature learned from how the gradient changes."""
+"""L-BFGS and BFGS: they learn curvature from how the gradient changes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["BFGS", "LBFGS"]
 
 
 class _QuasiNewton(SearchingOptimizer):
-    """The loop that both share."""
+    """The loop that both methods share."""
 
     @torch.no_grad()
     def step(self, closure: Closure) -> Any:  # type: ignore[override]
-        """Up to `max_iter` iterations on the closure's loss.
+        """Take up to `max_iter` iterations on the closure's loss.
 
-        It is evaluated where the parameters are before anything else, so that both gradients of a pair come from this
-        closure: from one batch, if every call of `step` has its own.
+        The closure is first evaluated at the current parameters, so that both gradients of a pair come from the same
+        closure, and so from the same batch if each call of `step` has one of its own.
 
         Args:
-            closure: sets the gradients to zero, computes the loss, calls ``backward()`` and returns the loss. It
-                must give the same loss at the same parameters while this call lasts.
+            closure: sets the gradients to zero, computes the loss, calls ``backward()`` and returns the loss. During
+                one call of `step` it must return the same loss at the same parameters.
 
         Returns:
             The loss before the first iteration.
@@ -63,19 +63,19 @@ class _QuasiNewton(SearchingOptimizer):
 
     @property
     def _num_pairs(self) -> int:
-        """That the curvature was learned from."""
+        """How many pairs the curvature was learned from."""
         return int(self._kept.get("num_pairs", 0))
 
     @abstractmethod
     def _direction(self, grad_P: Tensor) -> Tensor:
-        """Where to go, (P,)."""
+        """The direction to search along, (P,)."""
 
     @abstractmethod
     def _learn(self, s_P: Tensor, y_P: Tensor) -> None:
-        """Take in a pair of positive curvature."""
+        """Learn from a step s and the change y of the gradient over it, with s'y > 0; (P,) each."""
 
     def _forget(self) -> None:
-        """Begin anew."""
+        """Start without pairs again."""
         self._kept["num_pairs"] = 0
 
 
@@ -85,23 +85,21 @@ class LBFGS(_QuasiNewton):
     ``x <- x - t H g``, with H from the last `history_size` pairs ``s = x' - x``, ``y = g' - g`` and t searched for.
 
     Args:
-        params: one group of real parameters of one dtype.
-        max_iter: iterations of one call of `step`.
-        max_eval: evaluations of one call of `step`; None: no bound but that of a search, 20.
-        tolerance_grad: largest absolute number of the gradient at which a minimum is reached. Nothing else stops
-            early: in particular no small change of the loss.
-        history_size: pairs that are kept; memory is twice as many copies of the parameters.
-        c1: share of the promised decrease that a step must bring.
-        c2: share of the slope that may be left.
+        params: one group of real parameters with one dtype and device.
+        max_iter: iterations per call of `step`, at least 1.
+        max_eval: evaluations per call of `step`, at least 1; None: no bound, except 20 per line search.
+        tolerance_grad: a minimum is reached where no number of the gradient is larger than this, in absolute value.
+            Nothing else stops early, in particular not a small change of the loss.
+        history_size: pairs that are remembered, at least 1; each takes two copies of the parameters.
+        c1: share of the promised decrease that a step must bring, in (0, c2).
+        c2: share of the slope that may be left, in (c1, 1).
 
     Raises:
-        ValueError: an argument out of range, or parameters of several groups, dtypes or devices.
+        ValueError: an argument is out of range, or parameters have several groups, dtypes or devices.
 
-    Differs from torch.optim.LBFGS: always with a line search and hence without lr; 10 pairs, not 100; a pair is kept
-    only if ``s'y > eps y'y``, and never one whose gradients come from two closures; no `tolerance_change`; a loss
-    that is not finite along the way shortens the step.
-
-    Source: Liu and Nocedal, 1989; Byrd, Nocedal and Schnabel, 1994, for the form without a loop over pairs.
+    Differs from torch.optim.LBFGS: it always has a line search, and so no lr; it remembers 10 pairs, not 100, and only
+    those with ``s'y > eps y'y`` whose gradients come from one closure; there is no `tolerance_change`; and a loss that
+    is not finite shortens the step.
 
     Example:
         >>> x = torch.nn.Parameter(torch.tensor([-1.2, 1.0]))
@@ -114,6 +112,9 @@ class LBFGS(_QuasiNewton):
         >>> _ = optimizer.step(closure)
         >>> [round(value, 3) for value in x.tolist()]
         [1.0, 1.0]
+
+    References:
+        Liu and Nocedal, 1989; Byrd, Nocedal and Schnabel, 1994, for the form without a loop over pairs.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class LBFGS(_QuasiNewton):
             size = sum(param.numel() for param in self._params)
             new = History.empty(size, self.param_groups[0]["history_size"], like)
             kept.update(pairs=new.pairs_NP, sy=new.sy_MM, yy=new.yy_MM)
-        for name in ("sy", "yy"):  # a state that was loaded has the dtype and device of the parameters
+        for name in ("sy", "yy"):  # loading a state gives them the dtype and device of the parameters
             kept[name] = kept[name].to("cpu", torch.float64)
         return History(pairs_NP=kept["pairs"], sy_MM=kept["sy"], yy_MM=kept["yy"], count=self._num_pairs)
 
@@ -165,18 +166,20 @@ class BFGS(_QuasiNewton):
     ``x <- x - t H g`` and ``H <- (I - s y'/s'y) H (I - y s'/s'y) + s s'/s'y``. H takes P x P numbers for P parameters.
 
     Args:
-        params: one group of real parameters of one dtype.
-        max_iter: iterations of one call of `step`.
-        max_eval: evaluations of one call of `step`; None: no bound but that of a search, 20.
-        tolerance_grad: largest absolute number of the gradient at which a minimum is reached.
-        c1: share of the promised decrease that a step must bring.
-        c2: share of the slope that may be left.
+        params: one group of real parameters with one dtype and device.
+        max_iter: iterations per call of `step`, at least 1.
+        max_eval: evaluations per call of `step`, at least 1; None: no bound, except 20 per line search.
+        tolerance_grad: a minimum is reached where no number of the gradient is larger than this, in absolute value.
+        c1: share of the promised decrease that a step must bring, in (0, c2).
+        c2: share of the slope that may be left, in (c1, 1).
 
     Raises:
-        ValueError: an argument out of range, or parameters of several groups, dtypes or devices.
+        ValueError: an argument is out of range, or parameters have several groups, dtypes or devices.
         ModelError: H does not fit into memory.
 
-    Source: Broyden, Fletcher, Goldfarb and Shanno, 1970; the first H is s'y / y'y (Nocedal and Wright, equation 6.20).
+    References:
+        Broyden, Fletcher, Goldfarb and Shanno, 1970; Nocedal and Wright, Numerical Optimization, 2006, equation 6.20,
+        for the first H, which is ``(s'y / y'y) I``.
     """
 
     def __init__(

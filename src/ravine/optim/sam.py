@@ -17,18 +17,19 @@ from ravine.rules.sam import SAM_RADIUS, ascent
 class SAM(torch.optim.Optimizer):
     """Takes the gradient where the loss is highest nearby, and lets another optimizer make the step.
 
-    ``x' = x + radius g(x) / |g(x)|``, and the optimizer's step from x with g(x'). It takes twice the time. Both passes
-    draw the same numbers from torch's generators (the same dropout masks). Groups, state and ``state_dict`` are those
-    of the optimizer inside. To clip gradients, do it in the closure. ``GradScaler.step`` takes no closure.
+    ``x' = x + radius g(x) / |g(x)|``, then the optimizer's step from x with g(x'). It takes twice the time. Both passes
+    draw the same numbers from torch's generators, and so the same dropout masks. Groups, state and ``state_dict`` are
+    those of the inner optimizer. Clip gradients in the closure. ``GradScaler.step`` does not work with it, since it
+    passes no closure.
 
     Args:
         base: any torch.optim.Optimizer whose step needs no closure.
-        radius: how far up, in the length of all weights; above 0.
-        module: whose buffers (BatchNorm's statistics) the second pass leaves as the first one made them.
+        radius: how far uphill the gradient is taken, as a length over all weights; above 0.
+        module: the second pass leaves its buffers (BatchNorm's statistics) as the first pass made them.
 
     Raises:
         ValueError: the radius is not a number above 0.
-        TypeError: base is no optimizer or one whose step needs a closure, or module is no module.
+        TypeError: base is not an optimizer, or its step needs a closure; or module is not a module.
 
     Example:
         >>> from ravine.optim import Momentum
@@ -66,7 +67,7 @@ class SAM(torch.optim.Optimizer):
         self._link()
 
     def _link(self) -> None:
-        """A scheduler changes the groups that it finds here: they are the same ones."""
+        """Share the inner optimizer's groups and state: a scheduler changes the groups that it finds here."""
         self.param_groups, self.state, self.defaults = (
             self.base.param_groups,
             self.base.state,
@@ -102,7 +103,7 @@ class SAM(torch.optim.Optimizer):
         return loss
 
     def _ascend(self) -> list[tuple[Tensor, Tensor]]:
-        """Move up; the parameters with the values that they had."""
+        """Move uphill, and return the parameters with the values that they had before."""
         up = [
             (param, param.grad, -1.0 if group.get("maximize") else 1.0)
             for group in self.param_groups
@@ -121,7 +122,7 @@ class SAM(torch.optim.Optimizer):
         return here
 
     def _devices(self) -> list[int]:
-        """Of CUDA, on which a pass may draw random numbers."""
+        """The CUDA devices, on which a pass may draw random numbers."""
         return sorted(
             {
                 param.device.index
@@ -136,16 +137,16 @@ class SAM(torch.optim.Optimizer):
         self.base.zero_grad(set_to_none)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, to the optimizer inside."""
+        """Add parameters to the inner optimizer."""
         if all(param_group is not group for group in self.base.param_groups):
             self.base.add_param_group(param_group)
 
     def state_dict(self) -> dict[str, Any]:
-        """That of the optimizer inside."""
+        """The state of the inner optimizer."""
         return self.base.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Into the optimizer inside."""
+        """Load a state of the inner optimizer."""
         self.base.load_state_dict(state_dict)
         self._link()
 
@@ -158,6 +159,6 @@ class SAM(torch.optim.Optimizer):
 
 
 def _needs_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether its step evaluates the model itself, as a search does."""
+    """Whether an optimizer's step cannot do without a closure, as a line search."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty

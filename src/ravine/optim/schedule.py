@@ -1,4 +1,4 @@
-"""The schedules of a study for a loop of one's own."""
+"""A study's schedules for a training loop of one's own."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from ravine.schedules import ScheduleSpec, parse_schedule, table
 class Schedule(LRScheduler):
     """Any schedule of a study as a PyTorch scheduler: ``lr_s = lr_0 f(s)``, with f of docs/schedules.md.
 
-    The rate is computed from the number of the step and each group's first rate, never from the rate before: what
-    it is after a restart, or after `step` was called often, has no rounding in it. After step N - 1 it stays.
-    Call `step` once after each update.
+    The rate is computed from the step number and each group's first rate, never from the previous rate: so rounding
+    does not add up, and a restart changes nothing. After step N - 1 the rate stays. Call `step` once after each update.
 
     Args:
-        optimizer: whose rates are set; each group's present lr is what the factor multiplies.
+        optimizer: the optimizer whose rates are set; the factor multiplies each group's current lr.
         schedule: a kind, a table with ``kind``, or a specification, as in a study.
-        num_steps: N, how many updates the run has: what fractions of the run refer to.
-        last_epoch: the last step that was taken, to go on without a state; -1: from the beginning.
+        num_steps: N, the number of updates of the run, at least 1; fractions of a run refer to it.
+        last_epoch: the last step that was taken, to continue without a state; -1: start at the beginning.
 
     Raises:
-        ValueError: no such schedule or key, a value that is not allowed, a warm-up as long as the run, or an optimizer
-            without lr (one that searches for its steps).
+        ValueError: there is no such schedule or key, a value is not allowed, the warm-up is as long as the run, or the
+            optimizer has no lr (because it searches for its steps).
 
     Example:
         >>> optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
@@ -64,11 +63,11 @@ class Schedule(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
-        """What multiplies lr at a step, counted from 0."""
+        """The factor that multiplies lr at a step, counted from 0."""
         step = min(max(step, 0), self.num_steps - 1)
         return float(table(parse_schedule(self.schedule), self.num_steps, step, step + 1)[0])
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rate of each group at the present step."""
+        """The rate of each group at the current step."""
         factor = self.factor(self.last_epoch)
         return [base * factor for base in self.base_lrs]

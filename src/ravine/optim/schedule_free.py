@@ -12,13 +12,14 @@ from ravine.optim.options import Words
 class ScheduleFreeAdamW(RuleOptimizer):
     """AdamW whose average of the weights takes the place of a schedule; formula: docs/rules.md.
 
-    The parameters are where gradients are taken. Evaluate and save within ``with optimizer.deployed():``, which puts
-    the average in place; estimate BatchNorm's statistics anew there. Keep lr constant, after a warm-up at most.
+    The parameters are the point where gradients are taken. Evaluate and save within ``with optimizer.deployed():``,
+    which replaces them by the average, and estimate BatchNorm's statistics again there. Keep lr constant, after a
+    warm-up at most.
 
     Args:
         params: tensors, groups or named parameters.
         lr: learning rate.
-        betas: how near to the average gradients are taken, in (0, 1); decay of the mean of squares, in [0, 1).
+        betas: how close to the average gradients are taken, in (0, 1); decay of the mean of squares, in [0, 1).
         eps: added to the root.
         weight_decay: the decay beside the gradient.
         l1, exclude, ema, maximize: as in `SGD`.

@@ -25,7 +25,7 @@ def _of_form(group: Mapping[str, Any]) -> Rule:
 class SGD(RuleOptimizer):
     """Stochastic gradient descent: ``x <- x - lr g``.
 
-    The same numbers as torch.optim.SGD, and its state.
+    It has the numbers and the state of torch.optim.SGD.
 
     Args:
         params: tensors, groups or named parameters.
@@ -33,11 +33,11 @@ class SGD(RuleOptimizer):
         weight_decay: L2 penalty, added to the gradient as ``weight_decay x``.
         decoupled_weight_decay: each step also shrinks x by lr times this.
         l1: L1 penalty, added to the gradient as ``l1 sign(x)``; with ``weight_decay`` the elastic net.
-        max_norm: longest incoming weight vector of a unit, 0 for no limit.
-        exclude: a regular expression; parameters in whose name it is found get no decay and no L1. None: biases and
-            whatever has fewer than two dimensions; "": none is excluded.
-        ema: decay of a moving average of the weights, for `deployed`; 0: none is kept.
-        maximize: climb.
+        max_norm: length that a unit's incoming weights may have at most; 0 for no limit.
+        exclude: a regular expression; parameters whose name it matches somewhere get no decay and no L1. None: biases
+            and parameters with fewer than two dimensions; "": no parameter is excluded.
+        ema: decay of a moving average of the weights, for `deployed`, in [0, 1); 0: no average is kept.
+        maximize: whether to climb instead of to descend.
         preset: "torch": nothing is excluded from decay by default, as in torch.optim.
 
     Raises:
@@ -91,7 +91,7 @@ class SGD(RuleOptimizer):
 class Momentum(RuleOptimizer):
     """A velocity: ``v <- momentum v + g``, ``x <- x - lr v``.
 
-    The same numbers as torch.optim.SGD(momentum=...), and its state.
+    It has the numbers and the state of torch.optim.SGD(momentum=...).
 
     Args:
         params: tensors, groups or named parameters.
@@ -153,9 +153,9 @@ class Nesterov(RuleOptimizer):
     """Nesterov's accelerated gradient.
 
     ``form="shifted"`` moves the look-ahead point, with m the momentum: ``v' = m v - lr g``,
-    ``x~ <- x~ - m v + (1 + m) v'``. It follows the definition when lr changes too, and is evaluated within `deployed`,
-    at the true point ``x = x~ - m v``. ``form="torch"`` has the numbers and the state of
-    torch.optim.SGD(nesterov=True): lr outside the velocity. At constant lr both move x~ alike.
+    ``x~ <- x~ - m v + (1 + m) v'``. It follows the definition even when lr changes. Evaluate it within `deployed`, at
+    the true point ``x = x~ - m v``. ``form="torch"`` has the numbers and the state of torch.optim.SGD(nesterov=True),
+    with lr outside the velocity. At a constant lr both move x~ alike.
 
     Args:
         params: tensors, groups or named parameters.
@@ -216,10 +216,10 @@ class Nesterov(RuleOptimizer):
         super().__init__(params, defaults)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, to be loaded by this class or by torch.optim.SGD; see torch.optim.Optimizer.state_dict.
+        """A state that this class and torch.optim.SGD can load; see torch.optim.Optimizer.state_dict.
 
-        The velocity of the form "shifted" has lr inside. For torch.optim its buffer, with lr outside, stands beside it:
-        at the lr of the time both go on alike.
+        In the form "shifted" the velocity includes lr. For torch.optim the state also has a buffer without it: while lr
+        stays the same, both continue alike.
         """
         found = super().state_dict()
         for group in found["param_groups"]:
