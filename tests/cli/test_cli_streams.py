@@ -201,6 +201,21 @@ def test_a_module_that_exits_is_told(tmp_path: Path) -> None:
     assert "no licence" in done.stderr
 
 
+@pytest.mark.parametrize(("ended", "code"), [("0", 2), ("7", 7), ("'no licence'", 2)])
+def test_a_module_that_exits_amid_training_is_told(tmp_path: Path, ended: str, code: int) -> None:
+    (tmp_path / "quitting.py").write_text(
+        "import sys, torch\nclass Net(torch.nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(4, 3)\n"
+        f"    def forward(self, x):\n        sys.exit({ended})\n"
+    )
+    (tmp_path / "s.toml").write_text(STUDY.replace('{ kind = "mlp", hidden = [8] }', '"quitting:Net"'))
+    done = ravine(tmp_path, "run", "s.toml", "--quiet")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("ravine: the study's own code ended the program")
+    assert done.stderr.count("\n") == 1
+    assert ended.strip("'") in done.stderr
+
+
 def test_a_report_without_a_name_is_refused(folder: Path) -> None:
     done = ravine(folder, "report", "small", "--out", "")
     assert (done.returncode, done.stderr) == (2, "ravine: '.': is not the name of a file\n")

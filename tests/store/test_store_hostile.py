@@ -233,6 +233,19 @@ CHANGES: list[tuple[str, Callable[[Store, str], object]]] = [
 ]
 
 
+def test_a_chunk_of_a_curve_that_is_gone_is_seen(filled: Store) -> None:
+    runs = [run.id for run in filled.runs("digits")][:2]
+    points = np.ones((2, 2), dtype=np.float32)
+    for first in (1000, 2000):
+        filled.append_curves(runs, np.array([first, first + 1]), {"train_loss": points, "more": points})
+    before = filled.check()
+    with sqlite3.connect(Path(filled.folder) / "ravine.db") as database:
+        database.execute("DELETE FROM curve_chunks WHERE metric = 'more' AND first_step = 1000")
+    (problem,) = [line for line in filled.check() if line not in before]
+    assert problem.startswith("curve 'more' of group")
+    assert problem.endswith("its points from step 1000 on are missing")
+
+
 @pytest.mark.parametrize(("statement", "read"), CHANGES, ids=[statement for statement, _ in CHANGES])
 def test_a_change_in_the_database_is_seen(
     filled: Store, statement: str, read: Callable[[Store, str], object]

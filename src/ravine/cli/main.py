@@ -40,10 +40,8 @@ def entry() -> None:
     output.prepare()
     try:
         code = main()
-    except SystemExit as stopped:  # after --help, or in a user's module
-        code = stopped.code if isinstance(stopped.code, int) else 2
-        if isinstance(stopped.code, str):
-            print(f"ravine: {stopped.code}", file=sys.stderr)
+    except SystemExit as stopped:  # after --help
+        code = int(stopped.code or 0)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
@@ -68,7 +66,13 @@ def main(args: Sequence[str] | None = None) -> int:
 
             print(f"ravine {version('ravine')}")
             return 0
-        parse(VERBS, words)()
+        carry_out = parse(VERBS, words)  # after --help it exits
+        try:
+            carry_out()
+        except SystemExit as stopped:  # in a user's module; 0 would say that all went well
+            why = f": {stopped.code}" if isinstance(stopped.code, str) else f" with code {stopped.code or 0}"
+            print(f"ravine: the study's own code ended the program{why}", file=sys.stderr)
+            return stopped.code if isinstance(stopped.code, int) and stopped.code else 2
     except InputError as error:
         print(f"ravine: {error}", file=sys.stderr)
         return 2

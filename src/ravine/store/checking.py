@@ -130,6 +130,14 @@ def _curves(connection: Connection, _folder: Path) -> Iterator[str]:
             raise StoreError(f"{about}: the store's entry is damaged: column {row.column}")
 
     yield from _each(connection, select(tables.curve_columns), column)
+    # The metrics of some runs are written together: where one has other steps, a chunk is missing.
+    steps: defaultdict[int, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for row in connection.execute(select(chunks.c.group_id, chunks.c.metric, chunks.c.first_step)):
+        steps[row.group_id][str(row.metric)].add(row.first_step)
+    for group, found in steps.items():
+        for metric in sorted(found):
+            for step in sorted(set().union(*found.values()) - found[metric]):
+                yield f"curve {metric[:60]!r} of group {group}: its points from step {step} on are missing"
     cuts = _verified(tables.curve_cuts, lambda row: f"curves of run {row.run_id}")
     yield from _each(connection, select(tables.curve_cuts), cuts)
 
