@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from command_line import ravine
+from command_line import COMMAND, ravine
 
 STUDY = """
 name = "small"
@@ -225,3 +226,18 @@ def test_check_tells_every_problem_of_a_study_and_trains_nothing(tmp_path: Path)
     large = ravine(tmp_path, "check", "small.toml", "--set", "batch_size=1000")
     assert (large.returncode, large.stdout.split(":")[1]) == (2, " batch_size = 1000")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+@pytest.mark.parametrize("megabytes", [300, 600, 900])
+def test_too_little_memory_is_one_line(tmp_path: Path, megabytes: int) -> None:
+    (tmp_path / "small.toml").write_text(STUDY)
+    done = subprocess.run(
+        ["prlimit", f"--as={megabytes}000000", *COMMAND, "run", "small.toml", "--quiet"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 2)  # how much is enough differs between machines
+    if done.returncode == 2:
+        assert done.stderr.startswith("ravine: ")
+        assert "memory" in done.stderr
+        assert done.stderr.count("\n") == 1

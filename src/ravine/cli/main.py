@@ -79,19 +79,23 @@ def main(args: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("ravine: out of memory: free some, or ask for less at once", file=sys.stderr)
         return 2
-    except ImportError as error:  # PyTorch and its kin say so too where memory is short
-        if (error.name or "").partition(".")[0] == "ravine":
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ImportError, OSError) as error:
+        short = "shared object" in str(error)  # so say libraries that find no room for their code
+        if not short and (isinstance(error, OSError) or (error.name or "").partition(".")[0] == "ravine"):
             raise
-        print(f"ravine: {error.name or 'a library'} cannot be imported: {_line(error)}", file=sys.stderr)
+        name = getattr(error, "name", None) or "a library"
+        hint = " (is memory short?)" if short else ""
+        name = {"_C": "torch"}.get(name, name)
+        print(f"ravine: {name} cannot be imported{hint}: {_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
         _ignore_signals()
         goes_on = "; the same command goes on from here" if words[:1] == ["run"] else ""
         print(f"\nravine: interrupted{goes_on}", file=sys.stderr)
         return 128 + (stopped.args[0] if stopped.args else 2)
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return 0
 
 

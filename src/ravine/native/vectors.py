@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -71,13 +72,13 @@ class OverVectors:
         """
         self._used[:], new = self._program.numbers(numbers)
         lists = [vectors[name] for name in self._program.vectors]
-        sizes, threads = tuple([tensor.numel() for tensor in lists[0]]), torch.get_num_threads()
+        sizes, threads = tuple(map(Tensor.numel, lists[0])), torch.get_num_threads()
         pieces = self._pieces.get((sizes, threads))
         if pieces is None:
             if len(self._pieces) >= _PLANS:
                 self._pieces.pop(next(iter(self._pieces)))
             pieces = self._pieces[sizes, threads] = self._cut(sizes, threads)
-        starts = [tensor.data_ptr() for tensors in lists for tensor in tensors]
+        starts = list(map(Tensor.data_ptr, chain.from_iterable(lists)))
         if starts != pieces.starts:
             pieces.starts[:] = starts
             start_NV = np.array(starts, dtype=np.int64).reshape(len(lists), len(sizes))
