@@ -1,9 +1,9 @@
 """Products and sums whose bits do not depend on how many others are computed with them.
 
-Kernels on a CPU round differently by where in a cache line a matrix begins, and by where in a row of sums a
-column stands. In a stack of runs whose tensors have odd sizes that place is another for each run, and a run's
-last bits would depend on its row in the cohort. Here every matrix of a stack begins on a cache line, and sums
-do not run across runs. What is so already, as most is, is left as it is.
+CPU kernels round differently depending on where in a cache line a matrix begins, and where in a row of sums a column
+is. In a stack of runs whose tensors have odd sizes that place differs from run to run, so a run's last bits would
+depend on its row in the cohort. Here every matrix of a stack begins on a cache line, and sums do not run across runs.
+Most tensors are so already, and are left alone.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class AlignedProducts(OperationMode):
     """Within it, a run's products and sums on a CPU come out the same in whatever cohort it is.
 
     Args:
-        by_rows: lay out anew whatever is summed, so that each sum is over numbers side by side: for tensors that have
-            more dimensions over which nothing is summed than those of a run's step.
+        by_rows: copy every tensor before it is summed, so that each sum is over numbers side by side. For tensors with
+            more dimensions that are not summed than a step has, as in a Hessian.
 
     Example:
         >>> x, w = torch.ones(3, 5, 7), torch.ones(3, 2, 7).mT
@@ -112,7 +112,7 @@ class AlignedProducts(OperationMode):
 
 
 def _turned(value: Any) -> Any:
-    """(examples, channels) as (1, channels, examples), and what is no such tensor as it is."""
+    """A tensor (examples, channels) as (1, channels, examples); anything else as it is."""
     if not isinstance(value, Tensor) or value.dim() != 2:
         return value
     return _packed(value.transpose(0, 1)).unsqueeze(0)

@@ -16,12 +16,10 @@ from ravine.rules import shaped
 from ravine.second.dense import require_room
 from ravine.study import Run
 
-_SEARCHING_NUMBERS = {
-    True: 1 << 25,
-    False: 1 << 30,
-}  # of a cohort whose rules search, by whether on a processor
-_PASSES = 6  # times its activations that a backward pass over gradients takes for each row of a Hessian
-_SHARE = 0.5  # of the free memory that the numbers of a cohort may take: activations and copies need room too
+# Numbers of a cohort whose rules search: on a CPU, and elsewhere.
+_SEARCHING_NUMBERS = {True: 1 << 25, False: 1 << 30}
+_PASSES = 6  # a backward pass over gradients takes so many times the activations for each row of a Hessian
+_SHARE = 0.5  # share of the free memory for the numbers of a cohort: activations and copies need room, too
 
 
 def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: str) -> int:
@@ -29,12 +27,12 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
 
     Args:
         num_parameters: of the model.
-        num_slots: of the rule that has most.
+        num_slots: of the rule with the most slots.
         device: where they are trained.
-        about: what errors name.
+        about: what errors name first.
 
     Raises:
-        TooLarge: not even one.
+        TooLarge: not even one run fits.
     """
     needed, free = run_bytes(num_parameters, num_slots), free_bytes(device)
     if needed > free:
@@ -45,24 +43,27 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
 def room_to_search(
     runs: Sequence[Run], network: Network, shape: Sequence[int], device: torch.device, *, traced: bool = True
 ) -> tuple[int, int]:
-    """Slots of a run whose rule looks for its steps, and how many runs may be trained at once.
+    """The slots of a run whose rule searches, and how many such runs may be trained at once.
 
-    The state of such a rule is many times its parameters, so a cohort is bounded by all of its numbers.
+    The state of such a rule is many times as large as the parameters, so all of its numbers bound a cohort.
 
     Args:
-        runs: of one structure.
+        runs: runs of one structure.
         network: their model.
         shape: of an example.
         device: where they are trained.
-        traced: whether the step is traced: then what all passes for a Hessian make is in memory at once.
+        traced: whether the step is traced: then the results of all passes for a Hessian are in memory at once.
+
+    Returns:
+        Slots, in multiples of the parameters, and the number of runs.
 
     Raises:
-        ModelError: not even one.
+        ModelError: not even one run fits.
     """
     recipe, size = runs[0].recipe, network.layout.size
     found = shaped(recipe.rule, recipe.hypers)
     search = found.search
-    assert search is not None, "only rules that search are asked for"
+    assert search is not None, "only for rules that search"
     if search.dense:
         about = f'rules: kind = "{recipe.rule}"'
         require_room(size, torch.float32, device, about, search.dense)
@@ -82,7 +83,7 @@ def room_to_search(
 
 
 def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) -> int:
-    """Numbers that one example's pass through a module makes."""
+    """How many numbers the operations of one example's pass through a module produce."""
     num = 2
     module.eval()
     try:

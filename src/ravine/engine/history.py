@@ -1,4 +1,4 @@
-"""What the steps since the last evaluation say of each run, in few numbers however many steps they are.
+"""Each run's mean loss and accuracy since the last evaluation, in a few numbers however many steps there were.
 
 Shapes: R run, T step.
 """

@@ -28,7 +28,7 @@ def cross_entropy(logits_BK: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def squared_error(outputs_B1: Tensor, targets_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared error, in the place of an accuracy once more."""
+    """Mean squared error, and the same again in place of an accuracy."""
     loss = (outputs_B1.squeeze(-1) - targets_B).square().mean()
     return loss, loss.detach()
 
@@ -53,6 +53,6 @@ def example_losses(task: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor,
         error = (outputs.squeeze(-1) - targets).square()
         return error, error
     label = outputs.gather(-1, targets.expand(outputs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
-    # the first of equal ones, as whoever predicts would: a network whose outputs are all equal knows nothing
+    # The first of equal outputs, as in a prediction: a network whose outputs are all equal knows nothing.
     right = (outputs.argmax(-1) == targets).to(outputs.dtype)
     return torch.logsumexp(outputs, -1) - label, right

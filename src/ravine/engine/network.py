@@ -1,4 +1,4 @@
-"""What a model is to the engine: a module without numbers of its own, and the numbers of every run.
+"""A model as the engine sees it: a module whose own numbers are not used, and the numbers of every run.
 
 Shapes: R run, B batch, P numbers of one run.
 """

@@ -1,4 +1,4 @@
-"""Noise that is added to gradients: a dial for how much of it a rule can bear.
+"""Noise that is added to gradients, to find out how much of it a rule can bear.
 
 Shapes: G run of a segment, P numbers of one run.
 """

@@ -27,25 +27,23 @@ from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
 from ravine.trace import Untraceable
 
-# Numbers of parameters of a cohort that keep a step's tensors in a CPU's caches and yet make its operations
-# long against the cost of calling one; measured with 2 cores, see benchmarks/.
+# Parameters of a cohort: few enough for a CPU's caches, and enough that an operation takes long by the cost of calling
+# it. Measured with 2 cores, see benchmarks/.
 _CPU_NUMBERS = 1 << 22
 _CPU_RUNS = (16, 192)
-# Of runs that are trained by machine code, one after another: only memory bounds their number.
+# Runs of machine code are trained one after another: only memory bounds their number.
 _NATIVE_NUMBERS = 1 << 24
 _NATIVE_RUNS = (16, 512)
-_MANY_FLOPS = 1e8  # of a step, from which PyTorch's products with all threads may be worth measuring
-_LONG_STEP, _LONG_STUDY = (
-    1e-3,
-    5.0,
-)  # seconds of a run's step and of all, from which another program is measured too
+_MANY_FLOPS = 1e8  # of a step, from which PyTorch's products on all threads are worth measuring
+# Seconds of a run's step, and of all steps, from which another program is measured too.
+_LONG_STEP, _LONG_STUDY = 1e-3, 5.0
 _GPU_NUMBERS = 1 << 28
 _GPU_RUNS = (32, 4096)
 _COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores
 _COMPILE_GAIN = 0.35  # of a traced step's time, where operations are small
 _FLOPS = 2e11  # faster than any CPU that compiling would be considered on
 
-# Modules whose operations are known to go together with vmap: nothing need be tried.
+# Modules that are known to work under vmap, so that nothing has to be tried.
 _PLAIN_MODULES = (
     nn.Sequential, nn.Flatten, nn.Linear, nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.BatchNorm1d, nn.LayerNorm, Dropout,
 )  # fmt: skip
@@ -58,7 +56,7 @@ class Plan:
     Args:
         backend: a word of `ravine.engine.programs.BACKENDS`.
         size: runs in a cohort, at most.
-        why: for people: what was found out, "" where there is nothing to say.
+        why: the reason, for people; "" where there is nothing to say.
     """
 
     backend: str
@@ -79,7 +77,7 @@ def plan(
         choice: a word of `ravine.backends.BackendName`.
 
     Raises:
-        InputError: an unknown choice, or a model that cannot be trained in the way asked for, or in none.
+        InputError: an unknown choice, or a model that cannot be trained with that backend, or with none.
     """
     check_backend(choice)
     if choice == "compiled" and device.type == "cpu":
@@ -116,7 +114,7 @@ def plan(
 def _chosen(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str, most: int
 ) -> Plan:
-    """A plan whose cohorts have at most so many runs; nor is more than that tried."""
+    """A plan whose cohorts have at most ``most`` runs; no more are tried at once either."""
     unable = None
     if choice in ("auto", "native"):
         unable = _no_native(runs, network, data, device, most)
@@ -136,7 +134,7 @@ def _chosen(
 def _no_native(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, most: int
 ) -> str | None:
-    """Why no machine code can be made for runs; None if it can."""
+    """Why no machine code can be made for some runs; None if it can."""
     search = rule(runs[0].recipe.rule).search
     if search is not None and search.hessian:
         return f"{runs[0].recipe.rule}, which takes second derivatives"
@@ -170,7 +168,7 @@ def _native(
 
 
 def _long(seconds: float, runs: list[Run]) -> bool:
-    """Whether another program is worth trying, where a step of a run takes so long."""
+    """Whether a run's step takes so many seconds that another program is worth trying."""
     return seconds > _LONG_STEP and seconds * runs[0].recipe.steps * len(runs) > _LONG_STUDY
 
 
@@ -212,7 +210,7 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 def _few(runs: list[Run], most: int) -> list[Run]:
-    """Two runs at least if there are two and memory for them: what vmap cannot do shows with two."""
+    """Up to eight runs to try; two or more if there are two and memory for them, so that vmap has something to do."""
     return split(runs, min(max(2, min(8, len(runs))), most))[0]
 
 
@@ -234,7 +232,7 @@ def _hindrance(
 
 
 def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: torch.device) -> None:
-    """Rehearse in the way that takes any module; what one raises there is the user's to mend."""
+    """Rehearse with the backend that takes any module: an exception there is an error in the user's model."""
     try:
         Training(Cohort.of(runs), network, data, "eager", device).rehearse()
     except (torch.OutOfMemoryError, InputError):
@@ -259,7 +257,7 @@ def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.devi
 def _compiled_if_worth(
     runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int
 ) -> Plan:
-    """Compiled where that repays itself: only long studies are worth even the measuring of a traced step."""
+    """Compiled where that pays off; only in a long study is a traced step even measured."""
     recipe = runs[0].recipe
     least = 6.0 * network.layout.size * recipe.batch_size * recipe.steps * len(runs) / _FLOPS
     if not _repays(max(least, 1e-9) * 10.0):
@@ -278,7 +276,7 @@ def _compiled_if_worth(
 
 
 def _repays(seconds: float) -> bool:
-    """Whether compiling repays itself in a traced program that would run for so long."""
+    """Whether compiling pays off for a traced program that would run for so many seconds."""
     return seconds * _COMPILE_GAIN > 2.0 * _COMPILE_SECONDS
 
 
@@ -296,7 +294,7 @@ def _step_seconds(
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for an accelerator to finish what it was given."""
+    """Wait until an accelerator has finished its work."""
     if device.type != "cpu":
         torch.accelerator.synchronize()
 

@@ -9,7 +9,7 @@ from ravine.trace import Untraceable
 
 _LONGEST = 120
 
-# What PyTorch's texts hold, and what that means for the model. Names of operators are taken over.
+# What PyTorch's errors say, and what that means for the model. Names of operators are kept.
 _WORDS = (
     (r"calling \.item\(\)", "it turns a tensor into a Python number, with .item() or the like"),
     (r"data-dependent control flow", "its control flow depends on the numbers in a tensor"),

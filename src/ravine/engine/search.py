@@ -1,7 +1,7 @@
-"""A step of runs whose rules look for their steps: one evaluation of each, on a batch of its own.
+"""A step of runs whose rules search: one evaluation of each run, on a batch of its own.
 
 A run takes the batch of the step at which a search begins, and keeps it, with its masks, until the search has ended.
-So a step costs what it costs under any other rule, and no two gradients of a pair come from different batches.
+So a step costs as much as under any other rule, and both gradients of a pair come from the same batch.
 
 Shapes: R run of the cohort, G run of a segment, S seed, B batch, P numbers of one run, N of them without the gaps,
 H rows of a Hessian.

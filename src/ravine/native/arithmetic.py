@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from ravine.native.code import Code, Kind, literal, vector_type
 
-# Nothing is contracted to a fused multiply-add by LLVM: where it would do so depends on what stands around, and a
-# run's bits would depend on operations that do nothing to it, such as a neighbour's dropout at its own rate of 0.
+# LLVM must not contract anything to a fused multiply-add: where it does so depends on the operations around, so a run's
+# bits would depend on operations that do nothing to it, such as a neighbour's dropout at its own rate of 0.
 _FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INTEGER = {
     "add": "add",

@@ -290,7 +290,7 @@ def _logsumexp(low: Lowering, node: fx.Node, x: Value, dims: Sequence[int], keep
 
 
 def _argmax(low: Lowering, node: fx.Node, x: Value, dim: int | None = None, keep: bool = False) -> Value:
-    """The first place of the largest number: the least of the places where it stands."""
+    """The first place of the largest number: the smallest of all places with that number."""
     if dim is None:
         raise Unsupported("argmax over all dimensions")
     tensors, x, dim = low.tensors, low.tensors.real(x), dim % len(x.shape)

@@ -16,12 +16,8 @@ from ravine.native.expressions import Stored, Value, contiguous_strides, counter
 from ravine.native.lowering import Lowering
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
-_TURNED = (
-    "t",
-    "transpose",
-    "squeeze",
-    "unsqueeze",
-)  # in place, they change how a tensor is seen, and no number
+# In place, these change a tensor's shape and strides, but no number.
+_TURNED = ("t", "transpose", "squeeze", "unsqueeze")
 
 
 def lower(
@@ -34,11 +30,11 @@ def lower(
     """Put a graph into a schedule.
 
     Args:
-        tensors: which have the schedule.
+        tensors: they have the schedule.
         graph: what to lower; every node knows its result's shape and dtype (see `ravine.trace`).
         inputs: of the graph, in memory.
-        constants: what its get_attr nodes are, in memory.
-        outputs: where its results are wanted, in memory that is nothing else; None: in no particular place.
+        constants: the tensors of its get_attr nodes, in memory.
+        outputs: where its results are wanted, in memory of their own; None: anywhere.
 
     Raises:
         Unsupported: no machine code is made for some operation.
@@ -72,7 +68,7 @@ class _Operations:
         self._pointwise = pointwise.table(low.tensors.pool)
 
     def lower(self, node: fx.Node) -> None:
-        """One of them, whose arguments have been lowered."""
+        """Lower one operation, whose arguments have been lowered."""
         values, tensors = self._low.values, self._tensors
         shape, dtype = node.meta.get("tensor", (None, None))
         if not aten.is_operation(node):
@@ -140,13 +136,13 @@ class _Operations:
         return Value(shape=(), kind=kind, at=lambda _: self._tensors.pool.const(value, kind))
 
     def _in_order(self, value: Value) -> Stored:
-        """A tensor of which there are views that are written to: in its own memory, row by row."""
+        """The tensor itself, which must be in memory row by row: a view of it may be written to."""
         if not isinstance(value, Stored) or not value.contiguous:
             raise Unsupported("aten::as_strided")
         return value
 
     def _overwrite(self, node: fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """An operation in place: what still is to be computed from the old numbers is computed first."""
+        """Lower an operation in place: values that still need the old numbers are computed first."""
         tensors, target = self._tensors, args[0]
         if aten.written(node) != [node.args[0]] or (name == "as_strided" and not _is_in_order(node)):
             raise Unsupported(f"aten::{name}, in place")
@@ -178,9 +174,9 @@ class _Operations:
 
 
 def _is_in_order(node: fx.Node) -> bool:
-    """Whether what is asked for with strides is all of a tensor, row by row.
+    """Whether an as_strided is the whole tensor, row by row.
 
-    Pooling to one place does so, for its result to count as one whose channels lie side by side.
+    Pooling to one place makes one, to mark its result as channels last.
     """
     before, shape, strides, *rest = node.args
     assert isinstance(before, fx.Node), "it is of a node"

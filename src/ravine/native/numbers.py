@@ -1,4 +1,4 @@
-"""A traced function of single numbers as a Python function of floats: a dozen operations without a tensor."""
+"""A traced function of single numbers as a Python function of floats: for a dozen operations, tensors cost too much."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _WORDS = {
 
 
 def of_floats(graph: fx.GraphModule) -> Callable[..., Sequence[float]] | None:
-    """The function, in float64; None where one of its operations has no such form.
+    """The function in float64; None if one of its operations has no form in Python.
 
-    It raises ZeroDivisionError, ValueError or OverflowError where a tensor would hold an infinity or no number.
+    It raises ZeroDivisionError, ValueError or OverflowError where a tensor would be infinite or NaN.
     """
     lines, names = [], dict[fx.Node, str]()
     arguments: list[str] = []
@@ -64,7 +64,7 @@ def of_floats(graph: fx.GraphModule) -> Callable[..., Sequence[float]] | None:
 
 
 def in_tensors(graph: fx.GraphModule) -> Callable[..., Sequence[float]]:
-    """The function by PyTorch, in float64."""
+    """The function carried out by PyTorch, in float64."""
 
     def function(*numbers: float) -> Sequence[float]:
         return [

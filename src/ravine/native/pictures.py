@@ -1,4 +1,4 @@
-"""Pictures, (B, C, *spatial) with their channels side by side, and what is around them."""
+"""Pictures, (B, C, *spatial) with their channels side by side, and the frames around them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def framed(
         before: places in front of it, by spatial dimension.
         sizes: spatial sizes of the larger one.
         step: between places of the picture in the larger one.
-        around: what stands at all other places.
+        around: the number at all other places.
 
     Returns:
         (B, C, *sizes), channels side by side.
@@ -48,5 +48,5 @@ def framed(
 
 
 def every(numbers: Sequence[int], num: int) -> list[int]:
-    """One number for each dimension, of which PyTorch may give one for all."""
+    """One number for each dimension; PyTorch may give a single one for all."""
     return list(numbers) * num if len(numbers) == 1 else list(numbers)

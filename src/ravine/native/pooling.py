@@ -130,7 +130,7 @@ def max_pool(
     low: Lowering, node: fx.Node, x: Value, sides: Sequence[int], stride: Sequence[int] = (),
     padding: Sequence[int] = (0,), dilation: Sequence[int] = (1,), ceil: bool = False,
 ) -> tuple[Value, Value]:  # fmt: skip
-    """PyTorch's ``aten::max_pool2d_with_indices``: the largest number of each window, and where it stands first."""
+    """PyTorch's ``aten::max_pool2d_with_indices``: the largest number of each window, and its first place."""
     tensors, x = low.tensors, _pictures(x)
     windows = _windows(
         x, _num_windows(x, sides, stride, padding, dilation, ceil), sides, stride, padding, dilation

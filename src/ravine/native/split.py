@@ -1,6 +1,6 @@
-"""A function of the numbers at one place, cut in two: what is computed of single numbers alone, and the rest.
+"""An elementwise function, cut in two: the part that is computed from single numbers alone, and the rest.
 
-A bias correction, say, is computed once for all weights, and in float64.
+A bias correction, for example, is computed once for all weights, in float64.
 """
 
 from __future__ import annotations

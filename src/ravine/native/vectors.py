@@ -1,4 +1,4 @@
-"""A function of the numbers at one place, at all places of vectors of any length, in one pass over memory.
+"""An elementwise function of vectors of any length, in one pass over memory.
 
 Shapes: N name, V vector of a name, J job: a piece of a vector, I input.
 """
@@ -29,7 +29,7 @@ class _Pieces:
     bytes_J: np.ndarray
     length_J: np.ndarray
     table_JI: np.ndarray
-    starts: list[int]  # of the vectors, name after name, as they stand in the table
+    starts: list[int]  # addresses of the vectors in the table, name after name
     do: Callable[[], None]
 
 
@@ -61,10 +61,10 @@ class OverVectors:
     def __call__(
         self, vectors: Mapping[str, Sequence[Tensor]], numbers: Mapping[str, float]
     ) -> dict[str, float]:
-        """Carry it out; vectors are changed in place.
+        """Evaluate it; the vectors are changed in place.
 
         Args:
-            vectors: V of each name, float32, in a processor's memory, without gaps.
+            vectors: by name, V each: float32, in the processor's memory, without gaps.
             numbers: by name.
 
         Returns:

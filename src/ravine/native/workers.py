@@ -130,8 +130,8 @@ end:
 declare float @llvm.fabs.f32(float)
 """
 
-# What all threads are given, 64 bits each: how many have come; what tells a thread its number, if not that; how many
-# there are; and from the place `_FIRST` these; then what each thread has.
+# What all threads get, 64 bits each: how many have come so far; a function that returns a thread's number, else 0; how
+# many threads there are; from place `_FIRST` on the following; and then the area of each thread.
 _FIRST = 3
 _CALL = {
     "jobs": "i64", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64", "functions": "ptr", "calls": "i64",
@@ -154,10 +154,10 @@ arrive:
   br label %go
 ask:
   %number = call i32 %asks()
-  %told = zext i32 %number to i64
+  %asked = zext i32 %number to i64
   br label %go
 go:
-  %place = phi i64 [ %arrived, %arrive ], [ %told, %ask ]
+  %place = phi i64 [ %arrived, %arrive ], [ %asked, %ask ]
   %many_at = getelementptr i64, ptr %call, i64 2
   %many = load i64, ptr %many_at
   %mine = icmp slt i64 %place, %many

@@ -8,11 +8,9 @@ from collections.abc import Callable
 import torch
 
 _WORSE = 1.5  # a step so many times slower than usual makes the other number of threads worth a try
-_TRY_STEPS = 5
-_FIRST_WAIT, _LAST_WAIT = 0.5, 30.0  # seconds between two tries
-
-
-_AT_ONCE_SECONDS = 0.04
+_TRY_STEPS = 5  # steps of a try
+_FIRST_WAIT, _LAST_WAIT = 0.5, 30.0  # seconds between two tries, at first and at most
+_AT_ONCE_SECONDS = 0.04  # between two looks at the clock, about
 
 
 class Pace:
@@ -22,7 +20,7 @@ class Pace:
         self._num = 1
 
     def run(self, steps: Callable[[int], int], most: int) -> None:
-        """Some steps: as many as take a few hundredths of a second, at most ``most``."""
+        """Run some steps: as many as take a few hundredths of a second, but at most ``most``."""
         began = time.perf_counter()
         num = steps(min(self._num, most))
         each = max(time.perf_counter() - began, 1e-6) / num
