@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import ravine
 from ravine.grid import Grid
@@ -25,9 +26,17 @@ def test_words_are_wrapped_and_rows_are_not(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_html_escapes_every_text() -> None:
     bad = "<script>"
-    html = Grid(title=bad, before=(bad,), columns=(bad,), rows=((bad,),), after=(bad,)).html()
+    grid = Grid(title=bad, before=(bad,), columns=(bad,), rows=((bad,),), below=((bad, bad),), after=(bad,))
+    html = grid.html()
     assert bad not in html
-    assert html.count("&lt;script&gt;") == 5
+    assert html.count("&lt;script&gt;") == 7
+
+
+def test_what_has_no_column_is_a_line_below_the_table() -> None:
+    grid = Grid(
+        columns=("rule",), rows=(("adam",),), below=(("adam", "rho 0.9"), ("網路", "rho 0.5")), after=("!",)
+    )
+    assert str(grid).split("\n\n") == ["rule\nadam", "adam  rho 0.9\n網路  rho 0.5", "!"]
 
 
 def test_a_study_prints_as_a_table() -> None:
@@ -50,6 +59,26 @@ def test_a_study_prints_as_a_table() -> None:
     ]
     assert repr(study) == str(study)
     assert study._repr_html_().startswith("<div><strong>study two</strong>")
+
+
+class Net(torch.nn.Linear):
+    """A model that is named by its place in the program."""
+
+
+def test_a_printed_study_names_all_that_its_configs_are_made_of() -> None:
+    study = ravine.Study(
+        name="many",
+        data="iris",
+        model=Net,
+        steps=5,
+        seeds=1,
+        batch_size=[16, "full"],
+        schedule=["constant", {"kind": "cosine", "warmup": 0.1}],
+        rules=[{"kind": "sgd", "lr": 0.1}],
+    )
+    lines = str(study).splitlines()
+    assert lines[2].split(",")[1] == f" {Net.__module__}:Net"
+    assert lines[3] == "with schedule constant or cosine, warm-up 10 %; batch_size 16 or full"
 
 
 def test_a_range_test_prints_as_a_table() -> None:

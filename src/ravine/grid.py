@@ -22,6 +22,7 @@ class Grid:
         columns: titles of the columns; () for no table.
         rows: a text per column.
         left: titles of the columns of words, aligned on the left; the others are numbers, aligned on the right.
+        below: names, each with more about it that has no column: a line each under the table.
         after: sentences below.
 
     Example:
@@ -36,6 +37,7 @@ class Grid:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     left: tuple[str, ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
     after: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -44,6 +46,7 @@ class Grid:
             [self.title] if self.title else [],
             [line for text in self.before for line in textwrap.wrap(text, width)],
             self._lines(),
+            self._below(width),
             [line for text in self.after for line in textwrap.wrap(text, width, subsequent_indent="  ")],
         ]
         return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -54,6 +57,19 @@ class Grid:
         table = [self.columns, *self.rows]
         widths = [max(_cells(row[place]) for row in table) for place in range(len(self.columns))]
         return ["  ".join(self._padded(row, widths)).rstrip() for row in table]
+
+    def _below(self, width: int) -> list[str]:
+        widest = max((_cells(name) for name, _ in self.below), default=0)
+        return [
+            line
+            for name, text in self.below
+            for line in textwrap.wrap(
+                text,
+                width,
+                initial_indent=name + " " * (widest - _cells(name) + 2),
+                subsequent_indent=" " * (widest + 2),
+            )
+        ]
 
     def _padded(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
         return [
@@ -77,8 +93,13 @@ class Grid:
             body = "".join(row("td", texts) for texts in self.rows)
             table = f"<table><thead>{row('th', self.columns)}</thead><tbody>{body}</tbody></table>"
         before = "".join(f"<p>{escape(text)}</p>" for text in self.before)
+        below = "".join(f"<li>{escape(name)}: {escape(text)}</li>" for name, text in self.below)
         after = "".join(f"<li>{escape(text)}</li>" for text in self.after)
-        return f"<div>{head}{before}{table}{f'<ul>{after}</ul>' if after else ''}</div>"
+        return f"<div>{head}{before}{table}{_listed(below)}{_listed(after)}</div>"
+
+
+def _listed(items: str) -> str:
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _cells(text: str) -> int:

@@ -159,6 +159,10 @@ def test_at_unequal_budgets_the_best_of_all_stands_beside_the_chosen(make: Make,
     assert words.startswith(f"best of all 9: lr {run.hypers['lr']:.6g}, validation ")
     assert words in page.report(results)
     assert words in shown(terminal.verdict(results))
+    assert f"adam  {words}\n" in str(results)
+    assert any(
+        "the best of all that adam tried is listed with the rule's name" in note for note in results.warnings
+    )
 
 
 def shown(renderable: RenderableType) -> str:

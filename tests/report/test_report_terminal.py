@@ -9,6 +9,7 @@ from report_studies import Make
 from rich.console import Console, RenderableType
 
 from ravine.outcomes.results import Results
+from ravine.outcomes.words import shown_hypers
 from ravine.report import terminal
 
 
@@ -58,6 +59,12 @@ def test_other_hypers_come_below_the_table(make: Make) -> None:
     results = make(rules=("adam", "sgd"), lrs=(1e-3, 1e-1), others={"model.dropout": (0.0, 0.5)})
     output = shown(terminal.verdict(results))
     assert "model.dropout 0" in output
+    for rule in results.verdict.rules:
+        words = shown_hypers(rule)
+        assert words.startswith("model.dropout")
+        assert f"{rule.rule:<4}  {words}" in output
+        assert f"\n{rule.rule:<4}  {words}\n" in str(results)
+        assert f"<li>{rule.rule}: {words}</li>" in results._repr_html_()
 
 
 def test_regressions_and_total_loss_are_shown(regression: Results, lost: Results) -> None:

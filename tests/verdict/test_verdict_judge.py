@@ -108,6 +108,8 @@ def test_sentences_of_a_regression() -> None:
     assert verdict.separable
     first, second = verdict.sentences
     assert first.startswith("a (lr 0.1) reaches a test mean squared error of 0.2")
+    mse, rmse = (float(first.split(word)[1].split()[0].strip(",;.")) for word in ("error of ", "RMSE of "))
+    assert rmse == pytest.approx(math.sqrt(mse), rel=0.01)
     assert "%" not in first.replace("95 % interval", "")
     assert second.startswith("They are separable with 5 seeds: a is better by 0.")
     low, high = (float(x) for x in first.split("interval ")[1].split(")")[0].split(" to "))
@@ -179,7 +181,7 @@ def test_no_interval_of_accuracies_goes_beyond_100_points() -> None:
 def test_a_loss_of_zero_has_no_sign() -> None:
     zeros = [trial(rule, "c", s, np.zeros(50) * -1.0) for rule in "ab" for s in range(3)]
     verdict = judge(zeros, lambda run: np.zeros(50) * -1.0, task="regression")
-    assert "of 0 (95 % interval 0 to 0);" in verdict.sentences[0]
+    assert "of 0 (95 % interval 0 to 0), an RMSE of 0;" in verdict.sentences[0]
     assert "-0" not in " ".join(verdict.sentences + verdict.warnings)
 
 

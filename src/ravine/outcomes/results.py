@@ -24,7 +24,7 @@ from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain
-from ravine.outcomes.stages import StageRow, stages
+from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
 from ravine.verdict import Trial, Verdict, judge
@@ -245,8 +245,10 @@ class Results:
             columns=("rule", *(titles.get(name, name) for name in columns)) if names else (),
             rows=tuple(zip(names, *columns.values(), strict=True)),
             left=("rule", ""),
+            below=words.below(self.is_regression, self.verdict, self.runs),
             after=(
                 *((words.to_beat(self.to_beat),) if self.to_beat else ()),
+                *stage_words(self.stages, self.labels.task),
                 *(f"! {text}" for text in self.warnings),
                 *(f"note: {text}" for text in self.study.notes),
             ),

@@ -57,6 +57,17 @@ def beside(regression: bool, result: RuleResult, runs: Sequence[RunRecord]) -> s
     return f"best of all {result.num_configs}: {describe(run.hypers, run.hypers)}, validation {reached}"
 
 
+def below(regression: bool, verdict: Verdict, runs: Sequence[RunRecord]) -> tuple[tuple[str, str], ...]:
+    """What belongs to a row of the verdict and has no column: rules, each with its other chosen hypers, or with the
+    best config of all."""
+    found = (
+        (rule.rule, text)
+        for rule in verdict.rules
+        for text in (shown_hypers(rule), beside(regression, rule, runs))
+    )
+    return tuple((name, text) for name, text in found if text)
+
+
 def rule_columns(
     regression: bool, verdict: Verdict, errors: Mapping[str, Errors]
 ) -> dict[str, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from ravine.messages import count as counted
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
-from ravine.outcomes.words import NOTHING, beside, column_titles, rule_columns, shown_hypers, to_beat
+from ravine.outcomes.words import NOTHING, below, column_titles, rule_columns, to_beat
 from ravine.times import duration, moment
 
 if TYPE_CHECKING:
@@ -227,12 +227,8 @@ def _status(run: RunRecord) -> str:
 
 def _rules(results: Results) -> Group:
     # Other hypers would squeeze the numbers at 80 columns: they come below.
-    more: list[tuple[str, str]] = []
-    for result in results.verdict.rules:
-        words = (shown_hypers(result), beside(results.is_regression, result, results.runs))
-        more += [(result.rule, text) for text in words if text]
-    below: list[RenderableType] = ["", _facts(more)] if more else []
-    return Group(_RuleTable(results), *below)
+    more = below(results.is_regression, results.verdict, results.runs)
+    return Group(_RuleTable(results), *(["", _facts(more)] if more else []))
 
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from ravine.errors import StudyError
 from ravine.grid import Grid
 from ravine.messages import count, lacking, shown, unknown
 from ravine.nn.target import describe_factory
-from ravine.schedules import ScheduleSpec
+from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
 from ravine.study.block import RuleBlock, RuleLike
 from ravine.study.fields import (
@@ -34,6 +35,8 @@ from ravine.study.naming import known_keywords, naming
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.source import DataLike, parse_source
 from ravine.study.values import Range, Values, ValuesLike, options, parse_values
+
+_DIGEST = re.compile("@[0-9a-f]{16}")  # of a class's or a function's source: for ids, not for readers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
@@ -158,6 +161,7 @@ class Study:
             before=(
                 f"{_named(self.data)}, {_named(self.model)}, {_length(self)}: {count(self.num_runs, 'run')} with "
                 f"{count(len(self.seeds), 'seed')}",
+                *_shared(self),
             ),
             columns=("rule", "lr", "other hypers", "configs"),
             rows=tuple(
@@ -221,10 +225,26 @@ def num_configs(study: Study, block: RuleBlock) -> int:
     return all_of_them if trials is None else min(trials, all_of_them)
 
 
+def _shared(study: Study) -> tuple[str, ...]:
+    """What each rule's configs are made of beside its own hypers, where the study says more than the defaults."""
+    rates = {name: values for name, values in study.rates.items() if values != 0.0}
+    schedules = " or ".join(label(schedule) for schedule in study.schedule)
+    parts = [
+        *([f"schedule {schedules}"] if study.schedule != (Constant(),) else []),
+        *([f"batch_size {' or '.join(map(str, study.batch_size))}"] if study.batch_size != ("auto",) else []),
+        *(f"{name} {_values(values)}" for name, values in rates.items()),
+        *([f"{study.search.trials} random trials"] if study.search.trials is not None else []),
+        *(['tune "staged"'] if study.staged else []),
+    ]
+    return (f"with {'; '.join(parts)}",) if parts else ()
+
+
 def _named(part: object) -> str:
     """A data set or a model in a word or two."""
     name = getattr(part, "name", None) if isinstance(part, Dataset) else getattr(part, "kind", None)
-    return str(name) if isinstance(name, str) else describe_factory(part)  # type: ignore[arg-type]
+    if isinstance(name, str):
+        return name
+    return _DIGEST.sub("", describe_factory(part))  # type: ignore[arg-type]
 
 
 def _length(study: Study) -> str:

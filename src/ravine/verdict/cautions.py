@@ -113,8 +113,7 @@ def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
     sizes = words.listed([f"{r.rule} {r.num_configs}" for r in larger])
     notes = [
         f"Unequal tuning budgets ({sizes}, the smallest {num_configs}): compared at {num_configs} each,"
-        " by the configuration that a search of that size finds in the median; the best of all is listed"
-        " beside it."
+        f" by the configuration that a search of that size finds in the median; {_best_of_all(larger)}."
     ]
     if single := [r.rule for r in finished if r.num_configs == 1]:
         about = "it, not about the rule" if len(single) == 1 else "these, not about the rules"
@@ -122,6 +121,14 @@ def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
             f"{words.listed(single)}: only one configuration was tried, so the verdict is about {about}."
         )
     return notes
+
+
+def _best_of_all(larger: Sequence[RuleResult]) -> str:
+    """Where the best configuration of a rule is that had more of them than were compared."""
+    others = [r.rule for r in larger if r.best_config not in (None, r.config)]
+    if not others:
+        return "here that is the best of all too"
+    return f"the best of all that {words.listed(others)} tried is listed with the rule's name"
 
 
 def edges(candidates: Candidates) -> list[str]:

@@ -5,6 +5,7 @@ Labels of rules come from users and are opaque: whoever shows them escapes them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ravine.verdict.outcome import Pair, RuleResult
@@ -104,6 +105,8 @@ def _reached(finished: Sequence[RuleResult], task: str, level: str) -> str:
     result = score(best.test, task, digits)
     what = f"{result} test accuracy" if task == "classification" else f"a test mean squared error of {result}"
     text = f"{name(best)} reaches {what} ({level} interval {interval(best.ci, task, digits)})"
+    if task != "classification" and best.test <= 0.0:
+        text += f", an RMSE of {math.sqrt(0.0 - best.test):.{digits}g}"  # in the target's own unit
     if len(finished) < 2 or finished[1].test is None:
         return f"{text}."
     return f"{text}; {name(finished[1])} reaches {score(finished[1].test, task, digits)}."
