@@ -228,7 +228,7 @@ def _status(run: RunRecord) -> str:
 def _rules(results: Results) -> Group:
     # Other hypers would squeeze the numbers at 80 columns: they come below.
     more = below(results.is_regression, results.verdict, results.runs)
-    return Group(_RuleTable(results), *(["", _facts(more)] if more else []))
+    return Group(_RuleTable(results), "", _facts(more)) if more else Group(_RuleTable(results))
 
 
 @final
