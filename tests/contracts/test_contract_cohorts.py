@@ -105,7 +105,7 @@ def groups(runs: Sequence[Run], sizes: Sequence[int]) -> Iterator[list[Run]]:
         left = left[num:]
 
 
-SIZES = [(1, 2, 4), *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in ((1,), (2,), (5,)))]
+SIZES = [(1, 4, 7), *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in ((1,), (2,), (5,)))]
 """Of the groups that runs are trained in to compare them with all runs together."""
 
 

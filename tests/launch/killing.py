@@ -1,7 +1,7 @@
 """Launches a study, kills it with SIGKILL at random moments, launches it again, and so on to its end.
 
-Run as ``python killing.py FOLDER SEED NUM_KILLS``: this process imports torch once and forks what it kills. Prints
-as JSON how often it killed, where, and a hash of what each run left; and the same of a launch left in peace.
+Run as ``python killing.py FOLDER SEED NUM_KILLS NUM_STEPS``: this process imports torch once and forks what it kills.
+Prints as JSON how often it killed, where, and a hash of what each run left; and the same of a launch left in peace.
 """
 
 from __future__ import annotations
@@ -22,30 +22,33 @@ from launches import contents, run_all
 
 from ravine.launch.writer import Timing
 from ravine.store import Store
+from ravine.study import Study
 
-STUDY = study(
-    data=dataset("wine"),
-    model={"kind": "mlp", "hidden": [9], "norm": "batch"},
-    rules=[{"kind": "adam", "lr": [0.001, 0.01]}, {"kind": "nesterov", "lr": [0.02, 1e20]}],
-    steps=150_000,
-    batch_size=[13, 20],
-    evaluations=50,
-    dropout=0.2,
-    schedule={"kind": "cosine"},
-    keep={"every": 7000},
-)
+
+def study_of(num_steps: int) -> Study:
+    return study(
+        data=dataset("wine"),
+        model={"kind": "mlp", "hidden": [9], "norm": "batch"},
+        rules=[{"kind": "adam", "lr": [0.001, 0.01]}, {"kind": "nesterov", "lr": [0.02, 1e20]}],
+        steps=num_steps,
+        batch_size=[13, 20],
+        evaluations=50,
+        dropout=0.2,
+        schedule={"kind": "cosine"},
+        keep={"every": num_steps // 21},
+    )
 
 
 OFTEN = Timing(checkpoint_seconds=0.03, checkpoint_share=0.5)
 
 
-def launch_in_child(root: Path) -> int:
+def launch_in_child(root: Path, made: Study) -> int:
     """Fork a process that launches the study; returns its id."""
     child = os.fork()
     if child == 0:
         try:
             with Store(root) as store:
-                run_all(STUDY, store, timing=OFTEN)
+                run_all(made, store, timing=OFTEN)
             os._exit(0)
         except BaseException as error:  # noqa: BLE001 (told to the parent by the exit code)
             sys.stderr.write(repr(error))
@@ -53,16 +56,18 @@ def launch_in_child(root: Path) -> int:
     return child
 
 
-def main(root: Path, seed: int, num_kills: int) -> dict[str, object]:
+def main(root: Path, seed: int, num_kills: int, num_steps: int) -> dict[str, object]:
     torch.set_num_threads(1)
-    draw = random.Random(seed)
+    draw, made = random.Random(seed), study_of(num_steps)
     began = time.perf_counter()
     with Store(root / "peace") as store:
-        run_all(STUDY, store, timing=OFTEN)
-    longest = 0.05 * (time.perf_counter() - began)  # even on a machine that gets faster, kills hit a training
+        run_all(made, store, timing=OFTEN)
+    longest = (
+        time.perf_counter() - began
+    ) / num_kills  # even on a machine that gets faster, kills hit a training
     kills, resumed = 0, 0
     while True:
-        child = launch_in_child(root / "killed")
+        child = launch_in_child(root / "killed", made)
         if kills < num_kills:
             time.sleep(draw.uniform(0.02, longest))
             os.kill(child, signal.SIGKILL)
@@ -87,4 +92,4 @@ def main(root: Path, seed: int, num_kills: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), *map(int, sys.argv[2:]))))

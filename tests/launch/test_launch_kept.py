@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import namedtuple
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ravine.launch.writer import Timing
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.keep import Keep
+from thinning import thinned
 
 # 90 training examples in batches of 16: an epoch is 5 steps; 20 steps in all.
 BATCHES = 5
@@ -63,8 +65,7 @@ def test_an_epoch_is_as_many_steps_as_it_has_batches(store: Store) -> None:
     assert store.kept.steps([all_runs(made)[0].id]) == {all_runs(made)[0].id: [0, 5, 10, 15]}
 
 
-@pytest.mark.parametrize("backend", ["native", "fused"])
-@pytest.mark.parametrize("events", [2, 4, 7])
+@pytest.mark.parametrize(("backend", "events"), thinned(product(["native", "fused"], [2, 4, 7]), strength=1))
 def test_an_interrupted_launch_keeps_what_it_has_and_ends_as_another(
     tmp_path: Path, backend: str, events: int
 ) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize(("seed", "num_kills"), [(0, 20), pytest.param(1, 20, marks=pytest.mark.slow)])
-def test_killed_at_random_moments(seed: int, num_kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "num_kills", "num_steps"),
+    [(0, 4, 8_000), *(pytest.param(seed, 20, 150_000, marks=pytest.mark.slow) for seed in (0, 1))],
+)
+def test_killed_at_random_moments(seed: int, num_kills: int, num_steps: int, tmp_path: Path) -> None:
     script = Path(__file__).parent / "killing.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(seed), str(num_kills)],
+        [sys.executable, str(script), str(tmp_path), str(seed), str(num_kills), str(num_steps)],
         capture_output=True, text=True, timeout=400, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TORTURE = Path(__file__).with_name("torture.py")
 
 
-def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(num_kills: int, tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, str(TORTURE), str(tmp_path / "runs"), "20261124", "20"],
+        [sys.executable, str(TORTURE), str(tmp_path / "runs"), "20261124", str(num_kills)],
         capture_output=True,
         text=True,
         timeout=400,
