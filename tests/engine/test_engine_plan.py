@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -95,6 +96,25 @@ def test_the_measurement_itself() -> None:
     found = planned(made)
     assert "ms fused" in found.why
     assert "ms serially" in found.why
+
+
+def test_where_a_step_takes_long_torchs_serial_program_is_measured_beside_machine_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The faster of the two is taken; here a step of any length is long, so that the test isn't."""
+    monkeypatch.setattr(plan_module, "_LONG_STEP", 0.0)
+    monkeypatch.setattr(plan_module, "_LONG_STUDY", 0.0)
+    model = {"kind": "convnet", "channels": [3], "hidden": 0}
+    made = study(data=random_dataset((2, 6, 6)), model=model, rules=[{"kind": "sgd", "lr": 0.1}])
+    found = planned(made)
+    told = re.fullmatch(r"a step of a run takes (\S+) ms as machine code, (\S+) ms in torch", found.why)
+    assert told, found.why
+    ours, serial = map(float, told.groups())
+    if ours != serial:  # as printed
+        assert found.backend == ("native" if ours < serial else "serial")
+    assert (found.size == 1) == (found.backend == "serial")
+    asked = planned(made, "native")
+    assert (asked.backend, asked.why) == ("native", "")
 
 
 def test_an_mlp_is_fused_without_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -216,20 +217,14 @@ def test_a_study_extended_while_a_cohort_is_unfinished(tmp_path: Path) -> None:
 
 def test_what_was_planned_is_not_planned_again(store: Store) -> None:
     """A second launch may measure otherwise; the runs' bits must not depend on that."""
-    made = study(**TWO_STRUCTURES)
+    made = study(**TWO_STRUCTURES, rules=FEW, seeds=1)
     until(launch(made, store, definition="", backend="serial"), 1)
     events = run_all(made, store)
     assert all(re.search("starts? as planned before, serial", line) for line in events[0].lines)  # type: ignore[union-attr]
     assert {record.backend for record in store.runs("small")} == {"serial on cpu"}
-    until(
-        launch(
-            study(name="other", **TWO_STRUCTURES, model={"kind": "mlp", "hidden": [5]}), store, definition=""
-        ),
-        1,
-    )
-    events = run_all(
-        study(name="other", **TWO_STRUCTURES, model={"kind": "mlp", "hidden": [5]}), store, backend="serial"
-    )
+    other = replace(made, name="other", model={"kind": "mlp", "hidden": [5]})
+    until(launch(other, store, definition=""), 1)
+    run_all(other, store, backend="serial")
     assert {record.backend for record in store.runs("other")} == {"serial on cpu"}
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
 from native_functions import agree, normal, run
 from torch import Tensor
 from torch.nn import functional as F
+
+from thinning import thinned
 
 
 def with_gradients(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, ...]]:
@@ -29,24 +32,24 @@ def check(function: Callable[..., Tensor], *given: Tensor) -> None:
     agree(with_gradients(function), *given, outer, tolerance=2e-4)
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(
-    ("channels", "num_out", "side", "window", "options"),
-    [
-        (1, 32, 9, 3, {"padding": 1}),
-        (5, 3, 8, 3, {"padding": 1}),
-        (32, 17, 14, 3, {"padding": 1}),
-        (16, 33, 7, 1, {}),
-        (4, 6, 8, 3, {"padding": 1, "stride": 2}),
-        (4, 6, 9, 3, {"stride": 2}),
-        (3, 5, 10, 1, {"stride": 3}),
-        (3, 4, 11, 3, {"padding": 2, "dilation": 2}),
-        (3, 4, 12, 5, {"padding": (2, 1), "stride": (2, 3)}),
-        (2, 4, 5, 5, {}),
-        (130, 258, 6, 1, {}),
-    ],
-)
-def test_convolutions(channels: int, num_out: int, side: int, window: int, options: dict, bias: bool) -> None:
+CONVOLUTIONS = [
+    (1, 32, 9, 3, {"padding": 1}),
+    (5, 3, 8, 3, {"padding": 1}),
+    (32, 17, 14, 3, {"padding": 1}),
+    (16, 33, 7, 1, {}),
+    (4, 6, 8, 3, {"padding": 1, "stride": 2}),
+    (4, 6, 9, 3, {"stride": 2}),
+    (3, 5, 10, 1, {"stride": 3}),
+    (3, 4, 11, 3, {"padding": 2, "dilation": 2}),
+    (3, 4, 12, 5, {"padding": (2, 1), "stride": (2, 3)}),
+    (2, 4, 5, 5, {}),
+    (130, 258, 6, 1, {}),
+]
+
+
+@pytest.mark.parametrize(("case", "bias"), thinned(product(CONVOLUTIONS, [True, False]), strength=1))
+def test_convolutions(case: tuple[int, int, int, int, dict], bias: bool) -> None:
+    channels, num_out, side, window, options = case
     given = [normal(3, channels, side, side + 1), normal(num_out, channels, window, window, seed=1)]
     if bias:
         given.append(normal(num_out, seed=2))
@@ -94,21 +97,23 @@ def test_a_chain_of_layers() -> None:
     )  # fmt: skip
 
 
+POOLS = [
+    (2, {}),
+    (3, {}),
+    (3, {"stride": 2}),
+    (3, {"stride": 2, "padding": 1}),
+    ((2, 3), {"stride": (1, 2)}),
+    (2, {"stride": 3}),
+    (2, {"dilation": 2}),
+    (2, {"ceil_mode": True}),
+]
+
+
 @pytest.mark.parametrize(
-    ("sides", "options"),
-    [
-        (2, {}),
-        (3, {}),
-        (3, {"stride": 2}),
-        (3, {"stride": 2, "padding": 1}),
-        ((2, 3), {"stride": (1, 2)}),
-        (2, {"stride": 3}),
-        (2, {"dilation": 2}),
-        (2, {"ceil_mode": True}),
-    ],
+    ("pool", "shape"), thinned(product(POOLS, [(2, 20, 6, 7), (2, 3, 9, 8)]), strength=1)
 )
-@pytest.mark.parametrize("shape", [(2, 3, 9, 8), (2, 20, 6, 7)])
-def test_max_pooling(sides: int, options: dict, shape: tuple[int, ...]) -> None:
+def test_max_pooling(pool: tuple[int | tuple[int, int], dict], shape: tuple[int, ...]) -> None:
+    sides, options = pool
     check(lambda x: F.max_pool2d(x, sides, **options), normal(*shape))
     equal = normal(*shape).round()  # many are equal: the first one counts
     check(lambda x: F.max_pool2d(x, sides, **options), equal)

@@ -174,8 +174,6 @@ def test_description_follows_the_source_and_nothing_else(folder: Path, tmp_path:
         f"from pathlib import Path; from ravine.nn.target import *; "
         f"print(describe_factory(find_factory('zoo_models:SmallNet', Path({str(folder)!r}))))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == described
     # Another place in the file, the same source; then another source.
     changed = folder / "zoo_models.py"
     for text, same in (

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ravine.rules import preset, regularize, rule
 from ravine.rules.muon import hidden, orthogonal
+from thinning import thinned
 
 ROUNDING = 1e-11  # float64; small singular values are multiplied by up to 3.4^5 = 485
 
@@ -48,21 +49,22 @@ def gradient(x: Tensor) -> Tensor:
     return x + 0.3 * torch.sin(3.0 * x) - 0.5
 
 
-@pytest.mark.parametrize("shape", [(4, 9), (9, 4)])
-@pytest.mark.parametrize(("steps", "near"), [(1, 1e-9), (20, 5e-4)])
-def test_optax_has_the_same_rule(shape: tuple[int, int], steps: int, near: float) -> None:
+@pytest.mark.parametrize(
+    ("steps", "shape"), thinned([(1, (4, 9)), (20, (9, 4)), (1, (9, 4)), (20, (4, 9))], strength=1)
+)
+def test_optax_has_the_same_rule(steps: int, shape: tuple[int, int]) -> None:
     """Its mean is corrected for its start at 0, so that from the second step on it mixes in a little less of it."""
     jax = pytest.importorskip("jax")
     contrib = pytest.importorskip("optax.contrib")
-    start, lr = draw(*shape), 0.02
+    start, lr, near = draw(*shape), 0.02, 1e-9 if steps == 1 else 5e-4
     with jax.enable_x64(True):
         # Optax's matrices map rows to columns: ours transposed; its length of a step is sqrt(max(1, columns / rows)).
         made = contrib.muon(lr, beta=0.95, weight_decay=0.1, eps=0.0)
         x = jax.numpy.asarray(start.numpy().T)
-        state = made.init(x)
+        state, step = made.init(x), jax.jit(made.update)
         for _ in range(steps):
             slope = jax.numpy.asarray(gradient(torch.from_numpy(np.array(x))).numpy())
-            update, state = made.update(slope, state, x)
+            update, state = step(slope, state, x)
             x = x + update
     ours = walk("muon", start, {**preset("muon", "torch")[1], "lr": lr}, steps)
     np.testing.assert_allclose(ours.numpy().T, np.asarray(x), rtol=0.0, atol=near)

@@ -287,11 +287,14 @@ def test_hypers_of_a_rule_are_checked_as_all_are() -> None:
 def test_runs_of_a_changed_rule_are_new_and_those_of_the_old_one_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trained() -> tuple[int, list[str]]:
-        study = Study(
-            name="s", data="iris", model="mlp", steps=3, seeds=1, rules=[{"kind": plain(), "lr": 0.1}]
+    def study() -> Study:
+        model = {"kind": "mlp", "hidden": []}
+        return Study(
+            name="s", data="iris", model=model, steps=3, seeds=1, rules=[{"kind": plain(), "lr": 0.1}]
         )
-        ravine.run(study, store=tmp_path / "runs", quiet=True)
+
+    def trained() -> tuple[int, list[str]]:
+        ravine.run(study(), store=tmp_path / "runs", quiet=True)
         store = ravine.Store(tmp_path / "runs")
         return len(store.runs("s", all=True)), [run.id for run in store.runs("s")]
 
@@ -301,8 +304,7 @@ def test_runs_of_a_changed_rule_are_new_and_those_of_the_old_one_stay(
     num, changed = trained()
     assert num == 2
     assert changed != first[1]
-    study = Study(name="s", data="iris", model="mlp", steps=3, seeds=1, rules=[{"kind": plain(), "lr": 0.1}])
-    assert ravine.replay(changed[0], study=study, store=tmp_path / "runs", quiet=True)
+    assert ravine.replay(changed[0], study=study(), store=tmp_path / "runs", quiet=True)
 
 
 def test_surfaces_draw_a_rule_or_say_why_it_has_no_formula() -> None:

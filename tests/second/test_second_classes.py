@@ -56,7 +56,7 @@ def scipys(loss: Callable[[Tensor], Tensor], start: Tensor, method: str = "L-BFG
 
 
 @pytest.mark.parametrize("kind", ["LBFGS", "BFGS"])
-@pytest.mark.parametrize("size", [2, 10, 100, 1000])
+@pytest.mark.parametrize("size", [2, 10, 100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_rosenbrock_takes_no_more_evaluations_than_scipy(kind: str, size: int) -> None:
     if (kind, size) == ("BFGS", 1000):
         pytest.skip("thousands of products with a million numbers")
@@ -207,12 +207,12 @@ def test_noise_and_losses_that_are_not_finite_leave_the_parameters_finite() -> N
     for loss in (noisy, steep):
         x = nn.Parameter(torch.full((4,), -3.0))
         optimizer = optim.LBFGS([x], max_iter=20)
-        for _ in range(50):
+        for _ in range(15):
             optimizer.step(closing(optimizer, lambda x=x, loss=loss: loss(x)))
         assert bool(torch.isfinite(x).all())
     theirs = nn.Parameter(torch.full((4,), -3.0))
     other = torch.optim.LBFGS([theirs], line_search_fn="strong_wolfe")
-    for _ in range(50):
+    for _ in range(15):
         other.step(closing(other, lambda: steep(theirs)))
     assert bool(theirs.isnan().any())
     x = nn.Parameter(torch.full((4,), 1.0))
