@@ -174,13 +174,17 @@ class Schedule:
     def assign(self, sizes: Sequence[int], target: Stored, place: Affine, expr: Expr) -> None:
         """Add an assignment, into earlier loops of the same sizes where nothing in between forbids it."""
         new_sizes, _, assign = canonical(self.pool, sizes, len(sizes), target.buffer, place, expr)
+        earliest = len(self.works)
         for work in reversed(self.works):
             if isinstance(work, Loops) and work.sizes == new_sizes and _in_step(work, assign):
                 work.assigns.append(assign)
                 return
             if _conflict(work, assign):
                 break
-        self.works.append(Loops(sizes=new_sizes, assigns=[assign]))
+            earliest -= 1
+        # A single number is computed as soon as may be, so that it parts no loops that it is read in.
+        place = len(self.works) if new_sizes else earliest
+        self.works.insert(place, Loops(sizes=new_sizes, assigns=[assign]))
 
     def reduce(
         self, op: str, sizes: Sequence[int], num_outer: int, target: Stored, place: Affine, expr: Expr
