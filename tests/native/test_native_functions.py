@@ -45,6 +45,31 @@ def test_a_row_of_a_large_product_has_the_bits_of_a_small_one() -> None:
     assert torch.equal(whole, turned)
 
 
+@pytest.mark.parametrize(
+    ("rows", "inner", "columns"),
+    [
+        (45, 515, 140),  # rows far apart, put side by side
+        (256, 1030, 64),  # a deep product of few columns
+        (300, 1027, 130),  # deep, of far rows
+    ],
+)
+def test_large_products_are_those_of_float64_in_the_order_of_one_row(
+    rows: int, inner: int, columns: int
+) -> None:
+    a, b = normal(rows, inner), normal(inner, columns, seed=1)
+    exact = a.double() @ b.double()
+    layouts = [
+        run(lambda a, b: (a @ b,), a, b),
+        run(lambda a, b: (a.t() @ b,), a.t().contiguous(), b),
+        run(lambda a, b: (a @ b.t(),), a, b.t().contiguous()),
+    ]
+    (row,) = run(lambda a, b: (a @ b,), a[-1:].clone(), b)
+    for (found,) in layouts:
+        # Each number is a sum of about a thousand products, rounded to float32 as many times.
+        torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-4)
+        assert torch.equal(found[-1:], row)
+
+
 def test_stacks_of_products() -> None:
     agree(lambda a, b: (a @ b, a @ b.mT.mT), normal(3, 5, 7), normal(3, 7, 9, seed=1))
 

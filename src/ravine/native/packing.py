@@ -1,8 +1,8 @@
 """What of a product's matrices is copied to scratch memory before it is used, and the copying.
 
-Rows that lie far apart use little of a cache: large matrices are multiplied in parts of their sum, and a part's columns
-of the right matrix (and, where those are far apart, the left matrix's rows) are put side by side first. No sum changes
-its order, so a product has the same bits with and without.
+Rows that lie far apart use little of a cache (those that are a power of two apart share its places): large matrices are
+multiplied in parts of their sum, and a part's columns of the right matrix, and where those are far apart the left
+matrix's rows, are put side by side first. No sum changes its order, so a product has the same bits with and without.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ravine.native.machine import machine
 from ravine.native.schedule import Product
 
 HEIGHT = 8  # rows of a block
+UNROLLED = 4  # places of the sum that one pass of the innermost loop adds, where the right matrix is packed
 _DEPTH = 256  # of a part: two vectors of columns of the right matrix are 32 KiB
 _FAR = 256  # numbers between neighbours in the sum, from which a matrix is better packed
+_DEEP = 1024  # places of the sum, from which a part of it is better packed wherever it lies
 _OFTEN = 4  # blocks that use what is packed, at least
 
 
@@ -27,7 +29,9 @@ class Packing:
     Args:
         depth: places of the sum in a part; the last part may have fewer.
         right: whether some columns of the right matrix are.
-        left: whether all rows of the left matrix are, those of a block side by side.
+        left: whether all rows of the left matrix are.
+        turned: whether the left matrix's rows are neighbours: those of a block then are side by side, place after
+            place of the sum. Otherwise each row is.
         size: numbers of scratch memory for the right matrix.
         left_size: for the left one, behind it.
     """
@@ -35,6 +39,7 @@ class Packing:
     depth: int = 0
     right: bool = False
     left: bool = False
+    turned: bool = False
     size: int = 0
     left_size: int = 0
 
@@ -48,11 +53,13 @@ def packing(work: Product) -> Packing:
     left_far, right_far = (
         matrix.place.coef(first_sum) if work.sums else 0 for matrix in (work.left, work.right)
     )
-    turned = work.right.place.coef(first_sum + len(work.sums)) != 1
     often = work.columns > wide and num_rows >= _OFTEN * HEIGHT
-    right = turned or (often and right_far >= _FAR)
-    neighbours = len(work.rows) == 1 and work.left.place.coef(first_sum - 1) == 1
-    left = often and left_far >= _FAR and neighbours and work.columns >= _OFTEN * wide
+    right = work.right.place.coef(first_sum + len(work.sums)) != 1 or (
+        often and (right_far >= _FAR or depth >= _DEEP)
+    )
+    row_far = work.left.place.coef(first_sum - 1) if len(work.rows) == 1 else 0
+    turned = row_far == 1 and left_far >= _FAR
+    left = often and work.columns >= _OFTEN * wide and (turned or (left_far == 1 and row_far >= _FAR))
     if not right and not left:
         return Packing(depth=depth)
     whole = (size for size in range(min(depth, _DEPTH), _DEPTH // 2, -1) if depth % size == 0)
@@ -61,6 +68,7 @@ def packing(work: Product) -> Packing:
         depth=part,
         right=right,
         left=left,
+        turned=left and turned,
         size=part * min(work.columns, wide) if right else 0,
         left_size=part * num_rows if left else 0,
     )

@@ -12,7 +12,7 @@ from math import prod
 from ravine.native.code import Code, vector_type
 from ravine.native.expressions import Buffer
 from ravine.native.machine import machine
-from ravine.native.packing import HEIGHT, pack, packing
+from ravine.native.packing import HEIGHT, UNROLLED, pack, packing
 from ravine.native.schedule import Product
 
 
@@ -50,6 +50,8 @@ class _Blocks:
         """An address moved by a counter's value."""
         if coef == 0 or value == "0":
             return start
+        if not value.startswith("%"):
+            return self.code.address(start, str(int(value) * coef), "f32")
         return self.code.address(start, self.code.value(f"mul nsw i64 {value}, {coef}"), "f32")
 
     def stack(self, level: int, left: str, right: str, out: str) -> None:
@@ -99,10 +101,13 @@ class _Blocks:
             self._columns(str(full), nums, left, right, out)
 
     def _packed_left(self, left: str, size: int) -> str:
-        """The left matrix, packed: a block's rows lie side by side, place after place of the sum."""
+        """The left matrix, packed: see `Packing`."""
         code, (num_rows,) = self.code, self.work.rows
-        far = self.work.left.place.coef(self.first_sum)
         packed = code.address(self.room, str(self.packing.size), "f32")
+        if not self.packing.turned:
+            pack(code, left, (self.work.left.place.coef(self.first_row), 1), num_rows, size, packed)
+            return packed
+        far = self.work.left.place.coef(self.first_sum)
         full = num_rows // HEIGHT * HEIGHT
         with code.loop(full, HEIGHT) as i:
             pack(code, code.address(left, i, "f32"), (far, 1), size, HEIGHT, self._far(packed, size, i))
@@ -148,10 +153,11 @@ class _Blocks:
         far = self.sums[0] if self.packing.left else coef
 
         def block(first: str, height: int) -> None:
-            if self.packing.left:
-                self.left_coefs = [height]
+            row_far = far
+            if self.packing.turned:
+                row_far, self.left_coefs = 1, [height]
             starts = self._far(left, far, first), right, self._far(out, out_coef, first)
-            self._block(height, *starts, nums, (1 if self.packing.left else coef, out_coef))
+            self._block(height, *starts, nums, (row_far, out_coef))
 
         if full:
             with code.loop(full, height) as i:
@@ -165,6 +171,10 @@ class _Blocks:
         """Some rows; ``strides``: between rows of the left matrix and of the result."""
         code, lanes = self.code, self.code.lanes
         wide = vector_type("f32", lanes)
+        if self.packing.right:  # the rows of the next block
+            for i in range(height):
+                for v in range(len(nums)):
+                    code.prefetch(out, str((i + height) * strides[1] + v * lanes), "f32")
         sums = [[code.place(wide) for _ in nums] for _ in range(height)]
         for i, line in enumerate(sums):
             for v, (place, num) in enumerate(zip(line, nums, strict=True)):
@@ -197,10 +207,17 @@ class _Blocks:
         if level == len(self.sums):
             add(left, right)
             return
-        with self.code.loop(self.sums[level]) as k:
-            self._sum(
-                level + 1,
+        last = level == len(self.sums) - 1 and self.packing.right
+        several = UNROLLED if last and self.sums[level] % UNROLLED == 0 else 1
+        with self.code.loop(self.sums[level], several) as k:
+            left, right = (
                 self._far(left, self.left_coefs[level], k),
                 self._far(right, self.right_coefs[level], k),
-                add,
             )
+            for i in range(several):
+                self._sum(
+                    level + 1,
+                    self._far(left, self.left_coefs[level], str(i)),
+                    self._far(right, self.right_coefs[level], str(i)),
+                    add,
+                )

@@ -183,8 +183,9 @@ class Schedule:
                 break
             earliest -= 1
         # A single number is computed as soon as may be, so that it parts no loops that it is read in.
-        place = len(self.works) if new_sizes else earliest
-        self.works.insert(place, Loops(sizes=new_sizes, assigns=[assign]))
+        self.works.insert(
+            len(self.works) if new_sizes else earliest, Loops(sizes=new_sizes, assigns=[assign])
+        )
 
     def reduce(
         self, op: str, sizes: Sequence[int], num_outer: int, target: Stored, place: Affine, expr: Expr
