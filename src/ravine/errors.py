@@ -41,13 +41,20 @@ class InputError(RavineError):
         at: for a study: the places in it where the fault lies.
         meant: for an unknown key: the key that it most likely misspells.
         what: for a study: "unknown", "missing" or "wrong". Faults with the same place and word count as one.
+        each: where several faults were found at once: one error for each of them.
     """
 
     def __init__(
-        self, text: str, *, at: Sequence[Place] = (), meant: str | None = None, what: str = ""
+        self,
+        text: str,
+        *,
+        at: Sequence[Place] = (),
+        meant: str | None = None,
+        what: str = "",
+        each: Sequence[InputError] = (),
     ) -> None:
         super().__init__(text)
-        self.at, self.meant, self.what = tuple(at), meant, what
+        self.at, self.meant, self.what, self.each = tuple(at), meant, what, tuple(each)
 
 
 class StudyError(InputError):
@@ -64,6 +71,20 @@ class ModelError(InputError):
 
 class StoreError(InputError):
     """A store cannot be opened, read or written."""
+
+
+def together(faults: Sequence[DataError]) -> DataError:
+    """Several faults of one data set as one error, whose text is the first and how many more there are.
+
+    Example:
+        >>> str(together([DataError("column 'a' is empty"), DataError("column 'b' is empty")]))
+        "column 'a' is empty (and 1 more problem)"
+    """
+    each = [one for fault in faults for one in fault.each or (fault,)]
+    if len(each) == 1:
+        return faults[0]
+    more = len(each) - 1
+    return DataError(f"{each[0]} (and {more:,} more problem{'s' * (more > 1)})", each=each)
 
 
 def choices(value: object, allowed: Iterable[str]) -> str:

@@ -88,13 +88,14 @@ CSV = [
         lines(bad={9: "big,red,no"}),
         {},
         "{p}, line 9: column 'size': 'big' is not a number, most of the column is; "
-        "correct it, or put 'size' in drop or in categorical",
+        "correct it, empty the cell if nothing is known, or put 'size' in drop or in categorical",
     ),
     (
         "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20)) + "7,one\n",
         {},
         "{p}, line 22: column 'y': 'one' is not a number, most of the column is; "
-        "correct it, or take the line out, or say task = \"classification\" to read all of 'y' as names",
+        "correct it, empty the cell if nothing is known, or take the line out, "
+        "or say task = \"classification\" to read all of 'y' as names",
     ),
     (
         "size;y\n" + "".join(f"{i},5;{'no' if i % 2 else 'yes'}\n" for i in range(30)),
@@ -215,7 +216,7 @@ def test_test_files(tmp_path):
     assert refused("size,colour,y\n") == f"{other}: there are no rows in it, only a header"
     assert refused("size,colour,y\n1,red,no\nx,red,yes\n") == (
         f"{other}, line 3: column 'size': 'x' is not a number, most of the column is; "
-        "correct it, or put 'size' in drop or in categorical"
+        "correct it, empty the cell if nothing is known, or put 'size' in drop or in categorical"
     )
     assert refused("size,colour,y\n1,red,no\n") == (
         f"{good}: the test split has no example of class 'yes'; it must have all, so add one or take the class out"

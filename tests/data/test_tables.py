@@ -1,6 +1,7 @@
 """CSV and Parquet: what is read, encoded, imputed and dropped."""
 
 import csv
+import re
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sklearn import datasets
 
 from ravine.data import load, parse_data
+from ravine.errors import DataError
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -228,3 +230,49 @@ def test_a_target_of_numbers_and_words_is_names_where_the_task_says_so(tmp_path)
     path.write_text("x,y\n" + "".join(f"{i * i},{i % 3 if i % 10 else 'none'}\n" for i in range(60)))
     data = load(parse_data({"kind": "csv", "path": str(path), "target": "y", "task": "classification"}))
     assert data.classes == ("0", "1", "2", "none")
+
+
+def test_every_column_that_cannot_be_used_is_a_problem_of_its_own(tmp_path):
+    days = [f"2024-{1 + i % 12:02}-{1 + i:02}" for i in range(28)]
+    rows = [["id", "day", "age", "size", "gap", "y"]]
+    rows += [[f"u{i}x", days[i], i, i, i, "yes" if i % 2 else "no"] for i in range(28)]
+    rows[3][2], rows[5][3], rows[7][4] = "old", "$3", ""
+    with pytest.raises(DataError) as error:
+        csv_of(tmp_path, rows)
+    found = [str(each) for each in error.value.each]
+    about = ("'age': 'old' is not", "'size': '$3' is an amount", "'gap' is empty (1 cell in all)")
+    about += ("'id' has 16 different", "'day' has 16 different")
+    assert len(found) == len(about)
+    for text, part in zip(found, about, strict=True):
+        assert f"column {part}" in text
+    assert "they look like dates; put it in drop" in found[-1]
+    assert "like an identifier; put it in drop" in found[-2]
+    assert str(error.value) == f"{found[0]} (and 4 more problems)"
+
+
+@pytest.mark.parametrize("marker", ["n.a.", "-", "None", "<NA>"])
+def test_a_dash_among_numbers_is_an_empty_cell(tmp_path, marker):
+    rows = [["a", "y"], *([f"{i / 2}", "yes" if i % 2 else "no"] for i in range(40))]
+    plain, marked = [list(row) for row in rows], [list(row) for row in rows]
+    for row in (4, 9):
+        plain[row][0], marked[row][0] = "", marker
+    expected, found = (csv_of(tmp_path, each, missing="impute") for each in (plain, marked))
+    assert found.fingerprint == expected.fingerprint
+    assert f"column 'a': '{marker}' was read as an empty cell" in found.notes
+    new, empty = ({"a": [cell]} for cell in (marker, ""))
+    inputs = found.preparation.inputs
+    assert np.array_equal(inputs.apply(new), inputs.apply(empty))
+    with pytest.raises(DataError, match=rf"2 cells in all; '{re.escape(marker)}' is read as one"):
+        csv_of(tmp_path, marked)
+
+
+def test_a_dash_among_names_is_a_name(tmp_path):
+    rows = [["a", "y"], *([("-", "None", "7")[i % 3], "yes" if i % 2 else "no"] for i in range(40))]
+    assert csv_of(tmp_path, rows).features == ("a=-", "a=7", "a=None")
+
+
+def test_numbers_with_leading_zeros_may_be_codes(tmp_path):
+    rows = [["zip", "share", "y"]]
+    rows += [[f"{1000 + i:05}", f"0.{i}5", "yes" if i % 2 else "no"] for i in range(40)]
+    said = "column 'zip' has leading zeros, such as 01000: if these are codes, put it in categorical"
+    assert [note for note in csv_of(tmp_path, rows).notes if "zeros," in note] == [said]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from ravine.data.inputs import ArrayInputs, ImageInputs, Order, TableInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
 from ravine.data.scale import Scaling, check_finite, fit_scaling
 from ravine.data.spec import Options, Task
-from ravine.data.table import Table, complete_rows, encode
+from ravine.data.table import Table, complete_rows, encode, refused_cells
 from ravine.data.target import Target, encode_target
-from ravine.errors import DataError
+from ravine.errors import DataError, together
 from ravine.messages import count
 
 
@@ -75,11 +75,28 @@ def assemble(source: Source, options: Options) -> Dataset:
     Raises:
         DataError: the data cannot be trained on as they are.
     """
+    faults = list(source.x.faults) if isinstance(source.x, Table) else []
+    try:
+        data = _assembled(source, options, faults)
+    except DataError as error:
+        raise together([*faults, error]) from error.__cause__
+    if faults:
+        raise together(faults)
+    return data
+
+
+def _assembled(source: Source, options: Options, faults: list[DataError]) -> Dataset:
+    """The same, with the columns that cannot be used left out and added to the faults."""
     if not len(source.y.values):
         raise DataError(f"{source.where}: there are no examples in it")
     x, y, marks, place = source.x, source.y, source.marks, source.place
     notes = list(source.notes)
     if isinstance(x, Table):
+        refused = refused_cells(x, place)
+        faults += refused.values()
+        x = replace(x, columns=tuple(column for column in x.columns if column.name not in refused))
+        if not x.columns:
+            raise faults.pop()
         kept, dropped = complete_rows(x, y, place)
         notes += dropped
         if len(kept) < len(y.values):

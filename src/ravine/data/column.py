@@ -46,6 +46,7 @@ class Column:
         whole: its numbers were written as whole numbers.
         exact: its numbers as they came, texts of a file or typed: names are made of these and never of floats.
         levels: its type says that its numbers are names.
+        markers: texts that were read as an empty cell because most of the column is numbers.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Column:
     whole: bool = False
     exact: npt.NDArray[Any] | None = None
     levels: bool = False
+    markers: tuple[str, ...] = ()
 
     @property
     def text(self) -> bool:

@@ -94,7 +94,7 @@ class TableInputs:
         as_text = own.values.dtype.kind == "U"
         if isinstance(of, NumberInput):
             column = (
-                text_column(of.name, own.values, _row, numerals=self.numerals)
+                text_column(of.name, own.values, _row, numerals=self.numerals, number=True)
                 if as_text
                 else typed_column(of.name, own, "x")
             )

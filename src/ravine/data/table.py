@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ import numpy.typing as npt
 from ravine.data.column import Cells, Column, Place, typed_column
 from ravine.data.inputs import MISSING_LEVEL, NamesInput, NumberInput, encode_column
 from ravine.data.numerals import Numerals
-from ravine.data.texts import CURE, PLAIN, TARGET_CURE, kept_words, text_column
-from ravine.errors import DataError, choices
+from ravine.data.texts import CURE, PLAIN, TARGET_CURE, kept_words, leading_zero, text_column
+from ravine.errors import DataError, choices, together
 from ravine.messages import count
 
 MOST_LEVELS = 100  # one-hot columns out of one column
 FEW_LEVELS = 10  # so many are never taken for an identifier
+
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?\b.*|\d\d?([./-])\d\d?\1\d{2,4}\b.*|\d{4}([./])\d\d?\2\d\d?\b.*")
 
 Missing = Literal["refuse", "drop", "impute"]
 
@@ -33,6 +36,7 @@ class Table:
         where: the file, for errors about a whole column.
         numerals: how a text file writes its numbers.
         categorical: columns that the user said are names.
+        faults: what is wrong with columns that are left out for it.
     """
 
     columns: tuple[Column, ...]
@@ -40,6 +44,7 @@ class Table:
     where: str
     numerals: Numerals = PLAIN
     categorical: tuple[str, ...] = ()
+    faults: tuple[DataError, ...] = ()
 
     def take(self, rows: npt.NDArray[Any]) -> Table:
         """The same columns, some of the rows."""
@@ -91,12 +96,13 @@ def build_table(
         target_names: take a target of numbers and words as names, all of it.
 
     Returns:
-        The table, the target column, and notes.
+        The table, with an error for each column that holds what cannot be used, the target column, and notes.
 
     Raises:
-        DataError: a column is not there, has no name, or holds what cannot be used.
+        DataError: a column is not there or has no name, or the target cannot be used.
     """
     notes: list[str] = []
+    faults: list[DataError] = []
     known = list(cells)
     asked = [*((("target", target),) if target is not None else ())]
     asked += [("drop", name) for name in drop] + [("categorical", name) for name in categorical]
@@ -110,7 +116,11 @@ def build_table(
         if name in drop or name == target:
             continue
         named = name in categorical
-        column = _read(name, values, where, place, numerals, keep_text=named or values.levels)
+        try:
+            column = _read(name, values, where, place, numerals, keep_text=named or values.levels)
+        except DataError as error:
+            faults.append(error)
+            continue
         if named:
             notes += _word_notes(name, values)
         counts_rows = _counts_rows(column)
@@ -123,7 +133,10 @@ def build_table(
             continue
         if counts_rows:
             notes.append(f"column {name!r} counts the rows: if it is an index, put it in drop")
+        notes += _reading_notes(column, values)
         columns.append(replace(column, exact=None))
+    if not columns and faults:
+        raise together(faults)
     if not columns:
         raise DataError(f"{where}: no column is left beside the target {target!r}")
     table = Table(
@@ -132,19 +145,24 @@ def build_table(
         where=where,
         numerals=numerals,
         categorical=tuple(categorical),
+        faults=tuple(faults),
     )
     if target is None:
         return table, None, notes
     if target in categorical:
         notes += _word_notes(target, cells[target])
         return table, _read(target, cells[target], where, place, numerals, keep_text=True), notes
-    return table, _target(target, cells[target], where, place, numerals, names=target_names), notes
+    try:
+        return table, _target(target, cells[target], where, place, numerals, names=target_names), notes
+    except DataError as error:
+        raise together([*faults, error]) from None
 
 
 def _target(name: str, cells: Cells, where: str, place: Place, numerals: Numerals, *, names: bool) -> Column:
     """The target; one of names may hold numbers too, but one of numbers keeps their order."""
     try:
-        return _read(name, cells, where, place, numerals, cure=TARGET_CURE, exact=True)
+        # Where it may be one of names, a dash among numbers is a class.
+        return _read(name, cells, where, place, numerals, cure=TARGET_CURE, exact=True, markers=not names)
     except DataError:
         if not names:
             raise
@@ -158,6 +176,23 @@ def _word_notes(name: str, cells: Cells) -> list[str]:
     names = "is a name" if len(words) == 1 else "are names"
     shown = " and ".join(map(repr, words))
     return [f"column {name!r} is in categorical: {shown} {names} in it, not an empty cell"]
+
+
+def _reading_notes(column: Column, cells: Cells) -> list[str]:
+    """What was read from the texts of a column of numbers that may be meant otherwise."""
+    notes = []
+    if column.markers:
+        shown = " and ".join(map(repr, column.markers))
+        notes.append(f"column {column.name!r}: {shown} was read as an empty cell")
+    if (
+        not column.text
+        and cells.values.dtype.kind == "U"
+        and (code := leading_zero(cells.values)) is not None
+    ):
+        notes.append(
+            f"column {column.name!r} has leading zeros, such as {code}: if these are codes, put it in categorical"
+        )
+    return notes
 
 
 def _counts_rows(column: Column) -> bool:
@@ -179,6 +214,7 @@ def _read(
     cure: str = CURE,
     exact: bool = False,
     words: bool = True,
+    markers: bool = True,
 ) -> Column:
     """A column from texts of a file or from cells that have a type."""
     if cells.values.dtype.kind == "U":
@@ -191,8 +227,30 @@ def _read(
             cure=cure,
             exact=exact,
             words=words,
+            markers=markers,
         )
     return typed_column(name, cells, where, keep_text=keep_text)
+
+
+def _empty_cells(column: Column, place: Place, cure: str) -> DataError:
+    """The first empty cell of a column that has one, and how many there are."""
+    missing = column.missing
+    cells = f"{count(int(missing.sum()), 'cell')} in all"
+    if column.markers:
+        cells += f"; {' and '.join(map(repr, column.markers))} is read as one"
+    return DataError(
+        f"{place(int(missing.argmax()))}: column {column.name!r} is empty ({cells}); use {cure}, or fill it in"
+    )
+
+
+def refused_cells(table: Table, place: Place) -> dict[str, DataError]:
+    """An error for each column that has an empty cell, by name, where such are refused."""
+    if table.missing != "refuse":
+        return {}
+    cure = 'missing = "drop" or "impute"'
+    return {
+        column.name: _empty_cells(column, place, cure) for column in table.columns if column.missing.any()
+    }
 
 
 def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -202,23 +260,17 @@ def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArr
         Indices of the rows to keep, and notes.
 
     Raises:
-        DataError: the first empty cell, by column and row, if it is refused.
+        DataError: an empty cell, by column and row, if it is refused.
     """
+    faults = list(refused_cells(table, place).values())
+    if target.missing.any() and table.missing != "drop":
+        faults.append(_empty_cells(target, place, 'missing = "drop"'))
+    if faults:
+        raise together(faults)
     empty = np.zeros(len(target.values), dtype=bool)
-    for column in (*table.columns, target):
-        missing = column.missing
-        if not missing.any():
-            continue
-        row, number = int(missing.argmax()), int(missing.sum())
-        if column is not target and table.missing == "impute":
-            continue
-        if table.missing != "drop":
-            cure = 'missing = "drop"' if column is target else 'missing = "drop" or "impute"'
-            raise DataError(
-                f"{place(row)}: column {column.name!r} is empty ({count(number, 'cell')} in all); use {cure}, "
-                "or fill it in"
-            )
-        empty |= missing
+    if table.missing == "drop":
+        for column in (*table.columns, target):
+            empty |= column.missing
     kept = np.flatnonzero(~empty)
     dropped = len(empty) - len(kept)
     if not len(kept):
@@ -245,21 +297,20 @@ def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:
     inputs: list[NumberInput | NamesInput] = []
     features: list[str] = []
     notes: list[str] = []
+    faults: list[DataError] = []
     for column in table.columns:
-        if column.missing[train].all():
-            raise DataError(
-                f"{table.where}: column {column.name!r} is empty in all training rows; put it in drop"
-            )
-        of = (
-            _names_input(column, table, train, notes)
-            if column.text
-            else _number_input(column, table, train, notes)
-        )
+        try:
+            of = _input(column, table, train, notes)
+        except DataError as error:
+            faults.append(error)
+            continue
         blocks.append(encode_column(of, column))
         inputs.append(of)
         features += (
             [f"{column.name}={level}" for level in of.levels] if isinstance(of, NamesInput) else [column.name]
         )
+    if faults:
+        raise together(faults)
     numeric = [
         isinstance(of, NumberInput)
         for of, block in zip(inputs, blocks, strict=True)
@@ -272,6 +323,16 @@ def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:
         numeric=np.array(numeric),
         notes=tuple(notes),
     )
+
+
+def _input(
+    column: Column, table: Table, train: npt.NDArray[np.int64], notes: list[str]
+) -> NumberInput | NamesInput:
+    if column.missing[train].all():
+        raise DataError(
+            f"{table.where}: column {column.name!r} is empty in all training rows; put it in drop"
+        )
+    return (_names_input if column.text else _number_input)(column, table, train, notes)
 
 
 def _number_input(
@@ -294,8 +355,7 @@ def _names_input(column: Column, table: Table, train: npt.NDArray[np.int64], not
     if many or len(levels) > MOST_LEVELS:
         raise DataError(
             f"{table.where}: column {column.name!r} has {count(len(levels), 'different text')} in "
-            f"{count(len(train), 'training row')} (at most {MOST_LEVELS}, or half of the rows): like an identifier; "
-            "put it in drop"
+            f"{count(len(train), 'training row')} (at most {MOST_LEVELS}, or half of the rows): {_guess(levels)}"
         )
     what = count(len(levels), "level")
     notes.append(
@@ -314,3 +374,10 @@ def _names_input(column: Column, table: Table, train: npt.NDArray[np.int64], not
         fill=fill,
         words=column.name in table.categorical,
     )
+
+
+def _guess(levels: Sequence[str]) -> str:
+    """What a column of so many texts may be, and what to do with it."""
+    if all(_DATE.fullmatch(level) for level in levels):
+        return "they look like dates; put it in drop, or turn it into numbers, such as the year or days since a start"
+    return "like an identifier; put it in drop"

@@ -16,6 +16,8 @@ from ravine.errors import DataError
 # said to be one of names: NA is Namibia, Null a surname.
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null"})
 WORDS = frozenset({"na", "nan", "null"})
+# Texts that are an empty cell only among numbers: in a column of names they may be a name.
+MARKERS = frozenset({"-", "--", "n.a.", "n.a", "none", "<na>", "#na", "#n/a n/a"})
 
 # What may be done about a word among numbers: in a column of features, and in the target.
 CURE = "put {name} in drop or in categorical"
@@ -35,6 +37,8 @@ def text_column(
     cure: str = CURE,
     exact: bool = False,
     words: bool = True,
+    markers: bool = True,
+    number: bool = False,
 ) -> Column:
     """A column out of the texts of a file: numbers if every cell that is not missing is one.
 
@@ -47,6 +51,8 @@ def text_column(
         cure: what may be done about a word among numbers.
         exact: keep the texts of numbers, of which names can be made.
         words: NA, NaN and null in a column of names are names and no empty cells.
+        markers: a dash, n.a. and the like are empty cells where most of the column is numbers.
+        number: it is known to be a column of numbers: markers are empty cells however many there are.
 
     Raises:
         DataError: most cells are numbers, but not all; or they are numbers written in another way.
@@ -59,13 +65,42 @@ def text_column(
         return Column(name=name, values=numbers, whole=_whole(cells.tolist()), exact=values)
     present = [cell for cell in set(cells.tolist()) if cell.strip().lower() not in MISSING]
     plain = {cell: text for cell in present if (text := numerals.plain(cell)) is not None}
+    marks = _marks(cells, present, plain, number=number) if markers else frozenset()
+    present = [cell for cell in present if cell not in marks]
     if len(plain) == len(present) > 0:
         known = {cell: float(text) for cell, text in plain.items()}
         column = np.array([known.get(cell, np.nan) for cell in cells.tolist()], dtype=np.float64)
         values = exact_texts(cells, numerals) if exact else None
-        return Column(name=name, values=column, whole=_whole(plain.values()), exact=values)
-    _check_numbers(name, cells, plain, place, numerals, cure)
-    return Column(name=name, values=_names(cells, MISSING))
+        read = tuple(sorted({cell.strip() for cell in marks}))
+        return Column(name=name, values=column, whole=_whole(plain.values()), exact=values, markers=read)
+    _check_numbers(name, cells, plain, marks, place, numerals, cure)
+    return Column(name=name, values=_names(cells, MISSING | {cell.strip().lower() for cell in marks}))
+
+
+def _marks(
+    cells: npt.NDArray[np.str_], present: Collection[str], plain: Collection[str], *, number: bool
+) -> frozenset[str]:
+    """Which texts mark an empty cell: none where at least half of the column is no number."""
+    found = frozenset(cell for cell in present if cell.strip().lower() in MARKERS)
+    if not found or number:
+        return found
+    counts = Counter(cells.tolist())
+    words = sum(counts[cell] for cell in present if cell not in plain)
+    return found if words < sum(counts[cell] for cell in present) / 2 else frozenset()
+
+
+def leading_zero(cells: npt.NDArray[np.str_]) -> str | None:
+    """The first text that is digits after a zero, as postcodes are; None if there is none.
+
+    Example:
+        >>> leading_zero(np.array(["0.5", "0", "10", "01067"])), leading_zero(np.array(["0.5"]))
+        ('01067', None)
+    """
+    if len(cells) == 0 or cells.dtype.itemsize < 8:
+        return None
+    letters = np.ascontiguousarray(cells).view("U1").reshape(len(cells), -1)
+    found = (letters[:, 0] == "0") & (letters[:, 1] >= "0") & (letters[:, 1] <= "9")
+    return str(cells[found.argmax()]).strip() if found.any() else None
 
 
 def kept_words(cells: npt.NDArray[np.str_]) -> list[str]:
@@ -94,13 +129,18 @@ def _check_numbers(
     name: str,
     cells: npt.NDArray[np.str_],
     plain: Mapping[str, str],
+    marks: Collection[str],
     place: Place,
     numerals: Numerals,
     cure: str,
 ) -> None:
     """Refuse a typo among numbers, and numbers that would become names because of how they are written."""
     counts = Counter(cells.tolist())
-    present = {cell: count for cell, count in counts.items() if cell.strip().lower() not in MISSING}
+    present = {
+        cell: count
+        for cell, count in counts.items()
+        if cell.strip().lower() not in MISSING and cell not in marks
+    }
     bad = {cell: count for cell, count in present.items() if cell not in plain}
     quoted = repr(name)
 
@@ -123,7 +163,8 @@ def _check_numbers(
                 raise refused(signs, f"is {what}; take the sign out of the column, {otherwise}")
         raise refused(numbers, f"{advice(numbers, plain.values())}, {otherwise}")
     if sum(bad.values()) < sum(present.values()) / 2:
-        what = f"is not a number, most of the column is; correct it, or {cure.format(name=quoted)}"
+        cures = f"correct it, empty the cell if nothing is known, or {cure.format(name=quoted)}"
+        what = f"is not a number, most of the column is; {cures}"
         raise refused(bad, what)
 
 

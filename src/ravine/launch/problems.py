@@ -62,7 +62,7 @@ def _faults(what: Callable[[], object]) -> Iterable[InputError]:
     try:
         what()
     except InputError as error:
-        return [error]
+        return error.each or [error]
     return []
 
 

@@ -49,7 +49,7 @@ def naming(origin: str) -> Iterator[None]:
         yield
     except InputError as error:
         text = printable(f"{_shortened(origin)}: {error}" if origin else str(error))
-        told = type(error)(text, at=error.at, meant=error.meant, what=error.what)
+        told = type(error)(text, at=error.at, meant=error.meant, what=error.what, each=error.each)
         raise told from error.__cause__
 
 
