@@ -114,6 +114,13 @@ def test_what_was_measured_of_sharpness_is_not_measured_again(folder: Path) -> N
         assert store.sharpness.read([each.run for each in found]) == before
 
 
+def test_the_file_of_a_launch_comes_from_its_command_where_no_column_says_it(folder: Path) -> None:
+    with Store("runs") as store:
+        files = {record.name: {launch.file for launch in record.launches} for record in store.studies()}
+    no_command_line = ("arrays", "halfway")  # their launches were called from Python
+    assert files == {name: {None if name in no_command_line else f"{name}.toml"} for name in NUM_RUNS}
+
+
 def test_a_run_of_it_is_replayed(folder: Path) -> None:
     with Store("runs") as store:
         run = store.runs("own")[0]

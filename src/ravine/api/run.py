@@ -70,8 +70,9 @@ def run(
         >>> len(results.runs)
         3
     """
-    command = "ravine.run(study)"
+    command, file = "ravine.run(study)", None
     if not isinstance(study, Study):
+        file = str(study)
         command = _command(study, store, device, backend, overrides, trust)
     study, definition, search = read_any(study, overrides, trust)
     check_device(device)
@@ -83,7 +84,7 @@ def run(
         with naming(study.origin):
             data = load(study.data, base=search)
         planned = enter_finished(
-            study, opened, definition=definition, data=data, search=search, command=command
+            study, opened, definition=definition, data=data, search=search, command=command, file=file
         )
         if planned is not None:
             show_plan(planned, console, study.name)
@@ -105,6 +106,7 @@ def run(
         device=device,
         backend=backend,
         command=command,
+        file=file,
     )
     watch(events, console, study.name, higher_is_better=data.task == "classification")
     return Results.load(opened, study.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,21 +85,17 @@ def _targets(content: Mapping[str, Any], *, rules_only: bool = False) -> set[str
 
 
 def _file_of(record: StudyRecord) -> Path | None:
-    """The study's file, going by the commands of its launches; None if none is in the working directory or below.
+    """The study's file, as its last launches named it; None if none is in the working directory or below.
 
-    A store names no place elsewhere.
+    A store is data: it does not get to name a place elsewhere.
     """
     here = Path.cwd().resolve()
-    for launch in reversed(record.launches):
+    for file in (launch.file for launch in reversed(record.launches)):
         try:
-            words = shlex.split(launch.command)
-            if words[:2] != ["ravine", "run"] or len(words) < 3 or not Path(words[2]).is_file():
-                continue
-        except (OSError, ValueError):  # no command line, or no path
+            if file is not None and Path(file).is_file() and Path(file).resolve().is_relative_to(here):
+                return Path(file).resolve()
+        except (OSError, ValueError):  # not a path
             continue
-        file = Path(words[2]).resolve()
-        if file.is_relative_to(here):
-            return file
     return None
 
 

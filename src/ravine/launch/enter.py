@@ -69,6 +69,7 @@ def enter_finished(
     data: Dataset,
     search: Path | None = None,
     command: str = "",
+    file: str | None = None,
 ) -> Planned | None:
     """The whole launch of a study with nothing left to train.
 
@@ -79,6 +80,7 @@ def enter_finished(
         data: its data set.
         search: the study file's folder.
         command: what reproduces the launch, stored with it.
+        file: the study's file, stored with it; None for a study made in Python.
 
     Returns:
         The plan; None, with nothing changed, if some run has not finished.
@@ -101,7 +103,7 @@ def enter_finished(
             lines=(*stage_lines(study, runs), *kept_lines(study, store, ids)),
         )
         number = store.begin_launch(
-            study.name, command=command, versions=versions(), hardware={}, plan=planned.line
+            study.name, command=command, file=file, versions=versions(), hardware={}, plan=planned.line
         )
         store.end_launch(number, time.perf_counter() - began)
     return planned

@@ -66,6 +66,8 @@ class _Task:
     subject: Subject
     store: Store
     timing: Timing
+    command: str
+    file: str | None
 
     @property
     def study(self) -> Study:
@@ -86,6 +88,7 @@ def launch(
     device: str = "auto",
     backend: str = "auto",
     command: str = "",
+    file: str | None = None,
     timing: Timing = USUAL,
 ) -> Iterator[Event]:
     """Train the runs of a study that the store does not have yet.
@@ -104,6 +107,7 @@ def launch(
         backend: "auto", "native", "fused", "compiled" or "serial"; cohorts with a checkpoint keep theirs, and
             with "auto" so do cohorts that were only planned.
         command: what reproduces the launch, stored with it.
+        file: the study's file, stored with it; None for a study made in Python.
         timing: how often it reports and writes checkpoints.
 
     Yields:
@@ -115,17 +119,17 @@ def launch(
     began = time.perf_counter()
     check_backend(backend)
     subject = Subject.of(study, data=data, search=search, device=device)
-    task, data = _Task(subject=subject, store=store, timing=timing), subject.data
-    runs = subject.runs()
+    task = _Task(subject=subject, store=store, timing=timing, command=command, file=file)
+    data, runs = subject.data, subject.runs()
     with store.lock(study.name):
         enter_study(study, store, data=data, definition=definition, search=search)
         second = second_stage(study, store, runs) if study.staged else []
         totals = _Totals()
-        yield from _round(task, [*runs, *(second or [])], backend, command, totals)
+        yield from _round(task, [*runs, *(second or [])], backend, totals)
         if second is None:  # the first stage has just been finished
             second = second_stage(study, store, runs)
             assert second is not None, "all of the first stage has been trained"
-            yield from _round(task, [*runs, *second], backend, command, totals)
+            yield from _round(task, [*runs, *second], backend, totals)
     yield Trained(
         seconds=time.perf_counter() - began,
         num_trained=totals.num_trained,
@@ -133,7 +137,7 @@ def launch(
     )
 
 
-def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: _Totals) -> Iterator[Event]:
+def _round(task: _Task, runs: Sequence[Run], choice: str, totals: _Totals) -> Iterator[Event]:
     """Make these the runs of the study, and train those that the store lacks."""
     began = time.perf_counter()
     study, store = task.study, task.store
@@ -153,7 +157,8 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, command: str, totals: 
     )
     number = store.begin_launch(
         study.name,
-        command=command,
+        command=task.command,
+        file=task.file,
         versions=versions(),
         hardware=hardware(task.subject.device.type) if works else {},
         plan=planned.line,

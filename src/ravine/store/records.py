@@ -51,6 +51,7 @@ class Launch:
         started_at: ISO time, UTC.
         seconds: wall time from start to end; None for one that was killed or still goes on.
         command: what reproduces it.
+        file: the study's file, as the caller named it; None for a study made in Python.
         versions: of ravine, torch, numpy, Python.
         hardware: of the machine, for people to read.
         plan: one line: backend, number of cohorts and so on.
@@ -59,6 +60,7 @@ class Launch:
     started_at: str
     seconds: float | None
     command: str
+    file: str | None
     versions: dict[str, str]
     hardware: dict[str, str | int]
     plan: str

@@ -64,6 +64,7 @@ launches = Table(
     Column("started_at", Text, nullable=False),
     Column("seconds", Double),
     Column("command", Text, nullable=False),
+    Column("file", Text),
     Column("versions", Text, nullable=False),
     Column("hardware", Text, nullable=False),
     Column("plan", Text, nullable=False),

@@ -165,11 +165,22 @@ class Store:
         versions: Mapping[str, str],
         hardware: Mapping[str, str | int],
         plan: str,
+        file: str | None = None,
     ) -> int:
-        """Note that training of a study starts; returns the launch's number, for `end_launch`."""
+        """Note that training of a study starts, with the facts of a `Launch`.
+
+        Returns:
+            The launch's number, for `end_launch`.
+        """
         with self._core.write() as connection:
             return studies.begin_launch(
-                connection, study, command=command, versions=versions, hardware=hardware, plan=plan
+                connection,
+                study,
+                command=command,
+                file=file,
+                versions=versions,
+                hardware=hardware,
+                plan=plan,
             )
 
     def end_launch(self, launch_id: int, seconds: float) -> None:

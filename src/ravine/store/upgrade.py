@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from ravine.store import digests, schema
 from ravine.store.database import portions
 from ravine.store.entries import members
 from ravine.store.lock import now
-from ravine.store.schema import cohorts, metrics, runs
+from ravine.store.schema import cohorts, launches, metrics, runs
 from ravine.store.studies import run_digest
 
 EARLIER = ("1", "2", "3", "4")
@@ -28,6 +29,9 @@ def bring_up(connection: Connection, version: str) -> None:
     if "notes" not in _columns(connection, schema.studies):
         connection.execute(text("ALTER TABLE studies ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
     schema.metadata.create_all(connection)  # tables that it lacks
+    if "file" not in _columns(connection, launches):
+        connection.execute(text("ALTER TABLE launches ADD COLUMN file TEXT"))
+        _name_files(connection)
     for table in schema.metadata.sorted_tables:
         if "digest" in table.columns:
             if "digest" not in _columns(connection, table):
@@ -43,6 +47,18 @@ def _columns(connection: Connection, table: Table) -> set[str]:
     if not inspect(connection).has_table(table.name):
         return {column.name for column in table.columns}  # it is about to be made whole
     return {column["name"] for column in inspect(connection).get_columns(table.name)}
+
+
+def _name_files(connection: Connection) -> None:
+    """Enter the file of each launch, which only its command says in such a store."""
+    number, command = launches.c.id, launches.c.command
+    for row in connection.execute(select(number, command)).all():
+        try:
+            words = shlex.split(row.command)
+        except (ValueError, AttributeError):  # no command line
+            continue
+        if words[:2] == ["ravine", "run"] and len(words) > 2:
+            connection.execute(update(launches).where(number == row.id).values(file=words[2]))
 
 
 def _make_digests(connection: Connection, table: Table) -> None:
