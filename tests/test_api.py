@@ -65,7 +65,7 @@ def test_a_replay_looks_for_data_and_module_beside_the_file_of_the_last_launch(
     assert ravine.replay(run, quiet=True).largest < 1e-4
     assert ravine.replay(run, study="studies/mine.toml", quiet=True).largest < 1e-4
     monkeypatch.chdir(folder / "runs")
-    words = "study 'mine' in the store, its file not at hand: data.path = 'rows.csv': there is no such file"
+    words = "study 'mine' in the store, its file not found: data.path = 'rows.csv': there is no such file"
     with pytest.raises(ravine.DataError, match=f"^{words}"):
         ravine.replay(run, store=".", quiet=True)
 
@@ -109,7 +109,9 @@ def test_errors_of_model_and_backend_name_the_study_file(folder: Path) -> None:
 def test_a_run_of_a_study_made_in_python_is_replayed_with_it(tmp_path: Path) -> None:
     study = iris(model=Own)
     run = ravine.run(study, store=tmp_path, quiet=True).runs[0].id
-    words = f"run {run}: its study 's' was made in Python, from objects that no text holds; there "
+    words = (
+        f"run {run}: its study 's' was made in Python, from objects that text cannot represent; in Python, "
+    )
     with pytest.raises(ravine.InputError, match=f"^{re.escape(words)}ravine.replay"):
         ravine.replay(run, store=tmp_path, quiet=True)
     assert ravine.replay(run, study=study, store=tmp_path, quiet=True).largest < 1e-4
@@ -178,7 +180,7 @@ def test_code_does_not_run_because_a_store_names_it(folder: Path, monkeypatch: p
     (folder / "net_beside_the_study.py").write_text(NET)
     sys.modules.pop("net_beside_the_study")
     with pytest.raises(
-        ravine.ModelError, match="code does not run because a store does: give the study file"
+        ravine.ModelError, match="ravine runs no code that only a store names: give the study file"
     ):
         ravine.replay(run, quiet=True)
     with pytest.raises(ravine.ModelError, match="give the study file"):
@@ -192,7 +194,7 @@ def test_code_does_not_run_because_a_store_names_it(folder: Path, monkeypatch: p
     assert ravine.replay(run, quiet=True).largest < 1e-4
     (folder / "away").mkdir()
     monkeypatch.chdir(folder / "away")
-    with pytest.raises(ravine.DataError, match="its file not at hand"):
+    with pytest.raises(ravine.DataError, match="its file not found"):
         ravine.replay(run, store="../runs", quiet=True)
 
 
@@ -239,6 +241,6 @@ def test_a_rule_of_ones_own_does_not_run_because_a_store_names_it(folder: Path) 
     with ravine.Store("runs") as store:
         store.save_study("ruled", definition=RULE_STUDY, base="", data_fingerprint="")
         with pytest.raises(
-            ravine.InputError, match="code does not run because a store does: give the study file"
+            ravine.InputError, match="ravine runs no code that only a store names: give the study file"
         ):
             study_named(store, "ruled")

@@ -119,8 +119,7 @@ def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
     assert ravine(tmp_path, "replay", run_id).returncode == 0  # the file is where the launch had it
     refused = ravine(tmp_path / "runs", "replay", run_id, "--store", ".").stderr
     assert (
-        "study 'small' in the store, its file not at hand: data.path = 'rows.csv': there is no such"
-        in refused
+        "study 'small' in the store, its file not found: data.path = 'rows.csv': there is no such" in refused
     )
     assert ravine(tmp_path, "replay", run_id, "--study", "beside/small.toml").returncode == 0
     assert ravine(beside, "replay", run_id, "--store", "../runs").returncode == 0

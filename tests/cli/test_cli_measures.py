@@ -51,7 +51,7 @@ def test_by_its_file_as_json_for_some_runs(folder: Path) -> None:
         (("nothing",), "no study 'nothing' in the store"),
         (("none.toml",), "none.toml: no such study file"),
         (("small", "--rho", "0"), "rho = 0.0: must be a finite number above 0"),
-        (("small", "--runs", "small"), "run 'small': no run of study 'small' begins so"),
+        (("small", "--runs", "small"), "run 'small': in study 'small' no id begins with it"),
         (("small", "--store", "elsewhere"), "no store at 'elsewhere'"),
     ],
 )
@@ -89,7 +89,7 @@ def test_mistakes_in_looking_are_told_in_a_line(folder: Path) -> None:
         (("--points", "1"), "points = 1: must be a whole number from 3 to 501"),
         (("--out", "p.jpg"), "out = 'p.jpg': must end in .html, .svg, .png"),
         (("--between", "zz"), "between = zz: must be two runs"),
-        (("--around", "zz"), "run 'zz': no run of study 'small' begins so"),
+        (("--around", "zz"), "run 'zz': in study 'small' no id begins with it"),
     ):
         done = ravine(folder, "landscape", "small", *words)
         assert done.returncode == 2

@@ -266,7 +266,7 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
             time.sleep(0.01)
         told = process.stderr.read()
     assert process.returncode in codes
-    assert told.endswith("ravine: interrupted; the same command goes on from here\n")
+    assert told.endswith("ravine: interrupted; the same command continues from here\n")
     shown = ravine(tmp_path, "show", "small").stdout
     assert "4: 0 done, 0 diverged, 4 in training (" in shown.replace("\n", " ")
     assert "nobody at present" in shown

@@ -73,7 +73,7 @@ def test_what_is_no_array():
     assert refused(torch.ones(90, 2, device="meta")).startswith(
         "arrays: x: a Tensor of torch.float32 on meta"
     )
-    assert refused(torch.ones(90, 2, dtype=torch.complex64).conj()).startswith("arrays: x holds complex64")
+    assert refused(torch.ones(90, 2, dtype=torch.complex64).conj()).startswith("arrays: x has type complex64")
     assert refused(X, ["a", float("nan")] * 45).startswith("arrays, x, row 1: target 'y' is missing")
 
 

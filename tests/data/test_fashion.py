@@ -77,7 +77,7 @@ def write(name, content):
     [
         (
             lambda folder: (folder / "t10k-labels-idx1-ubyte.gz").unlink(),
-            "{folder}: there is no t10k-labels-idx1-ubyte.gz and no t10k-labels-idx1-ubyte in it; needed are "
+            "{folder}: has neither t10k-labels-idx1-ubyte.gz nor t10k-labels-idx1-ubyte; it needs "
             + ", ".join(CHECKSUMS),
         ),
         (

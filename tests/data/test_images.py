@@ -33,7 +33,7 @@ def test_class_folders(tmp_path):
     assert data.classes == ("cat", "dog")
     assert data.input_shape == (3, 6, 5)
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 4)
-    assert data.notes == ("1 file that is no image was left out",)
+    assert data.notes == ("1 file that is not an image was left out",)
     known = {pixels.tobytes(): label for label, group in drawn.items() for pixels in group}
     for split in (data.train, data.validation, data.test):
         for x, y in zip(split.x, split.y, strict=True):

@@ -96,7 +96,7 @@ def test_numbers_are_read_as_they_are_said_to_be_written(tmp_path, options, cell
     [
         ({"thousands": ","}, "3,5", 'has a comma that is not between thousands, but thousands = ","'),
         ({"thousands": ","}, "1,00", 'has a comma that is not between thousands, but thousands = ","'),
-        ({"decimal": ","}, "1.5", 'has a point, but decimal = ","; if points stand between thousands, say'),
+        ({"decimal": ","}, "1.5", 'has a point, but decimal = ","; if points separate thousands, say'),
         ({"decimal": ","}, "1,234,567", 'has commas between thousands, but decimal = ","'),
         ({"decimal": ",", "thousands": "."}, "1.5", "has a point that is not between thousands, but decimal"),
     ],

@@ -33,7 +33,7 @@ CSV = [
     (
         "1.5,2,3\n1,2,3\n",
         {},
-        "{p}: the first line, 1.5, 2, 3, ..., holds numbers; a header must name columns",
+        "{p}: the first line, 1.5, 2, 3, ..., contains numbers; a header must name columns",
     ),
     ("a,a,y\n1,2,3\n", {}, "{p}: column 'a' is in the header twice"),
     ("a,,y\n1,2,3\n7,1,4\n", {}, '{p}: column 2 has no name in the header; name it or drop [""]'),
@@ -113,7 +113,7 @@ CSV = [
         "size;y\n1,5;no\n1.234,5;yes\n",
         {"decimal": ","},
         "{p}, line 3: column 'size': '1.234,5' has a point, but decimal = \",\"; "
-        'if points stand between thousands, say thousands = "."',
+        'if points separate thousands, say thousands = "."',
     ),
     (
         lines(bad={9: "inf,red,no"}),
@@ -150,7 +150,7 @@ CSV = [
     (
         "a,y\n" + "".join(f"{i * i},{i % 3}.0\n" for i in range(60)),
         {},
-        "{p}: target 'y' holds 3 different whole numbers written as decimals: " + SAY,
+        "{p}: target 'y' has 3 different whole numbers written as decimals: " + SAY,
     ),
     (
         lines(),
@@ -170,7 +170,7 @@ CSV = [
     (
         "a,y\n" + "".join(f"{i * i},{i / 7}e-60\n" for i in range(9)),
         {},
-        "{p}: target 'y' differs by less than float32 can hold in all 5 training examples, 6.28571e-61: "
+        "{p}: target 'y' differs by less than float32 can represent in all 5 training examples, 6.28571e-61: "
         "nothing to learn; name another column, or scale it up",
     ),
     (
@@ -262,7 +262,7 @@ def test_files(tmp_path):
     assert refused(kind="images", path="empty") == "empty: there are no class folders in it"
     assert refused(kind="images", path="x.npz") == "x.npz: there is no such folder"
     assert refused(kind="fashion-mnist", path="empty").startswith(
-        "empty: there is no train-images-idx3-ubyte.gz"
+        "empty: has neither train-images-idx3-ubyte.gz"
     )
 
 
@@ -284,7 +284,7 @@ ARRAYS = [
     (
         (X.astype(str), Y),
         {},
-        "arrays: x holds <U32; numbers are needed (a data frame may have columns of texts)",
+        "arrays: x has type <U32; numbers are needed (a data frame may have columns of text)",
     ),
     ((with_nan(12, 1), Y), {}, "arrays, x, row 12: feature 1 is nan; it must be a finite float32 number"),
     (
@@ -319,7 +319,7 @@ ARRAYS = [
     (
         (np.zeros((30, 5, 5, 5), np.uint8), Y),
         {},
-        "arrays: x holds bytes of shape (30, 5, 5, 5); images need 1, 3 or 4 channels; other data, float32",
+        "arrays: x has bytes of shape (30, 5, 5, 5); images need 1, 3 or 4 channels; other data, float32",
     ),
     (
         (X[:2], np.array([0.25, 1.5])),

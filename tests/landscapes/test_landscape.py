@@ -275,7 +275,7 @@ def test_long_paths_are_thinned(made: Study, store: Store, monkeypatch: pytest.M
         ({"examples": 0}, "examples = 0: must be at least 1"),
         ({"seed": -1}, "seed = -1: must be a whole number from 0"),
         ({"out": "page.pdf"}, r"out = 'page\.pdf': must end in \.html, \.svg, \.png"),
-        ({"runs": ["zz"]}, "run 'zz': no run of study 'small' begins so"),
+        ({"runs": ["zz"]}, "run 'zz': in study 'small' no id begins with it"),
         ({"between": ["a"]}, "between = a: must be two runs"),
     ],
 )

@@ -252,7 +252,7 @@ def test_a_module_without_second_derivatives_is_refused_in_a_line(tmp_path: Path
         ({"rho": math.nan}, "rho = nan: must be a finite number"),
         ({"examples": 0}, "examples = 0: must be at least 1"),
         ({"probes": 1}, "probes = 1: must be a whole number from 2"),
-        ({"runs": ["zzzz"]}, "run 'zzzz': no run of study 'small' begins so"),
+        ({"runs": ["zzzz"]}, "run 'zzzz': in study 'small' no id begins with it"),
     ],
 )
 def test_what_cannot_be_measured_is_told(
@@ -269,7 +269,7 @@ def test_runs_are_found_by_the_beginning_of_their_ids(store: Store) -> None:
     with pytest.raises(InputError, match="is named twice"):
         chosen_runs(all_of_them, [all_of_them[2].id[:6]] * 2, "small")
     lost = [replace(all_of_them[0], status="diverged")]
-    with pytest.raises(InputError, match="is diverged: only one that is done has weights"):
+    with pytest.raises(InputError, match="is diverged: only runs that are done have weights"):
         chosen_runs(lost, [lost[0].id], "small")
     with pytest.raises(InputError, match="no run has finished with a finite loss"):
         chosen_runs(lost, None, "small")

@@ -182,10 +182,10 @@ def test_the_text_of_a_staged_study_is_read_again() -> None:
     ("changes", "message"),
     [
         ({"tune": "stagd"}, "tune = 'stagd': did you mean 'staged'? Allowed: joint, staged"),
-        ({"schedule": "constant"}, 'schedule: tune = "staged" needs one beside "constant"'),
+        ({"schedule": "constant"}, 'schedule: tune = "staged" needs a schedule besides "constant"'),
         (
             {"rules": [RULES[0], {"kind": "adam", "lr": 0.1}]},
-            'rules: tune = "staged" needs as many configs for each rule, so that all are tuned equally: '
+            'rules: tune = "staged" needs the same number of configs for each rule, so that all are tuned equally: '
             "'momentum' has 2, 'adam' has 1",
         ),
         ({"schedule": ["cosine", {"kind": "linear", "warmup": 40}]}, "schedule.1.warmup = 40: must be fewer"),

@@ -235,7 +235,7 @@ def test_check_names_rows_that_point_nowhere(
     assert f"run {run_ids[1]}: row 9 of" in problems
     assert f"run {run_ids[2]} has finished, but has no weights" in problems
     assert "block 'checkpoint-x.safetensors': the store's entry is damaged" in problems
-    assert "checkpoint-x.safetensors belongs to nothing" in problems
+    assert "checkpoint-x.safetensors: nothing refers to this block" in problems
 
 
 def test_a_cohort_of_which_every_run_diverged_is_sound(

@@ -204,8 +204,8 @@ def test_a_store_that_cannot_be_written_is_refused_for_training_but_can_be_read(
     ("root", "said"),
     [
         ("postgresql+psycopg://u:secret@h/db", "needs a folder"),
-        ("mysql://u@h/db?folder=x", "only a folder or postgresql"),
-        ("http://", "database address|only a folder"),
+        ("mysql://u@h/db?folder=x", "must be a folder or postgresql"),
+        ("http://", "database address|must be a folder"),
         ("postgresql+nodriver://h/db?folder=blocks", "driver is not installed"),
     ],
 )

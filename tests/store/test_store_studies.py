@@ -133,7 +133,7 @@ def test_a_run_is_found_by_a_unique_prefix(store: Store, new_run: Make) -> None:
     with pytest.raises(StoreError, match="no run in the store begins with 'ffff'"):
         store.run("ffff")
     for bad in ("abc", "ABCD", "ab%d", "wxyz", "", "0" * 17):
-        with pytest.raises(StoreError, match="4 to 16 hex digits"):
+        with pytest.raises(StoreError, match="the first 4 or more of them"):
             store.run(bad)
 
 
@@ -171,7 +171,7 @@ def test_deleting_a_study_spares_what_others_use(
     assert store.check() == []
     assert store.delete_study("other") == 1
     assert list((tmp_path / "runs" / "blocks").iterdir()) == []
-    with pytest.raises(StoreError, match="no study 'other' in the store; The store holds none yet"):
+    with pytest.raises(StoreError, match="no study 'other' in the store; the store has none yet"):
         store.delete_study("other")
 
 

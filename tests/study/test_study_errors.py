@@ -34,7 +34,7 @@ HYPERS = [
         "rules.0.eps = 1e-60: must be at least 1.2e-38: smaller values",
     ),
     ({"lr": []}, "rules.0.lr = []: must have at least one value in it"),
-    ({"lr": [0.1, 1, 0.1]}, "rules.0.lr = [0.1, 1.0, 0.1]: 0.1 stands in it twice"),
+    ({"lr": [0.1, 1, 0.1]}, "rules.0.lr = [0.1, 1.0, 0.1]: 0.1 is in it twice"),
     ({"lr": [0.1, 0]}, "rules.0.lr.1 = 0: must be a finite number above 0"),
     ({"lr": {"log": [1, 0.1], "num": 3}}, "rules.0.lr: a range goes from low to high, got [1, 0.1]"),
     ({"lr": {"log": [1, 1], "num": 3}}, "rules.0.lr: a range goes from low to high, got [1, 1]"),
@@ -86,7 +86,7 @@ KEYS = [
     ({"seeds": 0}, "seeds = 0: must be a whole number from 1 to 100,000, or a list of seeds"),
     ({"seeds": 10**9}, "seeds = 1000000000: must be a whole number from 1 to 100,000"),
     ({"seeds": [0, -1]}, "seeds.1 = -1: must be a whole number from 0 to 2,147,483,647"),
-    ({"seeds": [2, 2]}, "seeds = [2, 2]: 2 stands in it twice"),
+    ({"seeds": [2, 2]}, "seeds = [2, 2]: 2 is in it twice"),
     ({"seeds": []}, "seeds: must have 1 to 100,000 seeds in it, not 0"),
     ({"seeds": True}, "seeds = True: must be a whole number"),
     (
@@ -95,7 +95,7 @@ KEYS = [
     ),
     ({"batch_size": "ful"}, "batch_size = 'ful': must be a whole number from 1"),
     ({"batch_size": [32, 0]}, "batch_size.1 = 0: must be a whole number from 1"),
-    ({"batch_size": [32, 32]}, "batch_size = [32, 32]: 32 stands in it twice"),
+    ({"batch_size": [32, 32]}, "batch_size = [32, 32]: 32 is in it twice"),
     ({"schedule": "cosin"}, "schedule.kind = 'cosin': no such schedule; did you mean 'cosine'?"),
     ({"schedule": ["cosine", {"kind": "cosine"}]}, "schedule.1: the same schedule as schedule.0"),
     ({"schedule": []}, "schedule = []: must have at least one schedule in it"),
@@ -121,7 +121,7 @@ KEYS = [
         {"rules": ["sgd"]},
         "rules.0.lr: missing, it must be given for sgd: learning rate, a finite number above 0",
     ),
-    ({"rules": ["adam", "adam"]}, "rules.1.label = 'adam': rules.0 is called that too"),
+    ({"rules": ["adam", "adam"]}, "rules.1.label = 'adam': rules.0 has this label too"),
     ({"model": "mpl"}, "model.kind = 'mpl': no such model; did you mean 'mlp'? Allowed: convnet, mlp,"),
     ({"model": {"kind": "mlp", "hiden": [3]}}, "model.hiden: unknown key; did you mean 'hidden'?"),
     (
@@ -174,7 +174,7 @@ LATER = [
             "rules": [{"kind": "sgd", "lr": [0.1, 1]}, {"kind": "sgd", "label": "b", "lr": [1, 2]}],
             "batch_size": 60,
         },
-        "rules: 'sgd' and 'b' hold the same run (lr = 1.0, seed 0)",
+        "rules: 'sgd' and 'b' contain the same run (lr = 1.0, seed 0)",
     ),
 ]
 

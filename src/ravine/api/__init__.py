@@ -1,1 +1,1 @@
-"""What a Python program calls: `run` trains and reads, `look` measures what came of it, `studies` finds a study."""
+"""What a Python program calls: `run` trains and reads, `look` measures trained runs, `studies` finds a study."""

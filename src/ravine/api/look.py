@@ -29,7 +29,7 @@ def sharpness(
     trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> Sharpnesses:
-    """Measure how sharp the minima are that runs of a study ended in, and keep it in the store.
+    """Measure how sharp the minima are in which runs of a study ended, and store what was found.
 
     The ends of the Hessian's spectrum (Lanczos), its trace (Hutchinson), and the rise of the loss in a ball around the
     weights (Foret et al., 2021), on training data, in eval mode, without penalties on weights. What the store has
@@ -47,7 +47,7 @@ def sharpness(
         quiet: show no progress.
 
     Returns:
-        For each run what was found.
+        What was found, one `Sharpness` per run.
 
     Raises:
         InputError: one line that says what is wrong.

@@ -43,7 +43,7 @@ def run(
 ) -> Results:
     """Train the runs of a study that the store does not have yet, and judge.
 
-    Called again after an interruption it goes on where it stopped; finished runs are never trained again.
+    Called again after an interruption, it continues; finished runs are never trained again.
 
     Args:
         study: a `Study`, or the path of a study file.
@@ -124,7 +124,7 @@ def lr_range(
     trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> LrRanges:
-    """Test which learning rates each rule of a study can do with, all rules and seeds at once; nothing is stored.
+    """Find a usable range of learning rates for each rule of a study, all rules and seeds at once; nothing is stored.
 
     The learning rate of every run grows by the same ratio from step to step, and the training loss is watched (Smith,
     2017). A rule is suggested the learning rate at which its loss has fallen by four fifths of the way to its lowest,
@@ -174,7 +174,7 @@ def lr_range(
 
 
 def problems(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> list[str]:
-    """What is wrong with a study file, a line for each problem that stands by itself; nothing is trained or kept.
+    """What is wrong with a study file, a line for each independent problem; nothing is trained or stored.
 
     Args:
         study: path of a study file.
@@ -193,7 +193,7 @@ def problems(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequenc
 def faults(
     study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()
 ) -> list[InputError]:
-    """The same as errors, which say as data where they lie."""
+    """The problems as errors: `at` says where each one is. See `problems`."""
     content, _ = read_content(study, overrides)
     from ravine.launch.problems import problems
 
@@ -238,9 +238,9 @@ def replay(
 
     Args:
         run_id: its id, or the beginning of it.
-        study: the study that holds it, or its file; needed where the store knows only a study made in Python. By
-            default the text in the store; data and modules are then looked for beside the file of its last launch, if
-            that lies in the working directory or below.
+        study: a study that has the run, or its file; needed if it was made in Python from objects. By default the
+            text in the store; data and modules are then looked for beside the file of its last launch, if that is in
+            the working directory or below.
         store: where it is kept.
         device: "auto", "cpu", "cuda" or "mps".
         trust: as in `run`.

@@ -22,7 +22,11 @@ from ravine.study.trust import distrusted, trusting
 def read_any(
     study: Study | Path | str, overrides: Sequence[str] = (), trust: Sequence[str] = ()
 ) -> tuple[Study, str, Path | None]:
-    """A study or its file: the study, its text, and the folder where its data and modules are looked for."""
+    """A study, given as itself or as its file.
+
+    Returns:
+        The study, its text, and the folder where its data and modules are looked for (None: the working directory).
+    """
     if not isinstance(study, Study):
         read, definition = read_study(study, overrides)
         return trusting(read, trust), definition, Path(study).resolve().parent
@@ -32,7 +36,7 @@ def read_any(
 
 
 def study_of_run(store: Store, run_id: str, trust: Sequence[str] = ()) -> tuple[Study, Path | None]:
-    """A study that holds a run, from the text kept with it, and the folder of its file, if that is still there."""
+    """A stored study that has this run, and the folder of its file; None where the file is not found."""
     made_in_python = ""
     for record in store.studies():
         if not any(run.id == run_id for run in store.runs(record.name, all=True)):
@@ -43,10 +47,10 @@ def study_of_run(store: Store, run_id: str, trust: Sequence[str] = ()) -> tuple[
         return _stored(record, trust)
     if made_in_python:
         raise InputError(
-            f"run {run_id}: its study {made_in_python!r} was made in Python, from objects that no text holds; "
-            f"there ravine.replay({run_id!r}, study=...) takes the Study itself"
+            f"run {run_id}: its study {made_in_python!r} was made in Python, from objects that text cannot represent; "
+            f"in Python, ravine.replay({run_id!r}, study=...) takes the Study itself"
         )
-    raise InputError(f"run {run_id}: no study in the store holds it; give the study, or its file")
+    raise InputError(f"run {run_id}: no study in the store has it; give the study, or its file")
 
 
 def _stored(record: StudyRecord, trust: Sequence[str]) -> tuple[Study, Path | None]:
@@ -56,7 +60,7 @@ def _stored(record: StudyRecord, trust: Sequence[str]) -> tuple[Study, Path | No
     """
     file = _file_of(record)
     folder = None if file is None else file.parent
-    where = f"study {record.name!r} in the store{', its file not at hand' if file is None else ''}"
+    where = f"study {record.name!r} in the store{', its file not found' if file is None else ''}"
     try:
         named = set() if file is None else _targets(read_content(file)[0])
     except InputError:
@@ -64,8 +68,8 @@ def _stored(record: StudyRecord, trust: Sequence[str]) -> tuple[Study, Path | No
     with naming(where):
         for target in _targets(content_of(record.definition), rules_only=True) - named:
             raise InputError(
-                f"rules: {shown(target)}: no study file at hand names it, and code does not run because a store does: "
-                "give the study file"
+                f"rules: {shown(target)}: no study file found here names it, and ravine runs no code that only a store "
+                "names: give the study file"
             )
     study = parse_definition(record.definition, where, folder)
     if isinstance(study.model, Module) and study.model.target not in named:
@@ -124,6 +128,7 @@ def study_named(
     record = store.study(str(study))
     if record.definition.startswith(MADE_IN_PYTHON):
         raise InputError(
-            f"study {record.name!r} was made in Python, from objects that no text holds; there, give the Study itself"
+            f"study {record.name!r} was made in Python, from objects that text cannot represent; "
+            "in Python, give the Study itself"
         )
     return _stored(record, trust)

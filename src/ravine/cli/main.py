@@ -52,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for a user's mistake, told in one line; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+        0; 2 after an error of the user's, which is one line; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
     words = list(sys.argv[1:] if args is None else args)
     try:
@@ -93,7 +93,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stopped:
         _ignore_signals()
-        goes_on = "; the same command goes on from here" if words[:1] == ["run"] else ""
+        goes_on = "; the same command continues from here" if words[:1] == ["run"] else ""
         print(f"\nravine: interrupted{goes_on}", file=sys.stderr)
         return 128 + (stopped.args[0] if stopped.args else 2)
     return 0

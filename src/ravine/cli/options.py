@@ -19,7 +19,7 @@ class Shown:
     """How an option or argument is shown in help, where its type does not say it all.
 
     Args:
-        metavar: stands for its value.
+        metavar: placeholder for its value.
     """
 
     metavar: str
@@ -45,7 +45,7 @@ class Option:
         type: of one value: str, int, float, Path or bool.
         allowed: the values that it takes; () for any.
         default: `inspect.Parameter.empty` if it must be given.
-        metavar: stands for its value in help.
+        metavar: placeholder for its value in help.
         positional: an argument, without a name on the command line.
         many: it may be given several times.
     """
@@ -71,10 +71,10 @@ class Option:
         return f"--{'no-' if self.default is True else ''}{self.key.replace('_', '-')}"
 
     def value(self, text: str) -> Any:
-        """The value that a text stands for.
+        """The value that a text is read as.
 
         Raises:
-            InputError: none.
+            InputError: it is no value of this option; says what is allowed.
         """
         if self.allowed and text not in self.allowed:
             raise InputError(f"{self.name} {text}: must be one of {', '.join(self.allowed)}")

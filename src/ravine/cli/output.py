@@ -29,13 +29,13 @@ def prepare() -> None:
 
 
 def put(*parts: Any) -> None:
-    """Print texts and rich renderables. What reads a pipe wants whole lines, and no spaces at their ends."""
+    """Print texts and rich renderables. A pipe gets whole lines without trailing spaces."""
     from rich.console import Console
     from rich.text import Text
 
     pipe = not sys.stdout.isatty()
     console = Console(highlight=False, width=_WIDEST if pipe and "COLUMNS" not in os.environ else None)
-    with _told():
+    with _in_one_line():
         with console.capture() if pipe else contextlib.nullcontext() as captured:
             for part in parts:
                 # A text is a line, however long: a path in it can then be copied.
@@ -48,14 +48,14 @@ def put(*parts: Any) -> None:
 def put_json(value: Any) -> None:
     """Print one JSON object or array; letters that the stream lacks as JSON's escapes."""
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf").lower()
-    with _told():
+    with _in_one_line():
         sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=not unicode) + "\n")
         sys.stdout.flush()
 
 
 def write_page(html: str) -> None:
     """Write a page: in UTF-8, as it says of itself, whatever the terminal's letters are."""
-    with _told():
+    with _in_one_line():
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.buffer.write(html.encode())
         else:
@@ -64,8 +64,8 @@ def write_page(html: str) -> None:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Within it, output that cannot be written is told in one line."""
+def _in_one_line() -> Iterator[None]:
+    """Within it, a failure to write becomes an error in one line."""
     try:
         yield
     except BrokenPipeError:

@@ -98,7 +98,9 @@ def report(
             write_page(page.figure(results, figure) if figure else page.report(results))
             return
         if out is None and Path(study).name != study:  # a store names no place outside its folder
-            raise InputError(f"study {study!r}: its name is no file's; say where to write with --out")
+            raise InputError(
+                f"study {study!r}: its name cannot be a file name; say where to write with --out"
+            )
         default = Path(opened.folder) / (f"{study}-{figure}.html" if figure else f"{study}.html")
         put(f"report: {page.write(results, out or default, figure_name=figure)}")
 

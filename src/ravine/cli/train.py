@@ -14,7 +14,7 @@ from ravine.cli.options import File, RunId, Set, Shown, Store, StudyFile, Trust
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError, StoreError
 
-_MOST_DAMAGE = 100  # lines on a store
+_MOST_DAMAGE = 100  # lines that `check` prints about a store
 
 
 def run(
@@ -214,7 +214,7 @@ def check(
     if len(damage) > _MOST_DAMAGE:
         put(f"and {len(damage) - _MOST_DAMAGE:,} more")
     if since is not None:
-        put(f"{store}: its digests were made at {since}: damage from before that does not show")
+        put(f"{store}: its digests were made at {since}: damage from before then cannot be seen")
     if damage:
         raise StoreError(f"store {store!r}: {count(len(damage), 'fault')} found")
     put(f"{store}: sound")

@@ -1,4 +1,4 @@
-"""Data that a Python program already holds: arrays, tensors, data frames, datasets."""
+"""Data of a Python program: arrays, tensors, data frames, datasets."""
 
 from __future__ import annotations
 

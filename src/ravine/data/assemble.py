@@ -198,7 +198,7 @@ def _dataset(
         known = target.values[splits.train]
         mean, scale = float(known.mean()), float(known.std())
         if scale < np.finfo(np.float32).smallest_normal:
-            same = "is the same" if scale == 0 else "differs by less than float32 can hold"
+            same = "is the same" if scale == 0 else "differs by less than float32 can represent"
             raise DataError(
                 f"{source.where}: target {source.y.name!r} {same} in all {count(len(known), 'training example')}, "
                 f"{mean:g}: nothing to learn; name another column, or scale it up"

@@ -81,7 +81,9 @@ def _content(file: str) -> bytes:
     found = importlib.util.find_spec("sklearn")  # finds the package, runs nothing of it
     folders = list(found.submodule_search_locations or []) if found else []
     if not folders:
-        raise DataError("scikit-learn is not installed, the data set is part of it: pip install scikit-learn")
+        raise DataError(
+            "this data set comes with scikit-learn, which is not installed: pip install scikit-learn"
+        )
     path = Path(folders[0], "datasets", "data", file)
     try:
         content = path.read_bytes()

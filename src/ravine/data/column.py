@@ -161,7 +161,7 @@ def _object_column(name: str, cells: npt.NDArray[Any], where: str, levels: bool)
         return Column(name=name, values=numbers, whole=all(map(_whole, present)), exact=exact, levels=levels)
     kinds = ", ".join(sorted({type(cell).__name__ for cell in present}))
     raise DataError(
-        f"{where}: column {name!r} has cells of type {kinds}; numbers or texts, one of the two, can be used: "
+        f"{where}: column {name!r} has cells of type {kinds}; a column must be all numbers or all texts: "
         "convert it or leave it out"
     )
 

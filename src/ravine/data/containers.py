@@ -1,4 +1,4 @@
-"""Arrays out of whatever holds numbers: lists, tensors, masked and sparse matrices."""
+"""Arrays out of whatever has numbers: lists, tensors, masked and sparse matrices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def as_numpy(value: Any, where: str = "array", *, exact: bool = False) -> npt.ND
     A masked value is a missing one, NaN or None. A sparse matrix is made dense.
 
     Args:
-        value: what holds the numbers.
+        value: what has the numbers.
         where: what errors name.
         exact: whole numbers stay whole beyond 2^53 and beside missing values, as objects if need be.
 
@@ -52,7 +52,7 @@ def as_numpy(value: Any, where: str = "array", *, exact: bool = False) -> npt.ND
 
 
 def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Cells one behind the other; no whole number is rounded because of what stands beside it."""
+    """Cells one behind the other; no whole number is rounded because of its neighbours."""
     if len(parts) == 1:
         return parts[0]
     kinds = {part.dtype.kind for part in parts}

@@ -163,7 +163,7 @@ def check_header(header: list[str], path: Path) -> None:
         )
     if all(_is_number(name) for name in header):
         raise DataError(
-            f"{path}: the first line, {', '.join(header[:3])}, ..., holds numbers; a header must name columns"
+            f"{path}: the first line, {', '.join(header[:3])}, ..., contains numbers; a header must name columns"
         )
 
 

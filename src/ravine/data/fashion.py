@@ -149,7 +149,7 @@ def _content(folder: Path, file: str) -> bytes:
                     f"{path}: unpacks to more than {_MOST_BYTES >> 20:,} MiB: not what it should be"
                 )
             return content
-    raise DataError(f"{folder}: there is no {file}.gz and no {file} in it; needed are {', '.join(CHECKSUMS)}")
+    raise DataError(f"{folder}: has neither {file}.gz nor {file}; it needs {', '.join(CHECKSUMS)}")
 
 
 def _write_whole(path: Path, content: bytes) -> None:

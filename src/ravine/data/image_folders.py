@@ -90,7 +90,7 @@ def find_pictures(folder: Path, layout: Layout | None = None) -> tuple[list[Pict
         others += len(files) - len(images)
         pictures += [Picture(file=file, label=label, mark=mark) for file in images]
     if others:
-        files_are = "file that is no image was" if others == 1 else "files that are no images were"
+        files_are = "file that is not an image was" if others == 1 else "files that are not images were"
         notes.append(f"{others:,} {files_are} left out")
     return pictures, notes
 

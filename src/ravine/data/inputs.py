@@ -194,7 +194,7 @@ def number_array(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
         where: what errors name.
 
     Raises:
-        DataError: it holds something else, or has no features.
+        DataError: it has another type, or no features.
     """
     if array.dtype.kind == "O":
         array = _of_objects(array, where)
@@ -202,7 +202,7 @@ def number_array(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
         raise DataError(f"{where} has shape {array.shape}; (N, features) or (N, C, H, W) is needed")
     if array.dtype.kind not in "biuf":
         raise DataError(
-            f"{where} holds {array.dtype}; numbers are needed (a data frame may have columns of texts)"
+            f"{where} has type {array.dtype}; numbers are needed (a data frame may have columns of text)"
         )
     if not array[:1].size and len(array):
         raise DataError(f"{where} has shape {array.shape}: no features")
@@ -228,7 +228,7 @@ def _of_objects(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
         column = None
     if column is None or column.text:
         raise DataError(
-            f"{where} holds {array.dtype}; numbers are needed (a data frame may have columns of texts)"
+            f"{where} has type {array.dtype}; numbers are needed (a data frame may have columns of text)"
         )
     return column.values.reshape(array.shape)
 

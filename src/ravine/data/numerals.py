@@ -26,7 +26,7 @@ class Numerals:
 
     Args:
         decimal: a point or a comma.
-        thousands: what stands between thousands; None: nothing.
+        thousands: the separator of thousands; None: there is none.
 
     Example:
         >>> Numerals(decimal=",", thousands=".").plain("1.234,5"), Numerals().plain("1,5")
@@ -81,7 +81,7 @@ class Numerals:
         if self.decimal == "," and _POINT.fullmatch(text):
             if self.thousands == ".":
                 return 'has a point that is not between thousands, but decimal = ","'
-            return 'has a point, but decimal = ","; if points stand between thousands, say thousands = "."'
+            return 'has a point, but decimal = ","; if points separate thousands, say thousands = "."'
         if self.decimal == "," and _grouped(",", ".").fullmatch(text):
             return 'has commas between thousands, but decimal = ","'
         if self.thousands == "," and (_COMMA.fullmatch(text) or _grouped(",", ".").fullmatch(text)):

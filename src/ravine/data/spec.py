@@ -212,7 +212,7 @@ def parse_data(value: object, where: str = "data") -> DataSpec:
 
     Args:
         value: a name such as ``"digits"``, a table with ``kind``, or a spec, which is returned as it is.
-        where: the key it stands under, named in the error.
+        where: its key, for errors.
 
     Returns:
         One of the frozen specs.

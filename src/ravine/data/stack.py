@@ -119,7 +119,7 @@ def _channels(shape: tuple[int, ...], name: str) -> tuple[Order, list[str]]:
     if shape[3] in (1, 3, 4):
         return "channels last", ["x: bytes (N, H, W, C) were turned into (N, C, H, W)"]
     raise DataError(
-        f"{name}: x holds bytes of shape {shape}; images need 1, 3 or 4 channels; other data, float32"
+        f"{name}: x has bytes of shape {shape}; images need 1, 3 or 4 channels; other data, float32"
     )
 
 

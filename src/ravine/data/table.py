@@ -159,7 +159,7 @@ def build_table(
 
 
 def _target(name: str, cells: Cells, where: str, place: Place, numerals: Numerals, *, names: bool) -> Column:
-    """The target; one of names may hold numbers too, but one of numbers keeps their order."""
+    """The target; one of names may contain numbers too, but one of numbers keeps their order."""
     try:
         # Where it may be one of names, a dash among numbers is a class.
         return _read(name, cells, where, place, numerals, cure=TARGET_CURE, exact=True, markers=not names)

@@ -123,5 +123,5 @@ def _task(column: Column, where: str) -> Task:
         return "classification"
     if num_different <= MOST_CLASSES and np.all(column.values % 1 == 0):
         numbers = count(num_different, "different whole number")
-        raise DataError(f"{where}: target {column.name!r} holds {numbers} written as decimals: {_SAY}")
+        raise DataError(f"{where}: target {column.name!r} has {numbers} written as decimals: {_SAY}")
     return "regression"

@@ -30,10 +30,12 @@ def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name
     for prefix in wanted:
         fitting = [record for record in records if prefix and record.id.startswith(prefix)]
         if len(fitting) != 1:
-            number = "several runs" if fitting else "no run"
-            raise InputError(f"run {prefix!r}: {number} of study {name!r} begin{'' if fitting else 's'} so")
+            ids = "several ids begin" if fitting else "no id begins"
+            raise InputError(f"run {prefix!r}: in study {name!r} {ids} with it")
         if fitting[0].status != "done":
-            raise InputError(f"run {fitting[0].id} is {fitting[0].status}: only one that is done has weights")
+            raise InputError(
+                f"run {fitting[0].id} is {fitting[0].status}: only runs that are done have weights"
+            )
         chosen.append(fitting[0])
     if len({record.id for record in chosen}) < len(chosen):
         raise InputError(f"runs {', '.join(wanted)}: one is named twice")

@@ -43,7 +43,7 @@ def find_factory(target: str, search: Path | None = None, trust: Sequence[str] |
     """
     if trust is None:
         raise ModelError(
-            f"model.target = {target!r}: no study file at hand names it, and code does not run because a store does: "
+            f"model.target = {target!r}: no study file found here names it, and ravine runs no code that only a store names: "
             "give the study file"
         )
     found = find_named(target, search, "model.target")

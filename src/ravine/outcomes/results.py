@@ -79,7 +79,7 @@ class Results:
         if not finished:
             raise StoreError(
                 f"study {study_name!r}: {_none_of(len(runs))} finished, so there is nothing to"
-                " report; `ravine run` with its file goes on from where it stopped"
+                " report; `ravine run` with its file continues"
             )
         predicted = Predicted(store=store, labels=labels)
         found = trials(finished, predicted)
@@ -273,7 +273,7 @@ def _unfinished(num_finished: int, num_runs: int) -> str:
     have = "has" if left == 1 else "have"
     return (
         f"{left:,} of {count(num_runs, 'run')} {have} not finished, so this covers only the other {num_finished:,}. "
-        "Run the study file again to go on from where it stopped."
+        "Run the study file again to continue."
     )
 
 

@@ -65,7 +65,7 @@ def quality(seeds: Sequence[RunRecord], metric: str) -> tuple[float, float]:
 
 
 def plain(value: object) -> Cell:
-    """A number or text that strict JSON can hold: NaN and infinities become None."""
+    """A number or text that strict JSON allows: NaN and infinities become None."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (bool, np.bool_)):

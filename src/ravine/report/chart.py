@@ -23,7 +23,7 @@ ROW, TIGHT_ROW = 11, 8  # px per rule in that strip; with more than six rules
 
 
 def text(value: object) -> str:
-    """Text that plotly shows as it stands."""
+    """Text that plotly shows as it is."""
     return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -167,7 +167,9 @@ def error(accuracy: float, floor: float) -> float:
     return max(100 * (1 - accuracy), floor)
 
 
-_LARGEST = 307  # power of ten that an axis reaches, up or down: what a float holds with all its digits
+_LARGEST = (
+    307  # power of ten that an axis reaches, up or down: the largest at which a float has all its digits
+)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -101,7 +101,7 @@ class GapPoint:
 def lr_curves(results: Results, metric: str) -> tuple[LrCurve, ...]:
     """Final values of a metric against lr, a curve per rule.
 
-    Which config stands for an lr is decided by the validation score, whatever the metric shown, so that
+    Which config represents an lr is decided by the validation score, whatever the metric shown, so that
     every panel shows the same runs.
     """
     chosen = {result.rule: result.lr for result in results.verdict.rules}

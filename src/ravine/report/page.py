@@ -1,7 +1,7 @@
 """The report as one HTML file that asks no network for anything.
 
 Plotly's JavaScript is put into the page once. A content security policy admits exactly the two scripts
-that were put there, by their hashes, and no address at all: whatever a name in a study holds, it can't run.
+that were put there, by their hashes, and no address at all: whatever a name in a study contains, it can't run.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def figure_page(
         figures: in the order in which they are read.
         title: of the page.
         name: of the study.
-        tables: by a figure's name, what stands below it: "columns" and "rows" of texts.
+        tables: by a figure's name, the table below it: "columns" and "rows" of texts.
         warnings: what is to be read first.
     """
     return _render(figures, full=False, name=name, title=title, tables=tables or {}, warnings=warnings)

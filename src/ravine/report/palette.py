@@ -1,4 +1,4 @@
-"""How a rule is told from the others: colour, marker and dash, never colour alone.
+"""How rules look: colour, marker and dash, never colour alone.
 
 The colours are Okabe and Ito's, which differ for every common kind of colour blindness, without their
 yellow (too pale for a line on white). Markers differ inside a round of seven; the second round has open

@@ -23,7 +23,7 @@ MEASURES: Mapping[str, str] = {
     "rise": "Rise in a ball",
     "adaptive_rise": "Adaptive rise",
 }
-_FEWEST = 4  # points of which a rank correlation is told
+_FEWEST = 4  # points of which a rank correlation is given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ def unfinished(record: StudyRecord, runs: Sequence[RunRecord], holder: str | Non
         last = record.launches[-1]
         facts += [*([("plan", last.plan)] if last.plan else []), ("command", last.command)]
     words = "Nothing has finished yet" + (
-        "." if holder else ", so there is no verdict. Run the same command to go on."
+        "." if holder else ", so there is no verdict. Run the same command to continue."
     )
     return Group(Text(record.name, style="bold"), _facts(facts), "", Text(words))
 

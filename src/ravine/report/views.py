@@ -18,7 +18,7 @@ CROWDED = 6  # with more rules than this the spread is drawn only for those that
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """A legend entry that can be pressed: ``key`` names the traces it stands for."""
+    """A legend entry that can be pressed: ``key`` names its traces."""
 
     key: str
     label: str

@@ -85,7 +85,7 @@ def _places(connection: Connection, folder: Path) -> Iterator[str]:
     lengths: dict[int, int | None] = {}
 
     def length(number: int) -> int | None:
-        """Rows of a block; None where its file cannot be read, which is told of the block."""
+        """Rows of a block; None where its file cannot be read, which `_blocks` reports."""
         if number not in lengths:
             try:
                 lengths[number] = files.num_rows(folder, block_of(blocks[number]))
@@ -170,7 +170,7 @@ def _blocks(connection: Connection, folder: Path) -> Iterator[str]:
     unused = set(unreferenced(connection))
     for row in connection.execute(select(tables.blocks)):
         if row.id in unused:
-            yield f"{folder / str(row.file)} belongs to nothing"
+            yield f"{folder / str(row.file)}: nothing refers to this block"
 
 
 def _files(connection: Connection, folder: Path) -> Iterator[str]:

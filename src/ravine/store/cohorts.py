@@ -48,7 +48,7 @@ def _in(cohort_id: str) -> Any:
 
 
 def unfinished(connection: Connection, run_ids: Sequence[str]) -> list[CohortRecord]:
-    """Cohorts that hold any of these runs, in the order in which the runs name them. See `Store.cohorts`."""
+    """Cohorts that have any of these runs, in the order in which the runs name them. See `Store.cohorts`."""
     wanted = {run: place for place, run in enumerate(run_ids)}
     records = []
     for row in connection.execute(select(cohorts).order_by(cohorts.c.id)).all():

@@ -2,7 +2,7 @@
 
 Runs trained together report together, so their points share steps and one blob serves them all. Nothing is
 rewritten: what is added later replaces what was there, and a *cut* says from which step on the earlier chunks
-of a run no longer hold. Only a chunk of the same runs and the same first step is deleted when it is replaced.
+of a run no longer count. Only a chunk of the same runs and the same first step is deleted when it is replaced.
 """
 
 from __future__ import annotations

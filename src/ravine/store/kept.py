@@ -20,7 +20,7 @@ KIND = "kept"
 
 
 class Kept:
-    """The part of a store that holds weights along training. A store has one: ``store.kept``.
+    """The part of a store with the weights along training. A store has one: ``store.kept``.
 
     A run that diverged has none from the step on at which its loss ceased to be a finite number. What a run
     weighs at its end is among its tensors, and not here.

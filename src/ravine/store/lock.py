@@ -38,11 +38,11 @@ def open_lock_file(path: Path, *, create: bool = True) -> int:
     flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     flags |= os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
     if path.is_symlink():
-        raise StoreError(f"{path} is a link: all parts of a store lie in its own folder")
+        raise StoreError(f"{path} is a link: all parts of a store must be in its own folder")
     descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise StoreError(f"{path} is not a regular file: all parts of a store lie in its own folder")
+        raise StoreError(f"{path} is not a regular file: all parts of a store must be in its own folder")
     return descriptor
 
 
@@ -124,7 +124,7 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
 
 
 def holder(folder: Path, study: str) -> str | None:
-    """Who holds a study, for a person; None if nobody does."""
+    """Who has locked a study, for a person; None if nobody has."""
     path = _lock_file(folder, study)
     try:
         descriptor = open_lock_file(path, create=False)
@@ -137,7 +137,7 @@ def holder(folder: Path, study: str) -> str | None:
 
 
 def _lock_file(folder: Path, study: str) -> Path:
-    # A name may hold any character and be of any length; its hash is a file name everywhere.
+    # A name may have any character and be of any length; its hash is a file name everywhere.
     return folder / f"{hashlib.sha256(study.encode()).hexdigest()[:16]}.lock"
 
 

@@ -16,7 +16,7 @@ from ravine.store.schema import sharpness
 
 
 class Measured:
-    """The part of a store that holds measurements of finished runs. A store has one: ``store.sharpness``.
+    """The part of a store with the measurements of finished runs. A store has one: ``store.sharpness``.
 
     Args:
         core: of an open store.

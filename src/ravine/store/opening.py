@@ -22,7 +22,7 @@ DATABASE = "ravine.db"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What an open store holds: its database, its two folders, and a descriptor with the shared lock.
+    """What an open store consists of: its database, its two folders, and a descriptor with the shared lock.
 
     One that can only be read has no lock: None.
     """
@@ -74,7 +74,7 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
             if not alone and url is None:
                 raise StoreError(
                     f"{str(root)!r} has store format {version} and is in use by {lock.holder_of([lock_file])}: open it "
-                    "once when nobody uses it, to bring it to the present format"
+                    "once while nobody else uses it, to upgrade it"
                 )
             _bring_up(engine)
             version = str(VERSION)
@@ -92,7 +92,7 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
 
 
 def _bring_up(engine: Engine) -> None:
-    """Bring a store to the present format, unless somebody else has just done so."""
+    """Upgrade a store to this format, unless somebody else has just done so."""
     with database.transaction(engine, writes=True) as connection:
         version = connection.scalar(select(meta.c.value).where(meta.c.key == "version"))
         if version in EARLIER:
@@ -107,7 +107,7 @@ def _check_own(place: Path) -> None:
     """
     for name in ("blocks", "locks"):
         if (place / name).is_symlink():
-            raise StoreError(f"{place / name} is a link: all parts of a store lie in its own folder")
+            raise StoreError(f"{place / name} is a link: all parts of a store must be in its own folder")
     for end in ("", "-wal", "-shm", "-journal"):
         path = place / f"{DATABASE}{end}"
         try:
@@ -115,7 +115,7 @@ def _check_own(place: Path) -> None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         if not stat.S_ISREG(mode):
-            raise StoreError(f"{path} is not a regular file: all parts of a store lie in its own folder")
+            raise StoreError(f"{path} is not a regular file: all parts of a store must be in its own folder")
 
 
 def _read_only(place: Path) -> Opened:
@@ -143,19 +143,19 @@ def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, P
     """The database's address (None: a SQLite file in the folder) and the folder."""
     text = str(root)
     if not text:
-        raise StoreError("store '': must be a folder; '.' is the present one")
+        raise StoreError("store '': must be a folder; '.' is the current one")
     if "://" not in text:
         if folder is not None:
             raise StoreError(f"folder={str(folder)!r}: only for a store that is a database address")
         path = Path(root).absolute()
         if path.is_file():
             raise StoreError(
-                f"store {text!r} is a file: name the folder that holds (or will hold) {DATABASE}"
+                f"store {text!r} is a file: name the folder that contains, or will contain, {DATABASE}"
             )
         return None, path
     url = database.parse_url(text)
     if url.get_backend_name() != "postgresql":
-        raise StoreError(f"store {url.drivername!r}: only a folder or postgresql+psycopg://... will do")
+        raise StoreError(f"store {url.drivername!r}: must be a folder or postgresql+psycopg://...")
     place = folder or url.query.get("folder")
     if not place or not isinstance(place, (str, Path)):
         raise StoreError("a store in a database needs a folder for its weights: add ?folder=/some/path to it")

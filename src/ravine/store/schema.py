@@ -211,7 +211,7 @@ curve_chunks = Table(
     sqlite_autoincrement=True,
 )
 
-# What a run's chunks up to `chunk_id` say about steps after `after_step` no longer holds.
+# What a run's chunks up to `chunk_id` say about steps after `after_step` no longer counts.
 curve_cuts = Table(
     "curve_cuts",
     metadata,

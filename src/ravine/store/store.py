@@ -28,7 +28,7 @@ KINDS = ("weights", "predictions")
 class Store:
     """All that studies leave behind, in one folder (or a PostgreSQL database with a folder beside it).
 
-    Whatever happens to the process, the store holds everything up to the last call that returned, and nothing
+    Whatever happens to the process, the store has everything up to the last call that returned, and nothing
     half done: files are complete on disk before the transaction that refers to them.
 
     Args:
@@ -227,7 +227,7 @@ class Store:
             cohorts.start(connection, cohort_id, run_ids, plan)
 
     def cohorts(self, *, unfinished_for: Sequence[str]) -> list[CohortRecord]:
-        """The unfinished cohorts that hold any of these runs, in the runs' order."""
+        """The unfinished cohorts that have any of these runs, in the runs' order."""
         with self._core.read() as connection:
             return cohorts.unfinished(connection, unfinished_for)
 
@@ -298,7 +298,7 @@ class Store:
         Args:
             run_ids: the runs, (R,).
             steps: steps done, rising, (T,).
-            values: for each metric (T, R), stored as float32; may hold NaN.
+            values: for each metric (T, R), stored as float32; may contain NaN.
         """
         with self._core.write() as connection:
             curves.append(connection, run_ids, np.asarray(steps), values)
@@ -386,6 +386,6 @@ class Store:
 
     @property
     def digested_at(self) -> str | None:
-        """When digests were made of a store that had none: damage from before does not show. None if it always had."""
+        """When the digests were made of a store that had none: older damage cannot be seen. None if it always had them."""
         with self._core.read() as connection:
             return connection.scalar(select(meta.c.value).where(meta.c.key == DIGESTED))

@@ -47,14 +47,14 @@ def save(
     digests.verify(studies, found, f"study {name!r}")
     same = (found.base, found.data_fingerprint) == (base, data_fingerprint)
     if not same and _has_begun(connection, found.id):
-        changed = changes(found.definition, definition)
-        if found.data_fingerprint != data_fingerprint and not any(key.startswith("data") for key in changed):
+        keys = changes(found.definition, definition)
+        if found.data_fingerprint != data_fingerprint and not any(key.startswith("data") for key in keys):
             prints = f"{found.data_fingerprint[:8]} -> {data_fingerprint[:8]}"
-            changed.append(f"the content of its data (fingerprint {prints})")
-        told = ", ".join(changed) or "the source of its model"
+            keys.append(f"the content of its data (fingerprint {prints})")
+        changed = ", ".join(keys) or "the source of its model"
         raise StoreError(
-            f"study {name!r} is in the store since {found.created_at[:10]} and has changed since: {told}; "
-            "give the changed study another name, or another store; nothing was touched"
+            f"study {name!r} has changed since it was first stored on {found.created_at[:10]}: {changed}; "
+            "give the changed study another name, or another store; nothing was changed"
         )
     connection.execute(
         update(studies).where(studies.c.id == found.id).values(**row, digest=digests.digest_of(studies, row))
@@ -77,7 +77,7 @@ def study_id(connection: Connection, name: str) -> int:
     found = connection.scalar(select(studies.c.id).where(studies.c.name == name))
     if found is None:
         names = connection.scalars(select(studies.c.name)).all()
-        hint = choices(name, names) if names else "The store holds none yet"
+        hint = choices(name, names) if names else "the store has none yet"
         raise StoreError(f"no study {shown(name)} in the store; {hint}")
     return int(found)
 
@@ -269,11 +269,9 @@ def of_study(connection: Connection, study: str, *, everything: bool) -> list[Ru
 
 
 def by_prefix(connection: Connection, prefix: str) -> RunRecord:
-    """The one run whose id begins so. See `Store.run`."""
+    """The one run whose id begins with these digits. See `Store.run`."""
     if not re.fullmatch(r"[0-9a-f]{4,16}", prefix):
-        raise StoreError(
-            f"run {shown(prefix)}: a run is named by its id or the first 4 to 16 hex digits of it"
-        )
+        raise StoreError(f"run {shown(prefix)}: give its id, 16 hex digits, or the first 4 or more of them")
     found = connection.execute(
         select(runs.c.id).where(runs.c.id.startswith(prefix)).order_by(runs.c.id)
     ).all()
@@ -281,7 +279,9 @@ def by_prefix(connection: Connection, prefix: str) -> RunRecord:
         raise StoreError(f"no run in the store begins with {prefix!r}")
     if len(found) > 1:
         ids = ", ".join(row.id for row in found[:4]) + (", ..." if len(found) > 4 else "")
-        raise StoreError(f"run {prefix!r} is ambiguous: {len(found)} runs begin so ({ids}); give more digits")
+        raise StoreError(
+            f"run {prefix!r} is ambiguous: {len(found)} runs begin with it ({ids}); give more digits"
+        )
     run_id = found[0].id
     row = connection.execute(
         select(runs, study_runs)

@@ -1,4 +1,4 @@
-"""Brings the tables of an earlier format to the present one."""
+"""Upgrades the tables of an earlier format to this one."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def _make_digests(connection: Connection, table: Table) -> None:
         values = row._asdict()
         try:
             digest = _digest(connection, table, values)
-        except (
-            ValueError
-        ):  # a value of another type than its column: damaged already, and told so when it is read
+        except ValueError:  # a value of another type than its column: damaged already; reading it says so
             continue
         found.append({**{f"key_{key.name}": values[key.name] for key in keys}, "new_digest": digest})
     change = update(table).values(digest=bindparam("new_digest"))

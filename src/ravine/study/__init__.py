@@ -1,4 +1,4 @@
-"""The study: what a person declares, and the runs it stands for."""
+"""The study: what a person declares, and the runs that follow from it."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class RuleBlock:
 
     @property
     def is_object(self) -> bool:
-        """Whether it is an object of a Python program, which no text holds."""
+        """Whether it is an object of a Python program, which text cannot represent."""
         return self.target is None and self.kind not in KINDS
 
 
@@ -87,7 +87,7 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
     if named not in PRESETS:
         raise wrong(f"{where}.preset", named, choices(named, PRESETS))
     if kind not in KINDS and named != "lecture":
-        raise wrong(f"{where}.preset", named, "only the rules of ravine have a form of torch.optim")
+        raise wrong(f"{where}.preset", named, "only ravine's own rules have the preset torch")
     known = hypers(preset(kind, named)[0])
     for key in table:
         if key in rule(kind).refuses:

@@ -1,4 +1,4 @@
-"""What is another in two texts of a study, of all that must stay the same under one name."""
+"""What differs between two texts of a study, among the keys that must not change under one name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def changes(before: str, after: str) -> list[str]:
         old, new = _fixed(before), _fixed(after)
     except InputError:
         return []
-    for kind in ("data.kind", "model.kind"):  # another kind has other keys: that it is another says it all
+    for kind in ("data.kind", "model.kind"):  # another kind has other keys: the kind alone says it all
         if old.get(kind) != new.get(kind):
             part = kind.partition(".")[0] + "."
             old, new = (
@@ -45,7 +45,7 @@ def changes(before: str, after: str) -> list[str]:
 
 
 def _fixed(definition: str) -> dict[str, str]:
-    """What a definition says of all that must not change, defaults filled in, by dotted key."""
+    """The keys that must not change, dotted, with their values in words, defaults filled in."""
     content = content_of(definition)
     found: dict[str, str] = {}
     for line in definition.splitlines():
@@ -56,7 +56,7 @@ def _fixed(definition: str) -> dict[str, str]:
         found |= _by_key("data", parse_data(content["data"]))
     if "model" in content:
         model = parse_model(content["model"])[0]
-        assert isinstance(model, BaseModel), "a text holds no class"
+        assert isinstance(model, BaseModel), "a text names no class"
         found |= _by_key("model", model)
         for name in RATES:
             found.pop(f"model.{name}", None)

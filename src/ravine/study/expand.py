@@ -27,7 +27,7 @@ _BLOCK = 256  # Sobol points that are drawn at a time
 
 
 def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run]:
-    """All runs of a study, rule by rule, in the order in which they stand in it; of a staged one the first stage.
+    """All runs of a study, rule by rule, in the study's order; of a staged study the first stage.
 
     Args:
         study: what to try.
@@ -35,7 +35,7 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         search: folder of the study file, where a user's module is looked for.
 
     Raises:
-        StudyError: a batch is larger than the training set, a warm-up longer than the run, or two rules hold
+        StudyError: a batch is larger than the training set, a warm-up longer than the run, or two rules contain
             the same run.
         ModelError: the user's module is not there.
 
@@ -54,7 +54,7 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
             other = first.setdefault(run.id, run)
             if other is not run:
                 raise StudyError(
-                    f"rules: {other.label!r} and {run.label!r} hold the same run (lr = {run.chosen['lr']}, "
+                    f"rules: {other.label!r} and {run.label!r} contain the same run (lr = {run.chosen['lr']}, "
                     f"seed {run.seed}); leave it out of one of them"
                 )
         return runs
@@ -118,7 +118,7 @@ def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
 
 
 def _base_batch(size: BatchSize, data: Dataset) -> int | str:
-    """A batch size as it is told apart under one name; "full" is not the number that it stands for."""
+    """What of a batch size must not change under one name: "full" stays "full", whatever the number of examples."""
     return min(DEFAULT_BATCH, len(data.train)) if size == "auto" else size
 
 

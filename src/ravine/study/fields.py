@@ -148,6 +148,6 @@ def rules_of(value: object) -> tuple[RuleBlock, ...]:
     first: dict[str, int] = {}
     for i, block in enumerate(found):
         if first.setdefault(block.label, i) != i:
-            words = f'rules.{first[block.label]} is called that too; give one of them another label = "..."'
+            words = f'rules.{first[block.label]} has this label too; give one of them another label = "..."'
             raise wrong(f"rules.{i}.label", block.label, words)
     return found

@@ -97,7 +97,7 @@ def _text_of(path: Path | str) -> str:
         check_regular(path)
         if path.is_file() and path.stat().st_size > _LARGEST:
             raise StudyError(
-                f"too large for a study file: {path.stat().st_size:,} bytes, of {_LARGEST:,} at most"
+                f"too large for a study file: {path.stat().st_size:,} bytes; at most {_LARGEST:,} are allowed"
             )
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
@@ -144,7 +144,7 @@ def content_of(text: str) -> dict[str, Any]:
     if not text.strip():
         raise StudyError(f"is empty; a study needs {', '.join(_NEEDED)}, and epochs or steps")
     if len(text) > _LARGEST:
-        raise StudyError(f"is too large for a study: it may have {_LARGEST:,} letters")
+        raise StudyError(f"is too large for a study: more than {_LARGEST:,} characters")
     try:
         content = tomllib.loads(text)
         check_bounds(content)

@@ -43,7 +43,7 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
     Args:
         value: a kind, a table with ``kind``, ``package.module:Name``, a specification, or a class or
             function without arguments that makes a module.
-        where: the key it stands under.
+        where: its key, for errors.
 
     Returns:
         The model at rates of 0, and the values that were given for its rates, by name.

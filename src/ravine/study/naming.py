@@ -1,4 +1,4 @@
-"""Errors of a study begin with its file, and wrong keywords are told as wrong keys are."""
+"""Errors of a study begin with its file, and wrong keywords read like wrong keys."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def naming(origin: str) -> Iterator[None]:
         yield
     except InputError as error:
         text = printable(f"{_shortened(origin)}: {error}" if origin else str(error))
-        told = type(error)(text, at=error.at, meant=error.meant, what=error.what, each=error.each)
-        raise told from error.__cause__
+        named = type(error)(text, at=error.at, meant=error.meant, what=error.what, each=error.each)
+        raise named from error.__cause__
 
 
 def _shortened(origin: str) -> str:

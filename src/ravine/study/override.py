@@ -10,7 +10,7 @@ from typing import Any
 from ravine.errors import StudyError
 from ravine.messages import shown
 
-# What stands for a table of its kind alone, so that ``model.hidden=[32]`` works on ``model = "mlp"``.
+# Keys whose value may be a kind alone instead of a table, so that ``model.hidden=[32]`` works on ``model = "mlp"``.
 _BY_KIND = ("data", "model", "schedule", "search", "rules")
 _LONGEST_KEY = 500
 _LONGEST_TOLD = 120
@@ -94,13 +94,13 @@ def _put(place: Any, path: Sequence[str], value: Any, text: str, above: tuple[st
     if isinstance(place, list):
         if not re.fullmatch(r"[0-9]{1,9}", part) or int(part) > len(place):
             raise StudyError(
-                f"--set {_short(text)}: {shown(part)} is no place in {here}: 0 is the first of {len(place)}, "
-                f"{len(place)} adds one"
+                f"--set {_short(text)}: {shown(part)} is not an entry of {here}: entries are numbered from 0, "
+                f"and {len(place)} adds one"
             )
         number = int(part)
         new = _put(place[number] if number < len(place) else {}, rest, value, text, (*above, part))
         return [*place[:number], new, *place[number + 1 :]]
-    raise StudyError(f"--set {_short(text)}: {here} is {shown(place)}, there is no {shown(part)} in it")
+    raise StudyError(f"--set {_short(text)}: {here} is {shown(place)}, so it has no {shown(part)}")
 
 
 def _copied(value: Any) -> Any:

@@ -1,9 +1,9 @@
-"""Every problem of a study that stands by itself, and not only the first.
+"""Every independent problem of a study, and not only the first.
 
 Each key is read alone, and so is each rule. Where a table has a fault, the key at fault, which the error names as
 data, is left out and the rest is read again. What is sound is then read as one study, for what its parts have to do
 with each other. So there is one reader of studies, which knows nothing of this, and what only follows from another
-problem is not told.
+problem is left out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _RULE: Mapping[str, Any] = {"kind": "sgd", "lr": 0.1}
 _SOUND: Mapping[str, Any] = {"name": "study", "data": "iris", "model": "mlp", "rules": [_RULE], "steps": 1}
 _MUST: Mapping[str, Any] = {"lr": 0.1, "path": "x", "target": "y:y"}  # what a table may need
 _MOST = 100  # faults of one table, and of all parts together
-_SHOWN = 10  # problems of one kind that are told one by one
+_SHOWN = 10  # problems of one kind that are listed one by one
 
 
 def problems_of(
@@ -99,7 +99,7 @@ def faults_of(
             parts.add(key)
             value = now.pop(key)
             if fault.meant is not None and fault.meant not in content:
-                # So that it is not called missing. What is wrong with its value is told when it is spelt right.
+                # So that it is not called missing. Faults of its value wait until it is spelt right.
                 meant.add(fault.meant)
                 now[fault.meant] = value
     for key, read in READERS.items():
@@ -129,14 +129,14 @@ def _whole(
     now: dict[str, Any], faults: list[InputError], parts: set[str], search: Path | None
 ) -> tuple[Study | None, set[str]]:
     """The parts, each of them sound, read as one study; what is wrong with it is added to the faults."""
-    told = set(parts)  # what has to do with these only follows
+    excused = set(parts)  # problems of these only follow from others
     for _ in range(_MOST):
         try:
             return parse_study(now, search=search), parts
         except InputError as error:
             fault = error
         touched = {place[0] for place in fault.at}
-        if not touched & told:
+        if not touched & excused:
             faults.append(fault)
         if not touched:
             return None, parts
@@ -149,7 +149,7 @@ def _whole(
             rules[number] = {**_RULE, "label": f"rule {number}"}
             now = {**now, "rules": rules}
         else:
-            told = told | touched
+            excused = excused | touched
             now = _without(now, touched)
     return None, parts
 
@@ -230,10 +230,10 @@ def summary(faults: Sequence[InputError]) -> list[str]:
     for fault in faults:
         kinds[_kind(fault)].append(str(fault))
     lines: list[str] = []
-    for told in kinds.values():
-        lines += told[:_SHOWN]
-        if len(told) > _SHOWN:
-            lines.append(f"and {len(told) - _SHOWN:,} more of this kind")
+    for alike in kinds.values():
+        lines += alike[:_SHOWN]
+        if len(alike) > _SHOWN:
+            lines.append(f"and {len(alike) - _SHOWN:,} more of this kind")
     return lines
 
 

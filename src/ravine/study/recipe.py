@@ -57,7 +57,7 @@ def lasting(
 
 
 def lasting_hypers(hypers: Mapping[str, float]) -> dict[str, float]:
-    """A recipe's hypers: what stands beside a rule and came later is among them only where it is not 0.
+    """A recipe's hypers: those around a rule that came later are among them only where they are not 0.
 
     Example:
         >>> lasting_hypers({"lr": 0.1, "model.dropout": 0.0, "noise": 0.0})

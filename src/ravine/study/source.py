@@ -1,4 +1,4 @@
-"""The data of a study: a specification, or in Python what a program already holds."""
+"""The data of a study: a specification, or in Python objects of the program."""
 
 from __future__ import annotations
 

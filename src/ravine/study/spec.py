@@ -289,15 +289,15 @@ def _check_stages(study: Study) -> None:
     if not study.decays:
         raise lacking(
             "schedule",
-            'tune = "staged" needs one beside "constant", such as ["cosine", "linear"]: it is tried after lr has been '
-            "chosen without",
+            'tune = "staged" needs a schedule besides "constant", such as ["cosine", "linear"]: it is tried once lr has been '
+            "chosen without decay",
         )
     nums = {block.label: num_configs(study, block) for block in study.rules}
     if len(set(nums.values())) > 1:
         told = ", ".join(f"{shown(label)} has {num}" for label, num in nums.items())
         raise lacking(
             "rules",
-            f'tune = "staged" needs as many configs for each rule, so that all are tuned equally: {told}',
+            f'tune = "staged" needs the same number of configs for each rule, so that all are tuned equally: {told}',
         )
 
 

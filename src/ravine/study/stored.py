@@ -20,7 +20,7 @@ def parse_definition(definition: str, where: str = "", search: Path | None = Non
         search: folder of the study file, where modules of rules are looked for.
 
     Raises:
-        StudyError: the study was made in Python, from objects that no text can hold.
+        StudyError: the study was made in Python, from objects that text cannot represent.
 
     Example:
         >>> text = 'name = "s"\\ndata = "iris"\\nmodel = "mlp"\\nsteps = 9\\nrules = ["adam"]'
@@ -29,6 +29,8 @@ def parse_definition(definition: str, where: str = "", search: Path | None = Non
     """
     with naming(where):
         if definition.startswith(MADE_IN_PYTHON):
-            raise StudyError("it was made in Python, from objects that no text holds; give the Study itself")
+            raise StudyError(
+                "it was made in Python, from objects that text cannot represent; give the Study itself"
+            )
         content = content_of(definition)
     return parse_study(content, where, search)

@@ -62,7 +62,9 @@ class Range(Strict):
         if low >= high:
             raise ValueError(f"a range goes from low to high, got [{low:g}, {high:g}]")
         if not math.isfinite(high - low):
-            raise ValueError(f"a range needs ends that are not so far apart, got [{low:g}, {high:g}]")
+            raise ValueError(
+                f"the ends of a range must not be further apart than float64 reaches, got [{low:g}, {high:g}]"
+            )
         if self.num is not None and len(set(self.grid())) != self.num:
             raise ValueError(f"{self.num} values do not fit between {low!r} and {high!r}")
         return self
@@ -135,7 +137,7 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
 
 
 def check_distinct(listed: Sequence[object], where: str) -> None:
-    """Refuse a list in which a value stands twice.
+    """Refuse a list that has a value twice.
 
     Raises:
         StudyError: names the first such value.
@@ -143,7 +145,7 @@ def check_distinct(listed: Sequence[object], where: str) -> None:
     known = set()
     for item in listed:
         if item in known:
-            raise wrong(where, list(listed), f"{shown(item)} stands in it twice")
+            raise wrong(where, list(listed), f"{shown(item)} is in it twice")
         known.add(item)
 
 
@@ -154,7 +156,7 @@ def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> flo
         value: what the user wrote.
         where: the key as the user wrote it.
         hyper: what is allowed. A switch, a hyper from 0 to 1 with both ends, takes true and false too.
-        also: what else may stand there, for the error text.
+        also: what else is allowed there, for the error text.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -169,7 +171,7 @@ def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> flo
 
 def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
     if hyper.whole:
-        raise lacking(where, f"no range: must be {hyper.allowed}, or a list of them")
+        raise lacking(where, f"cannot be a range: must be {hyper.allowed}, or a list of them")
     if isinstance(value, Range):
         found = value
     else:

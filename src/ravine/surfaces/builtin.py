@@ -1,4 +1,4 @@
-"""The surfaces that the story of the update rules is told on."""
+"""The built-in surfaces, each of which shows one difficulty that update rules meet."""
 
 # ruff: noqa: ARG001 (every surface has one signature)
 

@@ -104,7 +104,7 @@ def _operation(scalar: Scalar, args: Sequence[str]) -> str:
 
 
 def surface_functions(traced: TracedSurface) -> str:
-    """``{loss(x, p, out), slope(x, p, out)}`` of a surface: p holds its parameters in order."""
+    """``{loss(x, p, out), slope(x, p, out)}`` of a surface: p has its parameters in order."""
     places = {"x0": "x[0]", "x1": "x[1]"}
     places |= {name: f"p[{i}]" for i, name in enumerate(traced.surface.params)}
     parts = {"loss": traced.loss, "slope": traced.slope}
@@ -114,7 +114,7 @@ def surface_functions(traced: TracedSurface) -> str:
 def rule_functions(traced: TracedRule) -> str:
     """Of a rule ``{slots, init(x, out), gradientAt(x, s, h, out), weights(x, s, h, out), update(x, s, h, g, t, out)}``.
 
-    s holds the numbers of its state, h its hypers in order; an update writes the step and then the new state.
+    s has the numbers of its state, h its hypers, in order; an update writes the step and then the new state.
     """
     places = {"x0": "x[0]", "x1": "x[1]", "g0": "g[0]", "g1": "g[1]", "t": "t"}
     places |= {name: f"s[{i}]" for i, name in enumerate(traced.slots)}

@@ -53,7 +53,7 @@ class Numbers:
         return value if isinstance(value, Scalar) and value.is_truth else self.ne(value, 0.0)
 
     def where(self, condition: Any, x: Any, y: Any) -> Scalar:
-        """x where the condition holds, else y."""
+        """x where the condition is true, else y."""
         if not isinstance(condition, Scalar):
             return self.of(x if condition else y)
         return self.op("where", self.truth(condition), self.of(x), self.of(y))

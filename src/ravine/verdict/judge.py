@@ -191,7 +191,7 @@ def _why_lost(group: Sequence[Candidate]) -> str:
 
 
 def _standing(result: RuleResult) -> tuple[bool, bool, float, float, str]:
-    """Sort key, best first: a rule whose chosen hypers lost a run stands below those whose did not."""
+    """Sort key, best first: a rule whose chosen hypers lost a run comes after those whose did not."""
     return (
         result.config is None,
         bool(result.outcome),

@@ -14,7 +14,7 @@ class RuleResult:
 
     `config`, `hypers`, `lr`, `validation`, `test` and `ci` are of that configuration, chosen at the common
     tuning budget; `best_config` and `best_validation` are of the best one of all it has, the same unless
-    the budgets differ (then `rank` says where the chosen one stands among them, 1 is best). All are None
+    the budgets differ (then `rank` is the place of the chosen one among them, 1 is best). All are None
     (`hypers` empty, `rank` 0) where every run diverged. `seeds` are those whose runs finished, `runs` their
     ids in the same order.
     """

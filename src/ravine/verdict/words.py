@@ -113,7 +113,7 @@ def _reached(finished: Sequence[RuleResult], task: str, level: str) -> str:
 
 
 def _compared(pairs: Sequence[Pair], task: str, sizes: tuple[int, int]) -> str:
-    """Whether the first two are separable, and which others are to be told from the best.
+    """Whether the first two are separable, and which others are separable from the best.
 
     A rule that leads by its survivors only, and a single seed, have no number: neither a difference nor seeds.
     """
