@@ -42,7 +42,7 @@ def test_the_text_of_a_study_may_change_but_not_its_base_or_data(store: Store, n
         ),
     ):
         with pytest.raises(
-            StoreError, match=f"study 'digits' .* changed since: {told}.* another name"
+            StoreError, match=f"study 'digits' .* changed since .*: {told}.* another name"
         ) as error:
             store.save_study("digits", definition=definition, base=base, data_fingerprint=data)
         assert "\n" not in str(error.value)

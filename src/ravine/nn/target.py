@@ -43,8 +43,8 @@ def find_factory(target: str, search: Path | None = None, trust: Sequence[str] |
     """
     if trust is None:
         raise ModelError(
-            f"model.target = {target!r}: no study file found here names it, and ravine runs no code that only a store names: "
-            "give the study file"
+            f"model.target = {target!r}: no study file found here names it, and ravine runs no code that only a store "
+            "names: give the study file"
         )
     found = find_named(target, search, "model.target")
     if not callable(found):

@@ -386,6 +386,6 @@ class Store:
 
     @property
     def digested_at(self) -> str | None:
-        """When the digests were made of a store that had none: older damage cannot be seen. None if it always had them."""
+        """When a store that had no digests got them: older damage cannot be seen. None if it always had them."""
         with self._core.read() as connection:
             return connection.scalar(select(meta.c.value).where(meta.c.key == DIGESTED))
