@@ -15,7 +15,8 @@ from ravine.report.chart import accuracy_axis, error, log_axis, log_ticks, ribbo
 from ravine.report.collect import lr_curves
 from ravine.report.figures import FIGURES, figure, figures
 from ravine.report.palette import COLOURS, look, looks
-from ravine.report.views import View, command, listed
+from ravine.report.views import View, command
+from ravine.verdict.words import listed
 
 
 def traces(view: View, panel: int, kind: str) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ def test_objects_of_a_program_are_told_and_cannot_be_read_again():
     assert rest[:3] == ['name = "s"', "epochs = 2", 'batch_size = "auto"']
     with pytest.raises(
         StudyError,
-        match=r"^stored study s: it was made in Python, from objects that text cannot represent; give the Study itself$",
+        match=r"^stored study s: it was made in Python, from objects that text cannot represent; give the Study",
     ):
         parse_definition(text, "stored study s")
 

@@ -18,8 +18,9 @@ from ravine.report.chart import (
     text,
 )
 from ravine.report.palette import Look, looks
-from ravine.report.views import CROWDED, Figure, View, chips, command, listed, loss_unit
+from ravine.report.views import CROWDED, Figure, View, chips, command, loss_unit
 from ravine.study import STAGE
+from ravine.verdict.words import listed
 
 if TYPE_CHECKING:
     from ravine.verdict import BudgetCurve

@@ -22,7 +22,8 @@ from ravine.report.chart import (
 )
 from ravine.report.collect import LrCurve, LrPoint, lr_curves
 from ravine.report.palette import Look, looks
-from ravine.report.views import CROWDED, Figure, View, chips, command, listed, loss_unit, spread
+from ravine.report.views import CROWDED, Figure, View, chips, command, loss_unit, spread
+from ravine.verdict.words import listed
 
 
 def draw_lr(results: Results) -> Figure:
@@ -43,7 +44,7 @@ def draw_lr(results: Results) -> Figure:
     )
     if varied:
         caption += (
-            f" Where {listed(varied)} also varied, each lr has the setting that did best on validation."
+            f" Where {listed(list(varied))} also varied, each lr has the setting that did best on validation."
         )
     caption += " A ring marks the lr chosen on validation."
     if results.num_diverged:

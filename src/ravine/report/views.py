@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +101,3 @@ def spread(results: Results, *, crowded: bool = False) -> str:
     return words + (
         "; with this many rules, pick some from the legend to see their bands." if crowded else "."
     )
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names as a phrase: ``a, b and c``."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

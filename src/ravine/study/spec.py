@@ -289,8 +289,8 @@ def _check_stages(study: Study) -> None:
     if not study.decays:
         raise lacking(
             "schedule",
-            'tune = "staged" needs a schedule besides "constant", such as ["cosine", "linear"]: it is tried once lr has been '
-            "chosen without decay",
+            'tune = "staged" needs a schedule besides "constant", such as ["cosine", "linear"]: it is tried once lr '
+            "has been chosen without decay",
         )
     nums = {block.label: num_configs(study, block) for block in study.rules}
     if len(set(nums.values())) > 1:

@@ -135,10 +135,7 @@ def edges(candidates: Candidates) -> list[str]:
     """A best lr, or another hyper on a log scale, at the end of the values that were tried."""
     notes = []
     for rule, group in candidates.items():
-        order = ranked(group)
-        if not order[0].scores:
-            continue
-        best = [c for c in order if (c.lost, c.mean) == (order[0].lost, order[0].mean)]
+        best = _tied(group)
         for hyper in sorted({key for c in group for key in c.hypers}, key=lambda key: (key != "lr", key)):
             values = {v for c in group if (v := number(c.hypers.get(hyper))) is not None}
             chosen = [v for c in best if (v := number(c.hypers.get(hyper))) is not None]
@@ -166,17 +163,19 @@ def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: in
             " between the best two rules: which hypers were chosen matters as much as the rule."
         )
     for rule, group in candidates.items():
-        order = ranked(group)
-        tied = (
-            [c for c in order if (c.lost, c.mean) == (order[0].lost, order[0].mean)]
-            if order[0].scores
-            else []
-        )
+        tied = _tied(group)
         if len(tied) > 1:
             notes.append(f"{rule}: {len(tied)} configurations tie on validation; {_tie_break(tied)}.")
     if pairs and pairs[0].difference == 0.0:
         notes.append(f"{pairs[0].first} and {pairs[0].second} tie on the test set.")
     return notes
+
+
+def _tied(group: Sequence[Candidate]) -> list[Candidate]:
+    """The configurations that share the first rank, in the order of `ranked`; none if every run diverged."""
+    order = ranked(group)
+    first = order[0]
+    return [c for c in order if (c.lost, c.mean) == (first.lost, first.mean)] if first.scores else []
 
 
 def _tie_break(tied: Sequence[Candidate]) -> str:
