@@ -7,6 +7,8 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+from ravine.host_memory import host_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
@@ -40,15 +42,23 @@ def machine() -> Machine:
     return Machine(cpu=llvm.get_host_cpu_name(), features=found.flatten(), lanes=lanes, registers=registers)
 
 
+_ROOM = 2**27  # bytes that compiling a large module may take
+
+
 class Library:
     """Compiled functions; they live as long as it does.
 
     Args:
         text: a module in LLVM's language.
         level: LLVM's level of optimization.
+
+    Raises:
+        MemoryError: there is so little that LLVM, which cannot refuse, would end the process.
     """
 
     def __init__(self, text: str, level: int = 2) -> None:
+        if host_bytes() < _ROOM:
+            raise MemoryError
         here = machine()
         target = llvm.Target.from_default_triple()
         code = target.create_target_machine(cpu=here.cpu, features=here.features, opt=level)
