@@ -160,6 +160,10 @@ def test_networks_may_run(folder: Path, target: str) -> None:
         ("torch.hub:load", "only with --trust torch"),
         ("torch:serialization.pickle.loads", "pickle belongs to"),
         ("torch:Tensor.add", "builtin or extension function"),
+        ("torch.fx:GraphModule", "belongs to torch.fx.graph_module; of PyTorch itself"),
+        ("torch.fx.graph_module:reduce_graph_module", "only with --trust torch"),
+        ("prov_own:torch.fx.graph_module.reduce_graph_module", "only with --trust torch"),
+        ("torch.ao.quantization:QuantStub", "only with --trust torch"),
     ],
 )
 def test_other_code_does_not(folder: Path, target: str, words: str) -> None:
@@ -176,3 +180,16 @@ def test_a_trusted_package_may_run_its_functions_and_nothing_else(folder: Path) 
     for target in ("prov_installed:Runner", "prov_installed:Space.shell", "prov_installed:os.system"):
         with pytest.raises(ModelError):
             find_factory(target, folder, ["prov_installed"])
+
+
+def test_a_study_gives_no_source_text_to_torch(folder: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    args = {
+        "body": {"_code": "def forward(self, x): return x"},
+        "import_block": f"open({str(mark)!r}, 'w')\n",
+    }
+    target = "torch.fx.graph_module:reduce_graph_module"
+    with pytest.raises(ModelError, match="only with --trust torch"):
+        build(Module(target=target, args=args), (4,), 3, search=folder)
+    assert not mark.exists()
+    assert callable(find_factory("torch.fx:GraphModule", folder, ["torch"]))

@@ -83,6 +83,7 @@ def check_may_run(where: str, found: object, folders: Sequence[Path], trust: Seq
     if isinstance(found, type):
         if not issubclass(found, nn.Module):
             raise ModelError(f"{where} is a class, but not an nn.Module; {_ALLOWED}")
+        _check_of_torch(where, found.__module__, trust)
         return
     function = _python_function(found)
     if function is None:
@@ -94,13 +95,33 @@ def check_may_run(where: str, found: object, folders: Sequence[Path], trust: Seq
         return
     if is_standard(home):
         raise _standard(where, home)
-    if _returns_module(function) or any(f"{home}.".startswith(f"{package}.") for package in trust if package):
+    if _trusted(home, trust):
+        return
+    if _returns_module(function):
+        _check_of_torch(where, home, trust)
         return
     package = home.partition(".")[0] or "PACKAGE"
     raise ModelError(
         f"{where} is a function of the installed package {package!r} that is not annotated to return "
         f"an nn.Module: it runs only with --trust {package}, in Python trust=[{package!r}]"
     )
+
+
+def _trusted(home: str, trust: Sequence[str]) -> bool:
+    return any(f"{home}.".startswith(f"{package}.") for package in trust if package)
+
+
+def _check_of_torch(where: str, home: str, trust: Sequence[str]) -> None:
+    """Of PyTorch itself only torch.nn makes models of plain numbers: torch.fx, say, compiles source text."""
+    if (
+        home.partition(".")[0] == "torch"
+        and not f"{home}.".startswith("torch.nn.")
+        and not _trusted(home, trust)
+    ):
+        raise ModelError(
+            f"{where} belongs to {home}; of PyTorch itself a study names what torch.nn has: all else runs only with "
+            "--trust torch, in Python trust=['torch']"
+        )
 
 
 def is_standard(module: str) -> bool:
