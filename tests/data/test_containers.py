@@ -31,6 +31,8 @@ def test_masked_values_are_missing():
     assert refused(np.ma.masked_array((X * 9).astype(int), mask=mask)) == said
     assert refused(torch.masked.masked_tensor(torch.tensor(X), torch.tensor(~mask))) == said
     assert refused([[1.0, np.ma.masked]] * 90).startswith("arrays, x, row 0: feature 1 is nan")
+    records = np.ma.masked_array(np.zeros(90, dtype=[("a", "f8"), ("b", "i4")]), mask=[(True, False)] * 90)
+    assert refused(records) == "arrays: x has shape (90,); (N, features) or (N, C, H, W) is needed"
     whole = np.ma.masked_array(X, mask=False)
     assert from_arrays(whole, Y).fingerprint == from_arrays(X, Y).fingerprint
     classes = np.ma.masked_array(np.arange(90) % 3, mask=np.arange(90) % 3 == 2)

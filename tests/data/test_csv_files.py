@@ -37,6 +37,8 @@ def path(tmp_path):
         (PLAIN.replace(",", ", "), {}),
         (PLAIN.replace(",", "|"), {"delimiter": "|"}),
         (PLAIN.replace(",", "   "), {"delimiter": " "}),
+        ("".join(f"  {line}  \n" for line in PLAIN.replace(",", " ").splitlines()), {"delimiter": " "}),
+        ("\ufeff" + PLAIN, {"encoding": "UTF-8"}),
         ("# made by hand\n" + PLAIN, {"comment": "#"}),
         (PLAIN.replace("\n1", '\n# a, comment, " with quotes\n1'), {"comment": "#"}),
         (PLAIN.replace("\n", "\n\n"), {}),

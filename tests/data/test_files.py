@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,31 @@ def test_what_is_no_path(tmp_path, spec):
     assert "cannot be used as a path" in refused(**spec, path="~nobody-of-this-name/x.csv")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert "cannot be used as a path" in refused(**spec, path=str(tmp_path / "loop"))
+
+
+@pytest.mark.parametrize("header", [b"(" * 9000, b"{" * 300, b"'" * 50, b"{'descr': '<f4'"])
+def test_a_broken_header_of_an_archive(tmp_path, header):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("x.npy", "y.npy"):
+            archive.writestr(
+                name, b"\x93NUMPY\x02\x00" + (len(header) + 1).to_bytes(4, "little") + header + b"\n"
+            )
+    assert "not a NumPy archive" in refused(kind="npz", path=str(path))
+
+
+def test_a_folder_that_may_not_be_looked_at(tmp_path, monkeypatch):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    stat = Path.stat
+
+    def forbidden(path, **options):
+        if path.name == "dog":
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    assert "dog: cannot be read: Permission denied" in refused(kind="images", path=str(tmp_path))
 
 
 def test_an_archive_that_unpacks_to_more_than_there_is(tmp_path):

@@ -135,3 +135,25 @@ def test_levels_keep_every_digit_too(tmp_path):
         data = load(parse_data({**spec, "categorical": ["code"]}))
         assert data.classes == NAMES, name
         assert data.features == ("a", *(f"code={label}" for label in NAMES)), name
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["Cat", "cat", "dog"], "'Cat' and 'cat' are two classes, though they differ only in capitals"),
+        (["True", "true", "no"], "'True' and 'true' are two classes, though they differ only in capitals"),
+        (
+            ["cat", "cat\u200b", "dog"],
+            r"'cat' and 'cat\u200b' are two classes, though they differ only in signs",
+        ),
+        (
+            ["caf\u00e9", "cafe\u0301", "tea"],
+            r"'cafe\u0301' and 'caf\xe9' are two classes, though they differ",
+        ),
+        (["a b", "a\u00a0b", "c"], r"'a b' and 'a\xa0b' are two classes, though they differ only in signs"),
+    ],
+)
+def test_labels_that_look_alike_are_noted(labels, said):
+    data = from_arrays(np.random.default_rng(0).normal(size=(90, 2)), np.array(labels)[np.arange(90) % 3])
+    assert len(data.classes) == 3
+    assert any(said in note for note in data.notes)

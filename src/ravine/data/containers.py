@@ -101,7 +101,7 @@ def _tensor(value: Any, where: str, exact: bool) -> npt.NDArray[Any]:
 def _filled(value: np.ma.MaskedArray[Any, Any], exact: bool) -> npt.NDArray[Any]:
     """A masked array with NaN or None where it is masked."""
     data, mask = np.ma.getdata(value), np.ma.getmaskarray(value)
-    if not mask.any():
+    if data.dtype.names or not mask.any():  # of records, whose mask has fields, no number can be taken
         return np.asarray(data)
     if data.dtype.kind == "f":
         return np.where(mask, np.array(np.nan, dtype=data.dtype), data)

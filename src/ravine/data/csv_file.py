@@ -51,7 +51,7 @@ def read_csv(
     lines: _Lines | None = None
     try:
         require(_BYTES_A_BYTE * path.stat().st_size, f"{path}: to read its cells")
-        with path.open(encoding=encoding or "utf-8-sig", newline="") as file:
+        with path.open(encoding=_codec(encoding), newline="") as file:
             lines = _Lines(file, comment)
             header, first = _header(lines, delimiter, path)
             columns, rows = _body(lines, header, first, path)
@@ -62,6 +62,11 @@ def read_csv(
     except csv.Error as error:
         raise DataError(f"{path}, line {lines.number if lines else 1}: not valid CSV: {error}") from None
     return columns, rows
+
+
+def _codec(encoding: str | None) -> str:
+    """The codec that reads an encoding; UTF-8 may begin with a mark, which is no part of the first name."""
+    return "utf-8-sig" if encoding is None or codecs.lookup(encoding).name == "utf-8" else encoding
 
 
 class _Lines(Iterator[str]):
@@ -102,6 +107,8 @@ def _header(lines: _Lines, delimiter: str | None, path: Path) -> tuple[list[str]
     given, delimiter = delimiter, delimiter or _delimiter(line)
     lines.back(line)
     header = [name.strip() for name in next(_reader(lines, delimiter), [])] if line else []
+    if delimiter == " " and len(header) > 1 and not header[-1]:  # spaces at the end of the line
+        header.pop()
     lines.between_rows = True
     second = next(lines, "")
     if second:
@@ -121,6 +128,8 @@ def _body(lines: _Lines, header: list[str], delimiter: str, path: Path) -> tuple
         row = next(reader, None)
         if row is None:
             break
+        if delimiter == " " and len(row) == len(header) + 1 and not row[-1]:  # spaces at the end of the line
+            row.pop()
         if len(row) == len(header):
             rows.append(row)
             begins.append(before + 1 if lines.number == before + 1 else _begin(row, before, lines))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,11 +168,11 @@ def _lone(folder: Path, mark: int | None = None) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in _entries(folder) if path.is_dir())
+    return sorted(path for path in _entries(folder) if _is(path, stat.S_ISDIR))
 
 
 def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES and path.is_file() for path in _entries(folder))
+    return any(path.suffix.lower() in SUFFIXES and _is(path, stat.S_ISREG) for path in _entries(folder))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -186,7 +188,7 @@ def _files(folder: Path) -> list[Path]:
     for here, folders, files in os.walk(folder, onerror=_refuse(folder)):
         folders[:] = [name for name in folders if not _is_junk(name)]
         found += [Path(here, name) for name in files if not _is_junk(name)]
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if _is(path, stat.S_ISREG))
 
 
 def _refuse(folder: Path) -> Callable[[OSError], None]:
@@ -194,6 +196,16 @@ def _refuse(folder: Path) -> Callable[[OSError], None]:
         raise DataError(f"{error.filename or folder}: cannot be read: {error.strerror}")
 
     return refuse
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether a path leads to something of a kind; a link that leads nowhere does not."""
+    try:
+        return kind(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _is_junk(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -49,7 +50,10 @@ def labels_of(column: Column) -> Labels:
         ('9', '10')
     """
     if column.text:
-        return _numbered(list(column.values), {cell: cell for cell in sorted(set(column.values))})
+        texts = sorted(set(column.values))
+        return _numbered(
+            list(column.values), {cell: cell for cell in texts}, notes=_lookalikes(column.name, texts)
+        )
     assert column.exact is not None, "a target has its cells as they came"
     if column.exact.dtype.kind in "iubf":
         different, which = np.unique(column.exact, return_inverse=True)
@@ -83,6 +87,22 @@ def _of_texts(column: str, texts: set[str]) -> tuple[dict[str, str], tuple[str, 
         return names, ()
     why = f"{twins[0]!r} and {twins[1]!r} are two classes" if twins else f"{padded!r} keeps its zero"
     return {text: text for text in order}, (f"target {column!r}: its labels are texts as written: {why}",)
+
+
+def _lookalikes(column: str, texts: list[str]) -> tuple[str, ...]:
+    """A note on the first two labels that differ only in capitals, accents' encoding, or signs that nobody sees."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        plain = "".join(sign for sign in unicodedata.normalize("NFKC", text) if sign.isprintable())
+        plain = " ".join(unicodedata.normalize("NFKC", plain.casefold()).split())
+        if plain in seen:
+            first = seen[plain]
+            seen_apart = first.casefold() != text.casefold() or not (first + text).isprintable()
+            pair = " and ".join(map(ascii if seen_apart else repr, (first, text)))
+            why = "in signs that nobody sees" if seen_apart else "in capitals"
+            return (f"target {column!r}: {pair} are two classes, though they differ only {why}",)
+        seen[plain] = text
+    return ()
 
 
 def _exactly(text: str) -> Decimal:

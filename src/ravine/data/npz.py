@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections import Counter
@@ -59,6 +60,7 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
 _BROKEN = (
     *(ValueError, TypeError, AttributeError, EOFError, KeyError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # of a header, which is Python's text
 )
 
 
