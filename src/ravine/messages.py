@@ -161,13 +161,14 @@ def lacking(where: str, words: str = "missing, it must be given") -> StudyError:
     return StudyError(f"{where}: {words}", at=[tuple(where.split("."))], what="missing")
 
 
-def unknown(where: str, key: object, allowed: Iterable[str]) -> StudyError:
+def unknown(where: str, key: object, allowed: Iterable[str], meant: str | None = None) -> StudyError:
     """The error for a key that a study cannot have.
 
     Args:
         where: the key of the table that it is in; "" for the study itself.
         key: the unknown key.
         allowed: the keys that the table may have.
+        meant: the key that is meant, where it is known; None: one that is spelt like it.
 
     Example:
         >>> str(unknown("model", "hiden", ["hidden", "kind"]))
@@ -175,10 +176,11 @@ def unknown(where: str, key: object, allowed: Iterable[str]) -> StudyError:
     """
     names = list(allowed)
     table = tuple(where.split(".")) if where else ()
+    hint = f"did you mean '{meant}'? {choices('', names)}" if meant else choices(key, names)
     return StudyError(
-        f"{'.'.join((*table, short(printable(str(key)))))}: unknown key; {choices(key, names)}",
+        f"{'.'.join((*table, short(printable(str(key)))))}: unknown key; {hint}",
         at=[(*table, str(key))],
-        meant=nearest(key, names),
+        meant=meant or nearest(key, names),
         what="unknown",
     )
 

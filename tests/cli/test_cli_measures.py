@@ -88,7 +88,7 @@ def test_mistakes_in_looking_are_told_in_a_line(folder: Path) -> None:
     for words, said in (
         (("--points", "1"), "points = 1: must be a whole number from 3 to 501"),
         (("--out", "p.jpg"), "out = 'p.jpg': must end in .html, .svg, .png"),
-        (("--between", "zz"), "between = zz: must be two runs"),
+        (("--between", "zz"), "between = zz: must be the ids of two runs, separated by a comma"),
         (("--around", "zz"), "run 'zz': in study 'small' no id begins with it"),
     ):
         done = ravine(folder, "landscape", "small", *words)

@@ -218,7 +218,12 @@ def test_a_module_that_exits_amid_training_is_told(tmp_path: Path, ended: str, c
 
 def test_a_report_without_a_name_is_refused(folder: Path) -> None:
     done = ravine(folder, "report", "small", "--out", "")
-    assert (done.returncode, done.stderr) == (2, "ravine: '.': is not the name of a file\n")
+    assert (done.returncode, done.stderr) == (2, "ravine: --out .: is not the name of a file\n")
+    for words in (("lr", "small.toml"), ("report", "small"), ("run", "small.toml")):
+        option = "--report" if words[0] == "run" else "--out"
+        done = ravine(folder, *words, option, "x.pdf")
+        assert (done.returncode, done.stderr) == (2, f"ravine: {option} x.pdf: a page must end in .html\n")
+    assert not (folder / "x.pdf").exists()
 
 
 def test_the_plan_is_not_wrapped_in_a_pipe(tmp_path: Path) -> None:
@@ -301,5 +306,8 @@ def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
 
 def test_a_dry_run_deletes_nothing(folder: Path) -> None:
     done = ravine(folder, "delete", "small", "--dry-run")
-    assert (done.returncode, done.stdout) == (0, "small: would be deleted with 4 runs\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"small: would be deleted with 4 runs\n  its report stays: {folder / 'runs' / 'small.html'}\n",
+    )
     assert "small" in ravine(folder, "list").stdout

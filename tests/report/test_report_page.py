@@ -111,10 +111,12 @@ def test_writing_replaces_the_file_whole_or_leaves_it(six: Results, tmp_path: Pa
 def test_an_unwritable_place_is_one_line_and_leaves_nothing(six: Results, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere/report.html: cannot be written: No such file"):
         page.write(six, tmp_path / "nowhere" / "report.html")
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.html").mkdir()
     with pytest.raises(InputError, match="cannot be written"):
-        page.write(six, tmp_path / "folder")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+        page.write(six, tmp_path / "folder.html")
+    with pytest.raises(InputError, match=r"report.pdf': a page must end in .html"):
+        page.write(six, tmp_path / "report.pdf")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder.html"]
 
 
 def test_one_figure_has_a_page_of_its_own(six: Results, tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
 from ravine.launch.progress import Event, Planned, Progress
-from ravine.report.watch import reached_words, watch
+from ravine.report.watch import follow, reached_words, watch
 
 PLANNED = Planned(num_runs=1, num_known=0, num_resumed=0, lines=())
 
@@ -71,3 +73,21 @@ def test_the_best_so_far_is_an_accuracy_or_a_loss(higher: bool, words: str) -> N
         seconds_left=None,
     )  # fmt: skip
     assert words in reached_words(reached, higher)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far something is."""
+
+    done: int
+    all: int
+
+
+def test_where_there_is_no_terminal_a_line_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 10.0, 20.0, 25.0, 60.0, 70.0))  # the start, then one for each step
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    console = Console(file=io.StringIO(), width=80)
+    steps = [Step(done, 10) for done in (2, 4, 5, 8, 10)]
+    assert follow(iter([*steps, "found"]), Step, console, "measuring") == "found"
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines == ["  measuring: 4 of 10, 30.0 s left", "  measuring: 8 of 10, 16.7 s left"]

@@ -161,7 +161,9 @@ def test_deleting_a_study_spares_what_others_use(
     finish(store, "own", ids[2:4], result)
     store.open_cohort("open", ids[4:], {})
     store.save_checkpoint("open", 10, {"w": np.zeros(3)}, {})
+    assert store.shared_runs("digits") == {"other": 1}
     assert store.delete_study("digits") == 5
+    assert store.shared_runs("other") == {}
     assert [study.name for study in store.studies()] == ["other"]
     assert store.runs("other")[0].status == "done"
     assert store.tensors("weights", ids[1])["w"] == 1

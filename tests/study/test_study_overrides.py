@@ -27,6 +27,7 @@ GOOD = [
     ("data.limit=90", {"data": {"kind": "iris", "limit": 90}}),
     ('model={kind="resnet", depth=8}', {"model": {"kind": "resnet", "depth": 8}}),
     ('model.args."a.b"=1', {"model": {"kind": "mlp", "args": {"a.b": 1}}}),
+    ("data.decimal=,", {"data": {"kind": "iris", "decimal": ","}}),
     ("search.kind=random", {"search": {"kind": "random"}}),
     ("schedule=cosine", {"schedule": "cosine"}),
     ("schedule.0.final=0.1", {"schedule": [{"kind": "constant", "final": 0.1}, {"kind": "cosine"}]}),

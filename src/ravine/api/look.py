@@ -72,16 +72,12 @@ def sharpness(
     records = chosen_runs(opened.runs(name), runs, name)
     read, search = study_named(opened, study, trust)
     from rich.console import Console
-    from rich.progress import Progress
 
-    console = Console(file=sys.stderr, quiet=quiet)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring sharpness", total=len(records))
-        for event in measure(read, opened, records, settings, search=search, device=device):
-            if not isinstance(event, Measuring):
-                return Sharpnesses(event, {record.id: record for record in records})
-            bar.update(task, completed=event.done)
-    raise AssertionError("a measurement ends with what was found")
+    from ravine.report.watch import follow
+
+    events = measure(read, opened, records, settings, search=search, device=device)
+    found = follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "measuring sharpness")
+    return Sharpnesses(found, {record.id: record for record in records})
 
 
 def landscape(
@@ -150,18 +146,12 @@ def landscape(
     wanted = select(Results.load(opened, name), runs, around, between)
     read, search = study_named(opened, study, trust)
     from rich.console import Console
-    from rich.progress import Progress
 
     from ravine.landscapes.landscape import Looked, look
+    from ravine.report.watch import follow
 
-    console = Console(file=sys.stderr, quiet=quiet)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("looking", total=None)
-        for event in look(read, opened, wanted, looking, search=search, device=device):
-            if isinstance(event, Looked):
-                bar.update(task, completed=event.done, total=event.all, description=event.about)
-                continue
-            if out is not None:
-                write(event, out, command)
-            return event
-    raise AssertionError("a look ends with what was found")
+    events = look(read, opened, wanted, looking, search=search, device=device)
+    found: Landscape = follow(events, Looked, Console(file=sys.stderr, quiet=quiet), "looking")
+    if out is not None:
+        write(found, out, command)
+    return found

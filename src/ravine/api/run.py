@@ -108,7 +108,12 @@ def run(
         command=command,
         file=file,
     )
-    watch(events, console, study.name, higher_is_better=data.task == "classification")
+    try:
+        watch(events, console, study.name, higher_is_better=data.task == "classification")
+    except KeyboardInterrupt as stopped:
+        if not quiet:  # below a traceback, where nobody catches it
+            stopped.add_note("ravine: what was trained is kept; the same call goes on from there")
+        raise
     return Results.load(opened, study.name)
 
 

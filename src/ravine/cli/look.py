@@ -64,6 +64,9 @@ def sharpness(
     name = name_of(study)
     with Opened(store, create=False) as opened:
         results = Results.load(opened, name)
+        # The chosen configs first: a table of the first rows would show low learning rates alone.
+        configs = {run.id: run.config for run in results.runs}
+        found.sort(key=lambda each: configs[each.run] not in results.chosen)
         put(shown(found, {run.id: run for run in results.runs}, sharp_points(results), name))
 
 

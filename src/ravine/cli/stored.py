@@ -92,6 +92,8 @@ def report(
     from ravine.report import page
     from ravine.store import Store as Opened
 
+    if out not in (None, Path("-")):
+        page.check_page(out, "--out")
     with Opened(store, create=False) as opened:
         results = Results.load(opened, study)
         if out == Path("-"):
@@ -117,8 +119,15 @@ def delete(study: StudyName, /, store: Store = "runs", dry_run: bool = False) ->
     from ravine.store import Store as Opened
 
     with Opened(store, create=False) as opened:
+        shared = opened.shared_runs(study)
         num_runs = opened.count_own_runs(study) if dry_run else opened.delete_study(study)
+        reports = [file for file in (Path(opened.folder) / f"{study}.html",) if file.is_file()]
     put(f"{study}: {'would be ' * dry_run}deleted with {count(num_runs, 'run')}")
+    for other, number in shared.items():
+        stay = "stays" if number == 1 else "stay"
+        put(f"  {count(number, 'run')} {stay}: study {other} uses {'it' if number == 1 else 'them'}")
+    for file in reports:
+        put(f"  its report stays: {file}")
 
 
 def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:

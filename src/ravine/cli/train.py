@@ -45,11 +45,14 @@ def run(
         traceback: Print the full traceback of an error in your own module.
     """
     from ravine.api import run as api
+    from ravine.report import page
 
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"--report {report}: the folder {report.parent} does not exist")
     if report is not None and report.is_dir():
         raise InputError(f"--report {report}: is a folder; name a file, such as {report / 'report.html'}")
+    if report is not None:
+        page.check_page(report, "--report")
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
         try:
             results = api.run(
@@ -65,7 +68,7 @@ def run(
             if traceback and error.__cause__ is not None:
                 print_exception(error.__cause__)
             raise
-    from ravine.report import page, terminal
+    from ravine.report import terminal
 
     # First what was paid for: a report that cannot be written does not hide it.
     if json:
@@ -112,6 +115,8 @@ def lr(
 
     if json and out == Path("-"):
         raise InputError("--json and --out -: only one of them can go to standard output; give --out a file")
+    if out not in (None, Path("-")):
+        page.check_page(out, "--out")
     with redirect_stdout(sys.stderr):
         found = api.lr_range(
             study,
@@ -207,6 +212,7 @@ def check(
             raise InputError(f"{study}: {count(len(faults), 'problem')} found")
         return
     from ravine.store import Store
+    from ravine.times import moment
 
     with Store(store, create=False) as opened:
         damage, since = opened.check(), opened.digested_at
@@ -214,7 +220,7 @@ def check(
     if len(damage) > _MOST_DAMAGE:
         put(f"and {len(damage) - _MOST_DAMAGE:,} more")
     if since is not None:
-        put(f"{store}: its digests were made at {since}: damage from before then cannot be seen")
+        put(f"{store}: its digests were made at {moment(since)}: damage from before then cannot be seen")
     if damage:
         raise StoreError(f"store {store!r}: {count(len(damage), 'fault')} found")
     put(f"{store}: sound")

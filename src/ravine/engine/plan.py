@@ -242,11 +242,16 @@ def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: tor
         raise ModelError(f"model: {name} cannot be trained: {in_a_line(error)}") from error
 
 
+def _milliseconds(seconds: float) -> str:
+    """Two digits of a short time: `0.32 ms`, `260 ms`."""
+    return f"{float(f'{1e3 * seconds:.2g}'):g} ms"
+
+
 def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int) -> Plan:
     """Fused or serial, whichever takes less time for a run's step."""
     fused = _step_seconds(runs, network, data, device, "fused") / len(runs)
     serial = _step_seconds(runs[:1], network, data, device, "serial")
-    why = f"a step of a run takes {fused * 1e3:.2g} ms fused, {serial * 1e3:.2g} ms serially"
+    why = f"a step of a run takes {_milliseconds(fused)} fused, {_milliseconds(serial)} serially"
     return (
         Plan(backend="fused", size=size, why=why)
         if fused < serial

@@ -64,7 +64,9 @@ def select(
         pairs = [(shown[0], other) for other in shown[1:]]
     else:
         if len(between) != 2:
-            raise InputError(f"between = {', '.join(between)}: must be two runs")
+            raise InputError(
+                f"between = {', '.join(between)}: must be the ids of two runs, separated by a comma"
+            )
         first, second = named(between)
         pairs = [(first, second)]
     middle = shown[:1] if around is None else named(around)

@@ -112,10 +112,26 @@ def write(results: Results, path: str | Path, *, figure_name: str | None = None)
     Raises:
         InputError: there is no such figure, or the file can't be written.
     """
-    if not Path(path).name:
-        raise InputError(f"{str(path)!r}: is not the name of a file")
+    check_page(path)
     html = report(results) if figure_name is None else figure(results, figure_name)
     return save(html, path)
+
+
+def check_page(path: str | Path, what: str = "") -> None:
+    """Refuse a name that is none of a page's.
+
+    Args:
+        path: the file.
+        what: the option that names it.
+
+    Raises:
+        InputError: it ends otherwise than in .html or .htm.
+    """
+    about = f"{what} {path}" if what else f"{str(path)!r}"
+    if not Path(path).name:
+        raise InputError(f"{about}: is not the name of a file")
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{about}: a page must end in .html")
 
 
 def save(content: str | bytes, path: str | Path) -> Path:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -86,6 +86,38 @@ def watch_range(events: Iterator[RangeStep | list[LrRange]], console: Console) -
                 return event
             bar.update(task, completed=event.done, total=event.all)
     raise AssertionError("a test ends with its findings")
+
+
+def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str) -> Any:
+    """Carry out what tells with ``done`` and ``all`` how far it is: with a live bar, or where there is no terminal with
+    a line now and then.
+
+    Args:
+        events: some of a kind, then what was found.
+        kind: of those that say how far it is.
+        console: where to show it.
+        about: what is done.
+
+    Returns:
+        What was found.
+    """
+    phase, first, began = "", 0, time.monotonic()
+    told_at: float | None = None
+    with _bar(console) as bar:
+        task = bar.add_task(about, total=None)
+        for event in events:
+            if not isinstance(event, kind):
+                return event
+            now, what = time.monotonic(), getattr(event, "about", about)
+            bar.update(task, completed=event.done, total=event.all, description=what)
+            if what != phase:
+                phase, first, began = what, event.done, now
+            due = told_at is None or now - told_at > _LOG_SECONDS
+            if bar.disable and due and first < event.done < event.all:
+                left = (now - began) * (event.all - event.done) / (event.done - first)
+                console.print(Text(f"  {what}: {event.done:,} of {event.all:,}, {duration(left)} left"))
+                told_at = now
+    raise AssertionError("it ends with what was found")
 
 
 def show_plan(event: Planned, console: Console, name: str) -> None:

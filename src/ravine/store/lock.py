@@ -19,6 +19,7 @@ from pathlib import Path
 from ravine.errors import StoreError
 from ravine.messages import printable
 from ravine.store.file_lock import try_lock
+from ravine.times import moment
 
 PATIENCE_SECONDS = 10.0
 
@@ -148,6 +149,6 @@ def _holder(path: Path) -> str:
             note = json.loads(os.read(descriptor, 1000))
         finally:
             os.close(descriptor)
-        return f"process {int(note['pid'])} since {printable(str(note['since']))[:40]}"
+        return f"process {int(note['pid'])} since {moment(printable(str(note['since']))[:40])}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

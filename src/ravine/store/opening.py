@@ -57,6 +57,10 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
             raise StoreError(f"cannot use {str(root)!r} as a store: {error}") from error
         if url is None and not create and error.errno in (None, errno.EACCES, errno.EPERM, errno.EROFS):
             return _read_only(place)
+        if error.errno == errno.ENOENT:  # where a folder would be made: /proc, say
+            raise StoreError(
+                f"cannot use {str(root)!r} as a store: no folder can be made at {error.filename}"
+            ) from error
         reason = f"{error.filename}: {error.strerror}"
         raise StoreError(f"cannot use {str(root)!r} as a store: {reason}") from error
     try:

@@ -105,6 +105,11 @@ class Store:
         with self._core.read() as connection:
             return len(upkeep.own_runs(connection, name))
 
+    def shared_runs(self, name: str) -> dict[str, int]:
+        """The other studies that use runs of a study, each with how many."""
+        with self._core.read() as connection:
+            return upkeep.shared_runs(connection, name)
+
     def delete_study(self, name: str) -> int:
         """Delete a study with all runs that no other study uses.
 

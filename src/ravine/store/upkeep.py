@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from ravine.store import cohorts, curves
 from ravine.store.database import portions
@@ -61,6 +61,20 @@ def own_runs(connection: Connection, name: str) -> list[str]:
     elsewhere = select(study_runs.c.run_id).where(study_runs.c.study_id != number)
     here = select(study_runs.c.run_id).where(study_runs.c.study_id == number)
     return list(connection.scalars(here.where(study_runs.c.run_id.not_in(elsewhere))))
+
+
+def shared_runs(connection: Connection, name: str) -> dict[str, int]:
+    """The other studies that use runs of a study, each with how many."""
+    number = study_id(connection, name)
+    here = select(study_runs.c.run_id).where(study_runs.c.study_id == number)
+    query = (
+        select(studies.c.name, func.count())
+        .join(study_runs, study_runs.c.study_id == studies.c.id)
+        .where(studies.c.id != number, study_runs.c.run_id.in_(here))
+        .group_by(studies.c.name)
+        .order_by(studies.c.name)
+    )
+    return {other: int(num) for other, num in connection.execute(query)}
 
 
 def unreferenced(connection: Connection) -> list[int]:

@@ -93,7 +93,8 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
         if key in rule(kind).refuses:
             raise lacking(f"{where}.{key}", f"not with {name}; {choices('', (*OWN_KEYS, *known))}")
         if key not in known and key not in OWN_KEYS:
-            raise unknown(where, key, (*OWN_KEYS, *known))
+            meant = next((name for name in _elsewhere(kind, key) if name in known), None)
+            raise unknown(where, key, (*OWN_KEYS, *known), meant)
     given = {
         key: parse_values(item, f"{where}.{key}", known[key]) for key, item in table.items() if key in known
     }
@@ -171,3 +172,12 @@ def _pattern(value: object, where: str) -> str | None:
     except (re.error, OverflowError, RecursionError, Warning) as error:
         raise wrong(where, value, f"must be a regular expression: {error}") from None
     return value
+
+
+def _elsewhere(kind: str, key: object) -> tuple[str, ...]:
+    """What a hyper of other libraries is called here."""
+    if key == "momentum":
+        return ("rho",) if kind.startswith(("momentum", "nesterov")) else ("beta1",)
+    return {"learning_rate": ("lr",), "step_size": ("lr",), "betas": ("beta1",), "wd": ("weight_decay",)}.get(
+        str(key), ()
+    )

@@ -56,7 +56,13 @@ def read_content(path: Path | str, overrides: Sequence[str] = ()) -> tuple[dict[
     """
     with naming(str(path)):
         text = _text_of(path)
-        content = override(content_of(text), overrides)
+        try:
+            read = content_of(text)
+        except StudyError as error:
+            if Path(path).suffix.lower() == ".toml":
+                raise
+            raise StudyError(f"is not a study file, which is TOML and ends in .toml: {error}") from None
+        content = override(read, overrides)
         check_bounds(content)
         return content, text
 
@@ -106,7 +112,9 @@ def _text_of(path: Path | str) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         beside = sorted(file.name for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        hint = f"; {choices(path.name, beside[:10]).replace('Allowed', 'In that folder')}" if beside else ""
+        words = choices(path.name, beside[:10])
+        there = "in that folder" if words.startswith("Allowed") else "In that folder"
+        hint = f"; {words.replace('Allowed', there)}" if beside else ""
         raise StudyError(f"no such study file{hint}") from None
     except IsADirectoryError:
         raise StudyError("is a folder; a study is a TOML file") from None
@@ -152,4 +160,6 @@ def content_of(text: str) -> dict[str, Any]:
     except RecursionError:
         raise StudyError("not valid TOML: nested too deeply") from None
     except ValueError as error:  # of the syntax, or a number of thousands of digits
-        raise StudyError(f"not valid TOML: {error}") from None
+        table = "Cannot declare ('rules',) twice" in str(error)
+        hint = "; write [[rules]], in two brackets, before each rule" if table else ""
+        raise StudyError(f"not valid TOML: {error}{hint}") from None

@@ -68,11 +68,12 @@ def _parsed(text: str) -> tuple[list[str], Any]:
     try:
         return path, tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError) as error:
-        if _WORD.fullmatch(value):
+        if _WORD.fullmatch(value) or len(value.strip()) == 1:  # one sign, such as that of a decimal comma
             return path, value.strip()
         reason = str(error).partition(" (at ")[0]
         raise StudyError(
-            f"--set {_short(text)}: {shown(value.strip())} is not a TOML value: {reason}"
+            f"--set {_short(text)}: {shown(value.strip())} is not a TOML value: {reason}; put a text in quotes "
+            f"within quotes, as in --set 'data.target=\"a, b\"'"
         ) from None
 
 
