@@ -7,7 +7,8 @@ import pytest
 
 from ravine.errors import ModelError
 from ravine.launch.launch import launch
-from ravine.launch.problems import problems
+from ravine.launch.problems import problems, remarks
+from ravine.launch.progress import Planned
 from ravine.store import Store
 from ravine.study import parse_study
 
@@ -51,3 +52,18 @@ def test_check_and_run_refuse_alike(tmp_path: Path, keys: dict[str, Any], said: 
     with Store(tmp_path / "store") as store, pytest.raises(ModelError) as refused:
         list(launch(parse_study(content), store, definition="", search=tmp_path))
     assert str(refused.value) == str(line)
+
+
+def test_outputs_that_are_probabilities_are_told_by_check_and_run(tmp_path: Path) -> None:
+    (tmp_path / "soft_models.py").write_text(
+        "from torch import nn\n\nclass Soft(nn.Sequential):\n    def __init__(self):\n"
+        "        super().__init__(nn.Linear(4, 3), nn.Softmax(1))\n"
+    )
+    study = parse_study({**STUDY, "model": "soft_models:Soft"}, search=tmp_path)
+    (said,) = remarks(study, tmp_path)
+    assert said.startswith("! the outputs of Soft look like probabilities")
+    with Store(tmp_path / "store") as store:
+        planned = next(iter(launch(study, store, definition="", search=tmp_path)))
+    assert isinstance(planned, Planned)
+    assert planned.lines[-1] == said
+    assert remarks(parse_study({**STUDY, "model": "mlp"})) == []

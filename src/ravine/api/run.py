@@ -205,8 +205,8 @@ def faults(
     return problems(content, Path(study).resolve().parent, trust)
 
 
-def kept_room(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> str | None:
-    """What the weights that a sound study keeps along training take on the disk, in words; None if it keeps none.
+def remarks(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> list[str]:
+    """Lines about a sound study: what the weights that it keeps take on the disk, and outputs that look wrong.
 
     Args:
         study: path of a study file.
@@ -214,11 +214,9 @@ def kept_room(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequen
         trust: as in `run`.
     """
     read, _, search = read_any(study, overrides, trust)
-    if read.keep is None:
-        return None
-    from ravine.launch.problems import room
+    from ravine.launch.problems import remarks as found
 
-    return room(read, search)
+    return found(read, search)
 
 
 def results(name: str, *, store: Path | str = "runs") -> Results:

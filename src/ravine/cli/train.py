@@ -205,8 +205,8 @@ def check(
 
         with redirect_stdout(sys.stderr):
             faults = api.faults(study, overrides=set, trust=trust)
-            room = None if faults else api.kept_room(study, overrides=set, trust=trust)
-        lines = summary(faults) or ["sound", *([] if room is None else [room])]
+            remarks = [] if faults else api.remarks(study, overrides=set, trust=trust)
+        lines = summary(faults) or ["sound", *remarks]
         put(*(f"{study}: {printable(line)}" for line in lines))
         if faults:
             raise InputError(f"{study}: {count(len(faults), 'problem')} found")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ravine import rng
 from ravine.errors import ModelError
 from ravine.free_memory import built
-from ravine.nn.build import build, check_output
+from ravine.nn.build import build, check_output, remark_on
 from ravine.nn.functional import Pure, as_function
 from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
@@ -37,6 +37,7 @@ class Network:
         own_rates: whether the stochastic layers keep their rates (a user's module), or the runs give them.
         make: builds a module with fresh initial weights.
         about: what errors about its size name.
+        remark: what a reader should know about its outputs; may be empty.
     """
 
     module: nn.Module
@@ -49,6 +50,7 @@ class Network:
     own_rates: bool
     make: Callable[[], nn.Module]
     about: str
+    remark: str = ""
 
     @staticmethod
     def of(
@@ -85,7 +87,7 @@ class Network:
         about = _about(model)
         with rng.keyed_init(0):
             module = built(make, about)
-        check_output(module, input_shape, num_outputs)
+        remark = remark_on(check_output(module, input_shape, num_outputs), type(module).__name__)
         layers = tuple(name for name, _ in stochastic_modules(module))
         supplied = {_join(name, what) for name in layers for what in ("rate", "key")}
         trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
@@ -101,6 +103,7 @@ class Network:
             own_rates=not isinstance(model, MLP | ConvNet | ResNet),
             make=make,
             about=about,
+            remark=remark,
         )
 
     def initial(self, seed: int) -> dict[str, Tensor]:

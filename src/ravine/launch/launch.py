@@ -212,7 +212,8 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
         words = f"{go} on from step {record.step:,}" if record.checkpoint else f"{start} as planned before"
         lines.append(f"{count(len(record.run_ids), 'run')} {words}, {backend}")
     for same in by_structure([run for run in wanted if run.id not in begun]):
-        chosen = plan(same, task.subject.network(same), task.data, task.subject.device, choice)
+        network = task.subject.network(same)
+        chosen = plan(same, network, task.data, task.subject.device, choice)
         groups = split(same, chosen.size)
         for group in groups:
             how = {"backend": chosen.backend}
@@ -221,6 +222,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
             store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
             works.append(work)
         lines.append(_line(len(same), len(groups), chosen, task.subject.device))
+        lines += [f"! {network.remark}"] if network.remark else []
     return works, lines, num_known
 
 

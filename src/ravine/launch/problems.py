@@ -12,6 +12,7 @@ from ravine.errors import InputError
 from ravine.free_memory import memory_errors
 from ravine.launch.room import room_of
 from ravine.launch.subject import Subject, by_structure
+from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.study import Study
 from ravine.study.model import structure_of
 from ravine.study.problems import faults_of
@@ -42,8 +43,8 @@ def problems(
     return faults
 
 
-def room(study: Study, search: Path | None = None) -> str | None:
-    """A line about the disk space of the weights that a sound study keeps; None if it keeps none.
+def remarks(study: Study, search: Path | None = None) -> list[str]:
+    """Lines about a sound study: the disk space of the weights that it keeps, and outputs that look wrong.
 
     Args:
         study: the study.
@@ -52,10 +53,18 @@ def room(study: Study, search: Path | None = None) -> str | None:
     Raises:
         InputError: it is not sound.
     """
-    if study.keep is None:
-        return None
+    own = not isinstance(study.model, MLP | ConvNet | ResNet)
+    if study.keep is None and not own:
+        return []
     subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)
-    return room_of(study.keep, subject.runs(), subject.network, subject.data).line()
+    runs = subject.runs()
+    lines = []
+    if study.keep is not None:
+        lines.append(room_of(study.keep, runs, subject.network, subject.data).line())
+    if own:
+        found = dict.fromkeys(subject.network(same).remark for same in by_structure(runs))
+        lines += [f"! {remark}" for remark in found if remark]
+    return lines
 
 
 def _faults(what: Callable[[], object]) -> Iterable[InputError]:

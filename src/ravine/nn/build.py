@@ -77,7 +77,7 @@ def _prepared(module: nn.Module) -> nn.Module:
         ) from None
 
 
-def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> None:
+def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> Tensor:
     """Check the outputs of a module for two examples, in training and in eval mode.
 
     Args:
@@ -85,12 +85,16 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
         input_shape: of one example.
         num_outputs: classes, or 1.
 
+    Returns:
+        The outputs for two examples in eval mode, (2, num_outputs).
+
     Raises:
         ModelError: the module raises an exception, returns anything but a floating tensor of shape
             (2, num_outputs), has floating parameters that are not float32, or has no parameter to train.
 
     Example:
-        >>> check_output(nn.Linear(4, 3), (4,), 3)
+        >>> check_output(nn.Linear(4, 3), (4,), 3).shape
+        torch.Size([2, 3])
     """
     name = type(module).__name__
     if not any(p.requires_grad for p in module.parameters()):
@@ -121,6 +125,24 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
             )
         if output.dtype not in _OUTPUTS:
             raise ModelError(f"model: {name} returns {output.dtype} in {how} mode; float32 is needed")
+    assert isinstance(output, Tensor), "checked in both modes"
+    return output
+
+
+def remark_on(output: Tensor, name: str) -> str:
+    """What a reader should know about a classifier's outputs (B, K): that they are probabilities; else an empty text.
+
+    Example:
+        >>> remark_on(torch.randn(2, 3), "Net"), remark_on(torch.randn(2, 3).softmax(1), "Net")[:31]
+        ('', 'the outputs of Net look like pr')
+    """
+    sums = output.double().sum(1)
+    if output.shape[1] < 2 or not bool((output >= 0).all() and ((sums - 1).abs() < 1e-4).all()):
+        return ""
+    return (
+        f"the outputs of {name} look like probabilities (each row is non-negative and sums to 1), but the loss is the "
+        "cross-entropy of logits: leave the softmax out"
+    )
 
 
 def check_single(module: nn.Module, input_shape: tuple[int, ...]) -> None:
