@@ -310,6 +310,9 @@ def _words(fault: ErrorDetails) -> str:
         return _choice(context["tag"], str(context["expected_tags"]))
     if kind in {"value_error", "assertion_error"}:
         return " ".join(str(context["error"]).split())
+    given: Any = fault["input"]
+    if kind in ("tuple_type", "list_type") and isinstance(given, int | float) and not isinstance(given, bool):
+        return f"must be a list: write [{shown(given)}]"
     if kind in _PLAIN:
         return _PLAIN[kind].format(**context)
     message = " ".join(fault["msg"].split())

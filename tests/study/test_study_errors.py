@@ -133,6 +133,7 @@ KEYS = [
     ),
     ({"model": {"kind": "mlp", "dropout": [0, 2]}}, "model.dropout.1 = 2: must be a number of at least 0"),
     ({"model": {"kind": "mlp", "dropout": {"linear": [0, 0.5]}}}, "model.dropout.num: missing"),
+    ({"model": {"kind": "mlp", "hidden": 64}}, "model.hidden = 64: must be a list: write [64]"),
     ({"model": {"kind": "mlp", "hidden": ["64"]}}, "model.hidden.0 = '64': must be a whole number"),
     ({"model": {"kind": "mlp", "hidden": [True]}}, "model.hidden.0 = True: must be a whole number"),
     ({"model": {"hidden": [3]}}, "model.kind: missing, it must be given"),

@@ -78,7 +78,9 @@ def studies(records: Sequence[tuple[StudyRecord, Sequence[RunRecord]]]) -> Rende
             f"{count['done']:,}",
             f"{count['diverged']:,}",
             f"{len(runs) - count['done'] - count['diverged']:,}",
-            duration(sum(run.seconds or 0.0 for run in runs)),
+            duration(
+                sum(spent) if (spent := [run.seconds for run in runs if run.seconds is not None]) else None
+            ),
             moment(study.created_at).removesuffix(" UTC"),
         )
     return table
