@@ -340,6 +340,6 @@ def test_its_optimizer_refuses_what_it_does_not_know() -> None:
     ):
         with pytest.raises(ValueError, match=told):
             kind(weight, **given)
-    with pytest.raises(ValueError, match="sees all parameters of a run"):
+    with pytest.raises(ValueError, match="sees all parameters at once"):
         optim.of(own_rules.NORMALIZED)
     assert optim.of(own_rules.SOFT_SIGN) is kind
