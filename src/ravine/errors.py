@@ -145,6 +145,21 @@ def in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:_LONGEST_LINE]}" if lines else type(error).__name__
 
 
+def raised_at(error: BaseException) -> str:
+    """Where the user's own code raised an exception, `` (net.py:12)``; empty where only libraries are on the way.
+
+    Args:
+        error: caught from code of the user's, perhaps inside PyTorch.
+    """
+    found, step = "", error.__traceback__
+    while step is not None:
+        name, file = str(step.tb_frame.f_globals.get("__name__")), step.tb_frame.f_code.co_filename
+        if name.partition(".")[0] not in ("torch", "ravine") and not file.startswith("<"):
+            found = f" ({file}:{step.tb_lineno})"
+        step = step.tb_next
+    return found
+
+
 def with_article(noun: str) -> str:
     """A noun with "a" or "an" before it.
 

@@ -89,7 +89,7 @@ def test_arguments_are_passed(folder: Path) -> None:
         ("zoo_models:SmalNet", {}, "zoo_models has no 'SmalNet'; did you mean 'SmallNet'"),
         ("zoo_models:CONSTANT", {}, "is an int, not a class or function"),
         ("zoo_models:SmallNet", {"widht": 3}, r"SmallNet\(widht=3\) failed: TypeError.*unexpected.*'widht'"),
-        ("zoo_models:fails", {}, r"fails\(\) failed: ValueError: no$"),
+        ("zoo_models:fails", {}, r"fails\(\) failed: ValueError: no \(.*zoo_models.py:[0-9]+\)$"),
         ("zoo_models:number", {}, r"number\(\) returned an int, not an nn.Module"),
     ],
 )

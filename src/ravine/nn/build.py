@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ravine.errors import ModelError, in_a_line
+from ravine.errors import ModelError, in_a_line, raised_at
 from ravine.nn.dropout import keyed
 from ravine.nn.example import example_pass
 from ravine.nn.models import convnet, mlp, resnet
@@ -110,7 +110,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
         except Exception as error:
             shape = (2, *input_shape)
             raise ModelError(
-                f"model: {name} fails in {how} mode on an input of shape {shape}: {in_a_line(error)}"
+                f"model: {name} fails in {how} mode on an input of shape {shape}: {in_a_line(error)}{raised_at(error)}"
             ) from error
         if not isinstance(output, Tensor):
             kind = type(output).__name__

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import ModelError, choices, in_a_line, nearest, with_article
+from ravine.errors import ModelError, choices, in_a_line, nearest, raised_at, with_article
 from ravine.messages import shown
 from ravine.nn.provenance import check_may_run, check_module_name, check_reached
 
@@ -166,7 +166,7 @@ def call_factory(factory: Factory, args: Mapping[str, Any], search: Path | None 
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"model: {name}({given}) failed: {in_a_line(error)}") from error
+        raise ModelError(f"model: {name}({given}) failed: {in_a_line(error)}{raised_at(error)}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(
             f"model: {name}({given}) returned {with_article(type(module).__name__)}, not an nn.Module"
