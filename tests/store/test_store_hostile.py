@@ -203,6 +203,13 @@ CHANGES: list[tuple[str, Callable[[Store, str], object]]] = [
     ("UPDATE study_runs SET hypers = '{broken'", lambda s, run: s.runs("digits")),
     ("UPDATE study_runs SET rule = 'best'", lambda s, run: s.runs("digits")),
     ("UPDATE study_runs SET listed = 0", lambda s, run: s.runs("digits", all=True)),
+    ("UPDATE study_runs SET listed = 0", lambda s, run: s.runs("digits")),
+    ("UPDATE study_runs SET listed = 0 WHERE position = 3", lambda s, run: s.runs("digits")),
+    ("UPDATE study_runs SET run_id = 'x' WHERE position = 3", lambda s, run: s.runs("digits")),
+    ("DELETE FROM study_runs WHERE position = 1", lambda s, run: s.runs("digits")),
+    ("DELETE FROM study_runs", lambda s, run: s.runs("digits")),
+    ("DELETE FROM runs WHERE status = 'done'", lambda s, run: s.runs("digits")),
+    ("UPDATE runs SET id = 'abc' WHERE seed = 1", lambda s, run: s.runs("digits")),
     ("UPDATE rows SET row = 1 - row", lambda s, run: s.tensors("weights", run)),
     ("UPDATE rows SET row = -1", lambda s, run: s.tensors("predictions", run)),
     ("UPDATE rows SET row = 'x'", lambda s, run: s.tensors("predictions", run)),
@@ -231,6 +238,20 @@ CHANGES: list[tuple[str, Callable[[Store, str], object]]] = [
     ("DROP TABLE metrics", lambda s, run: s.runs("digits")),
     ("DROP TABLE curve_cuts", lambda s, run: s.curves([run], "train_loss")),
 ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE curve_groups SET num_runs = 'x'", "column 0 of 'x'"),
+        ("DELETE FROM curve_chunks", "all of its points are missing"),
+        ("DELETE FROM curve_columns", "has no curves, and others have"),
+    ],
+)
+def test_check_sees_what_is_gone_of_curves(filled: Store, statement: str, said: str) -> None:
+    assert not any(said in line for line in filled.check())
+    change(Path(filled.folder), statement)
+    assert any(said in line for line in filled.check())
 
 
 def test_a_chunk_of_a_curve_that_is_gone_is_seen(filled: Store) -> None:

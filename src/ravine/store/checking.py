@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, inspect, select
 
 from ravine.errors import StoreError
+from ravine.messages import shown
 from ravine.store import blocks as files
 from ravine.store import cohorts, curves, digests, labels, studies
 from ravine.store import schema as tables
@@ -60,6 +61,10 @@ def _each(connection: Connection, query: Select[Any], read: Callable[[Row[Any]],
 
 def _studies(connection: Connection, _folder: Path) -> Iterator[str]:
     yield from _each(connection, select(tables.studies), studies.study_of)
+    for row in connection.execute(select(tables.studies.c.id, tables.studies.c.name)).all():
+        lacks = studies.missing(connection, row.id)
+        if lacks is not None:
+            yield f"study {shown(row.name)}: {lacks}"
     yield from _each(connection, select(tables.launches), studies.launch_of)
 
 
@@ -126,10 +131,21 @@ def _curves(connection: Connection, _folder: Path) -> Iterator[str]:
     def column(row: Row[Any]) -> None:
         about = f"curves of run {row.run_id}"
         digests.verify(tables.curve_columns, row, about)
-        if not 0 <= row.column < sizes.get(row.group_id, 0):
-            raise StoreError(f"{about}: the store's entry is damaged: column {row.column}")
+        size = sizes.get(row.group_id, 0)
+        if not isinstance(size, int) or not 0 <= row.column < size:
+            raise StoreError(f"{about}: the store's entry is damaged: column {row.column} of {shown(size)}")
 
     yield from _each(connection, select(tables.curve_columns), column)
+    # Runs have their columns from their first points on.
+    for group in sizes.keys() - set(connection.scalars(select(chunks.c.group_id))):
+        yield f"curves of group {group}: all of its points are missing"
+    if connection.scalar(select(chunks.c.id).limit(1)) is not None:
+        known = select(tables.curve_columns.c.run_id)
+        runs = tables.runs
+        for run in connection.scalars(
+            select(runs.c.id).where(runs.c.status == "done", runs.c.id.not_in(known))
+        ):
+            yield f"run {run} has finished, but has no curves, and others have"
     # The metrics of some runs are written together: where one has other steps, a chunk is missing.
     steps: defaultdict[int, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for row in connection.execute(select(chunks.c.group_id, chunks.c.metric, chunks.c.first_step)):

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, false, func, insert, select, update
 
 from ravine.errors import StoreError, choices
-from ravine.messages import printable, shown
+from ravine.messages import count, printable, shown
 from ravine.store import digests
 from ravine.store.database import add_all, portions
 from ravine.store.lock import now
@@ -251,9 +251,19 @@ def sharing(connection: Connection, study: str) -> list[str]:
 
 def of_study(connection: Connection, study: str, *, everything: bool) -> list[RunRecord]:
     """The runs of a study in its order. See `Store.runs`."""
-    in_study = study_runs.c.study_id == study_id(connection, study)
+    number = study_id(connection, study)
+    lacks = missing(connection, number)
+    if lacks is not None:
+        raise StoreError(
+            f"study {study!r}: the store's entry is damaged ({lacks}): restore a backup, or delete the study; "
+            "`ravine check` lists all damage"
+        )
+    in_study = study_runs.c.study_id == number
     if not everything:
-        in_study &= study_runs.c.listed
+        # A run must not leave the results because of a flipped bit.
+        for row in connection.execute(select(study_runs).where(in_study, study_runs.c.listed.is_(false()))):
+            digests.verify(study_runs, row, f"run {str(row.run_id)[:16]}")
+        in_study &= study_runs.c.listed.is_not(false())  # any other value is damage, which its digest shows
     found = connection.execute(
         select(runs, study_runs)
         .join(study_runs, study_runs.c.run_id == runs.c.id)
@@ -266,6 +276,30 @@ def of_study(connection: Connection, study: str, *, everything: bool) -> list[Ru
     ):
         measured[run][name] = value
     return [run_of(row, measured[row._mapping[runs.c.id]]) for row in found]
+
+
+def missing(connection: Connection, number: int) -> str | None:
+    """Which rows of a study's runs are gone, in words; None if none is known to be.
+
+    Args:
+        connection: to the database.
+        number: of the study.
+    """
+    in_study = study_runs.c.study_id == number
+    gone = select(study_runs.c.run_id).where(in_study, study_runs.c.run_id.not_in(select(runs.c.id))).limit(1)
+    run = connection.scalar(gone)
+    if run is not None:
+        return f"its run {str(run)[:16]} is not in table 'runs'"
+    # The runs of its present definition have the places 0, 1, 2, ...
+    of_definition = in_study & study_runs.c.listed.is_not(false())
+    num, last = connection.execute(
+        select(func.count(), func.max(study_runs.c.position)).where(of_definition)
+    ).one()
+    if num and last != num - 1:
+        return f"table 'study_runs' has {count(num, 'run')} of it, the last in place {shown(last)}"
+    if not num and connection.scalar(select(launches.c.id).where(launches.c.study_id == number).limit(1)):
+        return "it was trained, but table 'study_runs' has no run of it"
+    return None
 
 
 def by_prefix(connection: Connection, prefix: str) -> RunRecord:
