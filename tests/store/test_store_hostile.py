@@ -472,3 +472,32 @@ def test_a_study_that_was_refused_before_its_first_launch_is_forgotten(
     store.begin_launch("d", command="", versions={}, hardware={}, plan="")
     store.forget_unlaunched("d")
     assert [study.name for study in store.studies()] == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        (
+            "CREATE VIEW forever AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+            "a view, 'forever'",
+        ),
+        ("CREATE TRIGGER t AFTER DELETE ON studies BEGIN DELETE FROM runs; END", "a trigger, 't'"),
+    ],
+)
+def test_a_database_with_programs_in_it_is_refused(filled: Store, statement: str, what: str) -> None:
+    filled.close()
+    change(Path(filled.folder), statement)
+    for create in (True, False):
+        with pytest.raises(StoreError, match=what) as error, Store(filled.folder, create=create):
+            pass
+        assert "nothing in it is executed" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_of_an_impossible_name_is_one_line(tmp_path: Path, create: bool) -> None:
+    for root in ("x" * 300, "a\0b", str(tmp_path / ("y" * 300) / "z")):
+        with pytest.raises(StoreError, match="cannot use") as error, Store(root, create=create):
+            pass
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 600

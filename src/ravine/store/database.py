@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import StaticPool
 
 from ravine.errors import StoreError
+from ravine.messages import shown
 from ravine.store import schema
 from ravine.store.lock import holder_of, now
 
@@ -188,8 +189,28 @@ def version_of(engine: Engine) -> str | None:
             if tables:
                 raise StoreError(f"{describe(engine)} is a database, but not a ravine store")
             return None
+        _check_plain(connection, engine)
         found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
         return None if found is None else str(found)
+
+
+def _check_plain(connection: Connection, engine: Engine) -> None:
+    """See that the database has tables and indexes alone: views and triggers are programs, which may run for ever.
+
+    Raises:
+        StoreError: it has another thing.
+    """
+    if engine.url.get_backend_name() != "sqlite":
+        return
+    found = connection.exec_driver_sql(
+        "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+    ).first()
+    if found is not None:
+        kind = "virtual table" if found.type == "table" else found.type
+        raise StoreError(
+            f"store {describe(engine)}: the database has a {kind}, {shown(found.name)}: a store has plain tables "
+            "alone, and nothing in it is executed"
+        )
 
 
 def _write_ahead(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -18,6 +19,7 @@ from ravine.store.schema import VERSION, meta
 from ravine.store.upgrade import EARLIER, bring_up
 
 DATABASE = "ravine.db"
+_LONGEST = 200  # letters of a path that an error repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +56,14 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
         held = _make_folders(place)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError):  # a NUL in the path
-            raise StoreError(f"cannot use {str(root)!r} as a store: {error}") from error
+            raise StoreError(f"cannot use {_short(str(root))!r} as a store: {error}") from error
         if url is None and not create and error.errno in (None, errno.EACCES, errno.EPERM, errno.EROFS):
-            return _read_only(place)
+            with contextlib.suppress(OSError):  # where not even the folder may be looked into
+                return _read_only(place)
+        here = f"cannot use {_short(str(root))!r} as a store"
         if error.errno == errno.ENOENT:  # where a folder would be made: /proc, say
-            raise StoreError(
-                f"cannot use {str(root)!r} as a store: no folder can be made at {error.filename}"
-            ) from error
-        reason = f"{error.filename}: {error.strerror}"
-        raise StoreError(f"cannot use {str(root)!r} as a store: {reason}") from error
+            raise StoreError(f"{here}: no folder can be made at {_short(str(error.filename))}") from error
+        raise StoreError(f"{here}: {_short(str(error.filename))}: {error.strerror}") from error
     try:
         engine = database.connect(url or database.sqlite_url(place / DATABASE))
     except StoreError:
@@ -152,7 +153,11 @@ def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, P
         if folder is not None:
             raise StoreError(f"folder={str(folder)!r}: only for a store that is a database address")
         path = Path(root).absolute()
-        if path.is_file():
+        try:
+            is_file = path.is_file()
+        except (OSError, ValueError):  # too long, forbidden, with a NUL: told when it is opened
+            is_file = False
+        if is_file:
             raise StoreError(
                 f"store {text!r} is a file: name the folder that contains, or will contain, {DATABASE}"
             )
@@ -164,6 +169,10 @@ def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, P
     if not place or not isinstance(place, (str, Path)):
         raise StoreError("a store in a database needs a folder for its weights: add ?folder=/some/path to it")
     return url.difference_update_query(["folder"]), Path(place).absolute()
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= _LONGEST else f"{path[: _LONGEST - 3]}..."
 
 
 def _make_folders(place: Path) -> int:
