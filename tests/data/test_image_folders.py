@@ -162,3 +162,21 @@ def test_a_check_reads_headers_and_a_limit_spares_pixels(tmp_path):
             broken += images(tmp_path, limit=2).fingerprint == limited.fingerprint
         file.write_bytes(content)
     assert broken == 4  # of ten, six are used
+
+
+@pytest.mark.parametrize("names", [("seg_train", "seg_test"), ("01-train", "02-test"), ("X_train", "X_test")])
+def test_splits_by_one_word_of_their_names(tmp_path, names):
+    data = images(grow(tmp_path, [f"{name}/{kind}" for name in names for kind in ("cat", "dog")]))
+    assert data.classes == ("cat", "dog")
+    assert len(data.test) == len(data.train) + len(data.validation)
+
+
+@pytest.mark.parametrize("names", [("tr", "te"), ("fold1", "fold2"), ("entrenamiento", "prueba")])
+def test_folders_with_the_same_folders_in_them_are_asked_about(tmp_path, names):
+    grow(tmp_path, [f"{name}/{kind}" for name in names for kind in ("cat", "dog")])
+    with pytest.raises(
+        DataError, match="have the same folders in them \\('cat', 'dog'\\): if they are splits"
+    ) as error:
+        images(tmp_path)
+    assert "\n" not in str(error.value)
+    assert images(tmp_path, layout="classes").classes == tuple(sorted(names))

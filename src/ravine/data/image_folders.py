@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def _layout(root: Path, splits: dict[Path, int | None], notes: list[str]) -> Lay
     named = [path for path, mark in splits.items() if mark is not None]
     others = [path for path, mark in splits.items() if mark is None]
     if not named:
-        return "classes"
+        return _layout_inside(root, splits)
     first = repr(named[0].name)
     ask = (
         'say layout = "classes" if both are classes, or give it the name of a split (train, validation, test)'
@@ -119,6 +120,29 @@ def _layout(root: Path, splits: dict[Path, int | None], notes: list[str]) -> Lay
         raise DataError(f"{root}: {first} names a split, {others[0].name!r} beside it does not; {ask}")
     notes.append(f"folder {first} is a class, like those beside it, although it names a split")
     return "classes"
+
+
+def _layout_inside(root: Path, splits: dict[Path, int | None]) -> Layout:
+    """The same where no name is plainly that of a split: folders with the same folders in them are hardly classes."""
+    inside = [{path.name for path in _folders(_lone(folder))} for folder in splits]
+    common = sorted(name for name in set.intersection(*inside) if split_of(name) is None)
+    if len(inside) < 2 or len(common) < 2 or any(_has_images(folder) for folder in splits):
+        return "classes"
+    marks = {path: _split_within(path.name) for path in splits}
+    if None not in marks.values() and len(set(marks.values())) == len(marks) and OPEN in marks.values():
+        splits.update(marks)
+        return "splits"
+    folders = " and ".join(repr(path.name) for path in list(splits)[:2])
+    raise DataError(
+        f"{root}: {folders} have the same folders in them ({', '.join(map(repr, common[:2]))}): if they are splits, "
+        'name them train, validation and test; if they are classes, say layout = "classes"'
+    )
+
+
+def _split_within(name: str) -> int | None:
+    """Which split one word of a folder's name means: "seg_train", "01-test", "X_val"; None for none or several."""
+    found = {SPLITS[word] for word in re.findall(r"[^\W\d_]+", name.casefold()) if word in SPLITS}
+    return found.pop() if len(found) == 1 else None
 
 
 def _ordered(root: Path, splits: dict[Path, int | None]) -> list[tuple[Path, int]]:
