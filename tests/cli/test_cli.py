@@ -155,6 +155,11 @@ def test_delete_removes_a_study(tmp_path: Path) -> None:
         (["report", "small", "--figure", "lrr"], "did you mean 'lr'"),
         (["replay", "ffff"], "ffff"),
         (["run", "small.toml", "--report", "nowhere/page.html"], "nowhere"),
+        (["run", "small.toml", "--report", "x" * 300], "cannot be written: File name too long"),
+        (
+            ["run", "small.toml", "--report", "x" * 300 + "/page.html"],
+            "cannot be written: File name too long",
+        ),
         (["run", "small.toml", "--report", "runs", "--set", "seeds=9"], "--report runs: is a folder"),
     ],
 )

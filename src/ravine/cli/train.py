@@ -13,6 +13,7 @@ from ravine.backends import BackendName, DeviceName
 from ravine.cli.options import File, RunId, Set, Shown, Store, StudyFile, Trust
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError, StoreError
+from ravine.messages import shown
 
 _MOST_DAMAGE = 100  # lines that `check` prints about a store
 
@@ -47,10 +48,8 @@ def run(
     from ravine.api import run as api
     from ravine.report import page
 
-    if report is not None and not report.absolute().parent.is_dir():
-        raise InputError(f"--report {report}: the folder {report.parent} does not exist")
-    if report is not None and report.is_dir():
-        raise InputError(f"--report {report}: is a folder; name a file, such as {report / 'report.html'}")
+    if report is not None:
+        _check_report(report)
     if report is not None:
         page.check_page(report, "--report")
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
@@ -224,3 +223,15 @@ def check(
     if damage:
         raise StoreError(f"store {store!r}: {count(len(damage), 'fault')} found")
     put(f"{store}: sound")
+
+
+def _check_report(path: Path) -> None:
+    """See that a report can have this name, before anything is trained."""
+    try:
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"--report {path}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise InputError(f"--report {path}: is a folder; name a file, such as {path / 'report.html'}")
+    except (OSError, ValueError) as error:  # too long, forbidden
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--report {shown(str(path))}: cannot be written: {reason}") from None
