@@ -37,6 +37,7 @@ _NATIVE_RUNS = (16, 512)
 _MANY_FLOPS = 1e8  # of a step, from which PyTorch's products on all threads are worth measuring
 # Seconds of a run's step, and of all steps, from which another program is measured too.
 _LONG_STEP, _LONG_STUDY = 1e-3, 5.0
+_CLEARLY = 0.9  # of a time, below which another is no noise of the measurement
 _GPU_NUMBERS = 1 << 28
 _GPU_RUNS = (32, 4096)
 _COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores
@@ -163,8 +164,9 @@ def _native(
     if not behind and not _long(ours, runs):
         return native
     serial = _step_seconds(runs[:1], network, data, device, "serial")
-    why = f"a step of a run takes {ours * 1e3:.2g} ms as machine code, {serial * 1e3:.2g} ms in torch"
-    return replace(native, why=why) if ours < serial else Plan(backend="serial", size=1, why=why)
+    why = f"a step of a run takes {_milliseconds(ours)} as machine code, {_milliseconds(serial)} in torch"
+    clearly = serial < _CLEARLY * ours
+    return Plan(backend="serial", size=1, why=why) if clearly else replace(native, why=why)
 
 
 def _long(seconds: float, runs: list[Run]) -> bool:
