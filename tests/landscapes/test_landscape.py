@@ -276,7 +276,7 @@ def test_long_paths_are_thinned(made: Study, store: Store, monkeypatch: pytest.M
         ({"seed": -1}, "seed = -1: must be a whole number from 0"),
         ({"out": "page.pdf"}, r"out = 'page\.pdf': must end in \.html, \.svg, \.png"),
         ({"runs": ["zz"]}, "run 'zz': in study 'small' no id begins with it"),
-        ({"between": ["a"]}, "between = a: must be two runs"),
+        ({"between": ["a"]}, "between = a: must be the ids of two runs, separated by a comma"),
     ],
 )
 def test_what_cannot_be_looked_at_is_told(

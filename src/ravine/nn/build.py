@@ -67,14 +67,31 @@ def build(
     return _prepared(call_factory(model, {}, search))
 
 
+def _contains_itself(module: nn.Module) -> bool:
+    """Whether some module is among the modules below it."""
+    above, done = [module], set[nn.Module]()
+    waiting = [iter(module.children())]
+    while waiting:
+        below = next(waiting[-1], None)
+        if below is None:
+            waiting.pop()
+            done.add(above.pop())
+        elif any(below is each for each in above):
+            return True
+        elif below not in done:
+            above.append(below)
+            waiting.append(iter(below.children()))
+    return False
+
+
 def _prepared(module: nn.Module) -> nn.Module:
+    if _contains_itself(module):  # found before torch descends without end
+        raise ModelError(f"model: {type(module).__name__} contains itself: no pass comes to its end")
     try:
         return keyed(module).train()
     except RecursionError:
         name = type(module).__name__
-        raise ModelError(
-            f"model: {name} contains itself, or is nested too deeply: no pass comes to its end"
-        ) from None
+        raise ModelError(f"model: {name} is nested too deeply") from None
 
 
 def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> Tensor:
