@@ -111,7 +111,7 @@ def test_terminal_report_and_json_have_both_stages(done: Results) -> None:
             )
             - 1e-7
         )
-    html = page.report(done)
+    html = page.report(done).decode()
     assert "What decay gained" in html
     assert all(f"{row['rule']}: stage 1 chose lr {row['lr']:.4g}" in html for row in rows)
     assert "Only configs of stage 1 count" in html

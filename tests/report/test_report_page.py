@@ -44,7 +44,7 @@ def outline(html: str) -> list[tuple[str, dict[str, str | None]]]:
 
 
 def test_the_page_refers_to_nothing_outside_itself(six: Results) -> None:
-    tags = outline(page.report(six))
+    tags = outline(page.report(six).decode())
     for tag, attributes in tags:
         assert tag not in ("iframe", "object", "embed", "base", "form", "audio", "video"), tag
         for name in ("src", "srcset", "action", "background", "poster"):
@@ -59,7 +59,7 @@ def test_the_page_refers_to_nothing_outside_itself(six: Results) -> None:
 
 
 def test_the_page_has_every_run_and_the_words_of_the_verdict(six: Results) -> None:
-    html = page.report(six)
+    html = page.report(six).decode()
     tags = outline(html)
     assert sum("data-id" in attributes for _, attributes in tags) == 162
     for sentence in six.verdict.sentences:
@@ -79,7 +79,7 @@ def test_hostile_names_stay_text(make: Make) -> None:
         seeds=2,
         command=HOSTILE,
     )
-    html = page.report(results)
+    html = page.report(results).decode()
     tags = outline(html)
     assert [tag for tag, _ in tags].count("script") == 3
     assert "img" not in {tag for tag, _ in tags}
@@ -102,7 +102,7 @@ def test_writing_replaces_the_file_whole_or_leaves_it(six: Results, tmp_path: Pa
     path = tmp_path / "report.html"
     path.write_text("old")
     assert page.write(six, path) == path
-    assert path.read_text(encoding="utf-8") == page.report(six)
+    assert path.read_text(encoding="utf-8") == page.report(six).decode()
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     if os.name == "posix":
         assert path.stat().st_mode & 0o044  # as readable as any file that the user makes
@@ -130,9 +130,9 @@ def test_one_figure_has_a_page_of_its_own(six: Results, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["six", "regression", "lost"])
 def test_pages_of_all_kinds_are_well_formed(kind: str, request: pytest.FixtureRequest) -> None:
-    html = page.report(request.getfixturevalue(kind))
+    html = page.report(request.getfixturevalue(kind)).decode()
     for tag in ("figure", "section", "table", "thead", "tbody", "svg", "details", "script", "div"):
-        body = html.replace(page.plotly_js(), "")
+        body = html.replace(page.plotly_js().decode(), "")
         assert len(re.findall(rf"<{tag}[\s>]", body)) == body.count(f"</{tag}>"), tag
     assert "nan" not in re.findall(r"<td[^>]*>([^<]*)</td>", html)
 
@@ -159,7 +159,7 @@ def test_at_unequal_budgets_the_best_of_all_stands_beside_the_chosen(make: Make,
     run = next(run for run in results.runs if run.config == adam.best_config)
     words = beside(False, adam, results.runs)
     assert words.startswith(f"best of all 9: lr {run.hypers['lr']:.6g}, validation ")
-    assert words in page.report(results)
+    assert words in page.report(results).decode()
     assert words in shown(terminal.verdict(results))
     assert f"adam  {words}\n" in str(results)
     assert any(
@@ -190,17 +190,17 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 
 def test_notes_on_the_data_stand_with_the_study_and_are_escaped(make: Make) -> None:
-    html = page.report(make(rules=("sgd",), lrs=(1e-2,), notes=("column '<b>': 2 cells became 0",)))
+    html = page.report(make(rules=("sgd",), lrs=(1e-2,), notes=("column '<b>': 2 cells became 0",))).decode()
     assert "<li>column &#39;&lt;b&gt;&#39;: 2 cells became 0</li>" in html
     assert html.index("What was done with the data") < html.index("The study file")
-    assert "What was done with the data" not in page.report(make(rules=("sgd",), lrs=(1e-2,)))
+    assert "What was done with the data" not in page.report(make(rules=("sgd",), lrs=(1e-2,))).decode()
 
 
 def test_how_it_was_made_is_said_of_the_launch_that_trained(make: Make) -> None:
     results = make(rules=("sgd",), lrs=(1e-2,))
     facts = {"versions": {}, "plan": "nothing to train: the store had all runs"}
     results.source.begin_launch(results.name, command="ravine run digits.toml", hardware={}, **facts)
-    html = page.report(Results.load(results.source, results.name))
+    html = page.report(Results.load(results.source, results.name)).decode()
     assert "<dt>processor</dt><dd>AMD EPYC 7R13</dd>" in html
     assert "nothing to train" in html
 
@@ -209,6 +209,6 @@ def test_memory_is_in_words(make: Make) -> None:
     results = make(rules=("sgd",), lrs=(1e-2,))
     hardware = {"processor": "x", "memory_gib": 8}
     results.source.begin_launch(results.name, command="c", hardware=hardware, versions={}, plan="p")
-    html = page.report(Results.load(results.source, results.name))
+    html = page.report(Results.load(results.source, results.name)).decode()
     assert "<dt>memory</dt><dd>8 GiB</dd>" in html
     assert "memory_gib" not in html

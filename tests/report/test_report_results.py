@@ -82,7 +82,7 @@ def test_what_a_regression_must_beat_is_the_mean_of_validation(regression: Resul
     assert beat["test_r2"] == pytest.approx(r2_score(regression.labels.test, guess))
     words = f"RMSE of {beat['test_rmse']:.4g}"
     assert words in " ".join(str(regression).split())
-    assert words in page.report(regression)
+    assert words in page.report(regression).decode()
 
 
 def test_printed_results_are_a_table(six: Results, regression: Results) -> None:

@@ -87,7 +87,7 @@ def test_the_figure_has_these_points_and_says_the_correlation(measured: Results)
     words = f"{told:+.2f} over the {len(fitted)} that get all training examples right".replace("-", "−")
     assert words in drawn.views[0].note
     assert "test data were read for all of these runs" in drawn.caption.lower()
-    assert 'id="figure-sharpness"' in report(measured)
+    assert 'id="figure-sharpness"' in report(measured).decode()
 
 
 def test_what_a_logarithm_cannot_show_is_counted(make: Make) -> None:
@@ -103,7 +103,7 @@ def test_without_a_measurement_there_is_no_figure_and_the_command_is_told(six: R
     drawn = figure(six, "sharpness")
     assert drawn.views == ()
     assert "`ravine sharpness digits-rules` measures it" in drawn.caption
-    assert 'id="figure-sharpness"' not in report(six)
+    assert 'id="figure-sharpness"' not in report(six).decode()
 
 
 def test_a_regression_has_a_gap_in_loss_only(make: Make) -> None:

@@ -53,13 +53,13 @@ def put_json(value: Any) -> None:
         sys.stdout.flush()
 
 
-def write_page(html: str) -> None:
+def write_page(html: bytes) -> None:
     """Write a page: in UTF-8, as it says of itself, whatever the terminal's letters are."""
     with _in_one_line():
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.buffer.write(html.encode())
+            sys.stdout.buffer.write(html)
         else:
-            sys.stdout.write(html)
+            sys.stdout.write(html.decode())
         sys.stdout.flush()
 
 

@@ -113,7 +113,7 @@ def check_out(out: Path | str) -> str:
     return kind
 
 
-def html(found: Landscape, command: str) -> str:
+def html(found: Landscape, command: str) -> bytes:
     """The page of a landscape.
 
     Args:

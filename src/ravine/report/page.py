@@ -33,11 +33,13 @@ from ravine.report.views import Figure, command
 if TYPE_CHECKING:
     from ravine.launch.lr_range import LrRange
 
+# Where plotly's bytes go. No text of a study can be taken for it: its < is escaped.
+_PLOTLY = "<plotly>"
 TEMPLATES = importlib.resources.files("ravine.report") / "templates"
 
 
-def report(results: Results) -> str:
-    """The whole report, as HTML."""
+def report(results: Results) -> bytes:
+    """The whole report, as HTML in UTF-8."""
     return _render(
         all_figures(results),
         full=True,
@@ -52,8 +54,8 @@ def report(results: Results) -> str:
     )
 
 
-def figure(results: Results, name: str) -> str:
-    """One figure on a page of its own, as HTML.
+def figure(results: Results, name: str) -> bytes:
+    """One figure on a page of its own, as HTML in UTF-8.
 
     Args:
         results: the study.
@@ -66,8 +68,8 @@ def figure(results: Results, name: str) -> str:
     return figure_page([drawn], title=drawn.title, name=results.name)
 
 
-def range_test(findings: Sequence[LrRange], name: str, command: str) -> str:
-    """The figure of a learning-rate range test on a page of its own, as HTML.
+def range_test(findings: Sequence[LrRange], name: str, command: str) -> bytes:
+    """The figure of a learning-rate range test on a page of its own, as HTML in UTF-8.
 
     Args:
         findings: of the rules.
@@ -85,8 +87,8 @@ def figure_page(
     name: str,
     tables: Mapping[str, Any] | None = None,
     warnings: Sequence[str] = (),
-) -> str:
-    """Some figures on a page of their own, as HTML.
+) -> bytes:
+    """Some figures on a page of their own, as HTML in UTF-8.
 
     Args:
         figures: in the order in which they are read.
@@ -166,14 +168,17 @@ def embed(value: Any) -> Markup:
 
 
 @lru_cache(maxsize=1)
-def plotly_js() -> str:
-    """Plotly's JavaScript, out of its package's data; importing plotly for it would cost more than that."""
+def plotly_js() -> bytes:
+    """Plotly's JavaScript, out of its package's data; importing plotly for it would cost more than that.
+
+    It stays bytes: as a text, its five megabytes would take longer to decode and encode than all else on the page.
+    """
     spec = importlib.util.find_spec("plotly")
     places = spec.submodule_search_locations if spec else None
     found = [Path(place) / "package_data" / "plotly.min.js" for place in places or ()]
     for path in found:
         if path.is_file():
-            return path.read_text(encoding="utf-8")
+            return path.read_bytes().replace(b"\r\n", b"\n")  # as a browser reads it, and so hashes it
     raise RavineError("plotly's JavaScript is missing; `pip install plotly` installs it")
 
 
@@ -181,9 +186,9 @@ def _asset(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def policy(scripts: Sequence[str]) -> str:
+def policy(scripts: Sequence[bytes]) -> str:
     """A content security policy that admits these scripts and no address at all."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     # Plotly sets styles from JavaScript, and makes images of figures through data: and blob: addresses.
     return (
@@ -192,18 +197,20 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _render(figures: Sequence[Figure], **context: Any) -> str:
+def _render(figures: Sequence[Figure], **context: Any) -> bytes:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=False, lstrip_blocks=False
     )
     script = _asset("report.js")
-    return environment.from_string(_asset("report.html.j2")).render(
+    page = environment.from_string(_asset("report.html.j2")).render(
         figures=figures,
         payload=embed([each.json() for each in figures]),
-        plotly=Markup(plotly_js()),
+        plotly=Markup(_PLOTLY),
         script=Markup(script),
         css=Markup(_asset("report.css")),
-        policy=policy([plotly_js(), script]),
+        policy=policy([plotly_js(), script.encode()]),
         version=version("ravine"),
         **context,
     )
+    before, _, after = page.rpartition(_PLOTLY)
+    return b"".join((before.encode(), plotly_js(), after.encode()))

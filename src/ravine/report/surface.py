@@ -127,7 +127,7 @@ def html(scene: Scene, *, maps: bool = True) -> str:
         payload=embed(_payload(scene, ended)),
         script=Markup(script),  # ours, and of the user only names that `program` escapes
         css=Markup(_asset("surface.css")),
-        policy=policy([script]),
+        policy=policy([script.encode()]),
         version=version("ravine"),
         command=scene.command,
     )
