@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from ravine.data import parse_data
 from ravine.errors import StudyError
@@ -16,13 +15,13 @@ def test_a_name_is_short_for_a_kind():
     spec = parse_data({"kind": "csv", "path": "x.csv", "target": "y", "drop": ["id"]})
     assert spec.drop == ("id",)
     assert parse_data(spec) is spec
-    with pytest.raises(ValidationError):
+    with pytest.raises(AttributeError):
         spec.path = "other"
 
 
 def test_a_spec_survives_being_written_and_read():
     spec = parse_data({"kind": "images", "path": "p", "size": [32, 24], "limit": 5})
-    assert parse_data(spec.model_dump(mode="json")) == spec
+    assert parse_data(spec.plain()) == spec
 
 
 TABLE = [

@@ -160,7 +160,7 @@ def test_any_schedule_of_any_run_lies_between_0_and_1(spec: dict[str, object], n
     assert np.isfinite(factors).all()
     assert (factors > 0.0).all()
     assert factors.max() <= 1.0 + 1e-15
-    assert parse_schedule(json.loads(json.dumps(parsed.model_dump(mode="json")))) == parsed
+    assert parse_schedule(json.loads(json.dumps(parsed.plain()))) == parsed
     assert parse_schedule(parsed) is parsed
     assert "\n" not in label(parsed)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ravine.forms import REQUIRED, plain
 from ravine.nn.spec import MLP, ConvNet, Module, ResNet
 from ravine.study import parse_definition
 from ravine.study.block import OWN_KEYS
@@ -37,19 +38,18 @@ def test_the_python_runs():
 
 
 def test_every_key_is_named():
-    for key in (*_KEYS, *OWN_KEYS, *Search.model_fields):
+    for key in (*_KEYS, *OWN_KEYS, *Search.defaults):
         assert f"`{key}`" in TEXT, key
 
 
 @pytest.mark.parametrize("model", [MLP, ConvNet, ResNet, Module])
 def test_every_option_of_a_model_stands_there_with_its_default(model: type[MLP | ConvNet | ResNet | Module]):
-    kind = model.model_fields["kind"].default
+    kind = model.defaults["kind"]
     told = dict(re.findall(rf"^\| {kind} \| `(\w+)` \| `?(.*?)`? \|", TEXT, re.MULTILINE))
-    fields = {name: field for name, field in model.model_fields.items() if name != "kind"}
+    fields = {name: default for name, default in model.defaults.items() if name != "kind"}
     assert told.keys() == fields.keys()
-    for name, field in fields.items():
-        if field.is_required():
+    for name, default in fields.items():
+        if default is REQUIRED:
             assert told[name] == "needed"
             continue
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
-        assert tomllib.loads(f"x = {told[name]}")["x"] == default
+        assert tomllib.loads(f"x = {told[name]}")["x"] == plain(default)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from ravine.data.assemble import assemble
 from ravine.data.containers import as_numpy, joined
@@ -16,7 +15,7 @@ from ravine.data.spec import Task
 from ravine.data.stack import ArrayOptions, stacked
 from ravine.data.table import Missing
 from ravine.errors import DataError
-from ravine.messages import one_line
+from ravine.forms import Refused
 
 
 def from_arrays(
@@ -78,9 +77,9 @@ def from_arrays(
         "task": task,
     }
     try:
-        checked = ArrayOptions.model_validate(options)
-    except ValidationError as error:
-        raise DataError(one_line(error, name, value=options)) from None
+        checked = ArrayOptions.of(options)
+    except Refused as fault:
+        raise DataError(fault.line(name)) from None
     given = {
         "x": x,
         "y": y,

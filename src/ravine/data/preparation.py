@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, TypeAdapter, ValidationError
 
 from ravine.data.column import Column, typed_column
 from ravine.data.frames import series_cells
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
 from ravine.data.labels import label_texts
 from ravine.errors import DataError, choices
-from ravine.messages import one_line
+from ravine.forms import Refused, plain, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +90,12 @@ class Preparation:
         (True, (1, 2), array([1]))
     """
 
-    inputs: Annotated[TableInputs | ArrayInputs | ImageInputs, Field(discriminator="kind")]
-    target: Annotated[ClassTarget | NumberTarget, Field(discriminator="kind")]
+    inputs: TableInputs | ArrayInputs | ImageInputs
+    target: ClassTarget | NumberTarget
 
     def content(self) -> dict[str, Any]:
         """As JSON has it; every number comes back to the last bit."""
-        content: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        content: dict[str, Any] = plain(self)
         return content
 
     @staticmethod
@@ -108,9 +106,10 @@ class Preparation:
             DataError: it is something else.
         """
         try:
-            return _adapter().validate_python(content)
-        except ValidationError as error:
-            raise DataError(one_line(error, where, value=content)) from None
+            prepared: Preparation = read(Preparation, content)
+            return prepared
+        except Refused as fault:
+            raise DataError(fault.line(where)) from None
 
 
 def _known(raw: Any) -> Column:
@@ -119,8 +118,3 @@ def _known(raw: Any) -> Column:
     if column.missing.any():
         raise DataError(f"y, row {int(column.missing.argmax())} is missing")
     return column
-
-
-@cache
-def _adapter() -> TypeAdapter[Preparation]:
-    return TypeAdapter(Preparation)

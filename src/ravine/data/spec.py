@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import codecs
-from functools import cache
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from ravine.errors import choices
+from ravine.forms import Form, Limits, Refused
+from ravine.messages import lacking, wrong
 
-from ravine.messages import Strict, lacking, refused
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[str, ...], Field(strict=False, max_length=10_000)]  # TOML has lists, not tuples
-Side = Annotated[int, Field(ge=1, le=4096)]
+Fraction = Annotated[float, Limits(above=0.0, below=1.0)]
+Text = Annotated[str, Limits(shortest=1)]
+Texts = Annotated[tuple[str, ...], Limits(longest=10_000)]
+Sign = Annotated[str, Limits(shortest=1, longest=1)]
+Side = Annotated[int, Limits(least=1, most=4096)]
 Task = Literal["classification", "regression"]
 
 
-class Options(Strict):
+class Options(Form):
     """What every kind of data takes.
 
     Args:
@@ -31,17 +32,17 @@ class Options(Strict):
 
     validation: Fraction = 0.2
     test: Fraction = 0.2
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    split_seed: Annotated[int, Limits(least=0, below=2**63)] = 0
     normalize: Literal["standard", "channel", "none"] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[int, Limits(least=1)] | None = None
 
-    @model_validator(mode="after")
-    def _leave_some_to_train(self) -> Self:
+    def check(self) -> None:
+        """See that some examples are left to train on."""
+        super().check()
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation + test = {self.validation + self.test:g} leaves nothing to train on"
             )
-        return self
 
 
 class DigitsSpec(Options):
@@ -129,7 +130,9 @@ class TableOptions(Options):
     task: Task | None = None
 
 
-def _known_encoding(name: str) -> str:
+def _known_encoding(name: object) -> str:
+    if not isinstance(name, str):
+        raise ValueError("must be text")
     try:
         if not codecs.lookup(name)._is_text_encoding:
             raise LookupError
@@ -150,20 +153,20 @@ class CsvSpec(TableOptions):
     """
 
     kind: Literal["csv"] = "csv"
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Sign | None = None
     decimal: Literal[".", ","] = "."
     thousands: Literal[",", ".", " ", "'"] | None = None
-    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
-    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: Annotated[str, _known_encoding] | None = None
+    comment: Sign | None = None
 
-    @model_validator(mode="after")
-    def _signs_differ(self) -> Self:
+    def check(self) -> None:
+        """See that a number can be read in one way only."""
+        super().check()
         if self.thousands == self.decimal:
             other = "," if self.decimal == "." else "."
             raise ValueError(
                 f'thousands = "{self.thousands}" is the decimal sign too; say decimal = "{other}" as well'
             )
-        return self
 
 
 class ParquetSpec(TableOptions):
@@ -183,11 +186,11 @@ class ImagesSpec(Options):
 
     kind: Literal["images"] = "images"
     path: Text
-    size: Side | Annotated[tuple[Side, Side], Field(strict=False)] | None = None
+    size: Side | tuple[Side, Side] | None = None
     layout: Literal["classes", "splits"] | None = None
 
 
-DataSpec = Annotated[
+DataSpec: TypeAlias = (
     DigitsSpec
     | WineSpec
     | BreastCancerSpec
@@ -197,14 +200,20 @@ DataSpec = Annotated[
     | NpzSpec
     | CsvSpec
     | ParquetSpec
-    | ImagesSpec,
-    Field(discriminator="kind"),
-]
-
-
-@cache
-def _adapter() -> TypeAdapter[DataSpec]:
-    return TypeAdapter(DataSpec)
+    | ImagesSpec
+)
+KINDS: Mapping[str, type[DataSpec]] = {
+    "digits": DigitsSpec,
+    "wine": WineSpec,
+    "breast_cancer": BreastCancerSpec,
+    "iris": IrisSpec,
+    "diabetes": DiabetesSpec,
+    "fashion-mnist": FashionMnistSpec,
+    "npz": NpzSpec,
+    "csv": CsvSpec,
+    "parquet": ParquetSpec,
+    "images": ImagesSpec,
+}
 
 
 def parse_data(value: object, where: str = "data") -> DataSpec:
@@ -226,12 +235,19 @@ def parse_data(value: object, where: str = "data") -> DataSpec:
         >>> parse_data({"kind": "csv", "path": "x.csv", "target": "label"}).missing
         'refuse'
     """
+    if isinstance(value, Options):
+        return value  # type: ignore[return-value]
     if isinstance(value, str):
         value = {"kind": value}
-    if not isinstance(value, dict | Options):
-        shown: Any = type(value).__name__
-        raise lacking(where, f'must be the name of a data set or a table with kind = "...", not {shown}')
+    if not isinstance(value, Mapping):
+        given = type(value).__name__
+        raise lacking(where, f'must be the name of a data set or a table with kind = "...", not {given}')
+    if "kind" not in value:
+        raise lacking(f"{where}.kind")
+    kind = value["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise wrong(f"{where}.kind", kind, choices(kind, KINDS))
     try:
-        return _adapter().validate_python(value)
-    except ValidationError as error:
-        raise refused(error, inside=where, value=value) from None
+        return KINDS[kind].of(value)
+    except Refused as fault:
+        raise fault.in_study(where) from None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from ravine.forms import Form, Limits
 
-Width = Annotated[int, Field(ge=1, le=1_000_000)]
+Width = Annotated[int, Limits(least=1, most=1_000_000)]
 # Lists and ranges of rates are taken out of a study before it is validated: a spec has one number.
-Rate = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+Rate = Annotated[float, Limits(least=0.0, below=1.0)]
 RATES = {"dropout": "probability of dropping a unit"}
 """Fields of models that are rates of stochastic layers, and may differ run by run. 0 is none."""
 Activation = Literal["relu", "tanh", "gelu", "silu"]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MLP(_Spec):
+class MLP(Form):
     """Fully connected: [linear, norm, activation, dropout] for each hidden width, then a linear layer.
 
     Attributes:
@@ -33,13 +30,13 @@ class MLP(_Spec):
     """
 
     kind: Literal["mlp"] = "mlp"
-    hidden: Annotated[tuple[Width, ...], Field(max_length=1000)] = (128, 128)
+    hidden: Annotated[tuple[Width, ...], Limits(longest=1000)] = (128, 128)
     activation: Activation = "relu"
     norm: Literal["none", "batch", "layer"] = "none"
     dropout: Rate = 0.0
 
 
-class ConvNet(_Spec):
+class ConvNet(Form):
     """Small convolutional network: [3x3 convolution, norm, ReLU, 2x2 max pooling] for each of `channels`.
 
     Then the mean over what is left of the picture, where `hidden` is 0, a linear layer; else flattened,
@@ -57,13 +54,13 @@ class ConvNet(_Spec):
     """
 
     kind: Literal["convnet"] = "convnet"
-    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=1000)] = (32, 64)
-    hidden: Annotated[int, Field(ge=0, le=1_000_000)] = 128
+    channels: Annotated[tuple[Width, ...], Limits(shortest=1, longest=1000)] = (32, 64)
+    hidden: Annotated[int, Limits(least=0, most=1_000_000)] = 128
     norm: Literal["none", "batch", "group"] = "none"
     dropout: Rate = 0.0
 
 
-class ResNet(_Spec):
+class ResNet(Form):
     """Residual network of 6n + 2 layers for small pictures.
 
     Three stages of n blocks with `width`, 2 `width` and 4 `width` channels. Shortcuts where the shape changes
@@ -88,7 +85,18 @@ class ResNet(_Spec):
     dropout: Rate = 0.0
 
 
-class Module(_Spec):
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def _target(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    if not _TARGET.fullmatch(value):
+        raise ValueError('must be "package.module:Name"')
+    return value
+
+
+class Module(Form):
     """The user's own module: a class, or a function that returns an `nn.Module`.
 
     Attributes:
@@ -102,9 +110,8 @@ class Module(_Spec):
     """
 
     kind: Literal["module"] = "module"
-    target: Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$")]
-    args: dict[str, Any] = {}
-    _trust: tuple[str, ...] | None = PrivateAttr(default=())
+    target: Annotated[str, _target]
+    args: dict[str, Any] = {}  # noqa: RUF012 (frozen, like all of a form)
 
     @property
     def trust(self) -> tuple[str, ...] | None:
@@ -112,10 +119,11 @@ class Module(_Spec):
 
         It is an argument of whoever runs a study, never a key of a study file nor a part of a run's recipe.
         """
-        return self._trust
+        trust: tuple[str, ...] | None = vars(self).get("_trust", ())
+        return trust
 
     def trusting(self, packages: tuple[str, ...] | None) -> Module:
         """The same, with this `trust`."""
-        copy = self.model_copy()
-        copy._trust = packages
+        copy = self.but()
+        vars(copy)["_trust"] = packages
         return copy

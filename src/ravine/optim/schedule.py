@@ -58,7 +58,7 @@ class Schedule(LRScheduler):
             raise ValueError(f"Schedule: {error}") from None
         if isinstance(optimizer, Optimizer) and any("lr" not in group for group in optimizer.param_groups):
             raise ValueError(f"Schedule: {type(optimizer).__name__} has no lr that a schedule could change")
-        self.schedule = spec.model_dump(mode="json")  # plain data: it goes into the state
+        self.schedule = spec.plain()  # plain data: it goes into the state
         self.num_steps = num_steps
         super().__init__(optimizer, last_epoch)
 

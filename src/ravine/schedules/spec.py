@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field
 
-from ravine.messages import Strict
+from ravine.forms import Form, Limits
 
 Factors: TypeAlias = NDArray[np.float64]
 Steps: TypeAlias = NDArray[np.int64]
@@ -40,10 +39,10 @@ def _positive_length(value: Any) -> int | float:
     return length
 
 
-Length: TypeAlias = Annotated[int | float, BeforeValidator(_length)]
-PositiveLength: TypeAlias = Annotated[int | float, BeforeValidator(_positive_length)]
-Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveFraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
+Length: TypeAlias = Annotated[int | float, _length]
+PositiveLength: TypeAlias = Annotated[int | float, _positive_length]
+Fraction: TypeAlias = Annotated[float, Limits(least=0.0, most=1.0)]
+PositiveFraction: TypeAlias = Annotated[float, Limits(above=0.0, most=1.0)]
 
 
 def in_steps(length: int | float, num_steps: int) -> int:
@@ -56,7 +55,7 @@ def in_steps(length: int | float, num_steps: int) -> int:
     return length if isinstance(length, int) else round(length * num_steps)
 
 
-class Schedule(Strict):
+class Schedule(Form):
     """Base of the schedules.
 
     Args:
@@ -156,7 +155,7 @@ class Polynomial(Schedule):
     """
 
     kind: Literal["polynomial"] = "polynomial"
-    power: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    power: Annotated[float, Limits(above=0.0, most=100.0)] = 2.0
     final: Fraction = 0.0
 
     def factors(self, steps: Steps, num_steps: int, run_steps: int) -> Factors:
@@ -188,7 +187,7 @@ class CosineRestarts(Schedule):
     """
 
     kind: Literal["cosine_restarts"] = "cosine_restarts"
-    cycles: Annotated[int, Field(ge=1, le=10_000)] = 4
+    cycles: Annotated[int, Limits(least=1, most=10_000)] = 4
     final: Fraction = 0.0
 
     def factors(self, steps: Steps, num_steps: int, run_steps: int) -> Factors:
@@ -240,19 +239,9 @@ class Climb(Schedule):
         return np.power(self.start, 1.0 - steps / max(num_steps - 1, 1))
 
 
-ScheduleSpec: TypeAlias = Annotated[
-    Constant
-    | Step
-    | Exponential
-    | Inverse
-    | Linear
-    | Polynomial
-    | Cosine
-    | CosineRestarts
-    | OneCycle
-    | Climb,
-    Field(discriminator="kind"),
-]
+ScheduleSpec: TypeAlias = (
+    Constant | Step | Exponential | Inverse | Linear | Polynomial | Cosine | CosineRestarts | OneCycle | Climb
+)
 
 
 def between(first: float, last: float, progress: Factors) -> Factors:

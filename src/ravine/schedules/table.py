@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from ravine.errors import StudyError, choices
-from ravine.messages import lacking, refused, wrong
+from ravine.forms import Refused
+from ravine.messages import lacking, wrong
 from ravine.schedules.spec import (
     Climb,
     Constant,
@@ -66,9 +66,9 @@ def parse_schedule(value: object, where: str = "schedule") -> ScheduleSpec:
     if not isinstance(kind, str) or kind not in KINDS:
         raise wrong(f"{where}.kind", kind, f"no such schedule; {choices(kind, KINDS)}")
     try:
-        return KINDS[kind].model_validate(dict(fields))
-    except ValidationError as error:
-        raise refused(error, inside=where, value=fields) from None
+        return KINDS[kind].of(fields)
+    except Refused as fault:
+        raise fault.in_study(where) from None
 
 
 def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None = None) -> Factors:
@@ -114,10 +114,10 @@ def label(spec: ScheduleSpec) -> str:
         'cosine, final 0.01, warm-up 5 %'
     """
     words = [spec.kind.replace("_", " ")]
-    fields = type(spec).model_fields
-    for name in [name for name in fields if name not in ("kind", "warmup")] + ["warmup"]:
-        value = getattr(spec, name)
-        if value != fields[name].default:
+    changed = spec.changed()
+    for name in [name for name in spec.defaults if name not in ("kind", "warmup")] + ["warmup"]:
+        if name in changed:
+            value = changed[name]
             words.append(f"{name.replace('warmup', 'warm-up')} {_amount(name, value)}")
     return ", ".join(words)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-
 from ravine.data import parse_data
 from ravine.errors import InputError
+from ravine.forms import Form
 from ravine.messages import printable, shown
 from ravine.study.definition import MADE_IN_PYTHON
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
@@ -56,7 +55,7 @@ def _fixed(definition: str) -> dict[str, str]:
         found |= _by_key("data", parse_data(content["data"]))
     if "model" in content:
         model = parse_model(content["model"])[0]
-        assert isinstance(model, BaseModel), "a text names no class"
+        assert isinstance(model, Form), "a text names no class"
         found |= _by_key("model", model)
         for name in RATES:
             found.pop(f"model.{name}", None)
@@ -70,8 +69,7 @@ def _fixed(definition: str) -> dict[str, str]:
     return found
 
 
-def _by_key(part: str, spec: BaseModel) -> dict[str, str]:
+def _by_key(part: str, spec: Form) -> dict[str, str]:
     return {
-        f"{part}.{key}": _NOT_GIVEN if value is None else shown(value)
-        for key, value in spec.model_dump(mode="json").items()
+        f"{part}.{key}": _NOT_GIVEN if value is None else shown(value) for key, value in spec.plain().items()
     }

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from pydantic import BaseModel
-
 from ravine.data import Dataset
+from ravine.forms import Form
 from ravine.nn import spec
 from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
@@ -64,7 +63,7 @@ def definition_of(study: Study) -> str:
     content["seeds"] = len(study.seeds) if counted else list(study.seeds)
     content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
     if study.search != Search():
-        content["search"] = study.search.model_dump(exclude_unset=True)
+        content["search"] = {"kind": study.search.kind, **study.search.changed()}
     if study.staged:
         content["tune"] = study.tune
     if study.evaluations != 20:
@@ -114,10 +113,10 @@ def _key(key: str) -> str:
     return key if _BARE.fullmatch(key) else _value(key)
 
 
-def _table(model: BaseModel, more: Mapping[str, Any] | None = None) -> Any:
+def _table(model: Form, more: Mapping[str, Any] | None = None) -> Any:
     """A specification as its kind, or as a table where there is more to say."""
     kind = model.kind  # type: ignore[attr-defined]
-    rest = {**model.model_dump(exclude_defaults=True, exclude={"kind"}), **(more or {})}
+    rest = {**model.changed(), **(more or {})}
     return {"kind": kind, **rest} if rest else kind
 
 
@@ -133,7 +132,7 @@ def _rule(block: RuleBlock) -> dict[str, Any]:
 
 
 def _values(values: Values) -> Any:
-    return values.model_dump(exclude_none=True) if isinstance(values, Range) else values
+    return values.changed() if isinstance(values, Range) else values
 
 
 def _alone(items: Sequence[Any]) -> Any:

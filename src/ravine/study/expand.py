@@ -69,7 +69,7 @@ def decayed_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
     """
     return [
         Run(
-            recipe=replace(winner.recipe, schedule=schedule.model_dump(mode="json")),
+            recipe=replace(winner.recipe, schedule=schedule.plain()),
             seed=seed,
             label=winner.label,
             chosen={**winner.chosen, "schedule": schedule_label(schedule), STAGE: "2"},
@@ -207,7 +207,7 @@ def _recipe(
         rule=kind,
         hypers=lasting_hypers(hypers),
         exclude=exclude,
-        schedule=schedule.model_dump(mode="json"),
+        schedule=schedule.plain(),
         steps=steps,
         batch_size=size,
         evaluate_every=max(1, -(-steps // study.evaluations)),

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic import ValidationError
-
 from ravine.errors import StudyError, choices
-from ravine.messages import lacking, refused, unknown, wrong
+from ravine.forms import Refused
+from ravine.messages import lacking, unknown, wrong
 from ravine.nn import spec
 from ravine.nn.target import describe_factory, find_factory
 from ravine.rules import Hyper
@@ -57,7 +56,7 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
     """
     if isinstance(value, spec.MLP | spec.ConvNet | spec.ResNet):
         given = {name: getattr(value, name) for name in RATES if getattr(value, name, 0.0)}
-        return value.model_copy(update=dict.fromkeys(given, 0.0)), given
+        return value.but(**dict.fromkeys(given, 0.0)), given
     if isinstance(value, spec.Module):
         return value, {}
     if isinstance(value, str):
@@ -81,7 +80,7 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, 
     kind = table["kind"]
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong(f"{where}.kind", kind, f"no such model; {choices(kind, _KINDS)}")
-    allowed = _KINDS[kind].model_fields
+    allowed = _KINDS[kind].defaults
     for key in table:
         if key not in allowed:
             raise unknown(where, key, allowed)
@@ -90,13 +89,10 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, 
         for name, hyper in RATES.items()
         if name in table
     }
-    rest = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items() if key not in rates}
     try:
-        return _KINDS[kind].model_validate(rest, strict=True), rates
-    except ValidationError as error:
-        if error.errors()[0]["type"] == "string_pattern_mismatch":
-            raise wrong(f"{where}.target", rest["target"], 'must be "package.module:Name"') from None
-        raise refused(error, inside=where, value=rest) from None
+        return _KINDS[kind].of({key: value for key, value in table.items() if key not in rates}), rates
+    except Refused as fault:
+        raise fault.in_study(where) from None
 
 
 def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
@@ -110,12 +106,11 @@ def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
         ModelError: the user's module is not there.
     """
     if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
-        defaults = {name: field.default for name, field in type(model).model_fields.items()}
-        content = model.model_dump(mode="json", exclude=set(RATES))
-        return lasting(content, _FIRST[model.kind], defaults)
+        content = {name: value for name, value in model.plain().items() if name not in RATES}
+        return lasting(content, _FIRST[model.kind], model.defaults)
     if isinstance(model, spec.Module):
         source = describe_factory(find_factory(model.target, search, model.trust))
-        return {**model.model_dump(mode="json"), "source": source}
+        return {**model.plain(), "source": source}
     return {"kind": "own", "source": describe_factory(model), "captured": _captured(model)}
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError, model_validator
 
-from ravine.messages import Strict, refused
+from ravine.forms import Form, Limits, Refused
 
 MOST_RUNS = 100_000
 _BITS = 32
@@ -42,7 +41,7 @@ _DIRECTIONS: tuple[tuple[int, tuple[int, ...]], ...] = (
 MOST_AXES = len(_DIRECTIONS) + 1
 
 
-class Search(Strict):
+class Search(Form):
     """How the values are combined: all of them (grid), or ``trials`` random points for every rule.
 
     Args:
@@ -52,18 +51,17 @@ class Search(Strict):
     """
 
     kind: Literal["grid", "random"] = "grid"
-    trials: Annotated[int, Field(ge=1, le=MOST_RUNS)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    trials: Annotated[int, Limits(least=1, most=MOST_RUNS)] | None = None
+    seed: Annotated[int, Limits(least=0, below=2**31)] = 0
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def check(self) -> None:
+        """See that what was given has a meaning."""
         if self.kind == "random" and self.trials is None:
             raise ValueError("random search needs trials = how many points each rule gets")
-        if self.kind == "grid" and self.model_fields_set - {"kind"}:
+        if self.kind == "grid" and self.changed():
             raise ValueError(
                 'a grid has no trials and no seed: write { kind = "random", trials = 30 } to draw at random'
             )
-        return self
 
 
 def parse_search(value: object) -> Search:
@@ -81,9 +79,9 @@ def parse_search(value: object) -> Search:
     if isinstance(value, str):
         value = {"kind": value}
     try:
-        return Search.model_validate(dict(value) if isinstance(value, Mapping) else value)
-    except ValidationError as error:
-        raise refused(error, inside="search", value=value) from None
+        return Search.of(value)
+    except Refused as fault:
+        raise fault.in_study("search") from None
 
 
 def sobol(start: int, num: int, axes: Sequence[str], seed: int) -> npt.NDArray[np.float64]:

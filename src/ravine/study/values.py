@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ravine.errors import StudyError
-from ravine.messages import Strict, lacking, refused, shown, wrong
+from ravine.forms import Form, Limits, Refused
+from ravine.messages import lacking, shown, wrong
 from ravine.rules import Hyper
 
 MOST_VALUES = 10_000  # of one hyper
@@ -26,13 +26,10 @@ def _number(value: Any) -> float:
         raise ValueError("must be a finite number") from None
 
 
-Ends: TypeAlias = Annotated[
-    tuple[Annotated[float, BeforeValidator(_number)], Annotated[float, BeforeValidator(_number)]],
-    Field(strict=False),  # TOML has lists, not tuples
-]
+Ends: TypeAlias = tuple[Annotated[float, _number], Annotated[float, _number]]
 
 
-class Range(Strict):
+class Range(Form):
     """Numbers between two ends, evenly spaced on a logarithmic or a linear scale.
 
     ``{ log = [1e-4, 1.0], num = 9 }`` is nine values, a factor of sqrt(10) apart. Random search draws between
@@ -50,10 +47,10 @@ class Range(Strict):
 
     log: Ends | None = None
     linear: Ends | None = None
-    num: Annotated[int, Field(ge=2, le=10_000)] | None = None
+    num: Annotated[int, Limits(least=2, most=10_000)] | None = None
 
-    @model_validator(mode="after")
-    def _check_ends(self) -> Self:
+    def check(self) -> None:
+        """See that the ends make a range, and that it has as many values as it should."""
         if (self.log is None) == (self.linear is None):
             raise ValueError("a range needs exactly one of log = [low, high] and linear = [low, high]")
         low, high = self.ends
@@ -67,7 +64,6 @@ class Range(Strict):
             )
         if self.num is not None and len(set(self.grid())) != self.num:
             raise ValueError(f"{self.num} values do not fit between {low!r} and {high!r}")
-        return self
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -176,9 +172,9 @@ def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
         found = value
     else:
         try:
-            found = Range.model_validate(dict(value))
-        except ValidationError as error:
-            raise refused(error, inside=where, value=value) from None
+            found = Range.of(value)
+        except Refused as fault:
+            raise fault.in_study(where) from None
     scale = "linear" if found.log is None else "log"
     for i, end in enumerate(found.ends):
         parse_number(end, f"{where}.{scale}.{i}", hyper)
