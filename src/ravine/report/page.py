@@ -18,17 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from ravine.errors import InputError, RavineError
 from ravine.outcomes.results import Results
-from ravine.outcomes.stages import stage_words
+from ravine.report.body import figures_body, report_body
 from ravine.report.draw_range import draw_range
 from ravine.report.figures import figure as one_figure
 from ravine.report.figures import figures as all_figures
-from ravine.report.tables import page_tables
-from ravine.report.views import Figure, command
+from ravine.report.html import Html, fill
+from ravine.report.views import Figure
 
 if TYPE_CHECKING:
     from ravine.launch.lr_range import LrRange
@@ -40,18 +37,8 @@ TEMPLATES = importlib.resources.files("ravine.report") / "templates"
 
 def report(results: Results) -> bytes:
     """The whole report, as HTML in UTF-8."""
-    return _render(
-        all_figures(results),
-        full=True,
-        name=results.name,
-        sentences=results.verdict.sentences,
-        stages=stage_words(results.stages, results.labels.task),
-        warnings=results.warnings,
-        definition=results.study.definition,
-        notes=results.study.notes,
-        command=command(results),
-        **page_tables(results),
-    )
+    figures = all_figures(results)
+    return _render(results.name, report_body(results, figures), figures)
 
 
 def figure(results: Results, name: str) -> bytes:
@@ -97,7 +84,8 @@ def figure_page(
         tables: by a figure's name, the table below it: "columns" and "rows" of texts.
         warnings: what is to be read first.
     """
-    return _render(figures, full=False, name=name, title=title, tables=tables or {}, warnings=warnings)
+    body = figures_body(figures, title=title, name=name, tables=tables or {}, warnings=warnings)
+    return _render(name, body, figures)
 
 
 def write(results: Results, path: str | Path, *, figure_name: str | None = None) -> Path:
@@ -159,12 +147,12 @@ def save(content: str | bytes, path: str | Path) -> Path:
     return path
 
 
-def embed(value: Any) -> Markup:
+def embed(value: Any) -> Html:
     """JSON for a script element: nothing in it can end the element or begin a comment."""
     dumped = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character in ("<", ">", "&", "\u2028", "\u2029"):
         dumped = dumped.replace(character, f"\\u{ord(character):04x}")
-    return Markup(dumped)  # escaped just above
+    return Html(dumped)  # escaped just above
 
 
 @lru_cache(maxsize=1)
@@ -197,20 +185,18 @@ def policy(scripts: Sequence[bytes]) -> str:
     )
 
 
-def _render(figures: Sequence[Figure], **context: Any) -> bytes:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=False, lstrip_blocks=False
-    )
+def _render(name: str, body: Html, figures: Sequence[Figure]) -> bytes:
     script = _asset("report.js")
-    page = environment.from_string(_asset("report.html.j2")).render(
-        figures=figures,
-        payload=embed([each.json() for each in figures]),
-        plotly=Markup(_PLOTLY),
-        script=Markup(script),
-        css=Markup(_asset("report.css")),
+    page = fill(
+        _asset("report.html"),
         policy=policy([plotly_js(), script.encode()]),
         version=version("ravine"),
-        **context,
+        name=name,
+        css=Html(_asset("report.css")),
+        body=body,
+        payload=embed([each.json() for each in figures]),
+        plotly=Html(_PLOTLY),
+        script=Html(script),
     )
     before, _, after = page.rpartition(_PLOTLY)
     return b"".join((before.encode(), plotly_js(), after.encode()))

@@ -11,10 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from ravine.errors import InputError
+from ravine.report.html import Html, fill
 from ravine.report.page import embed, policy, save
 from ravine.report.palette import looks
 from ravine.rules import Hyper, Rule
@@ -121,12 +119,12 @@ def html(scene: Scene, *, maps: bool = True) -> str:
             _asset("surface.js"),
         ]
     )
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    return environment.from_string(_asset("surface.html.j2")).render(
+    return fill(
+        _asset("surface.html"),
         title=scene.surface.name.replace("_", " "),
         payload=embed(_payload(scene, ended)),
-        script=Markup(script),  # ours, and of the user only names that `program` escapes
-        css=Markup(_asset("surface.css")),
+        script=Html(script),  # ours, and of the user only names that `program` escapes
+        css=Html(_asset("surface.css")),
         policy=policy([script.encode()]),
         version=version("ravine"),
         command=scene.command,

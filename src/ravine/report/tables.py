@@ -6,13 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import plain
 from ravine.outcomes.words import NOTHING
+from ravine.report.html import Html
 from ravine.report.palette import looks
 from ravine.times import duration, moment
 
@@ -151,7 +150,7 @@ def _rule(results: Results, place: int, columns: Mapping[str, Sequence[str]]) ->
         "label": result.rule,
         "best": result.rule == results.verdict.best,
         "badge": columns["standing"][place],
-        "swatch": Markup(look.swatch()),
+        "swatch": Html(look.swatch()),
         "colour": look.colour,
         "lr": columns["lr"][place],
         "hypers": words.shown_hypers(result),
