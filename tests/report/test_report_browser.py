@@ -246,7 +246,7 @@ def test_hostile_names_run_nothing(opened: Any, make: Make) -> None:
 
 def test_an_injected_script_is_stopped_by_the_policy(browser: Any, six: Results, tmp_path: Path) -> None:
     # Escaping is the first wall, the policy the second: here the first one is broken on purpose.
-    html = pages.report(six).replace("<h1>", "<h1><script>document.title = 'owned'</script>", 1)
+    html = pages.report(six).decode().replace("<h1>", "<h1><script>document.title = 'owned'</script>", 1)
     path = tmp_path / "broken.html"
     path.write_text(html, encoding="utf-8")
     page = browser.new_page()

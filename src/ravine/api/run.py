@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress
 
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
@@ -19,8 +18,7 @@ from ravine.errors import InputError
 from ravine.launch.enter import enter_finished, looks_finished
 from ravine.messages import printable
 from ravine.outcomes import Results
-from ravine.report.findings import LrRanges
-from ravine.report.watch import show_plan, watch, watch_range
+from ravine.report.plan import show_plan
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.load import read_content
@@ -29,6 +27,7 @@ from ravine.study.trust import packages_of
 
 if TYPE_CHECKING:
     from ravine.launch.replay import Replayed
+    from ravine.report.findings import LrRanges
 
 
 def run(
@@ -97,6 +96,8 @@ def run(
 
             with naming(study.origin):
                 data = reading.result()
+    from ravine.report.watch import watch
+
     events = launch(
         study,
         opened,
@@ -161,6 +162,8 @@ def lr_range(
         True
     """
     from ravine.launch.lr_range import lr_range as test
+    from ravine.report.findings import LrRanges
+    from ravine.report.watch import watch_range
 
     study, _, search = read_any(study, overrides, trust)
     with naming(study.origin):
@@ -258,6 +261,8 @@ def replay(
         study, search = study_of_run(opened, record.id, trust)
     else:
         study, _, search = read_any(study, trust=trust)
+    from rich.progress import Progress
+
     from ravine.launch.replay import Replayed, replay
 
     console = _console(quiet)

@@ -34,7 +34,9 @@ def put(*parts: Any) -> None:
     from rich.text import Text
 
     pipe = not sys.stdout.isatty()
-    console = Console(highlight=False, width=_WIDEST if pipe and "COLUMNS" not in os.environ else None)
+    console = Console(
+        highlight=False, emoji=False, width=_WIDEST if pipe and "COLUMNS" not in os.environ else None
+    )
     with _in_one_line():
         with console.capture() if pipe else contextlib.nullcontext() as captured:
             for part in parts:

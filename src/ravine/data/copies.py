@@ -51,7 +51,7 @@ def _twins(part: Examples, train: Examples) -> npt.NDArray[np.int64]:
     rows, of = np.arange(len(part)), np.arange(len(train))
     for most in (_GLANCE, None):  # a glance at some numbers rules out most examples
         hashes, known = _hashes(part, rows, most), _hashes(train, of, most)
-        rows, of = rows[np.isin(hashes, known)], of[np.isin(known, hashes)]
+        rows, of = rows[_among(hashes, known)], of[_among(known, hashes)]
         if not len(rows):
             return twins
     hashes, known = _hashes(part, rows, None), _hashes(train, of, None)
@@ -66,6 +66,15 @@ def _twins(part: Examples, train: Examples) -> npt.NDArray[np.int64]:
                 twins[row] = other
                 break
     return twins
+
+
+def _among(values: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which values are among others; `np.isin` would import NumPy's masked arrays for it."""
+    if not len(others):
+        return np.zeros(len(values), dtype=np.bool_)
+    rising = np.sort(others)
+    at = np.minimum(np.searchsorted(rising, values), len(rising) - 1)
+    return np.asarray(rising[at] == values)
 
 
 def _hashes(part: Examples, rows: npt.NDArray[np.int64], most: int | None) -> npt.NDArray[np.uint64]:

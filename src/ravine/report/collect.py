@@ -136,7 +136,7 @@ def _lr_point(
         lr=lr,
         config=seeds[0].config,
         hypers=describe(seeds[0].hypers, names),
-        median=float(np.median(values)) if values else None,
+        median=float(_median(np.array([values]).T)[0]) if values else None,
         low=min(values, default=None),
         high=max(values, default=None),
         num_seeds=len(values),
@@ -163,7 +163,9 @@ def band(curves: Sequence[Curve], diverged: Sequence[bool] = ()) -> Band | None:
             found.append((steps[finite], values[finite], gone))
     if not found:
         return None
-    steps = np.unique(np.concatenate([at for at, _, _ in found]))
+    first = found[0][0]
+    alike = all(np.array_equal(at, first) for at, _, _ in found)
+    steps = first if alike else np.unique(np.concatenate([at for at, _, _ in found]))
     if len(steps) > MAX_POINTS:  # evenly, and the last step always
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, MAX_POINTS).round().astype(int))]
     table = np.full((len(found), len(steps)), np.nan)
@@ -174,7 +176,7 @@ def band(curves: Sequence[Curve], diverged: Sequence[bool] = ()) -> Band | None:
             row[steps > at[-1]] = np.inf
     seen = ~np.isnan(table).all(axis=0)
     table, steps = table[:, seen], steps[seen]
-    median, high = np.nanmedian(table, axis=0), np.nanmax(table, axis=0)
+    median, high = _median(table), np.nanmax(table, axis=0)
     kept = np.isfinite(median)
     whole = np.isfinite(high)
     low = np.nanmin(table, axis=0)
@@ -187,14 +189,27 @@ def band(curves: Sequence[Curve], diverged: Sequence[bool] = ()) -> Band | None:
     )
 
 
+def _median(table: np.ndarray) -> np.ndarray:
+    """Of each column, NaNs left out; NumPy's own would import its masked arrays for it."""
+    rising = np.sort(table, axis=0)  # NaNs last
+    num = len(table) - np.isnan(table).sum(axis=0)
+    low, high = (np.take_along_axis(rising, at[None], axis=0)[0] for at in ((num - 1) // 2, num // 2))
+    return np.asarray((low + high) / 2)
+
+
 def best_curves(results: Results, quantity: str) -> tuple[BestCurves, ...]:
     """Training and validation curves of ``loss`` or ``accuracy`` at each rule's chosen config."""
+    of_config: dict[str, list[str]] = {config: [] for config in results.chosen}
+    for run in results.runs:
+        if run.config in of_config and run.status == "done":
+            of_config[run.config].append(run.id)
+    for part in ("train", "validation"):  # all rules in one reading
+        results.curves(f"{part}_{quantity}", [run for runs in of_config.values() for run in runs])
     found = []
     for result in results.verdict.rules:
         if result.config is None or result.lr is None:
             continue
-        seeds = [run for run in results.runs if run.config == result.config and run.status == "done"]
-        ids = [run.id for run in seeds]
+        ids = of_config[result.config]
         training = band(list(results.curves(f"train_{quantity}", ids).values()))
         validation = band(list(results.curves(f"validation_{quantity}", ids).values()))
         if training is None or validation is None:

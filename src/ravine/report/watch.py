@@ -17,6 +17,7 @@ from rich.text import Text
 from ravine.launch.progress import Event, Planned, Trained
 from ravine.launch.progress import Progress as Reached
 from ravine.messages import count
+from ravine.report.plan import show_plan
 from ravine.times import duration
 
 if TYPE_CHECKING:
@@ -120,12 +121,6 @@ def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str)
     raise AssertionError("it ends with what was found")
 
 
-def show_plan(event: Planned, console: Console, name: str) -> None:
-    """Say what a launch will do."""
-    for line in _plan_lines(event, name):
-        console.print(Text(line), soft_wrap=not console.is_terminal)
-
-
 def _bar(console: Console, *more: TextColumn) -> Progress:
     """A live bar, drawn on a terminal only."""
     return Progress(
@@ -137,11 +132,6 @@ def _bar(console: Console, *more: TextColumn) -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
-
-
-def _plan_lines(event: Planned, name: str) -> list[str]:
-    known = f", {event.num_known:,} of them known already" if event.num_known else ""
-    return [f"{name}: {count(event.num_runs, 'run')}{known}", *(f"  {line}" for line in event.lines)]
 
 
 def reached_words(event: Reached, higher_is_better: bool) -> str:
