@@ -233,7 +233,7 @@ def test_check_tells_every_problem_of_a_study_and_trains_nothing(tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
-@pytest.mark.parametrize("megabytes", [300, 600])
+@pytest.mark.parametrize("megabytes", [300, 500])
 def test_too_little_memory_is_one_line(tmp_path: Path, megabytes: int) -> None:
     (tmp_path / "small.toml").write_text(STUDY)
     done = subprocess.run(
