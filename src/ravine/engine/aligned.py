@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ravine.dispatch import OperationMode
+from ravine.native.code import LINE
 
-_LINE = 64  # bytes
 _COLUMNS = 64  # that a sum over rows takes at once, at most
 _SUMS = (torch.ops.aten.sum.dim_IntList, torch.ops.aten.mean.dim)
 _NORMS = (torch.ops.aten.native_batch_norm.default, torch.ops.aten.native_batch_norm_backward.default)
@@ -128,7 +128,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
         return _product(left.expand(-1, 2, -1), right)[:, :1]
     if columns == 1:
         return _product(left, right.expand(-1, -1, 2))[:, :, :1]
-    per_line = _LINE // left.element_size()
+    per_line = LINE // left.element_size()
     if rows * columns % per_line == 0:
         return torch.bmm(_aligned(left), _aligned(right))
     # The results begin on cache lines too, by rows that nobody needs.
@@ -140,7 +140,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
 def _aligned(stack: Tensor) -> Tensor:
     """The same matrices in the same order of dimensions, each at the beginning of a cache line."""
-    per_line = _LINE // stack.element_size()
+    per_line = LINE // stack.element_size()
     starts_there = stack.stride(0) % per_line == 0 and stack.storage_offset() % per_line == 0
     if starts_there and 1 in stack.stride()[1:]:
         return stack

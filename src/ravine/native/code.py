@@ -13,6 +13,7 @@ Kind = Literal["f32", "i64", "i1"]
 _SCALAR = {"f32": "float", "i64": "i64", "i1": "i1"}
 _MEMORY = {"f32": "float", "i64": "i64", "i1": "i8"}
 BYTES = {"f32": 4, "i64": 8, "i1": 1}
+LINE = 64  # bytes of a cache line: memory begins on one, so that vectors are aligned and threads share none
 
 
 def vector_type(kind: Kind, lanes: int) -> str:
@@ -23,6 +24,16 @@ def vector_type(kind: Kind, lanes: int) -> str:
         ('<16 x float>', 'i64')
     """
     return _SCALAR[kind] if lanes == 1 else f"<{lanes} x {_SCALAR[kind]}>"
+
+
+def whole_lines(size: int) -> int:
+    """So many bytes, rounded up to whole cache lines.
+
+    Example:
+        >>> whole_lines(0), whole_lines(1), whole_lines(64)
+        (0, 64, 64)
+    """
+    return -(-size // LINE) * LINE
 
 
 def literal(value: float | int | bool, kind: Kind) -> str:
@@ -83,7 +94,7 @@ class Code:
         """Room for one value of a type."""
         self._count += 1
         name = f"%p{self._count}"
-        self._entry.append(f"  {name} = alloca {kind}, align 64")
+        self._entry.append(f"  {name} = alloca {kind}, align {LINE}")
         return name
 
     def label(self, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ravine.native.code import Code
+from ravine.native.code import Code, whole_lines
 from ravine.native.expressions import Buffer
 from ravine.native.loops import write_loops, write_reduction, write_scatter
 from ravine.native.machine import Library, machine
@@ -15,7 +15,6 @@ from ravine.native.products import write_product
 from ravine.native.schedule import Loops, Product, Reduction, Scatter, Schedule, Work, read, written
 from ravine.native.tensors import Unsupported
 
-_LINE = 64
 _NAME = "work"
 _LANES = 8  # at most, of loops of any length: what waits for memory was up to a tenth slower with 16
 
@@ -98,7 +97,7 @@ def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, i
         code.do(f"call void @{name}({', '.join(given)})")
     pieces = [body.replace("void @NAME(", f"internal void @{name}(", 1) for body, name in names.items()]
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
-    return "\n".join([*sorted(declared), *pieces, text]), end + -(-4 * room_size // _LINE) * _LINE
+    return "\n".join([*sorted(declared), *pieces, text]), end + whole_lines(4 * room_size)
 
 
 def _piece(work: Work, buffers: Sequence[Buffer], of_any_length: bool) -> Code:

@@ -20,6 +20,27 @@ def mean_of(low: Lowering, x: Value, dims: Sequence[int], keep: bool = True) -> 
     return low.tensors.op("mul", low.tensors.reduced("add", x, dims, keep), 1.0 / num)
 
 
+def _moments(low: Lowering, x: Value, dims: Sequence[int]) -> tuple[Value, Value, Value]:
+    """The mean over some dimensions, the distances from it, and the mean of their squares."""
+    center = low.tensors.real(mean_of(low, x, dims))
+    offset = low.tensors.op("sub", x, center)
+    return center, offset, mean_of(low, low.tensors.op("mul", offset, offset), dims)
+
+
+def _inverse_root(low: Lowering, spread: Value, eps: float) -> Value:
+    """``1 / sqrt(spread + eps)``."""
+    op = low.tensors.op
+    return low.tensors.real(op("div", 1.0, op("sqrt", op("add", spread, eps))))
+
+
+def _through(low: Lowering, inward: Value, normal: Value, scale: Value, dims: Sequence[int]) -> Value:
+    """The gradient that passes through a standardization: without its mean, and without its part along ``normal``."""
+    op = low.tensors.op
+    average = low.tensors.real(mean_of(low, inward, dims))
+    along = low.tensors.real(mean_of(low, op("mul", inward, normal), dims))
+    return op("mul", op("sub", op("sub", inward, average), op("mul", normal, along)), scale)
+
+
 def _batch_norm(
     low: Lowering,
     node: fx.Node,
@@ -40,10 +61,9 @@ def _batch_norm(
         empty = tensors.memory("f32", (0,))
         return _affine(low, x, center, scale, weight, bias), empty, empty
     num = prod(x.shape) // x.shape[1]
-    center = tensors.real(mean_of(low, x, dims))
-    offset = tensors.op("sub", x, center)
-    spread = tensors.real(mean_of(low, tensors.op("mul", offset, offset), dims))
-    scale = tensors.real(tensors.op("div", 1.0, tensors.op("sqrt", tensors.op("add", spread, eps))))
+    center, _, spread = _moments(low, x, dims)
+    spread = tensors.real(spread)
+    scale = _inverse_root(low, spread, eps)
     for running, new in (
         (mean, center),
         (variance, tensors.op("mul", spread, num / (num - 1) if num > 1 else float("nan"))),
@@ -64,10 +84,8 @@ def _batch_norm(
 
 def _frozen(low: Lowering, mean: Value, variance: Value, x: Value, eps: float) -> tuple[Value, Value]:
     """A batch norm's own center and scale."""
-    spread = low.tensors.op("add", _channels(low, variance, x), eps)
-    return _channels(low, mean, x), low.tensors.real(
-        low.tensors.op("div", 1.0, low.tensors.op("sqrt", spread))
-    )
+    scale = _inverse_root(low, _channels(low, variance, x), eps)
+    return _channels(low, mean, x), scale
 
 
 def _channels(low: Lowering, values: Value, x: Value) -> Value:
@@ -130,10 +148,8 @@ def _layer_norm(
     eps: float,
 ) -> tuple[Value, ...]:
     tensors, x, dims = low.tensors, low.tensors.real(x), list(range(len(x.shape) - len(shape), len(x.shape)))
-    center = tensors.real(mean_of(low, x, dims))
-    offset = tensors.op("sub", x, center)
-    spread = mean_of(low, tensors.op("mul", offset, offset), dims)
-    scale = tensors.real(tensors.op("div", 1.0, tensors.op("sqrt", tensors.op("add", spread, eps))))
+    center, offset, spread = _moments(low, x, dims)
+    scale = _inverse_root(low, spread, eps)
     result = tensors.op("mul", offset, scale)
     if weight is not None:
         result = tensors.op("mul", result, weight)
@@ -157,11 +173,7 @@ def _layer_norm_backward(
     dims = list(range(len(before), len(x.shape)))
     normal = tensors.op("mul", tensors.op("sub", x, center), scale)
     inward = grad if weight is None else tensors.op("mul", grad, weight)
-    average = tensors.real(mean_of(low, inward, dims))
-    along = tensors.real(mean_of(low, tensors.op("mul", inward, normal), dims))
-    by_x = tensors.op(
-        "mul", tensors.op("sub", tensors.op("sub", inward, average), tensors.op("mul", normal, along)), scale
-    )
+    by_x = _through(low, inward, normal, scale, dims)
     by_weight = tensors.reduced("add", tensors.op("mul", grad, normal), before, False) if wanted[1] else None
     by_bias = tensors.reduced("add", grad, before, False) if wanted[2] else None
     return by_x, by_weight, by_bias
@@ -182,10 +194,8 @@ def _group_norm(
     tensors, x = low.tensors, low.tensors.real(x)
     parts = _groups(low, x, groups)
     dims = list(range(2, len(parts.shape)))
-    center = tensors.real(mean_of(low, parts, dims))
-    offset = tensors.op("sub", parts, center)
-    spread = mean_of(low, tensors.op("mul", offset, offset), dims)
-    scale = tensors.real(tensors.op("div", 1.0, tensors.op("sqrt", tensors.op("add", spread, eps))))
+    center, offset, spread = _moments(low, parts, dims)
+    scale = _inverse_root(low, spread, eps)
     result = tensors.op("mul", offset, scale)
     for factor, op in ((weight, "mul"), (bias, "add")):
         if factor is not None:
@@ -231,11 +241,7 @@ def _group_norm_backward(
     by_bias = tensors.reduced("add", inward, others, False) if wanted[2] else None
     if weight is not None:
         inward = tensors.op("mul", inward, _of_group(low, weight, parts))
-    average = tensors.real(mean_of(low, inward, dims))
-    along = tensors.real(mean_of(low, tensors.op("mul", inward, normal), dims))
-    by_x = tensors.op(
-        "mul", tensors.op("sub", tensors.op("sub", inward, average), tensors.op("mul", normal, along)), scale
-    )
+    by_x = _through(low, inward, normal, scale, dims)
     return tensors.reshaped(tensors.real(by_x), x.shape), by_weight, by_bias
 
 

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from ravine.native.code import BYTES
+from ravine.native.code import BYTES, whole_lines
 from ravine.native.expressions import Affine, Buffer, Expr, ExprPool, Stored, below
-
-_LINE = 64  # bytes that each piece of scratch memory begins at a multiple of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +259,7 @@ class Schedule:
         for buffer, (first, last) in spans.items():
             if first == last and isinstance(self.works[first], Loops):
                 continue
-            size = -(-buffer.size * BYTES[buffer.kind] // _LINE) * _LINE
+            size = whole_lines(buffer.size * BYTES[buffer.kind])
             start = 0
             for low, high in sorted(
                 taken[other] for other in taken if spans[other][1] >= first and spans[other][0] <= last

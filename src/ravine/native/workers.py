@@ -20,10 +20,9 @@ import numpy as np
 import torch
 
 from ravine.native import team as openmp
+from ravine.native.code import LINE, whole_lines
 from ravine.native.function import Function
 from ravine.native.machine import Library
-
-_LINE = 64
 
 _WORKER = """
 define void @worker(ptr %areas, i64 %many, i64 %place, i64 %jobs, ptr %order, ptr %tables, ptr %steps, i64 %inputs,
@@ -277,18 +276,14 @@ class _Area:
 
     def __init__(self, num_inputs: int, own: dict[int, int], scratch: int) -> None:
         sizes = [8 * num_inputs, *own.values(), scratch]
-        self._memory = torch.zeros(sum(map(_whole, sizes)) + _LINE, dtype=torch.uint8, device="cpu")
-        self.table = _whole(self._memory.data_ptr())
+        self._memory = torch.zeros(sum(map(whole_lines, sizes)) + LINE, dtype=torch.uint8, device="cpu")
+        self.table = whole_lines(self._memory.data_ptr())
         self.own_I = np.zeros(num_inputs, dtype=np.int64)
-        place = self.table + _whole(8 * num_inputs)
+        place = self.table + whole_lines(8 * num_inputs)
         for i, size in own.items():
             self.own_I[i] = place
-            place += _whole(size)
+            place += whole_lines(size)
         self.scratch = place
-
-
-def _whole(size: int) -> int:
-    return -(-size // _LINE) * _LINE
 
 
 @cache
