@@ -20,6 +20,7 @@ from engine_runs import (
     SERIAL,
     Trained,
     all_runs,
+    compiling,
     dataset,
     distance,
     network_of,
@@ -31,16 +32,13 @@ from engine_runs import (
 )
 from scipy.optimize import minimize
 from test_contract_cohorts import Noisy, cut, shuffled
-from torch import fx
 from torch.nn import functional as F
 
 from ravine import optim, rng
 from ravine.engine import capacity
 from ravine.engine.plan import plan
 from ravine.engine.programs import TOGETHER
-from ravine.engine.traced import tracing as program
 from ravine.errors import InputError, ModelError
-from ravine.native import function
 from ravine.rules import SEARCHING
 from ravine.study import Run, Study, parse_study
 from thinning import thinned
@@ -130,28 +128,13 @@ def test_all_backends_are_one_training(kind: str, batch_size: int | str) -> None
                 assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), (run.label, metric)
 
 
-@pytest.mark.parametrize(("kind", "backend"), MANY)
-def test_numbers_are_no_part_of_the_program(kind: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs: list[fx.GraphModule] = []
-    compiled = []
-    original = program.trace
-
-    def noting(*args: object) -> fx.GraphModule:
-        graphs.append(original(*args))  # type: ignore[arg-type]
-        return graphs[-1]
-
-    monkeypatch.setattr(program, "trace", noting)
-    monkeypatch.setattr(program, "fold", lambda *_: None)
-    monkeypatch.setattr(program, "write_through", lambda *_: None)
-    own = {"newton": ({"damping": 0.1, "saddle_free": 1}, {"damping": 0.3, "line_search": 0})}
-    for number, (lr, c2, decay) in enumerate(((1.0, 0.9, 0.1), (0.3, 0.4, 0.0))):
-        more = own.get(kind, ({}, {}))[number]
-        made = study(rules=[{"kind": kind, "lr": lr, "c2": c2, "weight_decay": decay, **more}], steps=3)
-        train(made, backend=backend)
-        compiled.append(function._library.cache_info().misses)
-    one, other = graphs
-    assert one.code == other.code
-    assert compiled[0] == compiled[1]
+@pytest.mark.parametrize("kind", [kind for kind, backend in EVERY if backend == NATIVE])
+def test_new_numbers_are_not_compiled_anew(kind: str) -> None:
+    for lr, c2, decay in ((1.0, 0.9, 0.1), (0.3, 0.4, 0.0)):
+        made = study(rules=[{"kind": kind, "lr": lr, "c2": c2, "weight_decay": decay}], seeds=1, steps=3)
+        with compiling() as texts:
+            train(made, backend=NATIVE)
+    assert not texts
 
 
 class Recorded:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from unittest import mock
 
+import llvmlite.binding as llvm
 import numpy as np
 import torch
 
@@ -74,6 +77,20 @@ def study(**changes: object) -> Study:
         "evaluations": 4,
     }
     return Study(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@contextmanager
+def compiling() -> Iterator[list[str]]:
+    """Within it, whatever LLVM is given to compile is noted."""
+    texts: list[str] = []
+    original = llvm.parse_assembly
+
+    def noting(text: str, *more: object) -> object:
+        texts.append(text)
+        return original(text, *more)
+
+    with mock.patch.object(llvm, "parse_assembly", noting):
+        yield texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
