@@ -10,7 +10,7 @@ import pytest
 from ravine.errors import StudyError
 from ravine.study import parse_study
 from ravine.study.load import _KEYS
-from ravine.study.problems import READERS, faults_of, problems_of, summary
+from ravine.study.problems import READERS, faults_of, summary
 
 SOUND: dict[str, Any] = {
     "name": "s",
@@ -56,14 +56,14 @@ def alone(fault: tuple[list[Any], Any]) -> str:
 
 
 def test_all_problems_are_those_that_each_fault_makes_alone() -> None:
-    lines, study, parts = problems_of(with_faults(FAULTS))
-    assert sorted(lines) == sorted(alone(fault) for fault in FAULTS)
+    faults, study, parts = faults_of(with_faults(FAULTS))
+    assert sorted(map(str, faults)) == sorted(alone(fault) for fault in FAULTS)
     assert study is not None
     assert parts == {path[0] for path, _ in FAULTS}
 
 
 def test_a_sound_study_has_none() -> None:
-    assert problems_of(SOUND) == ([], parse_study(SOUND), set())
+    assert faults_of(SOUND) == ([], parse_study(SOUND), set())
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_a_sound_study_has_none() -> None:
     ],
 )
 def test_what_follows_from_a_problem_is_not_told(content: dict[str, Any], begin: list[str]) -> None:
-    lines, _, _ = problems_of(content)
-    assert len(lines) == len(begin), lines
-    for line, words in zip(lines, begin, strict=True):
-        assert line.startswith(words)
+    faults, _, _ = faults_of(content)
+    assert len(faults) == len(begin), faults
+    for fault, words in zip(faults, begin, strict=True):
+        assert str(fault).startswith(words)
 
 
 def test_every_key_of_a_study_is_read_alone() -> None:
@@ -99,9 +99,8 @@ def test_a_key_that_is_something_else_has_no_hint_and_draws_one_error(key: str) 
         {**SOUND, "data": {"kind": "iris", key: 3}},
         {**SOUND, "schedule": {"kind": "cosine", key: 3}},
     ):
-        lines, study, _ = problems_of(content)
-        (line,) = lines
-        assert f"{key}: unknown key; Allowed: " in line
+        (fault,), study, _ = faults_of(content)
+        assert f"{key}: unknown key; allowed: " in str(fault)
         assert study is not None
 
 
@@ -111,18 +110,18 @@ def test_a_misspelt_keys_value_is_not_called_wrong_under_a_name_that_nobody_wrot
         {**SOUND, "kep": 3},
         {**SOUND, "rules": [{"kind": "adam", "epss": -1}]},
     ):
-        (line,) = problems_of(content)[0]
-        assert "unknown key; did you mean" in line
+        (fault,) = faults_of(content)[0]
+        assert "unknown key; did you mean" in str(fault)
 
 
 def test_keys_are_data_whatever_they_are() -> None:
     """A key with dots, quotes or the words of a message in it is no place of its own."""
     strange = ["rules.0", "a.b.c", "", "x: unknown key; did you mean 'name'?", "name = 3: no", "\n", "é", "0"]
-    lines, study, _ = problems_of({**SOUND, **dict.fromkeys(strange, 1)})
-    assert len(lines) == len(strange)
+    faults, study, _ = faults_of({**SOUND, **dict.fromkeys(strange, 1)})
+    assert len(faults) == len(strange)
     assert study is not None
     rule = {"kind": "adam", **dict.fromkeys(strange, 1)}
-    assert len(problems_of({**SOUND, "rules": [rule]})[0]) == len(strange)
+    assert len(faults_of({**SOUND, "rules": [rule]})[0]) == len(strange)
 
 
 def test_many_alike_problems_are_told_ten_at_a_time() -> None:
@@ -159,8 +158,8 @@ def test_long_keys_and_values_are_shortened() -> None:
         {**SOUND, "rules": [{"kind": "adam", "lr": [long]}]},
         {**SOUND, "rules": [{"kind": "adam", "lr": [[0.1] * 100_000]}]},
     ):
-        (line,) = problems_of(content)[0]
-        assert len(line) < 600
+        (fault,) = faults_of(content)[0]
+        assert len(str(fault)) < 600
         with pytest.raises(StudyError) as error:
             parse_study(content, "x.toml")
         assert len(str(error.value)) < 600
@@ -188,4 +187,4 @@ def test_counts_are_bounded_before_anything_is_built() -> None:
     ):
         with pytest.raises(StudyError, match=words):
             parse_study(content)
-        assert words in problems_of(content)[0][0]
+        assert words in str(faults_of(content)[0][0])

@@ -12,7 +12,7 @@ from ravine.nn.spec import Module
 from ravine.store import Store, StudyRecord
 from ravine.study import Study, definition_of, read_study
 from ravine.study.block import has_target
-from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.definition import objects_of
 from ravine.study.load import content_of, read_content
 from ravine.study.naming import naming
 from ravine.study.stored import parse_definition
@@ -41,7 +41,7 @@ def study_of_run(store: Store, run_id: str, trust: Sequence[str] = ()) -> tuple[
     for record in store.studies():
         if not any(run.id == run_id for run in store.runs(record.name, all=True)):
             continue
-        if record.definition.startswith(MADE_IN_PYTHON):
+        if objects_of(record.definition):
             made_in_python = record.name
             continue
         return _stored(record, trust)
@@ -126,7 +126,7 @@ def study_named(
         read, _, search = read_any(study, trust=trust)
         return read, search
     record = store.study(str(study))
-    if record.definition.startswith(MADE_IN_PYTHON):
+    if objects_of(record.definition):
         raise InputError(
             f"study {record.name!r} was made in Python, from objects that text cannot represent; "
             "in Python, give the Study itself"

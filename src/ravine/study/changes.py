@@ -6,7 +6,7 @@ from ravine.data import parse_data
 from ravine.errors import InputError
 from ravine.forms import Form
 from ravine.messages import printable, shown
-from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.definition import objects_of
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.load import content_of
 from ravine.study.model import RATES, parse_model
@@ -46,11 +46,7 @@ def changes(before: str, after: str) -> list[str]:
 def _fixed(definition: str) -> dict[str, str]:
     """The keys that must not change, dotted, with their values in words, defaults filled in."""
     content = content_of(definition)
-    found: dict[str, str] = {}
-    for line in definition.splitlines():
-        if line.startswith(MADE_IN_PYTHON):
-            key, _, words = line.removeprefix(MADE_IN_PYTHON).partition(": ")
-            found[key] = printable(words)
+    found = {key: printable(words) for key, words in objects_of(definition).items()}
     if "data" in content:
         found |= _by_key("data", parse_data(content["data"]))
     if "model" in content:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
+from itertools import takewhile
 from typing import Any
 
 from ravine.data import Dataset
@@ -17,15 +18,15 @@ from ravine.study.search import Search
 from ravine.study.spec import Study
 from ravine.study.values import Range, Values
 
-MADE_IN_PYTHON = "# made in Python; "
+_OBJECT = "# made in Python; "  # begins a line that describes an object, which TOML cannot represent
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def definition_of(study: Study) -> str:
     """The study as TOML, defaults left out; `stored.parse_definition` reads it again.
 
-    Where data or model are objects of a Python program, a comment says what stood there, and the text cannot
-    be read again.
+    Objects of a Python program, which a text cannot represent, are described in comments instead (`objects_of`);
+    such a text cannot be read again.
 
     Example:
         >>> print(definition_of(Study(name="s", data="iris", model="mlp", epochs=5, rules=["adam"])), end="")
@@ -72,7 +73,27 @@ def definition_of(study: Study) -> str:
         content["keep"] = {"every": study.keep.every}
     content["rules"] = [_rule(block) for block in study.rules]
     notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
-    return "".join(f"{MADE_IN_PYTHON}{note}\n" for note in notes) + toml_of(content)
+    return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)
+
+
+def objects_of(definition: str) -> dict[str, str]:
+    """The objects of a Python program that a study was made from, which its text only describes.
+
+    Args:
+        definition: what `definition_of` returned, or the text of a file.
+
+    Returns:
+        A description of each by its key, such as ``"model"``; {} if the text is the whole study.
+
+    Example:
+        >>> objects_of('# made in Python; rules.0: mine@3f2a\\nname = "s"\\n')
+        {'rules.0': 'mine@3f2a'}
+    """
+    found = {}
+    for line in takewhile(lambda line: line.startswith(_OBJECT), definition.splitlines()):
+        key, _, words = line.removeprefix(_OBJECT).partition(": ")
+        found[key] = words
+    return found
 
 
 def toml_of(content: Mapping[str, Any]) -> str:

@@ -61,9 +61,9 @@ _MOST = 100  # faults of one table, and of all parts together
 _SHOWN = 10  # problems of one kind that are listed one by one
 
 
-def problems_of(
+def faults_of(
     content: Mapping[str, Any], search: Path | None = None
-) -> tuple[list[str], Study | None, set[str]]:
+) -> tuple[list[InputError], Study | None, set[str]]:
     """What is wrong with a study's keys and values.
 
     Args:
@@ -71,25 +71,17 @@ def problems_of(
         search: the file's folder, where modules of rules are looked for.
 
     Returns:
-        A line for each problem, in the order in which the study is read; the study with these put right, None
+        An error for each problem, in the order in which the study is read; the study with these put right, None
         where that could not be done; and the parts of it that are not what the user wrote.
 
     Example:
         >>> content = {"name": "s", "data": "irish", "model": "mlp", "epoch": 5, "rules": [{"kind": "adm"}]}
-        >>> for line in problems_of(content)[0]:
-        ...     print(line.partition("?")[0])
+        >>> for fault in faults_of(content)[0]:
+        ...     print(str(fault).partition("?")[0])
         epoch: unknown key; did you mean 'epochs'
         rules.0.kind = 'adm': no such rule; did you mean 'adam'
         data.kind = 'irish': did you mean 'iris'
     """
-    faults, study, parts = faults_of(content, search)
-    return [str(fault) for fault in faults], study, parts
-
-
-def faults_of(
-    content: Mapping[str, Any], search: Path | None = None
-) -> tuple[list[InputError], Study | None, set[str]]:
-    """The same, each problem with the place where it lies."""
     faults: list[InputError] = []
     now, parts, meant = dict(content), set[str](), set[str]()
     for key in content:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ravine.errors import StudyError
-from ravine.study.definition import MADE_IN_PYTHON
+from ravine.study.definition import objects_of
 from ravine.study.load import content_of, parse_study
 from ravine.study.naming import naming
 from ravine.study.spec import Study
@@ -28,7 +28,7 @@ def parse_definition(definition: str, where: str = "", search: Path | None = Non
         9
     """
     with naming(where):
-        if definition.startswith(MADE_IN_PYTHON):
+        if objects_of(definition):
             raise StudyError(
                 "it was made in Python, from objects that text cannot represent; give the Study itself"
             )
