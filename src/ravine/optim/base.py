@@ -220,6 +220,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         estimate them again for averaged weights.
 
         Example:
+            >>> import torch
+            >>> from ravine.optim import SGD
             >>> weight = torch.zeros(1, requires_grad=True)
             >>> optimizer = SGD([weight], lr=1.0, ema=0.5)
             >>> weight.grad = torch.ones(1)

@@ -39,6 +39,7 @@ class Newton(SearchingOptimizer):
         ModelError: H does not fit into memory.
 
     Example:
+        >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
         >>> optimizer = Newton([x], max_iter=1)
         >>> _ = optimizer.step(lambda: (x[0] - 1) ** 2 + 10 * (x[1] - x[0]) ** 2)

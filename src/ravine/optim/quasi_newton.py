@@ -102,6 +102,7 @@ class LBFGS(_QuasiNewton):
     is not finite shortens the step.
 
     Example:
+        >>> import torch
         >>> x = torch.nn.Parameter(torch.tensor([-1.2, 1.0]))
         >>> optimizer = LBFGS([x], max_iter=100)
         >>> def closure():

@@ -32,6 +32,7 @@ class SAM(torch.optim.Optimizer):
         TypeError: base is not an optimizer, or its step needs a closure; or module is not a module.
 
     Example:
+        >>> import torch
         >>> from ravine.optim import Momentum
         >>> weight = torch.tensor([1.0], requires_grad=True)
         >>> optimizer = SAM(Momentum([weight], lr=0.1), radius=0.5)
