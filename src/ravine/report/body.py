@@ -29,7 +29,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
             "noscript",
             tag(
                 "p",
-                "The figures and the sorting of the table need JavaScript; everything else on this page doesn't.",
+                "The figures and the sorting of the table need JavaScript; nothing else on this page does.",
                 class_="noscript",
             ),
         ),
@@ -236,7 +236,7 @@ def _drawing(figure: Figure) -> Html:
             "div",
             class_="chips",
             role="group",
-            aria_label="Legend: press an entry to see it alone, press more to compare",
+            aria_label="Legend: press an entry to see it alone, press others to compare",
         ),
         tag(
             "div",
@@ -332,9 +332,8 @@ def _all_runs(told: Table) -> Html:
         ),
         tag(
             "p",
-            "A run trains again, alone, with ",
             tag("code", "ravine replay RUN"),
-            "; the first characters of its name are enough.",
+            " trains one run again, by itself; the first four characters of its id are enough if no other run has them.",
             class_="reading",
         ),
         aria_labelledby="all-runs",
@@ -369,7 +368,7 @@ def _made(results: Results, told: Table) -> Html:
         tag("ul", *(tag("li", note) for note in notes)) if notes else None,
         tag("h3", "The study file"),
         tag("pre", tag("code", results.study.definition), class_="source"),
-        tag("h3", "This page again"),
+        tag("h3", "How to make this page again"),
         tag("pre", tag("code", _words(command(results))), class_="command"),
         aria_labelledby="made",
     )

@@ -51,7 +51,7 @@ def _view(results: Results, points: Sequence[SharpPoint], measure: str) -> list[
     if not shown:
         return []
     gaps = [gap for gap in ("accuracy", "loss") if gap in shown[0].gaps]
-    sentences = [_told(points, measure, gap) for gap in gaps]
+    sentences = [_ranked(points, measure, gap) for gap in gaps]
     lost = len(points) - len(shown)
     if lost:
         runs = f"{count(lost, 'run')} {'is' if lost == 1 else 'are'}"
@@ -66,7 +66,7 @@ def _view(results: Results, points: Sequence[SharpPoint], measure: str) -> list[
     ]
 
 
-def _told(points: Sequence[SharpPoint], measure: str, gap: str) -> str:
+def _ranked(points: Sequence[SharpPoint], measure: str, gap: str) -> str:
     """The rank correlations with a gap, as a sentence."""
     found = correlations(points, measure, gap)
     if "" not in found:

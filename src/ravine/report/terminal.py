@@ -47,9 +47,9 @@ def verdict(results: Results) -> Group:
         parts += ["", _rules(results)]
     if results.to_beat is not None:
         parts += ["", Text(to_beat(results.to_beat))]
-    told = stage_words(results.stages, results.labels.task)
-    if told:
-        parts += ["", *(Text(sentence) for sentence in told)]
+    stages = stage_words(results.stages, results.labels.task)
+    if stages:
+        parts += ["", *(Text(sentence) for sentence in stages)]
     if results.warnings:
         parts += ["", *(_bullet(warning, "yellow") for warning in results.warnings)]
     if results.study.notes:
@@ -219,7 +219,7 @@ def runs(
 
 
 def _status(run: RunRecord) -> str:
-    """How a run stands, in a few words."""
+    """How far a run is, in a few words."""
     if run.diverged_at is not None:
         return f"diverged, {run.diverged_at:,}"
     if run.status == "done":

@@ -40,9 +40,9 @@ def sharpness(
     parts: list[RenderableType] = [_Rows(found[:_LIMIT], records)]
     if len(found) > _LIMIT:
         parts.append(Text(f"and {len(found) - _LIMIT:,} more", style="dim"))
-    told = _correlated(points)
-    if told:
-        parts += ["", *told]
+    sentences = _correlated(points)
+    if sentences:
+        parts += ["", *sentences]
     words = f"`ravine report {name} --figure sharpness` draws all measured runs"
     return Group(*parts, "", Text(words, style="dim"))
 

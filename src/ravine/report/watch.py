@@ -42,11 +42,11 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
     Raises:
         KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, its number the argument; by then everything that was done is kept.
     """
-    bar = _bar(console, TextColumn("{task.fields[told]}"))
-    told_at, expected = time.monotonic(), False
+    bar = _bar(console, TextColumn("{task.fields[words]}"))
+    shown_at, expected = time.monotonic(), False
     # The events are closed, and a checkpoint written, while signals still wait.
     with _interrupts() as interrupted, closing(events), bar:  # type: ignore[type-var]
-        task = bar.add_task("planning", total=None, told="")
+        task = bar.add_task("planning", total=None, words="")
         for event in events:
             if isinstance(event, Planned):
                 show_plan(event, console, name)
@@ -59,10 +59,10 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                         Text(f"  expected time, from the first steps: {duration(event.seconds_left)}")
                     )
                 words = reached_words(event, higher_is_better)
-                bar.update(task, completed=share, told=words)
-                if bar.disable and time.monotonic() - told_at > _LOG_SECONDS:
+                bar.update(task, completed=share, words=words)
+                if bar.disable and time.monotonic() - shown_at > _LOG_SECONDS:
                     console.print(Text(f"  {share:.0%}, {words}"), soft_wrap=True)
-                    told_at = time.monotonic()
+                    shown_at = time.monotonic()
             else:
                 return event
             if interrupted:
@@ -90,12 +90,11 @@ def watch_range(events: Iterator[RangeStep | list[LrRange]], console: Console) -
 
 
 def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str) -> Any:
-    """Carry out what tells with ``done`` and ``all`` how far it is: with a live bar, or where there is no terminal with
-    a line now and then.
+    """Carry out something long with a live bar, or with a line now and then where there is no terminal.
 
     Args:
-        events: some of a kind, then what was found.
-        kind: of those that say how far it is.
+        events: progress, then what was found.
+        kind: class of the progress, which has ``done`` and ``all``.
         console: where to show it.
         about: what is done.
 
@@ -103,7 +102,7 @@ def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str)
         What was found.
     """
     phase, first, began = "", 0, time.monotonic()
-    told_at: float | None = None
+    shown_at: float | None = None
     with _bar(console) as bar:
         task = bar.add_task(about, total=None)
         for event in events:
@@ -113,11 +112,11 @@ def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str)
             bar.update(task, completed=event.done, total=event.all, description=what)
             if what != phase:
                 phase, first, began = what, event.done, now
-            due = told_at is None or now - told_at > _LOG_SECONDS
+            due = shown_at is None or now - shown_at > _LOG_SECONDS
             if bar.disable and due and first < event.done < event.all:
                 left = (now - began) * (event.all - event.done) / (event.done - first)
                 console.print(Text(f"  {what}: {event.done:,} of {event.all:,}, {duration(left)} left"))
-                told_at = now
+                shown_at = now
     raise AssertionError("it ends with what was found")
 
 

@@ -222,8 +222,8 @@
   function fixedCard(rule, card) {
     const note = document.createElement("p");
     note.className = "note";
-    note.textContent = `Computed beforehand, from the surface's own start and at ${rule.fixed.lrs.length} learning rates: ${rule.fixed.reason}.`;
-    const hyper = { name: "lr", about: "learning rate, the nearest of those computed", low: 0, high: null, lowOpen: true, log: true };
+    note.textContent = `Computed in advance, from the surface's own start and at ${rule.fixed.lrs.length} learning rates. Reason: ${rule.fixed.reason}.`;
+    const hyper = { name: "lr", about: "learning rate, the nearest one that was computed", low: 0, high: null, lowOpen: true, log: true };
     const each = slider(hyper, () => rule.fixed.lr, (value) => { rule.fixed.lr = value; refresh("paths"); }, rule.name);
     card.append(each.row, note);
   }
