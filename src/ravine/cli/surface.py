@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,8 @@ def surface(
     Args:
         name: ellipse, rotated_ellipse, saddle, monkey_saddle, local_minimum, plateau, rosenbrock, beale, himmelblau or
             rastrigin; noisy_ in front of any of them adds noise to the gradient.
-        rules: Rules that are on at first, separated by commas; newton and saddle_free_newton are available too.
+        rules: Rules that are on at first, separated by commas: their names, or module:name for a rule of your own.
+            newton and saddle_free_newton are available too.
         start: Where the paths begin, as two numbers (default: the surface's own start).
         steps: Number of steps.
         lr: Learning rate of all rules (default: each rule's best from this start).
@@ -41,18 +43,19 @@ def surface(
     from ravine.report.surface import surface as write
 
     words = ["ravine", *sys.argv[1:]]
-    written = write(
-        name,
-        rules=[rule.strip() for rule in rules.split(",")],
-        start=None if start is None else _pair(start),
-        steps=steps,
-        lr=lr,
-        noise=noise,
-        seed=seed,
-        maps=maps,
-        out=out,
-        command=shlex.join(words),
-    )
+    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+        written = write(
+            name,
+            rules=[rule.strip() for rule in rules.split(",")],
+            start=None if start is None else _pair(start),
+            steps=steps,
+            lr=lr,
+            noise=noise,
+            seed=seed,
+            maps=maps,
+            out=out,
+            command=shlex.join(words),
+        )
     put(f"surface: {written}")
 
 

@@ -47,7 +47,8 @@ def surface(
     Args:
         ground: a surface's name (see `ravine.surfaces.SURFACES`), or a function ``f(x: Tensor[2]) -> Tensor`` that is
             made of PyTorch's elementary operations.
-        rules: that are switched on, by name or as they are; None: sgd, momentum, adagrad, rmsprop and adam.
+        rules: that are switched on: names, ``"package.module:name"`` of a `Rule`, or rules themselves; None: sgd,
+            momentum, adagrad, rmsprop and adam.
         start: two numbers; None: the surface's own start.
         steps: how many, at most 5000.
         lr: of all rules; None: for each the best from this start.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from ravine.errors import ModelError, StudyError, choices
+from ravine.errors import ModelError, StudyError, choices, with_article
 from ravine.messages import lacking, shown, unknown, wrong
 from ravine.nn.target import find_named
 from ravine.rules import KINDS, Rule, hypers, preset, rule
@@ -129,15 +129,32 @@ def _kind(value: object, where: str, search: Path | None) -> tuple[str, str | No
         if not isinstance(value, str) or ":" not in value:
             words = f'no such rule; {choices(value, KINDS)}, or "package.module:name" of a ravine.Rule'
             raise wrong(where, value, words)
-        found = find_named(value, search, where, _is_rule)
-        if not isinstance(found, Rule):
-            raise StudyError(
-                f"{where} = {shown(value)} is a {type(found).__name__}: must be a ravine.Rule",
-                at=[tuple(where.split("."))],
-            )
+        found = rule_named(value, where, search)
         return _own(found, where), value, found.name
     except ModelError as error:
         raise StudyError(str(error), at=[tuple(where.split("."))]) from error
+
+
+def rule_named(target: str, where: str, search: Path | None) -> Rule:
+    """A rule of one's own, by its name.
+
+    Args:
+        target: ``"package.module:name"``.
+        where: the key or argument that names it, for errors.
+        search: the study's folder, looked at first; then the working directory, then what is installed.
+
+    Raises:
+        ModelError: the module does not exist or fails to import, or it has no such name.
+        StudyError: what has that name is no rule, or not one that can be trained with.
+    """
+    found = find_named(target, search, where, _is_rule)
+    if not isinstance(found, Rule):
+        raise StudyError(
+            f"{where} = {shown(target)} is {with_article(type(found).__name__)}: must be a ravine.Rule",
+            at=[tuple(where.split("."))],
+        )
+    _own(found, where)
+    return found
 
 
 def _own(found: Rule, where: str) -> str:
