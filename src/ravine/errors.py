@@ -87,12 +87,15 @@ def together(faults: Sequence[DataError]) -> DataError:
     return DataError(f"{each[0]} (and {more:,} more problem{'s' * (more > 1)})", each=each)
 
 
-def choices(value: object, allowed: Iterable[str]) -> str:
+def choices(value: object, allowed: Iterable[str], word: str = "allowed") -> str:
     """The allowed names in words, or the first 40 of them, after the nearest one where a typo is likely.
+
+    It continues a line: it begins with a small letter.
 
     Args:
         value: what the user wrote.
         allowed: the valid names.
+        word: what is said of them.
 
     Returns:
         For example ``"did you mean 'adam'? Allowed: adam, momentum, sgd"``.
@@ -103,9 +106,9 @@ def choices(value: object, allowed: Iterable[str]) -> str:
     """
     names = sorted(allowed)
     near = nearest(value, names)
-    hint = f"did you mean '{short(near)}'? " if near else ""
+    head = f"did you mean '{short(near)}'? {word.capitalize()}" if near else word
     more = f", ... ({len(names) - MOST_NAMES:,} more)" if len(names) > MOST_NAMES else ""
-    return f"{hint}Allowed: {', '.join(map(short, names[:MOST_NAMES]))}{more}"
+    return f"{head}: {', '.join(map(short, names[:MOST_NAMES]))}{more}"
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str | None:
@@ -197,11 +200,15 @@ def _distance(one: str, other: str) -> int:
     return row[-1]
 
 
-def short(text: str) -> str:
-    """A name, or the beginning of one that nobody would read to its end.
+def short(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A text, or the beginning of one that nobody would read to its end.
+
+    Args:
+        text: a name, a path, a line.
+        longest: letters that the result may have.
 
     Example:
-        >>> len(short("k" * 5000))
-        60
+        >>> short("a name"), len(short("k" * 5000)), short("hyperparameter", 8)
+        ('a name', 60, 'hyper...')
     """
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

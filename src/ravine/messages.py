@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import stat
 from collections.abc import Iterable
+from numbers import Integral, Real
 from pathlib import Path
 
 from ravine.errors import InputError, StudyError, choices, nearest, short, with_article
 
 LONGEST_VALUE = 60
+LARGEST_WHOLE = 2**63 - 1  # that arrays count to
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -70,7 +73,7 @@ def unknown(where: str, key: object, allowed: Iterable[str], meant: str | None =
     """
     names = list(allowed)
     table = tuple(where.split(".")) if where else ()
-    hint = f"did you mean '{meant}'? {choices('', names)}" if meant else choices(key, names)
+    hint = f"did you mean '{meant}'? {choices('', names, 'Allowed')}" if meant else choices(key, names)
     return StudyError(
         f"{'.'.join((*table, short(printable(str(key)))))}: unknown key; {hint}",
         at=[(*table, str(key))],
@@ -104,7 +107,61 @@ def shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer with more digits than Python writes
         return f"{with_article(type(value).__name__)} too large to show"
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    return short(text, LONGEST_VALUE)
+
+
+def as_float(value: object) -> float | None:
+    """A number as a float, perhaps infinite or NaN; None for what is no number, or larger than a float can be.
+
+    Example:
+        >>> as_float(3), as_float("3"), as_float(10**400)
+        (3.0, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def positive(name: str, value: object, high: float = math.inf) -> float:
+    """An argument that must be a finite number above 0.
+
+    Args:
+        name: the argument's.
+        value: what the user gave.
+        high: the largest that is allowed.
+
+    Raises:
+        InputError: it is something else.
+    """
+    number = as_float(value)
+    if number is None or not 0.0 < number <= high or math.isinf(number):
+        allowed = "a finite number above 0" if math.isinf(high) else f"a number above 0, at most {high:,.12g}"
+        raise InputError(f"{name} = {shown(value)}: must be {allowed}")
+    return number
+
+
+def whole_number(name: str, value: object, low: int, high: int = LARGEST_WHOLE) -> int:
+    """An argument that must be a whole number.
+
+    Args:
+        name: the argument's.
+        value: what the user gave.
+        low, high: the smallest and the largest that are allowed.
+
+    Raises:
+        InputError: it is something else.
+
+    Example:
+        >>> whole_number("points", 51, 3, 501)
+        51
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        allowed = f"of at least {low:,}" if high == LARGEST_WHOLE else f"from {low:,} to {high:,}"
+        raise InputError(f"{name} = {shown(value)}: must be a whole number {allowed}")
+    return int(value)
 
 
 def printable(text: str) -> str:

@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("args", "told"),
     [
         (["rum", "x"], "ravine: rum: no such command; did you mean 'run'? Allowed: check, delete,"),
-        ([], "ravine: a command is missing; Allowed: check, delete, "),
+        ([], "ravine: a command is missing; allowed: check, delete, "),
         (["run"], "ravine: STUDY.toml is missing; see ravine run --help"),
         (["run", "x", "--stoer", "y"], "did you mean --store?; see ravine run --help"),
         (

@@ -72,6 +72,11 @@ def test_python_numbers_of_any_size(values, names):
     assert from_arrays(X, y).classes == names
 
 
+def test_a_number_that_python_does_not_write_names_no_class():
+    with pytest.raises(DataError, match=r"^an int too large to show, so it cannot name a class or a level"):
+        from_arrays(np.zeros((20, 2)), [10**5000] * 10 + [1] * 10)
+
+
 def test_what_stands_beside_whole_numbers_rounds_none():
     signed, unsigned = np.array([5, -1, 2**60 + 1])[WHICH], np.array([5, 2**60, 2**60 + 1], np.uint64)[WHICH]
     with pytest.raises(DataError, match=r"^arrays: class '1152921504606846976' has no training example"):

@@ -168,14 +168,14 @@ def test_new_values_that_cannot_be_used():
 
     assert refused(prepared.inputs.apply, NUMBERS[:, :3]) == "x has examples of shape (3,); (4,) is needed"
     assert "feature 1 is nan" in refused(prepared.inputs.apply, [[1.0, np.nan, 2.0, 3.0]])
-    assert refused(prepared.target.apply, ["a", "c"]) == "y, row 1: 'c' is no class; Allowed: a, b"
+    assert refused(prepared.target.apply, ["a", "c"]) == "y, row 1: 'c' is no class; allowed: a, b"
     assert refused(prepared.target.apply, ["a", None]) == "y, row 1 is missing"
     images = from_arrays(bytes_((60, 5, 4)), np.arange(60) % 2).preparation
     assert "bytes (uint8) are needed" in refused(images.inputs.apply, np.ones((3, 1, 5, 4)))
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": NUMBERS[:, 0], "c": ["u", "v"] * 30})
     table = from_arrays(frame, np.arange(60) % 2).preparation
-    assert refused(table.inputs.apply, frame[["a"]]) == "x has no column 'c'; Allowed: a"
+    assert refused(table.inputs.apply, frame[["a"]]) == "x has no column 'c'; allowed: a"
     assert (
         refused(table.inputs.apply, {"a": ["x"], "c": ["u"]}) == "x, row 0: column 'a': 'x' is not a number"
     )

@@ -44,7 +44,7 @@ CSV = [
         "{p}, line 7: 4 cells, the header has 3; a cell with ',' in it must be in quotes",
     ),
     (lines(bad={7: '1,"red,yes'}), {}, "{p}, line 31: not valid CSV: unexpected end of data"),
-    (lines(), {"target": "z"}, "{p}: target 'z' is not a column; Allowed: colour, size, y"),
+    (lines(), {"target": "z"}, "{p}: target 'z' is not a column; allowed: colour, size, y"),
     (
         lines(),
         {"target": "colr"},
@@ -363,7 +363,7 @@ def test_npz_names(tmp_path):
         return str(error.value)
 
     assert refused() == (
-        f"{path}: there is no 'x' in it; name the array: x = \"...\". Allowed: inputs, labels, things"
+        f"{path}: there is no 'x' in it; name the array: x = \"...\"; allowed: inputs, labels, things"
     )
     assert refused(x="input", y="labels") == (
         f"{path}: x = 'input' is not in it; did you mean 'inputs'? Allowed: inputs, labels, things"

@@ -24,9 +24,10 @@ def test_a_spec_survives_being_written_and_read():
     assert parse_data(spec.plain()) == spec
 
 
+SIDES = "must be one side, such as 32, or [height, width], such as [32, 48]"
 TABLE = [
     ("digts", f"data.kind = 'digts': did you mean 'digits'? Allowed: {KINDS}"),
-    ("zzz", f"data.kind = 'zzz': Allowed: {KINDS}"),
+    ("zzz", f"data.kind = 'zzz': allowed: {KINDS}"),
     (3, 'data: must be the name of a data set or a table with kind = "...", not int'),
     ({}, "data.kind: missing, it must be given"),
     ({"kind": "csv", "path": "x.csv"}, "data.target: missing, it must be given"),
@@ -65,7 +66,18 @@ TABLE = [
         {"kind": "npz", "path": "x", "task": "regresion"},
         "data.task = 'regresion': did you mean 'regression'? Allowed: classification, regression",
     ),
-    ({"kind": "images", "path": "x", "size": "big"}, "data.size = 'big': must be a whole number or a list"),
+    ({"kind": "images", "path": "x", "size": "big"}, f"data.size = 'big': {SIDES}"),
+    ({"kind": "images", "path": "x", "size": [32]}, f"data.size = [32]: {SIDES}"),
+    ({"kind": "images", "path": "x", "size": [3, 32, 32]}, f"data.size = [3, 32, 32]: {SIDES}"),
+    (
+        {"kind": "iris", "task": "regression"},
+        "data.task: unknown key; the task of this data set is classification; "
+        "allowed: kind, limit, normalize, split_seed, test, validation",
+    ),
+    (
+        {"kind": "iris", "limit": 10**5000},
+        f"data.limit = an int too large to show: must be less than {2**63}",
+    ),
     ({"kind": "images", "path": "x", "size": 0}, "data.size = 0: must be at least 1"),
     ({"kind": "images", "path": "x", "size": [8, 0]}, "data.size.1 = 0: must be at least 1"),
 ]

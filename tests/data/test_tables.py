@@ -68,6 +68,18 @@ def test_names_become_columns(tmp_path):
     assert "column 'colour': one column for each of its 3 levels" in data.notes
 
 
+def test_dates_that_become_columns_are_noted(tmp_path):
+    rows = [
+        ["day", "size", "y"],
+        *([f"2024-01-0{1 + i % 4}", i, "yes" if i % 3 else "no"] for i in range(40)),
+    ]
+    data = csv_of(tmp_path, rows)
+    assert len(data.features) == 5
+    (note,) = [note for note in data.notes if "dates" in note]
+    assert note.startswith("column 'day': its texts look like dates, but are names here, without an order; ")
+    assert not [note for note in csv_of(tmp_path, mixed()).notes if "dates" in note]
+
+
 def test_a_level_that_training_never_saw_is_all_zeros(tmp_path):
     train, test = mixed(), [["colour", "y", "size"], ["pink", "yes", "1"], ["red", "no", "2"]]
     path = write(tmp_path / "test.csv", test)

@@ -271,8 +271,10 @@ def test_long_paths_are_thinned(made: Study, store: Store, monkeypatch: pytest.M
     ("options", "said"),
     [
         ({"points": 2}, "points = 2: must be a whole number from 3 to 501"),
-        ({"reach": 0.0}, r"reach = 0\.0: must be a number above 0"),
-        ({"examples": 0}, "examples = 0: must be at least 1"),
+        ({"points": 10**5000}, "points = an int too large to show: must be a whole number"),
+        ({"reach": 0.0}, r"reach = 0\.0: must be a number above 0, at most 1,000,000"),
+        ({"reach": 10**5000}, "reach = an int too large to show: must be a number above 0"),
+        ({"examples": 0}, "examples = 0: must be a whole number of at least 1"),
         ({"seed": -1}, "seed = -1: must be a whole number from 0"),
         ({"out": "page.pdf"}, r"out = 'page\.pdf': must end in \.html, \.svg, \.png"),
         ({"runs": ["zz"]}, "run 'zz': in study 'small' no id begins with it"),

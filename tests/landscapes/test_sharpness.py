@@ -250,7 +250,9 @@ def test_a_module_without_second_derivatives_is_refused_in_a_line(tmp_path: Path
     [
         ({"rho": 0.0}, "rho = 0.0: must be a finite number above 0"),
         ({"rho": math.nan}, "rho = nan: must be a finite number"),
-        ({"examples": 0}, "examples = 0: must be at least 1"),
+        ({"rho": 10**5000}, "rho = an int too large to show: must be a finite number above 0"),
+        ({"examples": 0}, "examples = 0: must be a whole number of at least 1"),
+        ({"probes": 2.5}, "probes = 2.5: must be a whole number from 2 to 10,000"),
         ({"probes": 1}, "probes = 1: must be a whole number from 2"),
         ({"runs": ["zzzz"]}, "run 'zzzz': in study 'small' no id begins with it"),
     ],

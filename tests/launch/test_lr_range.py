@@ -12,7 +12,7 @@ from torch import nn
 
 import ravine
 from command_line import ravine as command
-from ravine.errors import StudyError
+from ravine.errors import InputError, StudyError
 from ravine.launch.lr_range import fallen, smoothed
 from ravine.schedules import parse_schedule, table
 from ravine.study import Study
@@ -156,11 +156,14 @@ def test_the_climb_has_equal_ratios() -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"), [({"low": 0.0}, "low = 0"), ({"low": 2.0, "high": 1.0}, "0 < low < high"),
-                          ({"num_steps": 5}, r"num_steps \(--steps\) = 5")]
+                          ({"low": 10**5000}, "low = an int too large to show, high = 10.0: must be 0 < low < high"),
+                          ({"high": 10**400}, "0 < low < high, both finite"), ({"low": "a"}, "low = 'a'"),
+                          ({"num_steps": 5}, r"num_steps \(--steps\) = 5: must be a whole number from 20 to 1,000,000"),
+                          ({"num_steps": 10**5000}, r"num_steps \(--steps\) = an int too large to show")]
 )  # fmt: skip
-def test_wrong_limits_are_refused(options: dict[str, float], told: str) -> None:
-    with pytest.raises(StudyError, match=told):
-        ravine.lr_range(digits(), quiet=True, **options)
+def test_wrong_limits_are_refused(options: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        ravine.lr_range(digits(), quiet=True, **options)  # type: ignore[arg-type]
 
 
 def test_a_rule_that_looks_for_its_steps_is_refused() -> None:

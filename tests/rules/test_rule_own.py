@@ -229,6 +229,7 @@ WRONG = [
     ({"name": "my rule"}, "its name must be"),
     ({"hypers": {}}, "with \"lr\" in it"),
     ({"hypers": {"lr": 0.1}}, "hyper 'lr' is of type float: must be a ravine.Hyper"),
+    ({"hypers": {"lr": replace(LR, high=10**5000)}}, "hyper 'lr': high = an int too large to show: must be a number"),
     ({"hypers": {"lr": LR, "seed": LR}}, "means something else"),
     ({"hypers": {"lr": LR, "Rho": LR}}, "lower-case"),
     ({"hypers": {"lr": replace(LR, default=-1.0)}}, "lr = -1.0"),

@@ -211,7 +211,7 @@ def test_a_pattern_of_the_users_replaces_that() -> None:
 def test_errors() -> None:
     with pytest.raises(StudyError, match=re.escape("exclude = '(': must be a regular expression: missing )")):
         decays("a", (3, 3), exclude="(")
-    message = "adam: unknown regularizer 'l2': Allowed: decoupled_weight_decay, l1, max_norm, weight_decay"
+    message = "adam: unknown regularizer 'l2': allowed: decoupled_weight_decay, l1, max_norm, weight_decay"
     with pytest.raises(StudyError) as raised:
         regularize(rule("adam"), {"l2"})
     assert str(raised.value) == message

@@ -205,12 +205,12 @@ def test_labels(spec: object, words: str) -> None:
         ),
         (
             3,
-            " = 3: must be a name, or a table with kind; Allowed: climb, constant, "
+            " = 3: must be a name, or a table with kind; allowed: climb, constant, "
             "cosine, cosine_restarts, exponential, inverse, linear, one_cycle, polynomial, step",
         ),
         (
             {"final": 0.1},
-            ".kind: missing, it must be given; Allowed: climb, constant, "
+            ".kind: missing, it must be given; allowed: climb, constant, "
             "cosine, cosine_restarts, exponential, inverse, linear, one_cycle, polynomial, step",
         ),
         (

@@ -85,5 +85,5 @@ def test_a_whole_number_is_one(plain):
 
 
 def test_a_rule_that_searches_takes_no_penalty_that_its_loss_would_not_know(plain):
-    with pytest.raises(StudyError, match=r"^rules\.0\.l1: not with newton; Allowed: .*weight_decay$"):
+    with pytest.raises(StudyError, match=r"^rules\.0\.l1: not with newton; allowed: .*weight_decay$"):
         parse_study(plain(rules=[{"kind": "newton", "l1": 0.1}]))

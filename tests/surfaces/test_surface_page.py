@@ -302,13 +302,38 @@ def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
     assert [each["name"] for each in data["rules"] if each["on"]] == ["momentum", "adam"]
 
 
+def test_a_rule_of_ones_own_walks_by_its_name_with_the_penalties_that_it_allows(tmp_path: Path) -> None:
+    (tmp_path / "signs_on_a_map.py").write_text(
+        "from ravine import Hyper, Rule\n"
+        "print('hello')\n"
+        "lr = Hyper(about='learning rate', low_open=True)\n"
+        "update = lambda grad, state, param, hypers, t: (-hypers['lr'] * grad.sign(), state)\n"
+        "mine = Rule(name='signs', hypers={'lr': lr}, update=update, refuses=frozenset({'l1'}))\n"
+    )
+    words = ["surface", "--rules", "signs_on_a_map:mine,sgd", "--steps", "5", "--no-maps", "--out", "p.html"]
+    done = command(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (0, "surface: p.html\n"), done.stderr
+    payload = re.search(r'id="payload">(.*?)</script>', (tmp_path / "p.html").read_text())
+    assert payload
+    on = {each["name"]: each for each in json.loads(payload[1])["rules"] if each["on"]}
+    assert list(on) == ["signs", "sgd"]
+    assert [hyper["name"] for hyper in on["signs"]["hypers"]] == ["lr", "weight_decay"]
+    assert [hyper["name"] for hyper in on["sgd"]["hypers"]] == ["lr", "weight_decay", "l1"]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"ground": "rosenbrok"}, "did you mean 'rosenbrock'"),
         ({"rules": ["adma"]}, "did you mean 'adam'"),
         ({"start": [1.0]}, "start = [1.0]: must be 2 finite numbers"),
-        ({"steps": 0}, "steps = 0: must be a whole number from 1 to 5000"),
+        ({"rules": [3]}, "rules: 3 is not a rule: must be a ravine.Rule or a name"),
+        ({"rules": ["nowhere_at_all:mine"]}, "rules = 'nowhere_at_all:mine': no module 'nowhere_at_all'"),
+        ({"start": [0, 10**5000]}, "must be 2 finite numbers"),
+        ({"steps": 0}, "steps = 0: must be a whole number from 1 to 5,000"),
+        ({"steps": 10**5000}, "steps = an int too large to show: must be a whole number"),
+        ({"lr": 10**5000}, "lr = an int too large to show: must be"),
+        ({"noise": 10**5000}, "noise = an int too large to show: must be a finite number of at least 0"),
         ({"lr": -1.0}, "lr = -1.0"),
         ({"noise": float("nan")}, "noise = nan"),
         ({"seed": -1}, "seed = -1"),

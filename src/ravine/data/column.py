@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.errors import DataError
+from ravine.messages import shown
 
 Place = Callable[[int], str]  # where an example came from: "x.csv, line 17"
 
@@ -113,7 +114,18 @@ def absent(cell: object) -> bool:
 
 
 def number_name(value: object) -> str:
-    """A number as the name of a class or a level, every digit of it: "3", "2.5", "1152921504606846977"."""
+    """A number as the name of a class or a level, every digit of it: "3", "2.5", "1152921504606846977".
+
+    Raises:
+        DataError: it has more digits than Python writes.
+    """
+    try:
+        return _number_name(value)
+    except ValueError:
+        raise DataError(f"{shown(value)}, so it cannot name a class or a level: give names instead") from None
+
+
+def _number_name(value: object) -> str:
     if isinstance(value, bool | np.bool_ | Integral):
         return str(int(value))
     if isinstance(value, float | np.floating):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ravine.data.column import Cells
 from ravine.data.room import require
-from ravine.errors import DataError
+from ravine.errors import DataError, short
 from ravine.messages import count
 
 Rows = npt.NDArray[np.int64]
@@ -183,7 +183,7 @@ def _check_one(header: list[str], line: str, second: str, delimiter: str | None,
     for sign in ("#", "%", "//"):
         if header[0].startswith(sign):
             raise DataError(
-                f"{path}: the first line, {_short(header[0])!r}, is a comment; if lines that begin with {sign[0]!r} "
+                f"{path}: the first line, {short(header[0], 40)!r}, is a comment; if lines that begin with {sign[0]!r} "
                 f'are to be passed over, say comment = "{sign[0]}"'
             )
     likely = [
@@ -195,11 +195,11 @@ def _check_one(header: list[str], line: str, second: str, delimiter: str | None,
         name = {" ": "spaces", "\t": "tabs"}.get(likely[0], f"{likely[0]!r}")
         key = {"\t": "\\t"}.get(likely[0], likely[0])
         raise DataError(
-            f'{path}: only one column, {_short(header[0])!r}; if {name} separate the cells, say delimiter = "{key}"'
+            f'{path}: only one column, {short(header[0], 40)!r}; if {name} separate the cells, say delimiter = "{key}"'
         )
     raise DataError(
-        f"{path}: only one column, {_short(header[0])!r}; a table needs one to predict and another to predict it from; "
-        "if another character than comma, semicolon or tab separates the cells, say which with delimiter"
+        f"{path}: only one column, {short(header[0], 40)!r}; a table needs one to predict and another to predict it "
+        "from; if another character than comma, semicolon or tab separates the cells, say which with delimiter"
     )
 
 
@@ -243,7 +243,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from ravine.errors import DataError, nearest
+from ravine.errors import DataError, nearest, short
 
 LONGEST = 80  # letters of a path that an error repeats
 
@@ -22,14 +22,14 @@ def existing(path: str, base: Path, key: str, *, folder: bool = False) -> Path:
     Raises:
         DataError: nothing of that kind is there, or it cannot be asked for.
     """
-    shown = path if len(path) <= LONGEST else f"{path[: LONGEST - 3]}..."
+    shown = short(path, LONGEST)
     try:
         full = base / Path(path).expanduser()
         mode = full.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         full = base / Path(path).expanduser()
         raise DataError(
-            f"data.{key} = {shown!r}: there is no such file or folder: {_short(full)}{_near(full)}"
+            f"data.{key} = {shown!r}: there is no such file or folder: {short(str(full), 2 * LONGEST)}{_near(full)}"
         ) from None
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a NUL, of no user's home
         reason = getattr(error, "strerror", None) or error
@@ -64,8 +64,3 @@ def _near(path: Path) -> str:
         return ""
     near = nearest(path.name, beside)
     return f"; did you mean '{near}'?" if near else ""
-
-
-def _short(path: Path) -> str:
-    text = str(path)
-    return text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]}..."

@@ -80,7 +80,7 @@ def _named(asked: str | None, role: str, names: Sequence[str], path: Path) -> st
     found = [name for name in names if name.casefold() in USUAL[role]]
     if not found and role in ("x", "y"):
         raise DataError(
-            f'{path}: there is no {role!r} in it; name the array: {role} = "...". {choices(role, names)}'
+            f'{path}: there is no {role!r} in it; name the array: {role} = "..."; {choices(role, names)}'
         )
     if len(found) > 1:
         raise DataError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from ravine.errors import choices
-from ravine.forms import Form, Limits, Refused
+from ravine.forms import Form, Limits, Refused, read
 from ravine.messages import lacking, wrong
 
 Fraction = Annotated[float, Limits(above=0.0, below=1.0)]
@@ -34,7 +34,7 @@ class Options(Form):
     test: Fraction = 0.2
     split_seed: Annotated[int, Limits(least=0, below=2**63)] = 0
     normalize: Literal["standard", "channel", "none"] | None = None
-    limit: Annotated[int, Limits(least=1)] | None = None
+    limit: Annotated[int, Limits(least=1, below=2**63)] | None = None
 
     def check(self) -> None:
         """See that some examples are left to train on."""
@@ -45,33 +45,42 @@ class Options(Form):
             )
 
 
+def _always(task: Task) -> Mapping[str, str]:
+    return {"task": f"the task of this data set is {task}"}
+
+
 class DigitsSpec(Options):
     """scikit-learn's 1,797 handwritten digits: images (1, 8, 8), 10 classes."""
 
+    about_unknown = _always("classification")
     kind: Literal["digits"] = "digits"
 
 
 class WineSpec(Options):
     """scikit-learn's wine: 178 wines, 13 features, 3 classes."""
 
+    about_unknown = _always("classification")
     kind: Literal["wine"] = "wine"
 
 
 class BreastCancerSpec(Options):
     """scikit-learn's breast cancer: 569 tumours, 30 features, 2 classes."""
 
+    about_unknown = _always("classification")
     kind: Literal["breast_cancer"] = "breast_cancer"
 
 
 class IrisSpec(Options):
     """scikit-learn's iris: 150 flowers, 4 features, 3 classes."""
 
+    about_unknown = _always("classification")
     kind: Literal["iris"] = "iris"
 
 
 class DiabetesSpec(Options):
     """scikit-learn's diabetes: 442 patients, 10 features, regression."""
 
+    about_unknown = _always("regression")
     kind: Literal["diabetes"] = "diabetes"
 
 
@@ -83,6 +92,7 @@ class FashionMnistSpec(Options):
             cache, else a download that is checked.
     """
 
+    about_unknown = _always("classification")
     kind: Literal["fashion-mnist"] = "fashion-mnist"
     path: Text | None = None
 
@@ -175,6 +185,14 @@ class ParquetSpec(TableOptions):
     kind: Literal["parquet"] = "parquet"
 
 
+def _size(value: object) -> int | tuple[int, int] | None:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    if not pair and (isinstance(value, bool) or not isinstance(value, int | None)):
+        raise ValueError("must be one side, such as 32, or [height, width], such as [32, 48]")
+    size: int | tuple[int, int] | None = read(tuple[Side, Side] if pair else Side | None, value)
+    return size
+
+
 class ImagesSpec(Options):
     """A folder of images (extra `images`).
 
@@ -184,9 +202,10 @@ class ImagesSpec(Options):
         layout: what the folders in path are, "classes" or "splits"; None: by their names.
     """
 
+    about_unknown = _always("classification")
     kind: Literal["images"] = "images"
     path: Text
-    size: Side | tuple[Side, Side] | None = None
+    size: Annotated[Side | tuple[Side, Side] | None, _size] = None
     layout: Literal["classes", "splits"] | None = None
 
 

@@ -96,7 +96,7 @@ def build_table(
         target_names: take a target of numbers and words as names, all of it.
 
     Returns:
-        The table, with an error for each column that holds what cannot be used, the target column, and notes.
+        The table, with an error for each column that cannot be used, the target column, and notes.
 
     Raises:
         DataError: a column is not there or has no name, or the target cannot be used.
@@ -361,6 +361,12 @@ def _names_input(column: Column, table: Table, train: npt.NDArray[np.int64], not
     notes.append(
         f"column {column.name!r}: one column for {'each of its ' if len(levels) > 1 else 'its '}{what}"
     )
+    dates = [level for level in levels if level != fill]
+    if dates and all(map(_DATE.fullmatch, dates)):
+        notes.append(
+            f"column {column.name!r}: its texts look like dates, but are names here, without an order; turn it into "
+            "numbers, such as the year or days since a start, to keep the order"
+        )
     seen = set(levels)
     new = Counter(value for value in values if value not in seen)
     if new:

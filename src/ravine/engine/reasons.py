@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ravine.errors import short
 from ravine.native.tensors import Unsupported
 from ravine.trace import Untraceable
 
@@ -45,4 +46,4 @@ def reason(error: Exception) -> str:
             if found:
                 return found.expand(words)
     first = text.partition("\n")[0].removeprefix("vmap: ") or type(error).__name__
-    return first if len(first) <= _LONGEST else f"{first[: _LONGEST - 3]}..."
+    return short(first, _LONGEST)

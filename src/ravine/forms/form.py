@@ -34,6 +34,9 @@ class Form:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """The fields in order, each with its default, or with `REQUIRED`."""
 
+    about_unknown: ClassVar[Mapping[str, str]] = {}
+    """Why it lacks a key that others have, by key."""
+
     def __init_subclass__(cls) -> None:
         own = {name: vars(cls).get(name, REQUIRED) for name in inspect.get_annotations(cls)}
         cls.defaults = {**cls.defaults, **own}

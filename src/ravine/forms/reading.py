@@ -69,6 +69,8 @@ def read(kind: Any, value: object) -> Any:
         else:
             try:
                 return mark(value)
+            except Refused:
+                raise
             except ValueError as error:
                 raise Refused(" ".join(str(error).split()), value) from None
     return _read(base, value, limits)
@@ -87,7 +89,9 @@ def read_fields(kind: type, defaults: Mapping[str, Any], values: Mapping[Any, An
     """
     for key in values:
         if key not in defaults:
-            hint, meant = choices(key, defaults), nearest(key, defaults)
+            about = getattr(kind, "about_unknown", {}).get(key)
+            hint = f"{about}; {choices('', defaults)}" if about else choices(key, defaults)
+            meant = nearest(key, defaults)
             raise Refused(f"unknown key; {hint}", values, (str(key),), what="unknown", meant=meant)
     found, kinds = {}, _kinds(kind)
     for name, default in defaults.items():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ravine.errors import InputError
+from ravine.messages import positive, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,9 @@ class Settings:
         Raises:
             InputError: they cannot.
         """
-        if not 0.0 < self.rho < math.inf:
-            raise InputError(f"rho = {self.rho}: must be a finite number above 0")
-        if self.examples < 1:
-            raise InputError(f"examples = {self.examples}: must be at least 1")
-        if not 2 <= self.probes <= 10_000:
-            raise InputError(f"probes = {self.probes}: must be a whole number from 2 to 10,000")
+        positive("rho", self.rho)
+        whole_number("examples", self.examples, 1)
+        whole_number("probes", self.probes, 2, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ravine.errors import InputError
+from ravine.messages import positive, whole_number
 from ravine.store import RunRecord
 
 
@@ -37,14 +37,10 @@ class Looking:
         Raises:
             InputError: they cannot.
         """
-        if not 3 <= self.points <= 501:
-            raise InputError(f"points = {self.points}: must be a whole number from 3 to 501")
-        if not 0.0 < self.reach <= 1e6:
-            raise InputError(f"reach = {self.reach}: must be a number above 0, to 1,000,000")
-        if self.examples < 1:
-            raise InputError(f"examples = {self.examples}: must be at least 1")
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"seed = {self.seed}: must be a whole number from 0 to {2**31 - 1:,}")
+        whole_number("points", self.points, 3, 501)
+        positive("reach", self.reach, 1e6)
+        whole_number("examples", self.examples, 1)
+        whole_number("seed", self.seed, 0, 2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,9 +115,8 @@ def _measured(
         probes = [_draw(trained, "sharpness/probe", i, len(group)).sign() for i in range(settings.probes)]
         trace_NR = np.stack([(v * product(v)).double().sum(1).cpu().numpy() for v in probes])
     norm_R = grad_RP.norm(dim=1)
-    uphill_RP = settings.rho * grad_RP / norm_R.clamp_min(1e-30)[:, None]
-    scaled_RP = params_RP.abs() * grad_RP
-    relative_RP = ADAPTIVE_RHO * params_RP.abs() * scaled_RP / scaled_RP.norm(dim=1).clamp_min(1e-30)[:, None]
+    uphill_RP = _of_length(settings.rho, grad_RP)
+    relative_RP = params_RP.abs() * _of_length(ADAPTIVE_RHO, params_RP.abs() * grad_RP)
     rise_R = around.losses(params_RP + uphill_RP) - loss_R
     adaptive_R = around.losses(params_RP + relative_RP) - loss_R
     tests = [_test_scores(trained, run, labels) for run in group]
@@ -141,6 +140,11 @@ def _measured(
         )
         for i, run in enumerate(group)
     ]
+
+
+def _of_length(length: float, direction_RP: Tensor) -> Tensor:
+    """Each run's direction at this length; one of 0 stays 0."""
+    return length * direction_RP / direction_RP.norm(dim=1, keepdim=True).clamp_min(1e-30)
 
 
 @contextmanager

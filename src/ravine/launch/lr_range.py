@@ -16,11 +16,11 @@ from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.plan import plan
 from ravine.engine.training import Training
-from ravine.errors import StudyError
+from ravine.errors import InputError, StudyError
 from ravine.free_memory import memory_errors
 from ravine.launch.faults import module_errors
 from ravine.launch.subject import Subject, by_structure
-from ravine.messages import count
+from ravine.messages import as_float, count, shown, whole_number
 from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study
@@ -29,6 +29,7 @@ from ravine.study.naming import naming
 FALL = 0.8  # share of the way to its lowest value that the loss has fallen at the suggestion; see docs/lr-range.md
 BELOW = 10.0  # the suggestion is at least this many times below the lr at which the loss is lost again
 _EXPLODED = 4.0  # a loss of so many times its lowest value is lost
+MOST_STEPS = 10**6
 _OPEN = 3.0  # a suggestion within this factor of the highest lr says only that the loss was still falling
 
 
@@ -93,19 +94,18 @@ def lr_range(
         backend: as for a launch.
         low: learning rate of the first step, above 0.
         high: learning rate of the last step, above ``low``.
-        num_steps: T, at least 20.
+        num_steps: T, from 20 to 1,000,000.
 
     Yields:
         Progress, and at the end the findings, in the order of the rules.
 
     Raises:
-        StudyError: the limits are not 0 < low < high, or there are fewer than 20 steps.
-        InputError: the study does not fit its data or its model.
+        InputError: the limits are not 0 < low < high, the number of steps is not allowed, or the study does not fit
+            its data or its model.
     """
-    if not 0.0 < low < high < float("inf"):
-        raise StudyError(f"low = {low:g}, high = {high:g}: must be 0 < low < high, both finite")
-    if num_steps < 20:
-        raise StudyError(f"num_steps (--steps) = {num_steps}: must be at least 20")
+    if not 0.0 < (as_float(low) or 0.0) < (as_float(high) or 0.0) < math.inf:
+        raise InputError(f"low = {shown(low)}, high = {shown(high)}: must be 0 < low < high, both finite")
+    whole_number("num_steps (--steps)", num_steps, 20, MOST_STEPS)
     for i, block in enumerate(study.rules):
         if block.kind in SEARCHING:
             with naming(study.origin):

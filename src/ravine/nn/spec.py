@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import date, time
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
-from ravine.forms import Form, Limits
+from ravine.errors import with_article
+from ravine.forms import Form, Limits, Refused, read
 
 Width = Annotated[int, Limits(least=1, most=1_000_000)]
 # Lists and ranges of rates are taken out of a study before it is validated: a spec has one number.
@@ -96,6 +99,32 @@ def _target(value: object) -> str:
     return value
 
 
+def _args(value: object) -> dict[str, Any]:
+    args: dict[str, Any] = read(dict[str, Any], value)
+    return {key: _plain(item, (key,)) for key, item in args.items()}
+
+
+def _plain(value: Any, keys: tuple[str, ...]) -> Any:
+    """A value that TOML has a form for: a study's text, and a run's id, are made of it."""
+    if isinstance(value, str | bool | date | time):  # a datetime is a date
+        return value
+    if isinstance(value, Integral) and abs(int(value)) < 10**4000:  # more digits are not written
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return float(value)
+    if isinstance(value, list | tuple):
+        items = [_plain(item, (*keys, str(i))) for i, item in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, (*keys, key)) for key, item in value.items()}
+    raise Refused(
+        "must be a text, a number, true or false, a date, a list or a table, not "
+        f"{with_article(type(value).__name__)}; in Python, give a functools.partial of the class or function instead",
+        value,
+        keys,
+    )
+
+
 class Module(Form):
     """The user's own module: a class, or a function that returns an `nn.Module`.
 
@@ -111,7 +140,7 @@ class Module(Form):
 
     kind: Literal["module"] = "module"
     target: Annotated[str, _target]
-    args: dict[str, Any] = {}  # noqa: RUF012 (frozen, like all of a form)
+    args: Annotated[dict[str, Any], _args] = {}  # noqa: RUF012 (frozen, like all of a form)
 
     @property
     def trust(self) -> tuple[str, ...] | None:

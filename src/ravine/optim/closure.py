@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ravine.messages import shown
+from ravine.messages import as_float, shown
 from ravine.optim.base import Params
 from ravine.optim.loading import restore_exact
 from ravine.second.line_search import MOST, LineSearch, Outcome
@@ -138,10 +138,11 @@ class SearchingOptimizer(torch.optim.Optimizer):
 def _check(name: str, defaults: dict[str, Any]) -> None:
     """Raises ValueError for an argument out of range."""
     c1, c2 = defaults["c1"], defaults["c2"]
-    if not 0.0 < c1 < c2 < 1.0:
-        raise ValueError(f"{name}: c1 = {c1}, c2 = {c2}: must be 0 < c1 < c2 < 1")
+    if not 0.0 < (as_float(c1) or 0.0) < (as_float(c2) or 0.0) < 1.0:
+        raise ValueError(f"{name}: c1 = {shown(c1)}, c2 = {shown(c2)}: must be 0 < c1 < c2 < 1")
     for key in ("tolerance_grad", "damping"):
-        if key in defaults and not 0.0 <= defaults[key] < math.inf:
+        number = as_float(defaults.get(key, 0.0))
+        if number is None or not 0.0 <= number < math.inf:
             raise ValueError(f"{name}: {key} = {shown(defaults[key])}: must be a finite number of at least 0")
     for key, more in (("max_iter", ""), ("history_size", ""), ("max_eval", ", or None")):
         value = defaults.get(key)

@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ravine.errors import StudyError
-from ravine.messages import shown
+from ravine.errors import InputError
+from ravine.messages import whole_number
 from ravine.schedules import ScheduleSpec, parse_schedule, table
+
+MOST_STEPS = 10**9  # as in a study
 
 
 class Schedule(LRScheduler):
@@ -23,7 +25,7 @@ class Schedule(LRScheduler):
     Args:
         optimizer: the optimizer whose rates are set; the factor multiplies each group's current lr.
         schedule: a kind, a table with ``kind``, or a specification, as in a study.
-        num_steps: N, the number of updates of the run, at least 1; fractions of a run refer to it.
+        num_steps: N, the number of updates of the run, from 1 to 1,000,000,000; fractions of a run refer to it.
         last_epoch: the last step that was taken, to continue without a state; -1: start at the beginning.
 
     Raises:
@@ -31,6 +33,8 @@ class Schedule(LRScheduler):
             optimizer has no lr (because it searches for its steps).
 
     Example:
+        >>> import torch
+        >>> from ravine.optim import SGD
         >>> optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
         >>> schedule = Schedule(optimizer, {"kind": "linear", "warmup": 1}, num_steps=5)
         >>> rates = []
@@ -49,12 +53,11 @@ class Schedule(LRScheduler):
         num_steps: int,
         last_epoch: int = -1,
     ) -> None:
-        if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
-            raise ValueError(f"Schedule: num_steps = {shown(num_steps)}: must be a whole number, at least 1")
         try:
+            num_steps = whole_number("num_steps", num_steps, 1, MOST_STEPS)
             spec = parse_schedule(schedule)
             table(spec, num_steps, 0, 1)  # sees that the warm-up leaves a step
-        except StudyError as error:
+        except InputError as error:
             raise ValueError(f"Schedule: {error}") from None
         if isinstance(optimizer, Optimizer) and any("lr" not in group for group in optimizer.param_groups):
             raise ValueError(f"Schedule: {type(optimizer).__name__} has no lr that a schedule could change")

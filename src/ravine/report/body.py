@@ -333,7 +333,7 @@ def _all_runs(told: Table) -> Html:
         tag(
             "p",
             tag("code", "ravine replay RUN"),
-            " trains one run again, by itself; the first four characters of its id are enough if no other run has them.",
+            " trains a run again, by itself. The first four characters of its id are enough if no other run has them.",
             class_="reading",
         ),
         aria_labelledby="all-runs",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 
 from ravine.errors import StudyError, choices
-from ravine.messages import shown
+from ravine.messages import as_float, shown
 
 SMALLEST, LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127  # normal numbers of float32
 
@@ -66,7 +65,7 @@ class Hyper:
             value: what the user wrote.
             also: words for what else is allowed.
         """
-        number = _number(value)
+        number = as_float(value)
         if number is None or not self._within(number):
             return f"{self.allowed}{also}"
         if 0 < abs(number) < SMALLEST:
@@ -141,12 +140,3 @@ def decay_rate(about: str, default: float) -> Hyper:
 def small_constant(default: float) -> Hyper:
     """The hyper ``eps``. 0 is refused: a weight without any gradient so far would become 0/0."""
     return Hyper(about="added to the root of the squares", default=default, low_open=True, log=True)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None

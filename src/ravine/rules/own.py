@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from ravine.errors import StudyError, choices
-from ravine.messages import shown
+from ravine.messages import as_float, shown
 from ravine.rules.base import DEPLOYED, Rule
 from ravine.rules.hyper import Hyper
 from ravine.rules.identity import identity
@@ -73,6 +73,11 @@ def _check(rule: Rule) -> None:
             raise StudyError(
                 f"{where}: hyper {name!r}: this name means something else next to a rule: choose another"
             )
+        for end in ("low", "high"):
+            if as_float(getattr(hyper, end)) is None:
+                raise StudyError(
+                    f"{where}: hyper {name!r}: {end} = {shown(getattr(hyper, end))}: must be a number"
+                )
         if hyper.default is not None:
             hyper.check(name, hyper.default, f"{where}, default")
     if rule.scope not in _SCOPES:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from ravine.errors import StoreError
+from ravine.errors import StoreError, short
 from ravine.store import blocks, database, lock
 from ravine.store.entries import known_files
 from ravine.store.schema import VERSION, meta
@@ -56,14 +56,16 @@ def open_store(root: Path | str, *, create: bool, folder: Path | str | None) -> 
         held = _make_folders(place)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError):  # a NUL in the path
-            raise StoreError(f"cannot use {_short(str(root))!r} as a store: {error}") from error
+            raise StoreError(f"cannot use {short(str(root), _LONGEST)!r} as a store: {error}") from error
         if url is None and not create and error.errno in (None, errno.EACCES, errno.EPERM, errno.EROFS):
             with contextlib.suppress(OSError):  # where not even the folder may be looked into
                 return _read_only(place)
-        here = f"cannot use {_short(str(root))!r} as a store"
+        here = f"cannot use {short(str(root), _LONGEST)!r} as a store"
         if error.errno == errno.ENOENT:  # where a folder would be made: /proc, say
-            raise StoreError(f"{here}: no folder can be made at {_short(str(error.filename))}") from error
-        raise StoreError(f"{here}: {_short(str(error.filename))}: {error.strerror}") from error
+            raise StoreError(
+                f"{here}: no folder can be made at {short(str(error.filename), _LONGEST)}"
+            ) from error
+        raise StoreError(f"{here}: {short(str(error.filename), _LONGEST)}: {error.strerror}") from error
     try:
         engine = database.connect(url or database.sqlite_url(place / DATABASE))
     except StoreError:
@@ -155,7 +157,7 @@ def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, P
         path = Path(root).absolute()
         try:
             is_file = path.is_file()
-        except (OSError, ValueError):  # too long, forbidden, with a NUL: told when it is opened
+        except (OSError, ValueError):  # too long, forbidden, with a NUL: opening it will say so
             is_file = False
         if is_file:
             raise StoreError(
@@ -169,10 +171,6 @@ def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, P
     if not place or not isinstance(place, (str, Path)):
         raise StoreError("a store in a database needs a folder for its weights: add ?folder=/some/path to it")
     return url.difference_update_query(["folder"]), Path(place).absolute()
-
-
-def _short(path: str) -> str:
-    return path if len(path) <= _LONGEST else f"{path[: _LONGEST - 3]}..."
 
 
 def _make_folders(place: Path) -> int:

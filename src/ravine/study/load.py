@@ -112,9 +112,7 @@ def _text_of(path: Path | str) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         beside = sorted(file.name for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        words = choices(path.name, beside[:10])
-        there = "in that folder" if words.startswith("Allowed") else "In that folder"
-        hint = f"; {words.replace('Allowed', there)}" if beside else ""
+        hint = f"; {choices(path.name, beside[:10], 'in that folder')}" if beside else ""
         raise StudyError(f"no such study file{hint}") from None
     except IsADirectoryError:
         raise StudyError("is a folder; a study is a TOML file") from None

@@ -294,10 +294,10 @@ def _check_stages(study: Study) -> None:
         )
     nums = {block.label: num_configs(study, block) for block in study.rules}
     if len(set(nums.values())) > 1:
-        told = ", ".join(f"{shown(label)} has {num}" for label, num in nums.items())
+        found = ", ".join(f"{shown(label)} has {num}" for label, num in nums.items())
         raise lacking(
             "rules",
-            f'tune = "staged" needs the same number of configs for each rule, so that all are tuned equally: {told}',
+            f'tune = "staged" needs the same number of configs for each rule, so that all are tuned equally: {found}',
         )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import InputError, StudyError, choices
+from ravine.errors import InputError, choices
+from ravine.messages import as_float, shown, whole_number
 from ravine.rules import RULES, Rule, regularize
+from ravine.study.block import rule_named
 from ravine.surfaces.base import Point, Surface
 from ravine.surfaces.builtin import SURFACES, own_surface, surface
 from ravine.surfaces.newton import SECOND_ORDER
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 USUAL = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
-PENALTIES = ("weight_decay", "l1")  # that every rule on a page has, beside its own hypers
+PENALTIES = ("weight_decay", "l1")  # that a rule on a page has beside its own hypers, unless it refuses them
 MOST_STEPS = 5000
 _FIXED_LRS = tuple(10 ** (-4 + 0.25 * i) for i in range(21))
 _MIDDLE = 10**-1.5
@@ -104,7 +106,8 @@ def scene(
 
     Args:
         ground: a surface, its name, or a function ``f(x: Tensor[2]) -> Tensor``.
-        rules: that are on, by name (`newton` and `saddle_free_newton` included) or as they are; None: the usual ones.
+        rules: that are on: names (`newton` and `saddle_free_newton` too), ``"package.module:name"`` of a `Rule`, or
+            rules themselves; None: the usual ones.
         start: two numbers; None: the surface's own start.
         steps: how many.
         lr: of all rules; None: for each the best from this start.
@@ -117,7 +120,7 @@ def scene(
         InputError: a name that is not known, or a value that is not allowed.
     """
     found = _surface(ground, domain)
-    wanted = [_rule(each, found) if isinstance(each, str) else each for each in (rules or USUAL)]
+    wanted = [each if isinstance(each, Rule) else _rule(each, found) for each in (rules or USUAL)]
     for each in wanted:
         if each.others is not None:
             raise InputError(f"rules: {each.name!r} is for matrices, and a point of a surface has none")
@@ -125,16 +128,14 @@ def scene(
     known = {name: each for name, each in RULES.items() if name not in taken and each.others is None}
     every = [*wanted, *known.values()]
     point = _numbers("start", found.start if start is None else start, 2)
-    if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
-        raise InputError(f"steps = {steps!r}: must be a whole number from 1 to {MOST_STEPS}")
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise InputError(f"seed = {seed!r}: must be a whole number from 0 to {2**32 - 1}")
+    steps = whole_number("steps", steps, 1, MOST_STEPS)
+    seed = whole_number("seed", seed, 0, 2**32 - 1)
     if lr is not None:
         for each in wanted:
             lr = each.hypers["lr"].check("lr", lr, f"surface, rule {each.name}")
-    noise = found.noise if noise is None else noise
-    if not (math.isfinite(noise) and noise >= 0):
-        raise InputError(f"noise = {noise!r}: must be a finite number of at least 0")
+    scale = found.noise if noise is None else as_float(noise)
+    if scale is None or not 0.0 <= scale < math.inf:
+        raise InputError(f"noise = {shown(noise)}: must be a finite number of at least 0")
     traced, fixed = [], {}
     for each in every:
         if each.name in SECOND_ORDER:
@@ -143,7 +144,7 @@ def scene(
                 found,
                 (point[0], point[1]),
                 steps,
-                noise,
+                scale,
                 seed,
                 f"rule {each.name}: it takes second derivatives",
             )
@@ -151,7 +152,7 @@ def scene(
         try:
             traced.append(trace_rule(_with_penalties(each)))
         except NoExpression as error:
-            fixed[each.name] = _precomputed(each, found, (point[0], point[1]), steps, noise, seed, str(error))
+            fixed[each.name] = _precomputed(each, found, (point[0], point[1]), steps, scale, seed, str(error))
     plain = [each for each in SURFACES.values() if not each.noise]
     return Scene(
         surface=found,
@@ -163,7 +164,7 @@ def scene(
         start=(point[0], point[1]),
         steps=steps,
         lr=lr,
-        noise=noise,
+        noise=scale,
         seed=seed,
         command=command,
         traced=tuple(traced),
@@ -171,12 +172,19 @@ def scene(
     )
 
 
-def _rule(name: str, ground: Surface) -> Rule:
-    """By name; one of second order needs the surface."""
+def _rule(name: object, ground: Surface) -> Rule:
+    """By name, or as `package.module:name`; one of second order needs the surface."""
+    if not isinstance(name, str):
+        raise InputError(f"rules: {shown(name)} is not a rule: must be a ravine.Rule or a name")
     if name in SECOND_ORDER:
         return SECOND_ORDER[name](ground)
+    if ":" in name:
+        return rule_named(name, "rules", None)
     if name not in RULES:
-        raise StudyError(f"unknown rule '{name}': {choices(name, [*RULES, *SECOND_ORDER])}")
+        known = choices(name, [*RULES, *SECOND_ORDER])
+        raise InputError(
+            f'rules: unknown rule {shown(name)}: {known}, or "package.module:name" of a ravine.Rule'
+        )
     return RULES[name]
 
 
@@ -186,7 +194,9 @@ def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
             raise InputError("domain: only a function's map is chosen; a surface has its own")
         return surface(ground) if isinstance(ground, str) else ground
     if not callable(ground):
-        raise InputError(f"surface = {ground!r}: must be a name, or a function of a tensor of two numbers")
+        raise InputError(
+            f"surface = {shown(ground)}: must be a name, or a function of a tensor of two numbers"
+        )
     left, right, bottom, top = _numbers("domain", (-2.0, 2.0, -2.0, 2.0) if domain is None else domain, 4)
     if not (left < right and bottom < top):
         raise InputError(f"domain = {domain}: must be left, right, bottom, top, in this order")
@@ -196,15 +206,15 @@ def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
 def _numbers(name: str, given: Sequence[float], num: int) -> list[float]:
     try:
         numbers = [float(value) for value in given]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != num or not all(map(math.isfinite, numbers)):
-        raise InputError(f"{name} = {given!r}: must be {num} finite numbers")
+        raise InputError(f"{name} = {shown(given)}: must be {num} finite numbers")
     return numbers
 
 
 def _with_penalties(each: Rule) -> Rule:
-    return regularize(each, [name for name in PENALTIES if name not in each.hypers])
+    return regularize(each, [name for name in PENALTIES if name not in each.refuses])
 
 
 def _precomputed(

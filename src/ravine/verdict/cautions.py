@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ravine.messages import count
 from ravine.verdict import words
 from ravine.verdict.outcome import Pair, RuleResult
 from ravine.verdict.selection import ranked
@@ -29,18 +30,18 @@ def diverged(results: Sequence[RuleResult]) -> list[str]:
             continue
         if r.config is None:
             advice = r.outcome.removeprefix("every run diverged: ")
-            notes.append(f"{r.rule}: every run diverged ({words.many(r.num_runs, 'run')}); {advice}.")
+            notes.append(f"{r.rule}: every run diverged ({count(r.num_runs, 'run')}); {advice}.")
             continue
         if r.outcome:
             notes.append(f"{r.rule}: {r.outcome}; its numbers come from the surviving runs and flatter it.")
-        share = f"{r.num_diverged} of {words.many(r.num_runs, 'run')} diverged"
+        share = f"{r.num_diverged} of {count(r.num_runs, 'run')} diverged"
         if r.num_diverged >= MANY_DIVERGED * r.num_runs:
             where = "its learning rates go too high" if r.lr is not None else "most of its hypers do not work"
             notes.append(f"{r.rule}: {share}; {where}.")
         elif r.num_diverged and not r.outcome:
             rate = 1.0 - RARE ** (1.0 / len(r.seeds))
             notes.append(
-                f"{r.rule}: {share}, none of them with the chosen hypers; but {words.many(len(r.seeds), 'seed')}"
+                f"{r.rule}: {share}, none of them with the chosen hypers; but {count(len(r.seeds), 'seed')}"
                 f" without a failure cannot rule out that up to {100 * rate:.0f} % of such runs fail."
             )
     return notes
@@ -65,7 +66,7 @@ def _too_few_seeds(top: Pair, num_rules: int, task: str) -> str:
     assert top.detectable is not None, "a number of seeds is needed only where there were two"
     digits = words.digits_for(task, top.ci)
     reach, found = (words.gap(size, task, digits) + words.unit(task) for size in (top.reach, top.detectable))
-    head = f"Too few seeds: with {words.many(top.num_seeds, 'seed')}, {words.many(num_rules, 'rule')} and this spread,"
+    head = f"Too few seeds: with {count(top.num_seeds, 'seed')}, {count(num_rules, 'rule')} and this spread,"
     if task == "classification" and top.reach >= 1.0:
         what = "no observed difference would count as separable"
     else:
@@ -155,7 +156,7 @@ def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: in
     notes = []
     step = 1.0 / max(num_validation, 1)
     if 0 < num_validation < FEW_VALIDATED:
-        few = words.many(num_validation, "validation example")
+        few = count(num_validation, "validation example")
         notes.append(f"Only {few}: the chosen hypers are partly luck.")
     elif task == "classification" and pairs and 0.0 < abs(pairs[0].difference) < step:
         notes.append(

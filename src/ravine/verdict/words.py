@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ravine.messages import count
 from ravine.verdict.outcome import Pair, RuleResult
 
 SMALLER_LR = "every run diverged: try a smaller lr"
@@ -56,11 +57,6 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def many(count: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def answer(
     results: Sequence[RuleResult], pairs: Sequence[Pair], task: str, alpha: float, sizes: tuple[int, int]
 ) -> tuple[str, str]:
@@ -80,7 +76,7 @@ def answer(
                 "No rule has a finite test score, so there is nothing to compare.",
                 "Check the model and the data.",
             )
-        runs = many(sum(r.num_runs for r in results), "run")
+        runs = count(sum(r.num_runs for r in results), "run")
         return f"Every run diverged ({runs}), so there is nothing to compare.", _advice(results)
     opening = _reached(finished, task, f"{100 * (1 - alpha):.3g} %")
     if not pairs:
@@ -119,7 +115,7 @@ def _compared(pairs: Sequence[Pair], task: str, sizes: tuple[int, int]) -> str:
     """
     pair = pairs[0]
     others = [p for p in pairs[1:] if pair.first in (p.first, p.second)]
-    seeds = many(pair.num_seeds, "seed")
+    seeds = count(pair.num_seeds, "seed")
     correction = f", corrected for {len(pairs)} comparisons" if len(pairs) > 1 else ""
     if pair.separable:
         first, low, high = pair.first, pair.ci[0], pair.ci[1]
@@ -158,7 +154,7 @@ def more_seeds(pair: Pair, num_test: int, num_validation: int) -> str:
         return "no number of seeds is advised for a difference of zero"
     if pair.examples_suffice:
         return "more than 1000 seeds would be needed for a difference this small"
-    sizes = f"{many(num_test, 'test example')} and {many(num_validation, 'validation example')}"
+    sizes = f"{count(num_test, 'test example')} and {count(num_validation, 'validation example')}"
     return f"more seeds alone would not tell, because {sizes} are too few for a difference this small"
 
 
