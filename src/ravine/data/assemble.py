@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Prepared:
-    """Inputs of the three splits, how they were made, and what to tell of it."""
+    """Inputs of the three splits, how they were made, and notes about it."""
 
     xs: tuple[npt.NDArray[np.float32], ...]
     inputs: TableInputs | ArrayInputs | ImageInputs

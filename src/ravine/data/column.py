@@ -39,7 +39,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Column:
-    """One column.
+    """A column of a table.
 
     Args:
         name: its name.

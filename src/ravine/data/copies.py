@@ -34,12 +34,12 @@ def copy_notes(
         if len(copies):
             examples = count(len(part), f"{which} example")
             are = "is a copy of a training example" if len(copies) == 1 else "are copies of training examples"
-            first = _told(place(int(rows[copies[0]])), place(int(splits.train[twins[copies[0]]])))
+            first = _pair(place(int(rows[copies[0]])), place(int(splits.train[twins[copies[0]]])))
             notes.append(f"{len(copies):,} of {examples} {are}: {first}")
     return tuple(notes)
 
 
-def _told(here: str, there: str) -> str:
+def _pair(here: str, there: str) -> str:
     """Two places, the file once if it is the same: "line 3 is line 17"."""
     (file, _, at), (other, _, there_at) = here.rpartition(", "), there.rpartition(", ")
     return f"{at} is {there_at}" if file and file == other else f"{here} is {there}"

@@ -1,4 +1,4 @@
-"""Any spec to its data set."""
+"""Loads the data set that a specification names."""
 
 from __future__ import annotations
 

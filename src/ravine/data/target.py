@@ -55,7 +55,7 @@ def encode_target(
         class_names: names for the classes 0, 1, ... if the data set has them.
 
     Raises:
-        DataError: nothing to learn, or the task cannot be told from the numbers.
+        DataError: there is nothing to learn, or the numbers may mean either task.
     """
     if not len(column.values):
         raise DataError(f"{where}: there are no examples in it")

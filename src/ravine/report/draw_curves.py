@@ -73,7 +73,7 @@ def _shared(found: Sequence[BestCurves], floor: float | None) -> Json:
 
 
 def draw_regimes(results: Results) -> Figure:
-    """Loss curves at an lr too low, right, high and too high, for one rule at a time (I13)."""
+    """Loss curves at an lr too low, right, high and too high, for one rule at a time."""
     found = {result.rule: regimes(results, result.rule) for result in results.verdict.rules}
     views = tuple(
         _regime_view(results, rule, four)

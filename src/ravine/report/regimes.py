@@ -1,4 +1,4 @@
-"""Low, good, high, too high: what the lr does to a loss curve, from the runs of a study (I13).
+"""Low, good, high, too high: what the lr does to a loss curve, from the runs of a study.
 
 A rule's learning rates are sorted into the four of every lecture by criteria that are stated with the figure,
 not by eye; where the grid has no such lr, that is said too.

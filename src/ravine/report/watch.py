@@ -94,7 +94,7 @@ def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str)
 
     Args:
         events: progress, then what was found.
-        kind: class of the progress, which has ``done`` and ``all``.
+        kind: the class of progress events, which have ``done`` and ``all``.
         console: where to show it.
         about: what is done.
 

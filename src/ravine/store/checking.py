@@ -51,7 +51,7 @@ def _database(connection: Connection, _folder: Path) -> Iterator[str]:
 
 
 def _each(connection: Connection, query: Select[Any], read: Callable[[Row[Any]], object]) -> Iterator[str]:
-    """Read each row; the errors."""
+    """Read each row and return the errors."""
     for row in connection.execution_options(yield_per=500).execute(query):
         try:
             read(row)

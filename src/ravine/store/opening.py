@@ -35,7 +35,7 @@ class Opened:
     held: int | None
 
     def close(self) -> None:
-        """Let go of all of it."""
+        """Close the database and release the lock."""
         self.engine.dispose()
         if self.held is not None:
             os.close(self.held)

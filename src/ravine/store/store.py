@@ -58,7 +58,7 @@ class Store:
         self._core = Core(opened, self.root)
 
     def close(self) -> None:
-        """Let go of the database and the lock. The store can't be used afterwards."""
+        """Close the database and release the lock. The store can't be used afterwards."""
         self._core.close()
 
     def __enter__(self) -> Store:
@@ -151,10 +151,10 @@ class Store:
             pass
 
     def lock(self, study: str) -> contextlib.AbstractContextManager[None]:
-        """Hold a study alone while a ``with`` block lasts; the system lets go of it if the process dies.
+        """Lock a study for a ``with`` block; the system releases the lock if the process dies.
 
         Raises:
-            StoreError: someone has it; names the process and the time.
+            StoreError: another process has locked it; the error names the process and the time.
         """
         return lock.study_lock(self._core.locks, study)
 
@@ -345,7 +345,7 @@ class Store:
         return self.tensors_many(kind, [run_id])[run_id]
 
     def tensors_many(self, kind: str, run_ids: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-        """The same for many runs, each file opened once. A file's hash is checked once per `Store`."""
+        """`tensors` of many runs by id, each file opened once. A file's hash is checked once per `Store`."""
         if kind not in KINDS:
             raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
         with self._core.read() as connection:
