@@ -161,7 +161,9 @@ def test_last_epoch_goes_on_without_a_state() -> None:
         ({"kind": "cosine", "warmup": 10}, 10, "Schedule: schedule.warmup = 10: must be fewer steps"),
         ("cosine", 0, "Schedule: num_steps = 0: must be a whole number from 1 to 1,000,000,000"),
         ("cosine", math.inf, "Schedule: num_steps = inf: must be a whole number from 1"),
-        ("cosine", 10**5000, "Schedule: num_steps = an int too large to show: must be a whole number from 1"),
+        pytest.param(
+            "cosine", 10**5000, "Schedule: num_steps = an int too large to show: must be", id="huge"
+        ),
     ],
 )
 def test_errors(schedule, num_steps, message) -> None:

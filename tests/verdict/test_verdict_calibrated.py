@@ -147,7 +147,7 @@ def test_a_difference_of_zero_asks_for_no_seeds() -> None:
     same = np.tile((np.arange(100) < 90).astype(float), (3, 1))
     verdict = of({"a": same, "b": same.copy()})
     assert "no number of seeds is advised for a difference of zero" in verdict.sentences[1]
-    assert "1000 seeds" not in words(verdict)
+    assert "1,000 seeds" not in words(verdict)
     assert verdict.standing("a") == "tied"
 
 

@@ -90,7 +90,7 @@ def test_sentences_of_a_classification() -> None:
         "adam (lr 0.001) reaches 97.2 % test accuracy (95 % interval 96.0 to 98.1); momentum (lr 0.1) reaches"
         " 96.9 %.",
         "They are not separable with 3 seeds: the difference is 0.3 points (interval \N{MINUS SIGN}0.1 to 0.7);"
-        " more seeds alone would not tell, because 1000 test examples and 1000 validation examples are too few"
+        " more seeds alone would not tell, because 1,000 test examples and 1,000 validation examples are too few"
         " for a difference this small.",
     )
 

@@ -161,7 +161,7 @@ def check_words(verdict: Verdict) -> None:
     assert all(text.endswith(".") for text in verdict.sentences + verdict.warnings)
     assert len(set(verdict.warnings)) == len(verdict.warnings)
     few = "Too few seeds" in words
-    assert few + ("more seeds alone would not tell" in words) + ("more than 1000 seeds" in words) <= 1, words
+    assert few + ("more seeds alone would not tell" in words) + ("more than 1,000 seeds" in words) <= 1, words
     assert not (
         "single seed: luck" in words and re.search(r"seeds would|with \d seeds", verdict.sentences[1])
     )

@@ -144,7 +144,8 @@ def _measured(
 
 def _of_length(length: float, direction_RP: Tensor) -> Tensor:
     """Each run's direction at this length; one of 0 stays 0."""
-    return length * direction_RP / direction_RP.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    found_RP: Tensor = length * direction_RP / direction_RP.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    return found_RP
 
 
 @contextmanager

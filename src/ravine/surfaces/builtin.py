@@ -217,8 +217,8 @@ def own_surface(function: Callable[[Tensor], Tensor], domain: tuple[float, float
     """A surface of a function of the user's, ``f(x: Tensor[2]) -> Tensor``, started in a corner of its map.
 
     Example:
-        >>> own_surface(lambda x: (x * x).sum(), (-1.0, 1.0, -1.0, 1.0)).start
-        (-0.75, 0.6)
+        >>> own_surface(lambda x: (x * x).sum(), (-4.0, 4.0, 0.0, 5.0)).start
+        (-3.0, 4.0)
     """
     left, right, bottom, top = domain
     return Surface(

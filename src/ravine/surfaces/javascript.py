@@ -37,21 +37,21 @@ def program(surfaces: Sequence[TracedSurface], rules: Sequence[TracedRule]) -> s
 def function(expressions: Expressions, places: Mapping[str, str], arguments: Sequence[str]) -> str:
     """A function that writes its results into its last argument, an array.
 
-        Args:
-            expressions: what it computes.
-            places: what its inputs are called in JavaScript.
-            arguments: names of its arguments.
+    Args:
+        expressions: what it computes.
+        places: what its inputs are called in JavaScript.
+        arguments: names of its arguments.
 
-        Example:
-            >>> from ravine.rng.words import stream_words
-    from ravine.surfaces.noise import STREAM
-    from ravine.surfaces.scalars import ScalarPool
-            >>> pool = ScalarPool()
-            >>> twice = pool.op("mul", pool.const(2.0), pool.input("x0"))
-            >>> print(function(Expressions(inputs=("x0",), outputs=(twice,)), {"x0": "x[0]"}, ("x", "out")))
-            function (x, out) {
-              out[0] = (2.0 * x[0]);
-            }
+    Example:
+        >>> from ravine.rng.words import stream_words
+        >>> from ravine.surfaces.noise import STREAM
+        >>> from ravine.surfaces.scalars import ScalarPool
+        >>> pool = ScalarPool()
+        >>> twice = pool.op("mul", pool.const(2.0), pool.input("x0"))
+        >>> print(function(Expressions(inputs=("x0",), outputs=(twice,)), {"x0": "x[0]"}, ("x", "out")))
+        function (x, out) {
+          out[0] = (2.0 * x[0]);
+        }
     """
     uses: dict[Scalar, int] = {}
     for scalar in in_order(expressions.outputs):

@@ -153,7 +153,7 @@ def more_seeds(pair: Pair, num_test: int, num_validation: int) -> str:
     if pair.difference == 0.0:
         return "no number of seeds is advised for a difference of zero"
     if pair.examples_suffice:
-        return "more than 1000 seeds would be needed for a difference this small"
+        return "more than 1,000 seeds would be needed for a difference this small"
     sizes = f"{count(num_test, 'test example')} and {count(num_validation, 'validation example')}"
     return f"more seeds alone would not tell, because {sizes} are too few for a difference this small"
 
