@@ -194,7 +194,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert (both.returncode, both.stdout) == (2, "")
     wrong = command(tmp_path, "lr", "s.toml", "--low", "5", "--high", "1")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == "ravine: low = 5, high = 1: must be 0 < low < high, both finite\n"
+    assert wrong.stderr == "ravine: low = 5.0, high = 1.0: must be 0 < low < high, both finite\n"
 
 
 def test_losses_too_large_for_float32_in_the_targets_own_units_are_no_fault() -> None:
