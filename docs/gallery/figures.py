@@ -23,7 +23,7 @@ from ravine.surfaces.newton import newton
 from ravine.surfaces.traced import trace_rule
 from ravine.surfaces.tuning import best_path
 
-CLOSE = 1e-6  # of the first loss: "there"
+CLOSE = 1e-6  # of the first loss: so near to the minimum that a rule has arrived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +50,16 @@ def zigzag() -> Figure:
         heavy = walk("momentum", "ellipse", 4000, params={"condition": condition}, lr=lr, rho=rho)
         rows.append(f"| {condition:,} | {arrival(plain)} | {arrival(heavy)} |")
     text = f"""
-Across the valley the curvature is {ground.params["condition"].default:g} times that along it. A learning rate
-that is good along the valley is too high across it, so gradient descent zig-zags. Steps to {CLOSE:g} of the first
-loss, each with what is best in theory: lr 2 / (1 + k) for gradient descent, and for momentum lr 4 / (sqrt(k) + 1)^2
-with rho ((sqrt(k) - 1) / (sqrt(k) + 1))^2.
+The curvature across the valley is {ground.params["condition"].default:g} times the curvature along it. A learning
+rate that is good along the valley is too high across it, so gradient descent zig-zags. The table has the number of
+steps until the loss is a millionth of the first one, with the settings that are best in theory: lr 2 / (1 + k) for
+gradient descent; lr 4 / (sqrt(k) + 1)^2 and rho ((sqrt(k) - 1) / (sqrt(k) + 1))^2 for momentum.
 
 | condition number k | gradient descent | momentum |
 |---|---|---|
 {chr(10).join(rows)}
 
-The steps of gradient descent grow with the condition number, those of momentum with its root.
+The number of steps grows with the condition number for gradient descent, and with its square root for momentum.
 """
     return Figure(
         name="zigzag", title="Zig-zag: the condition number", command=command, text=text, svg=drawn(command)
@@ -74,10 +74,11 @@ def saddle() -> Figure:
         for kind in ("sgd", "momentum", "rmsprop", "adam")
     }
     text = f"""
-From (-1.6, 0.001) the way down leads to the saddle at (0, 0); the slope that leads away from it is at first a
-thousandth. At lr 0.05 the distance to the ridge reaches 0.5 after {leaves["sgd"]} steps of gradient descent,
-{leaves["momentum"]} of momentum, {leaves["adam"]} of Adam and {leaves["rmsprop"]} of RMSProp: velocity gathers
-what little slope there is, and dividing by the root of the squares makes every slope count as much.
+From (-1.6, 0.001), the way down leads to the saddle at (0, 0). At first, the slope that leads away from the saddle is
+only a thousandth. At lr 0.05, the distance to the ridge reaches 0.5 after {leaves["sgd"]} steps of gradient descent,
+{leaves["momentum"]} of momentum, {leaves["adam"]} of Adam and {leaves["rmsprop"]} of RMSProp. Momentum adds up what
+little slope there is. Adam and RMSProp divide by the root of the squares, so a small slope counts as much as a large
+one.
 """
     return Figure(name="saddle", title="A saddle", command=command, text=text, svg=drawn(command))
 
@@ -91,11 +92,11 @@ def local_minimum() -> Figure:
     crosses = [lr for lr in lrs if walk("momentum", "local_minimum", 1000, lr=lr).points[-1][0] < 0]
     never = all(walk("sgd", "local_minimum", 1000, lr=lr).points[-1][0] > 0 for lr in lrs)
     text = f"""
-The valley on the right is nearer, the one on the left deeper. At lr 0.02 gradient descent ends in the first, at
-x = {x["sgd"]:.2f} with loss {ends["sgd"].losses[-1]:.2f}, momentum in the second, at x = {x["momentum"]:.2f} with
-loss {ends["momentum"].losses[-1]:.2f}. Of the learning rates {words(lrs)} momentum crosses at {words(crosses)};
-gradient descent {"at none" if never else "at some"}. Velocity carries across a rise, but not by design: at another
-lr it swings back.
+The valley on the right is nearer, the one on the left is deeper. At lr 0.02, gradient descent ends in the right one,
+at x = {x["sgd"]:.2f} with a loss of {ends["sgd"].losses[-1]:.2f}, and momentum in the left one, at
+x = {x["momentum"]:.2f} with a loss of {ends["momentum"].losses[-1]:.2f}. Of the learning rates {words(lrs)}, momentum
+crosses over at {words(crosses)}, and gradient descent {"at none" if never else "at some"}. Velocity can carry a run
+across a rise, but not by design: at another lr it swings back.
 """
     return Figure(
         name="local_minimum", title="A local minimum", command=command, text=text, svg=drawn(command)
@@ -108,10 +109,10 @@ def nesterov() -> Figure:
     found = {kind: walk(kind, "ellipse", 600, lr=0.03) for kind in ("momentum", "nesterov")}
     over = {kind: -each.points[:, 1].min() for kind, each in found.items()}
     text = f"""
-Nesterov's gradient is taken where the velocity is about to lead, so it brakes before the other side of the valley.
-At lr 0.03 and rho 0.9, from 1.2 above the floor, momentum overshoots it by {over["momentum"]:.2f} and Nesterov by
-{over["nesterov"]:.2f}; steps to {CLOSE:g} of the first loss: {arrival(found["momentum"])} and
-{arrival(found["nesterov"])}.
+Nesterov takes the gradient where the velocity is about to lead, so it brakes before it reaches the other side of the
+valley. At lr 0.03 and rho 0.9, from 1.2 above the floor, momentum overshoots by {over["momentum"]:.2f} and Nesterov by
+{over["nesterov"]:.2f}. They need {arrival(found["momentum"])} and {arrival(found["nesterov"])} steps until the loss is
+a millionth of the first one.
 """
     return Figure(
         name="nesterov", title="Nesterov looks ahead", command=command, text=text, svg=drawn(command)
@@ -127,15 +128,15 @@ def adagrad() -> Figure:
         for t in (1, 10, 100, 10_000)
     ]
     text = f"""
-AdaGrad divides by the root of the sum of all squared gradients. The sum only grows, so under a gradient that stays
-the same the step shrinks as 1 / sqrt(t); RMSProp's mean forgets, and its step settles at lr:
+AdaGrad divides by the root of the sum of all squared gradients. This sum only grows, so under a constant gradient the
+step shrinks as 1 / sqrt(t). RMSProp's mean forgets, so its step settles at lr:
 
 | step | AdaGrad | RMSProp (decay 0.9) |
 |---|---|---|
 {chr(10).join(rows)}
 
-On Rosenbrock's valley, at lr 0.01, AdaGrad has come from loss {ada[0]:.2f} to {ada[-1]:.2f} after 1,000 steps,
-RMSProp to {rms[-1]:.2g}. A higher lr helps AdaGrad, but it slows down all the same.
+In Rosenbrock's valley, at lr 0.01, 1,000 steps take AdaGrad from a loss of {ada[0]:.2f} to {ada[-1]:.2f}, and RMSProp
+to {rms[-1]:.2g}. A higher lr helps AdaGrad, but it still slows down.
 """
     return Figure(name="adagrad", title="AdaGrad slows down", command=command, text=text, svg=drawn(command))
 
@@ -149,12 +150,12 @@ def rmsprop() -> Figure:
     lr = found["rmsprop"][0]
     late = np.abs(np.diff(walk("rmsprop", "ellipse", 400, lr=lr).points[300:], axis=0)).mean() / lr
     text = f"""
-Gradient descent jumps across the valley and momentum swings through it; RMSProp takes equal strides along both axes,
-so its path bends in. Each with the best of 41 learning rates
-({", ".join(f"{kind} {each[0]:.3g}" for kind, each in found.items())}), from 1.2 above the floor, the overshoot is
-{", ".join(f"{over[kind]:.2f} for {kind}" for kind in kinds)}. Momentum sets the direction, RMSProp the stride. That
-stride does not shrink near the minimum: from step 300 to 400 RMSProp jumps to and fro by {late:.2f} lr along each axis.
-So it needs a schedule.
+Gradient descent jumps across the valley and momentum swings through it. RMSProp takes equal steps along both axes, so
+its path bends towards the floor. With the best of 41 learning rates for each rule
+({", ".join(f"{kind} {each[0]:.3g}" for kind, each in found.items())}), from 1.2 above the floor, they overshoot by
+{", ".join(f"{over[kind]:.2f} ({kind})" for kind in kinds)}. Momentum changes the direction of a step, RMSProp its
+length. RMSProp's steps do not shrink near the minimum: from step 300 to 400 it jumps to and fro by {late:.2f} lr along
+each axis. So it needs a schedule.
 """
     return Figure(
         name="rmsprop", title="RMSProp bends its path", command=command, text=text, svg=drawn(command)
@@ -177,15 +178,16 @@ def adam_start() -> Figure:
         svg = out.read_text(encoding="utf-8")
     first = [float(np.abs(each.points[1] - each.points[0]).max()) for each in walks]
     text = f"""
-Both means start at 0. Uncorrected, the mean of squares is 0.001 g^2 at t = 1, and dividing by its root makes the
-first step far too long. Under a constant gradient it is {stride("rmsprop", 1, decay=0.999):.1f} lr for RMSProp with
-decay 0.999. For Adam without correction, whose mean of gradients starts low, too, it is {lengths[0]:.2f} lr and the
-longest, at t = {peak + 1}, {lengths[peak]:.2f} lr. With correction it is {stride("adam", 1):.2f} lr from the first on.
+Both of Adam's means start at 0. Without correction, the mean of squares is 0.001 g^2 at t = 1, and dividing by its
+root makes the first step far too long. Under a constant gradient, the first step of RMSProp with decay 0.999 is
+{stride("rmsprop", 1, decay=0.999):.1f} lr. Adam's mean of gradients starts low too: without correction, its first step
+is {lengths[0]:.2f} lr, and its longest one, at t = {peak + 1}, is {lengths[peak]:.2f} lr. With correction, steps are
+{stride("adam", 1):.2f} lr from the first one on.
 
-In the picture, a pit in a plain, lr is {lr:g}. The first steps are {first[0]:.2g}, {first[1]:.2g} and {first[2]:.2g}
-along each axis. RMSProp's leads out of the pit to where there is no slope, and it never comes back: after
-1,000 steps its loss is {walks[2].losses[-1]:.2f}.
-By then Adam's loss is {walks[0].losses[-1]:.1g}, and {walks[1].losses[-1]:.1g} without correction.
+The picture shows a pit in a plain, at lr {lr:g}. Along each axis, the first step is {first[0]:.2g} for Adam,
+{first[1]:.2g} for Adam without correction and {first[2]:.2g} for RMSProp. RMSProp's leads out of the pit to a place
+without slope, and it never comes back: after 1,000 steps its loss is {walks[2].losses[-1]:.2f}. By then Adam's loss is
+{walks[0].losses[-1]:.1g} with correction and {walks[1].losses[-1]:.1g} without it.
 """
     return Figure(
         name="adam_start",
@@ -205,16 +207,17 @@ def rotated() -> Figure:
             cells = [fewest(kind, angle, condition) for angle in (0, 15, 30, 45)]
             rows.append(f"| {condition} | {kind} | {' | '.join(cells)} |")
     text = f"""
-The same valley, turned, and the start with it. Gradient descent and momentum turn along. What scales each axis by
-itself gains where the valley lies along an axis, and not where it lies across both. Steps to {CLOSE:g} of the first
-loss at the best of 41 learning rates from 1e-4 to 10:
+The valley is turned, and the start with it. The paths of gradient descent and momentum turn with the valley. Rules that
+scale each axis separately do well where the valley lies along an axis, and lose this advantage where it lies across
+both. The table has the number of steps until the loss is a millionth of the first one, at the best of 41 learning
+rates from 1e-4 to 10:
 
 | condition | rule | 0 degrees | 15 | 30 | 45 |
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-AdaGrad and RMSProp lose most of what they gained, or all of it. Adam is no faster than momentum even at 0 degrees, so
-it has little to lose: on such a valley its velocity does most of the work.
+AdaGrad and RMSProp lose most or all of their advantage. Adam is no faster than momentum even at 0 degrees, so it has
+little to lose: in such a valley, its velocity does most of the work.
 """
     return Figure(name="rotated", title="The rotated ellipse", command=command, text=text, svg=drawn(command))
 
@@ -251,13 +254,12 @@ def lr() -> Figure:
     ]
     early = int(steps["good"][1])
     text = f"""
-Adam on handwritten digits (MLP 64-64, batches of 64, 20 epochs, medians of 3 seeds, one constant lr each).
-**Low**, 1e-4, falls slowly all the way, to {losses["low"][-1]:.2f}. **Good**, 3e-3, ends at
-{losses["good"][-1]:.3f}. **High**, 0.1, leads after {early} steps, with {losses["high"][1]:.2f} against
-{losses["good"][1]:.2f}, and then stays at {losses["high"][-1]:.2f}. **Too high**, 1, explodes to
-{losses["too high"][0]:,.0f}, off the chart, and comes back to {losses["too high"][-1]:.2f}; guessing costs
-log 10 = {math.log(10):.2f}.
-Which one leads after a few steps says little about the end.
+Adam on handwritten digits (MLP 64-64, batches of 64, 20 epochs, medians of 3 seeds), at four constant learning rates.
+**Low**, 1e-4: the loss falls slowly all the way, to {losses["low"][-1]:.2f}. **Good**, 3e-3: it ends at
+{losses["good"][-1]:.3f}. **High**, 0.1: it leads after {early} steps, with {losses["high"][1]:.2f} against
+{losses["good"][1]:.2f}, and then stays at {losses["high"][-1]:.2f}. **Too high**, 1: it explodes to
+{losses["too high"][0]:,.0f}, off the chart, and comes back to {losses["too high"][-1]:.2f}; guessing has a loss of
+log 10 = {math.log(10):.2f}. Which learning rate leads after a few steps says little about the end.
 """
     svg = chart(curves, across="step", up="training loss", ceiling=10.0)
     return Figure(name="lr", title="Four learning rates", command="scripts/gallery lr", text=text, svg=svg)
@@ -275,14 +277,15 @@ def newton_wins() -> Figure:
     noisy = path(newton(ground), ground, hypers={}, steps=300, noise=10.0).losses
     calm = tuned("adam", "rosenbrock", 300, noise=10.0)[1].losses
     text = f"""
-Newton's step knows the curvature in every direction, so condition and angle are nothing to it: on the ellipse one
-step leads from loss {one[0]:.3g} to {one[1]:.1g}. On Rosenbrock's bent valley, where the curvature changes, it needs
-{at} steps to a loss below 1e-20, by way of a loss of {exact[:at].max():.0f}. The others, each at its best learning
-rate, after 300 steps: {", ".join(f"{kind} {each.losses[-1]:.1e}" for kind, (_, each) in others.items())}.
+Newton's step uses the curvature in every direction, so neither the condition number nor the angle matters to it: on
+the ellipse, one step takes the loss from {one[0]:.3g} to {one[1]:.1g}. In Rosenbrock's bent valley, where the curvature
+changes, it needs {at} steps to a loss below 1e-20, and passes a loss of {exact[:at].max():.0f} on the way. The losses
+of the others after 300 steps, each at its best learning rate, are
+{", ".join(f"{each.losses[-1]:.1e} ({kind})" for kind, (_, each) in others.items())}.
 
-With noise of standard deviation 10 on the gradient Newton's median loss over the last 100 steps is
-{np.median(noisy[-100:]):.2g} and Adam's {np.median(calm[-100:]):.2g}: where the curvature is small, noise becomes a
-long step. And the Hessian of a network with P weights has P^2 numbers.
+With noise of standard deviation 10 on the gradient, the median loss over the last 100 steps is
+{np.median(noisy[-100:]):.2g} for Newton and {np.median(calm[-100:]):.2g} for Adam: where the curvature is small, noise
+becomes a long step. And the Hessian of a network with P weights has P^2 numbers.
 """
     return Figure(
         name="newton", title="Newton against them all", command=command, text=text, svg=drawn(command)

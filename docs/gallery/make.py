@@ -16,14 +16,14 @@ from figures import FIGURES, Figure
 HERE = Path(__file__).parent
 HEAD = """# The update rules in ten figures
 
-What textbooks say about gradient descent and its successors, with the command that draws each figure and the numbers
-behind it. `scripts/gallery` draws all ten and writes this page with its numbers; `scripts/gallery NAME` draws one of
-them. With `--out page.html`, each `ravine surface` command writes a page on which everything can be moved
-([surfaces.md](surfaces.md)).
+Each figure shows something that textbooks say about gradient descent and its successors, with the command that draws
+it and the numbers behind it. `scripts/gallery` draws all ten and writes this page with its numbers; `scripts/gallery
+NAME` draws one of them. With `--out page.html`, each `ravine surface` command writes a page on which you can move
+everything ([surfaces.md](surfaces.md)).
 
 <!-- test: page slow -->
 """
-WIDTH = 128
+WIDTH = 120
 
 
 def section(place: int, figure: Figure) -> str:
