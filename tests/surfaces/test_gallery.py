@@ -93,8 +93,9 @@ def test_the_first_steps_under_a_constant_gradient(figures: ModuleType) -> None:
     closed = [(1 - 0.9**t) / (1 - 0.999**t) ** 0.5 for t in range(1, 30)]
     assert bare == pytest.approx(closed, rel=1e-5)  # eps is 1e-7
     assert (max(bare), bare.index(max(bare)) + 1) == (pytest.approx(6.57, abs=0.005), 12)
-    assert "31.6 lr for RMSProp" in PAGE
-    assert "3.16 lr and the longest, at t = 12, 6.57 lr" in " ".join(PAGE.split())
+    text = " ".join(PAGE.split())
+    assert "the first step of RMSProp with decay 0.999 is 31.6 lr" in text
+    assert "its first step is 3.16 lr, and its longest one, at t = 12, is 6.57 lr" in text
 
 
 def test_a_name_that_is_none_is_told(make: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
