@@ -15,7 +15,7 @@ from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
 from ravine.data import load
 from ravine.errors import InputError
-from ravine.launch.enter import enter_finished, looks_finished
+from ravine.launch.enter import enter_finished
 from ravine.messages import printable
 from ravine.outcomes import Results
 from ravine.report.plan import show_plan
@@ -79,7 +79,7 @@ def run(
     opened = Store(store)
     console = _console(quiet)
     # PyTorch takes a second to import: it is not, where all runs have finished on whatever machine.
-    if device in ("auto", "cpu") and looks_finished(opened, study.name):
+    if device in ("auto", "cpu") and opened.looks_finished(study.name):
         with naming(study.origin):
             data = load(study.data, base=search)
         planned = enter_finished(

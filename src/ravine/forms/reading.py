@@ -140,7 +140,10 @@ def _choice(allowed: Sequence[Any], value: object) -> Any:
         if type(value) is type(each) and value == each:
             return each
     texts = [each for each in allowed if isinstance(each, str)]
-    raise Refused(choices(value, texts) if texts else f"allowed: {', '.join(map(str, allowed))}", value)
+    if texts:
+        raise Refused(choices(value, texts), value)
+    *most, last = map(str, allowed)
+    raise Refused(f"allowed: {' or '.join(part for part in (', '.join(most), last) if part)}", value)
 
 
 def _one_of(kinds: Sequence[Any], value: object) -> Any:
@@ -202,9 +205,10 @@ def _list(kinds: Sequence[Any], value: object, limits: Limits) -> tuple[Any, ...
         raise Refused(f"must have at most {most} in it", value)
     if len(value) < limits.shortest:
         raise Refused(f"must have at least {limits.shortest} in it", value)
-    if len(value) < len(each):
-        raise Refused("missing, it must be given", value, (str(len(value)),), what="missing")
-    return tuple(_item(kind, item, str(i)) for i, (kind, item) in enumerate(zip(each, value, strict=True)))
+    found = tuple(_item(kind, item, str(i)) for i, (kind, item) in enumerate(zip(each, value, strict=False)))
+    if len(found) < len(each):
+        raise Refused("missing, it must be given", value, (str(len(found)),), what="missing")
+    return found
 
 
 def _table(kind: Any, value: object) -> dict[str, Any]:

@@ -54,13 +54,6 @@ def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:
     _check_alone(store, study.name)
 
 
-def looks_finished(store: Store, name: str) -> bool:
-    """Whether the store has a study of this name whose runs have all finished: there may be nothing left to train."""
-    if name not in {record.name for record in store.studies()}:
-        return False
-    return all(run.status in FINISHED for run in store.runs(name))
-
-
 def enter_finished(
     study: Study,
     store: Store,

@@ -166,7 +166,9 @@ def plotly_js() -> bytes:
     found = [Path(place) / "package_data" / "plotly.min.js" for place in places or ()]
     for path in found:
         if path.is_file():
-            return path.read_bytes().replace(b"\r\n", b"\n")  # as a browser reads it, and so hashes it
+            script = path.read_bytes()
+            # As a browser reads it, and so hashes it. Replacing nothing would copy it all the same.
+            return script.replace(b"\r\n", b"\n") if b"\r" in script else script
     raise RavineError("plotly's JavaScript is missing; `pip install plotly` installs it")
 
 

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
 
 from ravine.errors import StoreError, choices
 from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
@@ -19,8 +18,7 @@ from ravine.store.kept import Kept
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
 from ravine.store.records import CohortRecord, Labels, NewRun, RunRecord, RunResult, StudyRecord
-from ravine.store.schema import meta
-from ravine.store.upgrade import DIGESTED
+from ravine.store.upgrade import digested_at
 
 KINDS = ("weights", "predictions")
 
@@ -208,6 +206,11 @@ class Store:
         with self._core.read() as connection:
             return studies.of_study(connection, study, everything=all)
 
+    def looks_finished(self, study: str) -> bool:
+        """Whether there is a study of this name without unfinished runs. A glance: no digest is looked at."""
+        with self._core.read() as connection:
+            return studies.looks_finished(connection, study)
+
     def sharing(self, study: str) -> list[str]:
         """The other studies that have a run of this one which is not finished, listed in either or not."""
         with self._core.read() as connection:
@@ -393,4 +396,4 @@ class Store:
     def digested_at(self) -> str | None:
         """When a store that had no digests got them: older damage cannot be seen. None if it always had them."""
         with self._core.read() as connection:
-            return connection.scalar(select(meta.c.value).where(meta.c.key == DIGESTED))
+            return digested_at(connection)

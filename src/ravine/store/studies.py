@@ -278,6 +278,14 @@ def of_study(connection: Connection, study: str, *, everything: bool) -> list[Ru
     return [run_of(row, measured[row._mapping[runs.c.id]]) for row in found]
 
 
+def looks_finished(connection: Connection, study: str) -> bool:
+    """Whether there is a study of this name without unfinished runs. See `Store.looks_finished`."""
+    number = connection.scalar(select(studies.c.id).where(studies.c.name == study))
+    left = select(runs.c.id).join(study_runs, study_runs.c.run_id == runs.c.id).limit(1)
+    left = left.where(study_runs.c.study_id == number, study_runs.c.listed, runs.c.status.not_in(FINISHED))
+    return number is not None and connection.scalar(left) is None
+
+
 def missing(connection: Connection, number: int) -> str | None:
     """Which rows of a study's runs are gone, in words; None if none is known to be.
 

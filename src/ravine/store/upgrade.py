@@ -16,7 +16,7 @@ from ravine.store.schema import cohorts, launches, metrics, runs
 from ravine.store.studies import run_digest
 
 EARLIER = ("1", "2", "3", "4")
-DIGESTED = "digests_made_at"  # the key under which `meta` says when a store without digests got them
+_DIGESTED = "digests_made_at"  # the key under which `meta` says when a store without digests got them
 
 
 def bring_up(connection: Connection, version: str) -> None:
@@ -37,10 +37,15 @@ def bring_up(connection: Connection, version: str) -> None:
             if "digest" not in _columns(connection, table):
                 connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN digest TEXT"))
             _make_digests(connection, table)
-    changed = {"version": str(schema.VERSION), DIGESTED: f"{now()}, from format {version}"}
+    changed = {"version": str(schema.VERSION), _DIGESTED: f"{now()}, from format {version}"}
     for key, value in changed.items():
         connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
         connection.execute(schema.meta.insert().values(key=key, value=value))
+
+
+def digested_at(connection: Connection) -> str | None:
+    """When a store that had no digests got them. See `Store.digested_at`."""
+    return connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == _DIGESTED))
 
 
 def _columns(connection: Connection, table: Table) -> set[str]:
