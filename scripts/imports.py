@@ -20,7 +20,6 @@ SRC = Path(__file__).parents[1] / "src"
 LAZY: dict[tuple[str, str], str] = {
     ("ravine.cli.*", "ravine.*"): "a verb imports what it needs, so that --help and `list` start at once",
     ("ravine.cli.*", "dataclasses"): "start-up time of the other verbs",
-    ("ravine.cli.main", "importlib.metadata"): "only --version needs it",
     ("ravine.*", "rich.*"): "start-up time of `--json` and of `import ravine`",
     ("ravine.api.*", "ravine.launch*"): "imports PyTorch, after the study was found sound",
     ("ravine.api.*", "ravine.landscapes.*"): "imports PyTorch, after the arguments were found right",

@@ -63,9 +63,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     try:
         if words in (["--version"], ["-V"]):
-            from importlib.metadata import version
+            from ravine.version import version
 
-            print(f"ravine {version('ravine')}")
+            print(f"ravine {version()}")
             return 0
         carry_out = parse(VERBS, words)  # after --help it exits
         try:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
+
+import numpy as np
+
+from ravine.version import version
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
     return {
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("ravine", "torch", "numpy")},
+        "ravine": version(),
+        "torch": version("torch"),
+        "numpy": np.__version__,
     }
 
 

@@ -14,7 +14,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from ravine.report.figures import figure as one_figure
 from ravine.report.figures import figures as all_figures
 from ravine.report.html import Html, fill
 from ravine.report.views import Figure
+from ravine.version import version
 
 if TYPE_CHECKING:
     from ravine.launch.lr_range import LrRange
@@ -192,7 +192,7 @@ def _render(name: str, body: Html, figures: Sequence[Figure]) -> bytes:
     page = fill(
         _asset("report.html"),
         policy=policy([plotly_js(), script.encode()]),
-        version=version("ravine"),
+        version=version(),
         name=name,
         css=Html(_asset("report.css")),
         body=body,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from ravine.surfaces import Scene, Surface, scene
 from ravine.surfaces.basins import Basins, basins
 from ravine.surfaces.javascript import program
 from ravine.surfaces.traced import trace_rule, trace_surface
+from ravine.version import version
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +127,7 @@ def html(scene: Scene, *, maps: bool = True) -> str:
         script=Html(script),  # ours, and of the user only names that `program` escapes
         css=Html(_asset("surface.css")),
         policy=policy([script.encode()]),
-        version=version("ravine"),
+        version=version(),
         command=scene.command,
     )
 
