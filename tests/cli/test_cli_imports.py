@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 
 HEAVY = ("torch", "sklearn", "scipy", "pyarrow", "plotly", "llvmlite", "PIL", "pandas")
-NEEDLESS = ("pydantic", "jinja2", "numpy.ma", "rich.progress", "rich._emoji_codes", "ravine.launch.launch")
+NEEDLESS = (
+    "pydantic",
+    "jinja2",
+    "numpy.ma",
+    "rich.progress",
+    "rich._emoji_codes",
+    "ravine.launch.launch",
+    "ravine.landscapes.findings",
+)
 STUDY = """
 name = "small"
 data = "iris"

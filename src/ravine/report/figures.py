@@ -11,8 +11,14 @@ from ravine.report.draw_budget import draw_budget
 from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_gap import draw_gap
 from ravine.report.draw_lr import draw_lr
-from ravine.report.draw_sharpness import draw_sharpness
 from ravine.report.views import Figure
+
+
+def _draw_sharpness(results: Results) -> Figure:
+    from ravine.report.draw_sharpness import draw_sharpness
+
+    return draw_sharpness(results)
+
 
 FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
     {
@@ -20,7 +26,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "curves": draw_curves,
         "regimes": draw_regimes,
         "gap": draw_gap,
-        "sharpness": draw_sharpness,
+        "sharpness": _draw_sharpness,
         "budget": draw_budget,
     }
 )
@@ -43,5 +49,6 @@ def figure(results: Results, name: str) -> Figure:
 
 def figures(results: Results) -> tuple[Figure, ...]:
     """All figures, in the order of the report; that of sharpness only where it was measured."""
-    drawn = [draw(results) for draw in FIGURES.values()]
+    measured = results.source.sharpness.read([run.id for run in results.runs])
+    drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
     return tuple(each for each in drawn if each.views or each.name != "sharpness")
