@@ -42,7 +42,10 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.nn.provenance", "torch"): "a study is read without PyTorch",
     ("ravine.surfaces.*", "torch"): "a surface's formula is read without PyTorch",
     ("ravine.surfaces.newton", "ravine.second.dense"): "imports PyTorch",
-    ("ravine.report.figures", "ravine.report.draw_sharpness"): "start-up time: most studies have none measured",
+    (
+        "ravine.report.figures",
+        "ravine.report.draw_sharpness",
+    ): "start-up time: most studies have none measured",
     ("ravine.report.landscape", "ravine.report*"): "pictures need an extra",
     ("ravine.report.surface", "ravine.report*"): "pictures need an extra",
 }
