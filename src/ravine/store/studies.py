@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, false, func, insert, select, update
@@ -56,9 +57,9 @@ def save(
             f"study {name!r} has changed since it was first stored on {found.created_at[:10]}: {changed}; "
             "give the changed study another name, or another store; nothing was changed"
         )
-    connection.execute(
-        update(studies).where(studies.c.id == found.id).values(**row, digest=digests.digest_of(studies, row))
-    )
+    if any(getattr(found, key) != value for key, value in row.items()):
+        digest = digests.digest_of(studies, row)
+        connection.execute(update(studies).where(studies.c.id == found.id).values(**row, digest=digest))
 
 
 def _has_begun(connection: Connection, study: int) -> bool:
@@ -195,27 +196,23 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
     )
     in_study = study_runs.c.study_id == number
     before = [row._asdict() for row in connection.execute(select(study_runs).where(in_study))]
-    connection.execute(delete(study_runs).where(in_study))
-    digests.add(
-        connection,
-        study_runs,
-        [{**row, "listed": False} for row in before if row["run_id"] not in rows],
-    )
-    digests.add(
-        connection,
-        study_runs,
-        [
-            {
-                "study_id": number,
-                "run_id": run.id,
-                "position": position,
-                "listed": True,
-                "rule": run.rule,
-                "hypers": json.dumps(dict(run.hypers)),
-            }
-            for position, run in enumerate(new)
-        ],
-    )
+    after = [{**row, "listed": False} for row in before if row["run_id"] not in rows]
+    after += [
+        {
+            "study_id": number,
+            "run_id": run.id,
+            "position": position,
+            "listed": True,
+            "rule": run.rule,
+            "hypers": json.dumps(dict(run.hypers)),
+        }
+        for position, run in enumerate(new)
+    ]
+    after = [{**row, "digest": digests.digest_of(study_runs, row)} for row in after]
+    by_run = itemgetter("run_id")
+    if sorted(after, key=by_run) != sorted(before, key=by_run):
+        connection.execute(delete(study_runs).where(in_study))
+        add_all(connection, study_runs, after)
 
 
 def run_digest(row: Mapping[str, Any], measured: Mapping[str, float]) -> str:
