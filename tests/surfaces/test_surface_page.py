@@ -327,6 +327,25 @@ def test_a_rule_of_ones_own_walks_by_its_name_with_the_penalties_that_it_allows(
         ({"ground": "rosenbrok"}, "did you mean 'rosenbrock'"),
         ({"rules": ["adma"]}, "did you mean 'adam'"),
         ({"start": [1.0]}, "start = [1.0]: must be 2 finite numbers"),
+        ({"rules": ["sgd", "adam", "sgd"]}, "rules: 'sgd' is named twice"),
+        ({"rules": [replace(rule("sgd"), name="a", hypers={})]}, "rules: 'a' has no hyper lr"),
+        (
+            {"rules": [replace(rule("sgd"), name="a", update=lambda *_: 1 / 0)]},
+            "rules: 'a' fails on a point: ZeroDivisionError",
+        ),
+        ({"rules": [rule("lbfgs")]}, "rules: 'lbfgs' searches for its steps"),
+        (
+            {
+                "rules": [
+                    replace(
+                        rule("momentum"),
+                        name="a",
+                        hypers=dict.fromkeys(("lr", "rho"), rule("sgd").hypers["lr"]),
+                    )
+                ]
+            },
+            "rules: 'a' has no default for rho",
+        ),
         ({"rules": [3]}, "rules: 3 is not a rule: must be a ravine.Rule or a name"),
         ({"rules": ["nowhere_at_all:mine"]}, "rules = 'nowhere_at_all:mine': no module 'nowhere_at_all'"),
         ({"start": [0, 10**5000]}, "must be 2 finite numbers"),
@@ -339,6 +358,9 @@ def test_a_rule_of_ones_own_walks_by_its_name_with_the_penalties_that_it_allows(
         ({"seed": -1}, "seed = -1"),
         ({"domain": [0, 1, 0, 1]}, "domain: only a function's map is chosen"),
         ({"ground": lambda x: x.sum(), "domain": [1, 0, 0, 1]}, "domain = [1, 0, 0, 1]: must be left, right"),
+        ({"ground": lambda x: 1 / 0}, "surface 'f' fails at its start: ZeroDivisionError"),
+        ({"ground": lambda x: x}, "surface 'f': must return a tensor of one number, not one of shape (2,)"),
+        ({"ground": lambda x: 3.0}, "surface 'f': must return a tensor of one number, not 3.0"),
         ({"ground": 3}, "surface = 3: must be a name, or a function"),
         ({"out": "/nowhere/at/all.html"}, "cannot be written"),
     ],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import InputError, choices
+from ravine.errors import InputError, choices, in_a_line, raised_at
 from ravine.messages import as_float, shown, whole_number
 from ravine.rules import RULES, Rule, regularize
 from ravine.study.block import rule_named
@@ -121,9 +121,7 @@ def scene(
     """
     found = _surface(ground, domain)
     wanted = [each if isinstance(each, Rule) else _rule(each, found) for each in (rules or USUAL)]
-    for each in wanted:
-        if each.others is not None:
-            raise InputError(f"rules: {each.name!r} is for matrices, and a point of a surface has none")
+    _check(wanted, found)
     taken = {own.name for own in wanted}
     known = {name: each for name, each in RULES.items() if name not in taken and each.others is None}
     every = [*wanted, *known.values()]
@@ -172,6 +170,33 @@ def scene(
     )
 
 
+def _check(wanted: Sequence[Rule], ground: Surface) -> None:
+    """See that these rules can walk, under different names."""
+    for i, each in enumerate(wanted):
+        if each.name in [other.name for other in wanted[:i]]:
+            raise InputError(f"rules: {shown(each.name)} is named twice")
+        if each.others is not None:
+            raise InputError(f"rules: {each.name!r} is for matrices, and a point of a surface has none")
+        if "lr" not in each.hypers:
+            raise InputError(f"rules: {shown(each.name)} has no hyper lr")
+        for name, hyper in each.hypers.items():
+            if name != "lr" and hyper.default is None:
+                raise InputError(
+                    f"rules: {shown(each.name)} has no default for {name}: give it one to walk with"
+                )
+        if each.search is not None:
+            raise InputError(f"rules: {shown(each.name)} searches for its steps, which a page does not show")
+        own = each.hypers["lr"]
+        lr = next((lr for lr in (own.default, _MIDDLE, *_FIXED_LRS) if lr and own.fault(lr) is None), None)
+        try:
+            path(each, ground, hypers={} if lr is None else {"lr": lr}, steps=1)
+        except InputError:
+            raise
+        except Exception as error:
+            at = raised_at(error)
+            raise InputError(f"rules: {shown(each.name)} fails on a point: {in_a_line(error)}{at}") from error
+
+
 def _rule(name: object, ground: Surface) -> Rule:
     """By name, or as `package.module:name`; one of second order needs the surface."""
     if not isinstance(name, str):
@@ -200,7 +225,25 @@ def _surface(ground: Any, domain: Sequence[float] | None) -> Surface:
     left, right, bottom, top = _numbers("domain", (-2.0, 2.0, -2.0, 2.0) if domain is None else domain, 4)
     if not (left < right and bottom < top):
         raise InputError(f"domain = {domain}: must be left, right, bottom, top, in this order")
-    return own_surface(ground, (left, right, bottom, top))
+    made = own_surface(ground, (left, right, bottom, top))
+    _try(made)
+    return made
+
+
+def _try(ground: Surface) -> None:
+    """See that a user's function makes one number of a point."""
+    import torch
+
+    name = shown(ground.name)
+    try:
+        value: object = ground.loss(torch.tensor(ground.start, dtype=torch.float64), {})
+    except Exception as error:
+        raise InputError(
+            f"surface {name} fails at its start: {in_a_line(error)}{raised_at(error)}"
+        ) from error
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        given = f"one of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else shown(value)
+        raise InputError(f"surface {name}: must return a tensor of one number, not {given}")
 
 
 def _numbers(name: str, given: Sequence[float], num: int) -> list[float]:
