@@ -18,12 +18,12 @@ _SEGMENTS = 3  # views that a figure shows as buttons; more are a list to choose
 
 def report_body(results: Results, figures: Sequence[Figure]) -> Html:
     """The whole report."""
-    told = page_tables(results)
+    texts = page_tables(results)
     return tag(
         "main",
-        _heading(results, told),
+        _heading(results, texts),
         _warnings(results.warnings, heading=True),
-        _verdict(told),
+        _verdict(texts),
         _stages(stage_words(results.stages, results.labels.task)),
         tag(
             "noscript",
@@ -42,8 +42,8 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
             )
             for figure in figures
         ),
-        _all_runs(told),
-        _made(results, told),
+        _all_runs(texts),
+        _made(results, texts),
     )
 
 
@@ -67,13 +67,13 @@ def figures_body(
     )
 
 
-def _heading(results: Results, told: Table) -> Html:
+def _heading(results: Results, texts: Table) -> Html:
     return tag(
         "header",
         tag("p", "Study", class_="eyebrow"),
         tag("h1", results.name),
         tag("div", *(tag("p", sentence) for sentence in results.verdict.sentences), class_="lead"),
-        tag("dl", *_terms(told["facts"]), class_="facts"),
+        tag("dl", *_terms(texts["facts"]), class_="facts"),
     )
 
 
@@ -87,9 +87,9 @@ def _warnings(warnings: Sequence[str], *, heading: bool) -> Html:
     return tag("section", title, items, class_="warnings", aria_labelledby="warnings")
 
 
-def _verdict(told: Table) -> Html:
+def _verdict(texts: Table) -> Html:
     title = tag("h2", "Verdict", id="verdict")
-    if not told["rules"]:
+    if not texts["rules"]:
         nothing = tag("p", "No rule has a run that finished, so there is nothing to compare.")
         return tag("section", title, nothing, aria_labelledby="verdict")
     return tag(
@@ -98,21 +98,21 @@ def _verdict(told: Table) -> Html:
         _scroll(
             tag(
                 "table",
-                tag("thead", _verdict_columns(told)),
-                tag("tbody", *(_verdict_row(told, rule) for rule in told["rules"])),
+                tag("thead", _verdict_columns(texts)),
+                tag("tbody", *(_verdict_row(texts, rule) for rule in texts["rules"])),
                 class_="verdict",
             ),
             "Verdict, one row per rule",
         ),
-        tag("p", told["to_beat"], class_="beat") if told["to_beat"] else None,
-        tag("p", told["reading"], class_="reading"),
-        _pairs(told["pairs"]),
+        tag("p", texts["to_beat"], class_="beat") if texts["to_beat"] else None,
+        tag("p", texts["reading"], class_="reading"),
+        _pairs(texts["pairs"]),
         aria_labelledby="verdict",
     )
 
 
-def _verdict_columns(told: Table) -> Html:
-    titles, scale = told["titles"], told["scale"]
+def _verdict_columns(texts: Table) -> Html:
+    titles, scale = texts["titles"], texts["scale"]
     axis = join()
     if scale:
         ticks = (
@@ -127,7 +127,7 @@ def _verdict_columns(told: Table) -> Html:
         _column(titles["test"]),
         _column(titles["interval"]),
         axis,
-        *map(_column, told["errors"]),
+        *map(_column, texts["errors"]),
         _column("validation"),
         _column("lr"),
         _column("seeds", title="seeds of the chosen config"),
@@ -136,7 +136,7 @@ def _verdict_columns(told: Table) -> Html:
     )
 
 
-def _verdict_row(told: Table, rule: Table) -> Html:
+def _verdict_row(texts: Table, rule: Table) -> Html:
     beside = (tag("span", rule[key], class_="beside") for key in ("hypers", "beside") if rule[key])
     badge = join(" ", tag("span", rule["badge"], class_="badge")) if rule["badge"] else None
     return tag(
@@ -144,19 +144,19 @@ def _verdict_row(told: Table, rule: Table) -> Html:
         tag("th", rule["swatch"], rule["label"], badge, *beside, scope="row"),
         _cell(rule["test"], class_="n strong"),
         _cell(rule["interval"]),
-        tag("td", _bar(told, rule), class_="plot") if told["scale"] else None,
+        tag("td", _bar(texts, rule), class_="plot") if texts["scale"] else None,
         *map(_cell, rule["errors"]),
         *(_cell(rule[key]) for key in ("validation", "lr", "seeds", "configs", "diverged")),
         class_="best" if rule["best"] else None,
     )
 
 
-def _bar(told: Table, rule: Table) -> Html:
+def _bar(texts: Table, rule: Table) -> Html:
     """A rule's interval on the common axis."""
     bar, colour = rule["bar"], rule["colour"]
     if not bar:
         return join()
-    grid = (tag("path", class_="grid", d=f"M{tick['x']} 0V36") for tick in told["scale"]["ticks"])
+    grid = (tag("path", class_="grid", d=f"M{tick['x']} 0V36") for tick in texts["scale"]["ticks"])
     low, high = bar["low"], bar["high"]
     span = f"M{low} 18H{high}M{low} 14V22M{high} 14V22"
     return tag(
@@ -279,7 +279,7 @@ def _numbers(figure: Figure, table: Table) -> Html:
     return _scroll(whole, f"{figure.title}: numbers")
 
 
-def _all_runs(told: Table) -> Html:
+def _all_runs(texts: Table) -> Html:
     names = (
         tag(
             "th",
@@ -288,7 +288,7 @@ def _all_runs(told: Table) -> Html:
             aria_sort="none",
             class_="n" if column["numeric"] else None,
         )
-        for column in told["columns"]
+        for column in texts["columns"]
     )
     rows = (
         tag(
@@ -301,7 +301,7 @@ def _all_runs(told: Table) -> Html:
             data_id=row["id"],
             class_="lost" if row["lost"] else None,
         )
-        for row in told["rows"]
+        for row in texts["rows"]
     )
     words = tag(
         "input",
@@ -312,7 +312,7 @@ def _all_runs(told: Table) -> Html:
         spellcheck="false",
     )
     every = tag("option", "all", value="")
-    rules = tag("select", every, *(tag("option", rule) for rule in told["rule_names"]), id="rule")
+    rules = tag("select", every, *(tag("option", rule) for rule in texts["rule_names"]), id="rule")
     return tag(
         "section",
         tag("h2", "All runs", id="all-runs"),
@@ -322,7 +322,7 @@ def _all_runs(told: Table) -> Html:
             " ",
             tag("label", "Rule ", rules),
             " ",
-            tag("output", told["count"], id="count", aria_live="polite"),
+            tag("output", texts["count"], id="count", aria_live="polite"),
             class_="controls",
         ),
         _scroll(
@@ -340,7 +340,7 @@ def _all_runs(told: Table) -> Html:
     )
 
 
-def _made(results: Results, told: Table) -> Html:
+def _made(results: Results, texts: Table) -> Html:
     launches = (
         tag(
             "tr",
@@ -349,7 +349,7 @@ def _made(results: Results, told: Table) -> Html:
             tag("td", tag("code", _words(launch["command"]))),
             tag("td", launch["plan"]),
         )
-        for launch in told["launches"]
+        for launch in texts["launches"]
     )
     columns = tag(
         "tr",
@@ -363,7 +363,7 @@ def _made(results: Results, told: Table) -> Html:
         "section",
         tag("h2", "How this was made", id="made"),
         _scroll(tag("table", tag("thead", columns), tag("tbody", *launches), class_="launches"), "Launches"),
-        tag("dl", *_terms(told["made"]), class_="made"),
+        tag("dl", *_terms(texts["made"]), class_="made"),
         tag("h3", "What was done with the data") if notes else None,
         tag("ul", *(tag("li", note) for note in notes)) if notes else None,
         tag("h3", "The study file"),
