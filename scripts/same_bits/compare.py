@@ -106,7 +106,8 @@ def _train(tree: Path, root: Path, jobs: list[tuple[str, str]]) -> None:
         _command(root, jobs), env=_environment(tree), cwd=root, capture_output=True, text=True
     )
     if done.returncode:
-        sys.exit(f"training with {tree} failed:\n{done.stderr[-4000:]}")
+        said = (done.stdout + done.stderr)[-4000:]
+        sys.exit(f"training with {tree} failed with exit code {done.returncode}:\n{said}")
 
 
 def _interrupt(tree: Path, root: Path, job: tuple[str, str]) -> None:

@@ -10,6 +10,7 @@ import os
 import runpy
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import torch  # once, for all the processes that are forked
@@ -26,9 +27,10 @@ def run(folder: Path, study: str, backend: str) -> int:
     sys.argv = ["ravine", "run", str(file), "--store", str(store), "--backend", backend, "--quiet"]
     try:
         runpy.run_module("ravine", run_name="__main__")
-    finally:
-        os._exit(1)  # reached only where the command did not end the process itself
-    return 1
+    except BaseException:  # the command ends the process itself, unless it could not even begin
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 if __name__ == "__main__":

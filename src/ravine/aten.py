@@ -7,7 +7,8 @@ translations to themselves. What an operation *is* they all look up here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import fx
@@ -72,12 +73,12 @@ def name_of(node: fx.Node) -> str:
 
 def is_in_place(node: fx.Node) -> bool:
     """Whether an operation changes one of its arguments, as its schema says."""
-    return is_operation(node) and bool(_schema(node).is_mutable)
+    return is_operation(node) and _kind(node.target).in_place
 
 
 def writes(node: fx.Node) -> bool:
     """Whether an operation changes one of its arguments, whether its schema says so or not."""
-    return is_operation(node) and (_schema(node).is_mutable or node.target is _BATCH_NORM)
+    return is_operation(node) and _kind(node.target).writes
 
 
 def written(node: fx.Node) -> list[fx.Node]:
@@ -95,9 +96,7 @@ def written(node: fx.Node) -> list[fx.Node]:
 
 def is_view(node: fx.Node) -> bool:
     """Whether the result of an operation is a view of its first argument."""
-    if not is_operation(node) or writes(node):
-        return False
-    return node.target in _HIDDEN_VIEWS or any(ret.alias_info is not None for ret in _schema(node).returns)
+    return is_operation(node) and _kind(node.target).view
 
 
 def root(node: fx.Node) -> fx.Node:
@@ -110,9 +109,10 @@ def root(node: fx.Node) -> fx.Node:
             return node.meta["root"]  # type: ignore[no-any-return]
         if node.op != "call_function":
             return node
-        if is_view(node) or not is_operation(node):
+        kind = _kind(node.target) if is_operation(node) else None
+        if kind is None or kind.view:
             node = node.args[0]  # type: ignore[assignment]
-        elif writes(node) and any(ret.alias_info is not None for ret in _schema(node).returns):
+        elif kind.writes and kind.aliased:
             node = written(node)[0]
         else:
             return node
@@ -121,6 +121,24 @@ def root(node: fx.Node) -> fx.Node:
 def changed(graph: fx.Graph) -> set[fx.Node]:
     """The roots that some operation of a graph changes."""
     return {root(arg) for node in graph.nodes if writes(node) for arg in written(node)}
+
+
+class _Kind(NamedTuple):
+    """What an operation's schema, and what we know beyond it, say of memory."""
+
+    in_place: bool
+    writes: bool
+    aliased: bool  # a result shares memory with an argument
+    view: bool
+
+
+@cache
+def _kind(target: Any) -> _Kind:
+    """Kept for each operation: passes over a graph ask for every node, again and again."""
+    in_place = bool(target._schema.is_mutable)
+    aliased = any(ret.alias_info is not None for ret in target._schema.returns)
+    changes = in_place or target is _BATCH_NORM
+    return _Kind(in_place, changes, aliased, not changes and (aliased or target in _HIDDEN_VIEWS))
 
 
 def _schema(node: fx.Node) -> Any:

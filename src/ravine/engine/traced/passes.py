@@ -67,21 +67,24 @@ def share(module: fx.GraphModule) -> None:
     """
     changed = aten.changed(module.graph)
     known: dict[tuple[object, ...], fx.Node] = {}
+    readers: dict[fx.Node, list[tuple[object, ...]]] = {}  # of each root that something may change yet
     for node in list(module.graph.nodes):
         if not aten.is_operation(node):
             continue
         if aten.writes(node):  # what was read before is not what is read now
-            targets = set(map(aten.root, aten.written(node)))
-            known = {
-                key: each
-                for key, each in known.items()
-                if all(aten.root(arg) not in targets for arg in each.all_input_nodes)
-            }
+            for target in map(aten.root, aten.written(node)):
+                for key in readers.pop(target, ()):
+                    known.pop(key, None)
         elif aten.is_view(node) or (node not in changed and node.target is not _ATEN.clone.default):
-            same = known.setdefault((node.target, repr(node.args), repr(node.kwargs)), node)
+            key = (node.target, repr(node.args), repr(node.kwargs))
+            same = known.setdefault(key, node)
             if same is not node:
                 node.replace_all_uses_with(same)
                 module.graph.erase_node(node)
+                continue
+            for arg in node.all_input_nodes:
+                if (root := aten.root(arg)) in changed:
+                    readers.setdefault(root, []).append(key)
 
 
 def write_through(module: fx.GraphModule) -> None:
@@ -139,7 +142,6 @@ def _shape(node: fx.Node) -> Any:
 
 def _into_state(graph: fx.Graph) -> None:
     """``copy_(slot, index_copy(slot, ...))`` becomes ``index_copy_(slot, ...)``, if need be through views of them."""
-    place = {node: i for i, node in enumerate(graph.nodes)}
     for copy in [node for node in graph.nodes if node.target is _ATEN.copy_.default]:
         slot, result = copy.args[0], copy.args[1]
         if not isinstance(result, fx.Node):
@@ -151,19 +153,25 @@ def _into_state(graph: fx.Graph) -> None:
         # A tensor of as many numbers in their own order is all of another one, whatever its shape.
         if any(_numel(node) != _numel(slot) for node in (result, source, old)):
             continue
-        readers = [
-            node for node in graph.nodes if any(aten.root(arg) is slot for arg in node.all_input_nodes)
-        ]
-        if any(place[source] < place[node] < place[copy] for node in readers):
+        if _is_read(slot, source, copy):
             continue
         with graph.inserting_before(source):
             written = graph.call_function(_PLACED[source.target], source.args, source.kwargs)  # type: ignore[index]
         written.meta.update(source.meta, root=slot)
-        place[written] = place[source]
         copy.replace_all_uses_with(result)
         graph.erase_node(copy)
         source.replace_all_uses_with(written)
         graph.erase_node(source)
+
+
+def _is_read(root: fx.Node, after: fx.Node, before: fx.Node) -> bool:
+    """Whether an operation between two others reads some memory."""
+    node = after.next
+    while node is not before:
+        if any(aten.root(arg) is root for arg in node.all_input_nodes):
+            return True
+        node = node.next
+    return False
 
 
 def _numel(node: fx.Node) -> int | None:
@@ -179,12 +187,7 @@ def _over_state(graph: fx.Graph) -> None:
         slot, source = copy.args[0], copy.args[1]
         if not isinstance(source, fx.Node) or not _can_write(source, slot) or place[slot] > place[source]:
             continue
-        readers = [
-            node
-            for node in graph.nodes
-            if any(aten.root(arg) is aten.root(slot) for arg in node.all_input_nodes)
-        ]
-        if any(place[source] < place[node] < place[copy] for node in readers):
+        if _is_read(aten.root(slot), source, copy):
             continue
         if any(arg is not slot and aten.root(arg) is aten.root(slot) for arg in source.all_input_nodes):
             continue
