@@ -97,7 +97,7 @@ def test_a_run_does_not_depend_on_its_neighbours(kind: str, backend: str, batch_
 
 # The L-BFGS of these studies keeps four pairs of vectors.
 @pytest.mark.parametrize("steps", [(4, 11), pytest.param(range(1, 17), marks=pytest.mark.slow)], ids=str)
-@ways(EVERY)
+@ways(EVERY, strength=1)
 def test_going_on_at_any_step_changes_no_bit(
     kind: str, backend: str, batch_size: int | str, steps: Sequence[int]
 ) -> None:
@@ -317,7 +317,7 @@ def test_one_that_diverges_leaves_its_neighbours_as_they_are(backend: str) -> No
     lost = whole.finished.diverged
     assert 2 <= len(lost) <= 6
     for some in (lost, [run.id for run in runs if run.id not in lost]):
-        for run in [run for run in runs if run.id in some][:2]:
+        for run in [run for run in runs if run.id in some][:1]:
             same(train(made, [run], backend, repay_steps=0), whole, run)
 
 

@@ -29,7 +29,6 @@ from ravine.engine.plan import plan
 from ravine.engine.programs import TOGETHER
 from ravine.study import Study
 from ravine.tensors import Layout
-from thinning import thinned
 
 NOISY = (
     {"kind": "sgd", "lr": 0.1, "noise": [0.0, 0.05, 0.5]},
@@ -107,6 +106,7 @@ def test_a_run_does_not_depend_on_the_noise_of_its_neighbours(backend: str) -> N
             same(apart, whole, run)
 
 
+FAST = (("lbfgs", NATIVE, 13), ("newton", FUSED, "full"))
 SEARCHES = [
     (kind, backend, batch_size)
     for kind, backend in (("lbfgs", FUSED), ("newton", FUSED), ("lbfgs", NATIVE))
@@ -114,14 +114,17 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "backend", "batch_size"), thinned(SEARCHES, strength=1))
+@pytest.mark.parametrize(
+    ("kind", "backend", "batch_size"),
+    [pytest.param(*case, marks=() if case in FAST else pytest.mark.slow) for case in SEARCHES],
+)
 def test_a_search_keeps_its_noise(kind: str, backend: str, batch_size: int | str) -> None:
     """Loss and gradient belong together while it lasts: the search ends as it does without noise."""
     own = {"damping": 0.1, "saddle_free": 1} if kind == "newton" else {}
     made = noisy(
         rules=[{"kind": kind, "noise": [0.01, 0.03], **own}],
         batch_size=batch_size,
-        steps=30,
+        steps=24,
         model={"kind": "mlp", "hidden": [4], "activation": "tanh"},
     )
     runs = all_runs(made)
@@ -129,7 +132,7 @@ def test_a_search_keeps_its_noise(kind: str, backend: str, batch_size: int | str
     same(train(made, runs[:1], backend), whole, runs[0])
     training = training_of(made, runs, backend)
     held = []
-    for _ in range(30):
+    for _ in range(24):
         training.advance()
         slots = training.setting.state.slots[0]
         held.append(slots["batch_number"][:, 0].tolist())

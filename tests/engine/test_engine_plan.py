@@ -119,9 +119,7 @@ def test_where_a_step_takes_long_torchs_serial_program_is_measured_beside_machin
 
 def test_machine_code_slowed_by_a_neighbour_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {"native": iter([9.0, 1.0]), "serial": iter([2.0, 3.0])}
-    monkeypatch.setattr(
-        plan_module, "_step_seconds", lambda runs, *args: next(times[args[-1]]) * len(runs)
-    )
+    monkeypatch.setattr(plan_module, "_step_seconds", lambda runs, *args: next(times[args[-1]]) * len(runs))
     model = {"kind": "convnet", "channels": [3], "hidden": 0}
     found = planned(study(data=random_dataset((2, 6, 6)), model=model, rules=[{"kind": "sgd", "lr": 0.1}]))
     assert (found.backend, found.why) == (

@@ -63,7 +63,13 @@ def test_parabola(kind: str) -> None:
     assert float((end - 1.0).abs().max()) < near
 
 
-@pytest.mark.parametrize("kind", ON_VECTORS)
+# Thousands of steps each: one of each family here, the others with --all.
+FAMILIES = ("momentum", "nesterov", "adam")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in FAMILIES else pytest.mark.slow) for kind in ON_VECTORS]
+)
 def test_rosenbrock(kind: str) -> None:
     lr, num_steps, near = ROSENBROCK[kind]
     x = torch.tensor([-1.0, 1.5], dtype=torch.float64)

@@ -300,7 +300,7 @@ def test_a_flipped_bit_anywhere_in_the_database_is_seen(filled: Store, tmp_path:
     rng = np.random.default_rng(3)
     used = [place for place in range(100, len(sound)) if sound[place]]
     seen = 0
-    for place in rng.choice(used, 120, replace=False).tolist():
+    for place in rng.choice(used, 60, replace=False).tolist():
         damaged = bytearray(sound)
         damaged[place] ^= 1 << int(rng.integers(8))
         file.write_bytes(damaged)
