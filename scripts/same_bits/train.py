@@ -27,7 +27,7 @@ def run(folder: Path, study: str, backend: str) -> int:
     sys.argv = ["ravine", "run", str(file), "--store", str(store), "--backend", backend, "--quiet"]
     try:
         runpy.run_module("ravine", run_name="__main__")
-    except BaseException:  # the command ends the process itself, unless it could not even begin
+    except BaseException:  # noqa: BLE001 (the command ends the process itself, unless it could not even begin)
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(1)
