@@ -29,6 +29,10 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.*", "PIL*"): "an extra; only pictures need it",
     ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.store.blocks", "safetensors*"): "start-up time where no block is read",
+    (
+        "ravine.grid",
+        "html",
+    ): "start-up time: it has a table of two thousand entities, and only notebooks need it",
     ("ravine.host_memory", "resource"): "Windows has none",
     ("ravine.store.file_lock", "fcntl"): "Windows has none",
     ("ravine.store.file_lock", "msvcrt"): "only Windows has it",

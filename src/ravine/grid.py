@@ -7,7 +7,6 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 _WIDEST = 100  # of lines of words; a row of the table is never broken
 
@@ -79,6 +78,7 @@ class Grid:
 
     def html(self) -> str:
         """The same as HTML, every text escaped."""
+        from html import escape
 
         def row(tag: str, texts: Sequence[str]) -> str:
             cells = (

@@ -40,6 +40,7 @@ def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", jso
         json: Print one JSON object.
     """
     from ravine.outcomes import Results
+    from ravine.outcomes.runs import latest
     from ravine.report import terminal
     from ravine.store import FINISHED
     from ravine.store import Store as Opened
@@ -56,9 +57,12 @@ def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", jso
             return
         record, runs = opened.study(name), opened.runs(name)
         holder = opened.holder(name)
+        running = [run.id for run in runs if run.status == "running"]
         so_far = {
-            metric: opened.latest([run.id for run in runs if run.status == "running"], metric)
-            for metric in ("validation_accuracy", "validation_loss")
+            metric: latest(curves)
+            for metric, curves in opened.curves_of(
+                running, ("validation_accuracy", "validation_loss")
+            ).items()
         }
         if not any(run.status in FINISHED for run in runs):
             if json:

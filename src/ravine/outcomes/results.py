@@ -172,14 +172,22 @@ class Results:
             For each run that has the curve: steps done, and the values there.
         """
         wanted = [run.id for run in self.runs] if runs is None else list(runs)
-        missing = [run_id for run_id in wanted if (metric, run_id) not in self._curves]
-        if missing:
-            found = self.source.curves(missing, metric)
-            nothing = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-            self._curves.update({(metric, run_id): found.get(run_id, nothing) for run_id in missing})
+        self.read_curves((metric,), wanted)
         return {
             run_id: self._curves[metric, run_id] for run_id in wanted if len(self._curves[metric, run_id][0])
         }
+
+    def read_curves(self, metrics: Sequence[str], runs: Sequence[str]) -> None:
+        """Read curves that will be asked for one after another, in one go.
+
+        Args:
+            metrics: as in `curves`.
+            runs: ids of runs.
+        """
+        missing = [run for run in runs if any((metric, run) not in self._curves for metric in metrics)]
+        if missing:
+            for metric, found in self.source.curves_of(missing, metrics).items():
+                self._curves.update({(metric, run): curve for run, curve in found.items()})
 
     def columns(self) -> list[str]:
         """The columns of ``table``, in order."""

@@ -27,6 +27,12 @@ def final(run: RunRecord, metric: str) -> float | None:
     return float(value)
 
 
+def latest(curves: Mapping[str, Curve]) -> dict[str, float]:
+    """The last finite value of each run's curve that has one."""
+    finite = {run: values[np.isfinite(values)] for run, (_, values) in curves.items()}
+    return {run: float(values[-1]) for run, values in finite.items() if len(values)}
+
+
 def lr_of(run: RunRecord) -> float:
     """The run's learning rate."""
     return float(run.hypers["lr"])

@@ -203,8 +203,11 @@ def best_curves(results: Results, quantity: str) -> tuple[BestCurves, ...]:
     for run in results.runs:
         if run.config in of_config and run.status == "done":
             of_config[run.config].append(run.id)
-    for part in ("train", "validation"):  # all rules in one reading
-        results.curves(f"{part}_{quantity}", [run for runs in of_config.values() for run in runs])
+    quantities = ("loss",) if results.is_regression else ("loss", "accuracy")
+    results.read_curves(
+        [f"{part}_{each}" for each in quantities for part in ("train", "validation")],
+        [run for runs in of_config.values() for run in runs],
+    )
     found = []
     for result in results.verdict.rules:
         if result.config is None or result.lr is None:

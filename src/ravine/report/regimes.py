@@ -71,8 +71,8 @@ def regimes(results: Results, rule: str) -> tuple[Regime, ...]:
     high = max((lr for lr in above if too_high is None or lr < too_high), default=None)
 
     picked = {lr for lr in (low, good, high, too_high) if lr is not None}
-    for metric in ("train_loss", "validation_loss"):  # all four in one reading
-        results.curves(metric, [run.id for lr in sorted(picked) for run in grid[lr]])
+    seeds = [run.id for lr in sorted(picked) for run in grid[lr]]
+    results.read_curves(("train_loss", "validation_loss"), seeds)
     picks = (
         ("low", low, "the lr nearest to a tenth of the good one", "no lr is at most a third of the good one"),
         ("good", good, "chosen on validation", ""),

@@ -97,8 +97,10 @@ def remove_unused(connection: Connection) -> None:
     connection.execute(delete(curve_groups).where(curve_groups.c.id.not_in(used)))
 
 
-def read(connection: Connection, run_ids: Sequence[str], metric: str) -> dict[str, Curve]:
-    """Points of one metric. See `Store.curves`."""
+def read(
+    connection: Connection, run_ids: Sequence[str], metrics: Sequence[str]
+) -> dict[str, dict[str, Curve]]:
+    """Points of some metrics, by metric and run. See `Store.curves_of`."""
     columns: dict[str, dict[int, int]] = {run: {} for run in run_ids}
     cuts: dict[str, list[tuple[int, int]]] = {run: [] for run in columns}
     for some in portions(columns):
@@ -109,30 +111,34 @@ def read(connection: Connection, run_ids: Sequence[str], metric: str) -> dict[st
         for row in connection.execute(query):
             digests.verify(curve_cuts, row, f"curves of run {row.run_id}")
             cuts[row.run_id].append((row.chunk_id, row.after_step))
-    chunks = _chunks(connection, {group for held in columns.values() for group in held}, metric)
+    chunks = _chunks(connection, {group for held in columns.values() for group in held}, metrics)
     # Runs of the same groups and cuts (a whole cohort, nearly always) are read in one go.
     alike: defaultdict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
     for run, held in columns.items():
         alike[tuple(sorted(held)), tuple(cuts[run])].append(run)
-    curves: dict[str, Curve] = {}
+    curves: dict[str, dict[str, Curve]] = {metric: {} for metric in metrics}
     for (groups, cut), runs in alike.items():
         where = {group: np.array([columns[run][group] for run in runs]) for group in groups}
-        _check_columns(chunks, where)
-        steps, points = _merge([c for c in chunks if c.group in where], where, cut, len(runs))
-        curves.update({run: (steps.copy(), points[row].copy()) for row, run in enumerate(runs)})
-    return {run: curves[run] for run in columns}
+        for metric, own in chunks.items():
+            _check_columns(own, where)
+            steps, points = _merge([c for c in own if c.group in where], where, cut, len(runs))
+            curves[metric] |= {run: (steps.copy(), points[row].copy()) for row, run in enumerate(runs)}
+    return curves
 
 
-def _chunks(connection: Connection, groups: set[int], metric: str) -> list[Chunk]:
-    """The chunks of these groups, oldest first."""
+def _chunks(connection: Connection, groups: set[int], metrics: Sequence[str]) -> dict[str, list[Chunk]]:
+    """The chunks of these groups by metric, oldest first."""
     found: list[Any] = []
     for some in portions(sorted(groups)):
         found += connection.execute(
             select(curve_chunks, curve_groups.c.num_runs)
             .join(curve_groups, curve_groups.c.id == curve_chunks.c.group_id)
-            .where(curve_chunks.c.group_id.in_(some), curve_chunks.c.metric == metric)
+            .where(curve_chunks.c.group_id.in_(some), curve_chunks.c.metric.in_(metrics))
         ).all()
-    return [chunk_of(row) for row in sorted(found, key=lambda row: int(row.id))]
+    chunks: dict[str, list[Chunk]] = {metric: [] for metric in metrics}
+    for row in sorted(found, key=lambda row: int(row.id)):
+        chunks[row.metric].append(chunk_of(row))
+    return chunks
 
 
 def chunk_of(row: Row[Any]) -> Chunk:

@@ -318,17 +318,14 @@ class Store:
 
     def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Steps int64 (T,) and values float32 (T,) of one metric for each run; empty where there are none."""
-        with self._core.read() as connection:
-            return curves.read(connection, run_ids, metric)
+        return self.curves_of(run_ids, (metric,))[metric]
 
-    def latest(self, run_ids: Sequence[str], metric: str) -> dict[str, float]:
-        """The last finite value of one metric for each run that has one."""
-        found = {}
-        for run_id, (_, values) in self.curves(run_ids, metric).items():
-            finite = values[np.isfinite(values)]
-            if len(finite):
-                found[run_id] = float(finite[-1])
-        return found
+    def curves_of(
+        self, run_ids: Sequence[str], metrics: Sequence[str]
+    ) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """The same of several metrics, by metric."""
+        with self._core.read() as connection:
+            return curves.read(connection, run_ids, metrics)
 
     # Tensors
 

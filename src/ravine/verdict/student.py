@@ -16,6 +16,7 @@ Sources: W. S. Gosset ("Student"), 1908; R. A. Fisher, 1935 (the Behrens-Fisher 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -87,9 +88,7 @@ def tail(error: Error, distance: float) -> float:
     if not error.scale > 0.0:
         return 1.0 if distance == 0.0 else 0.0
     ratio = abs(distance) / np.sqrt(2.0 * variance)
-    return math.fsum(
-        weight * math.erfc(r) for weight, r in zip(weights.tolist(), ratio.tolist(), strict=True)
-    )
+    return math.fsum(map(operator.mul, weights.tolist(), map(math.erfc, ratio.tolist())))
 
 
 def half_width(error: Error, alpha: float) -> float:
