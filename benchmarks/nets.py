@@ -31,7 +31,7 @@ class Case:
     shape: tuple[int, ...]
     batch: int = 64
     runs: int = 4
-    steps: int = 60
+    steps: int
     words: int = 0
 
 
@@ -149,21 +149,24 @@ class Words(nn.Module):
         return self.rest(self.words(x.long()).mean(1))
 
 
+# As many steps as a plain loop takes in about a quarter of a minute.
 CASES = {
-    "mlp-1024": Case(about="MLP 3072-1024-1024-10", make=lambda: mlp(3072, 1024, 1024, 10), shape=PICTURE, steps=100),
-    "mlp-1024-256": Case(about="the same", make=lambda: mlp(3072, 1024, 1024, 10), shape=PICTURE, batch=256, runs=8),
-    "separable": Case(about="convnet, depthwise-separable", make=separable, shape=PICTURE),
-    "convnet": Case(about="convnet 32-64-64", make=convnet, shape=PICTURE),
-    "resnet-8": Case(about="ResNet-8, width 16", make=lambda: resnet(1), shape=PICTURE),
-    "resnet-20": Case(about="ResNet-20, width 16", make=lambda: resnet(3), shape=PICTURE, steps=30),
-    "vit": Case(about="ViT, 4 blocks, width 64", make=Vit, shape=PICTURE, steps=30),
+    "mlp-1024": Case(about="MLP 3072-1024-1024-10", make=lambda: mlp(3072, 1024, 1024, 10), shape=PICTURE, steps=300),
+    "mlp-1024-256": Case(
+        about="the same", make=lambda: mlp(3072, 1024, 1024, 10), shape=PICTURE, batch=256, runs=16, steps=50,
+    ),
+    "separable": Case(about="convnet, depthwise-separable", make=separable, shape=PICTURE, steps=60),
+    "convnet": Case(about="convnet 32-64-64", make=convnet, shape=PICTURE, steps=150),
+    "resnet-8": Case(about="ResNet-8, width 16", make=lambda: resnet(1), shape=PICTURE, steps=60),
+    "resnet-20": Case(about="ResNet-20, width 16", make=lambda: resnet(3), shape=PICTURE, steps=40),
+    "vit": Case(about="ViT, 4 blocks, width 64", make=Vit, shape=PICTURE, steps=50),
     "transformer": Case(
         about="transformer block, 512 channels, 32 tokens", make=lambda: Transformer(64, 32, 512, 8, 1),
-        shape=(32, 64), batch=32, runs=2, steps=30,
+        shape=(32, 64), batch=32, runs=2, steps=80,
     ),
-    "lstm": Case(about="LSTM, width 64, 32 steps", make=Lstm, shape=(32, 32)),
-    "embedding": Case(about="10,000 words of width 64, MLP 128", make=Words, shape=(16,), words=10_000, steps=200),
-    "deep": Case(about="MLP, 20 layers of width 64", make=lambda: mlp(64, *[64] * 20, 10), shape=(64,), steps=400),
-    "logistic": Case(about="logistic regression, 784 inputs", make=lambda: mlp(784, 10), shape=(784,), steps=600),
-    "digits": Case(about="MLP 64-32-32-10", make=lambda: mlp(64, 32, 32, 10), shape=(64,), runs=16, steps=600),
+    "lstm": Case(about="LSTM, width 64, 32 steps", make=Lstm, shape=(32, 32), steps=800),
+    "embedding": Case(about="10,000 words of width 64, MLP 128", make=Words, shape=(16,), words=10_000, steps=3000),
+    "deep": Case(about="MLP, 20 layers of width 64", make=lambda: mlp(64, *[64] * 20, 10), shape=(64,), steps=2000),
+    "logistic": Case(about="logistic regression, 784 inputs", make=lambda: mlp(784, 10), shape=(784,), steps=10_000),
+    "digits": Case(about="MLP 64-32-32-10", make=lambda: mlp(64, 32, 32, 10), shape=(64,), runs=16, steps=2000),
 }  # fmt: skip
