@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,8 +110,13 @@ SIZES = [(1, 4, 7), *(pytest.param(sizes, marks=pytest.mark.slow) for sizes in (
 """Of the groups that runs are trained in to compare them with all runs together."""
 
 
+def some_models(*names: str) -> list[Any]:
+    """All models, of which these run in every suite."""
+    return [pytest.param(model, marks=() if model in names else pytest.mark.slow) for model in MODELS]
+
+
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", some_models("odd", "batch-norm"))
 def test_a_run_does_not_depend_on_its_neighbours(model: str, sizes: tuple[int, ...]) -> None:
     made = everything(model)
     for some in groups(of_each_rule(made, len(model)), sizes):

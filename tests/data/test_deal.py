@@ -18,7 +18,7 @@ def dealt(labels, *, marks=None, validation=0.2, test=0.2, seed=0, limit=None, n
     return deal(labels, classes, marks, name="t", validation=validation, test=test, seed=seed, limit=limit)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     sizes=st.lists(st.integers(3, 60), min_size=2, max_size=8),
     validation=st.floats(0.01, 0.49),

@@ -150,7 +150,7 @@ SPECS = st.one_of(
 ).flatmap(lambda spec: st.just(spec) | st.floats(0.0, 0.99).map(lambda warmup: {**spec, "warmup": warmup}))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(spec=SPECS, num_steps=st.integers(1, 300))
 def test_any_schedule_of_any_run_lies_between_0_and_1(spec: dict[str, object], num_steps: int) -> None:
     parsed = parse_schedule(spec)

@@ -26,7 +26,7 @@ ARRAYS = hnp.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(
         st.dictionaries(st.text(min_size=1, max_size=8), ARRAYS, min_size=1, max_size=3),

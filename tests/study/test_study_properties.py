@@ -13,7 +13,7 @@ from ravine.study.definition import _key, _value
 
 NEEDS_NO_LR = [kind for kind, rule in RULES.items() if rule.hypers["lr"].default is not None]
 MUTABLE = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -78,7 +78,7 @@ def studies(draw):
 
 
 @given(studies())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_grid_is_the_product(data, drawn):
     content, num_runs = drawn
     study = parse_study(content, "s.toml")

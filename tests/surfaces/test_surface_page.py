@@ -135,7 +135,7 @@ def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int])
 
 @in_browser
 def test_a_print_has_the_numbers_and_no_controls(opened: Open) -> None:
-    with opened("ellipse", rules=["momentum", "adam"]) as page:
+    with opened("ellipse", rules=["momentum", "adam"], lr=0.05) as page:
         page.emulate_media(media="print")
         for hidden in (".player", "#surface", "#best", "input", "details", ".hint"):
             assert not any(each.is_visible() for each in page.query_selector_all(hidden)), hidden
@@ -209,7 +209,7 @@ def test_hypers_change_the_path_and_reset_brings_it_back(opened: Open) -> None:
 
 @in_browser
 def test_rules_are_switched_on_and_off(opened: Open) -> None:
-    with opened("ellipse", rules=["sgd"]) as page:
+    with opened("ellipse", rules=["sgd"], lr=0.02) as page:
         before = drawn(page)
         page.check("[data-rule=adam] .head input")
         assert end_of(page, "adam").startswith("ends at")
