@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,6 +18,10 @@ from ravine.rules import rule
 class Bounds(Form):
     num: Annotated[int, Limits(most=9)] = 0
     word: Literal["left", "right"] = "left"
+
+
+class Lives(Form):
+    lives: Literal[1] = 1
 
 
 class Log(Form):
@@ -164,6 +169,29 @@ def test_a_form_is_data():
         cat.lives = 4
     with pytest.raises(Refused, match="lives = 0: must be at least 1"):
         cat.but(lives=0)
+
+
+def test_a_text_of_a_subclass_is_the_text():
+    class Name(str):
+        __slots__ = ()
+
+    for name in (np.str_("right"), np.array(["right"])[0], Name("right")):
+        assert type(Bounds(word=name).word) is str
+        assert Bounds(word=name) == Bounds(word="right")
+    with pytest.raises(Refused, match=r"^lives = True: allowed: 1$"):
+        read(Lives, {"lives": True})
+    assert Log(log=np.array([1, 2]), num=np.int64(3)) == Log(log=(1, 2), num=3)
+
+
+def test_dates_are_texts_in_json():
+    hours = timezone(timedelta(hours=2))
+    times = [
+        date(2020, 1, 2),
+        time(3, 4, 5, 6),
+        *(datetime(2020, 1, 2, 3, tzinfo=z) for z in (None, UTC, hours)),
+    ]
+    texts = ["2020-01-02", "03:04:05.000006", *(f"2020-01-02T03:00:00{z}" for z in ("", "Z", "+02:00"))]
+    assert plain({"at": times}) == {"at": texts}  # as RFC 3339 and TOML write them
 
 
 def test_a_form_and_a_dataclass_survive_being_written_and_read():

@@ -107,7 +107,9 @@ def shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer with more digits than Python writes
         return f"{with_article(type(value).__name__)} too large to show"
-    return short(text, LONGEST_VALUE)
+    except Exception:  # noqa: BLE001 (whatever an object of the user's raises)
+        return with_article(type(value).__name__)
+    return printable(short(" ".join(map(str.strip, text.splitlines())), LONGEST_VALUE))
 
 
 def as_float(value: object) -> float | None:

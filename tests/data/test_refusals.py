@@ -316,6 +316,11 @@ ARRAYS = [
     ),
     ((X, Y), {"validation": 1.5, "name": "mine"}, "mine: validation = 1.5: must be less than 1.0"),
     ((X, Y), {"categorical": ["a"]}, "arrays: categorical needs a data frame with named columns"),
+    ((X, Y), {"categorical": 3}, "arrays: categorical = 3: must be a list"),
+    ((X, Y), {"categorical": "ab"}, "arrays: categorical = 'ab': must be a list"),
+    ((X, Y), {"class_names": 3}, "arrays: class_names = 3: must be a list of names"),
+    ((X, Y), {"class_names": "ab"}, "arrays: class_names = 'ab': must be a list of names"),
+    ((X, Y), {"name": 3}, "name = 3: must be text"),
     (
         (np.zeros((30, 5, 5, 5), np.uint8), Y),
         {},

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from ravine.errors import InputError, ModelError, StudyError
@@ -13,6 +14,17 @@ POSITIVE = (
 SGD_KEYS = (
     "decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, noise, preset, sam_radius, weight_decay"
 )
+
+
+class Mute:
+    def __repr__(self):
+        raise RuntimeError("no words")
+
+
+MUTE = Mute()
+ARRAY = np.array([0.1, 0.2])
+ENDLESS = {}
+ENDLESS["a"] = [ENDLESS]
 
 HYPERS = [
     ({"lr": 0}, f"rules.0.lr = 0: {POSITIVE}"),
@@ -147,6 +159,15 @@ KEYS = [
         {"model": {"kind": "module", "target": "a:b", "args": {"a": 10**5000}}},
         "model.args.a = an int too large to show: must be a text, a number",
     ),
+    (
+        {"model": {"kind": "module", "target": "a:b", "args": {"a": [1.0, float("inf")]}}},
+        "model.args.a.1 = inf: must be a finite number",
+    ),
+    (
+        {"model": {"kind": "module", "target": "a:b", "args": {"a": {"\ud800": 1}}}},
+        "model.args.a = '\\ud800': must be text: half of a character is in it",
+    ),
+    ({"model": {"kind": "module", "target": "a:b", "args": ENDLESS}}, "model.args.a: nested too deeply"),
     ({"model": 3}, "model = 3: must be a kind"),
     ({"data": "irs"}, "data.kind = 'irs': did you mean 'iris'?"),
     ({"data": {"kind": "csv"}}, "data.path: missing, it must be given"),
@@ -156,7 +177,20 @@ KEYS = [
         "rules, seeds: this study is 150,000 runs, 30 seeds of each config; at most 100,000 are allowed",
     ),
 ]
-CASES = [({"rules": [{"kind": "sgd", "lr": 0.1, **hypers}]}, line) for hypers, line in HYPERS] + KEYS
+# What only Python can give: arrays, which are not equal to anything in a word, and objects that cannot be shown.
+PYTHON = [
+    ({"epochs": ARRAY}, "epochs = array([0.1, 0.2]): must be a number above 0"),
+    ({"batch_size": ARRAY}, "batch_size = array([0.1, 0.2]): must be a whole number from 1"),
+    ({"batch_size": [ARRAY]}, "batch_size.0 = array([0.1, 0.2]): must be a whole number from 1"),
+    ({"tune": ARRAY}, "tune = array([0.1, 0.2]): allowed: joint, staged"),
+    ({"keep": {"every": ARRAY}}, "keep.every = array([0.1, 0.2]): must be a whole number"),
+    ({"rules": [{"kind": "sgd", "lr": 0.1, "preset": ARRAY}]}, "rules.0.preset = array([0.1, 0.2]): allowed"),
+    ({"evaluations": np.ones((2, 2))}, "evaluations = array([[1., 1.], [1., 1.]]): must be a whole number"),
+    ({"model": {"kind": MUTE}}, "model.kind = a Mute: no such model; allowed"),
+    ({"data": {"kind": MUTE}}, "data.kind = a Mute: allowed: "),
+    ({"search": {"kind": [MUTE]}}, "search.kind = a list: allowed: grid, random"),
+]
+CASES = [({"rules": [{"kind": "sgd", "lr": 0.1, **hypers}]}, line) for hypers, line in HYPERS] + KEYS + PYTHON
 
 
 @pytest.mark.parametrize(("keys", "line"), CASES)

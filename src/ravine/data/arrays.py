@@ -16,6 +16,7 @@ from ravine.data.stack import ArrayOptions, stacked
 from ravine.data.table import Missing
 from ravine.errors import DataError
 from ravine.forms import Refused
+from ravine.messages import shown
 
 
 def from_arrays(
@@ -72,10 +73,15 @@ def from_arrays(
         "split_seed": split_seed,
         "normalize": normalize,
         "limit": limit,
-        "categorical": tuple(categorical),
+        "categorical": _several(categorical),
         "missing": missing,
         "task": task,
     }
+    if not isinstance(name, str):
+        raise DataError(f"name = {shown(name)}: must be text")
+    named = _several(class_names)
+    if not isinstance(named, tuple):
+        raise DataError(f"{name}: class_names = {shown(named)}: must be a list of names")
     try:
         checked = ArrayOptions.of(options)
     except Refused as fault:
@@ -89,7 +95,7 @@ def from_arrays(
         "y_validation": y_validation,
     }
     try:
-        return assemble(stacked(given, name, checked, tuple(map(str, class_names))), checked)
+        return assemble(stacked(given, name, checked, tuple(map(str, named))), checked)
     except MemoryError:
         raise DataError(f"{name}: the data do not fit into memory") from None
 
@@ -146,6 +152,16 @@ def from_torch_dataset(
         limit=limit,
         class_names=tuple(map(str, getattr(dataset, "classes", None) or ())),
     )
+
+
+def _several(names: Any) -> Any:
+    """Names as a tuple, out of a list, an array or a column; what is not several names as it is."""
+    if isinstance(names, str | bytes):
+        return names
+    try:
+        return tuple(names)
+    except TypeError:  # nothing to go through
+        return names
 
 
 def _collected(dataset: Any, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

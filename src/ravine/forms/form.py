@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping
+from datetime import date, time
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from ravine.forms.reading import REQUIRED, read_fields
@@ -110,4 +111,6 @@ def plain(value: Any) -> Any:
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, date | time):  # of TOML; a datetime is a date
+        return value.isoformat().replace("+00:00", "Z")
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -137,7 +137,8 @@ def _item(kind: Any, value: object, key: str) -> Any:
 
 def _choice(allowed: Sequence[Any], value: object) -> Any:
     for each in allowed:
-        if type(value) is type(each) and value == each:
+        alike = isinstance(value, str) if isinstance(each, str) else type(value) is type(each)
+        if alike and value == each:  # of a subclass of str too, such as NumPy's
             return each
     texts = [each for each in allowed if isinstance(each, str)]
     if texts:
@@ -194,8 +195,10 @@ def _named(kinds: Mapping[Any, Any], value: object) -> Any:
 
 
 def _list(kinds: Sequence[Any], value: object, limits: Limits) -> tuple[Any, ...]:
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):  # an array of NumPy's
+        value = value.tolist()  # type: ignore[attr-defined]
     if not isinstance(value, list | tuple):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and kinds[0] is not str
         raise Refused(f"must be a list{f': write [{shown(value)}]' if number else ''}", value, by_type=True)
     if kinds[-1:] == (...,):
         most, each = limits.longest, [kinds[0]] * len(value)

@@ -91,6 +91,9 @@ class ResNet(Form):
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
+_DEEPEST = 20  # lists and tables within each other, as in a study file
+
+
 def _target(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text")
@@ -101,28 +104,39 @@ def _target(value: object) -> str:
 
 def _args(value: object) -> dict[str, Any]:
     args: dict[str, Any] = read(dict[str, Any], value)
-    return {key: _plain(item, (key,)) for key, item in args.items()}
+    return {_item(str, key, (key,)): _plain(item, (key,)) for key, item in args.items()}
 
 
 def _plain(value: Any, keys: tuple[str, ...]) -> Any:
     """A value that TOML has a form for: a study's text, and a run's id, are made of it."""
-    if isinstance(value, str | bool | date | time):  # a datetime is a date
+    if len(keys) > _DEEPEST:
+        raise Refused("nested too deeply", None, keys[:1])
+    if isinstance(value, str):
+        return _item(str, value, keys)
+    if isinstance(value, bool | date | time):  # a datetime is a date
         return value
     if isinstance(value, Integral) and abs(int(value)) < 10**4000:  # more digits are not written
         return int(value)
     if isinstance(value, Real) and not isinstance(value, Integral):
-        return float(value)
+        return _item(float, value, keys)  # JSON has no infinite number, so no id can be made of it
     if isinstance(value, list | tuple):
         items = [_plain(item, (*keys, str(i))) for i, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item, (*keys, key)) for key, item in value.items()}
+        return {_item(str, key, keys): _plain(item, (*keys, key)) for key, item in value.items()}
     raise Refused(
         "must be a text, a number, true or false, a date, a list or a table, not "
         f"{with_article(type(value).__name__)}; in Python, give a functools.partial of the class or function instead",
         value,
         keys,
     )
+
+
+def _item(kind: type, value: object, keys: tuple[str, ...]) -> Any:
+    try:
+        return read(kind, value)
+    except Refused as fault:
+        raise Refused(fault.words, value, keys) from None
 
 
 class Module(Form):

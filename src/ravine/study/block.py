@@ -84,7 +84,7 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
         raise lacking(f"{where}.kind", f"missing, it must be given; {choices('', KINDS)}")
     kind, target, name = _kind(table["kind"], f"{where}.kind", search)
     named = table.get("preset", "lecture")
-    if named not in PRESETS:
+    if not isinstance(named, str) or named not in PRESETS:
         raise wrong(f"{where}.preset", named, choices(named, PRESETS))
     if kind not in KINDS and named != "lecture":
         raise wrong(f"{where}.preset", named, "only ravine's own rules have the preset torch")

@@ -78,8 +78,8 @@ def batch_sizes(value: object) -> tuple[BatchSize, ...]:
     found: list[BatchSize] = []
     for i, item in enumerate(items):
         where = f"batch_size.{i}" if listed else "batch_size"
-        if item in ("full", "auto"):
-            found.append(item)
+        if isinstance(item, str) and item in ("full", "auto"):
+            found.append("full" if item == "full" else "auto")
         else:
             also = ', or "full" or "auto"' + ", or a list" * (not listed)
             found.append(whole(item, where, 1, MOST_STEPS, also))
@@ -127,9 +127,9 @@ def tuning(value: object) -> str:
     Raises:
         StudyError: one line with the key, the value and what is allowed.
     """
-    if value not in TUNINGS:
+    if not isinstance(value, str) or value not in TUNINGS:
         raise wrong("tune", value, choices(value, TUNINGS))
-    return str(value)
+    return TUNINGS[TUNINGS.index(value)]
 
 
 def rules_of(value: object) -> tuple[RuleBlock, ...]:

@@ -54,6 +54,6 @@ def parse_keep(value: object) -> Keep | None:
     if "every" not in value:
         raise lacking("keep.every", f"missing: keep {_EXAMPLE}")
     every = value["every"]
-    if every == "epoch":
+    if isinstance(every, str) and every == "epoch":
         return Keep(every="epoch")
     return Keep(every=whole(every, "keep.every", 1, MOST_STEPS, ' steps, or "epoch"'))

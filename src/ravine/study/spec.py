@@ -11,7 +11,7 @@ from typing import Any
 from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.grid import Grid
-from ravine.messages import count, lacking, shown, unknown
+from ravine.messages import count, lacking, shown, unknown, wrong
 from ravine.nn.target import describe_factory
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
@@ -124,10 +124,11 @@ class Study:
         put("origin", origin)
         with naming(origin):
             put("name", study_name(name))
-            if epochs is not None and epochs == _length[0] and steps is not None:
-                epochs = None
-            elif steps is not None and steps == _length[1] and epochs is not None:
-                steps = None
+            if epochs is not None and steps is not None:
+                if _same(epochs, _length[0]):
+                    epochs = None
+                elif _same(steps, _length[1]):
+                    steps = None
             if (epochs is None) == (steps is None):
                 given = "both are given" if steps is not None else "neither is given"
                 raise StudyError(
@@ -146,6 +147,8 @@ class Study:
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)
+            if rates is not None and not isinstance(rates, Mapping):
+                raise wrong("rates", rates, "must be a table such as { dropout = 0.2 }")
             beside = {**(rates or {}), **({} if dropout is None else {"dropout": dropout})}
             put("rates", _rates(found, within, beside))
             _check_size(self)
@@ -204,6 +207,10 @@ class Study:
     def decays(self) -> tuple[ScheduleSpec, ...]:
         """What a second stage tries; empty where there is none."""
         return tuple(each for each in self.schedule if each != Constant()) if self.staged else ()
+
+
+def _same(given: object, before: float | None) -> bool:
+    return isinstance(given, int | float) and given == before
 
 
 def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
