@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravine.api.studies import name_of, study_named
+from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
 from ravine.report.findings import Sharpnesses
 from ravine.store import Store
@@ -62,6 +63,7 @@ def sharpness(
         True
     """
     opened = Store(store, create=False)
+    check_address_space()
     from ravine.landscapes.choice import chosen_runs
     from ravine.landscapes.findings import Measuring, Settings
     from ravine.landscapes.sharpness import measure
@@ -133,6 +135,7 @@ def landscape(
         >>> found.plane.losses.shape, len(found.plane.routes), found.lines[0].barrier >= 0
         ((9, 9), 2, True)
     """
+    check_address_space()
     from ravine.landscapes.scenes import Looking
 
     looking = Looking(points=points, reach=reach, examples=examples, seed=seed)

@@ -15,6 +15,7 @@ from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
 from ravine.data import load
 from ravine.errors import InputError
+from ravine.host_memory import check_address_space
 from ravine.launch.enter import enter_finished
 from ravine.messages import printable
 from ravine.outcomes import Results
@@ -88,8 +89,10 @@ def run(
         if planned is not None:
             show_plan(planned, console, study.name)
             return Results.load(opened, study.name)
+        check_address_space()
         from ravine.launch.launch import launch
     else:
+        check_address_space()
         with ThreadPoolExecutor(1) as beside:  # reads the data meanwhile
             reading = beside.submit(load, study.data, base=search)
             from ravine.launch.launch import launch
@@ -161,6 +164,7 @@ def lr_range(
         >>> adam.suggested < sgd.suggested < sgd.diverged
         True
     """
+    check_address_space()
     from ravine.launch.lr_range import lr_range as test
     from ravine.report.findings import LrRanges
     from ravine.report.watch import watch_range
@@ -203,6 +207,7 @@ def faults(
 ) -> list[InputError]:
     """The problems as errors: `at` says where each one is. See `problems`."""
     content, _ = read_content(study, overrides)
+    check_address_space()
     from ravine.launch.problems import problems
 
     return problems(content, Path(study).resolve().parent, trust)
@@ -263,6 +268,7 @@ def replay(
         study, _, search = read_any(study, trust=trust)
     from rich.progress import Progress
 
+    check_address_space()
     from ravine.launch.replay import Replayed, replay
 
     console = _console(quiet)

@@ -11,6 +11,7 @@ from typing import Annotated
 from ravine.cli.options import Shown
 from ravine.cli.output import put
 from ravine.errors import InputError
+from ravine.host_memory import check_address_space
 
 
 def surface(
@@ -40,6 +41,7 @@ def surface(
         maps: Leave out the maps of where each rule ends up from every start.
         out: The page (.html), a picture of the paths (.svg, .png) or an animation (.gif).
     """
+    check_address_space()
     from ravine.report.surface import surface as write
 
     words = ["ravine", *sys.argv[1:]]

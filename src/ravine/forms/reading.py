@@ -196,7 +196,7 @@ def _named(kinds: Mapping[Any, Any], value: object) -> Any:
 
 def _list(kinds: Sequence[Any], value: object, limits: Limits) -> tuple[Any, ...]:
     if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):  # an array of NumPy's
-        value = value.tolist()  # type: ignore[attr-defined]
+        value = value.tolist()
     if not isinstance(value, list | tuple):
         number = isinstance(value, int | float) and not isinstance(value, bool) and kinds[0] is not str
         raise Refused(f"must be a list{f': write [{shown(value)}]' if number else ''}", value, by_type=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravine.errors import ModelError, choices, in_a_line, nearest, raised_at, with_article
+from ravine.host_memory import check_address_space
 from ravine.messages import shown
 from ravine.nn.provenance import check_may_run, check_module_name, check_reached
 
@@ -93,6 +94,7 @@ def folders_of(search: Path | None) -> list[Path]:
 
 
 def _import(where: str, module_name: str, search: Path | None) -> Any:
+    check_address_space()  # most import PyTorch
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:

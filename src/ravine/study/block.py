@@ -84,7 +84,7 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
         raise lacking(f"{where}.kind", f"missing, it must be given; {choices('', KINDS)}")
     kind, target, name = _kind(table["kind"], f"{where}.kind", search)
     named = table.get("preset", "lecture")
-    if not isinstance(named, str) or named not in PRESETS:
+    if not _is_preset(named):
         raise wrong(f"{where}.preset", named, choices(named, PRESETS))
     if kind not in KINDS and named != "lecture":
         raise wrong(f"{where}.preset", named, "only ravine's own rules have the preset torch")
@@ -166,6 +166,10 @@ def _own(found: Rule, where: str) -> str:
 
 def _is_rule(value: object) -> bool:
     return isinstance(value, Rule)
+
+
+def _is_preset(value: object) -> bool:
+    return isinstance(value, str) and value in PRESETS
 
 
 def _label(value: object, where: str) -> str:
