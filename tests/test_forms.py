@@ -183,6 +183,21 @@ def test_a_text_of_a_subclass_is_the_text():
     assert Log(log=np.array([1, 2]), num=np.int64(3)) == Log(log=(1, 2), num=3)
 
 
+class Box(Form):
+    inside: dict[str, Any] = {}  # noqa: RUF012 (frozen, like all of a form)
+
+
+def test_a_table_by_default_is_each_forms_own():
+    Box().inside["a"] = 1
+    assert Box().inside == {}
+
+
+def test_no_key_is_taken_for_an_argument_of_pythons():
+    for make in (Cat, Cat().but):
+        with pytest.raises(Refused, match=r"^self: unknown key; "):
+            make(**{"self": 1})
+
+
 def test_dates_are_texts_in_json():
     hours = timezone(timedelta(hours=2))
     times = [

@@ -321,6 +321,7 @@ ARRAYS = [
     ((X, Y), {"class_names": 3}, "arrays: class_names = 3: must be a list of names"),
     ((X, Y), {"class_names": "ab"}, "arrays: class_names = 'ab': must be a list of names"),
     ((X, Y), {"name": 3}, "name = 3: must be text"),
+    ((X, Y), {"name": "\ud800"}, "name = '\\ud800': must be text: half of a character is in it"),
     (
         (np.zeros((30, 5, 5, 5), np.uint8), Y),
         {},

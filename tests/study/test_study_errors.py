@@ -160,8 +160,8 @@ KEYS = [
         "model.args.a = an int too large to show: must be a text, a number",
     ),
     (
-        {"model": {"kind": "module", "target": "a:b", "args": {"a": [1.0, float("inf")]}}},
-        "model.args.a.1 = inf: must be a finite number",
+        {"model": {"kind": "module", "target": "a:b", "args": {"a": [float("inf"), -float("inf")]}}},
+        "model.args.a.1 = -inf: must be a finite number",
     ),
     (
         {"model": {"kind": "module", "target": "a:b", "args": {"a": {"\ud800": 1}}}},

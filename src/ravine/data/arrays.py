@@ -15,7 +15,7 @@ from ravine.data.spec import Task
 from ravine.data.stack import ArrayOptions, stacked
 from ravine.data.table import Missing
 from ravine.errors import DataError
-from ravine.forms import Refused
+from ravine.forms import Refused, read
 from ravine.messages import shown
 
 
@@ -77,8 +77,10 @@ def from_arrays(
         "missing": missing,
         "task": task,
     }
-    if not isinstance(name, str):
-        raise DataError(f"name = {shown(name)}: must be text")
+    try:
+        name = read(str, name)
+    except Refused as fault:
+        raise DataError(fault.under("name").line()) from None
     named = _several(class_names)
     if not isinstance(named, tuple):
         raise DataError(f"{name}: class_names = {shown(named)}: must be a list of names")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping
 from datetime import date, time
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -42,7 +43,7 @@ class Form:
         own = {name: vars(cls).get(name, REQUIRED) for name in inspect.get_annotations(cls)}
         cls.defaults = {**cls.defaults, **own}
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         self._fill(values)
 
     @classmethod
@@ -98,7 +99,7 @@ class Form:
         """The fields as JSON has them, a tuple as a list."""
         return {name: plain(value) for name, value in self.values().items()}
 
-    def but(self, **values: Any) -> Self:
+    def but(self, /, **values: Any) -> Self:
         """The same with other values."""
         return type(self).of({**self.values(), **values})
 
@@ -113,4 +114,6 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, date | time):  # of TOML; a datetime is a date
         return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, float) and math.isinf(value):
+        return None  # JSON has no such number
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -100,7 +100,7 @@ def read_fields(kind: type, defaults: Mapping[str, Any], values: Mapping[Any, An
         elif default is REQUIRED:
             raise Refused("missing, it must be given", values, (name,), what="missing")
         else:
-            found[name] = default
+            found[name] = dict(default) if isinstance(default, dict) else default  # each form has its own
     return found
 
 
@@ -195,8 +195,8 @@ def _named(kinds: Mapping[Any, Any], value: object) -> Any:
 
 
 def _list(kinds: Sequence[Any], value: object, limits: Limits) -> tuple[Any, ...]:
-    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):  # an array of NumPy's
-        value = value.tolist()
+    if type(value).__name__ == "ndarray":  # NumPy's, which is not imported for it
+        value = value.tolist()  # type: ignore[attr-defined]
     if not isinstance(value, list | tuple):
         number = isinstance(value, int | float) and not isinstance(value, bool) and kinds[0] is not str
         raise Refused(f"must be a list{f': write [{shown(value)}]' if number else ''}", value, by_type=True)

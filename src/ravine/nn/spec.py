@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, time
 from numbers import Integral, Real
@@ -118,7 +119,8 @@ def _plain(value: Any, keys: tuple[str, ...]) -> Any:
     if isinstance(value, Integral) and abs(int(value)) < 10**4000:  # more digits are not written
         return int(value)
     if isinstance(value, Real) and not isinstance(value, Integral):
-        return _item(float, value, keys)  # JSON has no infinite number, so no id can be made of it
+        # An id is made of JSON, in which infinity is null; -inf and nan would be the same.
+        return math.inf if value == math.inf else _item(float, value, keys)
     if isinstance(value, list | tuple):
         items = [_plain(item, (*keys, str(i))) for i, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import final
 
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;", "\0": "\ufffd"})
 _VOID = ("input",)  # elements that end where they begin
 _PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
