@@ -1,12 +1,14 @@
 """Every mistake in a study is one line: file, key as it was written, value, what is allowed, nearest name."""
 
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from ravine.errors import InputError, ModelError, StudyError
 from ravine.study import parse_study, read_study, runs_of
+from ravine.study.keep import Keep
 
 POSITIVE = (
     "must be a finite number above 0, or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
@@ -183,6 +185,15 @@ PYTHON = [
     ({"batch_size": ARRAY}, "batch_size = array([0.1, 0.2]): must be a whole number from 1"),
     ({"batch_size": [ARRAY]}, "batch_size.0 = array([0.1, 0.2]): must be a whole number from 1"),
     ({"tune": ARRAY}, "tune = array([0.1, 0.2]): allowed: joint, staged"),
+    ({"keep": Keep(every=0)}, "keep.every = 0: must be a whole number"),
+    (
+        {"rules": [{"kind": "sgd", "lr": {"log": [0.1, np.nan], "num": 3}}]},
+        "rules.0.lr.log.1 = nan: must be a",
+    ),
+    (
+        {"schedule": {"kind": "step", "every": Fraction(10**20 - 1, 10**20)}},
+        "schedule.every: must be a whole",
+    ),
     ({"keep": {"every": ARRAY}}, "keep.every = array([0.1, 0.2]): must be a whole number"),
     ({"rules": [{"kind": "sgd", "lr": 0.1, "preset": ARRAY}]}, "rules.0.preset = array([0.1, 0.2]): allowed"),
     ({"evaluations": np.ones((2, 2))}, "evaluations = array([[1., 1.], [1., 1.]]): must be a whole number"),

@@ -215,3 +215,13 @@ def test_a_study_is_made_anew_from_steps_to_epochs_and_back():
         replace(long, epochs=5, steps=7)
     with pytest.raises(StudyError, match="neither is given"):
         replace(long, steps=None)
+
+
+def test_numbers_of_numpy_are_the_same_numbers():
+    schedule = {"kind": "step", "every": np.int64(3), "warmup": np.float32(0.25), "factor": np.float64(0.5)}
+    lr = {"log": np.array([0.25, 1.0], dtype=np.float32), "num": np.int8(3)}
+    same = {"kind": "step", "every": 3, "warmup": 0.25, "factor": 0.5}
+    given = made(schedule=schedule, rules=[{"kind": "sgd", "lr": lr}])
+    wanted = made(schedule=same, rules=[{"kind": "sgd", "lr": {"log": [0.25, 1.0], "num": 3}}])
+    assert repr(given.schedule) == repr(wanted.schedule)
+    assert definition_of(given) == definition_of(wanted)

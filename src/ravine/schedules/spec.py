@@ -9,12 +9,14 @@ arrive at step N, one after the last step, so that the last step still moves the
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ravine.forms import Form, Limits
+from ravine.messages import as_float
 
 Factors: TypeAlias = NDArray[np.float64]
 Steps: TypeAlias = NDArray[np.int64]
@@ -22,11 +24,11 @@ Steps: TypeAlias = NDArray[np.int64]
 
 def _length(value: Any) -> int | float:
     """A whole number of steps or a fraction of the run; 0.0 becomes 0, so that both have one id."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and (isinstance(value, int) and 0 <= value < 2**31):
+    number = as_float(value)
+    if number is not None and isinstance(value, Integral) and 0 <= number < 2**31:
         return int(value)
-    if number and 0.0 <= value < 1.0:
-        return float(value) if value else 0
+    if number is not None and 0.0 <= number < 1.0:
+        return number or 0
     raise ValueError("must be a whole number of steps, or a fraction of the run below 1")
 
 

@@ -44,8 +44,10 @@ def parse_keep(value: object) -> Keep | None:
         >>> parse_keep({"every": "epoch"})
         Keep(every='epoch')
     """
-    if value is None or isinstance(value, Keep):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, Keep):
+        value = {"every": value.every}
     if not isinstance(value, Mapping):
         raise wrong("keep", value, _EXAMPLE)
     for key in value:

@@ -17,18 +17,6 @@ MOST_VALUES = 10_000  # of one hyper
 FORMS = "or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError("must be a finite number") from None
-
-
-Ends: TypeAlias = tuple[Annotated[float, _number], Annotated[float, _number]]
-
-
 class Range(Form):
     """Numbers between two ends, evenly spaced on a logarithmic or a linear scale.
 
@@ -45,8 +33,8 @@ class Range(Form):
         (0.001, 0.01, 0.1)
     """
 
-    log: Ends | None = None
-    linear: Ends | None = None
+    log: tuple[float, float] | None = None
+    linear: tuple[float, float] | None = None
     num: Annotated[int, Limits(least=2, most=10_000)] | None = None
 
     def check(self) -> None:
