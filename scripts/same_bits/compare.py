@@ -107,7 +107,8 @@ def _train(tree: Path, root: Path, jobs: list[tuple[str, str]]) -> None:
     )
     if done.returncode:
         said = (done.stdout + done.stderr)[-4000:]
-        sys.exit(f"training with {tree} failed with exit code {done.returncode}:\n{said}")
+        hint = "; install into .venv what that commit needs" if "ModuleNotFoundError" in said else ""
+        sys.exit(f"training with {tree} failed with exit code {done.returncode}{hint}:\n{said}")
 
 
 def _interrupt(tree: Path, root: Path, job: tuple[str, str]) -> None:
