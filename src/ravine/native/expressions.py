@@ -65,6 +65,7 @@ class Expr:
         args: what the operation takes; of a load, the indices that are numbers in memory themselves.
         data: of a load (buffer, affine offset, strides of args); of a constant its value; of an index itself.
         depth: operations above the loads, at most.
+        loads_below: the loads that its args are made of, each once, what is needed first comes first.
     """
 
     op: str
@@ -72,6 +73,12 @@ class Expr:
     args: tuple[Expr, ...] = ()
     data: object = None
     depth: int = 0
+    loads_below: tuple[Expr, ...] = ()
+
+    @property
+    def loads(self) -> tuple[Expr, ...]:
+        """All loads that it is made of, itself included: kept, since each new piece of work asks all before it."""
+        return (*self.loads_below, self) if self.op == "load" else self.loads_below
 
     @property
     def buffer(self) -> Buffer:
@@ -100,7 +107,8 @@ class ExprPool:
         if key not in self._known:
             deeper = op not in ("load", "const", "index")
             depth = max((arg.depth for arg in args), default=0) + deeper
-            self._known[key] = Expr(op, kind, args, data, depth)
+            loads = tuple(dict.fromkeys(load for arg in args for load in arg.loads))
+            self._known[key] = Expr(op, kind, args, data, depth, loads)
         return self._known[key]
 
     def load(
@@ -138,17 +146,18 @@ class ExprPool:
 def below(exprs: Sequence[Expr]) -> Iterator[Expr]:
     """All parts of some expressions, each once, what is needed first comes first."""
     seen: set[Expr] = set()
-
-    def visit(expr: Expr) -> Iterator[Expr]:
-        if expr in seen:
-            return
-        seen.add(expr)
-        for arg in expr.args:
-            yield from visit(arg)
-        yield expr
-
     for expr in exprs:
-        yield from visit(expr)
+        above = [(expr, iter(expr.args))] if expr not in seen else []
+        seen.add(expr)
+        while above:
+            part, args = above[-1]
+            arg = next((arg for arg in args if arg not in seen), None)
+            if arg is None:
+                above.pop()
+                yield part
+            else:
+                seen.add(arg)
+                above.append((arg, iter(arg.args)))
 
 
 Index = Sequence[Affine]

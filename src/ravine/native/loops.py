@@ -290,7 +290,7 @@ def write_scatter(code: Code, work: Scatter, pointers: Mapping[Buffer, str]) -> 
 
 def _vector_counter(work: Reduction, outer: Sequence[int], inner: Sequence[int]) -> int | None:
     """The counter along which most loads go through neighbouring numbers."""
-    loads = [expr for expr in below([work.assign.expr]) if expr.op == "load"]
+    loads = work.assign.expr.loads
     candidates = [*inner, *outer]
     if not candidates:
         return None

@@ -295,14 +295,13 @@ def read(work: Work) -> Iterator[Buffer]:
     if isinstance(work, Scatter):
         yield work.assign.buffer
         exprs.append(work.index)
-    for expr in below(exprs):
-        if expr.op == "load":
-            yield expr.buffer
+    for expr in exprs:
+        yield from (load.buffer for load in expr.loads)
 
 
 def _conflict(work: Work, assign: Assign) -> bool:
     """Whether an assignment must come after some work."""
-    reads = {expr.buffer for expr in below([assign.expr]) if expr.op == "load"}
+    reads = {load.buffer for load in assign.expr.loads}
     changed = set(written(work))
     return assign.buffer in changed or assign.buffer in set(read(work)) or bool(reads & changed)
 
@@ -314,7 +313,6 @@ def _in_step(work: Loops, assign: Assign) -> bool:
     for each in (*work.assigns, assign):
         places.setdefault(each.buffer, set()).add(each.place)
         changed.add(each.buffer)
-        for expr in below([each.expr]):
-            if expr.op == "load":
-                places.setdefault(expr.buffer, set()).add(object() if expr.args else expr.offset)
+        for load in each.expr.loads:
+            places.setdefault(load.buffer, set()).add(object() if load.args else load.offset)
     return all(len(places[buffer]) == 1 for buffer in changed)

@@ -17,7 +17,6 @@ from ravine.native.expressions import (
     Index,
     Stored,
     Value,
-    below,
     contiguous_strides,
     counters,
     stored,
@@ -138,7 +137,7 @@ class Tensors:
     def loads(self, value: Value) -> list[Expr]:
         """What its expression reads from memory, by one counter for each dimension."""
         expr = value.at(counters(len(value.shape)))
-        return [each for each in below([expr]) if each.op == "load"]
+        return list(expr.loads)
 
     def cast(self, value: Value, kind: Kind) -> Value:
         """A tensor of another kind of numbers."""
