@@ -6,6 +6,8 @@ Shapes: R run, I input.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +20,37 @@ from ravine.native.tensors import Tensors, Unsupported, kind_of
 from ravine.trace import trace
 
 _MANY_NODES = 3000  # of which the lowering takes seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a tensor of a function lies: at an offset of an input, by the input's number."""
+
+    number: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """A graph to be compiled. Its text and its places say all that the code depends on, so that equal tasks share it.
+
+    Args:
+        graph: what to compile.
+        text: of the graph.
+        inputs: the places of its inputs, in order.
+        constants: those of its constants, by name.
+        outputs: those where its results are wanted.
+        length: of a function that goes over vectors of any length, see `ravine.native.function.compiled`.
+    """
+
+    graph: fx.Graph = field(compare=False, repr=False)
+    text: str
+    inputs: tuple[_Place, ...]
+    constants: tuple[tuple[str, _Place], ...]
+    outputs: tuple[_Place, ...]
+    length: tuple[int, int] | None
 
 
 class Compiler:
@@ -59,8 +92,7 @@ class Compiler:
                 name = f"constant/{len(self.constants)}"
                 self.constants[name] = getattr(graph, node.target).contiguous()
                 node.target = name
-        tensors = self._lowered(graph.graph, examples, outputs)
-        return compiled(tensors.schedule)
+        return _compiled(self._task(graph.graph, examples, outputs))
 
     def of_any_length(
         self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
@@ -76,30 +108,27 @@ class Compiler:
         Raises:
             Unsupported: some operation cannot be lowered, or more than one pass would be needed.
         """
-        tensors = self._lowered(graph, examples, [(name, (size,), 0) for name in outputs])
-        return compiled(tensors.schedule, (size, self.number("length")))
+        task = self._task(graph, examples, [(name, (size,), 0) for name in outputs])
+        return _compiled(replace(task, length=(size, self.number("length"))))
 
-    def _lowered(
+    def _task(
         self,
         graph: fx.Graph,
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
-    ) -> Tensors:
-        tensors = Tensors()
-        buffers: dict[str, Buffer] = {}
+    ) -> _Task:
+        def place(name: str, tensor: Tensor) -> _Place:
+            return _Place(self.number(name), tensor.dtype, tuple(tensor.shape))
 
-        def memory(name: str, dtype: torch.dtype, shape: Sequence[int], offset: int = 0) -> Stored:
-            buffer = buffers.setdefault(name, Buffer(kind_of(dtype), source=self.number(name)))
-            return stored(tensors.pool, buffer, shape, None, offset)
-
-        inputs = [memory(name, tensor.dtype, tensor.shape) for name, tensor in examples.items()]
-        constants = {
-            name: memory(name, self.constants[name].dtype, self.constants[name].shape)
-            for name in (str(node.target) for node in graph.nodes if node.op == "get_attr")
-        }
-        targets = [memory(name, torch.float32, shape, offset) for name, shape, offset in outputs]
-        lower(tensors, graph, inputs, constants, targets)
-        return tensors
+        inputs = tuple(place(name, tensor) for name, tensor in examples.items())
+        names = [str(node.target) for node in graph.nodes if node.op == "get_attr"]
+        constants = tuple((name, place(name, self.constants[name])) for name in dict.fromkeys(names))
+        targets = tuple(
+            _Place(self.number(name), torch.float32, tuple(shape), offset) for name, shape, offset in outputs
+        )
+        return _Task(
+            graph=graph, text=str(graph), inputs=inputs, constants=constants, outputs=targets, length=None
+        )
 
     def table(self, of_run: Mapping[str, Sequence[int]], num_runs: int) -> np.ndarray:
         """Addresses of all inputs, (R, I): those given run by run, those of constants; 0 for all others."""
@@ -110,6 +139,21 @@ class Compiler:
             elif name in of_run:
                 table_RI[:, number] = of_run[name]
         return table_RI
+
+
+@lru_cache(maxsize=64)
+def _compiled(task: _Task) -> Function:
+    tensors = Tensors()
+    buffers: dict[int, Buffer] = {}
+
+    def memory(place: _Place) -> Stored:
+        buffer = buffers.setdefault(place.number, Buffer(kind_of(place.dtype), source=place.number))
+        return stored(tensors.pool, buffer, place.shape, None, place.offset)
+
+    inputs = [memory(place) for place in task.inputs]
+    constants = {name: memory(place) for name, place in task.constants}
+    lower(tensors, task.graph, inputs, constants, [memory(place) for place in task.outputs])
+    return compiled(tensors.schedule, task.length)
 
 
 def _elementary(program: Callable[..., tuple[Tensor, ...]], examples: Sequence[Tensor]) -> fx.GraphModule:
