@@ -24,7 +24,9 @@ from ravine.outcomes import Results
 from ravine.store import Store
 from ravine.study import Study
 
-ALWAYS = Timing(tick_seconds=0.0, checkpoint_seconds=0.0)  # a record and a checkpoint after every step
+ALWAYS = Timing(  # a record and a checkpoint after every step
+    tick_seconds=0.0, checkpoint_seconds=0.0, checkpoint_share=1e3
+)
 TWO_STRUCTURES = {"batch_size": [16, 30], "steps": 12, "evaluations": 4}
 FEW = [{"kind": "adam", "lr": [1e-2, 5e-2]}]
 
@@ -202,6 +204,19 @@ def test_an_interrupt_amid_a_step_goes_back_to_the_last_checkpoint(
             events = run_all(made, store, backend="fused", timing=ALWAYS)
             assert (events[0].num_resumed > 0) == (stop not in (1, 13)), stop  # type: ignore[union-attr]
         assert contents(tmp_path / f"{stop}", "small") == expected
+
+
+@pytest.mark.parametrize(("share", "written"), [(1e3, True), (1e-6, False)])
+def test_the_first_checkpoint_too_waits_until_its_time_is_a_small_share(
+    share: float, written: bool, store: Store
+) -> None:
+    made = study(seeds=1, rules=FEW)
+    events = launch(made, store, definition="", timing=replace(ALWAYS, checkpoint_share=share))
+    for _ in range(6):
+        next(events)
+    (cohort,) = store.cohorts(unfinished_for=[run.id for run in all_runs(made)])
+    assert cohort.checkpoint == written
+    events.close()  # type: ignore[attr-defined]
 
 
 def test_a_study_extended_while_a_cohort_is_unfinished(tmp_path: Path) -> None:

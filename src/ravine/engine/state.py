@@ -136,10 +136,17 @@ class State:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """A copy as plain arrays, for a checkpoint."""
+        return {name: t.detach().cpu().numpy().copy() for name, t in self._named().items()}
+
+    def num_bytes(self) -> int:
+        """Of such a copy."""
+        return sum(t.nbytes for t in self._named().values())
+
+    def _named(self) -> dict[str, Tensor]:
         found = {"params": self.params_RP, **{f"buffers.{name}": t for name, t in self.buffers.items()}}
         for i, slots in enumerate(self.slots):
             found.update({f"slots.{i}.{name}": t for name, t in slots.items()})
-        return {name: t.detach().cpu().numpy().copy() for name, t in found.items()}
+        return found
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
         """Take over the numbers of a checkpoint."""

@@ -17,6 +17,9 @@ from ravine.errors import StoreError
 from ravine.store import RunResult, Store
 
 
+_BYTES_PER_SECOND = 1 << 27  # of a checkpoint, as long as none has been written
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How often a launch reports and writes.
@@ -55,7 +58,7 @@ class Writer:
         self._kept_bytes = 0
         self._added = 0  # step of the last evaluation that was added
         self._finished = False
-        self._next = time.perf_counter() + timing.checkpoint_seconds
+        self._next: float | None = None  # when the next checkpoint is due; None: nothing is known yet
         store.open_cohort(cohort.id, self._ids, plan)
 
     def begin(self) -> None:
@@ -86,13 +89,17 @@ class Writer:
     def checkpoint_if_due(self, training: Training) -> None:
         """Write a checkpoint every few seconds, less often where writing one takes long."""
         began = time.perf_counter()
+        if self._next is None:
+            self._next = began + self._pause(training.setting.state.num_bytes() / _BYTES_PER_SECOND)
         if began < self._next:
             return
         self._checkpoint(training)
         ended = time.perf_counter()
-        self._next = ended + max(
-            self._timing.checkpoint_seconds, (ended - began) / self._timing.checkpoint_share
-        )
+        self._next = ended + self._pause(ended - began)
+
+    def _pause(self, seconds: float) -> float:
+        """Between two checkpoints that take so many seconds each."""
+        return max(self._timing.checkpoint_seconds, seconds / self._timing.checkpoint_share)
 
     @contextmanager
     def saving(self, training: Training) -> Iterator[None]:
