@@ -16,7 +16,6 @@ from ravine.engine.training import TICK_SECONDS, Training
 from ravine.errors import StoreError
 from ravine.store import RunResult, Store
 
-
 _BYTES_PER_SECOND = 1 << 27  # of a checkpoint, as long as none has been written
 
 
