@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 from ravine.aten import SAME
 from ravine.dispatch import OperationMode
@@ -26,7 +25,7 @@ class _Recorder(OperationMode):
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
         self.graph = fx.Graph()
-        self.root = torch.nn.Module()
+        self.root = nn.Module()
         self._nodes: dict[int, fx.Node] = {}
         self._kept: list[Tensor] = []  # an id means its tensor only as long as that lives
         for i, tensor in enumerate(inputs):
@@ -48,6 +47,12 @@ class _Recorder(OperationMode):
             self._know(value, self.graph.get_attr(name))
         return self._nodes[id(value)]
 
+    def _nodes_in(self, value: Any) -> Any:
+        """An argument with nodes in place of its tensors: they come alone or in lists."""
+        if isinstance(value, list | tuple):
+            return type(value)(map(self._nodes_in, value))
+        return self.node_of(value)
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -62,9 +67,8 @@ class _Recorder(OperationMode):
         if func.overloadpacket.__name__ in SAME:
             self._know(result, self.node_of(args[0]))
             return result
-        node = self.graph.call_function(
-            func, tree_map(self.node_of, tuple(args)), tree_map(self.node_of, kwargs)
-        )
+        named = {name: self._nodes_in(value) for name, value in kwargs.items()}
+        node = self.graph.call_function(func, self._nodes_in(tuple(args)), named)
         if isinstance(result, Tensor):
             self._know(result, node)
         elif isinstance(result, tuple | list):
@@ -105,15 +109,14 @@ def _item(results: Sequence[Tensor], index: int) -> Tensor:
     return results[index]
 
 
-def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]) -> fx.GraphModule:
-    """The operations of a function, in a module that carries them out one after another.
+def recorded(
+    function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
+) -> tuple[fx.Graph, nn.Module]:
+    """The operations of a function, as a graph, and a module with the tensors that the graph gets as attributes.
 
     Args:
         function: takes tensors and returns a tuple of tensors; it may change its inputs in place. It is run once.
-        inputs: examples of them; every later call must have inputs of the same shapes.
-
-    Returns:
-        A module with the inputs and outputs of the function, without autograd and vmap.
+        inputs: examples of them.
 
     Raises:
         Untraceable: the computation depends on numbers in tensors, or on a random number generator.
@@ -123,4 +126,21 @@ def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor])
         outputs = function(*inputs)
     recorder.graph.output(tuple(recorder.node_of(output) for output in outputs))
     recorder.graph.eliminate_dead_code()
-    return fx.GraphModule(recorder.root, recorder.graph)
+    return recorder.graph, recorder.root
+
+
+def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The operations of a function, in a module that carries them out one after another.
+
+    Args:
+        function: see `recorded`.
+        inputs: examples of its inputs; every later call must have inputs of the same shapes.
+
+    Returns:
+        A module with the inputs and outputs of the function, without autograd and vmap.
+
+    Raises:
+        Untraceable: the computation depends on numbers in tensors, or on a random number generator.
+    """
+    graph, constants = recorded(function, inputs)
+    return fx.GraphModule(constants, graph)

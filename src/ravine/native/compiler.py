@@ -11,13 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, compiled
 from ravine.native.lower import lower
 from ravine.native.tensors import Tensors, Unsupported, kind_of
-from ravine.trace import trace
+from ravine.trace import recorded
 
 _MANY_NODES = 3000  # of which the lowering takes seconds
 
@@ -82,17 +82,17 @@ class Compiler:
             Unsupported: some operation cannot be lowered.
             Untraceable: what it does depends on numbers in tensors.
         """
-        graph = trace(program, list(examples.values()))
-        if any(node.target is torch.ops.aten.mkldnn_rnn_layer.default for node in graph.graph.nodes):
-            graph = _elementary(program, list(examples.values()))
-            if len(graph.graph.nodes) > _MANY_NODES:
+        graph, constants = recorded(program, list(examples.values()))
+        if any(node.target is torch.ops.aten.mkldnn_rnn_layer.default for node in graph.nodes):
+            graph, constants = _elementary(program, list(examples.values()))
+            if len(graph.nodes) > _MANY_NODES:
                 raise Unsupported("a recurrence of so many steps")
-        for node in graph.graph.nodes:
+        for node in graph.nodes:
             if node.op == "get_attr":
                 name = f"constant/{len(self.constants)}"
-                self.constants[name] = getattr(graph, node.target).contiguous()
+                self.constants[name] = getattr(constants, node.target).contiguous()
                 node.target = name
-        return _compiled(self._task(graph.graph, examples, outputs))
+        return _compiled(self._task(graph, examples, outputs))
 
     def of_any_length(
         self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
@@ -156,12 +156,14 @@ def _compiled(task: _Task) -> Function:
     return compiled(tensors.schedule, task.length)
 
 
-def _elementary(program: Callable[..., tuple[Tensor, ...]], examples: Sequence[Tensor]) -> fx.GraphModule:
-    """A trace in which a recurrence is no operation of oneDNN's, but those that it is made of, step by step."""
+def _elementary(
+    program: Callable[..., tuple[Tensor, ...]], examples: Sequence[Tensor]
+) -> tuple[fx.Graph, nn.Module]:
+    """A record in which a recurrence is no operation of oneDNN's, but those that it is made of, step by step."""
     before = torch._C._get_mkldnn_enabled()
     torch._C._set_mkldnn_enabled(False)
     try:
-        return trace(program, examples)
+        return recorded(program, examples)
     finally:
         torch._C._set_mkldnn_enabled(before)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ravine.errors import StudyError, in_a_line, with_article
 from ravine.rules.base import Rule
 from ravine.rules.hyper import Hyper
-from ravine.trace import Untraceable, trace
+from ravine.trace import Untraceable, recorded
 
 Given: TypeAlias = "tuple[Tensor, dict[str, Tensor], Tensor, dict[str, Tensor], Tensor]"
 """(grad, state, param, hypers, t), as an update takes them."""
@@ -117,7 +117,7 @@ def _check_traceable(rule: Rule, given: Given) -> None:
         return step, *new.values(), *(hook(tensors[1], slots, numbers) for hook in hooks)
 
     try:
-        trace(flat, [grad, param, t, *state.values(), *hypers.values()])
+        recorded(flat, [grad, param, t, *state.values(), *hypers.values()])
     except Untraceable as error:
         raise _wrong(rule, f"{error}; write it with tensor operations such as where and clamp") from None
     except Exception as error:

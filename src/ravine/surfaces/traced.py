@@ -16,7 +16,7 @@ from ravine.rules import Rule
 from ravine.surfaces.base import Surface
 from ravine.surfaces.operations import table
 from ravine.surfaces.scalars import Scalar, ScalarPool
-from ravine.trace import trace
+from ravine.trace import recorded
 
 
 class NoExpression(ModelError):
@@ -92,17 +92,17 @@ def expressions(
         given.append(array.reshape(tuple(tensor.shape)))
         names += own
     try:
-        graph = trace(lambda *tensors: tuple(function(*tensors)), list(examples.values()))
+        graph, constants = recorded(lambda *tensors: tuple(function(*tensors)), list(examples.values()))
     except ModelError as error:
         raise NoExpression(f"{where}: {error}") from None
     operations = table(pool)
     values: dict[torch.fx.Node, Any] = {}
     places = iter(given)
-    for node in graph.graph.nodes:
+    for node in graph.nodes:
         if node.op == "placeholder":
             values[node] = next(places)
         elif node.op == "get_attr":
-            numbers = getattr(graph, str(node.target)).to(torch.float64)
+            numbers = getattr(constants, str(node.target)).to(torch.float64)
             array = np.empty(tuple(numbers.shape), dtype=object)
             for place in np.ndindex(array.shape):
                 array[place] = pool.const(float(numbers[place]))
