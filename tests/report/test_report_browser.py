@@ -3,83 +3,42 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_studies import SIX, Make
 
+from browsing import PHONE, WIDE, watched
 from ravine.outcomes.results import Results
 from ravine.report import page as pages
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to look at the report with"),
-]
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra dev) drives the browser")
+pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-WIDE, PHONE = (1280, 900), (360, 740)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'&<b>"
 TWELVE = (*SIX, "adamw", "nadam", "lion", "muon", "schedule-free", "sam")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
-
-
-@contextmanager
-def watched(browser: Any, path: Path, size: tuple[int, int], touch: bool = False) -> Iterator[Any]:
-    """Open a page, and fail on anything that a reader shouldn't get: messages, errors, dialogs, requests."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, has_touch=touch)
-    context.set_default_timeout(20_000)
-    context.set_offline(True)
-    page = context.new_page()
-    problems: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_selector("html[data-drawn=true]", state="attached")
-    yield page
-    page.wait_for_timeout(50)  # for messages under way
-    assert not problems
-    # A data: address is part of the file itself: the icon, or an image that plotly makes.
-    assert {url for url in requests if not url.startswith("data:")} == {path.as_uri()}
-    context.close()
-
-
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Callable[..., Any]:
+def opened(tab: Any, page_path: Path) -> Callable[..., Any]:
     """Write a page of results and open it, watched."""
 
-    def open_page(
-        results: Results, size: tuple[int, int] = WIDE, figure: str | None = None, touch: bool = False
-    ) -> Any:
-        path = pages.write(results, tmp_path / "report.html", figure_name=figure)
-        return watched(browser, path, size, touch)
+    def open_page(results: Results, size: tuple[int, int] = WIDE, figure: str | None = None) -> Any:
+        return watched(tab, pages.write(results, page_path, figure_name=figure), size)
 
     return open_page
 
 
 @pytest.fixture(scope="module")
-def wide(browser: Any, six: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def six_page(six: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pages.write(six, tmp_path_factory.mktemp("page") / "report.html")
+
+
+@pytest.fixture
+def wide(tab: Any, six_page: Path) -> Iterator[Any]:
     """One page for all tests that only need any report; each leaves its figures and its size as they were."""
-    path = pages.write(six, tmp_path_factory.mktemp("page") / "report.html")
-    with watched(browser, path, WIDE) as page:
+    with watched(tab, six_page, stay=True) as page:
         yield page
 
 
@@ -112,11 +71,11 @@ def column(page: Any, place: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
 def test_all_figures_are_drawn_and_nothing_overflows(
-    opened: Any, six: Results, size: tuple[int, int]
+    tab: Any, six_page: Path, six: Results, size: tuple[int, int]
 ) -> None:
-    with opened(six, size) as page:
+    with watched(tab, six_page, size, stay=size == WIDE) as page:
         broken = len({run.rule for run in six.runs if run.status == "diverged"})
         assert curves(page, "lr") == curves(page, "lr", 1) == 6 + 6 + broken  # lines, rings, crosses
         assert curves(page, "curves") == curves(page, "curves", 1) == 6
@@ -221,44 +180,6 @@ def test_hover_says_what_a_point_is(wide: Any, six: Results) -> None:
     assert "best of 1" in str(page.locator("#figure-budget .hovertext").first.text_content())
 
 
-def test_hostile_names_run_nothing(opened: Any, make: Make) -> None:
-    results = make(
-        name=HOSTILE,
-        rules=(HOSTILE, "$x_1$"),
-        lrs=(1e-3, 1e-2),
-        others={HOSTILE: (HOSTILE, "b")},
-        command=HOSTILE,
-    )
-    with opened(results) as page:
-        assert page.locator("h1").text_content() == HOSTILE
-        assert page.locator("img").count() == 0
-        assert page.evaluate("document.scripts.length") == 3
-        assert page.locator("#figure-lr .chips button").first.text_content() == HOSTILE
-        page.locator("#rule").select_option(HOSTILE)
-        assert len(column(page, 1)) == 12
-        page.locator("#figure-regimes").scroll_into_view_if_needed()
-        point = page.locator("#figure-lr .scatterlayer .points path").first
-        point.hover(force=True)
-        page.wait_for_timeout(100)
-    with opened(results, PHONE) as page:
-        assert overflow(page) == 0
-
-
-def test_an_injected_script_is_stopped_by_the_policy(browser: Any, six: Results, tmp_path: Path) -> None:
-    # Escaping is the first wall, the policy the second: here the first one is broken on purpose.
-    html = pages.report(six).decode().replace("<h1>", "<h1><script>document.title = 'owned'</script>", 1)
-    path = tmp_path / "broken.html"
-    path.write_text(html, encoding="utf-8")
-    page = browser.new_page()
-    messages: list[str] = []
-    page.on("console", lambda message: messages.append(message.text))
-    page.goto(path.as_uri())
-    page.wait_for_selector("html[data-drawn=true]", state="attached")
-    assert page.title() == "digits-rules · ravine"
-    assert any(re.search("Content Security Policy", message) for message in messages)
-    page.close()
-
-
 def test_print_fits_the_paper_and_shows_every_run(wide: Any, six: Results, tmp_path: Path) -> None:
     page = wide
     page.emulate_media(media="print")
@@ -290,7 +211,58 @@ def test_resizing_the_window_resizes_the_figures(wide: Any, six: Results) -> Non
     page.wait_for_timeout(200)
 
 
-def test_twelve_rules_and_five_hundred_runs_are_fluent(opened: Any, make: Make) -> None:
+def test_hostile_names_run_nothing(opened: Any, make: Make) -> None:
+    results = make(
+        name=HOSTILE,
+        rules=(HOSTILE, "$x_1$"),
+        lrs=(1e-3, 1e-2),
+        others={HOSTILE: (HOSTILE, "b")},
+        command=HOSTILE,
+    )
+    with opened(results) as page:
+        assert page.locator("h1").text_content() == HOSTILE
+        assert page.locator("img").count() == 0
+        assert page.evaluate("document.scripts.length") == 3
+        assert page.locator("#figure-lr .chips button").first.text_content() == HOSTILE
+        page.locator("#rule").select_option(HOSTILE)
+        assert len(column(page, 1)) == 12
+        page.locator("#figure-regimes").scroll_into_view_if_needed()
+        point = page.locator("#figure-lr .scatterlayer .points path").first
+        point.hover(force=True)
+        page.wait_for_timeout(100)
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        page.wait_for_timeout(300)
+        assert overflow(page) == 0
+
+
+def test_an_injected_script_is_stopped_by_the_policy(tab: Any, six: Results, page_path: Path) -> None:
+    # Escaping is the first wall, the policy the second: here the first one is broken on purpose.
+    html = pages.report(six).decode().replace("<h1>", "<h1><script>document.title = 'owned'</script>", 1)
+    page_path.write_text(html, encoding="utf-8")
+    messages: list[str] = []
+
+    def note(message: Any) -> None:
+        messages.append(message.text)
+
+    tab.on("console", note)
+    tab.goto(page_path.as_uri())
+    tab.wait_for_selector("html[data-drawn=true]", state="attached")
+    tab.remove_listener("console", note)
+    assert tab.title() == "digits-rules · ravine"
+    assert any(re.search("Content Security Policy", message) for message in messages)
+
+
+def test_the_spread_of_twelve_rules_appears_for_those_that_are_picked(opened: Any, make: Make) -> None:
+    with opened(make(rules=TWELVE, lrs=(1e-3, 1e-2), seeds=2)) as page:
+        assert curves(page, "curves") == 12
+        bands = page.locator("#figure-lr .panel").first.locator(".scatterlayer .js-fill")
+        assert bands.count() == 0
+        page.locator("#figure-lr .chips button").first.click()
+        assert bands.count() >= 1
+
+
+@pytest.mark.slow
+def test_five_hundred_runs_are_fluent(opened: Any, make: Make) -> None:
     results = make(rules=TWELVE, lrs=tuple(10 ** (k / 3) for k in range(-13, 1)), name="twelve")
     assert len(results.runs) == 504
     with opened(results) as page:
@@ -306,9 +278,6 @@ def test_twelve_rules_and_five_hundred_runs_are_fluent(opened: Any, make: Make) 
             }"""
         )
         assert took < 500  # ms per sort of 504 rows with layout; about 30 on a quiet machine
-        page.locator("#figure-lr .chips button").first.click()
-        bands = page.locator("#figure-lr .panel").first.locator(".scatterlayer .js-fill")
-        assert bands.count() >= 1  # the spread appears for the rules that were picked
 
 
 def test_small_and_lost_studies_draw_what_there_is(opened: Any, lost: Results, make: Make) -> None:

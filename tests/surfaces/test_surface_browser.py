@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,31 +19,22 @@ from ravine.surfaces.javascript import program
 from ravine.surfaces.noise import noise
 from ravine.surfaces.traced import trace_rule, trace_surface
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to run the scripts in"),
-]
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra dev) drives the browser")
-PLAIN = [name for name in SURFACES if not name.startswith("noisy_")]
-STEPS = 300
+pytestmark = pytest.mark.browser
 
+PLAIN = [name for name in SURFACES if not name.startswith("noisy_")]
 
 SCENE = scene("ellipse")
 WALKED = {each.rule.name: each.rule for each in SCENE.traced}  # with the penalties that the page has
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@pytest.fixture
+def page(tab: Any, page_path: Path) -> Any:
     """The page of all rules and surfaces."""
-    path = tmp_path_factory.mktemp("page") / "surface.html"
-    path.write_text(html(SCENE), encoding="utf-8")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        found = browser.new_page()
-        found.goto(path.as_uri())
-        yield found
-        browser.close()
+    path = page_path.with_name("all.html")
+    if tab.url != path.as_uri():
+        path.write_text(html(SCENE, maps=False), encoding="utf-8")
+        tab.goto(path.as_uri())
+    return tab
 
 
 def test_the_noise_is_pythons(page: Any) -> None:
@@ -61,13 +51,15 @@ WALK = """([rule, surface, settings, seed, steps]) => {
 
 
 # Each rule on one of the surfaces, so that each surface has its turn; with --all each rule on all of them.
-SOME = [(kind, [PLAIN[at % len(PLAIN)]]) for at, kind in enumerate(WALKED)]
-ALL = [pytest.param(kind, PLAIN, marks=pytest.mark.slow, id=f"{kind}-everywhere") for kind in WALKED]
+SOME = [(kind, [PLAIN[at % len(PLAIN)]], 100) for at, kind in enumerate(WALKED)]
+ALL = [pytest.param(kind, PLAIN, 300, marks=pytest.mark.slow, id=f"{kind}-everywhere") for kind in WALKED]
 
 
-@pytest.mark.parametrize(("kind", "grounds"), [*(pytest.param(*each, id=each[0]) for each in SOME), *ALL])
-def test_a_path_in_the_page_is_pythons(page: Any, kind: str, grounds: list[str]) -> None:
-    """To 1e-9 of the map or of the point's distance, for 300 steps, or until a start 1e-15 beside has gone elsewhere.
+@pytest.mark.parametrize(
+    ("kind", "grounds", "steps"), [*(pytest.param(*each, id=each[0]) for each in SOME), *ALL]
+)
+def test_a_path_in_the_page_is_pythons(page: Any, kind: str, grounds: list[str], steps: int) -> None:
+    """To 1e-9 of the map or of the point's distance, for all steps, or until a start 1e-15 beside has gone elsewhere.
 
     Rounding differs in a few functions (sines, say). Where a path multiplies it, on Rastrigin's hills, nothing can be
     the same for ever: there a twin that starts 1e-15 of the map to the right says how far the comparison holds.
@@ -87,7 +79,7 @@ def test_a_path_in_the_page_is_pythons(page: Any, kind: str, grounds: list[str])
             }
             hypers |= {"weight_decay": 0.01 * bool(scale), "l1": 0.001 * bool(scale)}
             hypers["lr"] = math.exp(numbers.uniform(*map(math.log, ground.lrs)))
-            given: dict[str, Any] = {"hypers": hypers, "steps": STEPS, "noise": scale, "seed": 7}
+            given: dict[str, Any] = {"hypers": hypers, "steps": steps, "noise": scale, "seed": 7}
             here = path(walker, ground, start=start, **given)
             twin = path(walker, ground, start=(start[0] + 1e-15 * size, start[1]), **given)
             settings = {
@@ -96,10 +88,10 @@ def test_a_path_in_the_page_is_pythons(page: Any, kind: str, grounds: list[str])
                 "params": [param.default for param in ground.params.values()],
                 "scale": scale,
             }
-            count, points, losses = page.evaluate(WALK, [kind, name, settings, 7, STEPS])
+            count, points, losses = page.evaluate(WALK, [kind, name, settings, 7, steps])
             length = np.maximum(np.abs(here.points).max(axis=1), size)
             apart = np.abs(here.points - twin.points).max(axis=1) / length
-            known = int(np.argmax(~(apart < 1e-11))) or STEPS + 1
+            known = int(np.argmax(~(apart < 1e-11))) or steps + 1
             if np.isfinite(here.losses[:known]).all():
                 assert count >= known, (name, scale)
             off = np.abs(np.reshape(points, (-1, 2)) - here.points).max(axis=1) / length
@@ -108,7 +100,7 @@ def test_a_path_in_the_page_is_pythons(page: Any, kind: str, grounds: list[str])
             assert (np.abs(losses - here.losses) / high)[:known].max() <= 1e-9, (name, scale, known)
             compared += known
     share = 0.8 if grounds == PLAIN else 0.5
-    assert compared > share * 2 * len(grounds) * (STEPS + 1)
+    assert compared > share * 2 * len(grounds) * (steps + 1)
 
 
 def test_a_diverging_path_ends_where_pythons_does(page: Any) -> None:

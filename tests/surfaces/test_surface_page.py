@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,82 +12,50 @@ from typing import Any
 import pytest
 
 import ravine
+from browsing import PHONE, WIDE, watched
 from command_line import ravine as command
 from ravine.errors import InputError
 from ravine.report.surface import html
 from ravine.rules import rule
 from ravine.surfaces import scene
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra dev) drives the browser")
-browsing = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to look at the page with"),
-]
-WIDE, PHONE = (1280, 900), (390, 844)
 Open = Callable[..., Any]
 WRITTEN: dict[str | None, str] = {}  # pages of named surfaces and rules, which several tests open
 
 
-def in_browser(test: Any) -> Any:
-    for mark in browsing:
-        test = mark(test)
-    return test
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield found
-        found.close()
-
-
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Open:
-    """Write a scene's page and open it; messages, errors and requests fail the test."""
+def opened(tab: Any, page_path: Path) -> Open:
+    """Write a scene's page and open it, watched. Its maps take a second."""
 
-    @contextmanager
     def open_page(
-        *args: Any, size: tuple[int, int] = WIDE, touch: bool = False, **given: Any
-    ) -> Iterator[Any]:
-        path = tmp_path / "surface.html"
+        *args: Any, maps: bool = False, size: tuple[int, int] = WIDE, tab: Any = tab, **given: Any
+    ) -> Any:
         named = all(isinstance(each, str) for each in (*args, *given.get("rules", ())))
-        key = repr((args, given)) if named else None
-        text = WRITTEN.get(key) or html(scene(*args, **given))
+        key = repr((args, maps, given)) if named else None
+        text = WRITTEN.get(key) or html(scene(*args, **given), maps=maps)
         if key:
             WRITTEN[key] = text
-        path.write_text(text, encoding="utf-8")
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, has_touch=touch)
-        context.set_default_timeout(20_000)
-        context.set_offline(True)
-        page = context.new_page()
-        problems: list[str] = []
-        requests: list[str] = []
-        page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-drawn=true]", state="attached")
-        yield page
-        page.wait_for_timeout(50)
-        assert not problems
-        assert {url for url in requests if not url.startswith("data:")} == {path.as_uri()}
-        context.close()
+        page_path.write_text(text, encoding="utf-8")
+        return watched(tab, page_path, size)
 
     return open_page
 
 
-def drawn(page: Any) -> str:
-    """What the canvases show, once everything asked for is drawn."""
+def settle(page: Any) -> None:
+    """Wait until everything asked for is drawn."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drawn(page: Any) -> str:
+    """What the canvases show in the end."""
+    settle(page)
     return str(
         page.evaluate("['ground', 'paths'].map((id) => document.getElementById(id).toDataURL()).join()")
     )
 
 
 def start_of(page: Any) -> list[float]:
-    drawn(page)
+    settle(page)
     found = re.search(r"\((\S+), (\S+)\)", page.inner_text("#where").replace("−", "-"))
     assert found
     return [float(found[1]), float(found[2])]
@@ -102,7 +68,7 @@ def slide(page: Any, selector: str, value: int) -> None:
 
 
 def end_of(page: Any, kind: str) -> str:
-    drawn(page)
+    settle(page)
     return str(page.inner_text(f"[data-rule={kind}] .end"))
 
 
@@ -114,10 +80,10 @@ def wait_for_step(page: Any, holds: Callable[[int], bool]) -> None:
     raise AssertionError(page.inner_text("#at"))
 
 
-@in_browser
+@pytest.mark.browser
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int]) -> None:
-    with opened("rosenbrock", size=size) as page:
+    with opened("rosenbrock", maps=True, size=size) as page:
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         for name in ("ground", "paths", "chart", "apart"):
             colours = page.evaluate(
@@ -133,18 +99,18 @@ def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int])
             assert end_of(page, kind).startswith("ends at"), kind
 
 
-@in_browser
+@pytest.mark.browser
 def test_a_print_has_the_numbers_and_no_controls(opened: Open) -> None:
-    with opened("ellipse", rules=["momentum", "adam"], lr=0.05) as page:
+    with opened("rosenbrock", maps=True) as page:
         page.emulate_media(media="print")
         for hidden in (".player", "#surface", "#best", "input", "details", ".hint"):
             assert not any(each.is_visible() for each in page.query_selector_all(hidden)), hidden
         for shown in ("#map", "#chart", "[data-rule=adam] output", "#where", "#basins"):
             assert page.locator(shown).first.is_visible(), shown
-        assert not page.locator("[data-rule=sgd]").is_visible()
+        assert not page.locator("[data-rule=nesterov]").is_visible()  # it is off
 
 
-@in_browser
+@pytest.mark.browser
 def test_the_start_is_dragged_by_mouse_and_moved_by_keys(opened: Open) -> None:
     with opened("ellipse") as page:
         before, box = drawn(page), page.locator("#map").bounding_box()
@@ -165,15 +131,17 @@ def test_the_start_is_dragged_by_mouse_and_moved_by_keys(opened: Open) -> None:
         assert start_of(page)[0] == 3.0
 
 
-@in_browser
-def test_a_finger_moves_the_start(opened: Open) -> None:
-    with opened("ellipse", size=PHONE, touch=True) as page:
+@pytest.mark.browser
+def test_a_finger_moves_the_start(browser: Any, opened: Open) -> None:
+    context = browser.new_context(has_touch=True)
+    with opened("ellipse", size=PHONE, tab=context.new_page()) as page:
         box = page.locator("#map").bounding_box()
         page.touchscreen.tap(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
         assert start_of(page) == pytest.approx([-1.5, 0.0], abs=0.05)
+    context.close()
 
 
-@in_browser
+@pytest.mark.browser
 def test_learning_rates_one_for_each_or_one_for_all(opened: Open) -> None:
     with opened("ellipse", rules=["sgd", "momentum"]) as page:
         assert end_of(page, "sgd").startswith("ends at")
@@ -189,7 +157,7 @@ def test_learning_rates_one_for_each_or_one_for_all(opened: Open) -> None:
         assert end_of(page, "sgd").startswith("ends at")
 
 
-@in_browser
+@pytest.mark.browser
 def test_hypers_change_the_path_and_reset_brings_it_back(opened: Open) -> None:
     with opened("ellipse", rules=["momentum", "adam"], lr=0.05) as page:
         first = drawn(page)
@@ -207,7 +175,7 @@ def test_hypers_change_the_path_and_reset_brings_it_back(opened: Open) -> None:
         assert drawn(page) == first
 
 
-@in_browser
+@pytest.mark.browser
 def test_rules_are_switched_on_and_off(opened: Open) -> None:
     with opened("ellipse", rules=["sgd"], lr=0.02) as page:
         before = drawn(page)
@@ -218,10 +186,10 @@ def test_rules_are_switched_on_and_off(opened: Open) -> None:
         page.uncheck("[data-rule=adam] .head input")
         assert drawn(page) == before
         page.uncheck("[data-rule=sgd] .head input")
-        drawn(page)
+        settle(page)
 
 
-@in_browser
+@pytest.mark.browser
 def test_the_ellipse_is_turned_and_flattened_and_noise_has_a_seed(opened: Open) -> None:
     with opened("ellipse", rules=["sgd"], lr=0.02) as page:
         seen = {drawn(page)}
@@ -235,38 +203,38 @@ def test_the_ellipse_is_turned_and_flattened_and_noise_has_a_seed(opened: Open) 
         assert drawn(page) == quiet
 
 
-@in_browser
+@pytest.mark.browser
 def test_steps_are_scrubbed_and_played_and_both_views_follow(opened: Open) -> None:
     with opened("rosenbrock", steps=40) as page:
         whole = drawn(page)
         slide(page, "#step", 7)
-        drawn(page)
+        settle(page)
         assert page.inner_text("#at") == "7 of 40"
         assert "= step 8" in page.inner_text("#parts")
         box = page.locator("#losses").bounding_box()
         page.mouse.click(box["x"] + box["width"] - 13, box["y"] + 50)
-        drawn(page)
+        settle(page)
         assert page.inner_text("#at") == "40 of 40"
         page.click("#play")
         wait_for_step(page, lambda step: 3 < step < 40)
         page.click("#play")
+        slide(page, "#step", 36)  # all 40 would take 8 s
         page.click("#play")
         wait_for_step(page, lambda step: step == 40)
         assert page.inner_text("#play") == "Play"
         assert drawn(page) == whole
 
 
-@in_browser
+@pytest.mark.browser
 def test_another_surface_is_chosen(opened: Open) -> None:
     with opened("ellipse") as page:
         for name in page.eval_on_selector_all("#surface option", "all => all.map(o => o.value)"):
             page.select_option("#surface", name)
-            drawn(page)
-            assert page.inner_text("h1").lower() == name.replace("_", " ")
             assert end_of(page, "adam").startswith(("ends at", "left the map"))
+            assert page.inner_text("h1").lower() == name.replace("_", " ")
 
 
-@in_browser
+@pytest.mark.browser
 def test_a_rule_without_an_expression_is_shown_with_paths_computed_beforehand(opened: Open) -> None:
     def update(grad: Any, state: Any, param: Any, hypers: Any, t: Any) -> Any:
         return -hypers["lr"] * grad * (1.0 if grad.abs().max() < 1 else 0.5), state
@@ -280,7 +248,7 @@ def test_a_rule_without_an_expression_is_shown_with_paths_computed_beforehand(op
         assert drawn(page) != before
 
 
-@in_browser
+@pytest.mark.browser
 def test_a_hostile_name_is_only_a_name(opened: Open) -> None:
     def mine(x: Any) -> Any:
         return (x * x).sum()
@@ -372,9 +340,9 @@ def test_mistakes_are_told_in_a_line(given: dict[str, Any], words: str, tmp_path
     assert not (tmp_path / "x.html").exists()
 
 
-@in_browser
+@pytest.mark.browser
 def test_maps_of_final_losses_follow_their_slider_and_set_a_start(opened: Open) -> None:
-    with opened("ellipse", rules=["sgd", "momentum"], steps=60) as page:
+    with opened("ellipse", maps=True, rules=["sgd", "momentum"], steps=60) as page:
         figures = page.locator("#maps figure:visible")
         assert figures.count() == 2
         shares = figures.nth(0).locator("span")
