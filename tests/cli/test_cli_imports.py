@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command_line import ravine
+
 HEAVY = ("torch", "sklearn", "scipy", "pyarrow", "plotly", "llvmlite", "PIL", "pandas")
 NEEDLESS = (
     "pydantic",
@@ -51,8 +53,7 @@ for words in commands:
 
 def test_a_command_with_nothing_to_train_imports_no_heavy_library(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(STUDY)
-    first = [sys.executable, "-m", "ravine", "run", "small.toml", "--quiet"]
-    subprocess.run(first, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    assert ravine(tmp_path, "run", "small.toml", "--quiet").returncode == 0
     command = [sys.executable, "-c", CODE, json.dumps(COMMANDS), json.dumps([*HEAVY, *NEEDLESS])]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

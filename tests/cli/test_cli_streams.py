@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 from command_line import COMMAND, ravine
+from ravine.launch.launch import launch
+from ravine.launch.progress import Progress
+from ravine.launch.writer import Timing
+from ravine.store import Store
+from ravine.study import parse_definition
 
 STUDY = """
 name = "small"
@@ -242,7 +247,9 @@ def test_the_plan_is_not_wrapped_in_a_pipe(tmp_path: Path) -> None:
     [
         pytest.param([signal.SIGINT], {130}, marks=pytest.mark.slow),
         ([signal.SIGINT, signal.SIGINT, signal.SIGINT], {130}),  # a hasty hand loses nothing
-        ([signal.SIGTERM], {143}),
+        pytest.param(
+            [signal.SIGTERM], {143}, marks=pytest.mark.slow
+        ),  # tests/report/test_report_watch.py is quick
         # Where both are waiting Python takes SIGINT first.
         pytest.param([signal.SIGTERM, signal.SIGINT], {143, 130}, marks=pytest.mark.slow),
         pytest.param([signal.SIGHUP], {129}, marks=pytest.mark.slow),
@@ -281,27 +288,21 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
 
 
 def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
-    study = STUDY.replace("steps = 40", "steps = 100000000\nevaluations = 10000")
-    (tmp_path / "s.toml").write_text(study, encoding="utf-8")
-    with subprocess.Popen(
-        [*COMMAND, "run", "s.toml"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        preexec_fn=interruptible,
-    ) as process:
-        for _ in range(300):  # a checkpoint is written after 5 s
-            time.sleep(0.2)
-            shown = ravine(tmp_path, "show", "small", "--json")
-            if shown.returncode == 0 and json.loads(shown.stdout)["so_far"]["validation_accuracy"]:
+    text = STUDY.replace("steps = 40", "steps = 4000\nevaluations = 40")
+    often = Timing(tick_seconds=0.0, checkpoint_seconds=0.0)
+    with Store(tmp_path / "runs") as store:
+        events = launch(parse_definition(text), store, definition=text, timing=often)
+        for event in events:
+            if isinstance(event, Progress) and event.run_steps > event.all_run_steps // 2:
                 break
-        process.send_signal(signal.SIGINT)
-        process.communicate()
-    scores = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)["so_far"]["validation_accuracy"]
+        found = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)
+        shown = ravine(tmp_path, "show", "small").stdout
+        events.close()  # type: ignore[attr-defined]
+    assert f"process {os.getpid()}" in found["holder"]
+    scores = found["so_far"]["validation_accuracy"]
     assert len(scores) == 4
     assert all(0.5 < score <= 1 for score in scores.values())
-    text = ravine(tmp_path, "show", "small").stdout
-    assert all(f"{100 * score:.2f} %" in text for score in scores.values())
+    assert all(f"{100 * score:.2f} %" in shown for score in scores.values())
 
 
 def test_a_dry_run_deletes_nothing(folder: Path) -> None:

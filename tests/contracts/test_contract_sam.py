@@ -117,12 +117,13 @@ def test_a_run_does_not_depend_on_its_neighbours(sizes: tuple[int, ...], backend
             same(apart, together("odd", backend), run)
 
 
+@pytest.mark.parametrize("steps", [(5,), pytest.param((1, 5, 12), marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL], ids=str)
-def test_going_on_from_a_snapshot_changes_no_bit(backend: str) -> None:
+def test_going_on_from_a_snapshot_changes_no_bit(backend: str, steps: tuple[int, ...]) -> None:
     made = sam("odd")
     runs = of_each_rule(made, 2)[: None if backend in TOGETHER else 1]
     whole = together("odd", backend) if backend in TOGETHER else train(made, runs, backend)
-    for resumed in cut(made, runs, backend, (1, 5, 12)):
+    for resumed in cut(made, runs, backend, steps):
         for run in runs:
             same(resumed, whole, run)
 

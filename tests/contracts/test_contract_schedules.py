@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from test_contract_cohorts import cut, groups
 from ravine.engine.programs import TOGETHER
 from ravine.schedules import KINDS
 from ravine.study import Run, Study
+from thinning import thinned
 
 SCHEDULES = [{"kind": kind, "warmup": warmup} for kind in sorted(KINDS) for warmup in (0, 3)]
 RULES = ({"kind": "nesterov_torch", "lr": 0.1}, {"kind": "adam", "lr": 0.01})
@@ -37,8 +39,16 @@ def test_every_schedule_is_in_one_cohort() -> None:
     assert len(all_runs(scheduled())) == len(RULES) * len(SCHEDULES) == len(whole(FUSED).finished.runs)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-@pytest.mark.parametrize("backend", [NATIVE, FUSED, SERIAL], ids=str)
+# One after another each kind would be traced anew; its table is the same, and warm-ups are among the others.
+SERIALLY = ("cosine", "step")
+CASES = [
+    pytest.param(backend, kind, marks=pytest.mark.slow if backend == SERIAL and kind not in SERIALLY else ())
+    for backend in (NATIVE, FUSED, SERIAL)
+    for kind in sorted(KINDS)
+]
+
+
+@pytest.mark.parametrize(("backend", "kind"), CASES)
 def test_it_trains_as_the_plain_loop(backend: str, kind: str) -> None:
     runs = of_kind(kind)
     for run in runs if backend in TOGETHER else runs[:1]:
@@ -48,8 +58,7 @@ def test_it_trains_as_the_plain_loop(backend: str, kind: str) -> None:
             np.testing.assert_allclose(weights, expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-@pytest.mark.parametrize("backend", [NATIVE, FUSED], ids=str)
+@pytest.mark.parametrize(("backend", "kind"), thinned(product([NATIVE, FUSED], sorted(KINDS)), strength=1))
 def test_a_run_does_not_depend_on_its_neighbours(backend: str, kind: str) -> None:
     for some in groups(of_kind(kind)[:3], (1, 2)):
         apart = train(scheduled(), some, backend)

@@ -287,7 +287,7 @@ def test_the_plan_is_machine_code_but_for_second_derivatives(kind: str) -> None:
         plan(runs, network, made.data, CPU, "native")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("num_runs", [1, 5])
+@pytest.mark.parametrize("num_runs", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_bits_do_not_depend_on_the_number_of_threads(num_runs: int) -> None:
     """Of so many parameters that torch would share out the sums of a run alone."""
     made = study(
@@ -306,7 +306,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(num_runs: int) -> None:
         same(*trained, run)
 
 
-@pytest.mark.parametrize("backend", [FUSED, NATIVE], ids=str)
+@pytest.mark.parametrize("backend", [pytest.param(FUSED, marks=pytest.mark.slow), NATIVE], ids=str)
 def test_one_that_diverges_leaves_its_neighbours_as_they_are(backend: str) -> None:
     """One example overflows; some runs meet it, and the program is made smaller."""
     data = random_dataset((4,), num=240)
@@ -338,6 +338,7 @@ def test_a_matrix_that_does_not_fit_is_refused_with_its_size(kind: str) -> None:
         plan(runs, network, made.data, CPU)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_example_shows_where_it_stops_winning() -> None:
     """Final training loss after 100 evaluations, mean of two seeds, at the best learning rate of each rule."""
     content = tomllib.loads(

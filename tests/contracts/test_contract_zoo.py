@@ -35,7 +35,16 @@ def zoo_study(animal: Animal) -> Study:
     )
 
 
-@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
+# Of each kind of module one that is quick; tests/nn/test_nn_zoo.py compares the gradients of all of them.
+COSTLY = {
+    "transformer", "attention", "lstm", "gru-cell", "batchnorm2d", "groupnorm", "layernorm", "batchnorm1d",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "animal",
+    [pytest.param(each, id=each.name, marks=pytest.mark.slow if each.name in COSTLY else ()) for each in ZOO],
+)
 def test_an_animal_is_trained_as_by_the_plain_loop(animal: Animal) -> None:
     made = zoo_study(animal)
     runs = all_runs(made)

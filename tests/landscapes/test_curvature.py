@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
 from ravine.landscapes.curvature import Curvature
+from thinning import thinned
 
 CPU = torch.device("cpu")
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -121,8 +124,7 @@ def test_a_linear_models_squared_error_has_twice_the_mean_of_x_xt() -> None:
         np.testing.assert_allclose(unpadded(network, around.product(unit))[0], hessian[i], **EXACT)
 
 
-@pytest.mark.parametrize("chunk", [128, 8, 7])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "chunk"), thinned(product(CASES, [128, 8, 7]), strength=1))
 def test_machine_code_of_all_runs(name: str, chunk: int) -> None:
     """21 examples: in one chunk, in whole chunks, and with a last one that begins early."""
     network, data, params, buffers, modules = made(name)

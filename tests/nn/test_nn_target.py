@@ -170,19 +170,20 @@ def test_python_factories(folder: Path) -> None:
 def test_description_follows_the_source_and_nothing_else(folder: Path, tmp_path: Path) -> None:
     described = describe_factory(find_factory("zoo_models:SmallNet", folder))
     assert described.startswith("zoo_models:SmallNet@")
-    code = (
-        f"from pathlib import Path; from ravine.nn.target import *; "
-        f"print(describe_factory(find_factory('zoo_models:SmallNet', Path({str(folder)!r}))))"
-    )
-    # Another place in the file, the same source; then another source.
-    changed = folder / "zoo_models.py"
-    for text, same in (
-        (SOURCE.replace("CONSTANT = 3", "# moved\n\n"), True),
-        (SOURCE.replace("0.2", "0.3"), False),
-    ):
-        changed.write_text(text)
-        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert (told.stdout.strip() == described) == same
+    # In another process: another place in the file, the same source; then another source.
+    code = """
+import sys
+from pathlib import Path
+from ravine.nn.target import describe_factory, find_factory
+for text in sys.argv[2:]:
+    (Path(sys.argv[1]) / "zoo_models.py").write_text(text)
+    sys.modules.pop("zoo_models", None)
+    print(describe_factory(find_factory("zoo_models:SmallNet", Path(sys.argv[1]))))
+"""
+    texts = (SOURCE.replace("CONSTANT = 3", "# moved\n\n"), SOURCE.replace("0.2", "0.3"))
+    command = [sys.executable, "-c", code, str(folder), *texts]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [each == described for each in told] == [True, False]
 
 
 def test_descriptions_of_partials_differ_by_argument() -> None:

@@ -27,18 +27,19 @@ def _interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt(*seconds: float) -> None:
-    """Ctrl-C so many seconds from now."""
+def interrupt(*seconds: float, number: int = signal.SIGINT) -> None:
+    """Ctrl-C, or another signal, so many seconds from now."""
     for delay in seconds:
-        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(delay, os.kill, (os.getpid(), number)).start()
 
 
-def test_while_a_checkpoint_is_written_a_second_interrupt_waits() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_while_a_checkpoint_is_written_a_second_signal_waits(number: signal.Signals) -> None:
     kept: list[str] = []
 
     def events() -> Iterator[Event]:
         try:
-            interrupt(0.0, 0.1)
+            interrupt(0.0, 0.1, number=number)
             time.sleep(0.05)
             yield PLANNED
             raise AssertionError("the first interrupt ends it here")
@@ -46,12 +47,12 @@ def test_while_a_checkpoint_is_written_a_second_interrupt_waits() -> None:
             time.sleep(0.2)  # the second one comes now
             kept.append("all of it")
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt) as stopped:
         watch(events(), Console(quiet=True), "s")
-    assert stopped.value.args == (signal.SIGINT,)
+    assert stopped.value.args == (number,)
     assert kept == ["all of it"]
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 def test_a_second_interrupt_ends_a_step_that_takes_long() -> None:

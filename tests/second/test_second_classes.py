@@ -68,6 +68,7 @@ def test_rosenbrock_takes_no_more_evaluations_than_scipy(kind: str, size: int) -
     assert optimizer.num_evaluations <= MOST * scipys(rosenbrock, start).nfev
 
 
+@pytest.mark.slow
 def test_optax_ends_where_we_do_on_rosenbrock() -> None:
     optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
     jnp = jax.numpy

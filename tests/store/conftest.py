@@ -36,12 +36,12 @@ def make_result(run_id: str, **changes: object) -> RunResult:
     return RunResult(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_run() -> Callable[..., NewRun]:
     return make_run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def result() -> Callable[..., RunResult]:
     return make_result
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,32 @@ def change(root: Path, *statements: str) -> None:
             database.execute(statement)
 
 
+@pytest.fixture(scope="module")
+def template(
+    tmp_path_factory: pytest.TempPathFactory,
+    new_run: Callable[..., NewRun],
+    result: Callable[..., RunResult],
+) -> Path:
+    """A store of two finished runs and two of an unfinished cohort, with all that a store can have of them."""
+    root = tmp_path_factory.mktemp("template") / "runs"
+    with Store(root) as store:
+        fill(store, [new_run(number) for number in range(4)], result)
+        assert store.check() == []
+    return root
+
+
 @pytest.fixture
-def filled(
-    store: Store, run_ids: list[str], result: Callable[..., RunResult], new_run: Callable[..., NewRun]
-) -> Store:
-    """Two finished runs and two of an unfinished cohort, with all that a store can have of them."""
-    done, open_ones = run_ids[:2], run_ids[2:]
+def filled(template: Path, tmp_path: Path) -> Iterator[Store]:
+    """A copy of it."""
+    shutil.copytree(template, tmp_path / "runs")
+    with Store(tmp_path / "runs") as store:
+        yield store
+
+
+def fill(store: Store, new: list[NewRun], result: Callable[..., RunResult]) -> None:
+    store.save_study("digits", definition="epochs = 1", base="base", data_fingerprint="data")
+    store.add_runs("digits", new)
+    done, open_ones = [run.id for run in new[:2]], [run.id for run in new[2:]]
     store.save_labels(
         "data",
         Labels(
@@ -58,8 +79,6 @@ def filled(
     store.open_cohort("open", open_ones, {})
     store.save_checkpoint("open", 3, {"w": np.ones(3)}, {})
     store.end_launch(number, 1.5)
-    assert store.check() == []
-    return store
 
 
 BAD_NAMES = [

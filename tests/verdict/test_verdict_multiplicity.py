@@ -110,10 +110,11 @@ def test_family_wise_error(truth: str, spread: str) -> None:
     rng = np.random.default_rng(2)
     mean, sd = np.array(TRUTHS[truth], dtype=float), np.array(SPREADS[spread], dtype=float)
     wrong, draws = 0, 2000
-    for drawn in mean + sd * rng.standard_normal((draws, 6)):
-        best = int(drawn.argmax())
-        gap = drawn[:, None] - drawn
-        values = 2 * stats.norm.sf(abs(gap) / np.hypot(sd[:, None], sd))
+    drawn = mean + sd * rng.standard_normal((draws, 6))
+    gaps = drawn[:, :, None] - drawn[:, None]
+    for best, gap, values in zip(
+        drawn.argmax(1), gaps, 2 * stats.norm.sf(abs(gaps) / np.hypot(sd[:, None], sd)), strict=True
+    ):
         p = {(str(a), str(b)): float(values[a, b]) for a, b in combinations(range(6), 2)}
         found = decided(p, 6, best=str(best))
         wrong += any(
