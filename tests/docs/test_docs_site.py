@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from page_blocks import ROOT, pages
@@ -75,27 +77,30 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+def test_the_site_is_built_without_a_warning(site: str) -> None:
+    with urllib.request.urlopen(f"{site}/index.html") as page:
+        assert "ravine" in page.read().decode("utf-8")
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1280])
-def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(site: str, width: int) -> None:
-    sync = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium")
-    shown = ["index.html", "docs/start/first-study.html", "docs/rules.html", "docs/reference/api.html"]
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        for name in shown:
+def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(browser: Any, site: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in ("docs/start/first-study.html", "docs/rules.html", "docs/reference/api.html"):
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
             page.goto(f"{site}/{name}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"{site}/index.html")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.wait_for_load_state("networkidle")  # the search listens to keys only once it has been loaded
         page.keyboard.press("Control+k")
         page.locator("dialog[open] input").fill("cohort")
         page.wait_for_selector("text=/[0-9]+ results/")
-        browser.close()
+    page.close()
     assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
 
 
