@@ -130,24 +130,24 @@ def test_a_run_does_not_depend_on_its_neighbours(model: str, sizes: tuple[int, .
 )
 def test_nor_in_regression_and_full_batches(data: str, batch_size: int | str) -> None:
     made = everything("odd", data, batch_size)
-    runs = of_each_rule(made, 3)
+    runs = of_each_rule(made, 3)[:6]
     whole = train(made, runs)
-    for some in (runs[:1], runs[1:8]):
+    for some in (runs[:1], runs[1:4]):
         apart = train(made, some)
         for run in some:
             same(apart, whole, run)
 
 
 def test_the_order_in_which_runs_are_given_does_not_matter() -> None:
-    made = everything("odd")
+    made = everything("batch-norm")
     again = train(made, shuffled(all_runs(made), seed=1))
-    assert again.cohort.id == together("odd").cohort.id
+    assert again.cohort.id == together("batch-norm").cohort.id
     for run in all_runs(made):
-        same(again, together("odd"), run)
+        same(again, together("batch-norm"), run)
 
 
 def test_some_of_them_diverged() -> None:
-    assert together("odd").finished.diverged, "the contract says nothing without a diverged neighbour"
+    assert together("batch-norm").finished.diverged, "the contract says nothing without a diverged neighbour"
 
 
 def test_a_convolution_has_its_bits_in_every_cohort_of_at_least_two() -> None:

@@ -35,6 +35,8 @@ from ravine.rules import RULES
 from ravine.study import Study
 from thinning import thinned
 
+FEW = ("adam", "momentum", "nesterov_lookahead", "muon")  # rules enough for what has nothing to do with them
+
 
 @pytest.mark.parametrize(
     ("model", "batch_size"), thinned(product(["odd", "layer-norm", "linear"], ["full", 13]), strength=1)
@@ -42,6 +44,8 @@ from thinning import thinned
 def test_it_trains_the_same_runs_as_the_traced_program(model: str, batch_size: int | str) -> None:
     made = everything(model, "wine", batch_size)
     runs = shuffled(all_runs(made), 1)[:40]
+    if model != "odd":
+        runs = [run for run in runs if run.recipe.rule in FEW]
     ours, theirs = train(made, runs, NATIVE), train(made, runs)
     assert ours.finished.diverged == theirs.finished.diverged
     assert bool(ours.finished.diverged) == (model != "linear")
@@ -115,7 +119,7 @@ def test_networks_of_convolutions(model: str) -> None:
 
 def test_regression() -> None:
     made = everything("odd", "diabetes", 11)
-    runs = shuffled(all_runs(made), 1)[:40]
+    runs = [run for run in shuffled(all_runs(made), 1)[:40] if run.recipe.rule in FEW]
     ours, theirs = train(made, runs, NATIVE), train(made, runs)
     for run in runs:
         if run.id not in ours.finished.diverged:

@@ -88,9 +88,9 @@ def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(browser: Any, site
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     for name in ("docs/start/first-study.html", "docs/rules.html", "docs/reference/api.html"):
+        page.goto(f"{site}/{name}")
         for width in (390, 1280):
             page.set_viewport_size({"width": width, "height": 900})
-            page.goto(f"{site}/{name}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 900})

@@ -290,6 +290,7 @@ def test_small_and_lost_studies_draw_what_there_is(opened: Any, lost: Results, m
         assert page.locator("#figure-budget .panel").count() == 0
 
 
+@pytest.mark.slow
 def test_a_single_figure_has_its_own_page(opened: Any, six: Results) -> None:
     with opened(six, PHONE, figure="regimes") as page:
         assert curves(page, "regimes") >= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def png(picture: Picture) -> bytes:
         InputError: Pillow is missing.
     """
     out = io.BytesIO()
-    _drawn(picture, _base(picture), 1.0).save(out, "PNG", optimize=True)
+    _drawn(picture, _base(picture), _until(picture, 1.0)).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -146,10 +147,12 @@ def gif(picture: Picture) -> bytes:
     from PIL.Image import Quantize
 
     # By coverage: the median cut, the default, takes the few red pixels for orange ones.
-    frames = [
-        _drawn(picture, base, (number + 1) / _FRAMES).quantize(128, method=Quantize.MAXCOVERAGE)
-        for number in range(_FRAMES)
-    ]
+    shown = [_until(picture, (number + 1) / _FRAMES) for number in range(_FRAMES)]
+    drawn = {
+        until: _drawn(picture, base, until).quantize(128, method=Quantize.MAXCOVERAGE)
+        for until in dict.fromkeys(shown)  # a few steps give a few different frames
+    }
+    frames = [drawn[until] for until in shown]
     out = io.BytesIO()
     times = [_FRAME_MS] * (_FRAMES - 1) + [_LAST_MS]
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
@@ -180,13 +183,17 @@ def _base(picture: Picture) -> Image:
     return image
 
 
-def _drawn(picture: Picture, base: Image, share: float) -> Image:
-    """The picture with a share of the steps."""
+def _until(picture: Picture, share: float) -> tuple[int, ...]:
+    """How many points of each line a share of the steps are."""
+    return tuple(max(1, round(share * len(line.pixels))) for line in picture.lines)
+
+
+def _drawn(picture: Picture, base: Image, until: Sequence[int]) -> Image:
+    """The picture with so many points of each line."""
     from PIL import ImageDraw
 
     image = base.crop((0, 0, SIDE * _FINER, SIDE * _FINER))
     draw = ImageDraw.Draw(image)
-    until = [max(1, round(share * len(line.pixels))) for line in picture.lines]
     for line, num in zip(picture.lines, until, strict=True):
         points = [tuple(point) for point in line.pixels[:num] * _FINER]
         for colour, width in (("#fff", 4.5), (line.look.colour, 2.4)):
