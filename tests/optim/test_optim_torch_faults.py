@@ -6,6 +6,7 @@ import contextlib
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from ravine.optim import (
     RMSProp,
     ScheduleFreeAdamW,
 )
+from thinning import thinned
 
 TWINS: dict[str, Any] = {
     "SGD": (SGD, Momentum, Nesterov), "Adagrad": (AdaGrad,), "RMSprop": (RMSProp,), "Adam": (Adam,), "AdamW": (AdamW,),
@@ -363,8 +365,11 @@ def defaults(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("defaults", [torch.float16, torch.bfloat16, torch.float64, "meta"], indirect=True)
-@pytest.mark.parametrize("kind", [*CLASSES, Muon])
+@pytest.mark.parametrize(
+    ("defaults", "kind"),
+    thinned(product([torch.float16, torch.bfloat16, torch.float64, "meta"], [*CLASSES, Muon]), strength=1),
+    indirect=["defaults"],
+)
 @pytest.mark.usefixtures("defaults")
 def test_the_defaults_of_pytorch_change_nothing(kind: Any) -> None:
     ends = []
@@ -417,16 +422,18 @@ def rosenbrock(x: Tensor, optimizer: Any, backward: bool = True) -> Tensor:
 # O8: numbers keep their digits
 
 
+WAYS = {
+    "state_dict": torch.float16,
+    "saved": torch.bfloat16,
+    "pickle": torch.float16,
+    "deepcopy": torch.float32,
+}
+
+
 @pytest.mark.parametrize(
-    ("way", "dtype"),
-    [
-        ("state_dict", torch.float16),
-        ("saved", torch.bfloat16),
-        ("pickle", torch.float16),
-        ("deepcopy", torch.float32),
-    ],
+    ("kind", "way", "dtype"),
+    thinned([(kind, way, dtype) for kind in (*CLASSES, Muon) for way, dtype in WAYS.items()], strength=1),
 )
-@pytest.mark.parametrize("kind", [*CLASSES, Muon])
 def test_resumed_is_uninterrupted(kind: Any, dtype: torch.dtype, way: str, tmp_path: Any) -> None:
     straight, begun = (nn.Parameter(torch.linspace(0.5, 2.0, 12).reshape(3, 4).to(dtype)) for _ in range(2))
     optimizer, twin = kind([begun], lr=0.01), kind([straight], lr=0.01)

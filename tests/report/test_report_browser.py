@@ -180,6 +180,7 @@ def test_hover_says_what_a_point_is(wide: Any, six: Results) -> None:
     assert "best of 1" in str(page.locator("#figure-budget .hovertext").first.text_content())
 
 
+@pytest.mark.slow
 def test_print_fits_the_paper_and_shows_every_run(wide: Any, six: Results, tmp_path: Path) -> None:
     page = wide
     page.emulate_media(media="print")
@@ -252,6 +253,7 @@ def test_an_injected_script_is_stopped_by_the_policy(tab: Any, six: Results, pag
     assert any(re.search("Content Security Policy", message) for message in messages)
 
 
+@pytest.mark.slow
 def test_the_spread_of_twelve_rules_appears_for_those_that_are_picked(opened: Any, make: Make) -> None:
     with opened(make(rules=TWELVE, lrs=(1e-3, 1e-2), seeds=2)) as page:
         assert curves(page, "curves") == 12

@@ -81,7 +81,9 @@ def wait_for_step(page: Any, holds: Callable[[int], bool]) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize(
+    "size", [pytest.param(WIDE, id="wide"), pytest.param(PHONE, id="phone", marks=pytest.mark.slow)]
+)
 def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int]) -> None:
     with opened("rosenbrock", maps=True, size=size) as page:
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -99,6 +101,7 @@ def test_all_is_drawn_and_nothing_overflows(opened: Open, size: tuple[int, int])
             assert end_of(page, kind).startswith("ends at"), kind
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_print_has_the_numbers_and_no_controls(opened: Open) -> None:
     with opened("rosenbrock", maps=True) as page:
@@ -131,6 +134,7 @@ def test_the_start_is_dragged_by_mouse_and_moved_by_keys(opened: Open) -> None:
         assert start_of(page)[0] == 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_finger_moves_the_start(browser: Any, opened: Open) -> None:
     context = browser.new_context(has_touch=True)
@@ -175,6 +179,7 @@ def test_hypers_change_the_path_and_reset_brings_it_back(opened: Open) -> None:
         assert drawn(page) == first
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_rules_are_switched_on_and_off(opened: Open) -> None:
     with opened("ellipse", rules=["sgd"], lr=0.02) as page:
@@ -189,6 +194,7 @@ def test_rules_are_switched_on_and_off(opened: Open) -> None:
         settle(page)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_ellipse_is_turned_and_flattened_and_noise_has_a_seed(opened: Open) -> None:
     with opened("ellipse", rules=["sgd"], lr=0.02) as page:
@@ -203,6 +209,7 @@ def test_the_ellipse_is_turned_and_flattened_and_noise_has_a_seed(opened: Open) 
         assert drawn(page) == quiet
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_steps_are_scrubbed_and_played_and_both_views_follow(opened: Open) -> None:
     with opened("rosenbrock", steps=40) as page:
