@@ -206,13 +206,13 @@ CASES = [({"rules": [{"kind": "sgd", "lr": 0.1, **hypers}]}, line) for hypers, l
 
 @pytest.mark.parametrize(("keys", "line"), CASES)
 def test_each_mistake(plain, keys, line):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(StudyError) as error:
         parse_study(plain(**keys), "my-study.toml")
     assert str(error.value).startswith(f"my-study.toml: {line}")
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 300
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 LATER = [
