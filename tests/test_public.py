@@ -22,6 +22,7 @@ def test_the_public_names_are_these() -> None:
         "StoreError",
         "Study",
         "StudyError",
+        "ensemble",
         "from_arrays",
         "from_torch_dataset",
         "landscape",

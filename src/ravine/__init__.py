@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ravine import optim
+    from ravine.api.ensembles import ensemble
     from ravine.api.look import landscape, sharpness
     from ravine.api.run import lr_range, replay, results, run
     from ravine.data import Dataset, from_arrays, from_torch_dataset
@@ -30,6 +31,7 @@ _HOMES = {
     "StoreError": "errors",
     "Study": "study",
     "StudyError": "errors",
+    "ensemble": "api.ensembles",
     "from_arrays": "data",
     "from_torch_dataset": "data",
     "landscape": "api.look",
@@ -54,6 +56,7 @@ __all__ = [
     "StoreError",
     "Study",
     "StudyError",
+    "ensemble",
     "from_arrays",
     "from_torch_dataset",
     "landscape",

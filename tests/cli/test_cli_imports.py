@@ -36,6 +36,7 @@ COMMANDS = (
     ("run", "small.toml"),
     ("run", "small.toml", "--json", "--device", "cpu", "--backend", "native"),
     ("show", "small"),
+    ("ensemble", "small"),
     ("list",),
     ("report", "small", "--out", "page.html"),
     ("check",),

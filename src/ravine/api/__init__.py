@@ -1,1 +1,2 @@
-"""What a Python program calls: `run` trains and reads, `look` measures trained runs, `studies` finds a study."""
+"""What a Python program calls: `run` trains and reads, `look` measures trained runs, `ensembles` pools them, `studies`
+finds a study."""

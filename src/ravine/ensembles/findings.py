@@ -1,0 +1,190 @@
+"""What an ensemble came to: plain data, which prints as tables and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.ensembles import words
+from ravine.ensembles.gain import Forecast, Gain
+from ravine.ensembles.judged import Compared, Judged
+from ravine.ensembles.pool import Member, Pool
+from ravine.ensembles.selection import Optimism
+from ravine.messages import count
+from ravine.outcomes.runs import plain
+
+if TYPE_CHECKING:
+    from ravine.grid import Grid
+
+Array = NDArray[np.float64]
+
+_OF_EXAMPLES = (
+    "intervals of differences are of 95 % together; they cover the choice of test examples, not that of seeds"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What a temperature does, fitted after pooling.
+
+    Args:
+        split: ``validation``, where each fold has the temperature that the others fit, or ``test``.
+        before, after: NLL, Brier score and calibration error, by name.
+    """
+
+    split: str
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Ensemble:
+    """Finished runs as one predictor. `ravine.ensemble` makes one.
+
+    Attributes:
+        study: name of the study.
+        task: "classification" or "regression".
+        noun, text: what its members were chosen from, for people.
+        select: how they were chosen: ``all``, ``top`` or ``greedy``.
+        pool: names of the members, their weights, and how they are combined.
+        members: the members of the pool, sorted by id.
+        solo: the validation NLL of each alone, or its squared error.
+        num_candidates: how many members there were to choose from.
+        judged: the best run, the seeds of its config and the ensemble: all that was ever scored on test here.
+        compared: the ensemble against the others, on test.
+        optimism: how much better the choice looks on the examples that it was made with; None where none was made.
+        curve: the gain against the number of members, on validation, with equal weights.
+        forecast: what more seeds would bring; None where the members are not seeds of one config.
+        disagreement: on validation, (M, M): the share of examples on which two members choose other classes; of a
+            regression the root of the mean squared difference.
+        calibration: before and after the temperature.
+        left_out: what was left out, and why.
+    """
+
+    study: str
+    task: str
+    noun: str
+    text: str
+    select: str
+    pool: Pool
+    members: tuple[Member, ...]
+    solo: tuple[float, ...]
+    num_candidates: int
+    judged: tuple[Judged, ...]
+    compared: tuple[Compared, ...]
+    optimism: Optimism | None
+    curve: tuple[Gain, ...]
+    forecast: Forecast | None
+    disagreement: Array
+    calibration: tuple[Calibration, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """A hash of the members, their weights and how they are combined."""
+        return self.pool.id
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each member, by its name."""
+        return dict(self.pool.weights)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What it comes to, in words."""
+        regression, number = self.task == "regression", len(self.members)
+        combined = "the mean of their predictions" if regression else words.COMBINED[self.pool.combine]
+        chosen = "" if number == self.num_candidates else f"{number} of "
+        given = f"{chosen}{count(self.num_candidates, self.noun)}{self.text}"
+        return (
+            f"{given}: {combined}." if number > 1 else f"{given}: one member is its own pool.",
+            *map(words.comparison, self.compared),
+            *([] if self.optimism is None else [words.optimism(self.optimism, self._loss)]),
+            *([words.apart(self.disagreement, regression=regression)] if len(self.disagreement) > 1 else []),
+            *([] if self.forecast is None else [words.forecast(self.forecast)]),
+        )
+
+    def grids(self) -> tuple[Grid, ...]:
+        """Scores, members, gain and disagreement as tables; what there is nothing of is left out."""
+        regression = self.task == "regression"
+        after = [f"! {text}" for text in self.left_out]
+        if self.compared:
+            after.append(f"note: {_OF_EXAMPLES}")
+        title = f"{self.study}: ensemble {self.id}"
+        few = 1 < len(self.disagreement) <= words.MOST_IN_MATRIX
+        parts = (
+            words.scores_grid(title, self.sentences, self.judged, after, regression=regression),
+            words.members_grid(self.members, self.pool.weights, self.solo, self._loss),
+            words.curve_grid(self.curve) if len(self.curve) > 1 else None,
+            words.matrix_grid(self.members, self.disagreement, regression=regression) if few else None,
+            words.calibration_grid(self.judged[-1].temperature, self.calibration)
+            if self.calibration
+            else None,
+        )
+        return tuple(part for part in parts if part is not None)
+
+    @property
+    def _loss(self) -> str:
+        return "MSE" if self.task == "regression" else "NLL"
+
+    def json(self) -> dict[str, Any]:
+        """As plain, finite numbers: what ``ravine ensemble --json`` prints."""
+        return {
+            "study": self.study,
+            "id": self.id,
+            "combine": self.pool.combine,
+            "select": self.select,
+            "candidates": self.num_candidates,
+            "members": [
+                {
+                    "member": each.name,
+                    "rule": each.rule,
+                    "hypers": {name: plain(value) for name, value in each.hypers.items()},
+                    "seed": each.seed,
+                    "weight": self.pool.weights[each.name],
+                    "validation": plain(solo),
+                }
+                for each, solo in zip(self.members, self.solo, strict=True)
+            ],
+            "scores": [_judged_json(each) for each in self.judged],
+            "compared": [_plain(asdict(each)) for each in self.compared],
+            "optimism": None if self.optimism is None else _plain(asdict(self.optimism)),
+            "curve": [_plain(asdict(each)) for each in self.curve],
+            "forecast": None if self.forecast is None else _plain(asdict(self.forecast)),
+            "disagreement": _plain(self.disagreement.tolist()),
+            "calibration": [_plain(asdict(each)) for each in self.calibration],
+            "left_out": list(self.left_out),
+            "sentences": list(self.sentences),
+        }
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.grids()))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return "".join(grid.html() for grid in self.grids())
+
+
+def _judged_json(each: Judged) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "id": each.pool.id,
+        "members": len(each.pool.weights),
+        "temperature": each.temperature,
+        "validation": _plain(dict(each.validation)),
+        "test": _plain(dict(each.test)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return plain(value)

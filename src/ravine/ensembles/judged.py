@@ -1,0 +1,154 @@
+"""Pools scored on validation and, once chosen, on test, and compared example by example.
+
+An interval of a difference covers the choice of test examples with these members: there is one pool of each kind, and
+other seeds would make others. All intervals of a comparison are corrected together (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.ensembles import scoring
+from ravine.ensembles.pool import Pool
+from ravine.ensembles.pooling import Pooled
+from ravine.verdict.comparison import difference_error, width
+
+Array = NDArray[np.float64]
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A pool, or a run alone, that validation chose.
+
+    Args:
+        name: for people.
+        pool: the pool.
+        temperature: fitted on validation; 1 where none helps, and for votes and regressions.
+        validation: its scores by name, at that temperature: ``nll``, ``brier``, ``ece`` and ``accuracy``, or
+            ``mse``, ``rmse`` and ``mae``.
+        test: likewise.
+        raw: those of a classification at temperature 1, by split.
+        per_example: each test example's ``nll`` and ``accuracy``, or ``mse``: what comparisons are made of.
+    """
+
+    name: str
+    pool: Pool
+    temperature: float
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    raw: Mapping[str, Mapping[str, float]]
+    per_example: Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How far two pools are apart on test.
+
+    Args:
+        first, second: their names.
+        score: ``nll``, ``accuracy`` or ``mse``.
+        difference: first minus second.
+        interval: of all comparisons together 95 %, over test examples.
+        outcome: ``better`` or ``worse``, said of the first, or ``not separable``.
+    """
+
+    first: str
+    second: str
+    score: str
+    difference: float
+    interval: tuple[float, float]
+    outcome: str
+
+
+def judged(
+    name: str,
+    pool: Pool,
+    task: str,
+    validation: tuple[Mapping[str, np.ndarray], np.ndarray],
+    test: tuple[Mapping[str, np.ndarray], np.ndarray],
+) -> Judged:
+    """Score a pool.
+
+    Args:
+        name: for people.
+        pool: which validation has chosen.
+        task: "classification" or "regression".
+        validation: the members' outputs by name, and the right answers.
+        test: likewise.
+    """
+    on_validation, on_test = pool.predict(task, validation[0]), pool.predict(task, test[0])
+    if on_validation.log_p is None or on_test.log_p is None:
+        squares = np.square(on_test.predicted - test[1])
+        return Judged(
+            name=name,
+            pool=pool,
+            temperature=1.0,
+            validation=_errors(on_validation, validation[1]),
+            test=_errors(on_test, test[1]),
+            raw={},
+            per_example={"mse": squares},
+        )
+    voted = pool.combine == "vote"
+    temperature = 1.0 if voted else scoring.useful_temperature(on_validation.log_p, validation[1])
+    after = scoring.heated(on_test.log_p, temperature)
+    right = (on_test.predicted == test[1]).astype(np.float64)
+    return Judged(
+        name=name,
+        pool=pool,
+        temperature=temperature,
+        validation=_scores(on_validation, validation[1], temperature),
+        test=_scores(on_test, test[1], temperature),
+        raw={
+            "validation": _scores(on_validation, validation[1], 1.0),
+            "test": _scores(on_test, test[1], 1.0),
+        },
+        per_example={"accuracy": right} if voted else {"accuracy": right, "nll": scoring.nll(after, test[1])},
+    )
+
+
+def compared(first: Judged, others: Sequence[Judged]) -> tuple[Compared, ...]:
+    """One pool against others, by every score that each two have."""
+    pairs = [
+        (other, score)
+        for other in others
+        for score in first.per_example
+        if score in other.per_example
+        and np.isfinite(first.per_example[score]).all()
+        and np.isfinite(other.per_example[score]).all()
+    ]
+    return tuple(_compared(first, other, score, ALPHA / len(pairs)) for other, score in pairs)
+
+
+def _compared(first: Judged, second: Judged, score: str, alpha: float) -> Compared:
+    a, b = first.per_example[score], second.per_example[score]
+    error = difference_error(a[None], b[None], matched=True, binary=score == "accuracy")
+    difference, half = float((a - b).mean()), width(error, alpha)
+    outcome = "not separable"
+    if abs(difference) > half:
+        outcome = "better" if (difference > 0.0) == (score == "accuracy") else "worse"
+    return Compared(
+        first=first.name,
+        second=second.name,
+        score=score,
+        difference=difference,
+        interval=(difference - half, difference + half),
+        outcome=outcome,
+    )
+
+
+def _scores(pooled: Pooled, answers: np.ndarray, temperature: float) -> dict[str, float]:
+    assert pooled.log_p is not None
+    found = scoring.scores_of(scoring.heated(pooled.log_p, temperature), pooled.predicted, answers)
+    return {name: getattr(found, name) for name in ("nll", "brier", "ece", "accuracy")}
+
+
+def _errors(pooled: Pooled, answers: np.ndarray) -> dict[str, float]:
+    off = pooled.predicted - answers
+    mse = float(np.square(off).mean())
+    return {"mse": mse, "rmse": float(np.sqrt(mse)), "mae": float(np.abs(off).mean())}

@@ -1,0 +1,95 @@
+"""A pool: which members, with which weights, put together how. It has an id, by which it can be found again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.ensembles.pooling import Combine, Pooled, pool_classes, pool_values
+from ravine.study import content_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A finished run, or the weights that one had after some of its steps.
+
+    Args:
+        run: id of the run.
+        step: after how many steps; None: at its end.
+        rule: label of its rule.
+        config: id of its recipe without the seed.
+        hypers: what the study's grid chose.
+        seed: of the run.
+    """
+
+    run: str
+    step: int | None = None
+    rule: str
+    config: str
+    hypers: Mapping[str, float | str]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The run's id, and behind an @ the step."""
+        return self.run if self.step is None else f"{self.run}@{self.step}"
+
+    @property
+    def short(self) -> str:
+        """The same for people."""
+        return self.run[:8] if self.step is None else f"{self.run[:8]}@{self.step}"
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What members are sorted by: never by the place in which they were given."""
+        return self.run, 2**63 if self.step is None else self.step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Members with their weights.
+
+    Args:
+        weights: by the member's name, above 0, with sum 1.
+        combine: how their predictions become one.
+    """
+
+    weights: Mapping[str, float]
+    combine: Combine
+
+    @staticmethod
+    def of(
+        members: Sequence[Member], weights: Sequence[float] | NDArray[np.float64], combine: Combine
+    ) -> Pool:
+        """The pool of those members whose weight is above 0.
+
+        Args:
+            members: in any order.
+            weights: of each; only their ratios count.
+            combine: how.
+        """
+        used = [(each, float(w)) for each, w in zip(members, weights, strict=True) if w > 0.0]
+        total = sum(weight for _, weight in used)
+        used.sort(key=lambda pair: pair[0].place)
+        return Pool(weights={each.name: weight / total for each, weight in used}, combine=combine)
+
+    @property
+    def id(self) -> str:
+        """A hash of members, weights and how they are combined: 16 hex digits."""
+        return content_id({"members": dict(self.weights), "combine": self.combine})
+
+    def predict(self, task: str, outputs: Mapping[str, np.ndarray]) -> Pooled:
+        """What it predicts.
+
+        Args:
+            task: "classification" or "regression".
+            outputs: of each member by name: logits (N, K), or values (N,).
+        """
+        given = [outputs[name] for name in self.weights]
+        weights = np.array(list(self.weights.values()))
+        if task == "regression":
+            return pool_values(given, weights)
+        return pool_classes(given, weights, self.combine)

@@ -1,0 +1,215 @@
+"""An ensemble in words and tables, for terminal and notebook alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.ensembles.disagreement import mean_of_pairs
+from ravine.ensembles.gain import Forecast, Gain, Value
+from ravine.ensembles.judged import Compared, Judged
+from ravine.ensembles.pool import Member
+from ravine.ensembles.selection import Optimism
+from ravine.grid import Grid
+from ravine.outcomes.runs import describe
+from ravine.outcomes.words import NOTHING
+
+COMBINED = {
+    "mean": "the mean of their probabilities",
+    "logits": "the mean of their logits",
+    "vote": "a vote",
+}
+SCORES = {"accuracy": "accuracy", "nll": "NLL", "mse": "MSE", "brier": "Brier", "ece": "ECE"}
+MOST_IN_MATRIX = 8  # members
+_MOST_MEMBERS = 20  # rows
+
+
+class Heated(Protocol):
+    """What a temperature does to a split."""
+
+    @property
+    def split(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def before(self) -> Mapping[str, float]:
+        """Scores."""
+        ...
+
+    @property
+    def after(self) -> Mapping[str, float]:
+        """Scores."""
+        ...
+
+
+def comparison(each: Compared) -> str:
+    """The ensemble against one of the others, by one score."""
+    low, high = each.interval
+    if each.score == "accuracy":
+        amount = f"{100 * each.difference:+.2f} points of test accuracy"
+        bounds = f"{100 * low:+.2f} to {100 * high:+.2f}"
+    else:
+        amount = f"{each.difference:+.3g} in test {SCORES[each.score]}"
+        bounds = f"{low:+.3g} to {high:+.3g}"
+    return f"Against the {each.second}: {amount} ({bounds}), {each.outcome}.".replace("-", "−")
+
+
+def optimism(found: Optimism, loss: str) -> str:
+    """How much better a choice looks than it is."""
+    return (
+        f"The members were chosen on validation, where the ensemble has {loss} {number(found.inside)}; chosen without "
+        f"each of five folds in turn, it has {number(found.outside)} on them: an optimism of {number(found.gap)}."
+    )
+
+
+def apart(matrix: NDArray[np.float64], *, regression: bool) -> str:
+    """How much members differ."""
+    mean = mean_of_pairs(matrix)
+    if regression:
+        return f"Two members' predictions differ by {number(mean)} on validation (root mean square, mean over pairs)."
+    return f"Two members choose other classes for {100 * mean:.1f} % of the validation examples (mean over pairs)."
+
+
+def forecast(found: Forecast) -> str:
+    """What more seeds would bring."""
+    score = "Brier score" if found.score == "brier" else "MSE"
+    twice, limit = (f"{number(each.value)} ({_ends(each, False)})" for each in (found.twice, found.limit))
+    return (
+        f"If further seeds are like these, {2 * found.members} of them would lower the validation {score} from "
+        f"{number(found.now)} to {twice.replace(f' ({NOTHING})', '')}, and any number to no less than "
+        f"{limit.replace(f' ({NOTHING})', '')}."
+    )
+
+
+def scores_grid(
+    title: str, before: Sequence[str], judged: Sequence[Judged], after: Sequence[str], *, regression: bool
+) -> Grid:
+    """A row for each pool that was scored on test."""
+    if regression:
+        columns = ("", "members", "val MSE", "test MSE", "test RMSE", "test MAE")
+        rows = [
+            (
+                each.name,
+                str(len(each.pool.weights)),
+                number(each.validation["mse"]),
+                *(number(each.test[name]) for name in ("mse", "rmse", "mae")),
+            )
+            for each in judged
+        ]
+    else:
+        columns = ("", "members", "T", "val NLL", "test NLL", "Brier", "ECE", "accuracy")  # type: ignore[assignment]
+        rows = [
+            (
+                each.name,
+                str(len(each.pool.weights)),
+                f"{each.temperature:.3g}",
+                number(each.validation["nll"]),
+                *(number(each.test[name]) for name in ("nll", "brier", "ece")),
+                f"{100 * each.test['accuracy']:.2f} %",
+            )
+            for each in judged
+        ]
+    return Grid(
+        title=title,
+        before=tuple(before),
+        columns=columns,
+        rows=tuple(rows),
+        left=("",),
+        after=tuple(after),
+    )
+
+
+def members_grid(
+    members: Sequence[Member], weights: Mapping[str, float], solo: Sequence[float], loss: str
+) -> Grid:
+    """A row per member, the heaviest first."""
+    order = sorted(range(len(members)), key=lambda i: (-weights[members[i].name], i))
+    names = dict.fromkeys(name for each in members for name in each.hypers if name != "lr")
+    more = [name for name in names if len({each.hypers.get(name) for each in members}) > 1]
+    rows = [
+        (
+            members[i].short,
+            ", ".join(filter(None, (members[i].rule, describe(members[i].hypers, more)))),
+            describe(members[i].hypers, ["lr"]).removeprefix("lr "),
+            str(members[i].seed),
+            f"{weights[members[i].name]:.3f}",
+            number(solo[i]),
+        )
+        for i in order[:_MOST_MEMBERS]
+    ]
+    left = len(order) - len(rows)
+    return Grid(
+        columns=("member", "rule", "lr", "seed", "weight", f"val {loss}"),
+        rows=tuple(rows),
+        left=("member", "rule"),
+        after=(f"and {left:,} more",) if left else (),
+    )
+
+
+def curve_grid(curve: Sequence[Gain]) -> Grid:
+    """The gain against the number of members."""
+    names = list(curve[0].scores)
+    rows = []
+    for each in curve:
+        cells = [f"{each.members:,}"]
+        for name in names:
+            value, percent = each.scores[name], name == "accuracy"
+            shown = f"{100 * value.value:.2f} %" if percent else number(value.value)
+            cells += [shown, _ends(value, percent)]
+        known = [value.covers for value in each.scores.values() if value.interval is not None]
+        rows.append((*cells, known[0] if known else NOTHING))
+    return Grid(
+        before=(
+            "Gain of the mean of so many members on validation (all subsets, equal weights), with 95 % intervals:",
+        ),
+        columns=("members", *(title for name in names for title in (SCORES[name], "from, to")), "covers"),
+        rows=tuple(rows),
+        left=("covers",),
+    )
+
+
+def matrix_grid(members: Sequence[Member], matrix: NDArray[np.float64], *, regression: bool) -> Grid:
+    """Disagreement of each two members."""
+    names = [each.short for each in members]
+    words = "Per cent of the validation examples for which two members choose other classes:"
+    return Grid(
+        before=("Root mean square of two members' differences on validation:" if regression else words,),
+        columns=("", *names),
+        rows=tuple(
+            (name, *(number(value) if regression else f"{100 * value:.1f}" for value in row))
+            for name, row in zip(names, matrix, strict=True)
+        ),
+        left=("",),
+    )
+
+
+def calibration_grid(temperature: float, found: Sequence[Heated]) -> Grid:
+    """What the temperature does."""
+    rows = []
+    for each in found:
+        where = "validation, by folds" if each.split == "validation" else each.split
+        for name, scores in ((f"{where}, before", each.before), (f"{where}, after", each.after)):
+            rows.append((name, *(number(scores[score]) for score in ("nll", "brier", "ece"))))
+    return Grid(
+        before=(f"Temperature T = {temperature:.3g}, fitted on validation after pooling:",),
+        columns=("", "NLL", "Brier", "ECE"),
+        rows=tuple(rows),
+        left=("",),
+    )
+
+
+def number(value: float) -> str:
+    """With four digits; a dash for what is no number."""
+    return f"{value:.4g}".replace("-", "−") if math.isfinite(value) else NOTHING
+
+
+def _ends(value: Value, percent: bool) -> str:
+    if value.interval is None:
+        return NOTHING
+    low, high = value.interval
+    return f"{100 * low:.2f} to {100 * high:.2f}" if percent else f"{number(low)} to {number(high)}"

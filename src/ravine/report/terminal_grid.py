@@ -1,0 +1,36 @@
+"""A `Grid` for the terminal: the same words and rows, wrapped as wide as it is."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ravine.grid import Grid
+from ravine.report.terminal import plain_table
+
+
+def as_rich(grid: Grid) -> Group:
+    """A grid as a renderable, for a terminal or a pipe."""
+    blocks: list[list[RenderableType]] = [
+        [Text(grid.title, style="bold")] if grid.title else [],
+        [Text(text) for text in grid.before],
+        [_table(grid)] if grid.columns else [],
+        [Text(f"{name}  {text}") for name, text in grid.below],
+        [Text(text, style="dim" if text.startswith("note:") else "") for text in grid.after],
+    ]
+    parts: list[RenderableType] = []
+    for block in filter(None, blocks):
+        parts += [*([""] if parts else []), *block]
+    return Group(*parts)
+
+
+def _table(grid: Grid) -> RenderableType:
+    table = plain_table()
+    for title in grid.columns:
+        words = title in grid.left
+        table.add_column(
+            Text(title), justify="left" if words else "right", no_wrap=not words, overflow="fold"
+        )
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
+    return table
