@@ -6,25 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ensemble_studies import RULES, classes
 from sklearn.datasets import load_iris
 
 import ravine
-
-RULES = [{"kind": "adam", "lr": [0.01, 0.03]}, {"kind": "sgd", "lr": [0.1, 1e30]}]
-
-
-def classes(**changes: object) -> ravine.Study:
-    given = {
-        "name": "classes",
-        "data": "iris",
-        "model": {"kind": "mlp", "hidden": [8]},
-        "steps": 31,
-        "seeds": 3,
-        "rules": RULES,
-        "schedule": {"kind": "cosine_restarts", "cycles": 3, "warmup": 4},
-        "keep": {"every": 1},
-    }
-    return ravine.Study(**given | changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

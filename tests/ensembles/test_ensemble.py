@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import classes
+from ensemble_studies import classes
 from scipy.special import log_softmax, logsumexp
 
 import ravine
