@@ -24,7 +24,7 @@ COMBINED = {
     "vote": "a vote",
 }
 SCORES = {"accuracy": "accuracy", "nll": "NLL", "mse": "MSE", "brier": "Brier", "ece": "ECE"}
-MOST_IN_MATRIX = 8  # members
+MOST_IN_MATRIX = 6  # members: a terminal has room for so many
 _MOST_MEMBERS = 20  # rows
 
 
@@ -153,7 +153,9 @@ def members_grid(
 
 def curve_grid(curve: Sequence[Gain]) -> Grid:
     """The gain against the number of members."""
-    names = list(curve[0].scores)
+    names = [
+        name for name in curve[0].scores if name != "brier"
+    ]  # two are as many as a terminal has room for
     rows = []
     for each in curve:
         cells = [f"{each.members:,}"]

@@ -27,10 +27,8 @@ def as_rich(grid: Grid) -> Group:
 def _table(grid: Grid) -> RenderableType:
     table = plain_table()
     for title in grid.columns:
-        words = title in grid.left
-        table.add_column(
-            Text(title), justify="left" if words else "right", no_wrap=not words, overflow="fold"
-        )
+        # In a narrow terminal a cell goes on in the next line: no digit is lost.
+        table.add_column(Text(title), justify="left" if title in grid.left else "right", overflow="fold")
     for row in grid.rows:
         table.add_row(*map(Text, row))
     return table
