@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 
 import llvmlite.binding as llvm
 
@@ -43,6 +44,7 @@ def machine() -> Machine:
 
 
 _ROOM = 2**27  # bytes that compiling a large module may take
+_COMPILING = Lock()  # LLVM was seen to crash where two threads compiled at once, and gains nothing by it
 
 
 class Library:
@@ -58,6 +60,10 @@ class Library:
     def __init__(self, text: str) -> None:
         if host_bytes() < _ROOM:
             raise MemoryError
+        with _COMPILING:
+            self._compile(text)
+
+    def _compile(self, text: str) -> None:
         here = machine()
         target = llvm.Target.from_default_triple()
         code = target.create_target_machine(cpu=here.cpu, features=here.features, opt=2)
