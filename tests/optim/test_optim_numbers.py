@@ -307,10 +307,10 @@ def test_moving_average_and_where_it_is_read() -> None:
     module = model(torch.float32)
     optimizer = Adam(module.parameters(), 0.05, ema=0.9)
     expected = [param.detach().double().clone() for param in module.parameters()]
-    for _ in range(20):
+    for t in range(1, 21):
         train(module, optimizer, 1)
         for mean, param in zip(expected, module.parameters(), strict=True):
-            mean.lerp_(param.detach().double(), 0.1)
+            mean.lerp_(param.detach().double(), 0.1 / (1.0 - 0.9**t))
     now = [param.detach().clone() for param in module.parameters()]
     with optimizer.deployed():
         for mean, param in zip(expected, module.parameters(), strict=True):

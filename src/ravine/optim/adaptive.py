@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
-from ravine.optim.options import Words, default, excluded
+from ravine.optim.options import Decays, Words, default, excluded
 
 
 @final
@@ -48,7 +48,7 @@ class AdaGrad(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
@@ -109,7 +109,7 @@ class RMSProp(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
@@ -189,7 +189,7 @@ class Adam(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
@@ -253,7 +253,7 @@ class AdamW(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
@@ -317,7 +317,7 @@ class Lion(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:

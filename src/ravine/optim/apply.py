@@ -21,8 +21,8 @@ from ravine.native.tensors import Unsupported
 from ravine.native.vectors import OverVectors
 from ravine.optim.lists import OverLists
 from ravine.optim.members import Members
-from ravine.optim.options import EMA
 from ravine.rules import Rule
+from ravine.rules.averages import moved
 
 
 @final
@@ -33,15 +33,15 @@ class Stepper:
         rule: the rule with its regularizers.
         maximize: whether to climb instead of to descend.
         about: what errors name.
-        ema: whether to keep an exponential moving average of the parameters, in the slot "ema".
+        averages: names of the averages of the weights that are kept, each in a slot of its name.
     """
 
-    def __init__(self, rule: Rule, *, maximize: bool, ema: bool, about: str) -> None:
-        self._rule, self._maximize, self._ema, self._about = rule, maximize, ema, about
+    def __init__(self, rule: Rule, *, maximize: bool, averages: Sequence[str], about: str) -> None:
+        self._rule, self._maximize, self._averages, self._about = rule, maximize, averages, about
         state = rule.init(torch.zeros(1, dtype=torch.float32, device="cpu"))
         self._slots = [name for name, slot in state.items() if slot.dim()]
         self._totals = [name for name, slot in state.items() if not slot.dim()]
-        self._numbers = [*rule.hypers, *([EMA] if ema else []), "t", *self._totals]
+        self._numbers = [*rule.hypers, *averages, "t", *self._totals]
 
     def __call__(
         self, members: Members, grads: Sequence[Tensor], numbers: Mapping[str, float]
@@ -51,8 +51,8 @@ class Stepper:
         Args:
             members: parameters and state.
             grads: their gradients.
-            numbers: by name the rule's hypers, "ema" if that is kept, t, which counts from 1, and the slots of the
-                rule that are one number.
+            numbers: by name the rule's hypers, the share of each average, t, which counts from 1, and the slots of
+                the rule that are one number.
 
         Returns:
             The new values of those slots.
@@ -60,7 +60,7 @@ class Stepper:
         Raises:
             RuntimeError: a gradient is sparse.
         """
-        slots = dict(zip((*self._slots, EMA), members.slots.values(), strict=False))
+        slots = dict(zip((*self._slots, *self._averages), members.slots.values(), strict=True))
         vectors = {"param": members.numbers, "grad": grads, **slots}
         element = self._rule.scope == "element" and self._program is not None
         if element and members.plain(grads) and self._machine_code is not None:
@@ -105,14 +105,14 @@ class Stepper:
         state = {name: slots[name] for name in self._slots} | {name: numbers[name] for name in self._totals}
         step, new = self._rule.update(-grad if self._maximize else grad, state, param, numbers, numbers["t"])
         after = param + step
-        average = [slots[EMA].lerp(after, 1.0 - numbers[EMA])] if self._ema else []
-        moved = [after, *(new[name] for name in self._slots), *average]
-        return moved, [new[name] for name in self._totals]
+        new = {**new, **moved(self._rule, self._averages, after, {**slots, **new}, numbers)}
+        vectors = [new[name] for name in (*self._slots, *self._averages)]
+        return [after, *vectors], [new[name] for name in self._totals]
 
     @cached_property
     def _program(self) -> Split | None:
         """The step as a function of one weight; None where it cannot be written as one."""
-        slots = [*self._slots, *([EMA] if self._ema else [])]
+        slots = [*self._slots, *self._averages]
 
         def program(param: Tensor, grad: Tensor, *rest: Tensor) -> Sequence[Tensor]:
             own = dict(zip(slots, rest, strict=False))

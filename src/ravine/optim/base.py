@@ -13,11 +13,23 @@ from typing import Any, ClassVar, TypeAlias, overload
 import torch
 from torch import Tensor
 
+from ravine.errors import choices
 from ravine.optim.apply import Stepper
-from ravine.optim.loading import adopt_group, check_slots, check_state, restore_exact
+from ravine.optim.loading import adopt_group, adopt_state, check_slots, restore_exact
 from ravine.optim.members import Members, apart, as_real
-from ravine.optim.options import EMA, Preset, Words, check_group, fixed_of, hypers_of
+from ravine.optim.options import (
+    OWN,
+    Preset,
+    Words,
+    averages_of,
+    check_group,
+    count_of,
+    fixed_of,
+    hypers_of,
+    is_average,
+)
 from ravine.rules import REGULARIZERS, decays, regularize
+from ravine.rules.averages import ema_share
 
 Params: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
 
@@ -64,7 +76,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         for group in state["param_groups"]:
             adopt_group(name, self.words, group, defaults)
             for param in group["params"]:
-                check_state(name, self.words, group, state["state"].get(param, {}))
+                adopt_state(name, self.words, group, state["state"].get(param, {}))
         super().__setstate__(state)
         self._start()
 
@@ -78,7 +90,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             ValueError: it is the state of another rule, or of an option that this class does not have.
         """
         super().load_state_dict(state_dict)
-        restore_exact(self.state, self.param_groups, state_dict, self.words.counts.values())
+        counts = [count_of(name) for group in self.param_groups for name in averages_of(group)]
+        restore_exact(self.state, self.param_groups, state_dict, [*self.words.counts.values(), *counts])
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -117,13 +130,14 @@ class RuleOptimizer(torch.optim.Optimizer):
         if not params:
             return
         numbers = self._numbers_of(group)
-        keys = [*self.words.slots(group).values(), *([EMA] if group[EMA] > 0.0 else [])]
+        averages = averages_of(group)
+        keys = [*self.words.slots(group).values(), *averages]
         key = (id(group), tuple(map(id, params)), tuple(keys), group["exclude"])
         found = self._members.get(key)
         if found is None or not all(members.still(self.state, keys) for members in found):
             if len(self._members) >= _MOST_LISTS:
                 self._members.clear()
-            found = self._members[key] = self._gather(group, params, keys)
+            found = self._members[key] = self._gather(group, params, keys, list(averages))
         for members in found:
             grads = members.gradients
             if members.inference and not torch.is_inference_mode_enabled():
@@ -131,9 +145,10 @@ class RuleOptimizer(torch.optim.Optimizer):
                     f"{type(self).__name__}: a parameter or its state was made in torch.inference_mode(), and may be "
                     "changed only there"
                 )
-            stepper = self._stepper(group, numbers, members.decayed)
-            totals = stepper(members, grads, self._numbers(group, numbers, members))
-            members.stepped({self.words.counts[slot]: value for slot, value in totals.items()})
+            stepper = self._stepper(group, numbers, members.decayed, tuple(averages))
+            totals = stepper(members, grads, self._numbers(group, numbers, members, averages))
+            seen = {count_of(name): float(members.totals[count_of(name)][0]) + 1.0 for name in averages}
+            members.stepped({**{self.words.counts[slot]: value for slot, value in totals.items()}, **seen})
 
     def _numbers_of(self, group: dict[str, Any]) -> dict[str, float]:
         """A group's numbers. Those that a user or a scheduler has changed are checked, except for lr."""
@@ -145,7 +160,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         values = (
             *(value for name, value in numbers.items() if name != "lr"),
             *fixed_of(self.words, group),
-            *(group[EMA], group["exclude"], group.get("differentiable")),
+            *(tuple(averages_of(group)), group["exclude"], group.get("differentiable")),
         )
         if self._checked.get(id(group)) != values:
             check_group(self.words, {**group, "lr": 0.0})
@@ -153,13 +168,17 @@ class RuleOptimizer(torch.optim.Optimizer):
         return numbers
 
     @torch.no_grad()
-    def _gather(self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str]) -> list[Members]:
+    def _gather(
+        self, group: dict[str, Any], params: Sequence[Tensor], keys: Sequence[str], averages: Sequence[str]
+    ) -> list[Members]:
         """Parameters grouped by which can take the same step; missing states are made."""
-        numbers = list(self.words.counts.values())
+        numbers = [*self.words.counts.values(), *map(count_of, averages)]
         names = dict(zip(map(id, group["params"]), group.get("param_names") or (), strict=False))
         alike: dict[tuple[Any, ...], list[Tensor]] = {}
         for param, layer in zip(params, apart(params), strict=True):
             own: dict[str, Any] = self.state[param]
+            for key in [key for key in own if is_average(key) and key not in (*keys, *numbers)]:
+                del own[key]  # one that was given up: later it would lack the steps between
             if any(own.get(key) is None for key in ("step", *keys, *numbers)):
                 self._begin(group, param, own)
             check_slots(type(self).__name__, param, own, keys)
@@ -182,10 +201,14 @@ class RuleOptimizer(torch.optim.Optimizer):
             if own.get(name) is None:
                 own[name] = torch.empty_like(start)
                 as_real(own[name]).copy_(slots[slot])
-        if group[EMA] > 0.0 and own.get(EMA) is None:
-            own[EMA] = start.clone()
+        for name in averages_of(group):
+            if own.get(name) is None or own.get(count_of(name)) is None:
+                own[name] = torch.zeros_like(start)
+                own[count_of(name)] = torch.tensor(0.0, dtype=torch.float64, device="cpu")
 
-    def _stepper(self, group: dict[str, Any], numbers: Mapping[str, float], decayed: bool) -> Stepper:
+    def _stepper(
+        self, group: dict[str, Any], numbers: Mapping[str, float], decayed: bool, averages: tuple[str, ...]
+    ) -> Stepper:
         """The rule with the regularizers that are on."""
         named = self.words.rule(group)
         active = frozenset(
@@ -193,18 +216,24 @@ class RuleOptimizer(torch.optim.Optimizer):
             for name in REGULARIZERS
             if numbers.get(name) and name not in named.hypers and (decayed or name not in _OF_DECAY)
         )
-        key = (id(named), active, bool(group["maximize"]), group[EMA] > 0.0)
+        key = (id(named), active, bool(group["maximize"]), averages)
         if key not in self._steppers:
             self._steppers[key] = Stepper(
-                regularize(named, active), maximize=key[2], ema=key[3], about=type(self).__name__
+                regularize(named, active), maximize=key[2], averages=averages, about=type(self).__name__
             )
         return self._steppers[key]
 
     def _numbers(
-        self, group: dict[str, Any], numbers: Mapping[str, float], members: Members
+        self,
+        group: dict[str, Any],
+        numbers: Mapping[str, float],
+        members: Members,
+        averages: Mapping[str, float],
     ) -> dict[str, float]:
         """What changes from step to step."""
-        found = {**numbers, EMA: group[EMA], "t": float(members.counts[0]) + 1.0}
+        found = {**numbers, "t": float(members.counts[0]) + 1.0}
+        for name, decay in averages.items():
+            found[name] = float(ema_share(decay, float(members.totals[count_of(name)][0]) + 1.0))
         for slot, name in self.words.counts.items():
             found[slot] = float(members.totals[name][0])
         if not members.decayed:
@@ -212,12 +241,18 @@ class RuleOptimizer(torch.optim.Optimizer):
         return found
 
     @contextmanager
-    def deployed(self) -> Iterator[None]:
+    def deployed(self, name: str | None = None) -> Iterator[None]:
         """Within it, the parameters are those to evaluate and to save.
 
         They are the moving average where ``ema`` is on; else the rule's own point, where that is not the one at which
         gradients are taken (`Nesterov`); else the parameters themselves. BatchNorm's statistics stay as they are:
         estimate them again for averaged weights.
+
+        Args:
+            name: of an average, such as "ema 0.999"; "own": without an average; None: the first one in ``ema``.
+
+        Raises:
+            ValueError: there is no such average.
 
         Example:
             >>> import torch
@@ -228,14 +263,23 @@ class RuleOptimizer(torch.optim.Optimizer):
             >>> optimizer.step()
             >>> with optimizer.deployed():
             ...     print(weight.item())
-            -0.5
-            >>> weight.item()
             -1.0
+            >>> optimizer.step()
+            >>> with optimizer.deployed("ema 0.5"):
+            ...     print(round(weight.item(), 4))
+            -1.6667
+            >>> weight.item()
+            -2.0
         """
+        known = [*dict.fromkeys(each for group in self.param_groups for each in averages_of(group)), OWN]
+        if name is not None and name not in known:
+            raise ValueError(f"{type(self).__name__}: deployed: no average {name!r}: {choices(name, known)}")
         kept: list[tuple[Tensor, Tensor]] = []
         try:
             with torch.no_grad():
-                points = [(p, self._point(p, group)) for group in self.param_groups for p in group["params"]]
+                points = [
+                    (p, self._point(p, group, name)) for group in self.param_groups for p in group["params"]
+                ]
                 points = [(param, point) for param, point in points if point is not None]
                 # Parameters may share memory: all are kept before the first is changed.
                 kept += [(param, param.detach().clone()) for param, _ in points]
@@ -247,10 +291,11 @@ class RuleOptimizer(torch.optim.Optimizer):
                 for param, value in kept:
                     param.copy_(value)
 
-    def _point(self, param: Tensor, group: dict[str, Any]) -> Tensor | None:
+    def _point(self, param: Tensor, group: dict[str, Any], name: str | None) -> Tensor | None:
         own = self.state.get(param, {})
-        if group[EMA] > 0.0 and EMA in own:
-            return own[EMA]  # type: ignore[no-any-return]
+        average = next(iter(averages_of(group)), OWN) if name is None else name
+        if own.get(average) is not None and is_average(average):
+            return own[average]  # type: ignore[no-any-return]
         named, slots = self.words.rule(group), self.words.slots(group)
         if named.deployed is None or not all(
             own.get(name) is not None for name in (*slots.values(), *self.words.counts.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ravine.optim.options import EMA, Words, check_group
+from ravine.optim.options import EMA, Words, averages_of, check_group, count_of, is_average
 
 _NEWER = ("decoupled_weight_decay",)  # keys that older versions of torch.optim did not have
 
@@ -43,20 +44,26 @@ def adopt_group(name: str, words: Words, group: dict[str, Any], defaults: Mappin
     check_group(words, group)
 
 
-def check_state(name: str, words: Words, group: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Check that a parameter's state is one of this rule.
+def adopt_state(name: str, words: Words, group: Mapping[str, Any], own: dict[str, Any]) -> None:
+    """Check that a parameter's loaded state is one of this rule.
+
+    An average of version 0.1, which began where training began and was not debiased, goes on as it is.
 
     Args:
         name: the class's, for errors.
         words: the class's.
         group: the parameter's.
-        own: its state.
+        own: its state; is changed.
 
     Raises:
         ValueError: it is the state of another rule.
     """
+    older, names = own.pop(EMA, None), list(averages_of(group))
+    if older is not None and names:
+        own[names[0]] = older
+        own[count_of(names[0])] = torch.tensor(math.inf, dtype=torch.float64, device="cpu")
     slots = set(words.slots(group).values())
-    has = {key for key, value in own.items() if value is not None} - {"step", EMA}
+    has = {key for key, value in own.items() if value is not None and not is_average(key)} - {"step"}
     if has - slots - set(words.counts.values()) or (has and slots - has):
         raise ValueError(
             f"{name}: a state of another rule: it has {', '.join(sorted(has))}; "

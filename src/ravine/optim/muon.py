@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
-from ravine.optim.options import Words, default, excluded
+from ravine.optim.options import Decays, Words, default, excluded
 
 _LENGTHS = {"match_rms_adamw": 1.0, "original": 0.0}
 
@@ -79,7 +79,7 @@ class Muon(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
-from ravine.optim.options import Words, default, excluded
+from ravine.optim.options import Decays, Words, default, excluded
 
 
 @final
@@ -62,7 +62,7 @@ class NAdam(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:

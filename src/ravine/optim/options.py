@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
@@ -11,13 +11,20 @@ from torch import Tensor
 from ravine.errors import StudyError
 from ravine.messages import shown
 from ravine.rules import Hyper, Rule, decays, preset, rule
+from ravine.rules.averages import ema_name
 from ravine.rules.regularize import REGULARIZERS
 
 Preset: TypeAlias = "Literal['lecture', 'torch']"
 
 Place: TypeAlias = "str | tuple[str, int] | Callable[[Mapping[str, Any]], float]"
+Decays: TypeAlias = "float | Sequence[float]"
+"""The decay of a moving average of the weights, 0 for none, or those of several."""
+
 EMA = "ema"
+OWN = "own"
+"""What `deployed` calls a rule's own point, without an average."""
 _AVERAGE = Hyper(about="decay of the moving average", default=0.0, high=1.0, high_open=True)
+_OF_SEVERAL = replace(_AVERAGE, low_open=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +141,49 @@ def check_group(words: Words, group: Mapping[str, Any]) -> None:
     for name in REGULARIZERS:
         if name in group and name not in words.fixed and name not in words.hypers:
             _check(kind, name, group[name], REGULARIZERS[name])
-    _check(kind, EMA, group[EMA], _AVERAGE)
+    _check_averages(kind, group[EMA])
     try:
         decays("", (1,), group["exclude"])
     except StudyError as error:
         raise ValueError(f"{kind}: {error}") from None
+
+
+def averages_of(group: Mapping[str, Any]) -> dict[str, float]:
+    """The moving averages of a group: their decays by name; the first is the one to deploy.
+
+    Example:
+        >>> averages_of({"ema": [0.99, 0.999]}), averages_of({"ema": 0.0})
+        ({'ema 0.99': 0.99, 'ema 0.999': 0.999}, {})
+    """
+    given = group[EMA]
+    if isinstance(given, list | tuple):
+        return {ema_name(decay): float(decay) for decay in given}
+    return {ema_name(given): float(given)} if given else {}
+
+
+def is_average(key: str) -> bool:
+    """Whether a key of a state is that of an average, or of how many steps it has seen."""
+    return key.startswith(f"{EMA} ")
+
+
+def count_of(name: str) -> str:
+    """The key of a state for how many steps an average has seen: infinitely many where it is not debiased.
+
+    Example:
+        >>> count_of("ema 0.99")
+        'ema 0.99 step'
+    """
+    return f"{name} step"
+
+
+def _check_averages(kind: str, given: object) -> None:
+    if not isinstance(given, list | tuple):
+        _check(kind, EMA, given, _AVERAGE)
+        return
+    for decay in given:
+        _check(kind, EMA, decay, _OF_SEVERAL)
+    if len(set(map(float, given))) < len(given):
+        raise ValueError(f"{kind}: {EMA} = {shown(given)}: the same decay twice")
 
 
 def _same(value: object, only: object) -> bool:

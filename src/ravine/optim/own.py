@@ -12,7 +12,7 @@ import torch
 from ravine.errors import StudyError, choices
 from ravine.messages import shown
 from ravine.optim.base import Params, RuleOptimizer
-from ravine.optim.options import EMA, Words
+from ravine.optim.options import EMA, Decays, Words, is_average
 from ravine.rules import REGULARIZERS, Rule
 from ravine.rules import rule as known
 from ravine.rules.own import own
@@ -31,7 +31,7 @@ class OwnRule(RuleOptimizer):
         lr: float | None = None,
         *,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         **hypers: float,
     ) -> None:
@@ -94,8 +94,8 @@ def of(rule: Rule) -> type[OwnRule]:
         )
     with torch.no_grad():
         state = rule.init(torch.zeros(2, dtype=torch.float32, device="cpu"))
-    for name in ("step", EMA):
-        if name in state:
+    for name in state:
+        if name in ("step", EMA) or is_average(name):
             raise ValueError(f"of: {rule.name}: slot {name!r}: an optimizer's state has this name already")
     return _class(kind)
 

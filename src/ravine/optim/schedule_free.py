@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 from ravine.optim.base import Params, RuleOptimizer
-from ravine.optim.options import Words
+from ravine.optim.options import Decays, Words
 
 
 @final
@@ -66,7 +66,7 @@ class ScheduleFreeAdamW(RuleOptimizer):
         *,
         l1: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
     ) -> None:
         defaults = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
 
 from ravine.optim.base import Params, Preset, RuleOptimizer
-from ravine.optim.options import Words, excluded
+from ravine.optim.options import Decays, Words, excluded
 from ravine.rules import Rule, rule
 
 _SGD = {"dampening": 0}
@@ -36,7 +36,8 @@ class SGD(RuleOptimizer):
         max_norm: length that a unit's incoming weights may have at most; 0 for no limit.
         exclude: a regular expression; parameters whose name it matches somewhere get no decay and no L1. None: biases
             and parameters with fewer than two dimensions; "": no parameter is excluded.
-        ema: decay of a moving average of the weights, for `deployed`, in [0, 1); 0: no average is kept.
+        ema: decay of a moving average of the weights, for `deployed`, in [0, 1); 0: no average is kept. A list: an
+            average for each of its decays.
         maximize: whether to climb instead of to descend.
         preset: "torch": nothing is excluded from decay by default, as in torch.optim.
 
@@ -70,7 +71,7 @@ class SGD(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
@@ -130,7 +131,7 @@ class Momentum(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:
@@ -197,7 +198,7 @@ class Nesterov(RuleOptimizer):
         l1: float = 0.0,
         max_norm: float = 0.0,
         exclude: str | None = None,
-        ema: float = 0.0,
+        ema: Decays = 0.0,
         maximize: bool = False,
         preset: Preset = "lecture",
     ) -> None:

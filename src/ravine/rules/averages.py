@@ -42,7 +42,8 @@ class Average:
 def ema(decay: float) -> Average:
     """Exponential moving average, debiased from the first step.
 
-    ``e <- e + (1 - d) / (1 - d^t) (w - e)``: after t steps the weights of step i count ``(1 - d) d^(t - i) / (1 - d^t)``.
+    ``e <- e + (1 - d) / (1 - d^t) (w - e)``: after t steps the weights of step i count
+    ``(1 - d) d^(t - i) / (1 - d^t)``.
 
     Args:
         decay: d, in (0, 1): it averages over the last 1 / (1 - d) steps or so.
@@ -109,7 +110,9 @@ def uniform(first: int = 1, name: str = "polyak") -> Average:
         [0.0, 1.0, 0.5, 0.3333]
     """
     return Average(
-        name=name, first=first, share=lambda t: np.where(t < first, 0.0, 1.0 / np.maximum(t - first + 1.0, 1.0))
+        name=name,
+        first=first,
+        share=lambda t: np.where(t < first, 0.0, 1.0 / np.maximum(t - first + 1.0, 1.0)),
     )
 
 
