@@ -8,10 +8,10 @@ import torch
 from engine_runs import CPU, all_runs, study, train, training_of
 
 from ravine import schedules
-from ravine.engine import learning_rates
+from ravine.engine import scheduled
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort, split
-from ravine.engine.learning_rates import LearningRates
+from ravine.engine.scheduled import Scheduled
 
 
 @pytest.mark.parametrize(("num", "size"), [(10, 3), (12, 4), (7, 7), (5, 1)])
@@ -47,13 +47,13 @@ def test_the_tail_that_is_left_out_is_another_one_each_epoch() -> None:
 
 @pytest.mark.parametrize("stretch", [1, 7, 64, 1 << 20])
 def test_the_learning_rate_is_the_tables_at_every_step(stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning_rates, "_STRETCH", stretch)
+    monkeypatch.setattr(scheduled, "_STRETCH", stretch)
     kinds = ["constant", {"kind": "cosine", "warmup": 5}, {"kind": "step", "every": 10, "factor": 0.5}]
     runs = all_runs(study(schedule=kinds, steps=37))
     cohort = Cohort.of(runs)
-    rates = LearningRates(cohort, CPU)
+    rates = Scheduled(cohort, 1, CPU)
     for step in [*range(37), 3, 36, 0]:
-        found = rates.at(step)[0]
+        found = rates.at(step)[0, 0]
         assert found.dtype == torch.float32
         assert found.is_contiguous()
         for run, lr in zip(cohort.runs, found.tolist(), strict=True):
@@ -66,11 +66,11 @@ def test_more_than_a_stretch_of_numbers() -> None:
     """600 runs of 2000 steps are more than 2^20 numbers."""
     runs = all_runs(study(schedule={"kind": "linear"}, steps=2000, seeds=150))
     cohort = Cohort.of(runs)
-    rates = LearningRates(cohort, CPU)
+    rates = Scheduled(cohort, 1, CPU)
     base = np.array([run.recipe.hypers["lr"] for run in cohort.runs])
     for step in (0, 1746, 1747, 1748, 1999):
         np.testing.assert_array_equal(
-            rates.at(step)[0].numpy(), (base * (1 - step / 2000)).astype(np.float32)
+            rates.at(step)[0, 0].numpy(), (base * (1 - step / 2000)).astype(np.float32)
         )
 
 

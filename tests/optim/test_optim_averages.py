@@ -72,7 +72,9 @@ def test_the_first_average_is_deployed_and_one_step_makes_it_the_weights() -> No
     train(optimizer, weights, 3, start=1)
     assert torch.equal(seen(optimizer, weights), seen(optimizer, weights, "ema 0.9"))
     assert not torch.equal(seen(optimizer, weights), seen(optimizer, weights, "ema 0.5"))
-    with pytest.raises(ValueError, match=r"Nesterov: deployed: no average 'ema 0\.99': allowed: ema 0\.5, ema 0\.9, own"):
+    with pytest.raises(
+        ValueError, match=r"Nesterov: deployed: no average 'ema 0\.99': allowed: ema 0\.5, ema 0\.9, own"
+    ):
         seen(optimizer, weights, "ema 0.99")
 
 

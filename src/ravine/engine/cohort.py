@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ravine.rules import shaped
+from ravine.rules.averages import averaged
 from ravine.rules.base import Rule
 from ravine.rules.regularize import REGULARIZERS, regularize
 from ravine.study import Recipe, Run, content_id
+from ravine.study.averages import Averages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +20,11 @@ class Segment:
     """Neighbouring runs of a cohort with the same rule and the same exclusion from its penalties.
 
     Args:
-        rule: with the penalties that any of its runs uses.
+        rule: with the penalties that any of its runs uses, and the averages of the cohort.
         exclude: pattern of parameter names without weight decay; None: biases and norms.
         start, stop: rows of the cohort.
         noisy: whether any of its runs has noise added to its gradients.
+        averages: names of the averages of the weights.
     """
 
     rule: Rule
@@ -29,6 +32,7 @@ class Segment:
     start: int
     stop: int
     noisy: bool = False
+    averages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +42,17 @@ class Cohort:
     Args:
         runs: segment by segment.
         segments: they cover the runs, in order.
+        averages: the averages of the weights that are kept along the way; None: none.
     """
 
     runs: tuple[Run, ...]
     segments: tuple[Segment, ...]
+    averages: Averages | None = None
 
     @staticmethod
-    def of(runs: Sequence[Run]) -> Cohort:
+    def of(runs: Sequence[Run], averages: Averages | None = None) -> Cohort:
         """A cohort of runs of one structure, in an order that depends on the runs alone."""
+        names = averages.names if averages else ()
         structures = {run.recipe.structure for run in runs}
         assert len(structures) == 1, f"a cohort has one structure, not {len(structures)}"
         ordered = sorted(runs, key=_place)
@@ -55,15 +62,16 @@ class Cohort:
             active = {name for r in recipes for name in REGULARIZERS if r.hypers.get(name, 0.0) != 0.0}
             segments.append(
                 Segment(
-                    rule=regularize(shaped(recipes[0].rule, recipes[0].hypers), active),
+                    rule=averaged(regularize(shaped(recipes[0].rule, recipes[0].hypers), active), names),
                     exclude=recipes[0].exclude,
                     start=start,
                     stop=start + len(recipes),
                     noisy=any(r.hypers.get("noise", 0.0) > 0.0 for r in recipes),
+                    averages=names,
                 )
             )
             start += len(recipes)
-        return Cohort(runs=tuple(ordered), segments=tuple(segments))
+        return Cohort(runs=tuple(ordered), segments=tuple(segments), averages=averages)
 
     @property
     def id(self) -> str:
@@ -84,6 +92,11 @@ class Cohort:
     def searches(self) -> bool:
         """Whether its rules look for their steps: all of them or none, since they have programs of their own."""
         return self.segments[0].rule.search is not None
+
+    @property
+    def num_scheduled(self) -> int:
+        """How many numbers change from step to step: the learning rate, and the share of each average."""
+        return 1 + len(self.segments[0].averages)
 
     @property
     def ascends(self) -> bool:

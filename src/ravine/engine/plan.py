@@ -66,7 +66,12 @@ class Plan:
 
 
 def plan(
-    runs: list[Run], network: Network, data: Dataset, device: torch.device, choice: str = "auto"
+    runs: list[Run],
+    network: Network,
+    data: Dataset,
+    device: torch.device,
+    choice: str = "auto",
+    num_averages: int = 0,
 ) -> Plan:
     """Choose a backend and the size of cohorts, by trying where knowing is not enough.
 
@@ -76,6 +81,7 @@ def plan(
         data: their data set.
         device: where they are trained.
         choice: a word of `ravine.backends.BackendName`.
+        num_averages: how many averages of the weights are kept: they need memory.
 
     Raises:
         InputError: an unknown choice, or a model that cannot be trained with that backend, or with none.
@@ -103,6 +109,7 @@ def plan(
     else:
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
+        num_slots += num_averages
         most = most_runs(network.layout.size, num_slots, device, network.about)
     chosen = _chosen(runs, network, data, device, choice, most)
     if search is not None or not (chosen.backend in TOGETHER and chosen.size == most < len(runs)):

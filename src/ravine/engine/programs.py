@@ -8,7 +8,8 @@ A backend is a word:
 - "serial": one run after another, each traced.
 - "eager": one run after another in plain PyTorch, for what cannot be traced.
 
-Shapes: R run, T step, S seed, B batch, N example, K output, P numbers of one run.
+Shapes: R run, T step, S seed, B batch, K output, P numbers of one run, N example; in scheduled_TNR, N number: the
+learning rate, and the shares of the averages.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ TOGETHER = frozenset({"native", "fused", "compiled"})
 
 Scores = tuple[Tensor, Tensor, Tensor]
 """Outputs (R, N, K), and loss and accuracy of each example, (R, N); for regression both are the squared error."""
+Others = Mapping[str, Tensor]
+"""Every tensor of a model that is not trained, (R, ...) by name."""
 Drive = Callable[[Callable[[int], int], int], None]
 """(advance, most): calls ``advance`` once, with how many steps are due at once, ``most`` of them or fewer."""
 
@@ -59,13 +62,13 @@ class Program(ABC):
 
     @abstractmethod
     def advance(
-        self, rows_TSB: Tensor, lr_TR: Tensor, number: int, alive: list[int]
+        self, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int, alive: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Some steps of the runs: T of them, or fewer, at least one.
 
         Args:
             rows_TSB: examples of the batches of each seed.
-            lr_TR: learning rates.
+            scheduled_TNR: learning rates, and the shares of each average.
             number: of the first step, from 0.
             alive: the runs that have not diverged.
 
@@ -74,12 +77,13 @@ class Program(ABC):
         """
 
     @abstractmethod
-    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """Outputs and scores of all runs on some examples, in eval mode.
 
         Args:
             split: the examples.
             points_RP: weights of each run; None: what its rule would deploy.
+            others: with points, every other tensor of the model, (R, ...) by name; None: those of the runs.
         """
 
     @abstractmethod
@@ -115,14 +119,14 @@ class NativeProgram(Program):
         self._scores = NativeScores(setting.objective, setting.state.params_RP, setting.others, deployed)
 
     def advance(
-        self, rows_TSB: Tensor, lr_TR: Tensor, number: int, alive: list[int]
+        self, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int, alive: list[int]
     ) -> tuple[Tensor, Tensor]:
         """T steps; not a number where a run was not trained, or not any more."""
-        return self._steps.run(rows_TSB, lr_TR, number, alive)
+        return self._steps.run(rows_TSB, scheduled_TNR, number, alive)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """By machine code."""
-        return self._scores(split, points_RP)
+        return self._scores(split, points_RP, others)
 
     def running(self) -> AbstractContextManager[Drive]:
         """One thread: PyTorch's wait by spinning, and would be in the workers' way."""
@@ -148,16 +152,16 @@ class NativeSearchProgram(Program):
     def advance(
         self,
         rows_TSB: Tensor,
-        lr_TR: Tensor,
+        scheduled_TNR: Tensor,
         number: int,
         alive: list[int],  # noqa: ARG002 (all runs are one program)
     ) -> tuple[Tensor, Tensor]:
         """One step."""
-        return _one_step(self._step, rows_TSB, lr_TR, number)
+        return _one_step(self._step, rows_TSB, scheduled_TNR, number)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """By machine code. What such a rule deploys depends on numbers in float64, and is found in PyTorch."""
-        return self._scores(split, self._setting.point() if points_RP is None else points_RP)
+        return self._scores(split, self._setting.point() if points_RP is None else points_RP, others)
 
     def running(self) -> AbstractContextManager[Drive]:
         """One thread where the kernels of PyTorch's part would share out the work within a run."""
@@ -184,16 +188,16 @@ class TracedProgram(Program):
     def advance(
         self,
         rows_TSB: Tensor,
-        lr_TR: Tensor,
+        scheduled_TNR: Tensor,
         number: int,
         alive: list[int],  # noqa: ARG002 (all runs are one program)
     ) -> tuple[Tensor, Tensor]:
         """One step."""
-        return _one_step(self._step, rows_TSB, lr_TR, number)
+        return _one_step(self._step, rows_TSB, scheduled_TNR, number)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """In PyTorch."""
-        return _scores_in_torch(self._setting, split, points_RP)
+        return _scores_in_torch(self._setting, split, points_RP, others)
 
     def running(self) -> AbstractContextManager[Drive]:
         """All threads or one, whichever is faster: the bits of runs side by side do not depend on it."""
@@ -219,27 +223,27 @@ class EagerProgram(Program):
     def advance(
         self,
         rows_TSB: Tensor,
-        lr_TR: Tensor,
+        scheduled_TNR: Tensor,
         number: int,
         alive: list[int],  # noqa: ARG002 (there is one run)
     ) -> tuple[Tensor, Tensor]:
         """One step."""
-        return _one_step(self._one, rows_TSB, lr_TR, number)
+        return _one_step(self._one, rows_TSB, scheduled_TNR, number)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None) -> Scores:
+    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """In PyTorch."""
-        return _scores_in_torch(self._setting, split, points_RP)
+        return _scores_in_torch(self._setting, split, points_RP, others)
 
     def running(self) -> AbstractContextManager[Drive]:
         """All threads: a single run's kernels share its work out among them."""
         return _adapting(self._setting, adapt=False)
 
-    def _one(self, rows_SB: Tensor, lr_R: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+    def _one(self, rows_SB: Tensor, scheduled_NR: Tensor, t: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
         setting = self._setting
         drawn_at = batch_numbers(setting.state.slots[0], number) if setting.cohort.searches else number
         with keyed_draws(self._seed, "forward", int(drawn_at)) as drawing:
             own = replace(setting, drew=lambda: drawing.num_draws > 0)
-            return step(own, setting.state, setting.constants, setting.data, rows_SB, lr_R, t, number)
+            return step(own, setting.state, setting.constants, setting.data, rows_SB, scheduled_NR, t, number)
 
 
 def program_of(backend: str, setting: Setting) -> Program:
@@ -276,17 +280,18 @@ def backend_of(plan: Mapping[str, Any]) -> str:
     return "fused" if plan["fused"] else "serial" if plan["traced"] else "eager"
 
 
-def _one_step(run: Step, rows_TSB: Tensor, lr_TR: Tensor, number: int) -> tuple[Tensor, Tensor]:
+def _one_step(run: Step, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int) -> tuple[Tensor, Tensor]:
     device = rows_TSB.device
     t, at = torch.tensor(number + 1.0, device=device), torch.tensor(number, device=device)
-    loss_R, accuracy_R = run(rows_TSB[0], lr_TR[0], t, at)
+    loss_R, accuracy_R = run(rows_TSB[0], scheduled_TNR[0], t, at)
     return loss_R[None], accuracy_R[None]
 
 
-def _scores_in_torch(setting: Setting, split: Data, points_RP: Tensor | None) -> Scores:
-    return setting.objective.scores(
-        setting.point() if points_RP is None else points_RP, setting.others, split
-    )
+def _scores_in_torch(
+    setting: Setting, split: Data, points_RP: Tensor | None, others: Others | None
+) -> Scores:
+    points_RP = setting.point() if points_RP is None else points_RP
+    return setting.objective.scores(points_RP, setting.others if others is None else others, split)
 
 
 def _are_many(setting: Setting) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Evaluation:
     Args:
         step: steps done.
         runs: ids of these runs.
-        scores: for each metric one float32 per run.
+        scores: for each metric one float32 per run. Those of an average have its name before them, as in
+            "ema 0.99/validation_loss", and are not a number where it has no weights yet.
         diverged: runs that were found to have diverged since the last evaluation, and at which step.
     """
 
@@ -58,6 +59,23 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Averaged:
+    """What an average of the weights came to.
+
+    Args:
+        runs: ids of the runs that have it, in the order of the rows below.
+        metrics: final scores by name, one per run.
+        weights: parameters, averaged, and buffers by name, (runs, ...).
+        predictions: as of `Finished`.
+    """
+
+    runs: tuple[str, ...]
+    metrics: Mapping[str, np.ndarray]
+    weights: Arrays
+    predictions: Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The end of a cohort.
 
@@ -69,6 +87,7 @@ class Finished:
         predictions: "validation" and "test": logits (runs, n, K), or (runs, n) in the target's own units.
         seconds: training time.
         backend: what trained it.
+        averages: by name what the averages of the weights came to.
     """
 
     runs: tuple[str, ...]
@@ -78,6 +97,7 @@ class Finished:
     predictions: Arrays
     seconds: float
     backend: str
+    averages: Mapping[str, Averaged] = field(default_factory=dict)
 
 
 Record = Tick | Evaluation | Kept | Finished

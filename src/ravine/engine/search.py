@@ -4,7 +4,7 @@ A run takes the batch of the step at which a search begins, and keeps it, with i
 So a step costs as much as under any other rule, and both gradients of a pair come from the same batch.
 
 Shapes: R run of the cohort, G run of a segment, S seed, B batch, P numbers of one run, N of them without the gaps,
-H rows of a Hessian.
+H rows of a Hessian, N number that a schedule gives too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ravine.engine.cohort import Segment
 from ravine.engine.noise import noise_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, SegmentHypers, State
+from ravine.engine.updates import shares_of
 from ravine.rules.base import Evaluation
 from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
@@ -63,7 +64,7 @@ def search_step(
     constants: Constants,
     data: Data,
     rows_SB: Tensor,
-    lr_R: Tensor,
+    scheduled_NR: Tensor,
     number: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """One evaluation of all runs, and where each goes from there.
@@ -74,7 +75,7 @@ def search_step(
         constants: is only read.
         data: the training set.
         rows_SB: the batches of this step.
-        lr_R: learning rates.
+        scheduled_NR: learning rates, and the shares of each average.
         number: of the step, from 0.
 
     Returns:
@@ -96,7 +97,7 @@ def search_step(
     )
     layout.write(grads, constants.grads_RP)
     found = hessians[0] if hessians else None
-    return go_on(setting, state, constants, number_R, loss_R, accuracy_R, lr_R, found)
+    return go_on(setting, state, constants, number_R, loss_R, accuracy_R, scheduled_NR, found)
 
 
 def go_on(
@@ -106,7 +107,7 @@ def go_on(
     number_R: Tensor,
     loss_R: Tensor,
     accuracy_R: Tensor,
-    lr_R: Tensor,
+    scheduled_NR: Tensor,
     hessian_RNN: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Where each run goes from an evaluation.
@@ -118,19 +119,22 @@ def go_on(
         number_R: of `numbers_of`.
         loss_R: of the evaluation.
         accuracy_R: of the evaluation.
-        lr_R: learning rates.
+        scheduled_NR: learning rates, and the shares of each average.
         hessian_RNN: of the evaluation; None: no rule needs it.
 
     Returns:
         Loss and accuracy of each run at the point where it has arrived.
     """
+    lr_R = scheduled_NR[0]
     fresh_R1 = _fresh(setting, constants, lr_R)
     arrivals = []
     with AlignedProducts():
         for segment, slots, given in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)
             grads_GP, params_GP = constants.grads_RP[span], state.params_RP[span]
-            hypers = segment.rule.masked(given.at(lr_R[span, None]), given.mask)
+            hypers = segment.rule.masked(
+                given.at(lr_R[span, None], shares_of(segment, scheduled_NR)), given.mask
+            )
             found = Evaluation(grad=grads_GP, loss=loss_R[span, None].double(), fresh=fresh_R1[span])
             if segment.noisy:
                 found = _noisy(found, given, constants.seeds_R[span], number_R[span], params_GP, slots)

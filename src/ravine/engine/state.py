@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -88,9 +89,9 @@ class SegmentHypers(NamedTuple):
             inside_P=inside(layout, device) if segment.noisy else none,
         )
 
-    def at(self, lr_G1: Tensor) -> dict[str, Tensor]:
-        """The rule's hypers at a step: with the learning rate that the schedule gives it."""
-        return {**self.rule, "lr": lr_G1}
+    def at(self, lr_G1: Tensor, shares: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, Tensor]:
+        """The rule's hypers at a step: with the learning rate that the schedule gives it, and the averages' shares."""
+        return {**self.rule, "lr": lr_G1, **shares}
 
     @property
     def mask(self) -> Tensor | None:

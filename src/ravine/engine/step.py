@@ -1,6 +1,6 @@
 """One training step of a cohort: gradients of all runs, then what their rules make of them.
 
-Shapes: R run of the cohort, S seed, B batch.
+Shapes: R run of the cohort, S seed, B batch, N number that a schedule gives: the learning rate, shares of averages.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from torch import Tensor
 from ravine.engine.search import search_step
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State, copied
-from ravine.engine.updates import gradient_points, update_segment
+from ravine.engine.updates import gradient_points, shares_of, update_segment
 from ravine.rules.sam import ascended
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(rows_SB, lr_R, t, number) -> (loss_R, accuracy_R); the state is changed in place."""
+"""(rows_SB, scheduled_NR, t, number) -> (loss_R, accuracy_R); the state is changed in place."""
 
 
 def step(
@@ -25,7 +25,7 @@ def step(
     constants: Constants,
     data: Data,
     rows_SB: Tensor,
-    lr_R: Tensor,
+    scheduled_NR: Tensor,
     t: Tensor,
     number: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -37,7 +37,7 @@ def step(
         constants: is only read.
         data: the training set.
         rows_SB: the batch of each seed.
-        lr_R: learning rates.
+        scheduled_NR: learning rates, and the shares of each average.
         t: number of the step, from 1.
         number: the same, from 0.
 
@@ -45,9 +45,9 @@ def step(
         Loss and accuracy of each run before the step, (R,).
     """
     if setting.cohort.searches:
-        return search_step(setting, state, constants, data, rows_SB, lr_R, number)
+        return search_step(setting, state, constants, data, rows_SB, scheduled_NR, number)
     cohort, layout = setting.cohort, setting.network.layout
-    lr_R1, objective = lr_R[:, None], setting.objective
+    lr_R1, objective = scheduled_NR[0][:, None], setting.objective
     points_RP = gradient_points(setting, state, constants, lr_R1)
     given = (constants, data, None if setting.full_batch else rows_SB, number)
     grads, (loss_R, accuracy_R) = objective.gradients(points_RP, state.buffers, *given)
@@ -61,5 +61,6 @@ def step(
             span = slice(segment.start, segment.stop)
             params_GP, grads_GP = state.params_RP[span], constants.grads_RP[span]
             noise = (constants.seeds_R[span], number)
-            update_segment(segment, layout, grads_GP, slots, params_GP, hypers, lr_R1[span], t, noise)
+            shares = shares_of(segment, scheduled_NR)
+            update_segment(segment, layout, grads_GP, slots, params_GP, hypers, lr_R1[span], shares, t, noise)
     return loss_R, accuracy_R

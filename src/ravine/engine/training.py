@@ -16,16 +16,18 @@ from ravine.data import Dataset
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
 from ravine.engine.history import History
-from ravine.engine.learning_rates import LearningRates
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
-from ravine.engine.programs import TOGETHER, Drive, fewest_runs, program_of
-from ravine.engine.records import Arrays, Evaluation, Finished, Kept, Record, Tick
+from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
+from ravine.engine.records import Arrays, Averaged, Evaluation, Finished, Kept, Record, Tick
+from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
+from ravine.engine.statistics import Statistics
 
 TICK_SECONDS = 0.1
 _LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once
+_MOST_FOR_CURVES = 1024  # training examples by which BatchNorm's statistics are estimated along the way
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
 
 
@@ -60,6 +62,8 @@ class Training:
         self._repay_steps = repay_steps
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
+        self._kinds = () if cohort.averages is None else cohort.averages.names
+        self._some = Statistics(network, self._train.x, cohort.recipe.batch_size, _MOST_FOR_CURVES)
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
@@ -87,11 +91,12 @@ class Training:
     def _make(self, rows: list[int], state: State) -> None:
         """Make the program for some rows of the cohort."""
         self._rows = rows
-        self._part = Cohort.of([self.cohort.runs[row] for row in rows])
+        self._part = Cohort.of([self.cohort.runs[row] for row in rows], self.cohort.averages)
         self._history = History(len(rows))
         index = torch.tensor(rows, device=self.device)
         fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
-        self._rates = LearningRates(self._part, self.device)
+        epoch = len(self.data.train) // self.cohort.recipe.batch_size
+        self._scheduled = Scheduled(self._part, epoch, self.device)
         self.setting = Setting(
             cohort=self._part,
             objective=self._objective,
@@ -144,9 +149,9 @@ class Training:
             rows_TSB = self._order.rows(0).expand(most, -1, -1)
         else:
             rows_TSB = self._order.rows(self.step)
-        lr_TR = self._rates.at(self.step)
-        num = min(most, len(rows_TSB), len(lr_TR))
-        return self._program.advance(rows_TSB[:num], lr_TR[:num], self.step, self._going)
+        scheduled_TNR = self._scheduled.at(self.step)
+        num = min(most, len(rows_TSB), len(scheduled_TNR))
+        return self._program.advance(rows_TSB[:num], scheduled_TNR[:num], self.step, self._going)
 
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
@@ -228,6 +233,8 @@ class Training:
         if self.data.task == "classification":
             scores["train_accuracy"] = train_accuracy_R[going]
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]
+        for name in self._kinds:
+            scores.update(self._curve_of(name))
         self.evaluated = self.step
         return Evaluation(
             step=self.step,
@@ -262,9 +269,11 @@ class Training:
             places = [self._rows.index(row) for row in rows]
             self._make(rows, self.setting.state.take(places, self._part))
 
-    def _scored(self, split: Data) -> tuple[Tensor, Tensor, Tensor]:
+    def _scored(
+        self, split: Data, points_RP: Tensor | None = None, others: Others | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs of all runs on some examples, (R, N, K), their mean losses and accuracies, (R,)."""
-        outputs_RNK, loss_RN, accuracy_RN = self._program.scores(split)
+        outputs_RNK, loss_RN, accuracy_RN = self._program.scores(split, points_RP, others)
         return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
 
     def _places(self) -> Tensor:
@@ -289,18 +298,8 @@ class Training:
         alive, going = self.alive, self._places()
         metrics: dict[str, np.ndarray] = {}
         predictions: Arrays = {}
-        examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
-        train = Data(x=examples[0], y=examples[1])
-        for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
-            if not alive:
-                break
-            outputs_RNK, loss_R, accuracy_R = (tensor[going] for tensor in self._scored(split))
-            if name != "test":  # read once, at the end, for the runs that were chosen: not here
-                metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self._unit
-                if self.data.task == "classification":
-                    metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
-            if name != "train":
-                predictions[name] = self._predictions(outputs_RNK)
+        if alive:
+            metrics, predictions = self._final(going)
         weights = self._weights(going)
         weights.update({name: tensor[going] for name, tensor in self.setting.constants.fixed.items()})
         return Finished(
@@ -311,7 +310,71 @@ class Training:
             predictions=predictions,
             seconds=self.seconds,
             backend=f"{self.backend} on {self.device.type}",
+            averages={name: self._averaged(name) for name in self._kinds if len(self._begun(name))},
         )
+
+    def _final(
+        self, going: Tensor, points_RP: Tensor | None = None, others: Others | None = None
+    ) -> tuple[dict[str, np.ndarray], Arrays]:
+        """Final scores and predictions of some rows of the program."""
+        metrics: dict[str, np.ndarray] = {}
+        predictions: Arrays = {}
+        examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
+        train = Data(x=examples[0], y=examples[1])
+        for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
+            scored = self._scored(split, points_RP, others)
+            outputs_RNK, loss_R, accuracy_R = (tensor[going] for tensor in scored)
+            if name != "test":  # read once, at the end, for the runs that were chosen: not here
+                metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self._unit
+                if self.data.task == "classification":
+                    metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
+            if name != "train":
+                predictions[name] = self._predictions(outputs_RNK)
+        return metrics, predictions
+
+    def _begun(self, name: str) -> list[int]:
+        """Rows of the program that have not diverged and whose average of this name has weights already."""
+        first_R = self._scheduled.first_AR[self._kinds.index(name)]
+        return [place for place in self._going if 0 < first_R[place] <= self.step]
+
+    def _curve_of(self, name: str) -> dict[str, np.ndarray]:
+        """Scores of an average on the validation set, of the runs that go on."""
+        begun, going = self._begun(name), self._going
+        kinds = ("loss", "accuracy") if self.data.task == "classification" else ("loss",)
+        scores = {kind: np.full(len(self._rows), np.nan) for kind in kinds}
+        if begun:
+            points_RP = self.setting.point(name)
+            others = self._others_of(name, points_RP, begun, self._some)
+            _, *found = self._scored(self._validation, points_RP, others)
+            for kind, values_R in zip(kinds, found, strict=False):
+                scores[kind][begun] = values_R.cpu().numpy()[begun]
+            scores["loss"] *= self._unit
+        return {f"{name}/validation_{kind}": values[going] for kind, values in scores.items()}
+
+    def _averaged(self, name: str) -> Averaged:
+        """What an average came to."""
+        begun = self._begun(name)
+        rows, points_RP = torch.tensor(begun, device=self.device), self.setting.point(name)
+        everything = Statistics(self.network, self._train.x, self.cohort.recipe.batch_size)
+        others = self._others_of(name, points_RP, begun, everything)
+        metrics, predictions = self._final(rows, points_RP, others)
+        weights = self.network.layout.views(points_RP[rows])
+        weights.update({name: tensor[rows] for name, tensor in others.items()})
+        return Averaged(
+            runs=tuple(self.cohort.runs[self._rows[place]].id for place in begun),
+            metrics=metrics,
+            weights=_arrays(weights),
+            predictions=predictions,
+        )
+
+    def _others_of(self, name: str, points_RP: Tensor, begun: list[int], statistics: Statistics) -> Others:
+        """Every tensor of the model that is not trained, for an average."""
+        others, averages = self.setting.others, self.cohort.averages
+        assert averages is not None, f"there is an average {name}"
+        if averages.batchnorm == "again" and statistics:
+            together = self.backend in TOGETHER
+            return statistics.estimate(points_RP, others, begun, one_thread=together)
+        return others
 
     def _predictions(self, outputs_RNK: Tensor) -> np.ndarray:
         outputs = outputs_RNK.cpu().numpy()

@@ -5,6 +5,8 @@ Shapes: R run of the cohort, G run of a segment, P numbers of one run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.func import vmap
@@ -25,6 +27,7 @@ def update_segment(
     params_GP: Tensor,
     hypers: SegmentHypers,
     lr_G1: Tensor,
+    shares: Mapping[str, Tensor],
     t: Tensor,
     noise: tuple[Tensor, Tensor],
 ) -> None:
@@ -38,15 +41,28 @@ def update_segment(
         params_GP: are changed in place.
         hypers: of the segment.
         lr_G1: learning rates.
+        shares: of the averages, (G, 1) each.
         t: number of the step, from 1.
         noise: what the noise on gradients is drawn by: seeds (G,), and the number of the step, from 0.
     """
     if segment.noisy:
         grads_GP = grads_GP + noise_of(hypers.noise_G1, hypers.inside_P, *noise)
-    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, hypers.at(lr_G1), hypers.mask, t)
+    numbers = hypers.at(lr_G1, shares)
+    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, numbers, hypers.mask, t)
     params_GP.add_(update_GP)
     for name, slot in slots.items():
         slot.copy_(new[name])
+
+
+def shares_of(segment: Segment, scheduled_NR: Tensor) -> dict[str, Tensor]:
+    """The share of each average in a step of a segment's runs, (G, 1), by name.
+
+    Args:
+        segment: the runs.
+        scheduled_NR: learning rates of all runs, and then the shares of each average.
+    """
+    span = slice(segment.start, segment.stop)
+    return {name: scheduled_NR[1 + i][span, None] for i, name in enumerate(segment.averages)}
 
 
 def gradient_points(setting: Setting, state: State, constants: Constants, lr_R1: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.messages import count
 from ravine.store import FINISHED, Store
 from ravine.study import Run, Study
+from ravine.study.averages import parse_averages
 from ravine.study.naming import naming
 
 
@@ -197,6 +198,8 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
     status = {record.id: record.status for record in store.runs(task.study.name)}
     wanted = [run for run in runs if status[run.id] not in FINISHED]
     num_known = len(runs) - len(wanted)
+    averages = None if task.study.averages is None else task.study.averages.content()
+    num_averages = len(task.study.averages.names) if task.study.averages else 0
     works: list[_Work] = []
     lines: list[str] = []
     begun: set[str] = set()
@@ -205,25 +208,39 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
             store.drop_cohort(record.id)
             continue
         begun.update(record.run_ids)
-        cohort = Cohort.of([stored_run(store.run(run_id)) for run_id in record.run_ids])
-        backend = backend_of(record.plan)
-        works.append(_Work(cohort=cohort, backend=backend, plan=record.plan, resumed=record.checkpoint))
+        how = record.plan
+        if not record.checkpoint and how.get("averages") != averages:
+            store.drop_cohort(record.id)  # planned, by the same backend, for other averages
+            how = _how(backend_of(how), averages)
+            store.open_cohort(record.id, record.run_ids, how)
+        own = parse_averages(how.get("averages"))
+        cohort = Cohort.of([stored_run(store.run(run_id)) for run_id in record.run_ids], own)
+        backend = backend_of(how)
+        works.append(_Work(cohort=cohort, backend=backend, plan=how, resumed=record.checkpoint))
         go, start = ("goes", "starts") if len(record.run_ids) == 1 else ("go", "start")
         words = f"{go} on from step {record.step:,}" if record.checkpoint else f"{start} as planned before"
+        if record.checkpoint and how.get("averages") != averages:
+            words += f", with the averages that {'it' if len(record.run_ids) == 1 else 'they'} began with"
         lines.append(f"{count(len(record.run_ids), 'run')} {words}, {backend}")
     for same in by_structure([run for run in wanted if run.id not in begun]):
         network = task.subject.network(same)
-        chosen = plan(same, network, task.data, task.subject.device, choice)
+        chosen = plan(same, network, task.data, task.subject.device, choice, num_averages)
         groups = split(same, chosen.size)
         for group in groups:
-            how = {"backend": chosen.backend}
-            work = _Work(cohort=Cohort.of(group), backend=chosen.backend, plan=how, resumed=False)
+            how = _how(chosen.backend, averages)
+            cohort = Cohort.of(group, task.study.averages)
+            work = _Work(cohort=cohort, backend=chosen.backend, plan=how, resumed=False)
             # In the store before any of them is trained: a later launch might measure, and choose, differently.
             store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
             works.append(work)
         lines.append(_line(len(same), len(groups), chosen, task.subject.device))
         lines += [f"! {network.remark}"] if network.remark else []
     return works, lines, num_known
+
+
+def _how(backend: str, averages: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a cohort is trained, as the store has it."""
+    return {"backend": backend} | ({} if averages is None else {"averages": averages})
 
 
 def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:

@@ -14,7 +14,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.records import Arrays, Evaluation, Finished, Kept
 from ravine.engine.training import TICK_SECONDS, Training
 from ravine.errors import StoreError
-from ravine.store import RunResult, Store
+from ravine.store import AveragedTensors, RunResult, Store, kind_of
 
 _BYTES_PER_SECOND = 1 << 27  # of a checkpoint, as long as none has been written
 
@@ -123,6 +123,12 @@ class Writer:
         for run in self._cohort.runs:
             row = rows.get(run.id)
             metrics = {} if row is None else {name: float(v[row]) for name, v in finished.metrics.items()}
+            for name, average in finished.averages.items():
+                if run.id in average.runs:
+                    of_it = average.runs.index(run.id)
+                    metrics |= {
+                        kind_of(name, metric): float(v[of_it]) for metric, v in average.metrics.items()
+                    }
             diverged_at = finished.diverged.get(run.id)
             results.append(
                 RunResult(
@@ -144,6 +150,12 @@ class Writer:
             {name: _placed(array, places) for name, array in finished.predictions.items()}
             if finished.runs
             else {},
+            {
+                name: AveragedTensors(
+                    runs=average.runs, weights=average.weights, predictions=average.predictions
+                )
+                for name, average in finished.averages.items()
+            },
         )
         self._finished = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravine.schedules.spec import ScheduleSpec
-from ravine.schedules.table import KINDS, label, parse_schedule, table
+from ravine.schedules.spec import CosineRestarts, ScheduleSpec
+from ravine.schedules.table import KINDS, cycle_ends, label, parse_schedule, table
 
-__all__ = ["KINDS", "ScheduleSpec", "label", "parse_schedule", "table"]
+__all__ = ["KINDS", "CosineRestarts", "ScheduleSpec", "cycle_ends", "label", "parse_schedule", "table"]

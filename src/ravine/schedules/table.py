@@ -96,14 +96,40 @@ def table(spec: ScheduleSpec, num_steps: int, start: int = 0, stop: int | None =
         [1.0, 0.75]
     """
     assert num_steps >= 1, f"a run has at least 1 step, not {num_steps}"
+    warmup = _warmup(spec, num_steps)
+    steps = np.arange(start, num_steps if stop is None else min(stop, num_steps), dtype=np.int64)
+    factors = spec.factors(np.maximum(steps - warmup, 0), num_steps - warmup, num_steps)
+    return np.where(steps < warmup, factors * ((steps + 1) / (warmup + 1.0)), factors)
+
+
+def cycle_ends(spec: ScheduleSpec, num_steps: int) -> list[int]:
+    """How many steps have been done at the end of each cycle: just before each restart, and at the run's end.
+
+    Args:
+        spec: the schedule; only `CosineRestarts` has cycles.
+        num_steps: N, at least 1.
+
+    Example:
+        >>> cycle_ends(parse_schedule({"kind": "cosine_restarts", "cycles": 3, "warmup": 2}), 12)
+        [6, 9, 12]
+        >>> cycle_ends(parse_schedule("cosine"), 12)
+        []
+    """
+    if not isinstance(spec, CosineRestarts):
+        return []
+    warmup = _warmup(spec, num_steps)
+    num = num_steps - warmup
+    return list(dict.fromkeys(warmup - (-cycle * num // spec.cycles) for cycle in range(1, spec.cycles + 1)))
+
+
+def _warmup(spec: ScheduleSpec, num_steps: int) -> int:
+    """The steps of the warm-up."""
     warmup = in_steps(spec.warmup, num_steps)
     if isinstance(spec.warmup, float):
         warmup = min(warmup, num_steps - 1)  # a fraction below 1 leaves a step, however short the run
     if warmup >= num_steps:
         raise StudyError(f"schedule.warmup = {spec.warmup}: must be fewer steps than the run's {num_steps}")
-    steps = np.arange(start, num_steps if stop is None else min(stop, num_steps), dtype=np.int64)
-    factors = spec.factors(np.maximum(steps - warmup, 0), num_steps - warmup, num_steps)
-    return np.where(steps < warmup, factors * ((steps + 1) / (warmup + 1.0)), factors)
+    return warmup
 
 
 def label(spec: ScheduleSpec) -> str:

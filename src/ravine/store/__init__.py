@@ -1,7 +1,9 @@
 """What studies leave behind: a database for what is small, safetensors files for what is large."""
 
+from ravine.store.averaged import kind_of
 from ravine.store.records import (
     FINISHED,
+    AveragedTensors,
     CohortRecord,
     Labels,
     Launch,
@@ -14,6 +16,7 @@ from ravine.store.store import Store
 
 __all__ = [
     "FINISHED",
+    "AveragedTensors",
     "CohortRecord",
     "Labels",
     "Launch",
@@ -22,4 +25,5 @@ __all__ = [
     "RunResult",
     "Store",
     "StudyRecord",
+    "kind_of",
 ]

@@ -65,7 +65,7 @@ def write(folder: Path, contents: Mapping[str, Tensors]) -> dict[str, Block]:
 
     Args:
         folder: where blocks lie.
-        contents: tensors by name, by kind; kind is also the first word of the file's name.
+        contents: tensors by name, by kind; the last part of the kind is also the first word of the file's name.
 
     Returns:
         The blocks by kind, ready to be entered in the database.
@@ -76,11 +76,12 @@ def write(folder: Path, contents: Mapping[str, Tensors]) -> dict[str, Block]:
     written = {}
     try:
         for kind, tensors in contents.items():
-            file = f"{kind}-{uuid.uuid4().hex}{SUFFIX}"
+            word = kind.rpartition("/")[2]
+            file = f"{word}-{uuid.uuid4().hex}{SUFFIX}"
             data = _serialize(file, tensors)
             _write_file(folder / file, data)
             written[kind] = Block(
-                file=file, kind=kind, sha256=hashlib.sha256(data).hexdigest(), size=len(data)
+                file=file, kind=word, sha256=hashlib.sha256(data).hexdigest(), size=len(data)
             )
         sync_folder(folder)
     except OSError as error:

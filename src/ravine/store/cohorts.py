@@ -134,7 +134,11 @@ def drop(connection: Connection, cohort_id: str) -> list[str]:
 
 
 def finish(
-    connection: Connection, cohort_id: str, results: Sequence[RunResult], written: Mapping[str, Block]
+    connection: Connection,
+    cohort_id: str,
+    results: Sequence[RunResult],
+    written: Mapping[str, Block],
+    runs_of: Mapping[str, Sequence[str]],
 ) -> list[str]:
     """Enter a cohort's results, all at once; return files to delete. See `Store.finish_cohort`."""
     old = _open(connection, cohort_id).block_id
@@ -142,7 +146,7 @@ def finish(
     assert sorted(run_ids) == sorted(members(connection, cohort_id)), "results must be of the cohort's runs"
     for kind, block in written.items():
         number = add_block(connection, block)
-        places = [{"kind": kind, "run_id": run, "row": i} for i, run in enumerate(run_ids)]
+        places = [{"kind": kind, "run_id": run, "row": i} for i, run in enumerate(runs_of[kind])]
         digests.add(connection, rows, [{**place, "block_id": number} for place in places])
     # A NaN can't live in a SQLite REAL; "diverged" says what it would have said.
     finite = {

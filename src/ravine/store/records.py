@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -150,6 +150,21 @@ class RunResult:
     seconds: float
     backend: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AveragedTensors:
+    """What an average of the weights leaves of some runs of a cohort.
+
+    Args:
+        runs: ids of the runs, (R,).
+        weights: tensors (R, ...) by name.
+        predictions: likewise.
+    """
+
+    runs: Sequence[str]
+    weights: Mapping[str, np.ndarray]
+    predictions: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

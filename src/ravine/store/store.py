@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,20 @@ import numpy as np
 from ravine.errors import StoreError, choices
 from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
 from ravine.store import labels as labels_
+from ravine.store.averaged import Averages, contents_of
 from ravine.store.core import Core
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
-from ravine.store.records import CohortRecord, Labels, NewRun, RunRecord, RunResult, StudyRecord
+from ravine.store.records import (
+    AveragedTensors,
+    CohortRecord,
+    Labels,
+    NewRun,
+    RunRecord,
+    RunResult,
+    StudyRecord,
+)
 from ravine.store.upgrade import digested_at
 
 KINDS = ("weights", "predictions")
@@ -275,6 +284,7 @@ class Store:
         results: Sequence[RunResult],
         weights: blocks.Tensors,
         predictions: blocks.Tensors,
+        averages: Mapping[str, AveragedTensors] = MappingProxyType({}),
     ) -> None:
         """Store how all runs of a cohort ended, all at once, and forget its checkpoint.
 
@@ -283,15 +293,12 @@ class Store:
             results: one for each run of it, in any order.
             weights: tensors (R, ...); row i belongs to ``results[i]``.
             predictions: likewise, (R, n, ...); empty if there are none.
+            averages: the same of averages of the weights, by name.
         """
-        contents = {"weights": weights, "predictions": predictions}
-        for kind, tensors in contents.items():
-            for name, tensor in tensors.items():
-                shape = np.shape(tensor)
-                assert shape[:1] == (len(results),), f"{kind} {name}: {shape} for {len(results)} runs"
-        kept = {kind: tensors for kind, tensors in contents.items() if tensors}
-        with self._core.entered(kept) as (connection, written, unused):
-            unused += cohorts.finish(connection, cohort_id, results, written)
+        own = AveragedTensors(runs=[each.id for each in results], weights=weights, predictions=predictions)
+        contents, runs_of = contents_of({"": own, **averages})
+        with self._core.entered(contents) as (connection, written, unused):
+            unused += cohorts.finish(connection, cohort_id, results, written, runs_of)
 
     # Curves
 
@@ -333,7 +340,7 @@ class Store:
         """The weights or predictions of one run.
 
         Args:
-            kind: "weights" or "predictions".
+            kind: "weights" or "predictions", or of an average "ema 0.99/weights".
             run_id: its whole id.
 
         Returns:
@@ -346,7 +353,7 @@ class Store:
 
     def tensors_many(self, kind: str, run_ids: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
         """`tensors` of many runs by id, each file opened once. A file's hash is checked once per `Store`."""
-        if kind not in KINDS:
+        if kind.rpartition("/")[2] not in KINDS:
             raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
         with self._core.read() as connection:
             found = cohorts.find_rows(connection, kind, run_ids)
@@ -356,6 +363,11 @@ class Store:
             tensors = blocks.read_rows(self._core.blocks, block, [row for _, row in places])
             read.update(zip((run for run, _ in places), tensors, strict=True))
         return {run: read[run] for run in run_ids}
+
+    @property
+    def averages(self) -> Averages:
+        """The averages of the weights of runs."""
+        return Averages(self._core)
 
     @property
     def kept(self) -> Kept:

@@ -19,7 +19,18 @@ from ravine.study.spec import Study
 
 _NEEDED = ("name", "data", "model", "rules")
 _LENGTHS = ("epochs", "steps")
-_KEYS = (*_NEEDED, *_LENGTHS, "batch_size", "seeds", "schedule", "search", "tune", "evaluations", "keep")
+_KEYS = (
+    *_NEEDED,
+    *_LENGTHS,
+    "batch_size",
+    "seeds",
+    "schedule",
+    "search",
+    "tune",
+    "evaluations",
+    "keep",
+    "averages",
+)
 _LARGEST = 1_000_000  # bytes: a thousand rules take 100,000
 _DEEPEST = 20  # tables within tables; a study has three
 _MOST_BITS = 1024  # of a whole number: of any more there is no float

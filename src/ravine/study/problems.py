@@ -15,6 +15,7 @@ from typing import Any
 
 from ravine.errors import InputError
 from ravine.messages import unknown
+from ravine.study.averages import parse_averages
 from ravine.study.block import parse_rule
 from ravine.study.fields import (
     MOST_RULES,
@@ -49,6 +50,7 @@ READERS: Mapping[str, Reader] = {
     "tune": tuning,
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
     "keep": parse_keep,
+    "averages": parse_averages,
     "rules": rules_of,
     "model": parse_model,
     "data": parse_source,

@@ -15,6 +15,7 @@ from ravine.messages import count, lacking, shown, unknown, wrong
 from ravine.nn.target import describe_factory
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
+from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
 from ravine.study.block import RuleBlock, RuleLike
 from ravine.study.fields import (
     MOST_STEPS,
@@ -64,6 +65,8 @@ class Study:
         evaluations: how many times along a run the validation set is looked at.
         keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, or a number of
             steps; None: none.
+        averages: which averages of the weights are kept along each run: ``{"ema": [0.99, 0.999]}``, and others; None:
+            none.
         origin: the file it was read from: errors begin with it.
 
     Raises:
@@ -91,6 +94,7 @@ class Study:
     tune: str
     evaluations: int
     keep: Keep | None
+    averages: Averages | None
     origin: str
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
     # other kind: so the new one is known.
@@ -115,6 +119,7 @@ class Study:
         tune: str = "joint",
         evaluations: int = 20,
         keep: KeepLike | None = None,
+        averages: AveragesLike | None = None,
         origin: str = "",
         _length: tuple[float | None, int | None] = (None, None),
     ) -> None:
@@ -144,6 +149,9 @@ class Study:
             put("tune", tuning(tune))
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
             put("keep", parse_keep(keep))
+            put("averages", parse_averages(averages))
+            if self.averages is not None:
+                check_schedules(self.averages, self.schedule)
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)

@@ -75,12 +75,15 @@ class NativeScores:
                 rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
                 self._of_run.setdefault(name, [0] * self._num_runs)[span] = rows
 
-    def __call__(self, split: Data, points_RP: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(
+        self, split: Data, points_RP: Tensor | None = None, others: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs (R, N, K), and loss and accuracy of each example, (R, N); for regression both are the squared error.
 
         Args:
             split: the examples.
             points_RP: weights of each run; None: what its rule would deploy.
+            others: with points, every other tensor of the model; None: those of the runs.
         """
         x, y, width = split.x.contiguous(), split.y.contiguous(), self._network.num_outputs
         num = len(x)
@@ -95,6 +98,8 @@ class NativeScores:
         workers, jobs = self._passes[key]
         if points_RP is not None:
             jobs.tables_JI[:, self._compiler.number("weights")] = rows_of(points_RP)
+            for name, tensor in (others or self._others).items():
+                jobs.tables_JI[:, self._compiler.number(f"others/{name}")] = rows_of(tensor)
         order, stopped_R = np.arange(self._num_runs), np.zeros(self._num_runs, dtype=np.uint8)
         given: Mapping[str, tuple[Any, int]] = {
             "x": (x.data_ptr(), 4 * x[0].numel()),

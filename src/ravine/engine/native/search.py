@@ -56,19 +56,21 @@ class NativeSearch:
         ) -> tuple[Tensor, Tensor]:
             return go_on(setting, state, replace(constants, grads_RP=grads_RP), *given)
 
-        self._onward = traced(setting, onward, (*self._evaluation(), torch.ones(num_runs)))
+        self._onward = traced(
+            setting, onward, (*self._evaluation(), torch.ones(setting.cohort.num_scheduled, num_runs))
+        )
 
     def __call__(
         self,
         rows_SB: Tensor,
-        lr_R: Tensor,
+        scheduled_NR: Tensor,
         t: Tensor,  # noqa: ARG002 (as every step)
         number: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """A step, as `ravine.engine.step.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
         self._evaluate()
-        return self._onward(*self._evaluation(), lr_R)
+        return self._onward(*self._evaluation(), scheduled_NR)
 
     def _evaluation(self) -> tuple[Tensor, ...]:
         """What was found, and at which step of each run."""

@@ -1,6 +1,7 @@
 """The training steps of a cohort as machine code: a run's step is compiled once for all runs.
 
-Shapes: R run, P numbers of one run, S seed, T step, B batch, I input.
+Shapes: R run, P numbers of one run, S seed, T step, B batch, I input, N number that a schedule gives: the learning
+rate, shares of averages.
 """
 
 from __future__ import annotations
@@ -69,33 +70,38 @@ class NativeSteps:
         )
         self._workers = Workers(jobs, torch.get_num_threads())
 
-    def run(self, rows_TSB: Tensor, lr_TR: Tensor, step: int, alive: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def run(
+        self, rows_TSB: Tensor, scheduled_TNR: Tensor, step: int, alive: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
         """Train for T steps.
 
         Args:
             rows_TSB: examples of the batches.
-            lr_TR: learning rates.
+            scheduled_TNR: learning rates, and the shares of each average.
             step: number of the first step, from 0.
             alive: the runs to train.
 
         Returns:
             Losses and accuracies, (T, R); not a number where a run was not trained, or not any more.
         """
-        num_steps, num_runs = lr_TR.shape
+        num_steps, num_scheduled, num_runs = scheduled_TNR.shape
         loss_TR = torch.full((num_steps, num_runs), torch.nan)
         accuracy_TR = torch.full((num_steps, num_runs), torch.nan)
         number_T = torch.arange(step, step + num_steps)
         t_T = (number_T + 1).to(torch.float32)
         steps_I = np.zeros(len(self._compiler.numbers), dtype=np.int64)
         seed_index_R = self._setting.constants.seed_index_R.numpy()
-        for name, tensor, far in (
-            ("loss", loss_TR, np.arange(num_runs)),
-            ("accuracy", accuracy_TR, np.arange(num_runs)),
-            ("lr", lr_TR, np.arange(num_runs)),
+        runs = np.arange(num_runs)
+        given: list[tuple[str, Tensor, np.ndarray | int]] = [
+            ("loss", loss_TR, runs),
+            ("accuracy", accuracy_TR, runs),
+            ("lr", scheduled_TNR, runs),
+            *((f"share/{i}", scheduled_TNR, (1 + i) * num_runs + runs) for i in range(num_scheduled - 1)),
             ("t", t_T, 0),
             ("number", number_T, 0),
             ("rows", rows_TSB, seed_index_R * rows_TSB.shape[2]),
-        ):
+        ]
+        for name, tensor, far in given:
             i = self._compiler.number(name)
             self._table_RI[:, i] = tensor.data_ptr() + far * tensor.element_size()
             steps_I[i] = tensor.stride(0) * tensor.element_size()
@@ -125,7 +131,8 @@ class NativeSteps:
             by_name, own, numbers = parts(given)
             params_P, grads_P, lr, t = (by_name[name] for name in ("params", "grads", "lr", "t"))
             noise = (by_name["seed"], by_name["number"])
-            update_segment(alone, layout, grads_P, own, params_P, numbers, lr, t, noise)
+            shares = {name: by_name[f"share/{i}"] for i, name in enumerate(segment.averages)}
+            update_segment(alone, layout, grads_P, own, params_P, numbers, lr, shares, t, noise)
             return ()
 
         def look(*given: Tensor) -> tuple[Tensor, ...]:
@@ -137,6 +144,7 @@ class NativeSteps:
             "params": setting.state.params_RP[:1].clone(),
             "grads": setting.state.params_RP[:1],
             "lr": torch.ones(1, 1),
+            **{f"share/{i}": torch.ones(1, 1) for i in range(len(segment.averages))},
             "t": torch.ones(()),
             **{f"slots/{i}": tensor[:1].clone() for i, tensor in enumerate(slots.values())},
             **{name: t[:1] if t.dim() > 1 else t for name, t in _named(hypers).items()},

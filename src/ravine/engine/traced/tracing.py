@@ -38,7 +38,7 @@ def traced_step(setting: Setting, compiler: Compiler | None = None) -> Step:
     )
     inputs = (
         rows_SB,
-        torch.ones(len(setting.cohort.runs), device=rows_SB.device),
+        torch.ones((setting.cohort.num_scheduled, len(setting.cohort.runs)), device=rows_SB.device),
         torch.ones((), device=rows_SB.device),
         torch.zeros_like(rows_SB[0, 0]),
     )

@@ -1,0 +1,82 @@
+"""Averages of the weights of runs: which there are, and what kind of tensors they are.
+
+An average of a run has its own weights and predictions, each with a row of a kind such as "ema 0.99/weights".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sqlalchemy import select
+
+from ravine.store import digests
+from ravine.store.core import Core
+from ravine.store.database import portions
+from ravine.store.records import AveragedTensors
+from ravine.store.schema import rows
+
+_WEIGHTS = "weights"
+
+
+class Averages:
+    """The part of a store that knows the averages of runs. A store has one: ``store.averages``.
+
+    Args:
+        core: of an open store.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def names(self, run_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The averages of each run, in alphabetical order; () for a run without any."""
+        found: dict[str, list[str]] = {run: [] for run in run_ids}
+        with self._core.read() as connection:
+            for some in portions(found):
+                here = rows.c.run_id.in_(some), rows.c.kind.endswith(f"/{_WEIGHTS}")
+                for row in connection.execute(select(rows).where(*here)):
+                    digests.verify(rows, row, f"averages of run {row.run_id}")
+                    found[row.run_id].append(average_of(row.kind))
+        return {run: tuple(sorted(names)) for run, names in found.items()}
+
+
+def contents_of(
+    found: Mapping[str, AveragedTensors],
+) -> tuple[dict[str, Mapping[str, np.ndarray]], dict[str, Sequence[str]]]:
+    """What runs leave, and the runs that leave it, both by kind of tensors.
+
+    Args:
+        found: of each average; "" for the runs' own.
+    """
+    contents: dict[str, Mapping[str, np.ndarray]] = {}
+    runs_of: dict[str, Sequence[str]] = {}
+    for average, each in found.items():
+        for word, tensors in (("weights", each.weights), ("predictions", each.predictions)):
+            kind = kind_of(average, word) if average else word
+            for name, tensor in tensors.items():
+                shape = np.shape(tensor)
+                assert shape[:1] == (len(each.runs),), f"{kind} {name}: {shape} for {len(each.runs)} runs"
+            if tensors:
+                contents[kind], runs_of[kind] = tensors, each.runs
+    return contents, runs_of
+
+
+def kind_of(average: str, kind: str) -> str:
+    """The kind of an average's tensors, or the name of its metric.
+
+    Example:
+        >>> kind_of("ema 0.99", "weights")
+        'ema 0.99/weights'
+    """
+    return f"{average}/{kind}"
+
+
+def average_of(kind: str) -> str:
+    """The average that a kind of tensors is of; "" for the run's own.
+
+    Example:
+        >>> average_of("ema 0.99/weights"), average_of("weights")
+        ('ema 0.99', '')
+    """
+    return kind.rpartition("/")[0]
