@@ -20,7 +20,7 @@ from ravine.engine.cohort import Segment
 from ravine.engine.noise import noise_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, SegmentHypers, State
-from ravine.engine.updates import shares_of
+from ravine.engine.updates import average_buffers, shares_of
 from ravine.rules.base import Evaluation
 from ravine.second.dense import newton_direction
 from ravine.tensors import Layout
@@ -132,9 +132,8 @@ def go_on(
         for segment, slots, given in zip(setting.cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)
             grads_GP, params_GP = constants.grads_RP[span], state.params_RP[span]
-            hypers = segment.rule.masked(
-                given.at(lr_R[span, None], shares_of(segment, scheduled_NR)), given.mask
-            )
+            shares = shares_of(segment, scheduled_NR)
+            hypers = segment.rule.masked(given.at(lr_R[span, None], shares), given.mask)
             found = Evaluation(grad=grads_GP, loss=loss_R[span, None].double(), fresh=fresh_R1[span])
             if segment.noisy:
                 found = _noisy(found, given, constants.seeds_R[span], number_R[span], params_GP, slots)
@@ -151,6 +150,7 @@ def go_on(
             params_GP.add_(update_GP)
             for name, slot in new.items():
                 slots[name].copy_(slot)
+            average_buffers(segment, state, shares)
             arrivals.append((new["arrived_loss"][:, 0], new["arrived_accuracy"][:, 0]))
     losses, accuracies = zip(*arrivals, strict=True)
     return torch.cat(losses), torch.cat(accuracies)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -108,11 +108,13 @@ class State:
         slots: for each segment its rule's slots: (G, P), or (G, 1) where it is one number for each run; of a rule that
             searches (G, ...), with its batch, and the scores where it arrived.
         buffers: by name, (R, ...).
+        averaged: buffers averaged as the weights are, by `averaged_name`; {} unless a study asks for it.
     """
 
     params_RP: Tensor
     slots: tuple[dict[str, Tensor], ...]
     buffers: dict[str, Tensor]
+    averaged: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
     def initial(cohort: Cohort, network: Network, device: torch.device) -> tuple[State, dict[str, Tensor]]:
@@ -124,13 +126,15 @@ class State:
         def stacked(name: str) -> Tensor:
             return torch.stack([found[name] for found in of_seed])[rows].to(device)
 
+        buffers = {name: stacked(name) for name in network.buffers}
         packed_SP = torch.stack([network.layout.pack(found) for found in of_seed])
         params_RP = packed_SP[rows].to(device)
         return (
             State(
                 params_RP=params_RP,
                 slots=tuple(_init(network.layout, params_RP, segment, cohort) for segment in cohort.segments),
-                buffers={name: stacked(name) for name in network.buffers},
+                buffers=buffers,
+                averaged=_averaged(cohort, buffers),
             ),
             {name: stacked(name) for name in network.fixed},
         )
@@ -145,6 +149,7 @@ class State:
 
     def _named(self) -> dict[str, Tensor]:
         found = {"params": self.params_RP, **{f"buffers.{name}": t for name, t in self.buffers.items()}}
+        found |= {f"averaged.{name}": t for name, t in self.averaged.items()}
         for i, slots in enumerate(self.slots):
             found.update({f"slots.{i}.{name}": t for name, t in slots.items()})
         return found
@@ -154,6 +159,8 @@ class State:
         self.params_RP.copy_(torch.from_numpy(arrays["params"]))
         for name, tensor in self.buffers.items():
             tensor.copy_(torch.from_numpy(arrays[f"buffers.{name}"]))
+        for name, tensor in self.averaged.items():
+            tensor.copy_(torch.from_numpy(arrays[f"averaged.{name}"]))
         for i, slots in enumerate(self.slots):
             for name, tensor in slots.items():
                 key = f"slots.{i}.{name}"
@@ -172,6 +179,7 @@ class State:
             params_RP=self.params_RP[index],
             slots=tuple(slots),
             buffers={name: tensor[index] for name, tensor in self.buffers.items()},
+            averaged={name: tensor[index] for name, tensor in self.averaged.items()},
         )
 
     def point(self, cohort: Cohort, hypers: Sequence[SegmentHypers], name: str) -> Tensor:
@@ -234,6 +242,28 @@ def rules_of(rule: Rule, layout: Layout) -> dict[str, Rule]:
         return dict.fromkeys(layout.names, rule)
     matrices = hidden(layout.names, layout.shapes)
     return {name: rule if name in matrices else rule.others for name in layout.names}
+
+
+def averaged_name(average: str, buffer: str) -> str:
+    """What the average of a buffer is called.
+
+    Example:
+        >>> averaged_name("ema 0.99", "norm0.running_mean")
+        'ema 0.99/norm0.running_mean'
+    """
+    return f"{average}/{buffer}"
+
+
+def _averaged(cohort: Cohort, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    averages = cohort.averages
+    if averages is None or averages.batchnorm != "average":
+        return {}
+    return {
+        averaged_name(average, name): torch.zeros_like(buffer)
+        for average in averages.names
+        for name, buffer in buffers.items()
+        if buffer.is_floating_point()
+    }
 
 
 def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -> dict[str, Tensor]:

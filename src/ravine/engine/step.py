@@ -12,7 +12,7 @@ from torch import Tensor
 from ravine.engine.search import search_step
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State, copied
-from ravine.engine.updates import gradient_points, shares_of, update_segment
+from ravine.engine.updates import average_buffers, gradient_points, shares_of, update_segment
 from ravine.rules.sam import ascended
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -63,4 +63,5 @@ def step(
             noise = (constants.seeds_R[span], number)
             shares = shares_of(segment, scheduled_NR)
             update_segment(segment, layout, grads_GP, slots, params_GP, hypers, lr_R1[span], shares, t, noise)
+            average_buffers(segment, state, shares)
     return loss_R, accuracy_R

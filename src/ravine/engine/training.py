@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ravine.data import Dataset
+from ravine.engine.averaging import Averaging
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
 from ravine.engine.history import History
@@ -23,11 +24,9 @@ from ravine.engine.records import Arrays, Averaged, Evaluation, Finished, Kept, 
 from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
-from ravine.engine.statistics import Statistics
 
 TICK_SECONDS = 0.1
 _LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once
-_MOST_FOR_CURVES = 1024  # training examples by which BatchNorm's statistics are estimated along the way
 _MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
 
 
@@ -62,8 +61,7 @@ class Training:
         self._repay_steps = repay_steps
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
-        self._kinds = () if cohort.averages is None else cohort.averages.names
-        self._some = Statistics(network, self._train.x, cohort.recipe.batch_size, _MOST_FOR_CURVES)
+        self._averaging = Averaging.of(cohort, network, self._train, one_thread=backend in TOGETHER)
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
@@ -233,7 +231,7 @@ class Training:
         if self.data.task == "classification":
             scores["train_accuracy"] = train_accuracy_R[going]
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]
-        for name in self._kinds:
+        for name in self._averaging.names:
             scores.update(self._curve_of(name))
         self.evaluated = self.step
         return Evaluation(
@@ -310,7 +308,7 @@ class Training:
             predictions=predictions,
             seconds=self.seconds,
             backend=f"{self.backend} on {self.device.type}",
-            averages={name: self._averaged(name) for name in self._kinds if len(self._begun(name))},
+            averages={name: self._averaged(name) for name in self._averaging.names if self._begun(name)},
         )
 
     def _final(
@@ -334,8 +332,7 @@ class Training:
 
     def _begun(self, name: str) -> list[int]:
         """Rows of the program that have not diverged and whose average of this name has weights already."""
-        first_R = self._scheduled.first_AR[self._kinds.index(name)]
-        return [place for place in self._going if 0 < first_R[place] <= self.step]
+        return self._averaging.begun(name, self._scheduled, self.step, self._going)
 
     def _curve_of(self, name: str) -> dict[str, np.ndarray]:
         """Scores of an average on the validation set, of the runs that go on."""
@@ -344,7 +341,7 @@ class Training:
         scores = {kind: np.full(len(self._rows), np.nan) for kind in kinds}
         if begun:
             points_RP = self.setting.point(name)
-            others = self._others_of(name, points_RP, begun, self._some)
+            others = self._averaging.others(name, self.setting, points_RP, begun, at_end=False)
             _, *found = self._scored(self._validation, points_RP, others)
             for kind, values_R in zip(kinds, found, strict=False):
                 scores[kind][begun] = values_R.cpu().numpy()[begun]
@@ -355,8 +352,7 @@ class Training:
         """What an average came to."""
         begun = self._begun(name)
         rows, points_RP = torch.tensor(begun, device=self.device), self.setting.point(name)
-        everything = Statistics(self.network, self._train.x, self.cohort.recipe.batch_size)
-        others = self._others_of(name, points_RP, begun, everything)
+        others = self._averaging.others(name, self.setting, points_RP, begun, at_end=True)
         metrics, predictions = self._final(rows, points_RP, others)
         weights = self.network.layout.views(points_RP[rows])
         weights.update({name: tensor[rows] for name, tensor in others.items()})
@@ -366,15 +362,6 @@ class Training:
             weights=_arrays(weights),
             predictions=predictions,
         )
-
-    def _others_of(self, name: str, points_RP: Tensor, begun: list[int], statistics: Statistics) -> Others:
-        """Every tensor of the model that is not trained, for an average."""
-        others, averages = self.setting.others, self.cohort.averages
-        assert averages is not None, f"there is an average {name}"
-        if averages.batchnorm == "again" and statistics:
-            together = self.backend in TOGETHER
-            return statistics.estimate(points_RP, others, begun, one_thread=together)
-        return others
 
     def _predictions(self, outputs_RNK: Tensor) -> np.ndarray:
         outputs = outputs_RNK.cpu().numpy()

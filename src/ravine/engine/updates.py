@@ -14,7 +14,7 @@ from torch.func import vmap
 from ravine.engine.cohort import Segment
 from ravine.engine.noise import noise_of
 from ravine.engine.setting import Setting
-from ravine.engine.state import Constants, SegmentHypers, State, flattened, rules_of, spread
+from ravine.engine.state import Constants, SegmentHypers, State, averaged_name, flattened, rules_of, spread
 from ravine.rules.base import Rule
 from ravine.tensors import Layout
 
@@ -63,6 +63,17 @@ def shares_of(segment: Segment, scheduled_NR: Tensor) -> dict[str, Tensor]:
     """
     span = slice(segment.start, segment.stop)
     return {name: scheduled_NR[1 + i][span, None] for i, name in enumerate(segment.averages)}
+
+
+def average_buffers(segment: Segment, state: State, shares: Mapping[str, Tensor]) -> None:
+    """Bring the averages of a segment's buffers up to date, in place, where there are any."""
+    span = slice(segment.start, segment.stop)
+    for average, share_G1 in shares.items():
+        for name, buffer in state.buffers.items():
+            averaged = state.averaged.get(averaged_name(average, name))
+            if averaged is not None:
+                now = buffer[span]
+                averaged[span].lerp_(now, share_G1.view(-1, *[1] * (now.dim() - 1)))
 
 
 def gradient_points(setting: Setting, state: State, constants: Constants, lr_R1: Tensor) -> Tensor:

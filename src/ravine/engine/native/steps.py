@@ -17,7 +17,7 @@ from ravine.engine.cohort import Segment
 from ravine.engine.native.gradients import addresses, gradient
 from ravine.engine.setting import Setting
 from ravine.engine.state import SegmentHypers
-from ravine.engine.updates import update_segment
+from ravine.engine.updates import average_buffers, update_segment
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
 from ravine.native.workers import Jobs, Workers
@@ -48,11 +48,13 @@ class NativeSteps:
             **addresses(setting),
             "params": rows_of(state.params_RP),
             "radius": rows_of(constants.radius),
+            **{f"averaged/{name}": rows_of(tensor) for name, tensor in state.averaged.items()},
         }
         for number, segment in enumerate(setting.cohort.segments):
             span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             points, update = self._update(number, segment)
-            functions += [[points, at_points, *above, update]] * num
+            averaging = [self._averaging(segment)] if state.averaged else []
+            functions += [[points, at_points, *above, update, *averaging]] * num
             if points is not None:
                 of_run["points"][span] = [0] * num
             own = {f"slots/{i}": t for i, t in enumerate(state.slots[number].values())}
@@ -115,6 +117,28 @@ class NativeSteps:
         return self._compiler.function(
             lambda *given: (ascended(*given),), examples, [("above", (1, size), 0)]
         )
+
+    def _averaging(self, segment: Segment) -> Function:
+        """The averages of a run's buffers."""
+        state, alone = self._setting.state, replace(segment, start=0, stop=1)
+        examples = {
+            **{f"share/{i}": torch.ones(1, 1) for i in range(len(segment.averages))},
+            **{f"buffers/{name}": tensor[:1].clone() for name, tensor in state.buffers.items()},
+            **{f"averaged/{name}": tensor[:1].clone() for name, tensor in state.averaged.items()},
+        }
+
+        def program(*given: Tensor) -> tuple[Tensor, ...]:
+            by_name = dict(zip(examples, given, strict=True))
+            own = replace(
+                state,
+                buffers={name: by_name[f"buffers/{name}"] for name in state.buffers},
+                averaged={name: by_name[f"averaged/{name}"] for name in state.averaged},
+            )
+            shares = {name: by_name[f"share/{i}"] for i, name in enumerate(segment.averages)}
+            average_buffers(alone, own, shares)
+            return ()
+
+        return self._compiler.function(program, examples, [])
 
     def _update(self, number: int, segment: Segment) -> tuple[Function | None, Function]:
         """Where a segment's rule takes its gradient, if not at the parameters, and its step."""
