@@ -41,7 +41,13 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
 
 
 def room_to_search(
-    runs: Sequence[Run], network: Network, shape: Sequence[int], device: torch.device, *, traced: bool = True
+    runs: Sequence[Run],
+    network: Network,
+    shape: Sequence[int],
+    device: torch.device,
+    *,
+    traced: bool = True,
+    num_averages: int = 0,
 ) -> tuple[int, int]:
     """The slots of a run whose rule searches, and how many such runs may be trained at once.
 
@@ -53,6 +59,7 @@ def room_to_search(
         shape: of an example.
         device: where they are trained.
         traced: whether the step is traced: then the results of all passes for a Hessian are in memory at once.
+        num_averages: how many averages of the weights are kept.
 
     Returns:
         Slots, in multiples of the parameters, and the number of runs.
@@ -69,7 +76,7 @@ def room_to_search(
         require_room(size, torch.float32, device, about, search.dense)
     slots = found.init(torch.empty((1, size), device="meta"))
     num_bytes = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not search.dense)
-    num_slots = -(-num_bytes // (NUMBER_BYTES * size)) + search.dense * size
+    num_slots = -(-num_bytes // (NUMBER_BYTES * size)) + search.dense * size + num_averages
     passing = 0
     if search.hessian:
         rows = size if traced else min(HESSIAN_ROWS, size)

@@ -99,7 +99,9 @@ def plan(
     if search is not None:
         _check_hessian(runs, network)
         try:
-            num_slots, most = room_to_search(runs, network, data.input_shape, device)
+            num_slots, most = room_to_search(
+                runs, network, data.input_shape, device, num_averages=num_averages
+            )
         except TooLarge:
             if not search.hessian or choice not in ("auto", "serial"):
                 raise

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ravine.data import Dataset
 from ravine.errors import StoreError
+from ravine.launch.averages import lacking_lines
 from ravine.launch.machine import versions
 from ravine.launch.progress import Planned
 from ravine.launch.stages import second_stage
@@ -93,7 +94,11 @@ def enter_finished(
             num_runs=len(runs),
             num_known=len(runs),
             num_resumed=0,
-            lines=(*stage_lines(study, runs), *kept_lines(study, store, ids)),
+            lines=(
+                *stage_lines(study, runs),
+                *kept_lines(study, store, ids),
+                *lacking_lines(study, store, ids),
+            ),
         )
         number = store.begin_launch(
             study.name, command=command, file=file, versions=versions(), hardware={}, plan=planned.line

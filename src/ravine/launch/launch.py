@@ -20,11 +20,12 @@ from ravine.engine.records import Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
 from ravine.errors import InputError, RavineError, StoreError, in_a_line
 from ravine.free_memory import memory_errors
+from ravine.launch.averages import average_lines, check_averages, lacking_lines
 from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
-from ravine.launch.room import check_room, room_of
+from ravine.launch.room import check_room, room_of, weights_room
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.launch.writer import USUAL, Timing, Writer
@@ -145,6 +146,7 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, totals: _Totals) -> It
     enter_runs(study, store, runs)
     try:
         with naming(study.origin), memory_errors("model"):
+            check_averages(study, runs, len(task.data.train))
             works, lines, num_known = _plan(task, runs, choice)
             lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
     except InputError:
@@ -180,16 +182,19 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, totals: _Totals) -> It
 
 
 def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> list[str]:
-    """Lines about the disk space of kept weights, and about finished runs that have none."""
+    """Lines about the disk space of kept weights and averages, and about finished runs that have none."""
     study = task.study
     lines = []
     if study.keep is not None and to_train:
         room = room_of(study.keep, to_train, task.subject.network, task.data)
         check_room(study, room, task.store.folder)
         lines.append(room.line())
+    if study.averages is not None and to_train:
+        each = weights_room(to_train, task.subject.network)
+        lines += average_lines(study, to_train, len(task.data.train), each)
     coming = {run.id for run in to_train}
     known = [run.id for run in runs if run.id not in coming]
-    return [*lines, *kept_lines(study, task.store, known)]
+    return [*lines, *kept_lines(study, task.store, known), *lacking_lines(study, task.store, known)]
 
 
 def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], list[str], int]:

@@ -10,7 +10,8 @@ from ravine.data import Dataset, load
 from ravine.engine.plan import plan
 from ravine.errors import InputError
 from ravine.free_memory import memory_errors
-from ravine.launch.room import room_of
+from ravine.launch.averages import average_lines, check_averages
+from ravine.launch.room import room_of, weights_room
 from ravine.launch.subject import Subject, by_structure
 from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.study import Study
@@ -44,7 +45,7 @@ def problems(
 
 
 def remarks(study: Study, search: Path | None = None) -> list[str]:
-    """Lines about a sound study: the disk space of the weights that it keeps, and outputs that look wrong.
+    """Lines about a sound study: the disk space of the weights and averages that it keeps, and outputs that look wrong.
 
     Args:
         study: the study.
@@ -54,13 +55,14 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         InputError: it is not sound.
     """
     own = not isinstance(study.model, MLP | ConvNet | ResNet)
-    if study.keep is None and not own:
+    if study.keep is None and study.averages is None and not own:
         return []
     subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)
     runs = subject.runs()
     lines = []
     if study.keep is not None:
         lines.append(room_of(study.keep, runs, subject.network, subject.data).line())
+    lines += average_lines(study, runs, len(subject.data.train), weights_room(runs, subject.network))
     if own:
         found = dict.fromkeys(subject.network(same).remark for same in by_structure(runs))
         lines += [f"! {remark}" for remark in found if remark]
@@ -78,6 +80,7 @@ def _faults(what: Callable[[], object]) -> Iterable[InputError]:
 def _try(study: Study, data: Dataset, search: Path | None) -> None:
     """Plan the training of every run, which tries the model with a few examples."""
     subject = Subject.of(study, data=data, search=search)
+    check_averages(study, subject.runs(), len(data.train))
     with memory_errors("model"):
         for same in by_structure(subject.runs()):
             plan(same, subject.network(same), subject.data, subject.device)

@@ -76,6 +76,16 @@ def check_room(study: Study, room: Room, folder: Path) -> None:
         )
 
 
+def weights_room(runs: Sequence[Run], network: Callable[[Sequence[Run]], Network]) -> str:
+    """The room that the weights of some runs take once, in words.
+
+    Args:
+        runs: the runs.
+        network: makes the network of runs of one structure.
+    """
+    return gib(sum(len(same) * _bytes(network(same)) for same in by_structure(runs)))
+
+
 def _bytes(network: Network) -> int:
     """Bytes of one run's weights and buffers."""
     buffers = dict(network.module.named_buffers())

@@ -22,6 +22,7 @@ from ravine.errors import StoreError
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes import words
+from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain
 from ravine.outcomes.stages import StageRow, stage_words, stages
@@ -152,6 +153,11 @@ class Results:
         return stages(self.runs, self.labels.task)
 
     @property
+    def averages(self) -> tuple[AverageRow, ...]:
+        """What averages of the weights reach on validation at each rule's chosen config; () where there are none."""
+        return averages(self.runs, self.chosen, self.labels.task)
+
+    @property
     def to_beat(self) -> Errors | None:
         """Of a regression: what always predicting the mean of the validation targets reaches on the test data."""
         return of_the_mean(self.labels.validation, self.labels.test) if self.is_regression else None
@@ -165,7 +171,8 @@ class Results:
         """Curves over the steps of training, read when asked for and kept.
 
         Args:
-            metric: ``train_loss``, ``train_accuracy``, ``validation_loss`` or ``validation_accuracy``.
+            metric: ``train_loss``, ``train_accuracy``, ``validation_loss`` or ``validation_accuracy``; of an average
+                of the weights a name such as ``ema 0.99/validation_loss``.
             runs: ids of runs; None for all.
 
         Returns:
@@ -208,7 +215,7 @@ class Results:
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
-        two = self.stages
+        two, averaged = self.stages, self.averages
         return {
             "study": self.name,
             "runs": len(self.runs),
@@ -221,6 +228,7 @@ class Results:
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **({"stages": [row.json() for row in two]} if two else {}),
+            **({"averages": [row.json() for row in averaged]} if averaged else {}),
             **({"to_beat": _plain_errors(self.to_beat, "test")} if self.to_beat else {}),
             "table": self.table(),
         }
@@ -257,6 +265,7 @@ class Results:
             after=(
                 *((words.to_beat(self.to_beat),) if self.to_beat else ()),
                 *stage_words(self.stages, self.labels.task),
+                *average_words(self.averages, self.labels.task),
                 *(f"! {text}" for text in self.warnings),
                 *(f"note: {text}" for text in self.study.notes),
             ),

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ravine.outcomes.results import Results
-from ravine.outcomes.stages import stage_words
 from ravine.report.html import Html, Part, join, tag
+from ravine.report.sentences import sentence_sections
 from ravine.report.tables import page_tables
 from ravine.report.views import Figure, command
 
@@ -24,7 +24,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
         _heading(results, texts),
         _warnings(results.warnings, heading=True),
         _verdict(texts),
-        _stages(stage_words(results.stages, results.labels.task)),
+        sentence_sections(results),
         tag(
             "noscript",
             tag(
@@ -204,23 +204,6 @@ def _pairs(pairs: Sequence[Table]) -> Html:
     )
     title = "The pair of rules" if len(pairs) == 1 else f"All {len(pairs)} pairs of rules"
     return tag("details", tag("summary", title), _scroll(table, "Differences between pairs of rules"))
-
-
-def _stages(sentences: Sequence[str]) -> Html:
-    if not sentences:
-        return join()
-    return tag(
-        "section",
-        tag("h2", "What decay gained", id="stages"),
-        tag("ul", *(tag("li", sentence) for sentence in sentences)),
-        tag(
-            "p",
-            "Every config was first trained at a constant lr; only each rule's best on validation was then trained "
-            "with every schedule.",
-            class_="reading",
-        ),
-        aria_labelledby="stages",
-    )
 
 
 def _drawing(figure: Figure) -> Html:

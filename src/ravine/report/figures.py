@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from ravine.errors import InputError, choices
 from ravine.outcomes.results import Results
+from ravine.report.draw_averages import draw_averages
 from ravine.report.draw_budget import draw_budget
 from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_gap import draw_gap
@@ -25,6 +26,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "lr": draw_lr,
         "curves": draw_curves,
         "regimes": draw_regimes,
+        "averages": draw_averages,
         "gap": draw_gap,
         "sharpness": _draw_sharpness,
         "budget": draw_budget,
@@ -37,7 +39,7 @@ def figure(results: Results, name: str) -> Figure:
 
     Args:
         results: the study.
-        name: ``lr``, ``curves``, ``regimes``, ``gap``, ``sharpness`` or ``budget``.
+        name: ``lr``, ``curves``, ``regimes``, ``averages``, ``gap``, ``sharpness`` or ``budget``.
 
     Raises:
         InputError: there is no figure of that name.
@@ -48,7 +50,7 @@ def figure(results: Results, name: str) -> Figure:
 
 
 def figures(results: Results) -> tuple[Figure, ...]:
-    """All figures, in the order of the report; that of sharpness only where it was measured."""
+    """All figures, in the order of the report; those of sharpness and averages only where there are any."""
     measured = results.source.sharpness.read([run.id for run in results.runs])
     drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
-    return tuple(each for each in drawn if each.views or each.name != "sharpness")
+    return tuple(each for each in drawn if each.views or each.name not in ("sharpness", "averages"))

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.messages import count as counted
+from ravine.outcomes.averages import average_words
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
@@ -47,9 +48,12 @@ def verdict(results: Results) -> Group:
         parts += ["", _rules(results)]
     if results.to_beat is not None:
         parts += ["", Text(to_beat(results.to_beat))]
-    stages = stage_words(results.stages, results.labels.task)
-    if stages:
-        parts += ["", *(Text(sentence) for sentence in stages)]
+    for sentences in (
+        stage_words(results.stages, results.labels.task),
+        average_words(results.averages, results.labels.task),
+    ):
+        if sentences:
+            parts += ["", *(Text(sentence) for sentence in sentences)]
     if results.warnings:
         parts += ["", *(_bullet(warning, "yellow") for warning in results.warnings)]
     if results.study.notes:

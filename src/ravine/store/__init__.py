@@ -1,6 +1,6 @@
 """What studies leave behind: a database for what is small, safetensors files for what is large."""
 
-from ravine.store.averaged import kind_of
+from ravine.store.averaged import average_of, kind_of
 from ravine.store.records import (
     FINISHED,
     AveragedTensors,
@@ -25,5 +25,6 @@ __all__ = [
     "RunResult",
     "Store",
     "StudyRecord",
+    "average_of",
     "kind_of",
 ]

@@ -1,0 +1,103 @@
+"""What averaging the weights gained at each rule's chosen config: an average a row, on validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ravine.outcomes.runs import final, plain
+from ravine.store import average_of, kind_of
+
+if TYPE_CHECKING:
+    from ravine.store import RunRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AverageRow:
+    """An average beside the run's own weights, in validation accuracy or loss: means over the seeds that have it.
+
+    Args:
+        rule: its label.
+        average: its name.
+        own: of the weights themselves.
+        averaged: of the average.
+        gain: what it gained; above 0 is better, for a loss too.
+        low, high: the lowest and the highest seed's gain.
+        num_seeds: the seeds behind these numbers.
+    """
+
+    rule: str
+    average: str
+    own: float
+    averaged: float
+    gain: float
+    low: float
+    high: float
+    num_seeds: int
+
+    def json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {name: plain(getattr(self, name)) for name in self.__slots__}
+
+
+def averages(runs: Sequence[RunRecord], chosen: Collection[str], task: str) -> tuple[AverageRow, ...]:
+    """A row for each rule and average that its chosen config has; none where nothing was averaged.
+
+    Args:
+        runs: of the study.
+        chosen: the configs that the verdict chose.
+        task: "classification" or "regression".
+    """
+    metric = "validation_loss" if task == "regression" else "validation_accuracy"
+    sign = -1.0 if task == "regression" else 1.0
+    rows = []
+    of_rules = dict.fromkeys((run.rule, run.config) for run in runs if run.config in chosen)
+    for rule, config in of_rules:
+        seeds = [run for run in runs if (run.rule, run.config) == (rule, config)]
+        names = dict.fromkeys(average_of(name) for run in seeds for name in run.metrics)
+        for name in sorted(filter(None, names)):
+            pairs = [(final(run, metric), final(run, kind_of(name, metric))) for run in seeds]
+            found = [(own, value) for own, value in pairs if own is not None and value is not None]
+            if not found:
+                continue
+            gains = [sign * (value - own) for own, value in found]
+            num = len(found)
+            rows.append(
+                AverageRow(
+                    rule=rule,
+                    average=name,
+                    own=sum(own for own, _ in found) / num,
+                    averaged=sum(value for _, value in found) / num,
+                    gain=sum(gains) / num,
+                    low=min(gains),
+                    high=max(gains),
+                    num_seeds=num,
+                )
+            )
+    return tuple(rows)
+
+
+def average_words(rows: Sequence[AverageRow], task: str) -> list[str]:
+    """The rows as sentences, one for each rule, for terminal and report."""
+    sentences = []
+    for rule in dict.fromkeys(row.rule for row in rows):
+        own = [row for row in rows if row.rule == rule]
+        parts = [
+            f"{row.average} {_shown(task, row.averaged)} ({_gain(task, row.gain)}, seeds {_gain(task, row.low)} to "
+            f"{_gain(task, row.high)})"
+            for row in own
+        ]
+        sentences.append(
+            f"{rule}: the last weights reach {_shown(task, own[0].own)} on validation; averages of the weights: "
+            f"{'; '.join(parts)}."
+        )
+    return sentences
+
+
+def _shown(task: str, value: float) -> str:
+    return f"{value:.4g}" if task == "regression" else f"{100 * value:.2f} %"
+
+
+def _gain(task: str, value: float) -> str:
+    return f"{value + 0.0:+.2g}" if task == "regression" else f"{100 * value + 0.0:+.2f}"

@@ -1,0 +1,38 @@
+"""Sections of the report that are sentences: what decay gained, and what averaging did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ravine.outcomes.averages import average_words
+from ravine.outcomes.results import Results
+from ravine.outcomes.stages import stage_words
+from ravine.report.html import Html, join, tag
+
+_STAGES = (
+    "Every config was first trained at a constant lr; only each rule's best on validation was then trained with "
+    "every schedule."
+)
+_AVERAGES = "Of each rule's chosen config, means over its seeds. The verdict above is about the last weights."
+
+
+def sentence_sections(results: Results) -> Html:
+    """What there is to say of a staged study and of averages of the weights; nothing for other studies."""
+    task = results.labels.task
+    return join(
+        _section("What decay gained", "stages", stage_words(results.stages, task), _STAGES),
+        _section("What averaging gained", "gains", average_words(results.averages, task), _AVERAGES),
+    )
+
+
+def _section(title: str, name: str, sentences: Sequence[str], reading: str) -> Html:
+    if not sentences:
+        return join()
+    listed = tag("ul", *(tag("li", sentence) for sentence in sentences))
+    return tag(
+        "section",
+        tag("h2", title, id=name),
+        listed,
+        tag("p", reading, class_="reading"),
+        aria_labelledby=name,
+    )
