@@ -42,7 +42,7 @@ class Averaging:
     one_thread: bool
 
     @staticmethod
-    def of(cohort: Cohort, network: Network, train: Data, *, one_thread: bool) -> Averaging:
+    def of(cohort: Cohort, network: Network, train: Data, *, one_thread: bool, native: bool) -> Averaging:
         """The averages of a cohort.
 
         Args:
@@ -50,13 +50,14 @@ class Averaging:
             network: their model.
             train: the training set.
             one_thread: see `Averaging`.
+            native: whether statistics are estimated by machine code, where it can be made.
         """
         averages, size = cohort.averages, cohort.recipe.batch_size
         return Averaging(
             names=() if averages is None else averages.names,
             batchnorm="last" if averages is None else averages.batchnorm,
-            along=Statistics(network, train.x, size, MOST_FOR_CURVES),
-            at_end=Statistics(network, train.x, size),
+            along=Statistics(network, train.x, size, MOST_FOR_CURVES, native=native),
+            at_end=Statistics(network, train.x, size, native=native),
             one_thread=one_thread,
         )
 

@@ -1,24 +1,43 @@
 """BatchNorm's statistics for weights that training never evaluated: estimated again from the training data.
 
-Shapes: R run, P numbers of one run, N example, B batch, C channel.
+Shapes: R run, P numbers of one run, T batch, B example of a batch, C channel, M moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from ravine import rng
+from ravine.engine.native.moments import NativeMoments
 from ravine.engine.network import Network
 from ravine.engine.objective import channels_last
+from ravine.native.tensors import Unsupported
+from ravine.tensors import Layout
+from ravine.trace import Untraceable
 
+_MOMENTS = ("mean", "variance")
 _Norm = nn.modules.batchnorm._BatchNorm
-_Seen = dict[str, list[tuple[int, Tensor, Tensor]]]
-"""By norm: how many numbers of a channel went in at once, their mean and their biased variance, (C,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One call of a norm in a pass.
+
+    Args:
+        norm: its name in the module.
+        channels: C.
+        per_example: numbers of a channel that an example has.
+    """
+
+    norm: str
+    channels: int
+    per_example: int
 
 
 class Statistics:
@@ -33,11 +52,17 @@ class Statistics:
         x: examples of the training set.
         batch_size: examples in a batch, at least; a rest too small for a batch of its own is shared out.
         most: how many of the examples are used; None: all.
+        native: whether machine code is made, where it can be.
     """
 
-    def __init__(self, network: Network, x: Tensor, batch_size: int, most: int | None = None) -> None:
+    def __init__(
+        self, network: Network, x: Tensor, batch_size: int, most: int | None = None, *, native: bool = False
+    ) -> None:
         self._network, self._x, self._batch_size, self._most = network, x, batch_size, most
         self._norms = {name: module for name, module in network.module.named_modules() if _estimated(module)}
+        self._native = native
+        self._machines: dict[int, NativeMoments] = {}
+        self._noted: list[tuple[_Call, Tensor, Tensor]] = []  # of the pass that goes on
 
     def __bool__(self) -> bool:
         """Whether the model has such norms."""
@@ -52,50 +77,98 @@ class Statistics:
             params_RP: the weights.
             others: every other tensor, (R, ...) by name; it stays as it is.
             rows: the runs to do it for; the other ones keep the statistics that they have.
-            one_thread: where the number of PyTorch's threads changes as training goes on.
+            one_thread: whether PyTorch takes one thread, since their number changes as training goes on.
         """
         found = {name: tensor.clone() for name, tensor in others.items()}
         threads = torch.get_num_threads()
-        torch.set_num_threads(1 if one_thread else threads)
-        try:
-            for row in rows:
-                for name, value in self._of_run(
-                    params_RP[row], {n: t[row] for n, t in others.items()}
-                ).items():
-                    found[name][row] = value.to(found[name].dtype)
-        finally:
-            torch.set_num_threads(threads)
+        with torch.no_grad(), self._gathering():
+            calls = self._calls_of(params_RP, others)
+            layout = Layout.of(
+                {f"{i}/{what}": (call.channels,) for i, call in enumerate(calls) for what in _MOMENTS}
+            )
+            torch.set_num_threads(1 if one_thread else threads)
+            try:
+                groups = [
+                    (batches_TB, self._moments(params_RP, others, rows, batches_TB, layout))
+                    for batches_TB in self._batches
+                ]
+            finally:
+                torch.set_num_threads(threads)
+        for norm in dict.fromkeys(call.norm for call in calls):
+            counts, means, variances = [], [], []
+            for (num_batches, size), moments_RTM in ((batches.shape, each) for batches, each in groups):
+                for i, call in enumerate(calls):
+                    if call.norm == norm:
+                        mean, variance = (_part(layout, moments_RTM, f"{i}/{what}") for what in _MOMENTS)
+                        counts += [size * call.per_example] * num_batches
+                        means.append(mean)
+                        variances.append(variance)
+            mean_RC, variance_RC = pooled(counts, torch.cat(means, 1), torch.cat(variances, 1))
+            for name, value in (
+                (_joined(norm, "running_mean"), mean_RC),
+                (_joined(norm, "running_var"), variance_RC),
+            ):
+                found[name][list(rows)] = value.to(found[name].dtype)
         return found
 
     @cached_property
-    def _batches(self) -> Sequence[Tensor]:
-        """The examples of each batch."""
+    def _batches(self) -> list[Tensor]:
+        """The examples of each batch, (T, B); batches of the same size together."""
         key = rng.key(torch.zeros(1, dtype=torch.int64, device=self._x.device), "statistics", 0)
         rows_N = rng.permutation(key, len(self._x))[0][: self._most]
-        return rows_N.tensor_split(max(1, len(rows_N) // self._batch_size))
+        parts = rows_N.tensor_split(max(1, len(rows_N) // self._batch_size))
+        sizes = dict.fromkeys(len(part) for part in parts)
+        return [torch.stack([part for part in parts if len(part) == size]) for size in sizes]
 
-    def _of_run(self, params_P: Tensor, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _calls_of(self, params_RP: Tensor, others: Mapping[str, Tensor]) -> list[_Call]:
+        """The calls of the norms in a pass."""
+        self._pass(params_RP[0], {name: tensor[0] for name, tensor in others.items()}, self._x[:2].clone())
+        return [call for call, _, _ in self._noted]
+
+    def _moments(
+        self,
+        params_RP: Tensor,
+        others: Mapping[str, Tensor],
+        rows: Sequence[int],
+        batches_TB: Tensor,
+        layout: Layout,
+    ) -> Tensor:
+        """Of some runs on some batches, (R', T, M)."""
+        size = batches_TB.shape[1]
+        if self._native:
+            try:
+                if size not in self._machines:
+                    examples = params_RP[:1], {name: tensor[:1] for name, tensor in others.items()}
+                    self._machines[size] = NativeMoments(self._pass, layout, examples, self._x, size)
+                return self._machines[size](params_RP, others, rows, batches_TB)
+            except (Unsupported, Untraceable):
+                self._native = False
+        found_RTM = params_RP.new_zeros((len(rows), len(batches_TB), layout.size))
+        for row, found_TM in zip(rows, found_RTM, strict=True):
+            own = {name: tensor[row] for name, tensor in others.items()}
+            for rows_B, found_M in zip(batches_TB, found_TM, strict=True):
+                x = self._x.index_select(0, rows_B)
+                if x.dim() == 4:
+                    x = x.contiguous(memory_format=torch.channels_last)  # as in training
+                moments = self._pass(params_RP[row], own, x)
+                found_M.copy_(layout.pack(dict(zip(layout.names, moments, strict=True))))
+        return found_RTM
+
+    def _pass(self, params_P: Tensor, others: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
+        """The moments of each call of a norm, while a batch goes through one run's network."""
         network = self._network
-        buffers = {name: others[name] for name in network.buffers}
-        tensors = channels_last({**network.layout.view_one(params_P), **others})
-        seen: _Seen = {name: [] for name in self._norms}
-        with torch.no_grad(), self._gathering(seen):
-            for rows in self._batches:
-                x = self._x[rows]
-                given = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-                network.pure({n: t for n, t in tensors.items() if n not in buffers}, buffers, given)
-        found = {}
-        for name, parts in seen.items():
-            if parts:  # else the pass does not go through it
-                mean, variance = pooled(parts)
-                found[f"{name}.running_mean".lstrip(".")], found[f"{name}.running_var".lstrip(".")] = (
-                    mean,
-                    variance,
-                )
-        return found
+        self._noted.clear()
+        fixed = {name: tensor for name, tensor in others.items() if name not in network.buffers}
+        tensors = {**network.layout.view_one(params_P), **fixed}
+        network.pure(
+            channels_last(tensors) if x.dim() == 4 else tensors,
+            {name: others[name] for name in network.buffers},
+            x,
+        )
+        return [moment for _, mean, variance in self._noted for moment in (mean, variance)]
 
     @contextmanager
-    def _gathering(self, seen: _Seen) -> Iterator[None]:
+    def _gathering(self) -> Iterator[None]:
         """Within it, the module evaluates, but for its norms, which note what goes into them."""
         module = self._network.module
         module.eval()
@@ -103,13 +176,15 @@ class Statistics:
         for name, norm in self._norms.items():
             norm.train()
 
-            def note(
-                _: nn.Module, given: tuple[Tensor, ...], parts: list[tuple[int, Tensor, Tensor]] = seen[name]
-            ) -> None:
+            def note(_: nn.Module, given: tuple[Tensor, ...], name: str = name) -> None:
                 x = given[0]
+                shape = [1, x.shape[1], *[1] * (x.dim() - 2)]
                 dims = [dim for dim in range(x.dim()) if dim != 1]
-                variance, mean = torch.var_mean(x, dims, correction=0)
-                parts.append((x.numel() // x.shape[1], mean, variance))
+                mean_C = x.mean(dims)
+                variance_C = (x - mean_C.view(shape)).square().mean(dims)
+                per_example = x.numel() // (x.shape[0] * x.shape[1])
+                call = _Call(norm=name, channels=x.shape[1], per_example=per_example)
+                self._noted.append((call, mean_C, variance_C))
 
             hooks.append(norm.register_forward_pre_hook(note))
         try:
@@ -120,28 +195,37 @@ class Statistics:
             module.train()
 
 
-def pooled(parts: Sequence[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of all numbers together, from those of their parts, in float64.
+def pooled(counts: Sequence[int], mean_RKC: Tensor, variance_RKC: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of all numbers together, from those of K parts, in float64: (R, C).
 
-    ``mu = sum n_b mu_b / n``, ``v = sum n_b (v_b + (mu_b - mu)^2) / n``: no difference of large squares.
+    ``mu = sum n_k mu_k / n``, ``v = sum n_k (v_k + (mu_k - mu)^2) / n``: no difference of large squares.
 
     Args:
-        parts: of each part how many numbers it has, its mean and its biased variance, (C,).
+        counts: of each part how many numbers it has.
+        mean_RKC: their means.
+        variance_RKC: their biased variances.
 
     Example:
-        >>> mean, variance = pooled([(1, torch.tensor([1.0]), torch.zeros(1)), (3, torch.tensor([5.0]), torch.ones(1))])
+        >>> mean, variance = pooled([1, 3], torch.tensor([[[1.0], [5.0]]]), torch.tensor([[[0.0], [1.0]]]))
         >>> mean.item(), variance.item()
         (4.0, 3.75)
     """
-    total = sum(num for num, _, _ in parts)
-    counts_B1 = torch.tensor([num / total for num, _, _ in parts], dtype=torch.float64)[:, None]
-    counts_B1 = counts_B1.to(parts[0][1].device)
-    mean_BC = torch.stack([mean for _, mean, _ in parts]).double()
-    variance_BC = torch.stack([variance for _, _, variance in parts]).double()
-    mean_C = (counts_B1 * mean_BC).sum(0)
-    return mean_C, (counts_B1 * (variance_BC + (mean_BC - mean_C).square())).sum(0)
+    total = sum(counts)
+    share_K1 = torch.tensor([num / total for num in counts], dtype=torch.float64)[:, None].to(mean_RKC.device)
+    means = mean_RKC.double()
+    mean_RC = (share_K1 * means).sum(1)
+    return mean_RC, (share_K1 * (variance_RKC.double() + (means - mean_RC[:, None]).square())).sum(1)
 
 
 def _estimated(module: nn.Module) -> bool:
     """Whether training brings a module's statistics up to date, so that they have to suit its weights."""
     return isinstance(module, _Norm) and module.training and module.running_mean is not None
+
+
+def _part(layout: Layout, moments_RTM: Tensor, name: str) -> Tensor:
+    i = layout.names.index(name)
+    return moments_RTM[..., layout.offsets[i] : layout.offsets[i] + layout.shapes[i][0]]
+
+
+def _joined(norm: str, what: str) -> str:
+    return f"{norm}.{what}" if norm else what
