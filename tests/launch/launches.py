@@ -11,8 +11,10 @@ import numpy as np
 
 from ravine.launch.launch import launch
 from ravine.launch.progress import Event
-from ravine.store import Store
+from ravine.store import Store, kind_of
 from ravine.study import Study
+
+KINDS, SCORES = ("weights", "predictions"), ("validation_loss", "validation_accuracy")
 
 
 def run_all(study: Study, store: Store, **options: Any) -> list[Event]:
@@ -28,13 +30,14 @@ def contents(root: Path, study: str, *, kept: bool = True) -> dict[str, str]:
                 repr((record.status, record.step, record.diverged_at, record.metrics)).encode()
             )
             if record.status == "done":
-                for kind in ("weights", "predictions"):
+                averages = store.averages.names([record.id])[record.id]
+                for kind in (*KINDS, *(kind_of(name, kind) for name in averages for kind in KINDS)):
                     for name, array in sorted(store.tensors(kind, record.id).items()):
                         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
             steps, path = store.kept.path(record.id)
             for name, array in sorted(path.items()) if kept else ():
                 digest.update(name.encode() + steps.tobytes() + np.ascontiguousarray(array).tobytes())
-            for metric in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+            for metric in dict.fromkeys(("train_loss", "train_accuracy", *SCORES, *record.metrics)):
                 steps, values = store.curves([record.id], metric)[record.id]
                 digest.update(repr((steps.tolist(), values.tolist())).encode())
             found[record.id] = digest.hexdigest()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torchs
 
 from ravine.errors import StudyError
-from ravine.schedules import KINDS, label, parse_schedule, table
+from ravine.schedules import KINDS, cycle_ends, label, parse_schedule, table
 
 # float64; torch.optim multiplies step by step where we have a closed form
 ROUNDING = 1e-12
@@ -259,3 +259,20 @@ def test_a_warm_up_longer_than_the_run_is_refused() -> None:
 
 def test_specs_are_frozen_and_hashable() -> None:
     assert len({parse_schedule("cosine"), parse_schedule({"kind": "cosine", "final": 0.0})}) == 1
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 7, 0.1])
+@pytest.mark.parametrize(("num_steps", "cycles"), [(12, 4), (13, 4), (59, 7), (60, 1), (100, 33)])
+def test_a_cycle_ends_just_before_the_rate_jumps_up(num_steps: int, cycles: int, warmup: float) -> None:
+    spec = parse_schedule({"kind": "cosine_restarts", "cycles": cycles, "warmup": warmup})
+    factors = table(spec, num_steps)
+    start = warmup if isinstance(warmup, int) else round(warmup * num_steps)
+    if (num_steps - start) // cycles < 3:
+        pytest.skip("a cycle of one or two steps has no shape")
+    jumps = [step for step in range(start + 1, num_steps) if factors[step] > factors[step - 1]]
+    assert cycle_ends(spec, num_steps) == [*jumps, num_steps]
+
+
+def test_other_schedules_have_no_cycles() -> None:
+    for kind in KINDS.keys() - {"cosine_restarts"}:
+        assert cycle_ends(parse_schedule(kind), 100) == []

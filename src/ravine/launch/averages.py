@@ -28,10 +28,10 @@ def check_averages(study: Study, runs: Sequence[Run], num_train: int) -> None:
     swa = None if study.averages is None else study.averages.swa
     if swa is None or swa.every == "cycle" or _with(study, runs, num_train)["swa"]:
         return
-    epochs = max(run.recipe.steps * run.recipe.batch_size / num_train for run in runs)
+    epochs = max(run.recipe.steps / (num_train // run.recipe.batch_size) for run in runs)
     raise StudyError(
-        f"averages.swa.every = {swa.every}: no multiple of so many epochs lies after from = {swa.start:g} of the run, "
-        f"which has {epochs:.3g}"
+        f"averages.swa.every = {swa.every}: no run has an end of so many epochs after from = {swa.start:g}: "
+        f"the longest is {epochs:.4g} epochs"
     )
 
 

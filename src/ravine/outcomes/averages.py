@@ -100,4 +100,5 @@ def _shown(task: str, value: float) -> str:
 
 
 def _gain(task: str, value: float) -> str:
-    return f"{value + 0.0:+.2g}" if task == "regression" else f"{100 * value + 0.0:+.2f}"
+    shown = f"{value + 0.0:+.2g}" if task == "regression" else f"{round(100 * value, 2) + 0.0:+.2f}"
+    return shown.replace("-", "−")
