@@ -146,7 +146,9 @@ def test_runs_without_cycles_have_no_average_over_cycles(store: Store) -> None:
 
 def test_an_average_that_no_run_reaches_is_refused(store: Store) -> None:
     made = study(averages={"swa": {"from": 0.5, "every": 7}})
-    message = r"averages\.swa\.every = 7: no run has an end of so many epochs after from = 0\.5: the longest is 4"
+    message = (
+        r"averages\.swa\.every = 7: no run has an end of so many epochs after from = 0\.5: the longest is 4"
+    )
     with pytest.raises(StudyError, match=message):
         run_all(made, store)
     assert store.studies() == []

@@ -175,6 +175,22 @@ def test_an_average_begins_when_it_is_asked_for_and_anew_after_a_break() -> None
     assert torch.equal(seen(optimizer, [weight]).float(), weight.detach().flatten())
 
 
+def test_a_decay_may_change_at_every_step_and_compiles_nothing() -> None:
+    (weight, _) = parameters()
+    optimizer = SGD([weight], 0.1, ema=[0.25, 0.5])
+    right = None
+    for step in range(6):
+        decay = 0.5 + 0.05 * step
+        optimizer.param_groups[0]["ema"] = [0.25, decay]
+        train(optimizer, [weight], 1, start=step)
+        share = (1 - decay) / (1 - decay ** (step + 1))
+        now = weight.detach().flatten().double()
+        right = now if right is None else right.lerp(now, share)
+        assert torch.allclose(seen(optimizer, [weight], f"ema {decay!r}"), right, rtol=1e-5, atol=1e-6)
+    assert len(optimizer._steppers) == 1
+    assert sum(key.startswith("ema") for key in optimizer.state[weight]) == 4
+
+
 def test_sam_averages_the_weights_and_not_the_points_above_them() -> None:
     weight = torch.tensor([1.0], requires_grad=True)
     optimizer = SAM(SGD([weight], 0.1, ema=0.5), radius=0.5)

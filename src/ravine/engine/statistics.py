@@ -60,7 +60,7 @@ class Statistics:
     ) -> None:
         self._network, self._x, self._batch_size, self._most = network, x, batch_size, most
         self._norms = {name: module for name, module in network.module.named_modules() if _estimated(module)}
-        self._native = native
+        self._native, self._threads = native, torch.get_num_threads()
         self._machines: dict[int, NativeMoments] = {}
         self._noted: list[tuple[_Call, Tensor, Tensor]] = []  # of the pass that goes on
 
@@ -139,7 +139,9 @@ class Statistics:
             try:
                 if size not in self._machines:
                     examples = params_RP[:1], {name: tensor[:1] for name, tensor in others.items()}
-                    self._machines[size] = NativeMoments(self._pass, layout, examples, self._x, size)
+                    self._machines[size] = NativeMoments(
+                        self._pass, layout, examples, self._x, size, self._threads
+                    )
                 return self._machines[size](params_RP, others, rows, batches_TB)
             except (Unsupported, Untraceable):
                 self._native = False

@@ -25,6 +25,11 @@ from ravine.rules import Rule
 from ravine.rules.averages import moved
 
 
+def share_of(i: int) -> str:
+    """What the slot of an average is called, and the share of the weights in it: whatever its decay, the same code."""
+    return f"average {i}"
+
+
 @final
 class Stepper:
     """A rule's step, made once.
@@ -33,15 +38,16 @@ class Stepper:
         rule: the rule with its regularizers.
         maximize: whether to climb instead of to descend.
         about: what errors name.
-        averages: names of the averages of the weights that are kept, each in a slot of its name.
+        num_averages: how many averages of the weights are kept, in slots after the rule's: `share_of` names each.
     """
 
-    def __init__(self, rule: Rule, *, maximize: bool, averages: Sequence[str], about: str) -> None:
-        self._rule, self._maximize, self._averages, self._about = rule, maximize, averages, about
+    def __init__(self, rule: Rule, *, maximize: bool, num_averages: int, about: str) -> None:
+        self._rule, self._maximize, self._about = rule, maximize, about
+        self._averages = [share_of(i) for i in range(num_averages)]
         state = rule.init(torch.zeros(1, dtype=torch.float32, device="cpu"))
         self._slots = [name for name, slot in state.items() if slot.dim()]
         self._totals = [name for name, slot in state.items() if not slot.dim()]
-        self._numbers = [*rule.hypers, *averages, "t", *self._totals]
+        self._numbers = [*rule.hypers, *self._averages, "t", *self._totals]
 
     def __call__(
         self, members: Members, grads: Sequence[Tensor], numbers: Mapping[str, float]

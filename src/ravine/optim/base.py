@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from ravine.errors import choices
-from ravine.optim.apply import Stepper
+from ravine.optim.apply import Stepper, share_of
 from ravine.optim.loading import adopt_group, adopt_state, check_slots, restore_exact
 from ravine.optim.members import Members, apart, as_real
 from ravine.optim.options import (
     OWN,
     Preset,
     Words,
+    adapt_averages,
     averages_of,
     check_group,
     count_of,
@@ -145,7 +146,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                     f"{type(self).__name__}: a parameter or its state was made in torch.inference_mode(), and may be "
                     "changed only there"
                 )
-            stepper = self._stepper(group, numbers, members.decayed, tuple(averages))
+            stepper = self._stepper(group, numbers, members.decayed, len(averages))
             totals = stepper(members, grads, self._numbers(group, numbers, members, averages))
             seen = {count_of(name): float(members.totals[count_of(name)][0]) + 1.0 for name in averages}
             members.stepped({**{self.words.counts[slot]: value for slot, value in totals.items()}, **seen})
@@ -177,8 +178,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         alike: dict[tuple[Any, ...], list[Tensor]] = {}
         for param, layer in zip(params, apart(params), strict=True):
             own: dict[str, Any] = self.state[param]
-            for key in [key for key in own if is_average(key) and key not in (*keys, *numbers)]:
-                del own[key]  # one that was given up: later it would lack the steps between
+            adapt_averages(own, averages)
             if any(own.get(key) is None for key in ("step", *keys, *numbers)):
                 self._begin(group, param, own)
             check_slots(type(self).__name__, param, own, keys)
@@ -207,7 +207,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 own[count_of(name)] = torch.tensor(0.0, dtype=torch.float64, device="cpu")
 
     def _stepper(
-        self, group: dict[str, Any], numbers: Mapping[str, float], decayed: bool, averages: tuple[str, ...]
+        self, group: dict[str, Any], numbers: Mapping[str, float], decayed: bool, num_averages: int
     ) -> Stepper:
         """The rule with the regularizers that are on."""
         named = self.words.rule(group)
@@ -216,10 +216,13 @@ class RuleOptimizer(torch.optim.Optimizer):
             for name in REGULARIZERS
             if numbers.get(name) and name not in named.hypers and (decayed or name not in _OF_DECAY)
         )
-        key = (id(named), active, bool(group["maximize"]), averages)
+        key = (id(named), active, bool(group["maximize"]), num_averages)
         if key not in self._steppers:
             self._steppers[key] = Stepper(
-                regularize(named, active), maximize=key[2], averages=averages, about=type(self).__name__
+                regularize(named, active),
+                maximize=key[2],
+                num_averages=num_averages,
+                about=type(self).__name__,
             )
         return self._steppers[key]
 
@@ -232,8 +235,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     ) -> dict[str, float]:
         """What changes from step to step."""
         found = {**numbers, "t": float(members.counts[0]) + 1.0}
-        for name, decay in averages.items():
-            found[name] = float(ema_share(decay, float(members.totals[count_of(name)][0]) + 1.0))
+        for i, (name, decay) in enumerate(averages.items()):
+            found[share_of(i)] = float(ema_share(decay, float(members.totals[count_of(name)][0]) + 1.0))
         for slot, name in self.words.counts.items():
             found[slot] = float(members.totals[name][0])
         if not members.decayed:

@@ -176,6 +176,29 @@ def count_of(name: str) -> str:
     return f"{name} step"
 
 
+def adapt_averages(own: dict[str, Any], wanted: Sequence[str]) -> None:
+    """Suit the averages in a parameter's state to those of its group, whose decays may have been changed.
+
+    An average goes on under its new decay. One that was given up is forgotten: later it would lack the steps between.
+
+    Args:
+        own: the state; is changed.
+        wanted: names of the group's averages.
+
+    Example:
+        >>> own = {"ema 0.9": 1.0, "ema 0.9 step": 4.0}
+        >>> adapt_averages(own, ["ema 0.99"])
+        >>> own
+        {'ema 0.99': 1.0, 'ema 0.99 step': 4.0}
+    """
+    known = [key for key in own if is_average(key) and count_of(key) in own]
+    gone, new = [key for key in known if key not in wanted], [key for key in wanted if key not in known]
+    kept = [(own.pop(key), own.pop(count_of(key))) for key in gone]
+    if len(gone) == len(new):
+        for name, (average, steps) in zip(new, kept, strict=True):
+            own[name], own[count_of(name)] = average, steps
+
+
 def _check_averages(kind: str, given: object) -> None:
     if not isinstance(given, list | tuple):
         _check(kind, EMA, given, _AVERAGE)

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sqlalchemy import select
 
+from ravine.errors import StoreError, choices
 from ravine.store import digests
 from ravine.store.core import Core
 from ravine.store.database import portions
 from ravine.store.records import AveragedTensors
 from ravine.store.schema import rows
 
-_WEIGHTS = "weights"
+KINDS = ("weights", "predictions")
 
 
 class Averages:
@@ -34,7 +35,7 @@ class Averages:
         found: dict[str, list[str]] = {run: [] for run in run_ids}
         with self._core.read() as connection:
             for some in portions(found):
-                here = rows.c.run_id.in_(some), rows.c.kind.endswith(f"/{_WEIGHTS}")
+                here = rows.c.run_id.in_(some), rows.c.kind.endswith("/weights")
                 for row in connection.execute(select(rows).where(*here)):
                     digests.verify(rows, row, f"averages of run {row.run_id}")
                     found[row.run_id].append(average_of(row.kind))
@@ -52,7 +53,7 @@ def contents_of(
     contents: dict[str, Mapping[str, np.ndarray]] = {}
     runs_of: dict[str, Sequence[str]] = {}
     for average, each in found.items():
-        for word, tensors in (("weights", each.weights), ("predictions", each.predictions)):
+        for word, tensors in zip(KINDS, (each.weights, each.predictions), strict=True):
             kind = kind_of(average, word) if average else word
             for name, tensor in tensors.items():
                 shape = np.shape(tensor)
@@ -60,6 +61,16 @@ def contents_of(
             if tensors:
                 contents[kind], runs_of[kind] = tensors, each.runs
     return contents, runs_of
+
+
+def check_kind(kind: str) -> None:
+    """See that there can be tensors of this kind.
+
+    Raises:
+        StoreError: it is neither "weights" nor "predictions", nor either of an average.
+    """
+    if kind.rpartition("/")[2] not in KINDS:
+        raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
 
 
 def kind_of(average: str, kind: str) -> str:

@@ -6,8 +6,9 @@ import contextlib
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import TypeVar, final
 
+import numpy as np
 from sqlalchemy import Connection
 
 from ravine.errors import StoreError
@@ -15,6 +16,8 @@ from ravine.store import blocks, database
 from ravine.store.blocks import Block
 from ravine.store.entries import known_files
 from ravine.store.opening import Opened
+
+_Key = TypeVar("_Key")
 
 
 @final
@@ -63,6 +66,22 @@ class Core:
         if block not in self._verified:
             blocks.verify(self.blocks, block)
             self._verified.add(block)
+
+    def rows(self, found: Mapping[Block, Sequence[tuple[_Key, int]]]) -> dict[_Key, dict[str, np.ndarray]]:
+        """Rows of blocks, each block opened once.
+
+        Args:
+            found: for each block what its rows are of, and where they are.
+
+        Raises:
+            StoreError: a block is missing or damaged.
+        """
+        read: dict[_Key, dict[str, np.ndarray]] = {}
+        for block, places in found.items():
+            self.verify(block)
+            rows = blocks.read_rows(self.blocks, block, [row for _, row in places])
+            read.update(zip((key for key, _ in places), rows, strict=True))
+        return read
 
     def remove(self, files: Sequence[str]) -> None:
         """Delete the files of blocks that have left the database."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from sqlalchemy import Connection, and_, delete, or_, select
@@ -73,13 +73,9 @@ class Kept:
         of_block: dict[Block, list[tuple[int, int]]] = defaultdict(list)
         for place, (_, block, row) in enumerate(found):
             of_block[block].append((place, row))
-        read: dict[int, Mapping[str, np.ndarray]] = {}
-        for block, places in of_block.items():
-            self._core.verify(block)
-            rows = blocks.read_rows(self._core.blocks, block, [row for _, row in places])
-            read.update(zip((place for place, _ in places), rows, strict=True))
+        read = self._core.rows(of_block)
         steps = np.array([step for step, _, _ in found], dtype=np.int64)
-        names = read[0] if found else {}
+        names = read[0] if found else ()
         return steps, {name: np.stack([read[place][name] for place in range(len(found))]) for name in names}
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ravine.errors import StoreError, choices
+from ravine.errors import StoreError
 from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
 from ravine.store import labels as labels_
-from ravine.store.averaged import Averages, contents_of
+from ravine.store.averaged import Averages, check_kind, contents_of
 from ravine.store.core import Core
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
@@ -28,8 +28,6 @@ from ravine.store.records import (
     StudyRecord,
 )
 from ravine.store.upgrade import digested_at
-
-KINDS = ("weights", "predictions")
 
 
 class Store:
@@ -291,8 +289,7 @@ class Store:
         Args:
             cohort_id: of an open cohort.
             results: one for each run of it, in any order.
-            weights: tensors (R, ...); row i belongs to ``results[i]``.
-            predictions: likewise, (R, n, ...); empty if there are none.
+            weights, predictions: tensors (R, ...) by name; row i belongs to ``results[i]``. There may be none.
             averages: the same of averages of the weights, by name.
         """
         own = AveragedTensors(runs=[each.id for each in results], weights=weights, predictions=predictions)
@@ -353,15 +350,10 @@ class Store:
 
     def tensors_many(self, kind: str, run_ids: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
         """`tensors` of many runs by id, each file opened once. A file's hash is checked once per `Store`."""
-        if kind.rpartition("/")[2] not in KINDS:
-            raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
+        check_kind(kind)
         with self._core.read() as connection:
             found = cohorts.find_rows(connection, kind, run_ids)
-        read: dict[str, dict[str, np.ndarray]] = {}
-        for block, places in found.items():
-            self._core.verify(block)
-            tensors = blocks.read_rows(self._core.blocks, block, [row for _, row in places])
-            read.update(zip((run for run, _ in places), tensors, strict=True))
+        read = self._core.rows(found)
         return {run: read[run] for run in run_ids}
 
     @property

@@ -28,6 +28,7 @@ class NativeMoments:
         examples: weights and every other tensor of some run, each (1, ...).
         x: the training set.
         size: B.
+        num_threads: runs that are taken at once.
 
     Raises:
         Unsupported: no machine code is made for some operation of the model.
@@ -35,11 +36,17 @@ class NativeMoments:
     """
 
     def __init__(
-        self, one: Pass, layout: Layout, examples: tuple[Tensor, Mapping[str, Tensor]], x: Tensor, size: int
+        self,
+        one: Pass,
+        layout: Layout,
+        examples: tuple[Tensor, Mapping[str, Tensor]],
+        x: Tensor,
+        size: int,
+        num_threads: int,
     ) -> None:
         weights_1P, others = examples
         self._compiler, self._x, self._layout = Compiler(), x, layout
-        self._names = list(others)
+        self._names, self._num_threads = list(others), num_threads
 
         def program(weights_1P: Tensor, x: Tensor, rows_B: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
             tensors = {name: tensor[0] for name, tensor in zip(self._names, given, strict=True)}
@@ -80,6 +87,6 @@ class NativeMoments:
         steps_I = np.zeros(len(self._compiler.numbers), dtype=np.int64)
         steps_I[self._compiler.number("rows")] = 8 * size
         steps_I[self._compiler.number("moments")] = 4 * self._layout.size
-        workers = Workers(jobs, torch.get_num_threads())
+        workers = Workers(jobs, self._num_threads)
         workers.run(np.asarray(rows), num_batches, steps_I, np.zeros(num_runs, dtype=np.uint8))
         return found[list(rows)]
