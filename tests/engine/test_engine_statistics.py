@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ravine.engine.network import Network
 from ravine.engine.statistics import Statistics, pooled
 
-NATIVE = pytest.mark.parametrize("native", [False, True], ids=["torch", "native"])
+BACKENDS = pytest.mark.parametrize("backend", ["native", "fused", "serial"])
 
 
 class Dense(nn.Module):
@@ -65,15 +65,15 @@ def moments(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return rows.mean(0), ((rows - rows.mean(0)) ** 2).mean(0)
 
 
-@NATIVE
+@BACKENDS
 @pytest.mark.parametrize("batch_size", [7, 16, 40])
-def test_the_first_norm_has_the_statistics_of_all_examples(native: bool, batch_size: int) -> None:
+def test_the_first_norm_has_the_statistics_of_all_examples(backend: str, batch_size: int) -> None:
     network = network_of(Dense, (4,))
     x = torch.tensor(random_dataset((4,)).train.x) * 3.0 + 100.0  # far from 0: squares would cancel
     params_RP, others = state_of(network)
-    statistics = Statistics(network, x, batch_size, native=native)
-    found = statistics.estimate(params_RP, others, [0, 1], one_thread=True)
-    assert statistics._native is native
+    statistics = Statistics(network, x, batch_size, None, backend)
+    found = statistics.estimate(params_RP, others, [0, 1])
+    assert statistics._native is (backend == "native")
     for run in range(2):
         views = network.layout.view_one(params_RP[run])
         weight, bias = (views[f"linear.{name}"].double().numpy() for name in ("weight", "bias"))
@@ -82,13 +82,13 @@ def test_the_first_norm_has_the_statistics_of_all_examples(native: bool, batch_s
         np.testing.assert_allclose(found["norm.running_var"][run], variance, rtol=1e-4)
 
 
-@NATIVE
-def test_later_norms_see_batches_that_are_normalized_as_in_training(native: bool) -> None:
+@BACKENDS
+def test_later_norms_see_batches_that_are_normalized_as_in_training(backend: str) -> None:
     network = network_of(Dense, (4,))
     x = torch.tensor(random_dataset((4,)).train.x)
     params_RP, others = state_of(network)
-    statistics = Statistics(network, x, 12, native=native)
-    found = statistics.estimate(params_RP, others, [0, 1], one_thread=True)
+    statistics = Statistics(network, x, 12, None, backend)
+    found = statistics.estimate(params_RP, others, [0, 1])
     views = network.layout.view_one(params_RP[1])
     inner = []
     batches = [batch for batches_TB in statistics._batches for batch in batches_TB]
@@ -105,12 +105,12 @@ def test_later_norms_see_batches_that_are_normalized_as_in_training(native: bool
         assert torch.equal(found[name], others[name])
 
 
-@NATIVE
-def test_pictures_and_a_norm_that_is_called_twice(native: bool) -> None:
+@BACKENDS
+def test_pictures_and_a_norm_that_is_called_twice(backend: str) -> None:
     network = network_of(Pictures, (1, 6, 5))
     x = torch.tensor(random_dataset((1, 6, 5)).train.x)
     params_RP, others = state_of(network, 1)
-    found = Statistics(network, x, 40, native=native).estimate(params_RP, others, [0], one_thread=True)
+    found = Statistics(network, x, 40, None, backend).estimate(params_RP, others, [0])
     views = {name: tensor.double() for name, tensor in network.layout.view_one(params_RP[0]).items()}
 
     def convolved(x: Tensor, name: str) -> Tensor:
@@ -125,15 +125,15 @@ def test_pictures_and_a_norm_that_is_called_twice(native: bool) -> None:
     np.testing.assert_allclose(found["norm.running_var"][0], variance, rtol=1e-4)
 
 
-@NATIVE
-def test_a_run_is_estimated_alone_and_nothing_is_left_behind(native: bool) -> None:
+@BACKENDS
+def test_a_run_is_estimated_alone_and_nothing_is_left_behind(backend: str) -> None:
     network = network_of(Dense, (4,))
     x = torch.tensor(random_dataset((4,)).train.x)
     params_RP, others = state_of(network, 3)
     before = {name: tensor.clone() for name, tensor in others.items()}
-    statistics = Statistics(network, x, 16, native=native)
-    together = statistics.estimate(params_RP, others, [0, 2], one_thread=True)
-    alone = statistics.estimate(params_RP[2:], {n: t[2:] for n, t in others.items()}, [0], one_thread=True)
+    statistics = Statistics(network, x, 16, None, backend)
+    together = statistics.estimate(params_RP, others, [0, 2])
+    alone = statistics.estimate(params_RP[2:], {n: t[2:] for n, t in others.items()}, [0])
     for name, tensor in together.items():
         assert torch.equal(tensor[2], alone[name][0])
         assert torch.equal(tensor[1], others[name][1])  # which was not asked for

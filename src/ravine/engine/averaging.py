@@ -32,33 +32,29 @@ class Averaging:
         batchnorm: as in `ravine.study.averages.Averages`.
         along: estimates statistics along the way.
         at_end: estimates them at the end.
-        one_thread: whether estimating takes one thread, since their number changes as training goes on.
     """
 
     names: tuple[str, ...]
     batchnorm: str
     along: Statistics
     at_end: Statistics
-    one_thread: bool
 
     @staticmethod
-    def of(cohort: Cohort, network: Network, train: Data, *, one_thread: bool, native: bool) -> Averaging:
+    def of(cohort: Cohort, network: Network, train: Data, backend: str) -> Averaging:
         """The averages of a cohort.
 
         Args:
             cohort: its runs.
             network: their model.
             train: the training set.
-            one_thread: see `Averaging`.
-            native: whether statistics are estimated by machine code, where it can be made.
+            backend: of the program.
         """
         averages, size = cohort.averages, cohort.recipe.batch_size
         return Averaging(
             names=() if averages is None else averages.names,
             batchnorm="last" if averages is None else averages.batchnorm,
-            along=Statistics(network, train.x, size, MOST_FOR_CURVES, native=native),
-            at_end=Statistics(network, train.x, size, native=native),
-            one_thread=one_thread,
+            along=Statistics(network, train.x, size, MOST_FOR_CURVES, backend),
+            at_end=Statistics(network, train.x, size, None, backend),
         )
 
     def begun(self, name: str, scheduled: Scheduled, step: int, going: Sequence[int]) -> list[int]:
@@ -87,5 +83,5 @@ class Averaging:
             }
         statistics = self.at_end if at_end else self.along
         if self.batchnorm == "again" and statistics:
-            return statistics.estimate(points_RP, others, rows, one_thread=self.one_thread)
+            return statistics.estimate(points_RP, others, rows)
         return others

@@ -12,12 +12,15 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.func import vmap
 
 from ravine import rng
+from ravine.engine.aligned import AlignedProducts
 from ravine.engine.native.moments import NativeMoments
 from ravine.engine.network import Network
 from ravine.engine.objective import channels_last
 from ravine.native.tensors import Unsupported
+from ravine.nn.functional import batched_kernels
 from ravine.tensors import Layout
 from ravine.trace import Untraceable
 
@@ -45,22 +48,23 @@ class Statistics:
 
     Each batch is normalized by itself, as in training, and all else is as in evaluation: nothing is dropped, and norms
     that training leaves alone keep their statistics. Means and biased variances are those of all examples together.
-    The order of the examples is fixed, and every run is taken alone, so no bit depends on its neighbours.
+    The order of the examples is fixed, and no bit of a run depends on its neighbours.
 
     Args:
         network: the model.
         x: examples of the training set.
         batch_size: examples in a batch, at least; a rest too small for a batch of its own is shared out.
         most: how many of the examples are used; None: all.
-        native: whether machine code is made, where it can be.
+        backend: of the program: it decides whether machine code is made (where it can be), or runs go together.
     """
 
     def __init__(
-        self, network: Network, x: Tensor, batch_size: int, most: int | None = None, *, native: bool = False
+        self, network: Network, x: Tensor, batch_size: int, most: int | None = None, backend: str = "serial"
     ) -> None:
         self._network, self._x, self._batch_size, self._most = network, x, batch_size, most
         self._norms = {name: module for name, module in network.module.named_modules() if _estimated(module)}
-        self._native, self._threads = native, torch.get_num_threads()
+        self._native, self._threads = backend == "native", torch.get_num_threads()
+        self._together = backend in ("fused", "compiled")
         self._machines: dict[int, NativeMoments] = {}
         self._noted: list[tuple[_Call, Tensor, Tensor]] = []  # of the pass that goes on
 
@@ -69,7 +73,7 @@ class Statistics:
         return bool(self._norms)
 
     def estimate(
-        self, params_RP: Tensor, others: Mapping[str, Tensor], rows: Sequence[int], *, one_thread: bool
+        self, params_RP: Tensor, others: Mapping[str, Tensor], rows: Sequence[int]
     ) -> dict[str, Tensor]:
         """Every other tensor of the model, (R, ...) by name, with the statistics for these weights.
 
@@ -77,23 +81,17 @@ class Statistics:
             params_RP: the weights.
             others: every other tensor, (R, ...) by name; it stays as it is.
             rows: the runs to do it for; the other ones keep the statistics that they have.
-            one_thread: whether PyTorch takes one thread, since their number changes as training goes on.
         """
         found = {name: tensor.clone() for name, tensor in others.items()}
-        threads = torch.get_num_threads()
         with torch.no_grad(), self._gathering():
             calls = self._calls_of(params_RP, others)
             layout = Layout.of(
                 {f"{i}/{what}": (call.channels,) for i, call in enumerate(calls) for what in _MOMENTS}
             )
-            torch.set_num_threads(1 if one_thread else threads)
-            try:
-                groups = [
-                    (batches_TB, self._moments(params_RP, others, rows, batches_TB, layout))
-                    for batches_TB in self._batches
-                ]
-            finally:
-                torch.set_num_threads(threads)
+            groups = [
+                (batches_TB, self._moments(params_RP, others, rows, batches_TB, layout))
+                for batches_TB in self._batches
+            ]
         for norm in dict.fromkeys(call.norm for call in calls):
             counts, means, variances = [], [], []
             for (num_batches, size), moments_RTM in ((batches.shape, each) for batches, each in groups):
@@ -145,16 +143,27 @@ class Statistics:
                 return self._machines[size](params_RP, others, rows, batches_TB)
             except (Unsupported, Untraceable):
                 self._native = False
-        found_RTM = params_RP.new_zeros((len(rows), len(batches_TB), layout.size))
-        for row, found_TM in zip(rows, found_RTM, strict=True):
-            own = {name: tensor[row] for name, tensor in others.items()}
-            for rows_B, found_M in zip(batches_TB, found_TM, strict=True):
-                x = self._x.index_select(0, rows_B)
-                if x.dim() == 4:
-                    x = x.contiguous(memory_format=torch.channels_last)  # as in training
-                moments = self._pass(params_RP[row], own, x)
-                found_M.copy_(layout.pack(dict(zip(layout.names, moments, strict=True))))
-        return found_RTM
+        index = torch.tensor(list(rows), device=params_RP.device)
+        tensors = params_RP[index], {name: tensor[index] for name, tensor in others.items()}
+        found = [self._in_torch(*tensors, self._x.index_select(0, rows_B), layout) for rows_B in batches_TB]
+        return torch.stack(found, 1)
+
+    def _in_torch(self, params_RP: Tensor, others: Mapping[str, Tensor], x: Tensor, layout: Layout) -> Tensor:
+        """Of all of these runs on one batch, (R, M)."""
+        if self._together:
+            with batched_kernels(), AlignedProducts():
+                moments = vmap(lambda params_P, own: tuple(self._pass(params_P, own, x.clone())))(
+                    params_RP, others
+                )
+        else:
+            if x.dim() == 4:
+                x = x.contiguous(memory_format=torch.channels_last)  # as in training
+            each = [
+                self._pass(params_P, {name: tensor[row] for name, tensor in others.items()}, x.clone())
+                for row, params_P in enumerate(params_RP)
+            ]
+            moments = tuple(torch.stack(of_runs) for of_runs in zip(*each, strict=True))
+        return layout.pack(dict(zip(layout.names, moments, strict=True)))
 
     def _pass(self, params_P: Tensor, others: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
         """The moments of each call of a norm, while a batch goes through one run's network."""
@@ -163,7 +172,7 @@ class Statistics:
         fixed = {name: tensor for name, tensor in others.items() if name not in network.buffers}
         tensors = {**network.layout.view_one(params_P), **fixed}
         network.pure(
-            channels_last(tensors) if x.dim() == 4 else tensors,
+            channels_last(tensors) if x.dim() == 4 and not self._together else tensors,
             {name: others[name] for name in network.buffers},
             x,
         )
@@ -194,6 +203,7 @@ class Statistics:
         finally:
             for hook in hooks:
                 hook.remove()
+            self._noted.clear()
             module.train()
 
 

@@ -61,9 +61,7 @@ class Training:
         self._repay_steps = repay_steps
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
-        self._averaging = Averaging.of(
-            cohort, network, self._train, one_thread=backend in TOGETHER, native=backend == "native"
-        )
+        self._averaging = Averaging.of(cohort, network, self._train, backend)
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
