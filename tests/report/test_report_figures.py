@@ -26,7 +26,9 @@ def traces(view: View, panel: int, kind: str) -> list[dict[str, Any]]:
 def test_every_figure_is_strict_json(six: Results, regression: Results, lost: Results) -> None:
     for results in (six, regression, lost):
         found = figures(results)
-        assert [each.name for each in found] == [name for name in FIGURES if name not in ("sharpness", "averages")]
+        assert [each.name for each in found] == [
+            name for name in FIGURES if name not in ("sharpness", "averages")
+        ]
         json.dumps([each.json() for each in found], allow_nan=False)
         for each in found:
             assert each.caption.endswith(".")
