@@ -279,7 +279,6 @@ def test_torchs_generator_is_not_touched() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
 def test_the_same_bits_on_a_gpu() -> None:
     seeds = torch.arange(100)
     k, k_gpu = rng.key(seeds, "a", 3), rng.key(seeds.cuda(), "a", torch.tensor(3, device="cuda"))

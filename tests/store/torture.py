@@ -43,8 +43,8 @@ def point(run: str, metric: str, step: int) -> float:
     return (int(run, 16) % 1009) + METRICS.index(metric) / 2 + step / 64
 
 
-def write(root: str) -> None:
-    """Go on where the last writer was stopped, until killed."""
+def write(root: str, most: int = COHORTS) -> None:
+    """Go on where the last writer was stopped, until killed, or until so many cohorts are done."""
     with Store(root) as store, store.lock("torture"):
         store.save_study("torture", definition="", base="", data_fingerprint="")
         new = [
@@ -54,7 +54,7 @@ def write(root: str) -> None:
         ]
         store.add_runs("torture", new)
         done = {run.id for run in store.runs("torture") if run.status in ("done", "diverged")}
-        for cohort in range(COHORTS):
+        for cohort in range(most):
             if run_id(cohort, 0) not in done:
                 train(store, cohort)
 
@@ -121,12 +121,17 @@ def main(root: str, seed: int, num_kills: int) -> None:
     moments = random.Random(seed)
     seen: dict[str, int] = {}
     looks = []
+    began = time.perf_counter()
+    write(f"{root}-first", 2)
+    longest = max(
+        0.8, 1.5 * (time.perf_counter() - began)
+    )  # a busy machine's writers need more time to get anywhere
     for _ in range(num_kills):
         pid = os.fork()
         if pid == 0:
             write(root)
             os._exit(0)
-        time.sleep(moments.uniform(0.005, 0.8))
+        time.sleep(moments.uniform(0.005, longest))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status), f"the writer ended by itself: {status}"
