@@ -79,8 +79,10 @@ def test_the_store_has_weights_predictions_scores_and_curves_of_each_average(sto
     assert not list((store.folder / "blocks").iterdir())
 
 
-@pytest.mark.parametrize(("backend", "events"), thinned(product(["native", "fused"], [2, 4, 7]), strength=1))
-@pytest.mark.parametrize("batchnorm", ["again", "average"])
+@pytest.mark.parametrize(
+    ("backend", "events", "batchnorm"),
+    thinned(product(["native", "fused"], [2, 4, 7], ["again", "average"]), strength=1),
+)
 def test_an_interrupted_launch_ends_with_the_averages_of_another(
     tmp_path: Path, backend: str, events: int, batchnorm: str
 ) -> None:
