@@ -17,7 +17,9 @@ from ravine.store import cohorts, curves, digests, labels, studies
 from ravine.store import schema as tables
 from ravine.store.core import Core
 from ravine.store.entries import block_of, known_files, members
+from ravine.store.preparations import content_of
 from ravine.store.records import parsed
+from ravine.store.scored import scoring_of
 from ravine.store.upkeep import unreferenced
 
 # A file younger than this may belong to a process that has not committed yet.
@@ -166,6 +168,8 @@ def _measured(connection: Connection, _folder: Path) -> Iterator[str]:
             parsed(text, dict, about)
 
     yield from _each(connection, select(tables.sharpness), measurement)
+    yield from _each(connection, select(tables.preparations), content_of)
+    yield from _each(connection, select(tables.scored), scoring_of)
 
 
 def _labels(connection: Connection, folder: Path) -> Iterator[str]:

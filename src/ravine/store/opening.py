@@ -16,7 +16,7 @@ from ravine.errors import StoreError, short
 from ravine.store import blocks, database, lock
 from ravine.store.entries import known_files
 from ravine.store.schema import VERSION, meta
-from ravine.store.upgrade import EARLIER, bring_up
+from ravine.store.upgrade import COPIED, EARLIER, bring_up
 
 DATABASE = "ravine.db"
 _LONGEST = 200  # letters of a path that an error repeats
@@ -130,7 +130,7 @@ def _read_only(place: Path) -> Opened:
     engine = database.connect(database.read_only_url(place / DATABASE))
     try:
         version = database.prepare(engine, create=False, alone=False)
-        if version == "4":  # only without digests, which a copy gets
+        if version in COPIED:
             engine.dispose()
             engine = database.copied(place / DATABASE)
             _bring_up(engine)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 # Raise it when the tables change; a store says which version wrote it.
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 
@@ -232,5 +232,25 @@ labels = Table(
     Column("classes", Text, nullable=False),
     Column("sizes", Text, nullable=False),
     Column("block_id", ForeignKey("blocks.id"), nullable=False),
+    _digest(),
+)
+
+# What the data set of a study did to raw values (JSON).
+preparations = Table(
+    "preparations",
+    metadata,
+    _ref("study_id", "studies.id", primary=True),
+    Column("content", Text, nullable=False),
+    _digest(),
+)
+
+# Every recipe (a config, a pool, a soup) that was ever scored on the test part of some data. Nothing deletes a row.
+scored = Table(
+    "scored",
+    metadata,
+    Column("data_fingerprint", Text, primary_key=True),
+    Column("recipe", Text, primary_key=True),
+    Column("words", Text, nullable=False),
+    Column("at", Text, nullable=False),
     _digest(),
 )

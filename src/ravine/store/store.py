@@ -18,6 +18,7 @@ from ravine.store.core import Core
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
+from ravine.store.preparations import Preparations
 from ravine.store.records import (
     AveragedTensors,
     CohortRecord,
@@ -27,6 +28,7 @@ from ravine.store.records import (
     RunResult,
     StudyRecord,
 )
+from ravine.store.scored import Scored
 from ravine.store.upgrade import digested_at
 
 
@@ -41,6 +43,13 @@ class Store:
             what ``?folder=`` at the address's end says.
         create: make the store if it isn't there yet.
         folder: where blocks and locks lie if `root` is an address; every user of it needs this folder.
+
+    Attributes:
+        averages: the averages of the weights of runs.
+        kept: the weights of runs along their training.
+        sharpness: how sharp the minima of runs are, where that was measured.
+        preparations: what the data sets of studies did to raw values.
+        scored: which recipes were scored on test.
 
     Raises:
         StoreError: not there, not a store, not writable, or of another version.
@@ -61,6 +70,11 @@ class Store:
         self.root = database.describe(opened.engine) if "://" in str(root) else str(root)
         self.folder = opened.blocks.parent
         self._core = Core(opened, self.root)
+        self.averages = Averages(self._core)
+        self.kept = Kept(self._core)
+        self.sharpness = Measured(self._core)
+        self.preparations = Preparations(self._core)
+        self.scored = Scored(self._core)
 
     def close(self) -> None:
         """Close the database and release the lock. The store can't be used afterwards."""
@@ -355,21 +369,6 @@ class Store:
             found = cohorts.find_rows(connection, kind, run_ids)
         read = self._core.rows(found)
         return {run: read[run] for run in run_ids}
-
-    @property
-    def averages(self) -> Averages:
-        """The averages of the weights of runs."""
-        return Averages(self._core)
-
-    @property
-    def kept(self) -> Kept:
-        """The weights of runs along their training."""
-        return Kept(self._core)
-
-    @property
-    def sharpness(self) -> Measured:
-        """How sharp the minima of runs are, where that was measured."""
-        return Measured(self._core)
 
     def save_labels(self, fingerprint: str, labels: Labels) -> None:
         """Keep the right answers of a data set; does nothing if they are there already."""

@@ -15,7 +15,8 @@ from ravine.store.lock import now
 from ravine.store.schema import cohorts, launches, metrics, runs
 from ravine.store.studies import run_digest
 
-EARLIER = ("1", "2", "3", "4")
+EARLIER = ("1", "2", "3", "4", "5")
+COPIED = ("4", "5")  # that can be read where nothing can be written: a copy gets what they lack
 _DIGESTED = "digests_made_at"  # the key under which `meta` says when a store without digests got them
 
 
@@ -26,6 +27,10 @@ def bring_up(connection: Connection, version: str) -> None:
         connection: in a transaction that writes.
         version: one of `EARLIER`.
     """
+    if version == "5":  # has digests, which must stay as they are, and lacks only tables
+        schema.metadata.create_all(connection)
+        _set(connection, version=str(schema.VERSION))
+        return
     if "notes" not in _columns(connection, schema.studies):
         connection.execute(text("ALTER TABLE studies ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
     schema.metadata.create_all(connection)  # tables that it lacks
@@ -37,8 +42,12 @@ def bring_up(connection: Connection, version: str) -> None:
             if "digest" not in _columns(connection, table):
                 connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN digest TEXT"))
             _make_digests(connection, table)
-    changed = {"version": str(schema.VERSION), _DIGESTED: f"{now()}, from format {version}"}
-    for key, value in changed.items():
+    _set(connection, version=str(schema.VERSION), **{_DIGESTED: f"{now()}, from format {version}"})
+
+
+def _set(connection: Connection, **values: str) -> None:
+    """Change what `meta` says."""
+    for key, value in values.items():
         connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
         connection.execute(schema.meta.insert().values(key=key, value=value))
 
