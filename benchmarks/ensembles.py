@@ -20,8 +20,9 @@ import numpy as np
 from ravine.ensembles import gain, selection
 from ravine.ensembles.judged import compared, judged
 from ravine.ensembles.losses import class_losses, true_log_p
-from ravine.ensembles.pool import Member, Pool
+from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import log_softmax
+from ravine.outcomes.member import Member
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "ensembles"))
 from plain_selection import plain_greedy

@@ -7,7 +7,8 @@ import numpy as np
 from ravine.ensembles import selection
 from ravine.ensembles.judged import compared, judged
 from ravine.ensembles.losses import class_losses
-from ravine.ensembles.pool import Member, Pool
+from ravine.ensembles.pool import Pool
+from ravine.outcomes.member import Member
 
 
 def claims(seed: int) -> bool:

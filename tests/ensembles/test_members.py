@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ravine.ensembles.members import usable, winner_of
-from ravine.ensembles.pool import Member, Pool
+from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, StoreError
+from ravine.outcomes.member import Member
 from ravine.store import Labels, RunRecord
 
 LABELS = Labels(

@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["landscapes.lanczos", "landscapes.scenes", "report.sharp", "study.keep", "api.look"]
+    "name", ["landscapes.lanczos", "verdict.barrier", "report.sharp", "study.keep", "api.look"]
 )
 def test_examples(name: str) -> None:
     failed, attempted = doctest.testmod(importlib.import_module(f"ravine.{name}"))

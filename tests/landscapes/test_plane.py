@@ -8,8 +8,8 @@ import torch
 
 from ravine.landscapes import plane as module_under_test
 from ravine.landscapes.plane import filter_normalized, principal_plane
-from ravine.landscapes.scenes import barrier
 from ravine.tensors import Layout
+from ravine.verdict.barrier import barrier
 
 
 @pytest.mark.parametrize("columns", [1 << 20, 37])

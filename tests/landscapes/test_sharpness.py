@@ -23,7 +23,7 @@ from ravine.landscapes.choice import chosen_runs
 from ravine.landscapes.curvature import Curvature
 from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.sharpness import _measured, measure
-from ravine.landscapes.trained import Trained
+from ravine.launch.trained import Trained
 from ravine.native.tensors import Unsupported
 from ravine.store import RunRecord, Store
 from ravine.study import Study

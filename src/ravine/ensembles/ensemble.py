@@ -15,10 +15,11 @@ from ravine.ensembles.findings import Calibration, Ensemble
 from ravine.ensembles.judged import Judged, compared, judged
 from ravine.ensembles.losses import Losses, ValueLosses, class_losses
 from ravine.ensembles.members import as_members, candidates, usable, winner_of
-from ravine.ensembles.pool import Member, Pool
+from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import COMBINES, Combine, log_softmax
 from ravine.errors import InputError, choices
 from ravine.messages import shown, whole_number
+from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final
 from ravine.outcomes.trials import Predicted, Split
 from ravine.store import Labels, RunRecord, Store

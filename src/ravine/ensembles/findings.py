@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ravine.ensembles import words
 from ravine.ensembles.gain import Forecast, Gain
 from ravine.ensembles.judged import Compared, Judged
-from ravine.ensembles.pool import Member, Pool
+from ravine.ensembles.pool import Pool
 from ravine.ensembles.selection import Optimism
 from ravine.messages import count
+from ravine.outcomes.member import Member
 from ravine.outcomes.runs import plain
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravine.ensembles.pool import Member
 from ravine.errors import InputError, StoreError, choices
 from ravine.messages import count, shown
+from ravine.outcomes.member import Member
 from ravine.outcomes.runs import by_config, describe, final, lr_of, quality
 from ravine.store import Labels, RunRecord, Store, StudyRecord
 from ravine.study import Recipe

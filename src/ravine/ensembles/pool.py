@@ -9,43 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles.pooling import Combine, Pooled, pool_classes, pool_values
+from ravine.outcomes.member import Member
 from ravine.study import content_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A finished run, or the weights that one had after some of its steps.
-
-    Args:
-        run: id of the run.
-        step: after how many steps; None: at its end.
-        rule: label of its rule.
-        config: id of its recipe without the seed.
-        hypers: what the study's grid chose.
-        seed: of the run.
-    """
-
-    run: str
-    step: int | None = None
-    rule: str
-    config: str
-    hypers: Mapping[str, float | str]
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The run's id, and behind an @ the step."""
-        return self.run if self.step is None else f"{self.run}@{self.step}"
-
-    @property
-    def short(self) -> str:
-        """The same for people."""
-        return self.run[:8] if self.step is None else f"{self.run[:8]}@{self.step}"
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """What members are sorted by: never by the place in which they were given."""
-        return self.run, 2**63 if self.step is None else self.step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

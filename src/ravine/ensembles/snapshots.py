@@ -11,9 +11,9 @@ import torch
 
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
-from ravine.ensembles.pool import Member
 from ravine.errors import InputError
 from ravine.launch.subject import Subject, stored_run
+from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.schedules import parse_schedule, table
 from ravine.schedules.spec import CosineRestarts, in_steps

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ravine.ensembles.disagreement import mean_of_pairs
 from ravine.ensembles.gain import Forecast, Gain, Value
 from ravine.ensembles.judged import Compared, Judged
-from ravine.ensembles.pool import Member
 from ravine.ensembles.selection import Optimism
 from ravine.grid import Grid
+from ravine.outcomes.member import Member
 from ravine.outcomes.runs import describe
 from ravine.outcomes.words import NOTHING
 

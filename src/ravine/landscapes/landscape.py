@@ -17,10 +17,11 @@ from ravine.engine.points import Fill, Points
 from ravine.errors import InputError
 from ravine.free_memory import free_bytes
 from ravine.landscapes.plane import Axes, filter_normalized, principal_plane
-from ravine.landscapes.scenes import Around, Landscape, Line, Looking, Plane, Route, Wanted, barrier
-from ravine.landscapes.trained import Trained
+from ravine.landscapes.scenes import Around, Landscape, Line, Looking, Plane, Route, Wanted
+from ravine.launch.trained import Trained
 from ravine.store import RunRecord, Store
 from ravine.study import Study
+from ravine.verdict.barrier import barrier
 
 MARGIN = 0.2  # of the paths' extent, on each side of the map
 MOST_STEPS = 100  # kept steps of one run that are drawn: beyond that every second, third, ... of them

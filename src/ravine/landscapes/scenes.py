@@ -192,26 +192,6 @@ class Landscape:
         return found
 
 
-def barrier(x: np.ndarray, losses: np.ndarray) -> tuple[float, float]:
-    """How far a loss rises above the straight line between its ends, and where.
-
-    max over a of ``L(a) - ((1 - a) L(0) + a L(1))`` (Frankle et al., 2020).
-
-    Args:
-        x: shares of the way, rising from 0 to 1, (A,).
-        losses: (A,); infinite or NaN counts as infinitely high.
-
-    Example:
-        >>> barrier(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0]))
-        (1.5, 0.5)
-    """
-    above = losses - ((1 - x) * losses[0] + x * losses[-1])
-    above[[0, -1]] = 0.0  # not a rounding error more
-    above = np.where(np.isfinite(above), above, np.inf)
-    place = int(above.argmax())
-    return float(above[place]), float(x[place])
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}

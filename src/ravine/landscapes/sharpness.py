@@ -26,7 +26,7 @@ from ravine.free_memory import free_bytes
 from ravine.landscapes.curvature import Curvature
 from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.lanczos import lanczos
-from ravine.landscapes.trained import Trained
+from ravine.launch.trained import Trained
 from ravine.native.tensors import Unsupported
 from ravine.outcomes.trials import Predicted
 from ravine.store import Labels, RunRecord, Store

@@ -138,7 +138,7 @@ def draw_lines(found: Landscape, command: str) -> Figure:
         title="Between runs",
         caption=(
             "The loss at weights (1 − a) u + a v, on the straight line from run u to run v. The barrier is the largest"
-            " distance by which the loss exceeds the line between its ends (Frankle et al., 2020). If it is near 0,"
+            " distance by which the loss exceeds the line between its ends (Entezari et al., 2022). If it is near 0,"
             " the runs lie in one basin and their weights can be averaged. A barrier between runs with different seeds"
             " says little about their functions: units of a layer can swap places without changing what a network"
             " computes, and two networks that differ only in that are far apart. BatchNorm's running averages are"
