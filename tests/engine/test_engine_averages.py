@@ -26,6 +26,7 @@ from torch import nn
 from ravine.engine.records import Averaged, Finished, Kept
 from ravine.schedules import cycle_ends, parse_schedule
 from ravine.study import Run, Study
+from ravine.study.keep import Keep
 from thinning import thinned
 
 AVERAGES = {"ema": [0.5, 0.9], "polyak": {"from": 0.5}, "swa": {"from": 0.2, "every": 1}}
@@ -57,7 +58,7 @@ def weights_of(kind: str) -> np.ndarray:
 
 def paths(made: Study, runs: list[Run], backend: str) -> tuple[dict[str, dict[str, np.ndarray]], Finished]:
     """The deployed weights of each run after each step, (T, ...) by name, and what was learned."""
-    *records, finished = training_of(made, runs, backend).records(keep_every=1)
+    *records, finished = training_of(made, runs, backend).records(Keep(every=1))
     assert isinstance(finished, Finished)
     kept = [record for record in records if isinstance(record, Kept)][1:]
     found = {}

@@ -12,7 +12,6 @@ from scipy.special import log_softmax, logsumexp
 
 import ravine
 from ravine.cli import main
-from ravine.ensembles.snapshots import cycle_ends
 from ravine.outcomes.trials import Predicted
 from ravine.store import Store
 
@@ -140,12 +139,18 @@ def test_snapshots_are_the_ends_of_cycles(store: Path) -> None:
     """31 steps, 4 of them a warm-up, the others 3 cycles: each ends with the smallest lr before it jumps up again."""
     found = ravine.ensemble(classes(), store=store, members="snapshots")
     record = Store(store, create=False).run(found.members[0].run)
-    ends = cycle_ends(record)
-    assert ends == [13, 22]  # (s - 4) 3 mod 27 is 0 at s = 13 and 22
-    assert [member.step for member in found.members] == [13, 22, None]
+    ends = [13, 22]  # (s - 4) 3 mod 27 is 0 at s = 13 and 22
+    assert [member.step for member in found.members] == [*ends, None]
     assert {member.run for member in found.members} == {record.id}
     assert found.select == "all"
     assert found.judged[-1].pool.weights.keys() == {record.id, f"{record.id}@13", f"{record.id}@22"}
+
+
+def test_snapshots_are_found_where_only_they_are_kept(tmp_path: Path) -> None:
+    study = classes(keep={"every": "cycle"}, rules=["adam"], seeds=1)
+    ravine.run(study, store=tmp_path, quiet=True, device="cpu")
+    found = ravine.ensemble(study, store=tmp_path, members="snapshots")
+    assert [member.step for member in found.members] == [13, 22, None]
 
 
 def test_what_a_snapshot_predicts_is_what_the_run_predicted_there(store: Path, predicted: Predicted) -> None:

@@ -122,8 +122,55 @@ def test_the_room_is_the_size_of_the_files(store: Store) -> None:
         return Network.of(made.model, (4,), 3, device=CPU)
 
     room = room_of(Keep(every=4), all_runs(made), network, dataset())
-    assert (room.times, room.num_runs) == (5, len(all_runs(made)))
+    assert (room.times, room.num_runs) == ((5, 5), len(all_runs(made)))
     assert room.size <= written < room.size + 2000  # the header with the names
+
+
+CYCLES = [
+    "cosine",
+    {"kind": "cosine_restarts", "cycles": 3, "warmup": 2},
+    {"kind": "cosine_restarts", "cycles": 7, "final": 0.5},
+    {"kind": "cosine_restarts", "cycles": 1},
+]
+
+
+@pytest.mark.parametrize(("backend", "events"), thinned(product(["native", "fused"], [2, 4, 7]), strength=1))
+def test_states_before_restarts_are_those_of_shorter_runs_whatever_interrupts(
+    tmp_path: Path, backend: str, events: int
+) -> None:
+    at_once = Timing(tick_seconds=0.0, checkpoint_seconds=0.0, checkpoint_share=1.0, kept_bytes=0)
+    made = study(keep={"every": "cycle"}, rules=[{"kind": "adam", "lr": 1e-2}], schedule=CYCLES)
+    stopped, every = Store(tmp_path / "stopped"), Store(tmp_path / "every")
+    until(launch(made, stopped, definition="text", backend=backend, timing=at_once), events)
+    run_all(made, stopped)
+    run_all(replace(made, keep={"every": 1}), every, backend=backend)
+    found = stopped.kept.steps([run.id for run in all_runs(made)])
+    for run in all_runs(made):
+        ends = {1: [], 3: [8, 14], 7: [3, 6, 9, 12, 15, 18]}[run.recipe.schedule.get("cycles", 1)]
+        assert found[run.id] == ends
+        _, path = every.kept.path(run.id)
+        for name, array in stopped.kept.path(run.id)[1].items():
+            np.testing.assert_array_equal(array, path[name][ends])
+    assert stopped.check() == []
+
+
+def test_the_plan_says_which_runs_have_no_restarts(store: Store) -> None:
+    made = study(keep={"every": "cycle"}, rules=[{"kind": "adam", "lr": 1e-2}], schedule=CYCLES, seeds=1)
+    lines = plan_lines(made, store)
+    assert any(
+        line.startswith("the weights of 2 runs are kept 2 to 6 times along the way: ") for line in lines
+    )
+    without = "keep: 2 runs without restarts have none kept along the way"
+    assert without in lines
+    assert not any("already" in line for line in plan_lines(made, store))  # nothing is missing
+
+
+@pytest.mark.parametrize("schedule", ["cosine", {"kind": "cosine_restarts", "cycles": 1}])
+def test_a_study_without_restarts_cannot_keep_what_is_before_them(schedule: object) -> None:
+    with pytest.raises(
+        StudyError, match=r"^keep\.every = 'cycle': only schedule = \"cosine_restarts\" of 2 cycles"
+    ):
+        study(keep={"every": "cycle"}, schedule=schedule)
 
 
 def test_weights_that_do_not_fit_are_refused_before_training(

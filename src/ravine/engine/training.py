@@ -6,7 +6,7 @@ Shapes: R run of the program, T step since the last evaluation, N example, K out
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from ravine.engine.averaging import Averaging
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
 from ravine.engine.history import History
+from ravine.engine.keeping import Keeping
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
@@ -24,6 +25,7 @@ from ravine.engine.records import Arrays, Averaged, Evaluation, Finished, Kept, 
 from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
+from ravine.study.keep import Keep
 
 TICK_SECONDS = 0.1
 _LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once
@@ -65,6 +67,7 @@ class Training:
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
+        self._epoch = len(data.train) // cohort.recipe.batch_size
         self._fewest = fewest_runs()  # of a program that is made smaller
         self.step = 0
         self.evaluated = 0  # step of the last evaluation
@@ -93,8 +96,7 @@ class Training:
         self._history = History(len(rows))
         index = torch.tensor(rows, device=self.device)
         fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
-        epoch = len(self.data.train) // self.cohort.recipe.batch_size
-        self._scheduled = Scheduled(self._part, epoch, self.device)
+        self._scheduled = Scheduled(self._part, self._epoch, self.device)
         self.setting = Setting(
             cohort=self._part,
             objective=self._objective,
@@ -157,31 +159,31 @@ class Training:
         self._scored(Data(x=self._validation.x[:_LOOK], y=self._validation.y[:_LOOK]))
 
     def records(
-        self, keep_every: int | None = None, *, tick_seconds: float = TICK_SECONDS
+        self, keep: Keep | None = None, *, tick_seconds: float = TICK_SECONDS
     ) -> Generator[Record, None, None]:
         """Train to the end.
 
         Args:
-            keep_every: also yield the weights whenever so many steps have been done: at 0 too, at the end not.
+            keep: also yield the weights along the way, after the steps that it says.
             tick_seconds: time between two ticks.
 
         Yields:
             Ticks, an evaluation every ``evaluate_every`` steps and at the end, and last of all what was learned.
         """
         with self._program.running() as drive:
-            yield from self._records(drive, keep_every, tick_seconds)
+            keeping = Keeping(keep, self.cohort.runs, self._epoch)
+            yield from self._records(drive, keeping, tick_seconds)
 
-    def _records(self, drive: Drive, keep_every: int | None, tick_seconds: float) -> Iterator[Record]:
+    def _records(self, drive: Drive, keeping: Keeping, tick_seconds: float) -> Iterator[Record]:
         recipe = self.cohort.recipe
-        stops = (recipe.evaluate_every, keep_every or recipe.steps)
         clock = ticked = time.perf_counter()
         while self.step < recipe.steps and self.alive:
-            if keep_every and self.step % keep_every == 0:  # also where it goes on from a checkpoint
+            if kept := keeping.now(self.step):  # also where it goes on from a checkpoint
                 self.seconds += time.perf_counter() - clock
-                yield self._kept()
+                yield self._kept(kept)
                 clock = time.perf_counter()
-            to_stop = min(every - self.step % every for every in stops)
-            drive(self.advance, min(to_stop, recipe.steps - self.step))
+            to_look = recipe.evaluate_every - self.step % recipe.evaluate_every
+            drive(self.advance, min(to_look, keeping.next(self.step) - self.step))
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
                 evaluation = self._evaluate()
@@ -278,11 +280,13 @@ class Training:
         """Rows of the program that have not diverged."""
         return torch.tensor(self._going, dtype=torch.int64, device=self.device)
 
-    def _kept(self) -> Kept:
+    def _kept(self, runs: Collection[str]) -> Kept:
+        """The weights of those of some runs that have not diverged."""
+        places = [place for place in self._going if self.cohort.runs[self._rows[place]].id in runs]
         return Kept(
             step=self.step,
-            runs=tuple(self.cohort.runs[row].id for row in self.alive),
-            weights=_arrays(self._weights(self._places())),
+            runs=tuple(self.cohort.runs[self._rows[place]].id for place in places),
+            weights=_arrays(self._weights(torch.tensor(places, dtype=torch.int64, device=self.device))),
         )
 
     def _weights(self, going: Tensor) -> dict[str, Tensor]:

@@ -15,10 +15,9 @@ from ravine.errors import InputError
 from ravine.launch.subject import Subject, stored_run
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
-from ravine.schedules import parse_schedule, table
-from ravine.schedules.spec import CosineRestarts, in_steps
+from ravine.schedules import cycle_ends, parse_schedule
 from ravine.store import RunRecord, Store
-from ravine.study import Recipe, Study
+from ravine.study import Study
 from ravine.study.naming import naming
 
 
@@ -66,12 +65,13 @@ class Snapshots:
         if record is None:
             raise InputError(
                 f"members = 'snapshots': study {study.name!r} kept no weights along the winner's runs; keep = "
-                '{ every = "epoch" } does'
+                '{ every = "epoch" } does, or "cycle" where the schedule restarts'
             )
         subject = Subject.of(study, search=search, device=device)
         with naming(study.origin):
             subject.check_same([record])
-        ends = cycle_ends(record)
+        # The end of the last cycle is the run's own.
+        ends = cycle_ends(parse_schedule(record.recipe["schedule"]), record.num_steps)[:-1]
         return Snapshots(
             store=store,
             subject=subject,
@@ -114,20 +114,6 @@ class Snapshots:
                 outputs if data.task == "classification" else data.in_own_units(outputs[:, 0])
             )
         return found
-
-
-def cycle_ends(record: RunRecord) -> list[int]:
-    """After how many steps each cycle of the run's schedule ends, but for the last; [] where it has none.
-
-    Read from the schedule's own table: a cycle ends where lr jumps up again. A warm-up is not part of one.
-    """
-    recipe = Recipe.of(record.recipe)
-    spec = parse_schedule(recipe.schedule)
-    if not isinstance(spec, CosineRestarts):
-        return []
-    factors = table(spec, record.num_steps)
-    first = in_steps(spec.warmup, record.num_steps)
-    return [step for step in range(first + 1, len(factors)) if factors[step] > factors[step - 1]]
 
 
 def _chosen(kept: Sequence[int], ends: Sequence[int]) -> list[int]:

@@ -16,8 +16,10 @@ from ravine.launch.machine import versions
 from ravine.launch.progress import Planned
 from ravine.launch.stages import second_stage
 from ravine.messages import count
+from ravine.schedules import parse_schedule
 from ravine.store import FINISHED, Labels, NewRun, Store
 from ravine.study import STAGE, Run, Study, base_of, notes_of, runs_of
+from ravine.study.keep import Keep
 from ravine.study.naming import naming
 
 
@@ -96,7 +98,7 @@ def enter_finished(
             num_resumed=0,
             lines=(
                 *stage_lines(study, runs),
-                *kept_lines(study, store, ids),
+                *kept_lines(study, store, runs, len(data.train)),
                 *lacking_lines(study, store, ids),
             ),
         )
@@ -139,17 +141,26 @@ def stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
     return [f"stage 2: {count(len(study.decays), 'schedule')} for the best of {best}"]
 
 
-def kept_lines(study: Study, store: Store, known: Sequence[str]) -> list[str]:
+def kept_times(keep: Keep, run: Run, num_train: int) -> int:
+    """How often the weights of a run are kept along the way."""
+    recipe = run.recipe
+    schedule = parse_schedule(dict(recipe.schedule))
+    return len(keep.along(recipe.steps, num_train // recipe.batch_size, schedule))
+
+
+def kept_lines(study: Study, store: Store, known: Sequence[Run], num_train: int) -> list[str]:
     """A line for people about trained runs without the weights along the way that the study keeps, if there are any.
 
     Args:
         study: the study.
         store: where the runs are.
-        known: ids of the runs that have finished.
+        known: the runs that have finished.
+        num_train: training examples.
     """
     if study.keep is None:
         return []
-    without = sum(not steps for steps in store.kept.steps(known).values())
+    kept = store.kept.steps([run.id for run in known])
+    without = sum(not kept[run.id] and kept_times(study.keep, run, num_train) > 0 for run in known)
     if not without:
         return []
     were = "was" if without == 1 else "were"

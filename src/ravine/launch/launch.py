@@ -188,13 +188,15 @@ def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> li
     if study.keep is not None and to_train:
         room = room_of(study.keep, to_train, task.subject.network, task.data)
         check_room(study, room, task.store.folder)
-        lines.append(room.line())
+        lines += room.lines()
     if study.averages is not None and to_train:
         each = weights_room(to_train, task.subject.network)
         lines += average_lines(study, to_train, len(task.data.train), each)
     coming = {run.id for run in to_train}
-    known = [run.id for run in runs if run.id not in coming]
-    return [*lines, *kept_lines(study, task.store, known), *lacking_lines(study, task.store, known)]
+    known = [run for run in runs if run.id not in coming]
+    ids = [run.id for run in known]
+    kept = kept_lines(study, task.store, known, len(task.data.train))
+    return [*lines, *kept, *lacking_lines(study, task.store, ids)]
 
 
 def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], list[str], int]:
@@ -287,10 +289,7 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
         meter.resume((num_runs - len(lost)) * training.step + len(lost) * steps)
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
-    keep = task.study.keep
-    epoch = len(task.data.train) // cohort.recipe.batch_size
-    keep_every = None if keep is None else keep.steps(epoch)
-    records = training.records(keep_every, tick_seconds=task.timing.tick_seconds)
+    records = training.records(task.study.keep, tick_seconds=task.timing.tick_seconds)
     network = training.network
     with closing(records), module_errors(network.module, network.about), writer.saving(training):
         for record in records:

@@ -61,7 +61,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     runs = subject.runs()
     lines = []
     if study.keep is not None:
-        lines.append(room_of(study.keep, runs, subject.network, subject.data).line())
+        lines += room_of(study.keep, runs, subject.network, subject.data).lines()
     lines += average_lines(study, runs, len(subject.data.train), weights_room(runs, subject.network))
     if own:
         found = dict.fromkeys(subject.network(same).remark for same in by_structure(runs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from ravine.data import Dataset
 from ravine.engine.network import Network
 from ravine.errors import StudyError
 from ravine.free_memory import gib
+from ravine.launch.enter import kept_times
 from ravine.launch.subject import by_structure
 from ravine.messages import count
 from ravine.study import Run, Study
@@ -23,19 +25,32 @@ class Room:
     """The disk space of the kept weights of some runs.
 
     Args:
-        num_runs: number of runs.
-        times: how often a run's weights are kept; of all runs the largest number.
+        num_runs: number of runs whose weights are kept.
+        num_without: number of runs that have none of the steps.
+        times: how often a run's weights are kept; of all runs the smallest and the largest number.
         size: bytes for all runs, at most: a run that diverges takes less.
     """
 
     num_runs: int
-    times: int
+    num_without: int
+    times: tuple[int, int]
     size: int
 
     def line(self) -> str:
         """A line for people."""
-        runs = count(self.num_runs, "run")
-        return f"the weights of {runs} are kept {count(self.times, 'time')} along the way: {gib(self.size)}"
+        low, high = self.times
+        times = count(high, "time") if low == high else f"{low:,} to {count(high, 'time')}"
+        return (
+            f"the weights of {count(self.num_runs, 'run')} are kept {times} along the way: {gib(self.size)}"
+        )
+
+    def lines(self) -> list[str]:
+        """The same, and one about runs without kept weights, if there are any."""
+        if not self.num_without:
+            return [self.line()]
+        none = "has none" if self.num_without == 1 else "have none"
+        without = f"keep: {count(self.num_without, 'run')} without restarts {none} kept along the way"
+        return [*([self.line()] if self.num_runs else []), without]
 
 
 def room_of(
@@ -49,12 +64,18 @@ def room_of(
         network: makes the network of runs of one structure.
         data: their data set.
     """
-    times, size = [0], 0
+    times: list[int] = []
+    size = 0
     for same in by_structure(runs):
-        recipe = same[0].recipe
-        times.append(keep.times(recipe.steps, len(data.train) // recipe.batch_size))
-        size += len(same) * times[-1] * _bytes(network(same))
-    return Room(num_runs=len(runs), times=max(times), size=size)
+        found = [kept_times(keep, run, len(data.train)) for run in same]
+        times += filter(None, found)
+        size += sum(found) * _bytes(network(same))
+    return Room(
+        num_runs=len(times),
+        num_without=len(runs) - len(times),
+        times=(min(times, default=0), max(times, default=0)),
+        size=size,
+    )
 
 
 def check_room(study: Study, room: Room, folder: Path) -> None:
@@ -70,7 +91,7 @@ def check_room(study: Study, room: Room, folder: Path) -> None:
     """
     free = shutil.disk_usage(folder).free
     if room.size > free and study.keep is not None:
-        every = f'"{study.keep.every}"' if study.keep.every == "epoch" else f"{study.keep.every}"
+        every = json.dumps(study.keep.every)
         raise StudyError(
             f"keep.every = {every}: {room.line()}, and {gib(free)} are free where the store is: keep fewer, or none"
         )

@@ -30,7 +30,7 @@ from ravine.study.fields import (
     tuning,
     whole,
 )
-from ravine.study.keep import Keep, KeepLike, parse_keep
+from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.model import RATES, Model, ModelLike, parse_model
 from ravine.study.naming import known_keywords, naming
 from ravine.study.search import MOST_RUNS, Search, parse_search
@@ -63,8 +63,8 @@ class Study:
             schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
         evaluations: how many times along a run the validation set is looked at.
-        keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, or a number of
-            steps; None: none.
+        keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, a number of steps,
+            or "cycle"; None: none.
         averages: which averages of the weights are kept along each run: ``{"ema": [0.99, 0.999]}``, and others; None:
             none.
         origin: the file it was read from: errors begin with it.
@@ -149,6 +149,8 @@ class Study:
             put("tune", tuning(tune))
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
             put("keep", parse_keep(keep))
+            if self.keep is not None:
+                check_restarts(self.keep, self.schedule)
             put("averages", parse_averages(averages))
             if self.averages is not None:
                 check_schedules(self.averages, self.schedule)
