@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.preparation import NumberTarget, Preparation
-from ravine.data.scale import Floats
+from ravine.data.inputs import ArrayInputs
+from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.scale import Floats, Scaling
 from ravine.data.spec import Task
 
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
@@ -74,6 +75,19 @@ class Dataset:
     def loss_unit(self) -> float:
         """What a model's loss is multiplied by to be in the target's own units, squared; 1 for classification."""
         return self.target_scale**2 if self.task == "regression" else 1.0
+
+    @property
+    def known_preparation(self) -> Preparation:
+        """The preparation; where nothing is known of it, raw inputs are what a model takes."""
+        if self.preparation is not None:
+            return self.preparation
+        target = (
+            ClassTarget(labels=self.classes, names=self.classes)
+            if self.task == "classification"
+            else NumberTarget(mean=self.target_mean, scale=self.target_scale)
+        )
+        inputs = ArrayInputs(shape=self.input_shape, scaling=Scaling(values="float64"))
+        return Preparation(inputs=inputs, target=target)
 
     def in_own_units(self, y: Targets) -> Targets:
         """Targets or predictions as the raw data have them: ``y target_scale + target_mean``; classes stay indices."""

@@ -70,6 +70,11 @@ class TableInputs:
     numerals: Numerals = PLAIN
     kind: Literal["table"] = "table"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example as a model takes it."""
+        return (sum(1 if isinstance(each, NumberInput) else len(each.levels) for each in self.columns),)
+
     def apply(self, raw: Any) -> Floats:
         """New rows as a model takes them.
 
@@ -155,6 +160,11 @@ class ImageInputs:
     reading: ImageReading
     scaling: Scaling
     kind: Literal["images"] = "images"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example as a model takes it."""
+        return self.reading.shape
 
     def apply(self, raw: Any) -> Floats:
         """New images as a model takes them.

@@ -12,6 +12,7 @@ from ravine.data.column import Column, typed_column
 from ravine.data.frames import series_cells
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
 from ravine.data.labels import label_texts
+from ravine.data.spec import Task
 from ravine.errors import DataError, choices
 from ravine.forms import Refused, plain, read
 
@@ -92,6 +93,21 @@ class Preparation:
 
     inputs: TableInputs | ArrayInputs | ImageInputs
     target: ClassTarget | NumberTarget
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return "classification" if isinstance(self.target, ClassTarget) else "regression"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes by index; empty for a regression."""
+        return self.target.names if isinstance(self.target, ClassTarget) else ()
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs that a model needs: one per class, or one."""
+        return len(self.classes) or 1
 
     def content(self) -> dict[str, Any]:
         """As JSON has it; every number comes back to the last bit."""

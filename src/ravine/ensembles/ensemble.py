@@ -78,6 +78,82 @@ def ensemble(
     Raises:
         InputError: one line that says what is wrong.
     """
+    found = choose(store, study_name, members=members, select=select, size=size, combine=combine, along=along)
+    pool, labels, outputs, left = found.pool, found.labels, found.outputs, list(found.left_out)
+    used = [
+        (each, float(loss))
+        for each, loss in zip(found.able, found.losses.solo, strict=True)
+        if each.name in pool.weights
+    ]
+    own = [outputs[each.name] for each, _ in used]
+    alike = found.how == "all" and members == "seeds"
+    if len(used) > _MOST:
+        left.append(f"the gain and the disagreement of more than {_MOST} members are left out")
+    selected = found.how != "all" and len(labels.validation) > 1
+    # All is chosen: from here on test may be read.
+    whole = _judge(pool, found.best, labels, found.reader, found.able)
+    return Ensemble(
+        study=study_name,
+        task=labels.task,
+        noun=found.noun,
+        text=found.text,
+        select=found.how,
+        pool=pool,
+        members=tuple(each for each, _ in used),
+        solo=tuple(loss for _, loss in used),
+        num_candidates=len(found.able),
+        judged=whole,
+        compared=compared(whole[-1], whole[:-1]),
+        optimism=selection.cross_fitted(found.losses, _choice(found.how, size)) if selected else None,
+        curve=_curve(own, labels, alike),
+        forecast=_forecast(own, labels) if alike and pool.combine == "mean" else None,
+        disagreement=_disagreement(own, labels),
+        calibration=_calibration(whole[-1], outputs, labels),
+        left_out=tuple(left),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chosen:
+    """A pool that validation chose; test was not read.
+
+    Args:
+        labels: the right answers.
+        best: the finished runs of the winner, the best seed first.
+        noun, text: what the members were chosen from, for people.
+        how: they were chosen: ``all``, ``top`` or ``greedy``.
+        able: the members that there were to choose from, sorted.
+        outputs: of these on validation, by name.
+        losses: of these on validation.
+        pool: the pool.
+        left_out: what cannot be a member, and why.
+        reader: reads what members predict.
+    """
+
+    labels: Labels
+    best: tuple[RunRecord, ...]
+    noun: str
+    text: str
+    how: str
+    able: tuple[Member, ...]
+    outputs: Outputs
+    losses: Losses
+    pool: Pool
+    left_out: tuple[str, ...]
+    reader: _Reader
+
+
+def choose(
+    store: Store,
+    study_name: str,
+    *,
+    members: str | Sequence[str] = "seeds",
+    select: str = "auto",
+    size: int = 5,
+    combine: str = "mean",
+    along: Callable[[Sequence[RunRecord]], Along] | None = None,
+) -> Chosen:
+    """The pool of `ensemble`, chosen on validation and not scored on test."""
     study = store.study(study_name)
     labels = store.labels(study.data_fingerprint)
     way = _checked(select, size, combine, labels, study_name)
@@ -103,37 +179,18 @@ def ensemble(
     able, left = usable(wanted, outputs, labels)
     losses = _losses([outputs[each.name] for each in able], labels)
     how = _how(select, members, reader.along)
-    choose = _choice(how, size)
-    pool = Pool.of(able, choose(losses), way)
-    used = [
-        (each, float(loss)) for each, loss in zip(able, losses.solo, strict=True) if each.name in pool.weights
-    ]
-    own = [outputs[each.name] for each, _ in used]
-    alike = how == "all" and members == "seeds"
-    if len(used) > _MOST:
-        left.append(f"the gain and the disagreement of more than {_MOST} members are left out")
-    chosen = how != "all" and len(labels.validation) > 1
-    # All is chosen: from here on test may be read.
-    best = [run for run in winner if final(run, metric) is not None]
-    whole = _judge(pool, best, labels, reader, able)
-    return Ensemble(
-        study=study_name,
-        task=labels.task,
+    return Chosen(
+        labels=labels,
+        best=tuple(run for run in winner if final(run, metric) is not None),
         noun=noun,
         text=text,
-        select=how,
-        pool=pool,
-        members=tuple(each for each, _ in used),
-        solo=tuple(loss for _, loss in used),
-        num_candidates=len(able),
-        judged=whole,
-        compared=compared(whole[-1], whole[:-1]),
-        optimism=selection.cross_fitted(losses, choose) if chosen else None,
-        curve=_curve(own, labels, alike),
-        forecast=_forecast(own, labels) if alike and way == "mean" else None,
-        disagreement=_disagreement(own, labels),
-        calibration=_calibration(whole[-1], outputs, labels),
+        how=how,
+        able=tuple(able),
+        outputs=outputs,
+        losses=losses,
+        pool=Pool.of(able, _choice(how, size)(losses), way),
         left_out=(*found.left_out, *left),
+        reader=reader,
     )
 
 

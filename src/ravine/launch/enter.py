@@ -24,7 +24,9 @@ from ravine.study.naming import naming
 
 
 def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, search: Path | None) -> None:
-    """Enter a study, its text and the right answers of its data. A study that the store has already gets the new text.
+    """Enter a study: its text, the right answers of its data, and what was done to their raw values.
+
+    A study that the store has already gets the new text.
 
     Args:
         study: the study.
@@ -45,6 +47,7 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
             notes=(*data.notes, *notes_of(study, data)),
         )
     store.save_labels(data.fingerprint, _labels(data))
+    store.preparations.put(study.name, data.known_preparation.content())
 
 
 def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:

@@ -17,7 +17,7 @@ from ravine.messages import shown
 from ravine.nn.spec import RATES
 from ravine.store import RunRecord
 from ravine.study import Recipe, Run, Study, content_id, runs_of
-from ravine.study.model import structure_of
+from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 
 
@@ -82,23 +82,34 @@ class Subject:
         Raises:
             StoreError: data or model have changed.
         """
-        model = structure_of(self.study.model, self.search)
         for record in records:
-            recipe = Recipe.of(record.recipe)
-            if self.data.fingerprint != recipe.data:
+            fingerprint = Recipe.of(record.recipe).data
+            if self.data.fingerprint != fingerprint:
                 raise StoreError(
                     f"run {record.id} was trained on other data than this study's {self.data.name} is now "
-                    f"(fingerprint {recipe.data[:8]}, now {self.data.fingerprint[:8]})"
+                    f"(fingerprint {fingerprint[:8]}, now {self.data.fingerprint[:8]})"
                 )
-            if content_id(model) != content_id(recipe.model):
-                changes = [
-                    f"model.{key}: {shown(recipe.model.get(key))} -> {shown(model.get(key))}"
-                    for key in dict.fromkeys((*recipe.model, *model))
-                    if recipe.model.get(key) != model.get(key)
-                ]
-                raise StoreError(
-                    f"run {record.id} was trained with another model than this study's: {', '.join(changes)}"
-                )
+        check_same_model(self.study.model, self.search, records)
+
+
+def check_same_model(model: Model, search: Path | None, records: Sequence[RunRecord]) -> None:
+    """Refuse stored runs of another model.
+
+    Raises:
+        StoreError: a run was trained with another model than this one, or with another state of its source.
+    """
+    now = structure_of(model, search)
+    for record in records:
+        before = Recipe.of(record.recipe).model
+        if content_id(now) != content_id(before):
+            changes = [
+                f"model.{key}: {shown(before.get(key))} -> {shown(now.get(key))}"
+                for key in dict.fromkeys((*before, *now))
+                if before.get(key) != now.get(key)
+            ]
+            raise StoreError(
+                f"run {record.id} was trained with another model than this study's: {', '.join(changes)}"
+            )
 
 
 def rates_of(runs: Sequence[Run]) -> frozenset[str]:

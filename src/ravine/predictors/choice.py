@@ -1,0 +1,188 @@
+"""Which runs of a study are to predict, with which weights: chosen on validation; test is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ravine.ensembles import scoring
+from ravine.ensembles.ensemble import choose
+from ravine.ensembles.members import winner_of
+from ravine.ensembles.pool import Pool
+from ravine.errors import InputError, choices
+from ravine.messages import count, shown
+from ravine.outcomes.runs import final
+from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord, kind_of
+
+WHATS = ("winner", "ensemble", "greedy", "average", "soup")
+WEIGHTS = "weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a member's weights are.
+
+    Args:
+        run: whose they are.
+        average: the average of them; "" for the weights at the end of the run.
+    """
+
+    run: RunRecord
+    average: str = ""
+
+    @property
+    def name(self) -> str:
+        """The run's id, and behind it the average."""
+        return f"{self.run.id} {self.average}" if self.average else self.run.id
+
+    @property
+    def kind(self) -> str:
+        """The kind of tensors that its weights are in the store."""
+        return kind_of(self.average, WEIGHTS) if self.average else WEIGHTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Choice:
+    """What predicts.
+
+    Args:
+        study: the study.
+        labels: the right answers of its data.
+        what: one of `WHATS`, or the id of a run.
+        text: the same for people.
+        members: sorted as in the pool.
+        pool: their weights, and how they are combined.
+        temperature: fitted on validation after pooling; 1 where none helps, and of a regression.
+    """
+
+    study: StudyRecord
+    labels: Labels
+    what: str
+    text: str
+    members: tuple[Origin, ...]
+    pool: Pool
+    temperature: float
+
+
+def chosen(store: Store, study_name: str, what: str = "winner") -> Choice:
+    """What predicts for a study.
+
+    Args:
+        store: where the study is.
+        study_name: its name.
+        what: "winner": of the config with the best mean validation score the seed that is best on validation;
+            "ensemble": all seeds of that config; "greedy": the ensemble that greedy selection finds among all runs;
+            "average": the stored average of the weights, of a seed of that config, that is best on validation; "soup";
+            or the id of a run, or its beginning.
+
+    Raises:
+        InputError: there is no such thing, or not all runs have finished.
+    """
+    study = store.study(study_name)
+    labels = store.labels(study.data_fingerprint)
+    if what not in WHATS:
+        return _one_run(store, study, labels, what)
+    runs = store.runs(study_name)
+    unfinished = sum(run.status not in FINISHED for run in runs)
+    if unfinished:
+        has = "has" if unfinished == 1 else "have"
+        raise InputError(
+            f"study {study_name!r}: {count(unfinished, 'run')} of {len(runs):,} {has} not finished, so what = {what!r} "
+            "is not known yet; `ravine run` with its file continues, or name a finished run"
+        )
+    metric = "validation_loss" if labels.task == "regression" else "validation_accuracy"
+    winner = [run for run in winner_of(runs, metric, study_name) if final(run, metric) is not None]
+    if what == "winner":
+        text = f"seed {winner[0].seed} of {winner[0].rule}, the best on validation of the winner's seeds"
+        return _pooled(store, study, labels, what, text, [winner[0].id], "all")
+    if what == "average":
+        return _average(store, study, labels, winner, metric)
+    if what == "soup":
+        raise InputError(
+            "what = 'soup': soups cannot be used yet; allowed: winner, ensemble, greedy, average"
+        )
+    members, select = ("seeds", "all") if what == "ensemble" else ("all", "greedy")
+    return _pooled(store, study, labels, what, "", members, select)
+
+
+def _one_run(store: Store, study: StudyRecord, labels: Labels, what: str) -> Choice:
+    if not 4 <= len(what) <= 16 or set(what) - set("0123456789abcdef"):
+        raise InputError(f"what = {shown(what)}: {choices(what, WHATS)}, or the id of a run")
+    run = store.run(what)
+    if run.status != "done":
+        state = f"diverged at step {run.diverged_at:,}" if run.status == "diverged" else "has not finished"
+        raise InputError(f"what = {what!r}: run {run.id} {state}: it predicts nothing")
+    return _pooled(store, study, labels, run.id, f"seed {run.seed} of {run.rule}", [run.id], "all")
+
+
+def _pooled(
+    store: Store,
+    study: StudyRecord,
+    labels: Labels,
+    what: str,
+    text: str,
+    members: str | Sequence[str],
+    select: str,
+) -> Choice:
+    found = choose(store, study.name, members=members, select=select)
+    runs = {run.id: run for run in (*found.best, *store.runs(study.name, all=True))}
+    runs |= {name: store.run(name) for name in found.pool.weights if name not in runs}
+    number = len(found.pool.weights)
+    of = f"{number} of {count(len(found.able), found.noun)}" if number < len(found.able) else ""
+    return Choice(
+        study=study,
+        labels=labels,
+        what=what,
+        text=text or f"{of or count(number, found.noun)}{found.text}",
+        members=tuple(Origin(run=runs[name]) for name in found.pool.weights),
+        pool=found.pool,
+        temperature=_temperature(found.pool, labels, found.outputs),
+    )
+
+
+def _average(
+    store: Store, study: StudyRecord, labels: Labels, winner: Sequence[RunRecord], metric: str
+) -> Choice:
+    """The average that is best on validation; of equals the one with the smaller loss, then the first by name."""
+    names = store.averages.names([run.id for run in winner])
+    sign = 1.0 if metric.endswith("loss") else -1.0
+    found = [
+        (sign * score, loss if loss is not None else np.inf, average, run.id, run)
+        for run in winner
+        for average in names[run.id]
+        if (score := final(run, kind_of(average, metric))) is not None
+        for loss in (final(run, kind_of(average, "validation_loss")),)
+    ]
+    if not found:
+        raise InputError(
+            f"what = 'average': no run of study {study.name!r}'s winner has a stored average; [averages] in its file "
+            "makes them"
+        )
+    *_, average, _, run = min(found, key=lambda each: each[:4])
+    origin = Origin(run=run, average=average)
+    pool = Pool(weights={origin.name: 1.0}, combine="mean")
+    stored = store.tensors(kind_of(average, "predictions"), run.id)["validation"]
+    return Choice(
+        study=study,
+        labels=labels,
+        what="average",
+        text=f"{average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds",
+        members=(origin,),
+        pool=pool,
+        temperature=_temperature(pool, labels, {origin.name: stored}),
+    )
+
+
+def _temperature(pool: Pool, labels: Labels, outputs: Mapping[str, np.ndarray]) -> float:
+    log_p = pool.predict(labels.task, outputs).log_p
+    return 1.0 if log_p is None else scoring.useful_temperature(log_p, labels.validation)
+
+
+def origins_of(members: Sequence[Origin]) -> dict[str, list[Origin]]:
+    """Members by the kind of tensors that their weights are."""
+    found: dict[str, list[Origin]] = {}
+    for each in members:
+        found.setdefault(each.kind, []).append(each)
+    return found

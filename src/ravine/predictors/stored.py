@@ -1,0 +1,100 @@
+"""A predictor out of a study's stored runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ravine.data import load
+from ravine.data.preparation import Preparation
+from ravine.engine.device import find_device
+from ravine.errors import StoreError
+from ravine.launch.subject import check_same_model
+from ravine.predictors.choice import Choice, chosen, origins_of
+from ravine.predictors.modules import built_in, module_of
+from ravine.predictors.predictor import Part, Predictor
+from ravine.store import RunRecord, Store, StudyRecord
+from ravine.study import Study
+from ravine.study.model import Model
+from ravine.study.naming import naming
+
+FindStudy = Callable[[], tuple[Study, Path | None]]
+"""Gives a study and the folder of its file. It is called only where the store does not have what is needed."""
+
+
+def of_store(
+    store: Store, study_name: str, what: str = "winner", *, find: FindStudy, device: str = "auto"
+) -> Predictor:
+    """A predictor out of a study's finished runs.
+
+    Args:
+        store: where the study is.
+        study_name: its name.
+        what: see `chosen`.
+        find: gives the study: of a module of the user's, and of data that were stored without their preparation.
+        device: where members are evaluated: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: there is no such thing, or data or model are others than when the runs were trained.
+    """
+    return predictor_of(chosen(store, study_name, what), store, find=find, device=device)
+
+
+def predictor_of(choice: Choice, store: Store, *, find: FindStudy, device: str = "auto") -> Predictor:
+    """The predictor that a choice describes. See `of_store`."""
+    where = find_device(device)
+    preparation = preparation_of(store, choice.study, find)
+    tensors = {
+        (kind, run): found
+        for kind, origins in origins_of(choice.members).items()
+        for run, found in store.tensors_many(kind, [each.run.id for each in origins]).items()
+    }
+    parts = []
+    for each in choice.members:
+        model, search = _model_of(each.run, find)
+        module = module_of(
+            model,
+            preparation.inputs.shape,
+            preparation.num_outputs,
+            tensors[each.kind, each.run.id],
+            search=search,
+            device=where,
+            where=f"run {each.run.id}",
+        )
+        parts.append(Part(name=each.name, share=choice.pool.weights[each.name], model=module))
+    return Predictor(
+        preparation=preparation,
+        members=tuple(parts),
+        combine=choice.pool.combine,
+        temperature=choice.temperature,
+    )
+
+
+def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Preparation:
+    """What a study's data set did to raw values: as the store has it, else made again out of the data.
+
+    Raises:
+        InputError: the data cannot be read, or are others than when the runs were trained.
+    """
+    kept = store.preparations.of(study.name)
+    if kept is not None:
+        return Preparation.of(kept, f"study {study.name!r} in the store: preparation")
+    found, search = find()
+    with naming(found.origin):
+        data = load(found.data, base=search)
+    if data.fingerprint != study.data_fingerprint:
+        raise StoreError(
+            f"study {study.name!r} was trained on other data than its {data.name} is now (fingerprint "
+            f"{study.data_fingerprint[:8]}, now {data.fingerprint[:8]})"
+        )
+    return data.known_preparation
+
+
+def _model_of(run: RunRecord, find: FindStudy) -> tuple[Model, Path | None]:
+    """The model of a run: a built-in one by its recipe, a module of the user's by its study."""
+    model = built_in(run.recipe["model"])
+    if model is not None:
+        return model, None
+    study, search = find()
+    check_same_model(study.model, search, [run])
+    return study.model, search
