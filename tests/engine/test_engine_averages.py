@@ -21,15 +21,18 @@ from engine_runs import (
     trained_by,
     training_of,
 )
+from scipy.optimize import brentq
 from torch import nn
 
-from ravine.engine.records import Averaged, Finished, Kept
+from ravine.engine.records import Averaged, Banked, Finished, Kept
 from ravine.schedules import cycle_ends, parse_schedule
 from ravine.study import Run, Study
 from ravine.study.keep import Keep
 from thinning import thinned
 
-AVERAGES = {"ema": [0.5, 0.9], "polyak": {"from": 0.5}, "swa": {"from": 0.2, "every": 1}}
+AVERAGES = {
+    "ema": [0.5, 0.9], "polyak": {"from": 0.5}, "swa": {"from": 0.2, "every": 1}, "bank": {"steps": 4},
+}  # fmt: skip
 NAMES = ("ema 0.5", "ema 0.9", "polyak", "swa")
 STEPS, EPOCH = 20, 5  # of `study`
 RULES: dict[str, list[dict[str, object]]] = {
@@ -56,8 +59,22 @@ def weights_of(kind: str) -> np.ndarray:
     return found / found.sum()
 
 
-def paths(made: Study, runs: list[Run], backend: str) -> tuple[dict[str, dict[str, np.ndarray]], Finished]:
-    """The deployed weights of each run after each step, (T, ...) by name, and what was learned."""
+Paths = tuple[dict[str, dict[str, np.ndarray]], Finished, list[Banked]]
+
+
+def bank_weights(name: str, t: int) -> np.ndarray:
+    """By which each of the first t steps counts in an average of the bank after t steps."""
+    i, width = np.arange(t + 1), name.removeprefix("bank ")
+
+    def too_wide(more: float) -> float:
+        return more / ((more + 1) ** 2 * (more + 2)) - float(width) ** 2
+
+    more = 1.0 if width == "mean" else brentq(too_wide, 1.0, 100.0)
+    return np.diff((i / t) ** more)
+
+
+def paths(made: Study, runs: list[Run], backend: str) -> Paths:
+    """The deployed weights of each run after each step, (T, ...) by name, what was learned, and what was banked."""
     *records, finished = training_of(made, runs, backend).records(Keep(every=1))
     assert isinstance(finished, Finished)
     kept = [record for record in records if isinstance(record, Kept)][1:]
@@ -70,7 +87,7 @@ def paths(made: Study, runs: list[Run], backend: str) -> tuple[dict[str, dict[st
             for name in kept[0].weights
         }
         found[run] = of_run
-    return found, finished
+    return found, finished, [record for record in records if isinstance(record, Banked)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +97,7 @@ def test_each_average_is_the_weighted_sum_of_the_deployed_weights(rules: str, ba
     made = study(rules=RULES[rules], averages=AVERAGES, model={"kind": "mlp", "hidden": [5]}, seeds=1)
     runs = all_runs(made)
     for some in [[run] for run in runs] if backend in ALONE else [runs]:
-        walked, finished = paths(made, some, backend)
+        walked, finished, banked = paths(made, some, backend)
         assert tuple(finished.averages) == NAMES
         for name, average in finished.averages.items():
             assert average.runs == finished.runs
@@ -91,6 +108,16 @@ def test_each_average_is_the_weighted_sum_of_the_deployed_weights(rules: str, ba
                     np.testing.assert_allclose(
                         average.weights[tensor][place], right, rtol=0, atol=2e-6 * scale, err_msg=name
                     )
+        assert [record.step for record in banked] == [5, 10, 15, 20]
+        for record in banked:
+            assert record.runs == finished.runs
+            for name, vectors in record.weights.items():
+                average, _, tensor = name.partition("/")
+                for place, run in enumerate(record.runs):
+                    path_T = walked[run][tensor]
+                    right = np.tensordot(bank_weights(average, record.step), path_T[: record.step], 1)
+                    scale = np.abs(path_T).max()
+                    np.testing.assert_allclose(vectors[place], right, rtol=0, atol=2e-6 * scale, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +222,7 @@ def test_cycles_of_each_schedule_and_none_where_there_are_none() -> None:
     schedules = ["constant", {"kind": "cosine_restarts", "cycles": 3, "warmup": 2}]
     made = study(schedule=schedules, averages={"swa": {"from": 0.0, "every": "cycle"}}, seeds=1)
     runs = all_runs(made)
-    walked, finished = paths(made, runs, NATIVE)
+    walked, finished, _ = paths(made, runs, NATIVE)
     average: Averaged = finished.averages["swa"]
     cyclic = [run for run in runs if run.recipe.schedule["kind"] == "cosine_restarts"]
     assert set(average.runs) == {run.id for run in cyclic}
@@ -224,7 +251,7 @@ class Tied(nn.Module):
 @pytest.mark.parametrize("backend", [NATIVE, FUSED])
 def test_tied_weights_are_averaged_once_and_frozen_ones_stay(backend: str) -> None:
     made = study(model=Tied, averages={"ema": 0.5}, seeds=1, rules=[{"kind": "adam", "lr": 0.05}])
-    walked, finished = paths(made, all_runs(made), backend)
+    walked, finished, _ = paths(made, all_runs(made), backend)
     [(run, path)] = walked.items()
     average = finished.averages["ema 0.5"]
     assert set(average.weights) == set(finished.weights)

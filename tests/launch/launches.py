@@ -37,6 +37,9 @@ def contents(root: Path, study: str, *, kept: bool = True) -> dict[str, str]:
             steps, path = store.kept.path(record.id)
             for name, array in sorted(path.items()) if kept else ():
                 digest.update(name.encode() + steps.tobytes() + np.ascontiguousarray(array).tobytes())
+            steps, bank = store.bank.read(record.id) if record.status == "done" else (steps, {})
+            for name, array in sorted(bank.items()):
+                digest.update(name.encode() + steps.tobytes() + np.ascontiguousarray(array).tobytes())
             for metric in dict.fromkeys(("train_loss", "train_accuracy", *SCORES, *record.metrics)):
                 steps, values = store.curves([record.id], metric)[record.id]
                 digest.update(repr((steps.tolist(), values.tolist())).encode())

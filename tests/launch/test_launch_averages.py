@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import namedtuple
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -9,19 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_runs import all_runs, study
+from engine_runs import all_runs, network_of, study
 from launches import contents, run_all, until
 
 from ravine.errors import StoreError, StudyError
 from ravine.launch.launch import launch
 from ravine.launch.problems import problems
 from ravine.launch.progress import Planned
+from ravine.launch.room import AveragesRoom
 from ravine.launch.writer import Timing
 from ravine.store import Store
 from ravine.study import Study
+from ravine.study.averages import Averages
 from thinning import thinned
 
-AVERAGES: dict[str, Any] = {"ema": [0.5, 0.9], "polyak": {"from": 0.5}}
+AVERAGES: dict[str, Any] = {"ema": [0.5, 0.9], "polyak": {"from": 0.5}, "bank": {"steps": 5}}
 NORMED = {"kind": "mlp", "hidden": [6], "norm": "batch"}
 AT_ONCE = Timing(tick_seconds=0.0, checkpoint_seconds=0.0, checkpoint_share=1.0)
 
@@ -129,10 +133,40 @@ def test_the_plan_says_what_is_averaged_and_what_cannot_be_any_more(store: Store
     assert any(
         line.startswith("averages of the weights: ema 0.5, ema 0.9, polyak; each takes") for line in lines
     )
-    known = "8 runs that the store has already were trained without some of these averages, and none are trained again"
+    assert any(
+        line.startswith("bank: 3 averages at 5 steps, 15 vectors a run: ") and line.endswith(" for 4 runs")
+        for line in lines
+    )
+    known = (
+        "8 runs that the store has already were trained without some of these averages, and none are trained again; "
+        "--again-for averages makes up for it at each rule's best config"
+    )
     assert known in lines
     again = lines_of(more, store)
     assert known in again  # also where nothing is left to train
+
+
+def test_the_room_of_a_bank_is_the_size_of_its_files(store: Store) -> None:
+    made = study(averages={"bank": True}, model=NORMED)
+    run_all(made, store, timing=Timing(kept_bytes=1 << 30))
+    written = sum(path.stat().st_size for path in (store.folder / "blocks").glob("bank-*"))
+    runs = all_runs(made)
+    room = AveragesRoom.of(Averages(bank=20), runs, lambda some: network_of(made, list(some)))
+    assert room.steps == 20
+    assert room.bank <= written < room.bank + 3000  # the header with the names
+    assert store.bank.steps([runs[0].id]) == {runs[0].id: list(range(1, 21))}
+
+
+def test_a_bank_that_does_not_fit_is_refused_before_training(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 1 << 30, 1000))
+    with pytest.raises(
+        StudyError, match=r"averages\.bank: the averages of 8 runs take .* free where the store is"
+    ):
+        run_all(study(averages={"bank": True}), store)
+    assert store.studies() == []
 
 
 def test_runs_without_cycles_have_no_average_over_cycles(store: Store) -> None:

@@ -19,6 +19,7 @@ ALL = {
     "ema": [0.9, 0.999],
     "polyak": {"from": 0.5},
     "swa": {"from": 0.25, "every": "cycle"},
+    "bank": {"steps": 40},
     "batchnorm": "last",
 }
 
@@ -31,12 +32,21 @@ def made(**changes: Any) -> Study:
 def test_everything_is_read_and_written_again() -> None:
     study = made(averages=ALL)
     assert study.averages == Averages(
-        ema=(0.9, 0.999), polyak=0.5, swa=Swa(start=0.25, every="cycle"), batchnorm="last"
+        ema=(0.9, 0.999), polyak=0.5, swa=Swa(start=0.25, every="cycle"), bank=40, batchnorm="last"
     )
     assert study.averages.content() == ALL
     assert parse_definition(definition_of(study)).averages == study.averages
     assert replace(study, name="t").averages == study.averages
     assert "averages" not in definition_of(made())
+
+
+def test_a_bank_alone_is_enough() -> None:
+    study = made(averages={"bank": True})
+    assert study.averages == Averages(bank=20)
+    assert study.averages.names == ()
+    assert study.averages.tracked == ("bank 0.05", "bank 0.1", "bank mean")
+    assert study.averages.content() == {"bank": True}
+    assert parse_averages({"ema": 0.9, "bank": False}) == Averages(ema=(0.9,))
 
 
 def test_one_decay_and_the_defaults() -> None:
@@ -58,6 +68,11 @@ def test_averages_are_no_part_of_a_run_nor_of_what_must_not_change() -> None:
         ([], "averages = []: must be a table such as"),
         ({}, "averages: no average is named"),
         ({"batchnorm": "again"}, "averages: no average is named"),
+        ({"bank": False}, "averages: no average is named"),
+        ({"bank": 20}, "averages.bank = 20: must be true, or a table such as { steps = 20 }"),
+        ({"bank": {}}, "averages.bank.steps: missing"),
+        ({"bank": {"steps": 1}}, "averages.bank.steps = 1: must be a whole number from 2 to 1,000"),
+        ({"bank": {"every": 1}}, "averages.bank.every: unknown key"),
         ({"emma": 0.9}, "averages.emma: unknown key; did you mean 'ema'?"),
         ({"ema": 1.0}, "averages.ema = 1.0: must be a number above 0 and below 1"),
         ({"ema": [0.9, True]}, "averages.ema = True: must be a number"),

@@ -52,7 +52,7 @@ class Cohort:
     @staticmethod
     def of(runs: Sequence[Run], averages: Averages | None = None) -> Cohort:
         """A cohort of runs of one structure, in an order that depends on the runs alone."""
-        names = averages.names if averages else ()
+        names = averages.tracked if averages else ()
         structures = {run.recipe.structure for run in runs}
         assert len(structures) == 1, f"a cohort has one structure, not {len(structures)}"
         ordered = sorted(runs, key=_place)

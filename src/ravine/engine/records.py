@@ -59,6 +59,22 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Banked:
+    """The averages of the bank, of the runs that go on, at one step.
+
+    Args:
+        step: steps done.
+        runs: ids of these runs.
+        weights: trained parameters (runs, ...); before their names is that of the average, as in
+            "bank mean/linear1.weight".
+    """
+
+    step: int
+    runs: tuple[str, ...]
+    weights: Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Averaged:
     """What an average of the weights came to.
 
@@ -100,4 +116,4 @@ class Finished:
     averages: Mapping[str, Averaged] = field(default_factory=dict)
 
 
-Record = Tick | Evaluation | Kept | Finished
+Record = Tick | Evaluation | Kept | Banked | Finished

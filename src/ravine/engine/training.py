@@ -6,7 +6,7 @@ Shapes: R run of the program, T step since the last evaluation, N example, K out
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from ravine.engine.keeping import Keeping
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
-from ravine.engine.records import Arrays, Averaged, Evaluation, Finished, Kept, Record, Tick
+from ravine.engine.records import Arrays, Averaged, Banked, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
+from ravine.study.bank import BANK
 from ravine.study.keep import Keep
 
 TICK_SECONDS = 0.1
@@ -171,16 +172,17 @@ class Training:
             Ticks, an evaluation every ``evaluate_every`` steps and at the end, and last of all what was learned.
         """
         with self._program.running() as drive:
-            keeping = Keeping(keep, self.cohort.runs, self._epoch)
+            bank = self.cohort.averages.bank if self.cohort.averages else 0
+            keeping = Keeping(keep, self.cohort.runs, self._epoch, bank)
             yield from self._records(drive, keeping, tick_seconds)
 
     def _records(self, drive: Drive, keeping: Keeping, tick_seconds: float) -> Iterator[Record]:
         recipe = self.cohort.recipe
         clock = ticked = time.perf_counter()
         while self.step < recipe.steps and self.alive:
-            if kept := keeping.now(self.step):  # also where it goes on from a checkpoint
+            for along in self._along(keeping):  # also where it goes on from a checkpoint
                 self.seconds += time.perf_counter() - clock
-                yield self._kept(kept)
+                yield along
                 clock = time.perf_counter()
             to_look = recipe.evaluate_every - self.step % recipe.evaluate_every
             drive(self.advance, min(to_look, keeping.next(self.step) - self.step))
@@ -198,6 +200,8 @@ class Training:
                 yield Tick(step=self.step, num_alive=len(self.alive), snapshot=self.snapshot)
                 clock = time.perf_counter()
                 ticked = time.perf_counter()
+        if self.alive:
+            yield from self._along(keeping)
         finished = self._finish()
         self.seconds += time.perf_counter() - clock
         yield finished
@@ -238,7 +242,7 @@ class Training:
         self.evaluated = self.step
         return Evaluation(
             step=self.step,
-            runs=tuple(self.cohort.runs[row].id for row in self.alive),
+            runs=self._ids(),
             scores={name: _float32(values) for name, values in scores.items()},
             diverged={self.cohort.runs[row].id: self._diverged[row] for row in lost},
         )
@@ -280,14 +284,22 @@ class Training:
         """Rows of the program that have not diverged."""
         return torch.tensor(self._going, dtype=torch.int64, device=self.device)
 
-    def _kept(self, runs: Collection[str]) -> Kept:
-        """The weights of those of some runs that have not diverged."""
-        places = [place for place in self._going if self.cohort.runs[self._rows[place]].id in runs]
-        return Kept(
-            step=self.step,
-            runs=tuple(self.cohort.runs[self._rows[place]].id for place in places),
-            weights=_arrays(self._weights(torch.tensor(places, dtype=torch.int64, device=self.device))),
-        )
+    def _along(self, keeping: Keeping) -> Iterator[Kept | Banked]:
+        """What is stored after this step, of the runs that have not diverged."""
+        if runs := keeping.now(self.step):
+            places = [place for place in self._going if self.cohort.runs[self._rows[place]].id in runs]
+            weights = self._weights(torch.tensor(places, dtype=torch.int64, device=self.device))
+            ids = tuple(self.cohort.runs[self._rows[place]].id for place in places)
+            yield Kept(step=self.step, runs=ids, weights=_arrays(weights))
+        if keeping.banks(self.step):
+            going, views = self._places(), self.network.layout.views
+            points = {name: views(self.setting.point(name)[going]) for name in BANK}
+            named = {f"{name}/{each}": view for name, found in points.items() for each, view in found.items()}
+            yield Banked(step=self.step, runs=self._ids(), weights=_arrays(named))
+
+    def _ids(self) -> tuple[str, ...]:
+        """Of the runs that have not diverged."""
+        return tuple(self.cohort.runs[row].id for row in self.alive)
 
     def _weights(self, going: Tensor) -> dict[str, Tensor]:
         """Parameters as they would be deployed, and buffers, of some rows of the program."""
@@ -305,7 +317,7 @@ class Training:
         weights = self._weights(going)
         weights.update({name: tensor[going] for name, tensor in self.setting.constants.fixed.items()})
         return Finished(
-            runs=tuple(self.cohort.runs[row].id for row in alive),
+            runs=self._ids(),
             diverged=self.diverged(),
             metrics=metrics,
             weights=_arrays(weights),

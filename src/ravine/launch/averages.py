@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from ravine.errors import StudyError
 from ravine.messages import count
 from ravine.schedules import parse_schedule
-from ravine.store import Store
+from ravine.store import RunRecord, Store
 from ravine.study import Run, Study
+from ravine.study.averages import Averages
+from ravine.study.bank import bank_steps
 
 
 def check_averages(study: Study, runs: Sequence[Run], num_train: int) -> None:
@@ -35,19 +37,17 @@ def check_averages(study: Study, runs: Sequence[Run], num_train: int) -> None:
     )
 
 
-def average_lines(study: Study, runs: Sequence[Run], num_train: int, room: str) -> list[str]:
-    """Lines for people about the averages of the runs that are going to be trained.
+def without_lines(study: Study, runs: Sequence[Run], num_train: int) -> list[str]:
+    """Lines for people about runs that have none of the steps of an average.
 
     Args:
         study: the study.
-        runs: those runs.
+        runs: those that are going to be trained.
         num_train: training examples.
-        room: that one average of all of them takes, in words.
     """
     if study.averages is None or not runs:
         return []
-    names = study.averages.names
-    lines = [f"averages of the weights: {', '.join(names)}; each takes {room} for {count(len(runs), 'run')}"]
+    lines = []
     for name, having in _with(study, runs, num_train).items():
         if having < len(runs):
             without = len(runs) - having
@@ -65,24 +65,43 @@ def lacking_lines(study: Study, store: Store, known: Sequence[str]) -> list[str]
     """
     if study.averages is None or not known:
         return []
-    found = store.averages.names(known)
-    done = {record.id for record in store.runs(study.name) if record.status == "done"}
-    swa = {"swa"} if study.averages.swa is not None and study.averages.swa.every == "cycle" else set()
-    wanted = set(study.averages.names) - swa  # which a run without cycles never has
-    without = sum(run in done and not wanted <= set(names) for run, names in found.items())
+    done = [
+        record for record in store.runs(study.name) if record.status == "done" and record.id in set(known)
+    ]
+    without = len(lacking_averages(study.averages, store, done))
     if not without:
         return []
     were = "was" if without == 1 else "were"
     return [
         f"{count(without, 'run')} that the store has already {were} trained without some of these averages, and none "
-        "are trained again"
+        "are trained again; --again-for averages makes up for it at each rule's best config"
+    ]
+
+
+def lacking_averages(averages: Averages, store: Store, done: Sequence[RunRecord]) -> list[RunRecord]:
+    """Those of some finished runs that have not all averages, or not the whole bank.
+
+    Args:
+        averages: that there should be.
+        store: where the runs are.
+        done: runs that did not diverge.
+    """
+    ids = [record.id for record in done]
+    names, banked = store.averages.names(ids), store.bank.steps(ids) if averages.bank else {}
+    swa = {"swa"} if averages.swa is not None and averages.swa.every == "cycle" else set()
+    wanted = set(averages.names) - swa  # which a run without cycles never has
+    return [
+        record
+        for record in done
+        if not wanted <= set(names[record.id])
+        or not set(bank_steps(averages.bank, record.num_steps)) <= set(banked.get(record.id, ()))
     ]
 
 
 def _with(study: Study, runs: Sequence[Run], num_train: int) -> dict[str, int]:
     """How many of the runs have each average."""
     assert study.averages is not None, "asked only where there are averages"
-    having = dict.fromkeys(study.averages.names, 0)
+    having = dict.fromkeys(study.averages.tracked, 0)
     for run in runs:
         recipe = run.recipe
         schedule = parse_schedule(dict(recipe.schedule))

@@ -16,16 +16,16 @@ from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
-from ravine.engine.records import Evaluation, Finished, Kept, Tick
+from ravine.engine.records import Banked, Evaluation, Finished, Kept, Tick
 from ravine.engine.training import Training
 from ravine.errors import InputError, RavineError, StoreError, in_a_line
 from ravine.free_memory import memory_errors
-from ravine.launch.averages import average_lines, check_averages, lacking_lines
+from ravine.launch.averages import check_averages, lacking_lines, without_lines
 from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
-from ravine.launch.room import check_room, room_of, weights_room
+from ravine.launch.room import AveragesRoom, check_room, room_of
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.launch.writer import USUAL, Timing, Writer
@@ -190,8 +190,10 @@ def _keep_lines(task: _Task, runs: Sequence[Run], to_train: Sequence[Run]) -> li
         check_room(study, room, task.store.folder)
         lines += room.lines()
     if study.averages is not None and to_train:
-        each = weights_room(to_train, task.subject.network)
-        lines += average_lines(study, to_train, len(task.data.train), each)
+        averages_room = AveragesRoom.of(study.averages, to_train, task.subject.network)
+        averages_room.check(task.store.folder)
+        lines += averages_room.lines(study.averages)
+        lines += without_lines(study, to_train, len(task.data.train))
     coming = {run.id for run in to_train}
     known = [run for run in runs if run.id not in coming]
     ids = [run.id for run in known]
@@ -206,7 +208,7 @@ def _plan(task: _Task, runs: Sequence[Run], choice: str) -> tuple[list[_Work], l
     wanted = [run for run in runs if status[run.id] not in FINISHED]
     num_known = len(runs) - len(wanted)
     averages = None if task.study.averages is None else task.study.averages.content()
-    num_averages = len(task.study.averages.names) if task.study.averages else 0
+    num_averages = len(task.study.averages.tracked) if task.study.averages else 0
     works: list[_Work] = []
     lines: list[str] = []
     begun: set[str] = set()
@@ -296,7 +298,7 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
             if isinstance(record, Evaluation):
                 writer.add(record)
                 _note_best(meter, record, score, labels)
-            elif isinstance(record, Kept):
+            elif isinstance(record, Kept | Banked):
                 writer.keep(record)
             elif isinstance(record, Tick):
                 writer.checkpoint_if_due(training)

@@ -10,8 +10,8 @@ from ravine.data import Dataset, load
 from ravine.engine.plan import plan
 from ravine.errors import InputError
 from ravine.free_memory import memory_errors
-from ravine.launch.averages import average_lines, check_averages
-from ravine.launch.room import room_of, weights_room
+from ravine.launch.averages import check_averages, without_lines
+from ravine.launch.room import AveragesRoom, room_of
 from ravine.launch.subject import Subject, by_structure
 from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.study import Study
@@ -62,7 +62,9 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     lines = []
     if study.keep is not None:
         lines += room_of(study.keep, runs, subject.network, subject.data).lines()
-    lines += average_lines(study, runs, len(subject.data.train), weights_room(runs, subject.network))
+    if study.averages is not None:
+        lines += AveragesRoom.of(study.averages, runs, subject.network).lines(study.averages)
+        lines += without_lines(study, runs, len(subject.data.train))
     if own:
         found = dict.fromkeys(subject.network(same).remark for same in by_structure(runs))
         lines += [f"! {remark}" for remark in found if remark]

@@ -1,4 +1,4 @@
-"""The disk space of the weights that are kept along training."""
+"""The disk space of the weights that are kept along training, and of their averages."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from ravine.launch.enter import kept_times
 from ravine.launch.subject import by_structure
 from ravine.messages import count
 from ravine.study import Run, Study
+from ravine.study.averages import Averages
+from ravine.study.bank import BANK, bank_steps
 from ravine.study.keep import Keep
 
 
@@ -89,26 +91,88 @@ def check_room(study: Study, room: Room, folder: Path) -> None:
     Raises:
         StudyError: they do not fit.
     """
-    free = shutil.disk_usage(folder).free
-    if room.size > free and study.keep is not None:
-        every = json.dumps(study.keep.every)
-        raise StudyError(
-            f"keep.every = {every}: {room.line()}, and {gib(free)} are free where the store is: keep fewer, or none"
-        )
+    if study.keep is not None:
+        _check_free(room.size, folder, f"keep.every = {json.dumps(study.keep.every)}: {room.line()}")
 
 
-def weights_room(runs: Sequence[Run], network: Callable[[Sequence[Run]], Network]) -> str:
-    """The room that the weights of some runs take once, in words.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AveragesRoom:
+    """The disk space of the averages of some runs.
 
     Args:
-        runs: the runs.
-        network: makes the network of runs of one structure.
+        num_runs: number of runs.
+        each: bytes of one average of all of them.
+        bank: bytes of their banks; 0 without.
+        steps: how often a bank stores its averages; of all runs the largest number.
     """
-    return gib(sum(len(same) * _bytes(network(same)) for same in by_structure(runs)))
+
+    num_runs: int
+    each: int
+    bank: int
+    steps: int
+
+    @staticmethod
+    def of(
+        averages: Averages, runs: Sequence[Run], network: Callable[[Sequence[Run]], Network]
+    ) -> AveragesRoom:
+        """The disk space that averages of some runs will take.
+
+        Args:
+            averages: which there are.
+            runs: the runs.
+            network: makes the network of runs of one structure.
+        """
+        each, bank, steps = 0, 0, 0
+        for same in by_structure(runs):
+            found = network(same)
+            num = len(bank_steps(averages.bank, same[0].recipe.steps))
+            each += len(same) * _bytes(found)
+            bank += len(same) * num * len(BANK) * _parameter_bytes(found)
+            steps = max(steps, num)
+        return AveragesRoom(num_runs=len(runs), each=each, bank=bank, steps=steps)
+
+    def lines(self, averages: Averages) -> list[str]:
+        """Lines for people."""
+        runs = count(self.num_runs, "run")
+        lines = []
+        if averages.names:
+            lines.append(
+                f"averages of the weights: {', '.join(averages.names)}; each takes {gib(self.each)} for {runs}"
+            )
+        if averages.bank:
+            lines.append(
+                f"bank: {len(BANK)} averages at {count(self.steps, 'step')}, {len(BANK) * self.steps} vectors a run: "
+                f"{gib(self.bank)} for {runs}"
+            )
+        return lines
+
+    def check(self, folder: Path) -> None:
+        """Refuse a bank that does not fit on the disk.
+
+        Raises:
+            StudyError: it does not fit.
+        """
+        if self.bank:
+            _check_free(
+                self.bank,
+                folder,
+                f"averages.bank: the averages of {count(self.num_runs, 'run')} take {gib(self.bank)}",
+            )
+
+
+def _check_free(size: int, folder: Path, about: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise StudyError(f"{about}, and {gib(free)} are free where the store is: keep fewer, or none")
 
 
 def _bytes(network: Network) -> int:
     """Bytes of one run's weights and buffers."""
     buffers = dict(network.module.named_buffers())
     total = sum(buffers[name].numel() * buffers[name].element_size() for name in network.buffers)
-    return total + 4 * sum(math.prod(shape) for shape in network.layout.shapes)
+    return total + _parameter_bytes(network)
+
+
+def _parameter_bytes(network: Network) -> int:
+    """Bytes of one run's trained parameters."""
+    return 4 * sum(math.prod(shape) for shape in network.layout.shapes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ravine.engine.cohort import Cohort
-from ravine.engine.records import Arrays, Evaluation, Finished, Kept
+from ravine.engine.records import Arrays, Banked, Evaluation, Finished, Kept
 from ravine.engine.training import TICK_SECONDS, Training
 from ravine.errors import StoreError
 from ravine.store import AveragedTensors, RunResult, Store, kind_of
@@ -53,7 +53,7 @@ class Writer:
         self._store, self._cohort, self._timing = store, cohort, timing
         self._ids = [run.id for run in cohort.runs]
         self._pending: list[Evaluation] = []
-        self._kept: list[Kept] = []
+        self._kept: list[Kept | Banked] = []
         self._kept_bytes = 0
         self._added = 0  # step of the last evaluation that was added
         self._finished = False
@@ -64,6 +64,7 @@ class Writer:
         """Remove what a launch that was stopped before its first checkpoint may have written."""
         self._store.truncate_curves(self._ids, -1)
         self._store.kept.truncate(self._ids, 0)
+        self._store.bank.truncate(self._ids, 0)
 
     def resume(self) -> tuple[int, Arrays]:
         """Step and snapshot of the last checkpoint; curves and weights beyond it are removed."""
@@ -71,6 +72,7 @@ class Writer:
         assert found is not None, f"cohort {self._cohort.id} has no checkpoint"
         self._store.truncate_curves(self._ids, found[0])
         self._store.kept.truncate(self._ids, found[0])  # training keeps those of the checkpoint's step again
+        self._store.bank.truncate(self._ids, found[0])
         return found
 
     def add(self, evaluation: Evaluation) -> None:
@@ -78,8 +80,8 @@ class Writer:
         self._pending.append(evaluation)
         self._added = evaluation.step
 
-    def keep(self, kept: Kept) -> None:
-        """Collect weights along the way; they are written together, at the latest with the next checkpoint."""
+    def keep(self, kept: Kept | Banked) -> None:
+        """Collect weights along the way, or averages of them; the next checkpoint writes them, or an earlier moment."""
         self._kept.append(kept)
         self._kept_bytes += sum(array.nbytes for array in kept.weights.values())
         if self._kept_bytes > self._timing.kept_bytes:
@@ -178,17 +180,22 @@ class Writer:
             self._pending = [e for e in self._pending if e.runs != runs]
 
     def _write_kept(self) -> None:
-        """Write the collected weights, those of the same runs in one file."""
+        """Write the collected weights, those of one kind and of the same runs in one file."""
         while self._kept:
-            runs = self._kept[0].runs
-            same = [kept for kept in self._kept if kept.runs == runs]
-            if runs:
+            first = self._kept[0]
+            same = [kept for kept in self._kept if _alike(kept, first)]
+            if first.runs:
                 arrays = {
-                    name: np.concatenate([kept.weights[name] for kept in same]) for name in same[0].weights
+                    name: np.concatenate([kept.weights[name] for kept in same]) for name in first.weights
                 }
-                self._store.kept.add(runs, [kept.step for kept in same], arrays)
-            self._kept = [kept for kept in self._kept if kept.runs != runs]
+                part = self._store.kept if isinstance(first, Kept) else self._store.bank
+                part.add(first.runs, [kept.step for kept in same], arrays)
+            self._kept = [kept for kept in self._kept if not _alike(kept, first)]
         self._kept_bytes = 0
+
+
+def _alike(one: Kept | Banked, other: Kept | Banked) -> bool:
+    return type(one) is type(other) and one.runs == other.runs
 
 
 def _placed(array: np.ndarray, places: list[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from ravine.errors import StoreError
-from ravine.store import curves, digests, kept
+from ravine.store import banked, curves, digests, kept
 from ravine.store.blocks import Block
 from ravine.store.database import add_all, portions
 from ravine.store.entries import add_block, block_of, members, remove_blocks
@@ -127,7 +127,7 @@ def drop(connection: Connection, cohort_id: str) -> list[str]:
     block = _open(connection, cohort_id).block_id
     run_ids = members(connection, cohort_id)
     curves.truncate(connection, run_ids, -1)
-    unused = kept.truncate(connection, run_ids, 0)
+    unused = [*kept.truncate(connection, run_ids, 0), *banked.truncate(connection, run_ids, 0)]
     connection.execute(update(runs).where(_in(cohort_id)).values(status="planned", step=0, diverged_at=None))
     connection.execute(delete(cohorts).where(cohorts.c.id == cohort_id))
     return remove_blocks(connection, [*unused, *([] if block is None else [block])])

@@ -14,6 +14,7 @@ from ravine.errors import StoreError
 from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
 from ravine.store import labels as labels_
 from ravine.store.averaged import Averages, check_kind, contents_of
+from ravine.store.banked import Bank
 from ravine.store.core import Core
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
@@ -66,11 +67,13 @@ class Store:
         self, root: Path | str = "runs", *, create: bool = True, folder: Path | str | None = None
     ) -> None:
         opened = open_store(root, create=create, folder=folder)
-        # For people to read: an address without its password.
-        self.root = database.describe(opened.engine) if "://" in str(root) else str(root)
+        self.root = (
+            database.describe(opened.engine) if "://" in str(root) else str(root)
+        )  # without a password
         self.folder = opened.blocks.parent
         self._core = Core(opened, self.root)
         self.averages = Averages(self._core)
+        self.bank = Bank(self._core)
         self.kept = Kept(self._core)
         self.sharpness = Measured(self._core)
         self.preparations = Preparations(self._core)

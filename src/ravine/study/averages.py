@@ -11,6 +11,7 @@ from ravine.errors import StudyError
 from ravine.messages import lacking, unknown, wrong
 from ravine.rules.averages import Average, chosen, ema, ema_name, uniform
 from ravine.schedules import CosineRestarts, ScheduleSpec, cycle_ends
+from ravine.study.bank import BANK, bank_averages, bank_content, parse_bank
 from ravine.study.fields import MOST_STEPS, whole
 
 BatchNorm: TypeAlias = Literal["again", "average", "last"]
@@ -41,6 +42,7 @@ class Averages:
         ema: decays of exponential moving averages.
         polyak: the part of a run that the uniform mean leaves out, in [0, 1); None: there is no such mean.
         swa: the mean of the weights at some steps; None: there is none.
+        bank: how many times along a run the averages are stored from which any other can be made; 0: never.
         batchnorm: BatchNorm's statistics for averaged weights: "again", estimated from the training data; "average",
             averaged as the weights are; "last", those of the run.
     """
@@ -48,11 +50,12 @@ class Averages:
     ema: tuple[float, ...] = ()
     polyak: float | None = None
     swa: Swa | None = None
+    bank: int = 0
     batchnorm: BatchNorm = "again"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the averages are called.
+        """What the averages are called that are evaluated: those of the bank are not.
 
         Example:
             >>> Averages(ema=(0.99,), polyak=0.5).names
@@ -61,6 +64,11 @@ class Averages:
         means = [name for name, mean in ((POLYAK, self.polyak), (SWA, self.swa)) if mean is not None]
         return (*map(ema_name, self.ema), *means)
 
+    @property
+    def tracked(self) -> tuple[str, ...]:
+        """The names of all averages that move along with a run: those that are evaluated, and those of the bank."""
+        return (*self.names, *(BANK if self.bank else ()))
+
     def content(self) -> dict[str, Any]:
         """The table that `parse_averages` reads; defaults are left out."""
         found: dict[str, Any] = {"ema": list(self.ema)} if self.ema else {}
@@ -68,10 +76,11 @@ class Averages:
             found["polyak"] = {"from": self.polyak}
         if self.swa is not None:
             found["swa"] = {"from": self.swa.start, "every": self.swa.every}
+        found |= bank_content(self.bank)
         return found if self.batchnorm == "again" else {**found, "batchnorm": self.batchnorm}
 
     def along(self, steps: int, batches_per_epoch: int, schedule: ScheduleSpec) -> list[Average | None]:
-        """The averages of a run, in the order of `names`; None where the run has none of its steps.
+        """The averages of a run, in the order of `tracked`; None where the run has none of its steps.
 
         Args:
             steps: of the run.
@@ -95,7 +104,7 @@ class Averages:
                 ends = list(range(apart, steps + 1, apart))
             ends = [end for end in ends if end > _left_out(self.swa.start, steps)]
             found.append(chosen(ends, SWA) if ends else None)
-        return found
+        return [*found, *(bank_averages() if self.bank else ())]
 
 
 AveragesLike: TypeAlias = Mapping[str, Any] | Averages
@@ -117,7 +126,7 @@ def parse_averages(value: object) -> Averages | None:
         value = value.content()
     if not isinstance(value, Mapping):
         raise wrong("averages", value, _EXAMPLE)
-    keys = ("ema", POLYAK, SWA, "batchnorm")
+    keys = ("ema", POLYAK, SWA, "bank", "batchnorm")
     for key in value:
         if key not in keys:
             raise unknown("averages", key, keys)
@@ -125,13 +134,14 @@ def parse_averages(value: object) -> Averages | None:
         ema=_decays(value.get("ema", ())),
         polyak=_start(value, POLYAK, ("from",)),
         swa=_swa(value),
+        bank=parse_bank(value.get("bank", False)),
         batchnorm=_batchnorm(value.get("batchnorm", "again")),
     )
-    if not found.names:
+    if not found.tracked:
         raise lacking("averages", f"no average is named; {_EXAMPLE}")
-    if len(found.names) > _MOST:
+    if len(found.tracked) > _MOST:
         raise StudyError(
-            f"averages: {len(found.names)} averages; at most {_MOST} are allowed", at=[("averages",)]
+            f"averages: {len(found.tracked)} averages; at most {_MOST} are allowed", at=[("averages",)]
         )
     return found
 
