@@ -29,6 +29,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.data.fashion", "urllib.*"): "only a download needs it",
     ("ravine.*", "PIL*"): "an extra; only pictures need it",
     ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
+    ("ravine.predictors.graph.door", "ravine.predictors.graph"): "an extra; only graphs need it",
     ("ravine.store.blocks", "safetensors*"): "start-up time where no block is read",
     (
         "ravine.grid",

@@ -1,0 +1,192 @@
+"""From the members' outputs to what a person asks for, as nodes: the formulas of `ensembles.pooling`, in float64.
+
+Shapes: M member, N example, K class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ValueInfoProto
+
+from ravine.data.preparation import ClassTarget, NumberTarget
+from ravine.ensembles.pooling import Combine
+from ravine.predictors.graph.nodes import Nodes, tensor
+
+_TIE = 1e-12  # shares of a vote that differ by less are equal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Of the graph's outputs.
+
+    Args:
+        probabilities, label: of a classification; else "".
+        prediction: of a regression; else "".
+        members: what each member says; "" where it is not wanted.
+    """
+
+    probabilities: str = ""
+    label: str = ""
+    prediction: str = ""
+    members: str = ""
+
+    @staticmethod
+    def of(target: ClassTarget | NumberTarget, taken: Sequence[str], *, members: bool) -> Names:
+        """Names that no input has.
+
+        Example:
+            >>> Names.of(NumberTarget(mean=0.0, scale=1.0), ["prediction"], members=False).prediction
+            'prediction_'
+        """
+
+        def free(name: str) -> str:
+            while name in taken:
+                name += "_"
+            return name
+
+        last = free("members") if members else ""
+        if isinstance(target, NumberTarget):
+            return Names(prediction=free("prediction"), members=last)
+        return Names(probabilities=free("probabilities"), label=free("label"), members=last)
+
+
+def answer_classes(
+    nodes: Nodes,
+    outputs: Sequence[str],
+    shares: Sequence[float],
+    target: ClassTarget,
+    names: Names,
+    *,
+    usable: str,
+    combine: Combine,
+    temperature: float,
+) -> list[ValueInfoProto]:
+    """The outputs of a graph that classifies.
+
+    Args:
+        nodes: of the graph.
+        outputs: of each member, (N, K) logits.
+        shares: of each member.
+        target: its classes.
+        names: of the outputs.
+        usable: (N, 1), or "".
+        combine, temperature: of the pool.
+    """
+    num_members, num_classes = len(outputs), len(target.names)
+    logits_MNK = _stacked(nodes, outputs)
+    log_p_MNK = nodes.add("LogSoftmax", logits_MNK, axis=-1)
+    if combine == "logits" and num_members > 1:
+        log_p = nodes.add("LogSoftmax", _weighted(nodes, logits_MNK, shares), axis=-1)
+    else:
+        log_p = _log_mean(nodes, log_p_MNK, shares)
+    order = log_p
+    if combine == "vote":
+        log_p, order = _voted(nodes, logits_MNK, log_p, shares, num_classes)
+    if temperature != 1.0:
+        heated = nodes.add("Div", log_p, nodes.constant(temperature, np.float64))
+        log_p = nodes.add("LogSoftmax", heated, axis=-1)
+    fine = _fine(nodes, log_p, usable)
+    _where(nodes, fine, nodes.add("Exp", log_p), np.float32, names.probabilities)
+    index = nodes.add("ArgMax", order, axis=1, keepdims=0)
+    label = nodes.add("Gather", nodes.constant(target.names, str), index)
+    alone = nodes.add("Squeeze", fine, nodes.constant([1], np.int64))
+    nodes.add("Where", alone, label, nodes.constant("", str), into=names.label)
+    found = [tensor(names.probabilities, np.float32, num_classes), tensor(names.label, str)]
+    if names.members:
+        _where(nodes, fine, nodes.add("Exp", log_p_MNK), np.float32, names.members)
+        found.append(tensor(names.members, np.float32, num_classes, ahead=(num_members,)))
+    return found
+
+
+def answer_numbers(
+    nodes: Nodes,
+    outputs: Sequence[str],
+    shares: Sequence[float],
+    target: NumberTarget,
+    names: Names,
+    *,
+    usable: str,
+) -> list[ValueInfoProto]:
+    """The outputs of a graph that predicts numbers, float64 in the target's own units.
+
+    Args:
+        nodes: of the graph.
+        outputs: of each member, (N, 1).
+        shares: of each member.
+        target: its scale.
+        names: of the outputs.
+        usable: (N, 1), or "".
+    """
+    scaled = nodes.add("Mul", _stacked(nodes, outputs), nodes.constant(target.scale, np.float64))
+    values_MN1 = nodes.add("Add", scaled, nodes.constant(target.mean, np.float64))
+    mean = _weighted(nodes, values_MN1, shares)
+    fine = _fine(nodes, mean, usable)
+    _where(nodes, fine, mean, np.float64, names.prediction)
+    found = [tensor(names.prediction, np.float64, 1)]
+    if names.members:
+        values = _where(nodes, fine, values_MN1, np.float64)
+        nodes.add("Squeeze", values, nodes.constant([2], np.int64), into=names.members)
+        found.append(tensor(names.members, np.float64, ahead=(len(outputs),)))
+    return found
+
+
+def _stacked(nodes: Nodes, outputs: Sequence[str]) -> str:
+    """(M, N, K), float64."""
+    first = nodes.constant([0], np.int64)
+    each = [nodes.add("Unsqueeze", output, first) for output in outputs]
+    return nodes.cast(nodes.add("Concat", *each, axis=0), np.float64)
+
+
+def _column(nodes: Nodes, values: np.ndarray) -> str:
+    return nodes.constant(np.asarray(values, dtype=np.float64).reshape(-1, 1, 1))
+
+
+def _weighted(nodes: Nodes, values_MNK: str, shares: Sequence[float]) -> str:
+    """The weighted mean over members, (N, K)."""
+    weights = np.asarray(shares, dtype=np.float64)
+    if (weights == weights[0]).all():
+        return nodes.add("ReduceMean", values_MNK, nodes.constant([0], np.int64), keepdims=0)
+    terms = nodes.add("Mul", values_MNK, _column(nodes, weights / weights.sum()))
+    return nodes.add("ReduceSum", terms, nodes.constant([0], np.int64), keepdims=0)
+
+
+def _log_mean(nodes: Nodes, log_p_MNK: str, shares: Sequence[float]) -> str:
+    """The logarithm of the mean of probabilities, (N, K)."""
+    first = nodes.constant([0], np.int64)
+    if len(shares) == 1:
+        return nodes.add("Squeeze", log_p_MNK, first)
+    weights = np.asarray(shares, dtype=np.float64)
+    terms = nodes.add("Add", log_p_MNK, _column(nodes, np.log(weights / weights.sum())))
+    return nodes.add("ReduceLogSumExp", terms, first, keepdims=0)
+
+
+def _voted(
+    nodes: Nodes, logits_MNK: str, log_p: str, shares: Sequence[float], num_classes: int
+) -> tuple[str, str]:
+    """Logarithms of the shares of votes, and the same in an order that decides between equal ones."""
+    classes_MN1 = nodes.add("ArgMax", logits_MNK, axis=2, keepdims=1)
+    chosen = nodes.add("Equal", classes_MN1, nodes.constant([[list(range(num_classes))]], np.int64))
+    weights = np.asarray(shares, dtype=np.float64)
+    terms = nodes.add("Mul", nodes.cast(chosen, np.float64), _column(nodes, weights / weights.sum()))
+    votes = nodes.add("ReduceSum", terms, nodes.constant([0], np.int64), keepdims=0)
+    most = nodes.add("ReduceMax", votes, nodes.constant([1], np.int64), keepdims=1)
+    least = nodes.add("Sub", most, nodes.constant(_TIE, np.float64))
+    first = nodes.add("GreaterOrEqual", votes, least)
+    order = nodes.add("Where", first, log_p, nodes.constant(-np.inf, np.float64))
+    return nodes.add("Log", votes), order
+
+
+def _fine(nodes: Nodes, found: str, usable: str) -> str:
+    """Which examples have an answer, (N, 1): their raw values are usable, and no NaN came out."""
+    bad = nodes.cast(nodes.add("IsNaN", found), np.int32)
+    most = nodes.add("ReduceMax", bad, nodes.constant([1], np.int64), keepdims=1)
+    fine = nodes.add("Not", nodes.cast(most, np.bool_))
+    return nodes.add("And", fine, usable) if usable else fine
+
+
+def _where(nodes: Nodes, fine: str, values: str, dtype: type, into: str | None = None) -> str:
+    """The values of examples that have an answer; NaN for the others."""
+    return nodes.add("Where", fine, nodes.cast(values, dtype), nodes.constant(np.nan, dtype), into=into)

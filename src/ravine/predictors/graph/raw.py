@@ -1,0 +1,133 @@
+"""From raw values to what a model takes, as nodes: the same steps, in the same precision, as `Preparation` does them.
+
+A table has an input (N, 1) for each column: float64 for numbers, with NaN where one is missing; texts for names, with
+"" where one is missing. Arrays and pictures have one input, as they were when the data set was made.
+
+Shapes: N example, D feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from onnx import ValueInfoProto
+
+from ravine.data.inputs import ImageInputs, Inputs, NamesInput, NumberInput, TableInputs
+from ravine.data.scale import Scaling
+from ravine.data.texts import MISSING, WORDS
+from ravine.predictors.graph.nodes import ML, Nodes, tensor
+from ravine.predictors.graph.shapes import ARRAY, raw_type
+
+_LARGEST = float(np.finfo(np.float32).max)
+_UNSEEN, _EMPTY = -1, -2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What raw values became.
+
+    Args:
+        inputs: of the graph.
+        x: float32 (N, ...), as a model takes it.
+        usable: bool (N, 1), False where a predictor would refuse the example; "" where it refuses none.
+    """
+
+    inputs: tuple[ValueInfoProto, ...]
+    x: str
+    usable: str
+
+
+def prepare(nodes: Nodes, inputs: Inputs) -> Prepared:
+    """The nodes that prepare raw values."""
+    to = f"{nodes.prefix}prepared"
+    if isinstance(inputs, TableInputs):
+        return _table(nodes, inputs, to)
+    dtype, shape = raw_type(inputs)
+    x = ARRAY
+    order = "channels last" if isinstance(inputs, ImageInputs) else inputs.order
+    if order == "grey":
+        x = nodes.add("Unsqueeze", x, nodes.constant([1], np.int64))
+    elif order == "channels last":
+        x = nodes.add("Transpose", x, perm=[0, 3, 1, 2])
+    usable = "" if dtype == np.uint8 else _finite(nodes, x, dtype, tuple(range(1, len(shape) + 1)))
+    return Prepared(
+        inputs=(tensor(ARRAY, dtype, *shape),), x=_scaled(nodes, x, inputs.scaling, to), usable=usable
+    )
+
+
+def _table(nodes: Nodes, inputs: TableInputs, to: str) -> Prepared:
+    columns, blocks, known = [], [], []
+    for column in inputs.columns:
+        columns.append(tensor(column.name, np.float64 if isinstance(column, NumberInput) else str, 1))
+        if isinstance(column, NumberInput):
+            blocks.append(_numbers(nodes, column))
+        else:
+            block, there = _names(nodes, column)
+            blocks.append(block)
+            known += [there] if there else []
+    matrix = nodes.add("Concat", *blocks, axis=1)
+    usable = _finite(nodes, matrix, np.float64, (1,))
+    for there in known:
+        usable = nodes.add("And", usable, there)
+    return Prepared(inputs=tuple(columns), x=_scaled(nodes, matrix, inputs.scaling, to), usable=usable)
+
+
+def _numbers(nodes: Nodes, column: NumberInput) -> str:
+    if column.fill is None:
+        return column.name
+    missing = nodes.add("IsNaN", column.name)
+    return nodes.add("Where", missing, nodes.constant(column.fill, np.float64), column.name)
+
+
+def _names(nodes: Nodes, column: NamesInput) -> tuple[str, str]:
+    """One feature for each level, and where a cell is not missing; "" where it may be."""
+    at = {level: index for index, level in enumerate(column.levels)}
+    empty = _EMPTY if column.fill is None else at.get(column.fill, _UNSEEN)
+    keys = dict.fromkeys(_spellings(MISSING - WORDS if column.words else MISSING), empty) | at
+    index_N1 = nodes.add(
+        "LabelEncoder",
+        column.name,
+        domain=ML,
+        keys_strings=list(keys),
+        values_int64s=list(keys.values()),
+        default_int64=_UNSEEN,
+    )
+    block = nodes.add("Equal", index_N1, nodes.constant([list(range(len(at)))], np.int64))
+    there = (
+        nodes.add("Not", nodes.add("Equal", index_N1, nodes.constant(_EMPTY, np.int64)))
+        if column.fill is None
+        else ""
+    )
+    return nodes.cast(block, np.float64), there
+
+
+def _spellings(words: frozenset[str]) -> Iterator[str]:
+    """Every way to write words in small and capital letters."""
+    for word in sorted(words):
+        yield from map("".join, product(*(dict.fromkeys((letter, letter.upper())) for letter in word)))
+
+
+def _finite(nodes: Nodes, x: str, dtype: Any, axes: tuple[int, ...]) -> str:
+    """Which examples have finite float32 numbers only, (N, 1)."""
+    fine = nodes.add("LessOrEqual", nodes.add("Abs", x), nodes.constant(_LARGEST, dtype))
+    least = nodes.add("ReduceMin", nodes.cast(fine, np.int32), nodes.constant(axes, np.int64), keepdims=0)
+    return nodes.add("Unsqueeze", nodes.cast(least, np.bool_), nodes.constant([1], np.int64))
+
+
+def _scaled(nodes: Nodes, x: str, scaling: Scaling, to: str) -> str:
+    dtype: Any = np.dtype(np.float64 if scaling.values == "float64" or scaling.table else np.float32)
+    if scaling.values == "bytes":
+        x = nodes.cast(x, dtype)
+        if not scaling.table:
+            x = nodes.add("Div", x, nodes.constant(255, dtype))
+    if scaling.mean:
+        mean, deviation = (
+            np.array(each, dtype=dtype).reshape(scaling.shape) for each in (scaling.mean, scaling.deviation)
+        )
+        x = nodes.add("Sub", x, nodes.constant(mean))
+        x = nodes.add("Div", x, nodes.constant(deviation))
+    return nodes.cast(x, np.float32, into=to)

@@ -1,0 +1,298 @@
+"""A predictor as one ONNX graph, proved before it is written."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import ModelProto, helper
+from torch import nn
+
+from ravine.data.inputs import Inputs, NumberInput, TableInputs
+from ravine.data.preparation import ClassTarget
+from ravine.ensembles.pooling import log_softmax
+from ravine.errors import InputError, ModelError
+from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
+from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
+from ravine.predictors.graph.networks import OPSET, Network, networks_of
+from ravine.predictors.graph.nodes import ML, Nodes, tensor
+from ravine.predictors.graph.raw import prepare
+from ravine.predictors.graph.shapes import ARRAY, input_names, raw_type
+from ravine.predictors.graph.vectors import Arrays, as_json, prepared, raw_vectors
+from ravine.predictors.predictor import Predictor
+from ravine.version import version
+
+ALLOWED = 1e-5  # of a probability, or of the largest value of a regression
+_ROUNDING = 1e-6  # the same of logits, relative to the largest: more is no rounding
+_IR, _ML_OPSET = 9, 3  # onnxruntime 1.17 reads these, and each later one
+_SIZES = (1, 3)  # examples at a time
+_LARGEST = 2_000_000_000  # bytes of a file in this format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vectors:
+    """Examples with what a predictor says of them.
+
+    Args:
+        inputs: raw.
+        answers: what the graph is to say, by the names of its outputs.
+        members: the outputs (N, K) of each member's network.
+        scale: that differences between answers are divided by.
+    """
+
+    inputs: Arrays
+    answers: Arrays
+    members: Sequence[np.ndarray]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """A graph before it has its metadata.
+
+    Args:
+        model: all of it.
+        x: the name of the prepared examples inside.
+        outputs: those of the outputs (N, K) of each member's network.
+    """
+
+    model: ModelProto
+    x: str
+    outputs: tuple[str, ...]
+
+
+def write_graph(
+    predictor: Predictor,
+    path: Path | str,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    members: bool = False,
+) -> Checked:
+    """Write a predictor as one graph, from raw values to probabilities, or to values in the target's own units.
+
+    Before it is written, onnxruntime runs it beside the predictor, one example at a time and several: it is not written
+    where the two differ.
+
+    Args:
+        predictor: its members are modules.
+        path: of the file.
+        facts: what the file is to say of itself, as JSON has it: recipes, runs, fingerprint of the data.
+        members: also give what each member says.
+
+    Returns:
+        How far the graph is from the predictor.
+
+    Raises:
+        ModelError: a module cannot become a graph, or the graph says something else.
+        InputError: the file cannot be written.
+    """
+    content, checked = graph_of(predictor, facts=facts, members=members)
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    return replace(checked, path=str(path))
+
+
+def graph_of(
+    predictor: Predictor, *, facts: Mapping[str, Any] | None = None, members: bool = False
+) -> tuple[bytes, Checked]:
+    """The same as bytes. See `write_graph`."""
+    modules = _modules(predictor)
+    predictor = replace(
+        predictor,
+        members=tuple(
+            replace(each, model=module) for each, module in zip(predictor.members, modules, strict=True)
+        ),
+    )
+    inputs, target = predictor.preparation.inputs, predictor.preparation.target
+    names = Names.of(target, input_names(inputs), members=members)
+    vectors = _vectors(predictor, modules, names)
+    rounding = _ROUNDING * max(1.0, *(float(np.abs(each).max(initial=0.0)) for each in vectors.members))
+    graph = _proved(predictor, modules, names, vectors, 10 * rounding)
+    allowed = max(ALLOWED, rounding) if isinstance(target, ClassTarget) else ALLOWED
+    about = _about(predictor, graph, facts or {})
+    content = _finished(graph.model, about, vectors, allowed)
+    session = session_of(content)
+    worst = max(worst_of(session, vectors.inputs, vectors.answers, size, vectors.scale) for size in _SIZES)
+    if worst > allowed:
+        raise ModelError(
+            f"model: {type(modules[0]).__name__}: its ONNX graph differs from the predictor by {worst:.2g}; at most "
+            f"{allowed:.2g} is allowed"
+        )
+    number = len(vectors.members[0])
+    return content, Checked(path="", num_examples=number, worst=worst, allowed=allowed, facts=about)
+
+
+def _modules(predictor: Predictor) -> list[nn.Module]:
+    """The members' modules on the CPU, in evaluation mode."""
+    found = []
+    for each in predictor.members:
+        if not isinstance(each.model, nn.Module):
+            raise ModelError(
+                f"member {each.name} is an ONNX graph already; a module is needed to write another"
+            )
+        found.append(copy.deepcopy(each.model).cpu().eval().requires_grad_(False))
+    return found
+
+
+def _vectors(predictor: Predictor, modules: Sequence[nn.Module], names: Names) -> Vectors:
+    raw = raw_vectors(predictor.preparation.inputs)
+    x = prepared(predictor.preparation.inputs, raw)
+    said = predictor.predict_prepared(x)
+    with torch.inference_mode():
+        outputs, again = ([module(torch.from_numpy(x)).float().numpy() for module in modules] for _ in "12")
+    if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, again, strict=True)):
+        raise ModelError(
+            f"model: {type(modules[0]).__name__} gives other outputs each time, in evaluation mode too: it cannot "
+            "become a graph"
+        )
+    answers: dict[str, np.ndarray]
+    if predictor.task == "classification":
+        answers = {
+            names.probabilities: said.p.astype(np.float32),
+            names.label: np.array(said.names, dtype=object),
+        }
+        if names.members:
+            log_p = [log_softmax(each) for each in said.outputs.values()]
+            answers[names.members] = np.exp(np.stack(log_p)).astype(np.float32)
+        return Vectors(inputs=raw, answers=answers, members=outputs, scale=1.0)
+    answers = {names.prediction: said.predicted.astype(np.float64)[:, None]}
+    if names.members:
+        answers[names.members] = np.stack(list(said.outputs.values())).astype(np.float64)
+    largest = max(float(np.abs(each).max()) for each in said.outputs.values())
+    return Vectors(inputs=raw, answers=answers, members=outputs, scale=largest or 1.0)
+
+
+def _proved(
+    predictor: Predictor, modules: Sequence[nn.Module], names: Names, vectors: Vectors, allowed: float
+) -> Graph:
+    """The graph, after its networks were found equal to the modules."""
+    for alone in (False, True):
+        networks = networks_of(modules, predictor.preparation.inputs.shape, alone=alone)
+        graph = _assembled(predictor, modules, networks, names)
+        wider = ModelProto()
+        wider.CopyFrom(graph.model)
+        num_outputs = predictor.preparation.num_outputs
+        wider.graph.output.extend(tensor(each, np.float32, num_outputs) for each in graph.outputs)
+        session = session_of(wider.SerializeToString())
+        wanted = dict(zip(graph.outputs, vectors.members, strict=True))
+        if all(worst_of(session, vectors.inputs, wanted, size) <= allowed for size in _SIZES):
+            return graph
+    raise ModelError(
+        f"model: {type(modules[0]).__name__}: its ONNX graph computes something else than the module"
+    )
+
+
+def _assembled(
+    predictor: Predictor, modules: Sequence[nn.Module], networks: Sequence[Network], names: Names
+) -> Graph:
+    preparation = predictor.preparation
+    nodes = Nodes(input_names(preparation.inputs))
+    raw = prepare(nodes, preparation.inputs)
+    outputs = []
+    for at, (network, module) in enumerate(zip(networks, modules, strict=True)):
+        prefix = f"{nodes.prefix}member{at}/"
+        found = network.place(nodes, module, raw.x, prefix)
+        outputs.append(nodes.cast(found, np.float32, into=f"{prefix}outputs"))
+    shares = [each.share for each in predictor.members]
+    target = preparation.target
+    answers = (
+        answer_classes(
+            nodes,
+            outputs,
+            shares,
+            target,
+            names,
+            usable=raw.usable,
+            combine=predictor.combine,
+            temperature=predictor.temperature,
+        )
+        if isinstance(target, ClassTarget)
+        else answer_numbers(nodes, outputs, shares, target, names, usable=raw.usable)
+    )
+    size = sum(len(each.raw_data) for each in nodes.constants)
+    if size > _LARGEST:
+        raise ModelError(
+            f"model: the graph would have {size / 1e9:.1f} GB; an ONNX file has 2 GB at most: take fewer members"
+        )
+    model = helper.make_model(
+        nodes.graph(raw.inputs, answers),
+        producer_name="ravine",
+        producer_version=version("ravine"),
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, _ML_OPSET)],
+        ir_version=_IR,
+    )
+    return Graph(model=model, x=raw.x, outputs=tuple(outputs))
+
+
+def _about(predictor: Predictor, graph: Graph, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **facts,
+        "task": predictor.task,
+        "classes": list(predictor.classes),
+        "inputs": _described(predictor.preparation.inputs),
+        "outputs": [each.name for each in graph.model.graph.output],
+        "members": [
+            {"name": each.name, "share": each.share, "output": output}
+            for each, output in zip(predictor.members, graph.outputs, strict=True)
+        ],
+        "prepared": graph.x,
+        "pool": predictor.pool.id,
+        "combine": predictor.combine,
+        "temperature": predictor.temperature,
+        "preparation": predictor.preparation.content(),
+        "versions": {each: version(each) for each in ("ravine", "torch", "onnx", "onnxscript")},
+    }
+
+
+def _described(inputs: Inputs) -> list[dict[str, Any]]:
+    """Each input, and how to write what goes into it."""
+    if not isinstance(inputs, TableInputs):
+        dtype, shape = raw_type(inputs)
+        return [{"name": ARRAY, "type": np.dtype(dtype).name, "shape": list(shape)}]
+    found: list[dict[str, Any]] = []
+    for column in inputs.columns:
+        if isinstance(column, NumberInput):
+            empty = "NaN" if column.fill is not None else "not allowed"
+            found.append({"name": column.name, "type": "float64", "shape": [1], "missing": empty})
+        else:
+            empty = '""' if column.fill is not None else "not allowed"
+            found.append(
+                {
+                    "name": column.name,
+                    "type": "string",
+                    "shape": [1],
+                    "missing": empty,
+                    "like": list(column.levels[:3]),
+                }
+            )
+    return found
+
+
+def _finished(model: ModelProto, about: Mapping[str, Any], vectors: Vectors, allowed: float) -> bytes:
+    tests = {
+        "inputs": as_json(vectors.inputs),
+        "outputs": as_json(vectors.answers),
+        "allowed": allowed,
+        "scale": vectors.scale,
+    }
+    helper.set_model_props(
+        model,
+        {
+            FACTS: json.dumps(about, allow_nan=False, ensure_ascii=False),
+            VECTORS: json.dumps(tests, allow_nan=False, ensure_ascii=False),
+        },
+    )
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
