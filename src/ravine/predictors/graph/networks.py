@@ -189,6 +189,8 @@ def _why(failed: Sequence[Exception]) -> str:
     for error in failed:
         if "specialized it to be a constant" in str(error):
             return "its code works for a fixed number of examples only; take x.shape[0] for it, and no loop over x"
+        if "data-dependent" in str(error).casefold():
+            return f"its code decides by the values of a tensor{raised_at(error)}; torch.where does that in a graph"
     lines = [line for line in str(failed[0]).splitlines() if "No ONNX function found" in line]
     cause = failed[0].__cause__ or failed[0]
     return lines[0].strip() if lines else f"{in_a_line(cause)}{raised_at(failed[0])}"
