@@ -22,6 +22,8 @@ def test_the_public_names_are_these() -> None:
         "StoreError",
         "Study",
         "StudyError",
+        "average",
+        "average_lengths",
         "ensemble",
         "from_arrays",
         "from_torch_dataset",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ravine import optim
+    from ravine.api.averages import average, average_lengths
     from ravine.api.ensembles import ensemble
     from ravine.api.look import landscape, sharpness
     from ravine.api.run import lr_range, replay, results, run
@@ -31,6 +32,8 @@ _HOMES = {
     "StoreError": "errors",
     "Study": "study",
     "StudyError": "errors",
+    "average": "api.averages",
+    "average_lengths": "api.averages",
     "ensemble": "api.ensembles",
     "from_arrays": "data",
     "from_torch_dataset": "data",
@@ -56,6 +59,8 @@ __all__ = [
     "StoreError",
     "Study",
     "StudyError",
+    "average",
+    "average_lengths",
     "ensemble",
     "from_arrays",
     "from_torch_dataset",

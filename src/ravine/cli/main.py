@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ravine.cli import look, output, reuse, stored, surface, train
+from ravine.cli import averages, look, output, reuse, stored, surface, train
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -27,6 +27,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "landscape": look.landscape,
     "sharpness": look.sharpness,
     "surface": surface.surface,
+    "average": averages.average,
     "ensemble": reuse.ensemble,
 }
 

@@ -15,6 +15,7 @@ from ravine.messages import shown
 from ravine.store import blocks as files
 from ravine.store import cohorts, curves, digests, labels, studies
 from ravine.store import schema as tables
+from ravine.store.averaged import average_of
 from ravine.store.core import Core
 from ravine.store.entries import block_of, known_files, members
 from ravine.store.preparations import content_of
@@ -148,11 +149,13 @@ def _curves(connection: Connection, _folder: Path) -> Iterator[str]:
             select(runs.c.id).where(runs.c.status == "done", runs.c.id.not_in(known))
         ):
             yield f"run {run} has finished, but has no curves, and others have"
-    # The metrics of some runs are written together: where one has other steps, a chunk is missing.
-    steps: defaultdict[int, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    # The metrics of some runs are written together, those of an average perhaps later: where one has other steps, a
+    # chunk is missing.
+    steps: defaultdict[tuple[int, str], defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for row in connection.execute(select(chunks.c.group_id, chunks.c.metric, chunks.c.first_step)):
-        steps[row.group_id][str(row.metric)].add(row.first_step)
-    for group, found in steps.items():
+        metric = str(row.metric)
+        steps[row.group_id, average_of(metric)][metric].add(row.first_step)
+    for (group, _), found in steps.items():
         for metric in sorted(found):
             for step in sorted(set().union(*found.values()) - found[metric]):
                 yield f"curve {metric[:60]!r} of group {group}: its points from step {step} on are missing"

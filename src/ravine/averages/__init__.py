@@ -1,0 +1,1 @@
+"""Averages of the weights that are made when a run is over, out of what it stored along its way."""
