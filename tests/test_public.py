@@ -30,6 +30,7 @@ def test_the_public_names_are_these() -> None:
         "landscape",
         "lr_range",
         "optim",
+        "predict",
         "replay",
         "results",
         "run",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ravine.api.averages import average, average_lengths
     from ravine.api.ensembles import ensemble
     from ravine.api.look import landscape, sharpness
+    from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
@@ -39,6 +40,7 @@ _HOMES = {
     "from_torch_dataset": "data",
     "landscape": "api.look",
     "lr_range": "api.run",
+    "predict": "api.predict",
     "replay": "api.run",
     "results": "api.run",
     "run": "api.run",
@@ -67,6 +69,7 @@ __all__ = [
     "landscape",
     "lr_range",
     "optim",
+    "predict",
     "replay",
     "results",
     "run",

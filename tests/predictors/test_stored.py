@@ -59,7 +59,7 @@ def test_outputs_are_those_that_were_stored(
     for split in ("validation", "test"):
         outputs = found.outputs(getattr(data[name], split).x)
         for member, own in outputs.items():
-            run, _, average = member.partition(" ")
+            run, _, average = member.partition("#")
             stored = store.tensors(f"{average}/predictions" if average else "predictions", run)[split]
             # Float32 sums in another order: a few units in the last place.
             np.testing.assert_allclose(own, stored, rtol=2e-5, atol=2e-6 * np.abs(stored).max())
@@ -105,16 +105,16 @@ def test_the_winner_is_the_seed_that_is_best_on_validation(store: Store, name: s
     winner = [run for run in seeds if run.config == config]
     top = max(sign * run.metrics[metric] for run in winner)
     (own,) = chosen(store, name, "winner").members
-    assert own.run.config == config
-    assert sign * own.run.metrics[metric] == top
-    assert {each.run.id for each in chosen(store, name, "ensemble").members} == {run.id for run in winner}
+    assert store.run(own.run).config == config
+    assert sign * store.run(own.run).metrics[metric] == top
+    assert {each.run for each in chosen(store, name, "ensemble").members} == {run.id for run in winner}
     (average,) = chosen(store, name, "average").members
     scores = {
         (run.id, average): sign * run.metrics[f"{average}/{metric}"]
         for run in winner
         for average in ("ema 0.9", "ema 0.99")
     }
-    assert scores[average.run.id, average.average] == max(scores.values())
+    assert scores[average.run, average.average] == max(scores.values())
 
 
 def test_a_run_by_the_beginning_of_its_id(store: Store, data: dict[str, Dataset]) -> None:
@@ -152,4 +152,4 @@ def test_what_cannot_predict_is_refused_in_one_line(store: Store, tmp_path: Path
         chosen(more, "iris")
     with pytest.raises(InputError, match="not finished"):
         chosen(more, "iris", "average")
-    assert chosen(more, "iris", first.id).members[0].run.id == first.id
+    assert chosen(more, "iris", first.id).members[0].run == first.id

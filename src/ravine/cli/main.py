@@ -29,6 +29,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "surface": surface.surface,
     "average": averages.average,
     "ensemble": reuse.ensemble,
+    "predict": reuse.predict,
 }
 
 

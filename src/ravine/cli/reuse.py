@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated, Literal
 
 from ravine.backends import DeviceName
-from ravine.cli.options import Shown, Store, StudyOrFile, Trust
+from ravine.cli.options import File, Shown, Store, StudyOrFile, Trust
 from ravine.cli.output import put, put_json
+from ravine.errors import InputError
 
 
 def ensemble(
@@ -57,3 +59,65 @@ def ensemble(
 
     for number, grid in enumerate(found.grids()):
         put(*([""] if number else []), as_rich(grid))
+
+
+def predict(
+    where: Annotated[str, Shown("STUDY|STUDY.toml")],
+    new: Annotated[str, Shown("DATA")],
+    /,
+    store: Store = "runs",
+    what: Annotated[str, Shown("winner|ensemble|greedy|average|RUN")] = "winner",
+    out: File = None,
+    probabilities: bool = False,
+    members: bool = False,
+    device: DeviceName = "auto",
+    trust: Trust = (),
+    json: bool = False,
+) -> None:
+    """Predict new data: a CSV, Parquet or npz file, or a folder of pictures.
+
+    Args:
+        where: Name of a study in the store, or its file.
+        new: The new data.
+        store: Folder of the store.
+        what: What predicts; winner is the best seed of the best config, ensemble all of its seeds, greedy an
+            ensemble out of all runs, average the best stored average of the weights.
+        out: Write the predictions to this CSV or Parquet file.
+        probabilities: With the probability of each class.
+        members: With the disagreement of the members; of a regression their spread.
+        device: Where to evaluate; auto uses CUDA if available.
+        trust: An installed package whose functions may build the model. Can be repeated.
+        json: Print one JSON object.
+    """
+    from ravine.api.predict import predict as predicted
+
+    if out is not None:
+        check_output(out, new)
+    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+        found = predicted(where, new, what=what, store=store, device=device, trust=trust)
+    if out is not None:
+        found.save(out, probabilities=probabilities, members=members)
+    if json:
+        put_json(found.json())
+        return
+    from ravine.report.terminal_grid import as_rich
+
+    if out is None:
+        put(as_rich(found.grid(probabilities=probabilities, members=members)))
+        return
+    put(str(out), *found.sentences, *(f"note: {text}" for text in found.notes))
+
+
+def check_output(out: Path, new: str) -> None:
+    """See that a file can be written, before anything is computed, and that it is not the new data themselves.
+
+    Raises:
+        InputError: it cannot.
+    """
+    folder = out.parent
+    if not folder.is_dir():
+        raise InputError(f"--out {out}: there is no folder {folder}")
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a folder; a file is needed")
+    if out.exists() and Path(new).exists() and out.samefile(new):
+        raise InputError(f"--out {out}: is the new data themselves; name another file")

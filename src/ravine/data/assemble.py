@@ -145,17 +145,29 @@ def _prepared_table(
     scaling = fit_scaling(matrix.values[splits.train], options.normalize, source.where, matrix.numeric)
     return _Prepared(
         xs=_scaled(matrix.values, splits, scaling),
-        inputs=TableInputs(columns=matrix.inputs, scaling=scaling, numerals=table.numerals),
+        inputs=TableInputs(columns=matrix.inputs, scaling=scaling, numerals=table.numerals, text=table.text),
         features=matrix.features,
         notes=matrix.notes,
     )
 
 
 def _prepared_array(x: npt.NDArray[Any], splits: Splits, options: Options, source: Source) -> _Prepared:
-    scaling = fit_scaling(x[splits.train], options.normalize, source.where)
+    known = x[splits.train]
+    scaling = fit_scaling(known, options.normalize, source.where)
+    rows = x.ndim == 2 and scaling.values == "float64"
+    low = tuple(known.min(axis=0).tolist()) if rows else ()
+    high = tuple(known.max(axis=0).tolist()) if rows else ()
+    del known  # a copy
     return _Prepared(
         xs=_scaled(x, splits, scaling),
-        inputs=ArrayInputs(shape=tuple(x.shape[1:]), scaling=scaling, order=source.order),
+        inputs=ArrayInputs(
+            shape=tuple(x.shape[1:]),
+            scaling=scaling,
+            order=source.order,
+            features=source.features,
+            low=low,
+            high=high,
+        ),
         features=source.features,
     )
 
@@ -192,7 +204,7 @@ def _dataset(
     mean, scale = 0.0, 1.0
     y: npt.NDArray[Any] = target.labels
     outputs: ClassTarget | NumberTarget = ClassTarget(
-        labels=target.written, names=target.classes, numeric=target.numeric
+        labels=target.written, names=target.classes, numeric=target.numeric, column=source.y.name
     )
     if target.task == "regression":
         known = target.values[splits.train]
@@ -204,7 +216,7 @@ def _dataset(
                 f"{mean:g}: nothing to learn; name another column, or scale it up"
             )
         y = ((target.values - mean) / scale).astype(np.float32)
-        outputs = NumberTarget(mean=mean, scale=scale)
+        outputs = NumberTarget(mean=mean, scale=scale, column=source.y.name)
     train, validation, test = (
         Examples(x=x, y=y[rows]) for x, rows in zip(prepared.xs, _rows(splits), strict=True)
     )

@@ -35,7 +35,12 @@ _BOMS = (
 
 
 def read_csv(
-    path: Path, delimiter: str | None = None, *, encoding: str | None = None, comment: str | None = None
+    path: Path,
+    delimiter: str | None = None,
+    *,
+    encoding: str | None = None,
+    comment: str | None = None,
+    alone: str | None = None,
 ) -> tuple[Columns, Rows]:
     """The texts of a CSV file by column, and the line on which each row begins.
 
@@ -44,6 +49,7 @@ def read_csv(
         delimiter: one character; None: comma, semicolon or tab, whichever the header has most of.
         encoding: of its text; None: UTF-8.
         comment: lines that begin with it are passed over; None: there are none.
+        alone: the name of a column that may be the only one; None: one is not enough.
 
     Raises:
         DataError: another encoding, a row with too many or too few cells, a header that is none.
@@ -53,7 +59,7 @@ def read_csv(
         require(_BYTES_A_BYTE * path.stat().st_size, f"{path}: to read its cells")
         with path.open(encoding=_codec(encoding), newline="") as file:
             lines = _Lines(file, comment)
-            header, first = _header(lines, delimiter, path)
+            header, first = _header(lines, delimiter, path, alone)
             columns, rows = _body(lines, header, first, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
@@ -96,7 +102,7 @@ class _Lines(Iterator[str]):
         self.between_rows = True
 
 
-def _header(lines: _Lines, delimiter: str | None, path: Path) -> tuple[list[str], str]:
+def _header(lines: _Lines, delimiter: str | None, path: Path, alone: str | None) -> tuple[list[str], str]:
     """The names of the columns, and the delimiter."""
     line = next(lines, "")
     declared = _SEP.fullmatch(line)
@@ -113,7 +119,8 @@ def _header(lines: _Lines, delimiter: str | None, path: Path) -> tuple[list[str]
     second = next(lines, "")
     if second:
         lines.back(second)
-    _check_one(header, line, second, given, path)
+    if header != [alone]:
+        _check_one(header, line, second, given, path)
     check_header(header, path)
     return header, delimiter
 

@@ -86,7 +86,7 @@ def find_pictures(folder: Path, layout: Layout | None = None) -> tuple[list[Pict
     pictures: list[Picture] = []
     others = 0
     for path, label, mark in found:
-        files = _files(path)
+        files = files_below(path)
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
         if not images:
             raise DataError(f"{path}: there are no images in it (known: {', '.join(sorted(SUFFIXES))})")
@@ -206,8 +206,12 @@ def _entries(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every file of a folder and those below it, sorted as paths are; nothing hidden, no links to folders."""
+def files_below(folder: Path) -> list[Path]:
+    """Every file of a folder and those below it, sorted as paths are; nothing hidden, no links to folders.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
     found: list[Path] = []
     for here, folders, files in os.walk(folder, onerror=_refuse(folder)):
         folders[:] = [name for name in folders if not _is_junk(name)]

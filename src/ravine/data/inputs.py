@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +15,9 @@ from ravine.data.frames import columns_of
 from ravine.data.images import ImageReading, read_pictures
 from ravine.data.numerals import Numerals
 from ravine.data.scale import Floats, Scaling, check_finite
-from ravine.data.texts import PLAIN, text_column
+from ravine.data.texts import MARKERS, MISSING, PLAIN, text_column
 from ravine.errors import DataError, choices
+from ravine.messages import shown
 
 MISSING_LEVEL = "missing"
 
@@ -30,10 +31,13 @@ class NumberInput:
     Args:
         name: of the column.
         fill: what an empty cell becomes; None: it is refused.
+        low, high: the smallest and the largest number of the training part; None where that is not known.
     """
 
     name: str
     fill: float | None = None
+    low: float | None = None
+    high: float | None = None
     kind: Literal["number"] = "number"
 
 
@@ -56,6 +60,22 @@ class NamesInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CsvText:
+    """How a CSV file is written.
+
+    Args:
+        delimiter, encoding, comment: as in a study's data; None: as `read_csv` finds out.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    comment: str | None = None
+
+
+PLAIN_CSV = CsvText()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableInputs:
     """Columns of a table become one row of numbers.
 
@@ -63,11 +83,13 @@ class TableInputs:
         columns: in order.
         scaling: of the numbers that they become.
         numerals: how a text file writes its numbers.
+        text: how it is written otherwise.
     """
 
     columns: tuple[NumberInput | NamesInput, ...]
     scaling: Scaling
     numerals: Numerals = PLAIN
+    text: CsvText = PLAIN_CSV
     kind: Literal["table"] = "table"
 
     @property
@@ -85,36 +107,68 @@ class TableInputs:
             DataError: a column is missing, or has a cell that cannot be used.
         """
         cells = columns_of(raw, "x")
-        columns = [self._read(column, cells) for column in self.columns]
-        matrix = np.concatenate(
-            [encode_column(of, column) for of, column in zip(self.columns, columns, strict=True)], axis=1
-        )
+        columns = []
+        for of in self.columns:
+            found = self.read(of, cells, "x")
+            if found.wrong.any():
+                row = int(found.wrong.argmax())
+                raise DataError(f"{_row(row)}: {found.why(row)}")
+            if of.fill is None and found.column.missing.any():
+                row = int(found.column.missing.argmax())
+                raise DataError(f"{_row(row)}: column {of.name!r} is empty; fill it in")
+            columns.append(found.column)
+        matrix = self.encoded(columns)
         check_finite(matrix, "x", _row)
         return self.scaling(matrix)
 
-    def _read(self, of: NumberInput | NamesInput, cells: Mapping[str, Cells]) -> Column:
+    def encoded(self, columns: Sequence[Column]) -> npt.NDArray[np.float64]:
+        """Columns as numbers before scaling, (N, D)."""
+        blocks = [encode_column(of, column) for of, column in zip(self.columns, columns, strict=True)]
+        return np.concatenate(blocks, axis=1)
+
+    def read(self, of: NumberInput | NamesInput, cells: Mapping[str, Cells], where: str) -> ReadCells:
+        """New cells of a column, each for itself: what one cell is does not depend on the others.
+
+        Raises:
+            DataError: the column is missing, or has a type that is neither numbers nor texts.
+        """
         if of.name not in cells:
-            raise DataError(f"x has no column {of.name!r}; {choices(of.name, cells)}")
+            raise DataError(f"{where} has no column {of.name!r}; {choices(of.name, cells)}")
         own = cells[of.name]
         as_text = own.values.dtype.kind == "U"
-        if isinstance(of, NumberInput):
+        if isinstance(of, NamesInput):
             column = (
-                text_column(of.name, own.values, _row, numerals=self.numerals, number=True)
+                text_column(of.name, own.values, _row, keep_text=True, words=of.words)
                 if as_text
-                else typed_column(of.name, own, "x")
+                else typed_column(of.name, own, where, keep_text=True)
             )
-            if column.text and not column.missing.all():
-                row = int((~column.missing).argmax())
-                raise DataError(f"{_row(row)}: column {of.name!r}: {column.values[row]!r} is not a number")
-            if column.text:
-                column = Column(name=of.name, values=np.full(len(own), np.nan))
-        elif as_text:
-            column = text_column(of.name, own.values, _row, keep_text=True, words=of.words)
+            return ReadCells(column=column, wrong=np.zeros(len(own), dtype=bool), cells=own)
+        if as_text:
+            values, wrong = number_cells(own.values, self.numerals)
         else:
-            column = typed_column(of.name, own, "x", keep_text=True)
-        if of.fill is None and column.missing.any():
-            raise DataError(f"{_row(int(column.missing.argmax()))}: column {of.name!r} is empty; fill it in")
-        return column
+            column = typed_column(of.name, own, where)
+            wrong = ~column.missing if column.text else np.zeros(len(own), dtype=bool)
+            values = np.full(len(own), np.nan) if column.text else column.values
+        return ReadCells(column=Column(name=of.name, values=values), wrong=wrong, cells=own)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadCells:
+    """New cells of a column.
+
+    Args:
+        column: their values; a cell that cannot be used is missing in it.
+        wrong: (N,) the cells that are no numbers where numbers are needed.
+        cells: as they came.
+    """
+
+    column: Column
+    wrong: npt.NDArray[np.bool_]
+    cells: Cells
+
+    def why(self, row: int) -> str:
+        """Why a cell cannot be used."""
+        return f"column {self.column.name!r}: {shown(_plain_cell(self.cells.values[row]))} is not a number"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +179,16 @@ class ArrayInputs:
         shape: of one example as a model takes it.
         order: how the axes of images came: without channels, with channels last, or as they are.
         scaling: of the numbers.
+        features: names of the features, where they have names.
+        low, high: the smallest and the largest number of each feature in the training part, where examples are rows.
     """
 
     shape: tuple[int, ...]
     scaling: Scaling
     order: Order = "as it is"
+    features: tuple[str, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
     kind: Literal["array"] = "array"
 
     def apply(self, raw: Any) -> Floats:
@@ -138,14 +197,35 @@ class ArrayInputs:
         Raises:
             DataError: they have another shape, or a number that cannot be used.
         """
-        x = in_order(number_array(as_numpy(raw, "x"), "x"), self.order)
-        if tuple(x.shape[1:]) != self.shape:
-            raise DataError(f"x has examples of shape {tuple(x.shape[1:])}; {self.shape} is needed")
-        if (self.scaling.values == "bytes") != (x.dtype == np.uint8):
-            needed = "bytes (uint8)" if self.scaling.values == "bytes" else "floating numbers"
-            raise DataError(f"x has type {x.dtype}; {needed} are needed, as the training examples were")
+        x = self.array(raw, "x")
         check_finite(x, "x", _row)
         return self.scaling(x)
+
+    def array(self, raw: Any, where: str) -> npt.NDArray[Any]:
+        """New examples before scaling, (N, ...).
+
+        Raises:
+            DataError: they have another shape or type.
+        """
+        x = in_order(number_array(as_numpy(raw, where), where), self.order)
+        if tuple(x.shape[1:]) != self.shape:
+            raise DataError(f"{where} has examples of shape {tuple(x.shape[1:])}; {self.shape} is needed")
+        if (self.scaling.values == "bytes") != (x.dtype == np.uint8):
+            needed = "bytes (uint8)" if self.scaling.values == "bytes" else "floating numbers"
+            raise DataError(f"{where} has type {x.dtype}; {needed} are needed, as the training examples were")
+        return x
+
+    @property
+    def table(self) -> TableInputs | None:
+        """The same as named columns of numbers; None where the features have no names."""
+        if not self.features or len(self.shape) != 1 or self.scaling.values != "float64":
+            return None
+        lows, highs = (each or (None,) * len(self.features) for each in (self.low, self.high))
+        columns = tuple(
+            NumberInput(name=name, low=low, high=high)
+            for name, low, high in zip(self.features, lows, highs, strict=True)
+        )
+        return TableInputs(columns=columns, scaling=self.scaling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +276,28 @@ def encode_column(of: NumberInput | NamesInput, column: Column) -> npt.NDArray[n
     return block
 
 
+def number_cells(
+    cells: npt.NDArray[np.str_], numerals: Numerals
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Texts of a file as numbers, NaN where a cell is empty or no number, and which cells are no numbers.
+
+    Example:
+        >>> number_cells(np.array(["1.5", "", "n.a.", "tea"]), PLAIN)
+        (array([1.5, nan, nan, nan]), array([False, False, False,  True]))
+    """
+    numbers = numerals.numbers(cells)
+    if numbers is not None:
+        return numbers, np.zeros(len(cells), dtype=bool)
+    known: dict[str, float | None] = {}
+    for cell in set(cells.tolist()):
+        plain = numerals.plain(cell)
+        empty = cell.strip().lower() in MISSING | MARKERS
+        known[cell] = np.nan if empty else None if plain is None else float(plain)
+    found = [known[cell] for cell in cells.tolist()]
+    values = np.array([np.nan if value is None else value for value in found], dtype=np.float64)
+    return values, np.array([value is None for value in found], dtype=bool)
+
+
 def number_array(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     """An array as float64 features, or as float32 or uint8 images.
 
@@ -241,6 +343,11 @@ def _of_objects(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
             f"{where} has type {array.dtype}; numbers are needed (a data frame may have columns of text)"
         )
     return column.values.reshape(array.shape)
+
+
+def _plain_cell(cell: Any) -> Any:
+    """A cell as its reader wrote it, without the library's type."""
+    return str(cell).strip() if isinstance(cell, str) else cell
 
 
 def _row(row: int) -> str:

@@ -79,7 +79,7 @@ def _of_texts(column: str, texts: set[str]) -> tuple[dict[str, str], tuple[str, 
     """Names of numbers that were texts, by size."""
     size = {text: _exactly(text) for text in texts}
     order = sorted(texts, key=lambda text: (size[text], text))
-    names = {text: _usual(text) for text in order}
+    names = {text: usual(text) for text in order}
     padded = next((text for text in order if _PADDED.match(text)), None)
     pairs = pairwise(order)
     twins = next(((a, b) for a, b in pairs if size[a] == size[b] or names[a] == names[b]), None)
@@ -113,8 +113,8 @@ def _exactly(text: str) -> Decimal:
     return number
 
 
-def _usual(text: str) -> str:
-    """The usual form of a number: no plus, no fraction of zeros; whole numbers digit by digit."""
+def usual(text: str) -> str:
+    """The usual form of a number's text: no plus, no fraction of zeros; whole numbers digit by digit."""
     if _WHOLE.fullmatch(text) and text.isascii():
         return text.lstrip("+") if text.strip("+-").strip("0") else "0"
     return number_name(float(text))
@@ -130,7 +130,7 @@ def label_texts(column: Column, *, numeric: bool) -> list[str]:
     labels = labels_of(column)
     names = list(labels.names)
     if numeric and column.text:
-        names = [_usual(name.strip()) if _is_number(name) else name for name in names]
+        names = [usual(name.strip()) if _is_number(name) else name for name in names]
     return [names[index] for index in labels.indices]
 
 

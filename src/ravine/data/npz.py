@@ -57,6 +57,42 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
     return stacked(given, str(path), ArrayOptions(task=spec.task), ())
 
 
+def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """New examples of an archive, or of a plain .npy file, and their answers where it has some.
+
+    Raises:
+        DataError: it cannot be read, or has no array of examples.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            x = np.load(path, mmap_mode="r", allow_pickle=False)
+            require(x.size * (x.itemsize + _WORK.get(x.dtype.str[1:], _MOST_WORK)), f"{path}: to scale it")
+            return np.asarray(x), None
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            x_name = _new_name("x", names) or (names[0] if len(names) == 1 else None)
+            if x_name is None:
+                raise DataError(f"{path}: there is no 'x' in it; {choices('x', names, 'its arrays')}")
+            y_name = _new_name("y", names)
+            _check_room(archive, [name for name in (x_name, y_name) if name], path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays[x_name], None if y_name is None else arrays[y_name]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except _BROKEN as error:
+        reason = "an array of Python objects" if "Object arrays" in str(error) else "not a NumPy archive"
+        raise DataError(f"{path}: {reason}; save plain arrays with numpy.savez") from None
+
+
+def _new_name(role: str, names: Sequence[str]) -> str | None:
+    """The array of new examples, or of their answers: under the name of a test split, or of all."""
+    for known in (*USUAL[role][:1], *USUAL[f"{role}_test"], *USUAL[role]):
+        found = next((name for name in names if name.casefold() == known), None)
+        if found is not None:
+            return found
+    return None
+
+
 _BROKEN = (
     *(ValueError, TypeError, AttributeError, EOFError, KeyError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, struct.error),

@@ -8,13 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.column import Column, typed_column
+from ravine.data.column import Cells, Column, typed_column
 from ravine.data.frames import series_cells
-from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
-from ravine.data.labels import label_texts
+from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs, number_cells
+from ravine.data.labels import label_texts, usual
+from ravine.data.numerals import Numerals
 from ravine.data.spec import Task
+from ravine.data.texts import MISSING
 from ravine.errors import DataError, choices
 from ravine.forms import Refused, plain, read
+
+UNKNOWN, EMPTY = -1, -2  # in place of a class: a label that no class has, and no label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +29,13 @@ class ClassTarget:
         labels: as the raw data write them.
         names: as people call them; the same where the data have no other names.
         numeric: the labels are the usual forms of numbers: "2" of 2.0 and of the text "2.0".
+        column: what the data call the target.
     """
 
     labels: tuple[str, ...]
     names: tuple[str, ...]
     numeric: bool = False
+    column: str = ""
     kind: Literal["classes"] = "classes"
 
     def apply(self, raw: Any) -> npt.NDArray[np.int64]:
@@ -45,6 +51,28 @@ class ClassTarget:
                 raise DataError(f"y, row {row}: {text!r} is no class; {choices(text, self.labels)}")
         return np.array([index[text] for text in texts], dtype=np.int64)
 
+    def find(self, cells: Cells, numerals: Numerals) -> npt.NDArray[np.int64]:
+        """The class of each cell, each for itself; UNKNOWN for a label that no class has, EMPTY for none.
+
+        Args:
+            cells: labels as the data write them, or names of classes.
+            numerals: how a text file writes its numbers.
+        """
+        index = {name: at for at, name in enumerate(self.names)} | {
+            label: at for at, label in enumerate(self.labels)
+        }
+        column = typed_column(self.column or "y", cells, self.column or "y", keep_text=True)
+
+        def of(cell: str | None) -> int:
+            if cell is None or (cell.strip() not in index and cell.strip().lower() in MISSING):
+                return EMPTY
+            text = cell.strip()
+            plain = numerals.plain(text) if self.numeric and text not in index else None
+            return index.get(text if plain is None else usual(plain), UNKNOWN)
+
+        known = {cell: of(cell) for cell in set(column.values.tolist())}
+        return np.array([known[cell] for cell in column.values.tolist()], dtype=np.int64)
+
     def undo(self, indices: npt.NDArray[Any]) -> tuple[str, ...]:
         """Names of classes."""
         return tuple(self.names[int(index)] for index in indices)
@@ -56,10 +84,12 @@ class NumberTarget:
 
     Args:
         mean, scale: of the training part.
+        column: what the data call the target.
     """
 
     mean: float
     scale: float
+    column: str = ""
     kind: Literal["numbers"] = "numbers"
 
     def apply(self, raw: Any) -> npt.NDArray[np.float32]:
@@ -68,6 +98,18 @@ class NumberTarget:
         if column.text:
             raise DataError(f"y, row 0: {column.values[0]!r} is not a number")
         return np.asarray((column.values - self.mean) / self.scale, dtype=np.float32)
+
+    def find(self, cells: Cells, numerals: Numerals) -> npt.NDArray[np.float64]:
+        """The number in each cell, as the data write it; NaN where a cell is empty or no number.
+
+        Args:
+            cells: numbers, or texts of a file.
+            numerals: how it writes its numbers.
+        """
+        if cells.values.dtype.kind == "U":
+            return number_cells(cells.values, numerals)[0]
+        column = typed_column(self.column or "y", cells, self.column or "y")
+        return np.full(len(cells), np.nan) if column.text else np.asarray(column.values, dtype=np.float64)
 
     def undo(self, standardized: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Predictions in the target's own units."""

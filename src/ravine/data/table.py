@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Cells, Column, Place, typed_column
-from ravine.data.inputs import MISSING_LEVEL, NamesInput, NumberInput, encode_column
+from ravine.data.inputs import MISSING_LEVEL, PLAIN_CSV, CsvText, NamesInput, NumberInput, encode_column
 from ravine.data.numerals import Numerals
 from ravine.data.texts import CURE, PLAIN, TARGET_CURE, kept_words, leading_zero, text_column
 from ravine.errors import DataError, choices, together
@@ -36,6 +36,7 @@ class Table:
         where: the file, for errors about a whole column.
         numerals: how a text file writes its numbers.
         categorical: columns that the user said are names.
+        text: how a text file is written otherwise.
         faults: what is wrong with columns that are left out for it.
     """
 
@@ -44,6 +45,7 @@ class Table:
     where: str
     numerals: Numerals = PLAIN
     categorical: tuple[str, ...] = ()
+    text: CsvText = PLAIN_CSV
     faults: tuple[DataError, ...] = ()
 
     def take(self, rows: npt.NDArray[Any]) -> Table:
@@ -338,13 +340,15 @@ def _input(
 def _number_input(
     column: Column, table: Table, train: npt.NDArray[np.int64], notes: list[str]
 ) -> NumberInput:
+    known = column.values[train]
+    low, high = float(np.nanmin(known)), float(np.nanmax(known))
     if table.missing != "impute":
-        return NumberInput(name=column.name)
-    mean, missing = float(np.nanmean(column.values[train])), column.missing
+        return NumberInput(name=column.name, low=low, high=high)
+    mean, missing = float(np.nanmean(known)), column.missing
     if missing.any():
         cells = count(int(missing.sum()), "empty cell")
         notes.append(f"column {column.name!r}: {cells} became the training mean, {mean:g}")
-    return NumberInput(name=column.name, fill=mean)
+    return NumberInput(name=column.name, fill=mean, low=low, high=high)
 
 
 def _names_input(column: Column, table: Table, train: npt.NDArray[np.int64], notes: list[str]) -> NamesInput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Cells
 from ravine.data.containers import joined
 from ravine.data.csv_file import Columns, Rows, read_csv
+from ravine.data.inputs import CsvText
 from ravine.data.numerals import Numerals
 from ravine.data.parquet_file import read_parquet
 from ravine.data.spec import CsvSpec, ParquetSpec
@@ -64,6 +66,9 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         target_names=spec.task == "classification",
     )
     assert target is not None, "a table spec names its target"
+    if spec.kind == "csv":
+        text = CsvText(delimiter=spec.delimiter, encoding=spec.encoding, comment=spec.comment)
+        table = replace(table, text=text)
     return Source(
         name=path.stem,
         where=where,

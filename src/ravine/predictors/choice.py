@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ravine.ensembles import scoring
 from ravine.ensembles.ensemble import choose
-from ravine.ensembles.members import winner_of
+from ravine.ensembles.members import as_members, winner_of
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, choices
 from ravine.messages import count, shown
+from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord, kind_of
 
 WHATS = ("winner", "ensemble", "greedy", "average", "soup")
-WEIGHTS = "weights"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where a member's weights are.
-
-    Args:
-        run: whose they are.
-        average: the average of them; "" for the weights at the end of the run.
-    """
-
-    run: RunRecord
-    average: str = ""
-
-    @property
-    def name(self) -> str:
-        """The run's id, and behind it the average."""
-        return f"{self.run.id} {self.average}" if self.average else self.run.id
-
-    @property
-    def kind(self) -> str:
-        """The kind of tensors that its weights are in the store."""
-        return kind_of(self.average, WEIGHTS) if self.average else WEIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +30,7 @@ class Choice:
         what: one of `WHATS`, or the id of a run.
         text: the same for people.
         members: sorted as in the pool.
+        runs: whose weights these are, by id.
         pool: their weights, and how they are combined.
         temperature: fitted on validation after pooling; 1 where none helps, and of a regression.
     """
@@ -61,7 +39,8 @@ class Choice:
     labels: Labels
     what: str
     text: str
-    members: tuple[Origin, ...]
+    members: tuple[Member, ...]
+    runs: Mapping[str, RunRecord]
     pool: Pool
     temperature: float
 
@@ -136,7 +115,8 @@ def _pooled(
         labels=labels,
         what=what,
         text=text or f"{of or count(number, found.noun)}{found.text}",
-        members=tuple(Origin(run=runs[name]) for name in found.pool.weights),
+        members=tuple(each for each in found.able if each.name in found.pool.weights),
+        runs={name: runs[name] for name in found.pool.weights},
         pool=found.pool,
         temperature=_temperature(found.pool, labels, found.outputs),
     )
@@ -161,28 +141,21 @@ def _average(
             "makes them"
         )
     *_, average, _, run = min(found, key=lambda each: each[:4])
-    origin = Origin(run=run, average=average)
-    pool = Pool(weights={origin.name: 1.0}, combine="mean")
+    member = replace(as_members([run])[0], average=average)
+    pool = Pool(weights={member.name: 1.0}, combine="mean")
     stored = store.tensors(kind_of(average, "predictions"), run.id)["validation"]
     return Choice(
         study=study,
         labels=labels,
         what="average",
         text=f"{average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds",
-        members=(origin,),
+        members=(member,),
+        runs={run.id: run},
         pool=pool,
-        temperature=_temperature(pool, labels, {origin.name: stored}),
+        temperature=_temperature(pool, labels, {member.name: stored}),
     )
 
 
 def _temperature(pool: Pool, labels: Labels, outputs: Mapping[str, np.ndarray]) -> float:
     log_p = pool.predict(labels.task, outputs).log_p
     return 1.0 if log_p is None else scoring.useful_temperature(log_p, labels.validation)
-
-
-def origins_of(members: Sequence[Origin]) -> dict[str, list[Origin]]:
-    """Members by the kind of tensors that their weights are."""
-    found: dict[str, list[Origin]] = {}
-    for each in members:
-        found.setdefault(each.kind, []).append(each)
-    return found

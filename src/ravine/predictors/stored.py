@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ravine.data import load
 from ravine.data.preparation import Preparation
 from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model
-from ravine.predictors.choice import Choice, chosen, origins_of
+from ravine.outcomes.member import Member
+from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, module_of
 from ravine.predictors.predictor import Part, Predictor
-from ravine.store import RunRecord, Store, StudyRecord
+from ravine.store import RunRecord, Store, StudyRecord, kind_of
 from ravine.study import Study
 from ravine.study.model import Model
 from ravine.study.naming import naming
@@ -44,22 +47,18 @@ def predictor_of(choice: Choice, store: Store, *, find: FindStudy, device: str =
     """The predictor that a choice describes. See `of_store`."""
     where = find_device(device)
     preparation = preparation_of(store, choice.study, find)
-    tensors = {
-        (kind, run): found
-        for kind, origins in origins_of(choice.members).items()
-        for run, found in store.tensors_many(kind, [each.run.id for each in origins]).items()
-    }
+    tensors = weights_of(store, choice.members)
     parts = []
     for each in choice.members:
-        model, search = _model_of(each.run, find)
+        model, search = _model_of(choice.runs[each.run], find)
         module = module_of(
             model,
             preparation.inputs.shape,
             preparation.num_outputs,
-            tensors[each.kind, each.run.id],
+            tensors[each.name],
             search=search,
             device=where,
-            where=f"run {each.run.id}",
+            where=f"run {each.run}",
         )
         parts.append(Part(name=each.name, share=choice.pool.weights[each.name], model=module))
     return Predictor(
@@ -68,6 +67,19 @@ def predictor_of(choice: Choice, store: Store, *, find: FindStudy, device: str =
         combine=choice.pool.combine,
         temperature=choice.temperature,
     )
+
+
+def weights_of(store: Store, members: Sequence[Member]) -> dict[str, dict[str, np.ndarray]]:
+    """The weights of members, by name: tensors by name."""
+    kinds: dict[str, list[Member]] = {}
+    for each in members:
+        assert each.step is None, "members along a run have no stored predictions to be chosen by"
+        kinds.setdefault(kind_of(each.average, "weights") if each.average else "weights", []).append(each)
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for kind, some in kinds.items():
+        stored = store.tensors_many(kind, [each.run for each in some])
+        found |= {each.name: stored[each.run] for each in some}
+    return found
 
 
 def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Preparation:

@@ -1,0 +1,273 @@
+"""Predictions for all rows of new data: in their order, empty where a row cannot be decided, as a table and a file.
+
+Shapes: N row, K class.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.data.fresh import Fresh
+from ravine.ensembles.scoring import nll
+from ravine.errors import InputError
+from ravine.grid import Grid
+from ravine.messages import count
+
+if TYPE_CHECKING:
+    from ravine.predictors.predictor import Predictor
+
+Array = NDArray[np.float64]
+
+_SHOWN = 10  # rows of the table
+_CLASSES = 6  # whose probabilities it shows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class PredictedRows:
+    """What a predictor says about new data. `ravine.predict` makes one.
+
+    Attributes:
+        where: the new data.
+        task: "classification" or "regression".
+        classes: names of the classes; empty for a regression.
+        predicted: (N,) names of classes, None where a row cannot be decided; of a regression float64, NaN there.
+        probabilities: (N, K), rows of NaN there; None for a regression.
+        disagreement: (N,) the weight of the members that choose another class; of a regression the standard deviation
+            between members, in the target's own units.
+        files: of pictures, one for each row; else empty.
+        num_members: how many members the predictor has.
+        scores: where the data have answers: ``accuracy`` and ``nll``, or ``rmse`` and ``mae``.
+        num_scored: rows with an answer that were decided.
+        notes: what is unusual about the data.
+    """
+
+    where: str
+    task: str
+    classes: tuple[str, ...]
+    predicted: NDArray[Any]
+    probabilities: Array | None
+    disagreement: Array
+    files: tuple[str, ...]
+    num_members: int
+    scores: Mapping[str, float]
+    num_scored: int
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def of(predictor: Predictor, fresh: Fresh) -> PredictedRows:
+        """Predict new examples.
+
+        Raises:
+            DataError: no row can be decided.
+            ModelError: a member fails.
+        """
+        regression = predictor.task == "regression"
+        indices = np.full(fresh.num, -1, dtype=np.int64)
+        values, disagreement = np.full(fresh.num, np.nan), np.full(fresh.num, np.nan)
+        log_p = None if regression else np.full((fresh.num, len(predictor.classes)), np.nan)
+        for rows, x in fresh.parts():
+            if not len(rows):
+                continue
+            found = predictor.predict_prepared(x)
+            fine = np.isfinite(found.predicted) if found.log_p is None else ~np.isnan(found.log_p).any(axis=1)
+            for row in rows[~fine]:
+                fresh.undecided[int(row)] = "the model's outputs are not finite numbers"
+            rows = rows[fine]
+            disagreement[rows] = found.disagreement[fine]
+            if log_p is None:
+                values[rows] = found.predicted[fine]
+            else:
+                assert found.log_p is not None, "a classification has probabilities"
+                indices[rows], log_p[rows] = found.predicted[fine], found.log_p[fine]
+        fresh.check_any()
+        names = np.array([*predictor.classes, None], dtype=object)
+        scores, num_scored = _scores(fresh, indices, values, log_p)
+        return PredictedRows(
+            where=fresh.where,
+            task=predictor.task,
+            classes=predictor.classes,
+            predicted=values if regression else names[indices],
+            probabilities=None if log_p is None else np.exp(log_p),
+            disagreement=disagreement,
+            files=fresh.files,
+            num_members=len(predictor.members),
+            scores=scores,
+            num_scored=num_scored,
+            notes=fresh.all_notes(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    def columns(self, *, probabilities: bool = False, members: bool = False) -> dict[str, list[Any]]:
+        """The predictions as columns; None where a row cannot be decided.
+
+        Args:
+            probabilities: with a column for each class, ``p_`` and its name.
+            members: with ``disagreement``, or ``spread`` of a regression.
+        """
+        found: dict[str, list[Any]] = {"file": list(self.files)} if self.files else {}
+        found["prediction"] = _plain(self.predicted)
+        if probabilities and self.probabilities is not None:
+            for name, of in zip(self.classes, self.probabilities.T, strict=True):
+                found[f"p_{name}"] = _plain(of)
+        if members:
+            found["disagreement" if self.probabilities is not None else "spread"] = _plain(self.disagreement)
+        return found
+
+    def save(self, path: Path | str, *, probabilities: bool = False, members: bool = False) -> None:
+        """Write the columns to a CSV or Parquet file, all at once.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        target, columns = Path(path), self.columns(probabilities=probabilities, members=members)
+        data = _parquet(columns, target) if target.suffix.lower() in (".parquet", ".pq") else _csv(columns)
+        write_whole(target, data)
+
+    def grid(self, *, probabilities: bool = False, members: bool = False) -> Grid:
+        """The first rows, how often each class is predicted, scores and notes."""
+        columns = self.columns(probabilities=probabilities and len(self.classes) <= _CLASSES, members=members)
+        titles = ("row", *columns)
+        rows = tuple(
+            (f"{row:,}", *(_shown(column[row]) for column in columns.values()))
+            for row in range(min(len(self), _SHOWN))
+        )
+        left = ("file",) if self.probabilities is None else ("file", "prediction")
+        return Grid(
+            title=self.where,
+            columns=titles,
+            rows=rows,
+            left=left,
+            after=(*self.sentences, *(f"note: {text}" for text in self.notes)),
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was predicted, and how good it is where the data have answers."""
+        decided = len(self) - sum(each is None for each in _plain(self.predicted))
+        of = count(decided, "row") if decided == len(self) else f"{decided:,} of {count(len(self), 'row')}"
+        model = "one model" if self.num_members == 1 else f"{self.num_members} models"
+        first = f"{of} predicted by {model}{self._spread()}."
+        if not self.scores:
+            return (first,)
+        rows = count(self.num_scored, "row")
+        if self.probabilities is None:
+            words = f"RMSE {self.scores['rmse']:.4g}, mean absolute error {self.scores['mae']:.4g}"
+        else:
+            words = f"accuracy {100 * self.scores['accuracy']:.2f} %, NLL {self.scores['nll']:.4g}"
+        return first, f"On {rows} with an answer: {words}."
+
+    def json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "data": self.where,
+            "task": self.task,
+            "classes": list(self.classes),
+            "rows": len(self),
+            "members": self.num_members,
+            "scores": {name: value if np.isfinite(value) else None for name, value in self.scores.items()},
+            "scored": self.num_scored,
+            "notes": list(self.notes),
+            "columns": self.columns(probabilities=True, members=True),
+        }
+
+    def _spread(self) -> str:
+        known = self.disagreement[~np.isnan(self.disagreement)]
+        if self.num_members == 1 or not len(known):
+            return ""
+        if self.probabilities is None:
+            return f", which differ by {known.mean():.3g} (mean standard deviation)"
+        return f", of which {100 * known.mean():.1f} % choose another class (mean)"
+
+    def __str__(self) -> str:
+        return str(self.grid(members=True))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return self.grid(members=True).html()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that its name leads to all of it or to what was there before.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; a file is needed")
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _scores(
+    fresh: Fresh, indices: NDArray[np.int64], values: Array, log_p: Array | None
+) -> tuple[dict[str, float], int]:
+    if fresh.answers is None:
+        return {}, 0
+    if log_p is None:
+        known = np.isfinite(fresh.answers) & np.isfinite(values)
+        if not known.any():
+            return {}, 0
+        off = values[known] - fresh.answers[known]
+        return {"rmse": float(np.sqrt(np.square(off).mean())), "mae": float(np.abs(off).mean())}, len(off)
+    known = (fresh.answers >= 0) & (indices >= 0)
+    if not known.any():
+        return {}, 0
+    right = fresh.answers[known].astype(np.int64)
+    return {
+        "accuracy": float((indices[known] == right).mean()),
+        "nll": float(nll(log_p[known], right).mean()),
+    }, len(right)
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    return [None if value is None or value != value else value for value in values.tolist()]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _csv(columns: Mapping[str, list[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    # An empty row of one column is written as "": an empty line would be passed over.
+    writer.writerows(
+        ["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)
+    )
+    return text.getvalue().encode()
+
+
+def _parquet(columns: Mapping[str, list[Any]], path: Path) -> bytes:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f'{path}: Parquet needs pyarrow: pip install "ravine[tables]"') from None
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(dict(columns)), file)
+    return file.getvalue()
