@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
@@ -17,7 +18,7 @@ from ravine.data import load
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.launch.enter import enter_finished
-from ravine.messages import printable
+from ravine.messages import lacking, printable, shown
 from ravine.outcomes import Results
 from ravine.report.plan import show_plan
 from ravine.store import Store
@@ -39,6 +40,7 @@ def run(
     backend: str = "auto",
     overrides: Sequence[str] = (),
     trust: Sequence[str] = (),
+    again_for: str | None = None,
     quiet: bool = False,
 ) -> Results:
     """Train the runs of a study that the store does not have yet, and judge.
@@ -52,6 +54,9 @@ def run(
         backend: "auto" (a planner chooses), "native", "fused", "serial", or on an accelerator "compiled".
         overrides: for a study file, texts such as "epochs=5".
         trust: installed packages of which any function may be the model's target: see docs/security.md.
+        again_for: "averages": then train finished runs of each rule's best config once more, where the store lacks
+            averages of them that the study keeps, and store these. A run that does not come out bit for bit as it is
+            stored gets none, and a line says so.
         quiet: show no progress.
 
     Returns:
@@ -73,11 +78,70 @@ def run(
     command, file = "ravine.run(study)", None
     if not isinstance(study, Study):
         file = str(study)
-        command = _command(study, store, device, backend, overrides, trust)
+        command = _command(study, store, device, backend, overrides, trust, again_for)
     study, definition, search = read_any(study, overrides, trust)
     check_device(device)
     check_backend(backend)
+    check_again(study, again_for)
     opened = Store(store)
+    results = _trained(
+        study,
+        opened,
+        definition,
+        search,
+        device=device,
+        backend=backend,
+        command=command,
+        file=file,
+        quiet=quiet,
+    )
+    if again_for is None:
+        return results
+    check_address_space()
+    from ravine.launch.again import again_for_averages
+    from ravine.report.watch import watch
+
+    events = again_for_averages(
+        study, opened, results.chosen, search=search, device=device, command=command, file=file
+    )
+    ended = watch(
+        events, _console(quiet), f"{study.name}, best configs", higher_is_better=not results.is_regression
+    )
+    for line in ended.lines:
+        _console(False).print(Text(f"! {line}"), soft_wrap=True)
+    return Results.load(opened, study.name)
+
+
+def check_again(study: Study, again_for: str | None) -> None:
+    """Refuse to train again for something that does not exist, before anything is trained.
+
+    Raises:
+        InputError: it is no word that is known, or the study keeps no averages.
+    """
+    if again_for is None:
+        return
+    if again_for != "averages":
+        raise InputError(f"again_for = {shown(again_for)}: must be 'averages'")
+    if study.averages is None:
+        with naming(study.origin):
+            raise lacking(
+                "averages", "missing: --again-for averages needs some, such as averages = { bank = true }"
+            )
+
+
+def _trained(
+    study: Study,
+    opened: Store,
+    definition: str,
+    search: Path | None,
+    *,
+    device: str,
+    backend: str,
+    command: str,
+    file: str | None,
+    quiet: bool,
+) -> Results:
+    """The runs that the store lacks, trained, and the study judged."""
     console = _console(quiet)
     # PyTorch takes a second to import: it is not, where all runs have finished on whatever machine.
     if device in ("auto", "cpu") and opened.looks_finished(study.name):
@@ -293,6 +357,7 @@ def _command(
     backend: str,
     overrides: Sequence[str],
     trust: Sequence[str],
+    again_for: str | None,
 ) -> str:
     """The command line that does the same."""
     words = ["ravine", "run", str(path)]
@@ -307,4 +372,5 @@ def _command(
         words += ["--set", override]
     for package in packages_of(trust):
         words += ["--trust", package]
+    words += [] if again_for is None else ["--again-for", again_for]
     return shlex.join(words)

@@ -60,6 +60,7 @@ class Stored:
         """That of a run that is done."""
         run, steps = record.id, record.num_steps
         bank = store.bank.steps([run])[run]
+        bank = bank if steps in bank else []  # one without its end is not whole, and was not looked at yet
         kept = [step for step in store.kept.steps([run])[run] if step > 0]
         averages = bank_averages()
         vectors = [
@@ -80,7 +81,7 @@ class Stored:
         end = Profile(average=chosen([steps]), at=steps)
         vectors.append(Vector(part="weights", average="", profile=end))
         return Stored(
-            store=store, record=record, vectors=tuple(vectors), kept=tuple(kept), has_bank=steps in bank
+            store=store, record=record, vectors=tuple(vectors), kept=tuple(kept), has_bank=bool(bank)
         )
 
     def weighted(self, coefficients: Sequence[float], names: Sequence[str]) -> dict[str, np.ndarray]:

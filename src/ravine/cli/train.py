@@ -26,6 +26,7 @@ def run(
     backend: BackendName = "auto",
     set: Set = (),
     trust: Trust = (),
+    again_for: Annotated[str | None, Shown("averages")] = None,
     report: File = None,
     json: bool = False,
     quiet: bool = False,
@@ -40,6 +41,7 @@ def run(
         backend: How to train; auto measures and chooses.
         set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
         trust: An installed package whose functions may build the model. Can be repeated.
+        again_for: Also train finished runs of each rule's best config again, for averages that the store lacks.
         report: Write the report to this file (default: NAME.html in the store's folder).
         json: Print the results as one JSON object, with a row per run under `table`.
         quiet: Do not show progress.
@@ -61,6 +63,7 @@ def run(
                 backend=backend,
                 overrides=set,
                 trust=trust,
+                again_for=again_for,
                 quiet=quiet or json,
             )
         except InputError as error:

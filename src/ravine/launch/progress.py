@@ -64,11 +64,13 @@ class Trained:
         seconds: wall time of training, writing included.
         num_trained: runs trained by this launch.
         num_diverged: those of them that diverged.
+        lines: for people: what did not come out as it should.
     """
 
     seconds: float
     num_trained: int
     num_diverged: int
+    lines: tuple[str, ...] = ()
 
 
 Event = Planned | Progress | Trained

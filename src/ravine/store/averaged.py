@@ -5,17 +5,20 @@ An average of a run has its own weights and predictions, each with a row of a ki
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ravine.errors import StoreError, choices
 from ravine.store import digests
 from ravine.store.core import Core
-from ravine.store.database import portions
+from ravine.store.database import add_all, portions
+from ravine.store.entries import add_block
 from ravine.store.records import AveragedTensors
-from ravine.store.schema import rows
+from ravine.store.schema import metrics, rows, runs
+from ravine.store.studies import check_run, run_digest
 
 KINDS = ("weights", "predictions")
 
@@ -40,6 +43,38 @@ class Averages:
                     digests.verify(rows, row, f"averages of run {row.run_id}")
                     found[row.run_id].append(average_of(row.kind))
         return {run: tuple(sorted(names)) for run, names in found.items()}
+
+    def add(self, averages: Mapping[str, AveragedTensors], scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Store averages of runs that have finished without them; nothing else of the runs changes.
+
+        Args:
+            averages: by name, of runs that have none of this name.
+            scores: final numbers of the averages, by run and name; those that are not finite are left out.
+
+        Raises:
+            StoreError: a run is damaged, or there is no such run.
+        """
+        contents, runs_of = contents_of(averages)
+        finite = {
+            run: {name: float(value) for name, value in values.items() if math.isfinite(value)}
+            for run, values in scores.items()
+        }
+        with self._core.entered(contents) as (connection, written, _):
+            for kind, block in written.items():
+                number = add_block(connection, block)
+                places = [{"kind": kind, "run_id": run, "row": row} for row, run in enumerate(runs_of[kind])]
+                digests.add(connection, rows, [{**place, "block_id": number} for place in places])
+            for run, values in finite.items():
+                measured = {
+                    row.name: row.value
+                    for row in connection.execute(select(metrics).where(metrics.c.run_id == run))
+                }
+                found = connection.execute(select(runs).where(runs.c.id == run)).one()
+                check_run(found, measured)
+                digest = run_digest(found._asdict(), {**measured, **values})
+                connection.execute(update(runs).where(runs.c.id == run).values(digest=digest))
+                more = [{"run_id": run, "name": name, "value": value} for name, value in values.items()]
+                add_all(connection, metrics, more)
 
 
 def contents_of(
