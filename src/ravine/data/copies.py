@@ -29,6 +29,8 @@ def copy_notes(
     """
     notes = []
     for which, part, rows in (("validation", validation, splits.validation), ("test", test, splits.test)):
+        if not len(part):  # there is no test split
+            continue
         twins = _twins(part, train)
         copies = np.flatnonzero(twins >= 0)
         if len(copies):

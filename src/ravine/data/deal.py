@@ -47,7 +47,7 @@ def deal(
         marks: OPEN, VALIDATION or TEST for each example.
         name: of the data set, for errors.
         validation: fraction of the open examples, used if no validation split is given.
-        test: fraction of the open examples, used if no test split is given.
+        test: fraction of the open examples, used if no test split is given; 0 for no test split.
         seed: changes the order.
         limit: keep only so many training examples.
 
@@ -61,7 +61,7 @@ def deal(
     given_validation, given_test = np.flatnonzero(marks == VALIDATION), np.flatnonzero(marks == TEST)
     num_classes = max(1, len(classes))
     counts = np.bincount(labels[open_], minlength=num_classes)
-    needed = 1 + (not len(given_validation)) + (not len(given_test))
+    needed = 1 + (not len(given_validation)) + (test > 0.0 and not len(given_test))
     _check_counts(counts, classes, needed, name)
 
     num_test = _share(counts, 0 if len(given_test) else test, counts - needed + 1)
@@ -93,7 +93,7 @@ def deal(
     )
     for which, indices in (("validation", splits.validation), ("test", splits.test)):
         absent = np.flatnonzero(np.bincount(labels[indices], minlength=num_classes) == 0)
-        if len(absent):
+        if len(indices) and len(absent):
             raise DataError(
                 f"{name}: the {which} split has no example of class {classes[absent[0]]!r}; it must have all, "
                 "so add one or take the class out"

@@ -336,6 +336,8 @@ class Training:
         examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
         train = Data(x=examples[0], y=examples[1])
         for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
+            if not len(split.y):  # there is no test split
+                continue
             scored = self._scored(split, points_RP, others)
             outputs_RNK, loss_R, accuracy_R = (tensor[going] for tensor in scored)
             if name != "test":  # read once, at the end, for the runs that were chosen: not here
