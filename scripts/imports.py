@@ -21,6 +21,10 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.cli.*", "ravine.*"): "a verb imports what it needs, so that --help and `list` start at once",
     ("ravine.cli.*", "dataclasses"): "start-up time of the other verbs",
     ("ravine.*", "rich.*"): "start-up time of `--json` and of `import ravine`",
+    (
+        "ravine.api.estimators.estimator",
+        "ravine.api.estimators.fitting",
+    ): "imports PyTorch, after the examples were checked",
     ("ravine.api.*", "ravine.launch*"): "imports PyTorch, after the study was found sound",
     ("ravine.api.*", "ravine.averages.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.ensembles.snapshots"): "imports PyTorch, which no other members need",

@@ -10,12 +10,14 @@ import ravine
 
 def test_the_public_names_are_these() -> None:
     assert ravine.__all__ == [
+        "Classifier",
         "DataError",
         "Dataset",
         "Hyper",
         "InputError",
         "ModelError",
         "RavineError",
+        "Regressor",
         "Results",
         "Rule",
         "Store",

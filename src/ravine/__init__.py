@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ravine import optim
     from ravine.api.averages import average, average_lengths
     from ravine.api.ensembles import ensemble
+    from ravine.api.estimators import Classifier, Regressor
     from ravine.api.look import landscape, sharpness
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from ravine.study import Study
 
 _HOMES = {
+    "Classifier": "api.estimators",
     "DataError": "errors",
     "Dataset": "data",
     "Hyper": "rules",
     "InputError": "errors",
     "ModelError": "errors",
     "RavineError": "errors",
+    "Regressor": "api.estimators",
     "Results": "outcomes",
     "Rule": "rules",
     "Store": "store",
@@ -49,12 +52,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Classifier",
     "DataError",
     "Dataset",
     "Hyper",
     "InputError",
     "ModelError",
     "RavineError",
+    "Regressor",
     "Results",
     "Rule",
     "Store",

@@ -3,7 +3,7 @@
 RavineError
 └── InputError         the user's input is wrong: one line, exit code 2
     ├── StudyError     a study file or its Python twin
-    ├── DataError      a data set, a file or a column of it
+    ├── DataError      a data set, a file or a column of it; a ValueError too, as scikit-learn's tools expect
     ├── ModelError     a model or a module that cannot be trained as asked
     └── StoreError     a store that cannot be opened, read or written
 """
@@ -61,8 +61,8 @@ class StudyError(InputError):
     """A study cannot be read as written."""
 
 
-class DataError(InputError):
-    """A data set cannot be used as it is."""
+class DataError(InputError, ValueError):
+    """A data set cannot be used as it is. It is a `ValueError` too: scikit-learn's tools expect one."""
 
 
 class ModelError(InputError):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from numbers import Real
 
 UNKNOWN = "–"
+_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SPAN = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|sec|m|min|h|)\s*")
 
 
 def duration(seconds: float | None) -> str:
@@ -34,3 +38,22 @@ def moment(iso: str) -> str:
         '2026-11-29 01:52 UTC'
     """
     return f"{iso[:16].replace('T', ' ')} UTC"
+
+
+def seconds_of(span: object) -> float | None:
+    """The seconds of a time span as a person writes it: a number of them, or a text with a unit; None if it is none.
+
+    Example:
+        >>> seconds_of("60s"), seconds_of("1.5 min"), seconds_of(10), seconds_of("soon"), seconds_of(0)
+        (60.0, 90.0, 10.0, None, None)
+    """
+    if isinstance(span, str):
+        found = _SPAN.fullmatch(span)
+        if found is None:
+            return None
+        seconds = float(found[1]) * _UNITS[found[2]]
+    elif isinstance(span, Real) and not isinstance(span, bool):
+        seconds = float(span)
+    else:
+        return None
+    return seconds if 0.0 < seconds < math.inf else None

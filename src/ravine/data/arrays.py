@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from ravine.data.spec import Task
 from ravine.data.stack import ArrayOptions, stacked
 from ravine.data.table import Missing
 from ravine.errors import DataError
-from ravine.forms import Refused, read
+from ravine.forms import Limits, Refused, read
 from ravine.messages import shown
 
 
@@ -42,7 +42,7 @@ def from_arrays(
 
     Args:
         x: (N, ...) features. uint8 (N, H, W), and (N, H, W, C) or (N, C, H, W) of 1, 3 or 4 channels, are
-            images. A frame may have columns of texts.
+            images. A frame, or a mapping of names to columns, may have columns of texts.
         y: (N,) texts or whole numbers for classes, or numbers to predict.
         x_test, y_test: a given test split, kept as it is.
         x_validation, y_validation: a given validation split, kept as it is.
@@ -96,8 +96,47 @@ def from_arrays(
         "x_validation": x_validation,
         "y_validation": y_validation,
     }
+    return _assembled(given, name, checked, tuple(map(str, named)))
+
+
+class _NoTest(ArrayOptions):
+    """Options of data that are never tested on."""
+
+    test: Annotated[float, Limits(least=0.0, most=0.0)] = 0.0
+
+
+def without_test(
+    x: Any,
+    y: Any,
+    *,
+    task: Task,
+    name: str,
+    validation: float,
+    split_seed: int,
+    class_names: Sequence[str] = (),
+    missing: Missing = "refuse",
+) -> Dataset:
+    """A data set whose test split is empty: for training whose verdict nobody asks for.
+
+    Args:
+        x, y, task, name, validation, split_seed, class_names, missing: as in `from_arrays`.
+
+    Raises:
+        DataError: as in `from_arrays`.
+    """
+    options = {"validation": validation, "split_seed": split_seed, "task": task, "missing": missing}
     try:
-        return assemble(stacked(given, name, checked, tuple(map(str, named))), checked)
+        checked = _NoTest.of(options)
+    except Refused as fault:
+        raise DataError(fault.line(name)) from None
+    return _assembled({"x": x, "y": y}, name, checked, tuple(class_names))
+
+
+def _assembled(
+    given: dict[str, Any], name: str, options: ArrayOptions, class_names: tuple[str, ...]
+) -> Dataset:
+    try:
+        return assemble(stacked(given, name, options, class_names), options)
     except MemoryError:
         raise DataError(f"{name}: the data do not fit into memory") from None
 

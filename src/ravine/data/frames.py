@@ -16,9 +16,11 @@ from ravine.errors import DataError
 
 
 def is_frame(value: object) -> bool:
-    """Whether something has named columns."""
-    return _is_arrow(value, "column_names") or (
-        hasattr(type(value), "to_numpy") and hasattr(value, "columns")
+    """Whether something has named columns: a frame, or a mapping of names to columns."""
+    return (
+        isinstance(value, Mapping)
+        or _is_arrow(value, "column_names")
+        or (hasattr(type(value), "to_numpy") and hasattr(value, "columns"))
     )
 
 

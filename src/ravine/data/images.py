@@ -179,6 +179,8 @@ def _readable(file: Path) -> Iterator[None]:
 
     try:
         yield
+    except DataError:  # ours, of an image that can be read
+        raise
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file}: cannot be read as an image: {reason}") from None

@@ -118,7 +118,9 @@ class TableInputs:
                 raise DataError(f"{_row(row)}: column {of.name!r} is empty; fill it in")
             columns.append(found.column)
         matrix = self.encoded(columns)
-        check_finite(matrix, "x", _row)
+        widths = [1 if isinstance(of, NumberInput) else len(of.levels) for of in self.columns]
+        names = [of.name for of, width in zip(self.columns, widths, strict=True) for _ in range(width)]
+        check_finite(matrix, "x", _row, tuple(names))
         return self.scaling(matrix)
 
     def encoded(self, columns: Sequence[Column]) -> npt.NDArray[np.float64]:

@@ -45,9 +45,9 @@ def stacked(given: dict[str, Any], name: str, options: ArrayOptions, class_names
     """
     for role in ROLES:
         other = ("y" if role[0] == "x" else "x") + role[1:]
-        if given[role] is not None and given[other] is None:
+        if given.get(role) is not None and given.get(other) is None:
             raise DataError(f"{name}: {role} is given without {other}")
-    parts = ["", *(f"_{part}" for part in HELD_OUT if given[f"x_{part}"] is not None)]
+    parts = ["", *(f"_{part}" for part in HELD_OUT if given.get(f"x_{part}") is not None)]
     ys = [_vector(given[f"y{part}"], f"{name}: y{part}") for part in parts]
     frames, xs = _inputs({part: given[f"x{part}"] for part in parts}, name)
     sizes = [len(next(iter(frame.values()), ())) for frame in frames] or [len(x) for x in xs]

@@ -18,6 +18,7 @@ from ravine.outcomes.runs import final
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord, kind_of
 
 WHATS = ("winner", "ensemble", "greedy", "average", "soup")
+SIZE = 5  # members of a greedy ensemble, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +46,7 @@ class Choice:
     temperature: float
 
 
-def chosen(store: Store, study_name: str, what: str = "winner") -> Choice:
+def chosen(store: Store, study_name: str, what: str = "winner", *, size: int = SIZE) -> Choice:
     """What predicts for a study.
 
     Args:
@@ -55,6 +56,7 @@ def chosen(store: Store, study_name: str, what: str = "winner") -> Choice:
             "ensemble": all seeds of that config; "greedy": the ensemble that greedy selection finds among all runs;
             "average": the stored average of the weights, of a seed of that config, that is best on validation; "soup";
             or the id of a run, or its beginning.
+        size: how many members "greedy" has at most.
 
     Raises:
         InputError: there is no such thing, or not all runs have finished.
@@ -83,7 +85,7 @@ def chosen(store: Store, study_name: str, what: str = "winner") -> Choice:
             "what = 'soup': soups cannot be used yet; allowed: winner, ensemble, greedy, average"
         )
     members, select = ("seeds", "all") if what == "ensemble" else ("all", "greedy")
-    return _pooled(store, study, labels, what, "", members, select)
+    return _pooled(store, study, labels, what, "", members, select, size)
 
 
 def _one_run(store: Store, study: StudyRecord, labels: Labels, what: str) -> Choice:
@@ -104,8 +106,9 @@ def _pooled(
     text: str,
     members: str | Sequence[str],
     select: str,
+    size: int = SIZE,
 ) -> Choice:
-    found = choose(store, study.name, members=members, select=select)
+    found = choose(store, study.name, members=members, select=select, size=size)
     runs = {run.id: run for run in (*found.best, *store.runs(study.name, all=True))}
     runs |= {name: store.run(name) for name in found.pool.weights if name not in runs}
     number = len(found.pool.weights)

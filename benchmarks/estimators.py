@@ -1,0 +1,149 @@
+"""ravine.Classifier() and Regressor() beside scikit-learn's estimators, all at their defaults: test score and time.
+
+python benchmarks/estimators.py --mlbench FOLDER
+
+FOLDER has LetterRecognition.rda and BostonHousing.rda of R's package mlbench (on Debian: `apt-get download
+r-cran-mlbench`, `dpkg -x`), which are read with the package rdata. Without it both data sets are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn import datasets
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import ravine
+
+BUILT_IN: dict[str, tuple[str, Callable[..., Any]]] = {
+    "wine": ("classes", datasets.load_wine),
+    "breast cancer": ("classes", datasets.load_breast_cancer),
+    "digits": ("classes", datasets.load_digits),
+    "diabetes": ("numbers", datasets.load_diabetes),
+}
+MLBENCH = {
+    "Letter": ("classes", "LetterRecognition", "lettr"),
+    "BostonHousing": ("numbers", "BostonHousing", "medv"),
+}
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Of a model on a data set: a number for each fold."""
+
+    main: list[float]
+    other: list[float]
+    fit: list[float]
+    predict: list[float]
+
+
+def prepared(model: Any) -> Any:
+    """A model of scikit-learn behind what its numbers and names need."""
+    names = make_column_selector(dtype_include=["category", "object", "string"])
+    numbers = make_column_selector(dtype_include="number")
+    columns = make_column_transformer(
+        (StandardScaler(), numbers), (OneHotEncoder(handle_unknown="ignore", sparse_output=False), names)
+    )
+    return make_pipeline(columns, model)
+
+
+def models(kind: str, seed: int) -> dict[str, Callable[[], Any]]:
+    """Every model at its defaults, but for its seed."""
+    if kind == "classes":
+        return {
+            "ravine": lambda: ravine.Classifier(random_state=seed),
+            "MLPClassifier": lambda: prepared(MLPClassifier(random_state=seed)),
+            "RandomForest": lambda: prepared(RandomForestClassifier(random_state=seed)),
+            "HistGradientBoosting": lambda: prepared(HistGradientBoostingClassifier(random_state=seed)),
+        }
+    return {
+        "ravine": lambda: ravine.Regressor(random_state=seed),
+        "MLPRegressor": lambda: prepared(MLPRegressor(random_state=seed)),
+        "RandomForest": lambda: prepared(RandomForestRegressor(random_state=seed)),
+        "HistGradientBoosting": lambda: prepared(HistGradientBoostingRegressor(random_state=seed)),
+    }
+
+
+def measured(kind: str, x: Any, y: np.ndarray) -> dict[str, Found]:
+    """Every model on every fold, one after another, so that a slow minute of the machine slows all of them."""
+    folds = (StratifiedKFold if kind == "classes" else KFold)(FOLDS, shuffle=True, random_state=0)
+    found = {name: Found(main=[], other=[], fit=[], predict=[]) for name in models(kind, 0)}
+    for seed, (train, test) in enumerate(folds.split(x, y)):
+        for name, make in models(kind, seed).items():
+            model, start = make(), time.perf_counter()
+            model.fit(x.iloc[train], y[train])
+            fitted = time.perf_counter()
+            answers = model.predict_proba(x.iloc[test]) if kind == "classes" else model.predict(x.iloc[test])
+            done = time.perf_counter()
+            of = found[name]
+            of.fit.append(fitted - start)
+            of.predict.append(done - fitted)
+            if kind == "classes":
+                classes = np.unique(y)
+                of.main.append(100 * accuracy_score(y[test], classes[answers.argmax(axis=1)]))
+                of.other.append(log_loss(y[test], answers, labels=classes))
+            else:
+                of.main.append(r2_score(y[test], answers))
+                of.other.append(root_mean_squared_error(y[test], answers))
+    return found
+
+
+def read(name: str, folder: Path | None) -> tuple[str, Any, np.ndarray] | None:
+    """Kind of the target, a frame and the target; None if the file is not there."""
+    if name in BUILT_IN:
+        kind, load = BUILT_IN[name]
+        x, y = load(return_X_y=True, as_frame=True)
+        return kind, x, y.to_numpy()
+    kind, file, target = MLBENCH[name]
+    path = None if folder is None else folder / f"{file}.rda"
+    if path is None or not path.is_file():
+        print(f"{name}: left out, {path or 'no --mlbench'} is not there")
+        return None
+    import rdata
+
+    frame = next(iter(rdata.read_rda(path).values()))
+    y = frame.pop(target)
+    return kind, frame.reset_index(drop=True), y.astype(str if kind == "classes" else float).to_numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--mlbench", type=Path, help="folder of mlbench's .rda files")
+    parser.add_argument("--data", default=",".join((*BUILT_IN, *MLBENCH)), help="names, with commas between")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # MLPClassifier's of 200 iterations, rdata's of encodings
+    x, y = datasets.load_iris(return_X_y=True)
+    ravine.Classifier(runs=1, epochs=1).fit(x, y)  # imports PyTorch
+    print("| data | model | accuracy, % (R²) | NLL (RMSE) | fit, s | predict, s |\n|---|---|---|---|---|---|")
+    for name in options.data.split(","):
+        data = read(name, options.mlbench)
+        if data is None:
+            continue
+        for model, of in measured(*data).items():
+            digits = 2 if data[0] == "classes" else 3
+            spread = f"{np.mean(of.main):.{digits}f} ± {np.std(of.main, ddof=1):.{digits}f}"
+            seconds = f"{np.median(of.fit):.2f} | {np.median(of.predict):.3f}"
+            print(f"| {name} | {model} | {spread} | {np.mean(of.other):.4g} | {seconds} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

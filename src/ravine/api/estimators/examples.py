@@ -1,0 +1,87 @@
+"""What scikit-learn's users hand over, as a study takes it: checked as scikit-learn checks, refused in its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from ravine.data.column import Cells
+from ravine.data.frames import columns_of, is_frame
+from ravine.errors import DataError
+
+Raw = dict[str, Cells] | npt.NDArray[Any]
+"""Columns by name; or an array (N, ...) of pictures."""
+
+
+def training_examples(estimator: BaseEstimator, x: Any, y: Any, *, numeric: bool) -> tuple[Raw, Any]:
+    """Inputs and target of `fit`. The estimator learns how many features there are, and their names.
+
+    Args:
+        estimator: whose `fit` it is.
+        x: a frame, or an array (N, ...).
+        y: the target, (N,).
+        numeric: whether the target must be numbers.
+
+    Raises:
+        DataError: a sparse matrix.
+        ValueError: anything else that scikit-learn refuses.
+    """
+    _refuse_sparse(x)
+    if is_frame(x):
+        target = validate_data(estimator, y=y, y_numeric=numeric)
+        validate_data(estimator, x, skip_check_array=True)
+        check_consistent_length(x, target)
+        return _frame(estimator, x), target
+    array, target = validate_data(
+        estimator, x, y, y_numeric=numeric, ensure_all_finite=False, allow_nd=True, ensure_min_samples=2
+    )
+    return _array(estimator, array), target
+
+
+def new_examples(estimator: BaseEstimator, x: Any) -> Raw:
+    """Inputs of `predict`: as many features as `fit` saw, and with the same names where they have names.
+
+    Raises:
+        DataError: a sparse matrix.
+        ValueError: anything else that scikit-learn refuses.
+    """
+    _refuse_sparse(x)
+    if is_frame(x):
+        validate_data(estimator, x, skip_check_array=True, reset=False)
+        return _frame(estimator, x)
+    array = validate_data(estimator, x, ensure_all_finite=False, allow_nd=True, reset=False)
+    return _array(estimator, array)
+
+
+def _frame(estimator: BaseEstimator, x: Any) -> dict[str, Cells]:
+    columns = [_typed(cells) for cells in columns_of(x, "X").values()]
+    return dict(zip(_names(estimator, len(columns)), columns, strict=True))
+
+
+def _typed(cells: Cells) -> Cells:
+    """A frame's texts are texts, unlike a file's: no number is looked for in them."""
+    if cells.values.dtype.kind != "U":
+        return cells
+    return Cells(values=cells.values.astype(object), levels=cells.levels)
+
+
+def _array(estimator: BaseEstimator, x: npt.NDArray[Any]) -> Raw:
+    if x.ndim != 2:
+        return x
+    return {name: Cells(values=x[:, at]) for at, name in enumerate(_names(estimator, x.shape[1]))}
+
+
+def _names(estimator: BaseEstimator, number: int) -> list[str]:
+    """The columns' names; x0, x1, ... where they have none, as in scikit-learn's `get_feature_names_out`."""
+    known = getattr(estimator, "feature_names_in_", None)
+    return [f"x{at}" for at in range(number)] if known is None else list(map(str, np.asarray(known)))
+
+
+def _refuse_sparse(x: Any) -> None:
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        shape = " x ".join(f"{side:,}" for side in x.shape)
+        raise DataError(f"X is sparse ({shape}): networks take every feature; X.toarray() makes it dense")

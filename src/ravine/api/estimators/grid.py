@@ -1,0 +1,122 @@
+"""Which networks an estimator tries where its user does not say: the default grid, made for the data at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ravine.data import Dataset
+from ravine.errors import InputError
+from ravine.messages import whole_number
+from ravine.rules import Rule
+from ravine.study import Study
+from ravine.study.spec import num_configs
+
+NAME = "fit"  # of the study
+MOST_RUNS = 10_000
+_EVALUATIONS = 5  # along a run: where it has diverged, it ends
+
+# Measured on the validation parts of other data sets than the benchmark's: see benchmarks/estimators.md.
+_WIDTH, _MANY = 128, 5000
+_BATCH, _FEW_BATCHES = 64, 20
+_STEPS, _EPOCHS = 2000, (25, 100)
+_RULES = ({"kind": "adamw", "lr": {"log": [5e-4, 3e-2]}, "weight_decay": {"log": [1e-3, 1.0]}},)
+_DROPOUT = (0.0, 0.1, 0.25, 0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the user of an estimator asked for; "auto" where the data decide.
+
+    Args:
+        model, rules, epochs, batch_size: as a study takes them, or "auto".
+        seed: of the first run of each config.
+    """
+
+    model: Any
+    rules: Any
+    epochs: Any
+    batch_size: Any
+    seed: int
+
+    @property
+    def _rules(self) -> Any:
+        if _is_auto(self.rules):
+            return _RULES
+        return [self.rules] if isinstance(self.rules, str | Mapping | Rule) else self.rules
+
+    @property
+    def fewest_runs(self) -> int:
+        """One for each rule."""
+        return len(self._rules) if isinstance(self._rules, Sequence) else 1
+
+    def study(self, data: Dataset, runs: int) -> Study:
+        """The study that is as many runs as this, or as few less as fill all rules evenly.
+
+        Points of a range are those of one sequence, however many there are: more runs are the same runs and others.
+
+        Args:
+            data: its data set.
+            runs: at least one for each rule.
+
+        Raises:
+            InputError: too few runs, or something that no study takes.
+        """
+        many = self._of(data, runs, 1)
+        most = [num_configs(many, block) for block in many.rules]
+        if len(most) > runs:
+            raise InputError(f"runs = {runs}: each of the {len(most)} rules needs one at least")
+        trials = max(t for t in range(1, runs + 1) if t == 1 or sum(min(t, each) for each in most) <= runs)
+        seeds = runs // sum(min(trials, each) for each in most)
+        return self._of(data, trials, max(1, seeds))
+
+    def _of(self, data: Dataset, trials: int, num_seeds: int) -> Study:
+        size = batch_size(self.batch_size, len(data.train))
+        return Study(
+            name=NAME,
+            data=data,
+            model=default_model(data) if _is_auto(self.model) else self.model,
+            rules=self._rules,
+            epochs=default_epochs(len(data.train), size) if _is_auto(self.epochs) else self.epochs,
+            batch_size=size,
+            seeds=[self.seed + number for number in range(num_seeds)],
+            schedule="cosine",
+            search={"kind": "random", "trials": trials},
+            evaluations=_EVALUATIONS,
+        )
+
+
+def default_model(data: Dataset) -> Mapping[str, Any]:
+    """The network for a data set."""
+    hidden = [_WIDTH] if len(data.train) < _MANY else [_WIDTH, _WIDTH]
+    return {"kind": "mlp", "hidden": hidden, "dropout": _DROPOUT}
+
+
+def batch_size(wanted: Any, num_train: int) -> Any:
+    """Examples of a batch: at most all; "auto": 64, or fewer where an epoch would have fewer than 20 batches."""
+    if _is_auto(wanted):
+        few = 2 ** round(math.log2(max(1, num_train / _FEW_BATCHES)))
+        return min(num_train, _BATCH, max(8, few))
+    return min(wanted, num_train) if isinstance(wanted, int) and not isinstance(wanted, bool) else wanted
+
+
+def default_epochs(num_train: int, size: Any) -> int:
+    """Passes over the training part: about 2,000 steps, but from 25 to 100 passes."""
+    steps = 1 if size == "full" else max(1, num_train // size)
+    low, high = _EPOCHS
+    return min(max(round(_STEPS / steps), low), high)
+
+
+def checked_runs(value: Any) -> int:
+    """A number of runs.
+
+    Raises:
+        InputError: it is none.
+    """
+    return whole_number("runs", value, 1, MOST_RUNS)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
