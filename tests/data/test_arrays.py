@@ -1,6 +1,7 @@
 """Arrays, tensors, frames, torch datasets and NumPy archives."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
@@ -61,6 +62,13 @@ def test_frames_with_texts():
     data = from_arrays(frame, y, missing="impute")
     assert data.features == ("size", "colour=blue", "colour=red")
     assert data.classes == ("no", "yes")
+
+
+def test_a_mapping_of_names_to_columns_is_a_frame():
+    columns = {"size": np.arange(20.0), "colour": ["red", "blue"] * 10}
+    y = np.arange(20) % 3
+    frame = pd.DataFrame(columns)
+    assert from_arrays(columns, y).fingerprint == from_arrays(frame, y).fingerprint
 
 
 def test_bytes_are_images():

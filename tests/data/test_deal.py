@@ -137,6 +137,13 @@ def test_what_cannot_be_split(labels, marks, message):
     assert str(error.value) == message
 
 
+def test_without_a_test_split_nothing_is_spent_on_one():
+    parts = dealt([0, 0, 1, 1] * 10, test=0.0)
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [32, 8, 0]
+    assert np.array_equal(np.sort(np.concatenate([parts.train, parts.validation])), np.arange(40))
+    assert len(dealt([0, 0, 1, 1], test=0.0).train) == 2  # two of a class are enough
+
+
 def test_limit_below_the_classes():
     with pytest.raises(
         DataError,

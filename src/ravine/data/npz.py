@@ -51,6 +51,8 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
             given = {role: None if name is None else arrays[name] for role, name in chosen.items()}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except DataError:  # ours, of an archive that can be read
+        raise
     except _BROKEN as error:
         reason = "an array of Python objects" if "Object arrays" in str(error) else "not a NumPy archive"
         raise DataError(f"{path}: {reason}; save plain arrays with numpy.savez") from None

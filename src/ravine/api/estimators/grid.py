@@ -22,7 +22,7 @@ _EVALUATIONS = 5  # along a run: where it has diverged, it ends
 _WIDTH, _MANY = 128, 5000
 _BATCH, _FEW_BATCHES = 64, 20
 _STEPS, _EPOCHS = 2000, (25, 100)
-_RULES = ({"kind": "adamw", "lr": {"log": [5e-4, 3e-2]}, "weight_decay": {"log": [1e-3, 1.0]}},)
+_RULES = ({"kind": "adamw", "lr": {"log": [2e-4, 2e-2]}, "weight_decay": {"log": [1e-3, 3.0]}},)
 _DROPOUT = (0.0, 0.1, 0.25, 0.5)
 
 
