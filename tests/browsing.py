@@ -43,6 +43,6 @@ def watched(tab: Any, path: Path, size: tuple[int, int] = WIDE, *, stay: bool = 
         if not stay:
             tab.emulate_media(media="null")
             tab.goto("about:blank")
-    assert not problems
+    assert not problems, problems
     # A data: address is part of the file itself: the icon, or an image that plotly makes.
     assert {url for url in requests if not url.startswith("data:")} <= {path.as_uri()}

@@ -89,7 +89,9 @@ class Forecast:
     limit: Value
 
 
-def of_classes(logits: Sequence[np.ndarray], answers: np.ndarray, *, alike: bool = True) -> tuple[Gain, ...]:
+def of_classes(
+    logits: Sequence[np.ndarray], answers: np.ndarray, *, alike: bool = True, most: int | None = None
+) -> tuple[Gain, ...]:
     """The gain of a classification.
 
     Args:
@@ -97,13 +99,14 @@ def of_classes(logits: Sequence[np.ndarray], answers: np.ndarray, *, alike: bool
         answers: (N,) classes.
         alike: the members are seeds of one config, none of them chosen: a sample of such seeds. False: they are a
             sample of nothing, and only the interval at all members can be said.
+        most: subsets of a size, about, at most; None: as many as there is time for.
     """
     log_p_RNK = log_softmax(np.stack(logits))
     right_RN = log_p_RNK[:, np.arange(len(answers)), answers]
     p_RNK = np.exp(log_p_RNK)
     products = class_products(p_RNK, answers)
     num, (num_examples, num_classes) = len(logits), logits[0].shape
-    many = min(_MOST_SUBSETS, max(_FEWEST_SUBSETS, _WORK // (num_examples * num_classes)))
+    many = most or min(_MOST_SUBSETS, max(_FEWEST_SUBSETS, _WORK // (num_examples * num_classes)))
     p_RKN = np.ascontiguousarray(p_RNK.transpose(0, 2, 1))
 
     def at(size: int) -> Gain:

@@ -63,6 +63,13 @@ def winner_of(runs: Sequence[RunRecord], metric: str, study: str) -> list[RunRec
     return sorted(groups[min(groups, key=order)], key=lambda run: _best_first(run, metric))
 
 
+def best_of_configs(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Of each config the run with the smallest validation loss; one without a loss where no run has any."""
+    return [
+        min(seeds, key=lambda run: _best_first(run, "validation_loss")) for seeds in by_config(runs).values()
+    ]
+
+
 def candidates(
     members: str | Sequence[str],
     store: Store,
@@ -90,10 +97,7 @@ def candidates(
         hypers = describe(winner[0].hypers, winner[0].hypers)
         noun, text = "seed", f" of {winner[0].rule} ({hypers}), the config with the best mean on validation"
     elif members == "configs":
-        wanted = [
-            min(seeds, key=lambda run: _best_first(run, "validation_loss"))
-            for seeds in by_config(runs).values()
-        ]
+        wanted = best_of_configs(runs)
         noun, text = "config", ", each by its best seed"
     elif members == "all":
         wanted = list(runs)

@@ -119,12 +119,17 @@ def fit_temperature(log_p: Array, answers: np.ndarray) -> float:
 
 def useful_temperature(log_p: Array, answers: np.ndarray) -> float:
     """The fitted temperature where temperatures fitted on some folds lower the NLL of the others, else 1."""
+    return useful_heat(log_p, answers)[0]
+
+
+def useful_heat(log_p: Array, answers: np.ndarray) -> tuple[float, Array | None]:
+    """`useful_temperature`, and if it is not 1, what `heated_elsewhere` makes of the predictions."""
     fitted = fit_temperature(log_p, answers)
     if fitted == 1.0 or len(answers) < 2:
-        return 1.0
+        return 1.0, None
     after = heated_elsewhere(log_p, answers)
     better = nll(after, answers).mean() < nll(log_p, answers).mean()
-    return fitted if better else 1.0
+    return (fitted, after) if better else (1.0, None)
 
 
 def heated_elsewhere(log_p: Array, answers: np.ndarray) -> Array:
@@ -137,13 +142,16 @@ def heated_elsewhere(log_p: Array, answers: np.ndarray) -> Array:
 
 def _slope(log_p: Array, answers: np.ndarray) -> Callable[[float], tuple[float, float]]:
     """First and second derivative of the mean NLL by 1 / T."""
-    finite = np.where(np.isfinite(log_p), log_p, 0.0)  # a probability of 0 stays 0 at every temperature
-    right = float(finite[np.arange(len(answers)), answers].mean())
+    log_p_KN = np.ascontiguousarray(log_p.T)  # classes first: then every operation goes along memory
+    finite = np.where(np.isfinite(log_p_KN), log_p_KN, 0.0)  # a probability of 0 stays 0 at every temperature
+    right = float(finite[answers, np.arange(len(answers))].mean())
+    below_KN = log_p_KN - log_p_KN.max(axis=0)
 
     def at(inverse: float) -> tuple[float, float]:
-        q = np.exp(log_softmax(inverse * log_p))
-        mean = (q * finite).sum(axis=1)
-        variance = (q * np.square(finite - mean[:, None])).sum(axis=1)
+        q = np.exp(inverse * below_KN)
+        q /= q.sum(axis=0)
+        mean = (q * finite).sum(axis=0)
+        variance = (q * np.square(finite - mean)).sum(axis=0)
         return float(mean.mean()) - right, float(variance.mean())
 
     return at

@@ -68,10 +68,8 @@ def greedy(losses: Losses, size: int | None = None, *, steps: int = STEPS, num_b
         steps: picks after the sorted start.
         num_bags: bags of half of the members.
     """
-    rank = np.empty(len(losses.solo), dtype=np.int64)
-    order = _ranked(losses)
-    rank[order] = np.arange(len(order))
-    usable = np.sort(order[np.isfinite(losses.solo[order])])
+    rank = _rank(losses)
+    usable = np.flatnonzero(np.isfinite(losses.solo))
     assert len(usable), "no member has a finite loss"
     bags = _bags(usable, num_bags)
     search = losses.search(bags)
@@ -81,8 +79,10 @@ def greedy(losses: Losses, size: int | None = None, *, steps: int = STEPS, num_b
         for number, (members, values) in enumerate(found):
             way = ways[number]
             tied = members[values <= values.min() + losses.tie]
-            used = np.isin(tied, way.picks)
-            chosen = int(min(tied[used] if used.any() else tied, key=lambda member: rank[member]))
+            if len(tied) > 1:
+                used = np.isin(tied, way.picks)
+                tied = tied[used] if used.any() else tied
+            chosen = int(min(tied, key=lambda member: rank[member]))
             search.add(number, chosen)
             way.picks.append(chosen)
             way.losses.append(search.loss(number))
@@ -118,6 +118,11 @@ def cross_fitted(losses: Losses, select: Select) -> Optimism:
     return Optimism(inside=float(inside.mean()), outside=float(outside.mean()))
 
 
+def heaviest(losses: Losses, weights: Array, size: int) -> Array:
+    """Only so many of the largest weights, of equals the better member's, so that they sum to 1."""
+    return _heaviest(weights, size, _rank(losses))
+
+
 @dataclass(slots=True, kw_only=True)
 class _Way:
     """How the pool of a bag grew.
@@ -136,6 +141,13 @@ class _Way:
 def _ranked(losses: Losses) -> Indices:
     """Members by their loss alone, the best first; of equals the first."""
     return np.argsort(np.where(np.isnan(losses.solo), np.inf, losses.solo), kind="stable")
+
+
+def _rank(losses: Losses) -> Indices:
+    """The place of each member among them."""
+    rank = np.empty(len(losses.solo), dtype=np.int64)
+    rank[_ranked(losses)] = np.arange(len(rank))
+    return rank
 
 
 def _bags(usable: Indices, num_bags: int) -> list[Indices]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
+from ravine.grid import Grid
 from ravine.outcomes.results import Results
 from ravine.report.html import Html, Part, join, tag
 from ravine.report.sentences import sentence_sections
 from ravine.report.tables import page_tables
-from ravine.report.views import Figure, command
+from ravine.report.views import Figure, Group, command
 
 Table = Mapping[str, Any]
 
@@ -33,17 +35,28 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
                 class_="noscript",
             ),
         ),
-        *(
-            tag(
-                "section",
-                tag("h2", figure.title, id=figure.name),
-                _drawing(figure),
-                aria_labelledby=figure.name,
-            )
-            for figure in figures
-        ),
+        *(_figures(group, list(some)) for group, some in groupby(figures, key=lambda each: each.group)),
         _all_runs(texts),
         _made(results, texts),
+    )
+
+
+def _figures(group: Group | None, figures: Sequence[Figure]) -> Html:
+    """Figures with a section each, or those of a group in one."""
+    if group is None:
+        sections = (
+            tag("section", tag("h2", each.title, id=each.name), _drawing(each), aria_labelledby=each.name)
+            for each in figures
+        )
+        return join(*sections)
+    drawn = (part for each in figures for part in (tag("h3", each.title, id=each.name), _drawing(each)))
+    return tag(
+        "section",
+        tag("h2", group.title, id=group.name),
+        tag("p", _prose(group.about)),
+        *drawn,
+        class_="group",
+        aria_labelledby=group.name,
     )
 
 
@@ -207,13 +220,14 @@ def _pairs(pairs: Sequence[Table]) -> Html:
 
 
 def _drawing(figure: Figure) -> Html:
-    caption = tag("figcaption", figure.caption)
+    caption = tag("figcaption", _prose(figure.caption))
     if not figure.views:
         return tag("figure", caption, id=f"figure-{figure.name}", data_figure=figure.name)
     panels = figure.views[0].panels
     titles = (f"{figure.title}: {panel['layout']['title']['text']}" for panel in panels)
     return tag(
         "figure",
+        tag("p", _prose(figure.lead), class_="seen") if figure.lead else None,
         _selector(figure),
         tag(
             "div",
@@ -229,6 +243,7 @@ def _drawing(figure: Figure) -> Html:
         tag("p", class_="note", aria_live="polite"),
         caption,
         tag("pre", tag("code", _words(figure.command)), class_="command"),
+        _grid(figure.title, figure.table) if figure.table else None,
         id=f"figure-{figure.name}",
         data_figure=figure.name,
     )
@@ -260,6 +275,27 @@ def _numbers(figure: Figure, table: Table) -> Html:
     )
     whole = tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows))
     return _scroll(whole, f"{figure.title}: numbers")
+
+
+def _grid(title: str, grid: Grid) -> Html:
+    """The numbers of a figure, folded away but on paper."""
+    left = [name in grid.left for name in grid.columns]
+    head = tag(
+        "tr", *(_column(name, numeric=not words) for name, words in zip(grid.columns, left, strict=True))
+    )
+    rows = (
+        tag(
+            "tr", *(_cell(cell, class_=None if words else "n") for cell, words in zip(row, left, strict=True))
+        )
+        for row in grid.rows
+    )
+    return tag(
+        "details",
+        tag("summary", "Numbers"),
+        *(tag("p", words, class_="reading") for words in grid.before),
+        _scroll(tag("table", tag("thead", head), tag("tbody", *rows)), f"{title}: numbers"),
+        class_="numbers",
+    )
 
 
 def _all_runs(texts: Table) -> Html:
@@ -355,6 +391,12 @@ def _made(results: Results, texts: Table) -> Html:
         tag("pre", tag("code", _words(command(results))), class_="command"),
         aria_labelledby="made",
     )
+
+
+def _prose(text: str) -> Html:
+    """Words in which commands are between backticks."""
+    parts = text.split("`")
+    return join(*(tag("code", _words(part)) if place % 2 else part for place, part in enumerate(parts)))
 
 
 def _words(text: str) -> Html:

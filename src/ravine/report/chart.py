@@ -23,8 +23,8 @@ ROW, TIGHT_ROW = 11, 8  # px per rule in that strip; with more than six rules
 
 
 def text(value: object) -> str:
-    """Text that plotly shows as it is."""
-    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text that plotly shows as it is: no tag, and no formula between dollar signs."""
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
 
 
 def short(value: float | None) -> float | None:
@@ -109,6 +109,20 @@ def ribbon(
         "legendgroup": key,
         "meta": "band",
     }
+
+
+def bars(look: Look, middle: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Json:
+    """Error bars from the lower to the upper ends of intervals, for a trace's ``error_y``.
+
+    An end that is drawn above its middle is one whose axis is upside down.
+    """
+    ups = [max(a, b) - at for at, a, b in zip(middle, low, high, strict=True)]
+    downs = [at - min(a, b) for at, a, b in zip(middle, low, high, strict=True)]
+    return {
+        "type": "data", "symmetric": False, "array": [short(max(up, 0.0)) for up in ups],
+        "arrayminus": [short(max(down, 0.0)) for down in downs],
+        "color": look.soft(0.55), "thickness": 1.3, "width": 3,
+    }  # fmt: skip
 
 
 def curve(key: str, look: Look, band: Band, label: str, floor: float | None = None) -> list[Json]:

@@ -9,10 +9,16 @@ from ravine.errors import InputError, choices
 from ravine.outcomes.results import Results
 from ravine.report.draw_averages import draw_averages
 from ravine.report.draw_budget import draw_budget
+from ravine.report.draw_cost import draw_cost
+from ravine.report.draw_coverage import draw_coverage
 from ravine.report.draw_curves import draw_curves, draw_regimes
+from ravine.report.draw_disagreement import draw_disagreement
+from ravine.report.draw_gain import draw_gain
 from ravine.report.draw_gap import draw_gap
 from ravine.report.draw_lr import draw_lr
-from ravine.report.views import Figure
+from ravine.report.draw_reliability import draw_reliability
+from ravine.report.pooled import Members, members_of
+from ravine.report.views import Figure, command
 
 
 def _draw_sharpness(results: Results) -> Figure:
@@ -34,23 +40,61 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
 )
 
 
+POOLED: Mapping[str, Callable[[Results, Members], Figure]] = MappingProxyType(
+    {
+        "gain": draw_gain,
+        "disagreement": draw_disagreement,
+        "reliability": draw_reliability,
+        "coverage": draw_coverage,
+        "cost": draw_cost,
+    }
+)
+_OF_CLASSES = ("reliability",)
+
+
 def figure(results: Results, name: str) -> Figure:
     """One figure by name.
 
     Args:
         results: the study.
-        name: ``lr``, ``curves``, ``regimes``, ``averages``, ``gap``, ``sharpness`` or ``budget``.
+        name: one of `FIGURES` or `POOLED`.
 
     Raises:
         InputError: there is no figure of that name.
     """
-    if name not in FIGURES:
-        raise InputError(f"--figure {name}: no such figure; {choices(name, FIGURES)}")
-    return FIGURES[name](results)
+    if name in FIGURES:
+        return FIGURES[name](results)
+    if name not in POOLED:
+        raise InputError(f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED))}")
+    members = members_of(results)
+    if members is None:
+        return _nothing(
+            results, name, "the winner has fewer than two seeds that finished, so there is no pool"
+        )
+    if name in _OF_CLASSES and members.is_regression:
+        return _nothing(results, name, "the target is a number, and its predictions have no probabilities")
+    return POOLED[name](results, members)
 
 
 def figures(results: Results) -> tuple[Figure, ...]:
-    """All figures, in the order of the report; those of sharpness and averages only where there are any."""
+    """All figures, in the order of the report; those that not every study has only where there is something."""
     measured = results.source.sharpness.read([run.id for run in results.runs])
     drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
+    members = members_of(results)
+    if members is not None:
+        drawn += [
+            draw(results, members)
+            for name, draw in POOLED.items()
+            if not (name in _OF_CLASSES and members.is_regression)
+        ]
     return tuple(each for each in drawn if each.views or each.name not in ("sharpness", "averages"))
+
+
+def _nothing(results: Results, name: str, why: str) -> Figure:
+    return Figure(
+        name=name,
+        title=name.capitalize(),
+        caption=f"Nothing to draw: {why}.",
+        command=command(results, name),
+        views=(),
+    )

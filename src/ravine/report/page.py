@@ -46,7 +46,7 @@ def figure(results: Results, name: str) -> bytes:
 
     Args:
         results: the study.
-        name: ``lr``, ``curves``, ``regimes``, ``gap``, ``sharpness`` or ``budget``.
+        name: one of `figures.FIGURES` or `figures.POOLED`.
 
     Raises:
         InputError: there is no figure of that name.

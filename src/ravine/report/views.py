@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from ravine.grid import Grid
 from ravine.outcomes.results import Results
 from ravine.report.palette import looks
 
@@ -35,6 +36,21 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Figures that share a section of the report.
+
+    Attributes:
+        name: of the section, for addresses.
+        title: its heading.
+        about: what its figures are of.
+    """
+
+    name: str
+    title: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A figure, ready for the page; without views there was nothing to draw, and the caption says why.
 
@@ -44,6 +60,9 @@ class Figure:
         command: what makes it again.
         select: what its selector chooses.
         crowded: so many rules that their spread is shown only for those picked from the legend.
+        lead: what is seen in it, in a sentence.
+        table: its numbers, for those who do not see them.
+        group: the section that it shares with others; None for one of its own.
     """
 
     name: str
@@ -53,6 +72,9 @@ class Figure:
     views: tuple[View, ...]
     select: str = "Show"
     crowded: bool = False
+    lead: str = ""
+    table: Grid | None = None
+    group: Group | None = None
 
     def json(self) -> Json:
         """What the page's script needs of it."""

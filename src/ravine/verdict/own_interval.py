@@ -74,6 +74,21 @@ def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.
     effective = z**2 * mean * (1.0 - mean) / half**2 if half > 0.0 and rare > 0.0 else float(num_examples)
     if rare < FEW:
         effective = min(effective, float(num_examples))
+    return _wilson(mean, effective, z)
+
+
+def share_interval(num: int, of: int, alpha: float) -> tuple[float, float]:
+    """Wilson's interval of level 1 - alpha for a share that was counted.
+
+    Example:
+        >>> low, high = share_interval(9, 10, 0.05)
+        >>> round(low, 3), round(high, 3)
+        (0.596, 0.982)
+    """
+    return _wilson(num / of, float(of), width(KNOWN, alpha))
+
+
+def _wilson(mean: float, effective: float, z: float) -> tuple[float, float]:
     center = (mean + z**2 / (2.0 * effective)) / (1.0 + z**2 / effective)
     reach = (
         math.sqrt(mean * (1.0 - mean) / effective + (z / (2.0 * effective)) ** 2)

@@ -34,6 +34,8 @@
         const data = panel.data.map((trace) => ({ ...trace, visible: visible(trace) }));
         const layout = structuredClone(panel.layout);
         layout.width = width;
+        // A matrix would leave a narrow page empty above and below it.
+        if (layout.meta === "square") layout.height = Math.min(layout.height, 0.8 * width + 45);
         layout.margin.t += room;
         layout.height += room;
         if (long(panel)) layout.title.text = layout.title.text.replace(" (", "<br>(");
@@ -100,7 +102,11 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => redraws.forEach((redraw) => redraw()), 80);
   });
-  const print = (on) => redraws.forEach((redraw) => redraw(on ? PRINT_WIDTH : 0));
+  const folded = [...document.querySelectorAll("details.numbers")];
+  const print = (on) => {
+    for (const details of folded) details.open = on;
+    redraws.forEach((redraw) => redraw(on ? PRINT_WIDTH : 0));
+  };
   matchMedia("print").addEventListener("change", (event) => print(event.matches));
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
