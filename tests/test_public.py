@@ -37,6 +37,7 @@ def test_the_public_names_are_these() -> None:
         "results",
         "run",
         "sharpness",
+        "soup",
         "surface",
     ]
     for name in ravine.__all__:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ravine.api.look import landscape, sharpness
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
+    from ravine.api.soups import soup
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
     from ravine.outcomes import Results
@@ -48,6 +49,7 @@ _HOMES = {
     "results": "api.run",
     "run": "api.run",
     "sharpness": "api.look",
+    "soup": "api.soups",
     "surface": "report.surface",
 }
 
@@ -79,6 +81,7 @@ __all__ = [
     "results",
     "run",
     "sharpness",
+    "soup",
     "surface",
 ]
 

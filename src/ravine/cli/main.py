@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ravine.cli import averages, look, output, reuse, stored, surface, train
+from ravine.cli import averages, look, output, reuse, soups, stored, surface, train
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -30,6 +30,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "average": averages.average,
     "ensemble": reuse.ensemble,
     "predict": reuse.predict,
+    "soup": soups.soup,
 }
 
 

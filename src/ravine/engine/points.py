@@ -60,7 +60,12 @@ class Points:
         self.backend = ""  # what evaluated last
 
     def parts(self, num: int, fill: Fill, others: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Loss and accuracy at each point, some points at a time.
+        """Loss and accuracy at each point, some points at a time: two float64 tensors (G,), as in `examples`."""
+        for loss_GN, accuracy_GN in self.examples(num, fill, others):
+            yield loss_GN.mean(1), accuracy_GN.mean(1)
+
+    def examples(self, num: int, fill: Fill, others: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Loss and accuracy of each example at each point, some points at a time.
 
         Args:
             num: R, how many points.
@@ -68,7 +73,7 @@ class Points:
             others: every other tensor of the model, by name: (1, ...) if it is the same for all points, else (R, ...).
 
         Yields:
-            Of the next points two float64 tensors (G,); for regression both are the loss.
+            Of the next points two float64 tensors (G, N); for regression both are the loss.
         """
         layout, num_outputs = self._objective.network.layout, self._objective.network.num_outputs
         most = max(1, min(self._most, _NUMBERS // max(layout.size, len(self._data.y) * num_outputs)))
@@ -85,9 +90,8 @@ class Points:
             for name, tensor in others.items():
                 if len(tensor) > 1:
                     own[name][: last - first] = tensor[first:last]
-            loss_GN, accuracy_GN = score()
-            loss_G, accuracy_G = (found.double().mean(1)[: last - first] for found in (loss_GN, accuracy_GN))
-            yield self._unit * loss_G, scale * accuracy_G
+            loss_GN, accuracy_GN = (found.double()[: last - first] for found in score())
+            yield self._unit * loss_GN, scale * accuracy_GN
 
     def _scorer(self, params_GP: Tensor, own: dict[str, Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
         """What evaluates the rows of this memory, whenever it is called: (G, N) each."""

@@ -5,20 +5,22 @@ Shapes: R run, N example, P numbers of one run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.data import Dataset
+from ravine.data import Dataset, Examples
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
 from ravine.errors import StoreError
 from ravine.launch.subject import Subject, stored_run
-from ravine.store import RunRecord, Store
+from ravine.outcomes.member import Member
+from ravine.store import RunRecord, Store, kind_of
 from ravine.study import Study
 from ravine.study.naming import naming
 
@@ -100,9 +102,57 @@ class Trained:
         }
         return self.network.layout.pack(tensors), {name: tensors[name] for name in self.others}
 
+    def points(self, members: Sequence[Member]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weights of members, wherever along their runs they are; as `weights`.
+
+        Raises:
+            StoreError: a run has none there, or a file is damaged.
+        """
+        ends = list(dict.fromkeys(member.run for member in members))
+        params_EP, ending = self.weights(ends)
+        params, others = [], []
+        for member in members:
+            row = ends.index(member.run)
+            own = {name: tensor[row] for name, tensor in ending.items()}
+            if not member.average and member.step is None:
+                params.append(params_EP[row])
+                others.append(own)
+                continue
+            found = {name: torch.from_numpy(array) for name, array in self._stored(member).items()}
+            moved = {name: tensor.to(self.device) for name, tensor in found.items()}
+            missing = [name for name in self.network.layout.names if name not in moved]
+            if missing:
+                raise StoreError(f"{member.short}: its stored weights have no tensor {missing[0]!r}")
+            params.append(self.network.layout.pack({name: moved[name][None] for name in moved})[0])
+            others.append({name: moved.get(name, tensor) for name, tensor in own.items()})
+        joined = {name: torch.stack([each[name] for each in others]) for name in self.others}
+        return torch.stack(params), joined
+
+    def _stored(self, member: Member) -> dict[str, np.ndarray]:
+        """The tensors of an average, or of weights along a run."""
+        if member.average:
+            return self.store.tensors(kind_of(member.average, "weights"), member.run)
+        steps, along = self.store.kept.path(member.run)
+        places = np.flatnonzero(steps == member.step)
+        if not len(places):
+            raise StoreError(f"run {member.run}: no weights were kept after step {member.step}")
+        return {name: np.array(array[places[0]]) for name, array in along.items()}
+
     def objective(self, *, fused: bool) -> Objective:
         """What the runs were trained to make small: of all at once, or of one."""
         return Objective(network=self.network, task=self.data.task, fused=fused)
+
+    def outputs(self, params_1P: Tensor, others: Mapping[str, Tensor], examples: Examples) -> np.ndarray:
+        """What one point predicts: logits (N, K), or values (N,) in the target's own units.
+
+        Args:
+            params_1P: its parameters.
+            others: its other tensors, (1, ...) by name.
+            examples: a split.
+        """
+        data = Data.of(examples, self.device)
+        outputs = self.objective(fused=False).scores(params_1P, others, data)[0][0].cpu().numpy()
+        return outputs if self.data.task == "classification" else self.data.in_own_units(outputs[:, 0])
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ravine.errors import StoreError
+from ravine.outcomes.member import Member
+from ravine.store.averaged import kind_of
 from ravine.store.records import FINISHED
 from ravine.study import STAGE
 from ravine.verdict import Trial, scorer
@@ -43,6 +45,16 @@ class Predicted:
         """
         stored = self.store.tensors_many("predictions", run_ids)
         return {run_id: self._of_split(run_id, split, tensors) for run_id, tensors in stored.items()}
+
+    def of_members(self, split: Split, members: Sequence[Member]) -> dict[str, np.ndarray]:
+        """By name of the member, of those at a run's end or at an average: as `outputs`."""
+        found: dict[str, np.ndarray] = {}
+        for average in dict.fromkeys(member.average for member in members):
+            some = {member.run: member.name for member in members if member.average == average}
+            kind = kind_of(average, "predictions") if average else "predictions"
+            stored = self.store.tensors_many(kind, list(some))
+            found |= {some[run]: self._of_split(run, split, tensors) for run, tensors in stored.items()}
+        return found
 
     def _of_split(self, run_id: str, split: Split, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
         found, answers = tensors.get(split), self.answers(split)
