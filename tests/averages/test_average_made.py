@@ -13,12 +13,14 @@ import pytest
 import ravine
 from ravine.averages.asked import Asked
 from ravine.averages.made import combination
-from ravine.averages.profiles import Profile, profiles_of
+from ravine.averages.profiles import Profile, combine, profiles_of
 from ravine.averages.vectors import Stored
 from ravine.cli.main import main
 from ravine.errors import InputError
 from ravine.outcomes.lengths import lengths
+from ravine.report.figures import figure
 from ravine.rules.averages import ema, power, uniform
+from ravine.study.bank import bank_steps
 
 STEPS = 100
 # Two norms of the same shape: what is matched by its place, and not by its name, would be seen.
@@ -215,6 +217,17 @@ def test_scores_against_the_length_are_stored_and_read(folder: Path, store: ravi
     )
     assert found.own.mean == pytest.approx(np.mean([each.own["validation_accuracy"] for each in made]))
     assert store.check() == []
+    views = figure(ravine.results("bank", store=folder), "averaging-length").views
+    assert [chip.label for chip in views[0].chips] == [
+        "last weights", "BatchNorm's statistics estimated again", "BatchNorm's statistics of the last weights",
+    ]  # fmt: skip
+    traces = views[0].panels[0]["data"]
+    again = next(t for t in traces if t["legendgroup"].endswith("again") and t["meta"] == "line")
+    assert again["x"] == list(found.widths)
+    assert again["y"][place] == pytest.approx(max(100 * (1 - spread.mean), results.error_floor), rel=1e-4)
+    nothing = figure(ravine.results("bare", store=folder), "averaging-length")
+    assert nothing.views == ()
+    assert "--lengths stores them" in nothing.caption
     with pytest.raises(
         InputError, match=r"no run of a chosen config has a bank; averages = \{ bank = true \}"
     ):
@@ -234,6 +247,16 @@ def test_the_command_prints_a_table_or_one_object(folder: Path, capsys: pytest.C
     assert sum(found["coefficients"].values()) == pytest.approx(1.0)
     assert main(["average", "bank", "--lengths", "--ema", "0.9", "--store", str(folder)]) == 2
     assert "--lengths, --ema: only one of them at a time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("steps", [7, 20, 495, 1001])
+def test_the_mean_of_each_last_part_is_exact_where_a_bank_has_its_beginning(steps: int) -> None:
+    at = bank_steps(20, steps)
+    vectors = [Profile(average=uniform(), at=step) for step in at]
+    for part in range(1, 21):
+        wanted = Asked(kind="tail", value=part / 20).average(steps, ())
+        assert wanted.first == uniform((20 - part) * steps // 20 + 1).first
+        assert combine(vectors, wanted, steps).error < 1e-9
 
 
 def test_averages_of_every_kind_are_of_the_right_steps() -> None:

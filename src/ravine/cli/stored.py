@@ -89,8 +89,8 @@ def report(
     Args:
         study: Name of a study in the store.
         store: Folder of the store.
-        figure: Only this figure: lr, curves, regimes, averages, gap, sharpness, budget, gain, disagreement,
-            reliability, coverage or cost.
+        figure: Only this figure: lr, curves, regimes, averages, averaging-length, gap, sharpness, budget, gain,
+            disagreement, reliability, coverage or cost.
         out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
     from ravine.outcomes import Results

@@ -15,6 +15,7 @@ from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_disagreement import draw_disagreement
 from ravine.report.draw_gain import draw_gain
 from ravine.report.draw_gap import draw_gap
+from ravine.report.draw_lengths import draw_lengths
 from ravine.report.draw_lr import draw_lr
 from ravine.report.draw_reliability import draw_reliability
 from ravine.report.pooled import Members, members_of
@@ -33,6 +34,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "curves": draw_curves,
         "regimes": draw_regimes,
         "averages": draw_averages,
+        "averaging-length": draw_lengths,
         "gap": draw_gap,
         "sharpness": _draw_sharpness,
         "budget": draw_budget,
@@ -87,7 +89,8 @@ def figures(results: Results) -> tuple[Figure, ...]:
             for name, draw in POOLED.items()
             if not (name in _OF_CLASSES and members.is_regression)
         ]
-    return tuple(each for each in drawn if each.views or each.name not in ("sharpness", "averages"))
+    rare = ("sharpness", "averages", "averaging-length")
+    return tuple(each for each in drawn if each.views or each.name not in rare)
 
 
 def _nothing(results: Results, name: str, why: str) -> Figure:

@@ -35,15 +35,17 @@ BANK = tuple(average.name for average in bank_averages())
 def bank_steps(num: int, steps: int) -> list[int]:
     """After which steps of a run a bank stores its averages: evenly far apart, the last at the end.
 
+    They are rounded down, as the part that a mean leaves out is: so the mean of what comes after one of them is exact.
+
     Args:
         num: how many times; 0: there is no bank.
         steps: of the run.
 
     Example:
         >>> bank_steps(4, 10), bank_steps(20, 3)
-        ([3, 5, 8, 10], [1, 2, 3])
+        ([2, 5, 7, 10], [1, 2, 3])
     """
-    return sorted({-(-i * steps // num) for i in range(1, num + 1)})
+    return sorted({i * steps // num for i in range(1, num + 1)} - {0})
 
 
 def parse_bank(value: object) -> int:
