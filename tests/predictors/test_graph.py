@@ -77,6 +77,25 @@ def test_a_wrong_weight_is_found(pool, tmp_path):
     assert not door.check_graph(tmp_path / "wrong.onnx").agrees
 
 
+def test_test_vectors_that_do_not_fit_are_refused(pool, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(pool[1])
+    (vectors,) = (each for each in model.metadata_props if each.key == "test_vectors")
+    for old, new in (
+        ('"when"', '"whence"'),
+        ('"type": "float32"', '"type": "float99"'),
+        ('"scale"', '"size"'),
+    ):
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        changed.metadata_props[list(model.metadata_props).index(vectors)].value = vectors.value.replace(
+            old, new
+        )
+        onnx.save(changed, tmp_path / "changed.onnx")
+        with pytest.raises(InputError, match=r"changed\.onnx: (its|has no) test vectors"):
+            door.check_graph(tmp_path / "changed.onnx")
+
+
 def test_members_are_evaluated_without_their_modules(pool):
     made, path, _ = pool
     sessions = door.members_of(path)

@@ -61,13 +61,20 @@ def check_graph(path: Path | str) -> Checked:
         allowed, scale = float(vectors["allowed"]), float(vectors["scale"])
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path}: has no test vectors of ravine's in its metadata") from None
-    worst = max(worst_of(session, inputs, outputs, size, scale) for size in BATCHES)
+    try:
+        worst = max(worst_of(session, inputs, outputs, size, scale) for size in BATCHES)
+    except Exception as error:
+        raise InputError(f"{path}: its test vectors do not go through it: {in_a_line(error)}") from error
     number = len(next(iter(inputs.values())))
     return Checked(path=str(path), num_examples=number, worst=worst, allowed=allowed, facts=facts)
 
 
-def session_of(graph: Path | str | bytes) -> onnxruntime.InferenceSession:
-    """What runs a graph, from a file or its bytes.
+def session_of(graph: Path | str | bytes, where: str = "graph") -> onnxruntime.InferenceSession:
+    """What runs a graph.
+
+    Args:
+        graph: a file, or its bytes.
+        where: bytes come from, for errors.
 
     Raises:
         InputError: it cannot be read.
@@ -79,7 +86,7 @@ def session_of(graph: Path | str | bytes) -> onnxruntime.InferenceSession:
             graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
-        where = "graph" if isinstance(graph, bytes) else graph
+        where = where if isinstance(graph, bytes) else str(graph)
         raise InputError(f"{where}: cannot be read as an ONNX graph: {in_a_line(error)}") from error
 
 

@@ -7,7 +7,6 @@ replaced by those of each member, by name.
 
 from __future__ import annotations
 
-import copy
 import io
 import logging
 import warnings
@@ -61,7 +60,7 @@ def networks_of(
     """The graph of each module; those that are alike but for their tensors share one.
 
     Args:
-        modules: on the CPU, in evaluation mode.
+        modules: on the CPU, in evaluation mode, without gradients.
         shape: of one example.
         alone: trace each by itself.
 
@@ -77,6 +76,10 @@ def networks_of(
 
 def traced(module: nn.Module, shape: tuple[int, ...]) -> Network:
     """The graph of a module (N, *shape) -> (N, K), for any N.
+
+    Args:
+        module: on the CPU, in evaluation mode, without gradients.
+        shape: of one example.
 
     Raises:
         ModelError: it cannot be traced, or its code fixes the number of examples.
@@ -156,7 +159,6 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _exported(module: nn.Module, shape: tuple[int, ...]) -> ModelProto:
-    module = copy.deepcopy(module).cpu().eval().requires_grad_(False)
     example = (torch.zeros(_NUM_TRACED, *shape),)
     failed: list[Exception] = []
     with quiet():

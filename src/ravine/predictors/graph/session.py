@@ -21,11 +21,15 @@ class GraphMember:
     Args:
         content: the graph of its network, (N, ...) -> (N, K).
         name: of the member, for errors.
+        where: the graph comes from, for errors.
+
+    Raises:
+        InputError: it is no graph.
     """
 
-    def __init__(self, content: bytes, name: str) -> None:
+    def __init__(self, content: bytes, name: str, where: str = "graph") -> None:
         self.name = name
-        self._session = session_of(content)
+        self._session = session_of(content, where)
         self._x = self._session.get_inputs()[0].name
 
     def run(self, x: Floats) -> np.ndarray:
@@ -48,7 +52,7 @@ def members_of(path: Path | str) -> dict[str, GraphMember]:
         InputError: it cannot be read, or is none that ravine wrote.
     """
     try:
-        model = onnx.load_model(str(path))
+        model = onnx.load_model(str(path), load_external_data=False)
         about = json.loads({each.key: each.value for each in model.metadata_props}[FACTS])
         known = {each["name"]: (about["prepared"], each["output"]) for each in about["members"]}
     except OSError as error:
@@ -56,7 +60,7 @@ def members_of(path: Path | str) -> dict[str, GraphMember]:
     except Exception as error:
         raise InputError(f"{path}: is no ONNX graph that ravine wrote: {in_a_line(error)}") from error
     return {
-        name: GraphMember(_part(model, x, output).SerializeToString(), name)
+        name: GraphMember(_part(model, x, output).SerializeToString(), name, str(path))
         for name, (x, output) in known.items()
     }
 

@@ -17,7 +17,7 @@ from torch import nn
 from ravine.data.inputs import Inputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget
 from ravine.ensembles.pooling import log_softmax
-from ravine.errors import InputError, ModelError
+from ravine.errors import InputError, ModelError, in_a_line
 from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
 from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
 from ravine.predictors.graph.networks import OPSET, Network, networks_of
@@ -142,7 +142,10 @@ def _modules(predictor: Predictor) -> list[nn.Module]:
             raise ModelError(
                 f"member {each.name} is an ONNX graph already; a module is needed to write another"
             )
-        found.append(copy.deepcopy(each.model).cpu().eval().requires_grad_(False))
+        try:
+            found.append(copy.deepcopy(each.model).cpu().eval().requires_grad_(False))
+        except Exception as error:
+            raise ModelError(f"member {each.name}: its model cannot be copied: {in_a_line(error)}") from error
     return found
 
 
@@ -181,11 +184,11 @@ def _proved(
     for alone in (False, True):
         networks = networks_of(modules, predictor.preparation.inputs.shape, alone=alone)
         graph = _assembled(predictor, modules, networks, names)
-        wider = ModelProto()
-        wider.CopyFrom(graph.model)
+        answers = graph.model.graph.output
         num_outputs = predictor.preparation.num_outputs
-        wider.graph.output.extend(tensor(each, np.float32, num_outputs) for each in graph.outputs)
-        session = session_of(wider.SerializeToString())
+        answers.extend(tensor(each, np.float32, num_outputs) for each in graph.outputs)
+        session = session_of(graph.model.SerializeToString())
+        del answers[-len(graph.outputs) :]
         wanted = dict(zip(graph.outputs, vectors.members, strict=True))
         if all(worst_of(session, vectors.inputs, wanted, size) <= allowed for size in _SIZES):
             return graph
