@@ -27,6 +27,7 @@ def test_the_public_names_are_these() -> None:
         "average",
         "average_lengths",
         "ensemble",
+        "export",
         "from_arrays",
         "from_torch_dataset",
         "landscape",

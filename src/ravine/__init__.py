@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ravine.api.averages import average, average_lengths
     from ravine.api.ensembles import ensemble
     from ravine.api.estimators import Classifier, Regressor
+    from ravine.api.export import export
     from ravine.api.look import landscape, sharpness
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
@@ -40,6 +41,7 @@ _HOMES = {
     "average": "api.averages",
     "average_lengths": "api.averages",
     "ensemble": "api.ensembles",
+    "export": "api.export",
     "from_arrays": "data",
     "from_torch_dataset": "data",
     "landscape": "api.look",
@@ -71,6 +73,7 @@ __all__ = [
     "average",
     "average_lengths",
     "ensemble",
+    "export",
     "from_arrays",
     "from_torch_dataset",
     "landscape",

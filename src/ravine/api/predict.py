@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravine.api.studies import name_of, study_named
 from ravine.data.fresh_files import fresh
+from ravine.errors import InputError, StoreError
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
 from ravine.predictors.rows import PredictedRows
 from ravine.store import Store
 from ravine.study import Study
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ravine.predictors.predictor import Predictor
+
 
 def predict(
     where: Results | Study | Path | str,
     new: Any,
     *,
-    what: str = "winner",
+    what: str | None = None,
+    model: str | Callable[..., nn.Module] | None = None,
     store: Path | str = "runs",
     device: str = "auto",
     trust: Sequence[str] = (),
 ) -> PredictedRows:
-    """Predict new data with finished runs of a study.
+    """Predict new data with an exported model, or with finished runs of a study.
 
     New data are read as training read its own: columns by name and in any order, empty cells filled in as in training.
     Rows keep their order and number; one that cannot be decided stays empty, and a note says why. If the data have the
     target too, the predictions are scored.
 
     Args:
-        where: the results of a study, its name in the store, its file, or the `Study` itself.
+        where: a folder that `export` wrote; or the results of a study, its name in the store, its file, or the
+            `Study` itself.
         new: a CSV, Parquet or npz file, a folder of pictures, a data frame or a mapping of columns, an array, or a pair
             of it with its answers.
-        what: "winner", of the config with the best mean validation score the seed that is best on validation;
-            "ensemble", all seeds of that config; "greedy", the ensemble that greedy selection finds among all runs;
+        what: of a study: "winner" (the default), of the config with the best mean validation score the seed that is
+            best on validation; "ensemble", all seeds of that config; "greedy", the ensemble that greedy selection
+            finds among all runs;
             "average", the best stored average of the weights; or the id of a run, or its beginning.
+        model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
+            the study says it, or the folder's ONNX graph evaluates it.
         store: where the study is, unless results are given.
         device: "auto", "cpu", "cuda" or "mps".
         trust: as in `run`.
@@ -58,17 +69,74 @@ def predict(
         'setosa'
     """
     check_address_space()
+    predictor = _predictor(where, what, model, store, device, trust)
+    return PredictedRows.of(predictor, fresh(predictor.preparation, new))
+
+
+def check_model(
+    folder: Path | str, *, model: str | Callable[..., nn.Module] | None = None, trust: Sequence[str] = ()
+) -> tuple[int, float, float]:
+    """Predict the test vectors of an exported model again.
+
+    Returns:
+        How many there are, the largest difference of a probability, or of a value in units of the target's deviation,
+        and how large it may be.
+
+    Raises:
+        InputError: it is no model, was changed, or is off by more.
+    """
+    check_address_space()
+    from ravine.predictors.loading import load_model
+
+    _, manifest, off = load_model(folder, model=model, trust=trust, device="cpu")
+    return len(manifest.vectors.outputs), off, manifest.vectors.allowed
+
+
+def is_exported(where: object) -> bool:
+    """Whether something is the folder of an exported model."""
+    from ravine.predictors.manifest import is_model
+
+    return isinstance(where, str | Path) and is_model(Path(where))
+
+
+def _predictor(
+    where: Results | Study | Path | str,
+    what: str | None,
+    model: str | Callable[..., nn.Module] | None,
+    store: Path | str,
+    device: str,
+    trust: Sequence[str],
+) -> Predictor:
+    from ravine.predictors.loading import load_model
     from ravine.predictors.stored import of_store
 
-    if isinstance(where, Results):
-        opened, name = where.source, where.name
+    if isinstance(where, str | Path):
+        if is_exported(where):
+            if what is not None:
+                raise InputError(f"what = {what!r}: {where} is one exported model; leave it out")
+            return load_model(where, model=model, trust=trust, device=device)[0]
+        if Path(where).is_dir() and not _is_study(where, store):
+            raise InputError(
+                f"{where}: no exported model (there is no ravine.json in it), and no study in the store"
+            )
+    opened, name, find = stored_study(where, store, trust)
+    return of_store(opened, name, what or "winner", find=find, model=model, trust=trust, device=device)
+
+
+def _is_study(name: Path | str, store: Path | str) -> bool:
+    try:
+        with Store(store, create=False) as opened:
+            return any(study.name == str(name) for study in opened.studies())
+    except StoreError:
+        return False
+
+
+def stored_study(
+    study: Results | Study | Path | str, store: Path | str, trust: Sequence[str]
+) -> tuple[Store, str, Callable[[], tuple[Study, Path | None]]]:
+    """The store of a study, its name, and what finds the study itself where it is needed."""
+    if isinstance(study, Results):
+        opened, name = study.source, study.name
     else:
-        opened, name = Store(store, create=False), name_of(where)
-    predictor = of_store(
-        opened,
-        name,
-        what,
-        find=lambda: study_named(opened, name if isinstance(where, Results) else where, trust),
-        device=device,
-    )
-    return PredictedRows.of(predictor, fresh(predictor.preparation, new))
+        opened, name = Store(store, create=False), name_of(study)
+    return opened, name, lambda: study_named(opened, name if isinstance(study, Results) else study, trust)

@@ -29,6 +29,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "surface": surface.surface,
     "average": averages.average,
     "ensemble": reuse.ensemble,
+    "export": reuse.export,
     "predict": reuse.predict,
     "soup": soups.soup,
 }

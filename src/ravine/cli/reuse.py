@@ -11,6 +11,7 @@ from ravine.backends import DeviceName
 from ravine.cli.options import File, Shown, Store, StudyOrFile, Trust
 from ravine.cli.output import put, put_json
 from ravine.errors import InputError
+from ravine.messages import count
 
 
 def ensemble(
@@ -62,14 +63,16 @@ def ensemble(
 
 
 def predict(
-    where: Annotated[str, Shown("STUDY|STUDY.toml")],
-    new: Annotated[str, Shown("DATA")],
+    where: Annotated[str, Shown("MODEL|STUDY")],
+    new: Annotated[str, Shown("DATA")] = "",
     /,
-    store: Store = "runs",
-    what: Annotated[str, Shown("winner|ensemble|greedy|average|RUN")] = "winner",
+    what: Annotated[str | None, Shown("winner|ensemble|greedy|average|RUN")] = None,
     out: File = None,
     probabilities: bool = False,
     members: bool = False,
+    check: bool = False,
+    model: Annotated[str | None, Shown("MODULE:NAME")] = None,
+    store: Store = "runs",
     device: DeviceName = "auto",
     trust: Trust = (),
     json: bool = False,
@@ -77,24 +80,43 @@ def predict(
     """Predict new data: a CSV, Parquet or npz file, or a folder of pictures.
 
     Args:
-        where: Name of a study in the store, or its file.
+        where: Folder of an exported model; else the name of a study in the store, or its file.
         new: The new data.
-        store: Folder of the store.
-        what: What predicts; winner is the best seed of the best config, ensemble all of its seeds, greedy an
-            ensemble out of all runs, average the best stored average of the weights.
+        what: What of a study predicts; winner is the best seed of the best config, ensemble all of its seeds, greedy
+            an ensemble out of all runs, average the best stored average of the weights. Default winner.
         out: Write the predictions to this CSV or Parquet file.
         probabilities: With the probability of each class.
         members: With the disagreement of the members; of a regression their spread.
+        check: Predict the model's test vectors instead, and say how far it is off.
+        model: Class or function that builds the network, for a module of your own.
+        store: Folder of the store.
         device: Where to evaluate; auto uses CUDA if available.
         trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON object.
     """
+    from ravine.api.predict import check_model
     from ravine.api.predict import predict as predicted
 
+    if check:
+        if new:
+            raise InputError(
+                f"{new}: not expected beside --check, which predicts the model's own test vectors"
+            )
+        with redirect_stdout(sys.stderr):
+            number, off, allowed = check_model(where, model=model, trust=trust)
+        if json:
+            put_json({"model": where, "vectors": number, "off": off, "allowed": allowed})
+        else:
+            put(
+                f"{where}: right on {count(number, 'test vector')}: off by {off:.2g}, at most {allowed:.2g} is allowed"
+            )
+        return
+    if not new:
+        raise InputError("DATA is missing; see ravine predict --help")
     if out is not None:
         check_output(out, new)
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
-        found = predicted(where, new, what=what, store=store, device=device, trust=trust)
+        found = predicted(where, new, what=what, model=model, store=store, device=device, trust=trust)
     if out is not None:
         found.save(out, probabilities=probabilities, members=members)
     if json:
@@ -106,6 +128,46 @@ def predict(
         put(as_rich(found.grid(probabilities=probabilities, members=members)))
         return
     put(str(out), *found.sentences, *(f"note: {text}" for text in found.notes))
+
+
+def export(
+    study: StudyOrFile,
+    /,
+    out: Annotated[Path | None, Shown("FOLDER")] = None,
+    what: Annotated[str, Shown("winner|ensemble|greedy|average|RUN")] = "winner",
+    onnx: bool = False,
+    force: bool = False,
+    model: Annotated[str | None, Shown("MODULE:NAME")] = None,
+    store: Store = "runs",
+    trust: Trust = (),
+    json: bool = False,
+) -> None:
+    """Write a model as a folder that predicts anywhere: weights, preprocessing, test vectors, a model card.
+
+    Args:
+        study: Name of a study in the store, or its file.
+        out: The folder, which must not be there yet, or be empty.
+        what: What is exported; winner is the best seed of the best config, ensemble all of its seeds, greedy an
+            ensemble out of all runs, average the best stored average of the weights.
+        onnx: Also write one ONNX graph, from raw values to probabilities.
+        force: Replace an exported model that is there.
+        model: Class or function that builds the network, for a module of your own.
+        store: Folder of the store.
+        trust: An installed package whose functions may build the model. Can be repeated.
+        json: Print one JSON object.
+    """
+    from ravine.api.export import export as exported
+
+    if out is None:
+        raise InputError("--out FOLDER is missing; see ravine export --help")
+    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+        found = exported(
+            study, out=out, what=what, model=model, onnx=onnx, force=force, store=store, trust=trust
+        )
+    if json:
+        put_json(found.json())
+    else:
+        put(str(found))
 
 
 def check_output(out: Path, new: str) -> None:

@@ -34,6 +34,7 @@ class Choice:
         runs: whose weights these are, by id.
         pool: their weights, and how they are combined.
         temperature: fitted on validation after pooling; 1 where none helps, and of a regression.
+        outputs: of the members on validation, by name.
     """
 
     study: StudyRecord
@@ -44,6 +45,7 @@ class Choice:
     runs: Mapping[str, RunRecord]
     pool: Pool
     temperature: float
+    outputs: Mapping[str, np.ndarray]
 
 
 def chosen(store: Store, study_name: str, what: str = "winner", *, size: int = SIZE) -> Choice:
@@ -122,6 +124,7 @@ def _pooled(
         runs={name: runs[name] for name in found.pool.weights},
         pool=found.pool,
         temperature=_temperature(found.pool, labels, found.outputs),
+        outputs={name: found.outputs[name] for name in found.pool.weights},
     )
 
 
@@ -156,6 +159,7 @@ def _average(
         runs={run.id: run},
         pool=pool,
         temperature=_temperature(pool, labels, {member.name: stored}),
+        outputs={member.name: stored},
     )
 
 

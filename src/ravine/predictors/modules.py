@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ import torch
 from torch import nn
 
 from ravine import rng
-from ravine.errors import StoreError
+from ravine.errors import InputError, ModelError, StoreError, in_a_line
+from ravine.forms import Refused
 from ravine.free_memory import built
+from ravine.messages import shown
+from ravine.nn import spec
 from ravine.nn.build import build, check_output
 from ravine.nn.stochastic import stochastic_modules
+from ravine.nn.target import describe_factory, find_factory
 from ravine.study.model import Model, parse_model
+from ravine.study.trust import packages_of
 
 BUILT_IN = ("mlp", "convnet", "resnet")
 
@@ -27,6 +33,48 @@ def built_in(structure: Mapping[str, Any]) -> Model | None:
         StudyError: a value of it is not allowed.
     """
     return parse_model(dict(structure))[0] if structure.get("kind") in BUILT_IN else None
+
+
+def named_model(
+    model: str | Callable[..., nn.Module], structure: Mapping[str, Any], trust: Sequence[str] = ()
+) -> Model:
+    """The model that somebody names, or gives, for a structure that has a module of theirs.
+
+    Args:
+        model: ``"package.module:Name"``, or a class or function.
+        structure: of the recipe; its keyword arguments go to the class or function.
+        trust: installed packages whose functions may run.
+
+    Raises:
+        InputError: it is neither, or the structure has no module of the user's.
+    """
+    if structure.get("kind") in BUILT_IN:
+        raise InputError(f"model: the network is a built-in one, {structure['kind']!r}: leave it out")
+    args = structure.get("args") or {}
+    if isinstance(model, str):
+        try:
+            return spec.Module.of({"target": model, "args": args}).trusting(packages_of(trust))
+        except Refused as fault:
+            raise InputError(fault.line(inside="model")) from None
+    if not callable(model) or isinstance(model, nn.Module):
+        raise InputError(
+            f"model = {shown(model)}: must be a class or a function that builds the network, or its name, as in net:Net"
+        )
+    return functools.partial(model, **args) if args else model
+
+
+def check_source(model: Model, structure: Mapping[str, Any], search: Path | None, where: str) -> None:
+    """Refuse code that is not what a run was trained with.
+
+    Raises:
+        StoreError: it is other code.
+    """
+    factory = find_factory(model.target, search, model.trust) if isinstance(model, spec.Module) else model
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    now, before = describe_factory(factory), str(structure.get("source", ""))  # type: ignore[arg-type]
+    if now.partition(":")[2] != before.partition("(")[0].partition(":")[2]:
+        raise StoreError(f"{where}: was trained with another model, {before[:80]}; here is {now[:80]}")
 
 
 def module_of(
@@ -54,11 +102,36 @@ def module_of(
         ModelError: the model cannot be built, or does not fit the data.
         StoreError: the weights are not this model's.
     """
-    with rng.keyed_init(0):
-        module = built(lambda: build(model, shape, num_outputs, search=search), "model")
-    check_output(module, shape, num_outputs)
-    fill(module, tensors, where)
+    if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
+        # Nothing of its size is allocated before its weights are known to have that size.
+        module = _on_meta(model, shape, num_outputs)
+        _check_tensors(module, tensors, where)
+        module = module.to_empty(device="cpu")
+    else:
+        with rng.keyed_init(0):
+            module = built(lambda: build(model, shape, num_outputs, search=search), "model")
+        check_output(module, shape, num_outputs)
+        _check_tensors(module, tensors, where)
+    fill(module, tensors)
     return module.to(device or torch.device("cpu")).eval().requires_grad_(False)
+
+
+def _on_meta(
+    model: spec.MLP | spec.ConvNet | spec.ResNet, shape: tuple[int, ...], num_outputs: int
+) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return build(model, shape, num_outputs)
+    except ModelError:
+        raise
+    except (
+        RuntimeError,
+        OverflowError,
+        TypeError,
+    ) as error:  # of sides that multiply to more than there can be
+        raise ModelError(
+            f"model: cannot be built for examples of shape {shape}: {in_a_line(error)}"
+        ) from None
 
 
 def own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -72,26 +145,28 @@ def own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in named if name not in supplied}
 
 
-def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], where: str) -> None:
-    """Give a module these weights, in place.
+def fill(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
+    """Give a module these weights, in place."""
+    with torch.no_grad():
+        for name, own in own_tensors(module).items():
+            own.copy_(torch.from_numpy(np.array(tensors[name])))
+
+
+def _check_tensors(module: nn.Module, tensors: Mapping[str, np.ndarray], where: str) -> None:
+    """See that these are weights of this module.
 
     Raises:
-        StoreError: they have other names, shapes or types than the module's.
+        StoreError: they have other names, shapes or types.
     """
     own = own_tensors(module)
     for name in dict.fromkeys((*own, *tensors)):
         if name not in tensors or name not in own:
             lacks = "lacks" if name not in tensors else "has, and the model has not,"
-            raise StoreError(f"{where}: its weights are not its model's: it {lacks} tensor {name!r}")
-        given, wanted = torch.from_numpy(np.array(tensors[name])), own[name]
-        if given.shape != wanted.shape or given.dtype != wanted.dtype:
+            raise StoreError(f"{where}: its weights are not its model's: it {lacks} tensor {name[:60]!r}")
+        given, wanted = tensors[name], own[name]
+        kind = str(wanted.dtype).removeprefix("torch.")
+        if given.shape != tuple(wanted.shape) or given.dtype.name != kind:
             raise StoreError(
-                f"{where}: its weights are not its model's: tensor {name!r} is {_shown(given)}, needed is "
-                f"{_shown(wanted)}"
+                f"{where}: its weights are not its model's: tensor {name!r} is {given.dtype} {given.shape}, needed is "
+                f"{kind} {tuple(wanted.shape)}"
             )
-        with torch.no_grad():
-            wanted.copy_(given)
-
-
-def _shown(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

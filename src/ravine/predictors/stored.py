@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from ravine.data import load
 from ravine.data.preparation import Preparation
@@ -14,19 +15,29 @@ from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model
 from ravine.outcomes.member import Member
 from ravine.predictors.choice import Choice, chosen
-from ravine.predictors.modules import built_in, module_of
+from ravine.predictors.modules import built_in, check_source, module_of, named_model
 from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, kind_of
 from ravine.study import Study
 from ravine.study.model import Model
 from ravine.study.naming import naming
 
+UserModel = str | Callable[..., nn.Module]
+"""A class or function that builds a network, or its name, ``"package.module:Name"``."""
+
 FindStudy = Callable[[], tuple[Study, Path | None]]
 """Gives a study and the folder of its file. It is called only where the store does not have what is needed."""
 
 
 def of_store(
-    store: Store, study_name: str, what: str = "winner", *, find: FindStudy, device: str = "auto"
+    store: Store,
+    study_name: str,
+    what: str = "winner",
+    *,
+    find: FindStudy,
+    model: UserModel | None = None,
+    trust: Sequence[str] = (),
+    device: str = "auto",
 ) -> Predictor:
     """A predictor out of a study's finished runs.
 
@@ -35,24 +46,35 @@ def of_store(
         study_name: its name.
         what: see `chosen`.
         find: gives the study: of a module of the user's, and of data that were stored without their preparation.
+        model: builds the network, or its name, where it is a module of the user's; None: the study says it.
+        trust: installed packages whose functions may build it.
         device: where members are evaluated: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         InputError: there is no such thing, or data or model are others than when the runs were trained.
     """
-    return predictor_of(chosen(store, study_name, what), store, find=find, device=device)
+    choice = chosen(store, study_name, what)
+    return predictor_of(choice, store, find=find, model=model, trust=trust, device=device)
 
 
-def predictor_of(choice: Choice, store: Store, *, find: FindStudy, device: str = "auto") -> Predictor:
+def predictor_of(
+    choice: Choice,
+    store: Store,
+    *,
+    find: FindStudy,
+    model: UserModel | None = None,
+    trust: Sequence[str] = (),
+    device: str = "auto",
+) -> Predictor:
     """The predictor that a choice describes. See `of_store`."""
     where = find_device(device)
     preparation = preparation_of(store, choice.study, find)
     tensors = weights_of(store, choice.members)
     parts = []
     for each in choice.members:
-        model, search = _model_of(choice.runs[each.run], find)
+        own, search = _model_of(choice.runs[each.run], find, model, trust)
         module = module_of(
-            model,
+            own,
             preparation.inputs.shape,
             preparation.num_outputs,
             tensors[each.name],
@@ -102,9 +124,16 @@ def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Prepara
     return data.known_preparation
 
 
-def _model_of(run: RunRecord, find: FindStudy) -> tuple[Model, Path | None]:
-    """The model of a run: a built-in one by its recipe, a module of the user's by its study."""
-    model = built_in(run.recipe["model"])
+def _model_of(
+    run: RunRecord, find: FindStudy, given: UserModel | None, trust: Sequence[str]
+) -> tuple[Model, Path | None]:
+    """The model of a run: a built-in one by its recipe, a module of the user's as it is given, or by its study."""
+    structure = run.recipe["model"]
+    if given is not None:
+        named = named_model(given, structure, trust)
+        check_source(named, structure, None, f"run {run.id}")
+        return named, None
+    model = built_in(structure)
     if model is not None:
         return model, None
     study, search = find()

@@ -1,0 +1,106 @@
+"""What a Python program calls to take a model away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ravine.api.predict import stored_study
+from ravine.errors import InputError
+from ravine.host_memory import check_address_space
+from ravine.messages import count, shown
+from ravine.outcomes import Results
+from ravine.study import Study
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ravine.predictors.choice import Choice
+    from ravine.predictors.exporting import Exported
+
+
+def export(
+    study: Results | Study | Path | str,
+    *,
+    out: Path | str,
+    what: str = "winner",
+    model: str | Callable[..., nn.Module] | None = None,
+    onnx: bool = False,
+    force: bool = False,
+    store: Path | str = "runs",
+    trust: Sequence[str] = (),
+) -> Exported:
+    """Write a model of a study as a folder that predicts anywhere: weights, preprocessing, test vectors, a model card.
+
+    Args:
+        study: the results of a study, its name in the store, its file, or the `Study` itself.
+        out: the folder. It is written all at once, and must not be there yet, or be empty.
+        what: as in `predict`.
+        model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
+            the study says it.
+        onnx: also write one ONNX graph, from raw values to probabilities; needs the extra ``onnx``.
+        force: replace an exported model that is there.
+        store: where the study is, unless results are given.
+        trust: as in `run`.
+
+    Returns:
+        What was written: ``folder``, ``files``, ``num_bytes``. It prints as a line.
+
+    Raises:
+        InputError: one line that says what is wrong.
+
+    Example:
+        >>> import tempfile, ravine
+        >>> study = ravine.Study(name="flowers", data="iris", model="mlp", epochs=20, seeds=3, rules=["adam"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     results = ravine.run(study, store=f"{folder}/runs", quiet=True)
+        ...     written = export(results, out=f"{folder}/model", what="ensemble")
+        ...     found = ravine.predict(f"{folder}/model", [[5.1, 3.5, 1.4, 0.2]])
+        >>> written.num_members, found.predicted[0]
+        (3, 'setosa')
+    """
+    check_address_space()
+    from ravine.predictors.choice import chosen
+    from ravine.predictors.exporting import check_out, export_folder
+    from ravine.predictors.graph.door import require_onnx
+    from ravine.predictors.scores import plain_scores, validation_scores
+    from ravine.predictors.stored import predictor_of
+
+    if not isinstance(out, str | Path) or not str(out):
+        raise InputError(f"out = {shown(out)}: must be the path of a folder")
+    folder = Path(out)
+    check_out(folder, force=force)
+    if onnx:
+        require_onnx("--onnx")
+    opened, name, find = stored_study(study, store, trust)
+    choice = chosen(opened, name, what)
+    predictor = predictor_of(choice, opened, find=find, model=model, trust=trust, device="cpu")
+    results = study if isinstance(study, Results) else Results.load(opened, name)
+    scores: dict[str, Any] = {
+        "validation": {
+            "scores": plain_scores(validation_scores(choice)),
+            "note": "The model was chosen on the validation examples, so that these scores flatter it a little.",
+        },
+        **_test_scores(choice, results),
+    }
+    return export_folder(predictor, choice, folder, scores=scores, onnx=onnx, force=force)
+
+
+def _test_scores(choice: Choice, results: Results) -> dict[str, Any]:
+    """What the verdict read on test of the config that a single run is of: the mean over its seeds."""
+    if len(choice.members) != 1 or choice.members[0].average:
+        return {}
+    rule = next((each for each in results.verdict.rules if each.config == choice.members[0].config), None)
+    if rule is None or rule.test is None:
+        return {}
+    low, high = sorted(results.readable(bound) for bound in rule.ci or (rule.test, rule.test))
+    score = {"value": results.readable(rule.test), "low": low, "high": high}
+    name = "mse" if results.is_regression else "accuracy"
+    seeds = count(len(rule.runs), "seed")
+    return {
+        "test": {
+            "scores": {name: score},
+            "note": f"On test: the mean over {seeds} of this config, as the verdict of the study read it.",
+        }
+    }

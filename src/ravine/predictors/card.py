@@ -1,0 +1,208 @@
+"""The model card of an exported model: what it is, how good it is, how to use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ravine.data.inputs import ArrayInputs, ImageInputs, NumberInput, TableInputs
+from ravine.data.preparation import NumberTarget, Preparation
+from ravine.messages import count
+
+if TYPE_CHECKING:
+    from ravine.predictors.graph.check import Checked
+    from ravine.predictors.manifest import Manifest
+
+_MOST = 40  # columns or classes that are listed
+_NAMES = {"accuracy": "accuracy", "nll": "NLL", "mse": "MSE", "rmse": "RMSE", "mae": "mean absolute error"}
+
+
+def card(manifest: Manifest, preparation: Preparation, *, plain: bool, onnx: Checked | None) -> str:
+    """The text of the card, as Markdown.
+
+    Args:
+        manifest: of the model.
+        preparation: of its data.
+        plain: `model.py` is beside it.
+        onnx: what came out of the check of `model.onnx`, where that is beside it.
+    """
+    parts = [
+        f"# {_text(manifest.study)}: {_text(manifest.what)}",
+        _what(manifest),
+        "## What goes in",
+        *_inputs(preparation),
+        "## How good it is",
+        *_scores(manifest),
+        "## How to use it",
+        *_use(manifest, preparation, plain, onnx),
+        "## Where it comes from",
+        _origin(manifest),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(manifest: Manifest) -> str:
+    number = count(len(manifest.members), "network")
+    pooled = "" if len(manifest.members) == 1 else ", pooled into one predictor"
+    kind = manifest.model.get("kind")
+    named = manifest.model.get("target") if kind == "module" else kind
+    again = ""
+    if manifest.refit is not None:
+        again = (
+            f" The networks were trained again on {manifest.refit.get('examples')} examples, training and validation "
+            "together."
+        )
+    return (
+        f"{_text(manifest.text)[:1].upper()}{_text(manifest.text)[1:]}. {number} of kind {_text(str(named))}{pooled}."
+        f"{again}"
+    )
+
+
+def _inputs(preparation: Preparation) -> list[str]:
+    inputs, target = preparation.inputs, preparation.target
+    if isinstance(target, NumberTarget):
+        predicts = f"It predicts a number, {_text(target.column or 'y')}."
+    else:
+        names = ", ".join(map(_text, target.names[:_MOST])) + (", ..." if len(target.names) > _MOST else "")
+        predicts = f"It predicts one of {len(target.names)} classes: {names}."
+    if isinstance(inputs, TableInputs):
+        rows = ["| column | values | empty cells |", "|---|---|---|"]
+        for of in inputs.columns[:_MOST]:
+            if isinstance(of, NumberInput):
+                values = (
+                    "numbers" if of.low is None else f"numbers, {of.low:.6g} to {of.high:.6g} in training"
+                )
+            else:
+                levels = ", ".join(map(_text, of.levels[:6])) + (", ..." if len(of.levels) > 6 else "")
+                values = f"names: {levels}"
+            rows.append(
+                f"| {_text(of.name)} | {values} | {'filled in' if of.fill is not None else 'not allowed'} |"
+            )
+        if len(inputs.columns) > _MOST:
+            rows.append(f"| ... {len(inputs.columns) - _MOST:,} more | | |")
+        return [predicts, "\n".join(rows)]
+    if isinstance(inputs, ImageInputs):
+        channels, height, width = inputs.shape
+        kind = "Grey" if channels == 1 else "Coloured"
+        how = (
+            "scaled to cover that size and cropped around their centre"
+            if inputs.reading.fit
+            else "of that size"
+        )
+        return [
+            predicts,
+            f"{kind} pictures, {height} x {width} pixels: {how}. In Python, with Pillow:",
+            _pillow(inputs),
+        ]
+    return [predicts, _arrays(inputs)]
+
+
+def _arrays(inputs: ArrayInputs) -> str:
+    kind = "bytes (uint8)" if inputs.scaling.values == "bytes" else "numbers"
+    named = f", named {', '.join(map(_text, inputs.features[:_MOST]))}" if inputs.features else ""
+    return f"Arrays of {kind}, an example of shape {inputs.shape} as training had them{named}."
+
+
+def _pillow(inputs: ImageInputs) -> str:
+    channels, height, width = inputs.shape
+    mode = "L" if channels == 1 else "RGB"
+    fit = (
+        [f"image = ImageOps.fit(image, ({width}, {height}), method=Image.Resampling.BICUBIC)"]
+        if inputs.reading.fit
+        else []
+    )
+    last = "x = np.asarray(image, dtype=np.uint8)[None]"
+    lines = [
+        "import numpy as np",
+        "from PIL import Image, ImageOps",
+        "",
+        f'image = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("{mode}")',
+        *fit,
+        f"{last}{'[..., None]' if channels == 1 else ''}  # (1, {height}, {width}, {channels})",
+    ]
+    return "```python\n" + "\n".join(lines) + "\n```"
+
+
+def _scores(manifest: Manifest) -> list[str]:
+    if manifest.refit is not None:
+        return [
+            "**No score is claimed.** The networks were trained on all examples by which they could be judged. Trained "
+            "on the training part alone, the same recipe reached:",
+            *_table(manifest.scores),
+        ]
+    return _table(manifest.scores)
+
+
+def _table(scores: dict[str, Any]) -> list[str]:
+    rows = ["| examples | score | value | 95 % interval |", "|---|---|---|---|"]
+    for split, found in scores.items():
+        for name, each in found.get("scores", {}).items():
+            percent = name == "accuracy"
+            value, low, high = (_number(each.get(key), percent) for key in ("value", "low", "high"))
+            rows.append(f"| {split} | {_NAMES.get(name, name)} | {value} | {low} to {high} |")
+    notes = [str(found["note"]) for found in scores.values() if found.get("note")]
+    return ["\n".join(rows), *notes]
+
+
+def _number(value: float | None, percent: bool) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+
+
+def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checked | None) -> list[str]:
+    new = "pictures/" if isinstance(preparation.inputs, ImageInputs) else "new.csv"
+    if isinstance(preparation.inputs, ArrayInputs) and preparation.inputs.table is None:
+        new = "new.npz"
+    own = manifest.model.get("kind") not in ("mlp", "convnet", "resnet")
+    target = manifest.model.get("target") or "net:Net"
+    option = f" --model {target}" if own and onnx is None else ""
+    parts = [
+        f"```sh\npip install ravine\nravine predict THIS_FOLDER {new} --out predictions.csv{option}\n```",
+        "`ravine predict THIS_FOLDER --check` predicts the test vectors in `ravine.json` again and says by how much "
+        "the answers differ. ravine runs no code of this folder.",
+    ]
+    if plain:
+        parts.append(
+            "`model.py` is the network in plain PyTorch, and each `.safetensors` file a state dict for it. It takes "
+            "inputs that were scaled as `ravine.json` says, under `preparation`."
+        )
+    if onnx is not None:
+        parts.append(
+            "`model.onnx` goes from raw values to the answer in one graph, scaling and pooling included; it needs "
+            f"onnxruntime and nothing else. On its test vectors it is off by {onnx.worst:.1g}."
+        )
+    return parts
+
+
+def _origin(manifest: Manifest) -> str:
+    sizes = manifest.data.get("sizes", {})
+    counted = ", ".join(f"{number:,} {name}" for name, number in sizes.items())
+    members = "\n".join(
+        f"| {_text(each.run)} | {_text(str(each.about.get('rule')))} | {_hypers(each.about.get('hypers'))} | "
+        f"{each.about.get('seed')} | {each.share:.3f} |"
+        for each in manifest.members
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    temperature = f" Temperature {manifest.temperature:.4g}." if manifest.temperature != 1.0 else ""
+    return (
+        f"Study {_text(manifest.study)}, data {_text(str(manifest.data.get('name')))} ({counted} examples), "
+        f"fingerprint `{str(manifest.data.get('fingerprint'))[:16]}`. Pool `{manifest.pool}`.{temperature} Exported "
+        f"{manifest.created_at} with {versions}.\n\n"
+        f"| run | rule | hypers | seed | share |\n|---|---|---|---|---|\n{members}"
+    )
+
+
+def _hypers(hypers: Any) -> str:
+    if not isinstance(hypers, dict):
+        return ""
+    parts = (
+        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in hypers.items()
+    )
+    return _text(", ".join(parts))
+
+
+def _text(text: str) -> str:
+    """A name of the data's or the user's, on one line of a table, without markup."""
+    line = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in line)

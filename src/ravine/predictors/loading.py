@@ -1,0 +1,180 @@
+"""An exported model as a predictor. No code of the folder is run: what it says is data, and is checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from ravine.data.preparation import NumberTarget
+from ravine.engine.device import find_device
+from ravine.errors import InputError, RavineError, in_a_line
+from ravine.predictors.graph.door import members_of
+from ravine.predictors.graph.vectors import prepared
+from ravine.predictors.manifest import FILE, Manifest, MemberEntry, read_manifest, vectors_of
+from ravine.predictors.modules import built_in, module_of, named_model
+from ravine.predictors.predictor import Part, Predictor
+from ravine.study.model import Model
+
+GRAPH = "model.onnx"
+
+
+def load_model(
+    folder: Path | str,
+    *,
+    model: str | Callable[..., nn.Module] | None = None,
+    trust: Sequence[str] = (),
+    device: str = "auto",
+) -> tuple[Predictor, Manifest, float]:
+    """A predictor out of a folder that `ravine export` wrote.
+
+    Args:
+        folder: where it is.
+        model: builds the network, or its name, where it is a module of the user's; None: the folder's ONNX graph
+            evaluates it.
+        trust: installed packages whose functions may build it.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Returns:
+        The predictor, what the folder says of it, and by how much it is off on the test vectors.
+
+    Raises:
+        InputError: it is no model, was changed, needs `model`, or does not say what it said where it was exported.
+    """
+    folder = Path(folder)
+    manifest, preparation = read_manifest(folder)
+    where = str(folder)
+    spec = _spec(manifest, folder)
+    if spec is None and model is None:
+        parts = _of_graph(manifest, folder)
+    else:
+        on = find_device(device)
+        chosen = named_model(model, manifest.model, trust) if model is not None else spec
+        assert chosen is not None, "one of the two is there"
+        parts = tuple(
+            Part(
+                name=each.name,
+                share=each.share,
+                model=module_of(
+                    chosen,
+                    preparation.inputs.shape,
+                    preparation.num_outputs,
+                    _weights(folder, each),
+                    device=on,
+                    where=f"{folder / each.file}",
+                ),
+            )
+            for each in manifest.members
+        )
+    predictor = Predictor(
+        preparation=preparation,
+        members=parts,
+        combine=manifest.combine,
+        temperature=manifest.temperature,
+    )
+    return predictor, manifest, _checked(predictor, manifest, where)
+
+
+def difference(predictor: Predictor, inputs: Mapping[str, np.ndarray], outputs: np.ndarray) -> float:
+    """By how much a predictor is off on test vectors: of a probability, or of a value in the target's scale."""
+    found = outputs_for(predictor, inputs)
+    if found.shape != outputs.shape:
+        return np.inf
+    target = predictor.preparation.target
+    unit = target.scale if isinstance(target, NumberTarget) else 1.0
+    off = np.abs(found - outputs) / unit
+    return float(off.max(initial=0.0)) if np.isfinite(off).all() else np.inf
+
+
+def outputs_for(predictor: Predictor, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What a predictor says about raw inputs of test vectors: (N, K) probabilities, or (N, 1) values."""
+    found = predictor.predict_prepared(prepared(predictor.preparation.inputs, inputs))
+    return found.p if found.log_p is not None else np.asarray(found.predicted, dtype=np.float64)[:, None]
+
+
+def _spec(manifest: Manifest, folder: Path) -> Model | None:
+    try:
+        return built_in(manifest.model)
+    except RavineError as fault:
+        raise InputError(f"{folder / FILE}: {fault}") from None
+
+
+def _of_graph(manifest: Manifest, folder: Path) -> tuple[Part, ...]:
+    target = str(manifest.model.get("target", "MODULE:CLASS"))[:80]
+    if not (folder / GRAPH).is_file():
+        raise InputError(
+            f"{folder}: its network is a module of yours, and no code is run that only a folder names: say which it is "
+            f"with --model {target} (in Python model=...), or export with --onnx"
+        )
+    graph = _regular(folder / GRAPH)
+    found = members_of(graph)
+    if set(found) != set(manifest.shares):
+        raise InputError(f"{graph}: its members are not those of {FILE}")
+    return tuple(Part(name=each.name, share=each.share, model=found[each.name]) for each in manifest.members)
+
+
+def _weights(folder: Path, member: MemberEntry) -> dict[str, np.ndarray]:
+    """The weights of a member, as `ravine.json` knows them.
+
+    Raises:
+        InputError: the file is missing, was changed, or is no plain file of the folder.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = _regular(folder / member.file)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != member.size:
+                raise InputError(f"{path}: has {size:,} bytes; {FILE} says {member.size:,}")
+            data = file.read()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != member.sha256:
+        raise InputError(f"{path}: was changed: its SHA-256 is not the one in {FILE}")
+    try:
+        return dict(load(data))
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no safetensors file: {in_a_line(error)}") from None
+
+
+def _regular(path: Path) -> Path:
+    """A plain file of the folder: a link may lead anywhere.
+
+    Raises:
+        InputError: it is something else, or not there.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is not a plain file: a model has neither links nor devices")
+    return path
+
+
+def _checked(predictor: Predictor, manifest: Manifest, where: str) -> float:
+    """By how much the predictor is off on its test vectors.
+
+    Raises:
+        InputError: by more than another machine's rounding.
+    """
+    inputs, outputs = vectors_of(manifest, f"{where}: {FILE}")
+    try:
+        off = difference(predictor, inputs, outputs)
+    except RavineError as fault:
+        raise InputError(f"{where}: its test vectors cannot be predicted: {fault}") from None
+    except Exception as error:
+        raise InputError(f"{where}: its test vectors cannot be predicted: {in_a_line(error)}") from error
+    if not off <= manifest.vectors.allowed:
+        raise InputError(
+            f"{where}: does not say what it said where it was exported: off by {off:.2g} on its test vectors, at most "
+            f"{manifest.vectors.allowed:.2g} is allowed: it was changed, or model is another network"
+        )
+    return off
