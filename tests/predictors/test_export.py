@@ -51,7 +51,8 @@ def rows(number: int, seed: int) -> list[list[str]]:
     found = []
     for i in range(number):
         size, town = draw.uniform(20, 90), str(draw.choice(["north", "south"]))
-        label = "large" if size + 20 * (town == "north") > 60 else ["small", "tiny"][i % 2]
+        score = size + 20 * (town == "north")
+        label = "large" if score > 70 else "small" if score > 50 else "tiny"
         found.append([f"{size:.2f}" if i % 9 else "", town, label])
     return found
 
@@ -99,7 +100,7 @@ def test_the_folder_predicts_what_the_store_predicts_bit_for_bit(
     assert stored.disagreement.tobytes() == taken.disagreement.tobytes()
     assert list(stored.predicted) == list(taken.predicted)
     assert stored.scores == taken.scores
-    assert stored.scores["accuracy"] > 0.4  # two classes of the three are noise
+    assert stored.scores["accuracy"] > 0.6
     assert np.isfinite(stored.scores["nll"])
 
 
