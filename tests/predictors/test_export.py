@@ -75,7 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model={"kind": "mlp", "hidden": [8], "norm": "batch", "dropout": 0.1},
         epochs=60,
         seeds=2,
-        rules=["adam"],
+        rules=[{"kind": "adam", "lr": 0.03}],
         averages={"ema": [0.9]},
     )
     ravine.run(study, store=folder / "runs", quiet=True, device="cpu")
