@@ -20,6 +20,8 @@ from ravine.predictors.graph import door
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from ravine.predictors.graph import networks  # noqa: E402
+
 pytestmark = pytest.mark.slow  # torch's exporter takes seconds
 
 GREY = np.random.default_rng(0).integers(0, 256, (128, 8, 8), dtype=np.uint8)
@@ -181,6 +183,27 @@ def test_a_tied_matrix_is_stored_once(tmp_path):
     door.write_graph(predictor_of(from_arrays(GREY, LABELS), Tied, 1), tmp_path / "m.onnx")
     graph = onnx.load(tmp_path / "m.onnx").graph
     assert [list(each.dims) for each in graph.initializer].count([64, 64]) == 1
+
+
+def test_the_same_predictor_is_the_same_file(tmp_path):
+    made = predictor_of(from_arrays(GREY, LABELS), norms, 2, train=as_trained)
+    for name in ("one.onnx", "other.onnx"):
+        door.write_graph(made, tmp_path / name, facts={"run": "a"})
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
+
+
+class Hidden(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last, self.slope = nn.Linear(64, 3), float(torch.rand(()))
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * self.slope
+
+
+def test_members_that_only_look_alike_are_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "alike", lambda *_: True)
+    same(predictor_of(from_arrays(GREY, LABELS), Hidden, 3), GREY, tmp_path / "m.onnx")
 
 
 class Looping(Recurrent):

@@ -118,5 +118,6 @@ def _apart(got: np.ndarray, wanted: np.ndarray, scale: float) -> float:
         return 0.0 if got.tolist() == wanted.tolist() else np.inf
     if got.shape != wanted.shape or (np.isnan(got) != np.isnan(wanted)).any():
         return np.inf
-    apart = np.abs(got.astype(np.float64) - wanted) / scale
+    with np.errstate(invalid="ignore"):  # of two infinite numbers that are equal
+        apart = np.abs(got.astype(np.float64) - wanted) / scale
     return float(np.nanmax(apart, initial=0.0))

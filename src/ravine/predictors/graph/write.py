@@ -29,7 +29,8 @@ from ravine.predictors.predictor import Predictor
 from ravine.version import version
 
 ALLOWED = 1e-5  # of a probability, or of the largest value of a regression
-_ROUNDING = 1e-6  # the same of logits, relative to the largest: more is no rounding
+_ROUNDED = 2e-7  # of a probability, for each unit of the largest logit: above 50 float32 knows no more
+_OTHER = 1e-5  # of a network's output, relative to the largest: more is another network
 _IR, _ML_OPSET = 9, 3  # onnxruntime 1.17 reads these, and each later one
 _SIZES = (1, 3)  # examples at a time
 _LARGEST = 2_000_000_000  # bytes of a file in this format
@@ -118,9 +119,9 @@ def graph_of(
     inputs, target = predictor.preparation.inputs, predictor.preparation.target
     names = Names.of(target, input_names(inputs), members=members)
     vectors = _vectors(predictor, modules, names)
-    rounding = _ROUNDING * max(1.0, *(float(np.abs(each).max(initial=0.0)) for each in vectors.members))
-    graph = _proved(predictor, modules, names, vectors, 10 * rounding)
-    allowed = max(ALLOWED, rounding) if isinstance(target, ClassTarget) else ALLOWED
+    largest = max(float(np.abs(each[np.isfinite(each)]).max(initial=1.0)) for each in vectors.members)
+    graph = _proved(predictor, modules, names, vectors, _OTHER * largest)
+    allowed = max(ALLOWED, _ROUNDED * largest) if isinstance(target, ClassTarget) else ALLOWED
     about = _about(predictor, graph, facts or {})
     content = _finished(graph.model, about, vectors, allowed)
     session = session_of(content)
@@ -160,6 +161,10 @@ def _vectors(predictor: Predictor, modules: Sequence[nn.Module], names: Names) -
             f"model: {type(modules[0]).__name__} gives other outputs each time, in evaluation mode too: it cannot "
             "become a graph"
         )
+    if any(np.isnan(each).any() for each in outputs):
+        raise ModelError(
+            f"model: {type(modules[0]).__name__} gives NaN for usual inputs: its graph could not be proved"
+        )
     answers: dict[str, np.ndarray]
     if predictor.task == "classification":
         answers = {
@@ -181,7 +186,7 @@ def _proved(
     predictor: Predictor, modules: Sequence[nn.Module], names: Names, vectors: Vectors, allowed: float
 ) -> Graph:
     """The graph, after its networks were found equal to the modules."""
-    for alone in (False, True):
+    for alone in (False, True):  # together, and if some member is another network after all, each by itself
         networks = networks_of(modules, predictor.preparation.inputs.shape, alone=alone)
         graph = _assembled(predictor, modules, networks, names)
         answers = graph.model.graph.output
@@ -192,6 +197,8 @@ def _proved(
         wanted = dict(zip(graph.outputs, vectors.members, strict=True))
         if all(worst_of(session, vectors.inputs, wanted, size) <= allowed for size in _SIZES):
             return graph
+        if len({id(each) for each in networks}) == len(modules):
+            break
     raise ModelError(
         f"model: {type(modules[0]).__name__}: its ONNX graph computes something else than the module"
     )
