@@ -9,7 +9,8 @@ from engine_runs import CPU, random_dataset
 from torch import Tensor, nn
 
 from ravine.engine.network import Network
-from ravine.engine.statistics import Statistics, pooled
+from ravine.engine.statistics import Statistics
+from ravine.nn.norms import pooled
 
 BACKENDS = pytest.mark.parametrize("backend", ["native", "fused", "serial"])
 

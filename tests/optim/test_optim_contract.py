@@ -39,6 +39,7 @@ def test_they_stand_in_ravine_optim() -> None:
         "BFGS",
         "Newton",
         "Schedule",
+        "estimate_batchnorm",
         "of",
     }
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vmap
 
 from ravine import rng
@@ -21,26 +20,11 @@ from ravine.engine.network import Network
 from ravine.engine.objective import channels_last
 from ravine.native.tensors import Unsupported
 from ravine.nn.functional import batched_kernels
+from ravine.nn.norms import Call, Noted, estimated_norms, noting, pooled
 from ravine.tensors import Layout
 from ravine.trace import Untraceable
 
 _MOMENTS = ("mean", "variance")
-_Norm = nn.modules.batchnorm._BatchNorm
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """One call of a norm in a pass.
-
-    Args:
-        norm: its name in the module.
-        channels: C.
-        per_example: numbers of a channel that an example has.
-    """
-
-    norm: str
-    channels: int
-    per_example: int
 
 
 class Statistics:
@@ -62,11 +46,11 @@ class Statistics:
         self, network: Network, x: Tensor, batch_size: int, most: int | None = None, backend: str = "serial"
     ) -> None:
         self._network, self._x, self._batch_size, self._most = network, x, batch_size, most
-        self._norms = {name: module for name, module in network.module.named_modules() if _estimated(module)}
+        self._norms = estimated_norms(network.module)
         self._native, self._threads = backend == "native", torch.get_num_threads()
         self._together = backend in ("fused", "compiled")
         self._machines: dict[int, NativeMoments] = {}
-        self._noted: list[tuple[_Call, Tensor, Tensor]] = []  # of the pass that goes on
+        self._noted: Noted = []  # of the pass that goes on
 
     def __bool__(self) -> bool:
         """Whether the model has such norms."""
@@ -118,7 +102,7 @@ class Statistics:
         sizes = dict.fromkeys(len(part) for part in parts)
         return [torch.stack([part for part in parts if len(part) == size]) for size in sizes]
 
-    def _calls_of(self, params_RP: Tensor, others: Mapping[str, Tensor]) -> list[_Call]:
+    def _calls_of(self, params_RP: Tensor, others: Mapping[str, Tensor]) -> list[Call]:
         """The calls of the norms in a pass."""
         self._pass(params_RP[0], {name: tensor[0] for name, tensor in others.items()}, self._x[:2].clone())
         return [call for call, _, _ in self._noted]
@@ -181,57 +165,9 @@ class Statistics:
     @contextmanager
     def _gathering(self) -> Iterator[None]:
         """Within it, the module evaluates, but for its norms, which note what goes into them."""
-        module = self._network.module
-        module.eval()
-        hooks = []
-        for name, norm in self._norms.items():
-            norm.train()
-
-            def note(_: nn.Module, given: tuple[Tensor, ...], name: str = name) -> None:
-                x = given[0]
-                shape = [1, x.shape[1], *[1] * (x.dim() - 2)]
-                dims = [dim for dim in range(x.dim()) if dim != 1]
-                mean_C = x.mean(dims)
-                variance_C = (x - mean_C.view(shape)).square().mean(dims)
-                per_example = x.numel() // (x.shape[0] * x.shape[1])
-                call = _Call(norm=name, channels=x.shape[1], per_example=per_example)
-                self._noted.append((call, mean_C, variance_C))
-
-            hooks.append(norm.register_forward_pre_hook(note))
-        try:
+        with noting(self._network.module, self._norms) as noted:
+            self._noted = noted
             yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-            self._noted.clear()
-            module.train()
-
-
-def pooled(counts: Sequence[int], mean_RKC: Tensor, variance_RKC: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of all numbers together, from those of K parts, in float64: (R, C).
-
-    ``mu = sum n_k mu_k / n``, ``v = sum n_k (v_k + (mu_k - mu)^2) / n``: no difference of large squares.
-
-    Args:
-        counts: of each part how many numbers it has.
-        mean_RKC: their means.
-        variance_RKC: their biased variances.
-
-    Example:
-        >>> mean, variance = pooled([1, 3], torch.tensor([[[1.0], [5.0]]]), torch.tensor([[[0.0], [1.0]]]))
-        >>> mean.item(), variance.item()
-        (4.0, 3.75)
-    """
-    total = sum(counts)
-    share_K1 = torch.tensor([num / total for num in counts], dtype=torch.float64)[:, None].to(mean_RKC.device)
-    means = mean_RKC.double()
-    mean_RC = (share_K1 * means).sum(1)
-    return mean_RC, (share_K1 * (variance_RKC.double() + (means - mean_RC[:, None]).square())).sum(1)
-
-
-def _estimated(module: nn.Module) -> bool:
-    """Whether training brings a module's statistics up to date, so that they have to suit its weights."""
-    return isinstance(module, _Norm) and module.training and module.running_mean is not None
 
 
 def _part(layout: Layout, moments_RTM: Tensor, name: str) -> Tensor:

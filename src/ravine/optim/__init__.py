@@ -11,6 +11,7 @@ from ravine.optim.quasi_newton import BFGS, LBFGS
 from ravine.optim.sam import SAM
 from ravine.optim.schedule import Schedule
 from ravine.optim.schedule_free import ScheduleFreeAdamW
+from ravine.optim.statistics import estimate_batchnorm
 from ravine.optim.velocity import SGD, Momentum, Nesterov
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "RMSProp",
     "Schedule",
     "ScheduleFreeAdamW",
+    "estimate_batchnorm",
     "of",
 ]
