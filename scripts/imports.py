@@ -38,6 +38,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.predictors.graph.door", "ravine.predictors.graph"): "an extra; only graphs need it",
     ("ravine.predictors.rows", "pyarrow*"): "an extra; only Parquet needs it",
+    ("ravine.predictors.choice", "ravine.soups.*"): "imports PyTorch, which no other choice needs",
     ("ravine.predictors.*", "safetensors*"): "start-up time where no weights are read or written",
     ("ravine.store.blocks", "safetensors*"): "start-up time where no block is read",
     (

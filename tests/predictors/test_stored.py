@@ -123,13 +123,37 @@ def test_a_run_by_the_beginning_of_its_id(store: Store, data: dict[str, Dataset]
     assert [(each.name, each.share) for each in found.members] == [(run.id, 1.0)]
 
 
+def test_a_stored_average_of_a_run(store: Store, data: dict[str, Dataset]) -> None:
+    run = chosen(store, "iris", "winner").members[0].run
+    found = predictor(store, "iris", f"{run[:8]}#ema 0.99")
+    ((name, own),) = found.outputs(data["iris"].validation.x).items()
+    stored = store.tensors("ema 0.99/predictions", run)["validation"]
+    assert name == f"{run}#ema 0.99"
+    np.testing.assert_allclose(own, stored, rtol=2e-5, atol=2e-6 * np.abs(stored).max())
+
+
+def test_a_soup_is_one_network_with_the_mean_of_the_weights(tmp_path: Path, data: dict[str, Dataset]) -> None:
+    rules = [{"kind": "adam", "lr": [0.1, 0.12]}]
+    model = {"kind": "mlp", "hidden": []}
+    linear = a_study("iris", model=model, rules=rules, seeds=1, averages=None, epochs=10, batch_size=4)
+    ravine.run(linear, store=tmp_path, quiet=True, device="cpu")
+    more = Store(tmp_path, create=False)
+    found = predictor(more, "iris", "soup")
+    ((_, own),) = found.outputs(data["iris"].validation.x).items()
+    soup = ravine.soup("iris", store=tmp_path)
+    used = [more.tensors("weights", member.run) for member in soup.members]
+    mean = {name: np.mean([each[name] for each in used], axis=0) for name in used[0]}
+    wanted = data["iris"].validation.x @ mean["output.weight"].T + mean["output.bias"]
+    np.testing.assert_allclose(own, wanted, atol=1e-5)
+
+
 def test_what_cannot_predict_is_refused_in_one_line(store: Store, tmp_path: Path) -> None:
     lost = next(run for run in store.runs("iris") if run.status == "diverged")
     for what, words in {
         "winer": "did you mean 'winner'",
         "0000": "0000",
         lost.id: "diverged at step",
-        "soup": "soup",
+        "winner,ensemble": "allowed",
     }.items():
         with pytest.raises(InputError, match=words) as error:
             chosen(store, "iris", what)

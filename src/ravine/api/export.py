@@ -74,7 +74,7 @@ def export(
     if onnx:
         require_onnx("--onnx")
     opened, name, find = stored_study(study, store, trust)
-    choice = chosen(opened, name, what)
+    choice = chosen(opened, name, what, find=find, device="cpu")
     predictor = predictor_of(choice, opened, find=find, model=model, trust=trust, device="cpu")
     results = study if isinstance(study, Results) else Results.load(opened, name)
     scores: dict[str, Any] = {

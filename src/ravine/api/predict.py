@@ -45,7 +45,8 @@ def predict(
         what: of a study: "winner" (the default), of the config with the best mean validation score the seed that is
             best on validation; "ensemble", all seeds of that config; "greedy", the ensemble that greedy selection
             finds among all runs;
-            "average", the best stored average of the weights; or the id of a run, or its beginning.
+            "average", the best stored average of the weights; "soup", weights averaged over runs;
+            or the id of a run, or its beginning, perhaps with a stored average, "8e79#ema 0.99".
         model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
             the study says it, or the folder's ONNX graph evaluates it.
         store: where the study is, unless results are given.

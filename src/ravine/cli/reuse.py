@@ -66,7 +66,7 @@ def predict(
     where: Annotated[str, Shown("MODEL|STUDY")],
     new: Annotated[str, Shown("DATA")] = "",
     /,
-    what: Annotated[str | None, Shown("winner|ensemble|greedy|average|RUN")] = None,
+    what: Annotated[str | None, Shown("winner|ensemble|greedy|average|soup|RUN")] = None,
     out: File = None,
     probabilities: bool = False,
     members: bool = False,
@@ -83,7 +83,8 @@ def predict(
         where: Folder of an exported model; else the name of a study in the store, or its file.
         new: The new data.
         what: What of a study predicts; winner is the best seed of the best config, ensemble all of its seeds, greedy
-            an ensemble out of all runs, average the best stored average of the weights. Default winner.
+            an ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights
+            of several runs. Default winner.
         out: Write the predictions to this CSV or Parquet file.
         probabilities: With the probability of each class.
         members: With the disagreement of the members; of a regression their spread.
@@ -134,7 +135,7 @@ def export(
     study: StudyOrFile,
     /,
     out: Annotated[Path | None, Shown("FOLDER")] = None,
-    what: Annotated[str, Shown("winner|ensemble|greedy|average|RUN")] = "winner",
+    what: Annotated[str, Shown("winner|ensemble|greedy|average|soup|RUN")] = "winner",
     onnx: bool = False,
     force: bool = False,
     model: Annotated[str | None, Shown("MODULE:NAME")] = None,
@@ -148,7 +149,8 @@ def export(
         study: Name of a study in the store, or its file.
         out: The folder, which must not be there yet, or be empty.
         what: What is exported; winner is the best seed of the best config, ensemble all of its seeds, greedy an
-            ensemble out of all runs, average the best stored average of the weights.
+            ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights of
+            several runs.
         onnx: Also write one ONNX graph, from raw values to probabilities.
         force: Replace an exported model that is there.
         model: Class or function that builds the network, for a module of your own.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from ravine.ensembles import scoring
 from ravine.ensembles.ensemble import choose
 from ravine.ensembles.members import as_members, winner_of
+from ravine.ensembles.naming import is_named, named
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, choices
 from ravine.messages import count, shown
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord, kind_of
+from ravine.study import Recipe, Study
 
 WHATS = ("winner", "ensemble", "greedy", "average", "soup")
 SIZE = 5  # members of a greedy ensemble, at most
@@ -35,6 +38,7 @@ class Choice:
         pool: their weights, and how they are combined.
         temperature: fitted on validation after pooling; 1 where none helps, and of a regression.
         outputs: of the members on validation, by name.
+        weights: of members whose weights are not in the store, by name: tensors by name.
     """
 
     study: StudyRecord
@@ -46,9 +50,22 @@ class Choice:
     pool: Pool
     temperature: float
     outputs: Mapping[str, np.ndarray]
+    weights: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
-def chosen(store: Store, study_name: str, what: str = "winner", *, size: int = SIZE) -> Choice:
+FindStudy = Callable[[], tuple[Study, Path | None]]
+"""Gives a study and the folder of its file. It is called only where the store does not have what is needed."""
+
+
+def chosen(
+    store: Store,
+    study_name: str,
+    what: str = "winner",
+    *,
+    size: int = SIZE,
+    find: FindStudy | None = None,
+    device: str = "auto",
+) -> Choice:
     """What predicts for a study.
 
     Args:
@@ -56,8 +73,11 @@ def chosen(store: Store, study_name: str, what: str = "winner", *, size: int = S
         study_name: its name.
         what: "winner": of the config with the best mean validation score the seed that is best on validation;
             "ensemble": all seeds of that config; "greedy": the ensemble that greedy selection finds among all runs;
-            "average": the stored average of the weights, of a seed of that config, that is best on validation; "soup";
-            or the id of a run, or its beginning.
+            "average": the stored average of the weights, of a seed of that config, that is best on validation; "soup":
+            weights averaged over runs, where no barrier lies between them; or the id of a run, or its beginning, and
+            perhaps behind it a stored average: ``"8e79#ema 0.99"``.
+        find: gives the study; only a soup needs it.
+        device: where a soup is evaluated.
         size: how many members "greedy" has at most.
 
     Raises:
@@ -83,21 +103,29 @@ def chosen(store: Store, study_name: str, what: str = "winner", *, size: int = S
     if what == "average":
         return _average(store, study, labels, winner, metric)
     if what == "soup":
-        raise InputError(
-            "what = 'soup': soups cannot be used yet; allowed: winner, ensemble, greedy, average"
-        )
+        assert find is not None, "a soup needs the study"
+        return _soup(store, study, labels, winner[0], find, device)
     members, select = ("seeds", "all") if what == "ensemble" else ("all", "greedy")
     return _pooled(store, study, labels, what, "", members, select, size)
 
 
 def _one_run(store: Store, study: StudyRecord, labels: Labels, what: str) -> Choice:
-    if not 4 <= len(what) <= 16 or set(what) - set("0123456789abcdef"):
+    if not is_named(what) or "," in what:
         raise InputError(f"what = {shown(what)}: {choices(what, WHATS)}, or the id of a run")
-    run = store.run(what)
+    ((run, member),) = named([what], store, "what")
     if run.status != "done":
         state = f"diverged at step {run.diverged_at:,}" if run.status == "diverged" else "has not finished"
         raise InputError(f"what = {what!r}: run {run.id} {state}: it predicts nothing")
-    return _pooled(store, study, labels, run.id, f"seed {run.seed} of {run.rule}", [run.id], "all")
+    if member.step is not None:
+        raise InputError(
+            f"what = {what!r}: weights along a run cannot be used alone; its end and its averages can"
+        )
+    text = f"seed {run.seed} of {run.rule}"
+    if not member.average:
+        return _pooled(store, study, labels, run.id, text, [run.id], "all")
+    if Recipe.of(run.recipe).data != study.data_fingerprint:
+        raise InputError(f"what = {what!r}: run {run.id} was trained on other data than study {study.name!r}")
+    return _one_average(store, study, labels, member.name, f"{member.average} of {text}", run, member.average)
 
 
 def _pooled(
@@ -111,8 +139,9 @@ def _pooled(
     size: int = SIZE,
 ) -> Choice:
     found = choose(store, study.name, members=members, select=select, size=size)
+    used = tuple(each for each in found.able if each.name in found.pool.weights)
     runs = {run.id: run for run in (*found.best, *store.runs(study.name, all=True))}
-    runs |= {name: store.run(name) for name in found.pool.weights if name not in runs}
+    runs |= {each.run: store.run(each.run) for each in used if each.run not in runs}
     number = len(found.pool.weights)
     of = f"{number} of {count(len(found.able), found.noun)}" if number < len(found.able) else ""
     return Choice(
@@ -120,8 +149,8 @@ def _pooled(
         labels=labels,
         what=what,
         text=text or f"{of or count(number, found.noun)}{found.text}",
-        members=tuple(each for each in found.able if each.name in found.pool.weights),
-        runs={name: runs[name] for name in found.pool.weights},
+        members=used,
+        runs={each.run: runs[each.run] for each in used},
         pool=found.pool,
         temperature=_temperature(found.pool, labels, found.outputs),
         outputs={name: found.outputs[name] for name in found.pool.weights},
@@ -147,19 +176,58 @@ def _average(
             "makes them"
         )
     *_, average, _, run = min(found, key=lambda each: each[:4])
+    text = f"{average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds"
+    return _one_average(store, study, labels, "average", text, run, average)
+
+
+def _one_average(
+    store: Store, study: StudyRecord, labels: Labels, what: str, text: str, run: RunRecord, average: str
+) -> Choice:
     member = replace(as_members([run])[0], average=average)
     pool = Pool(weights={member.name: 1.0}, combine="mean")
-    stored = store.tensors(kind_of(average, "predictions"), run.id)["validation"]
+    outputs = {member.name: store.tensors(kind_of(average, "predictions"), run.id)["validation"]}
     return Choice(
         study=study,
         labels=labels,
-        what="average",
-        text=f"{average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds",
+        what=what,
+        text=text,
         members=(member,),
         runs={run.id: run},
         pool=pool,
-        temperature=_temperature(pool, labels, {member.name: stored}),
-        outputs={member.name: stored},
+        temperature=_temperature(pool, labels, outputs),
+        outputs=outputs,
+    )
+
+
+def _soup(
+    store: Store, study: StudyRecord, labels: Labels, best: RunRecord, find: FindStudy, device: str
+) -> Choice:
+    """Weights averaged over runs: one network, in the name of the winner's best run."""
+    from ravine.soups.soup import soup
+
+    read, search = find()
+    found = soup(read, store, study.name, search=search, device=device)
+    weights = found.weights
+    if weights is None or len(found.members) < 2:
+        raise InputError(
+            f"what = 'soup': there is none of study {study.name!r}: {found.sentences[0]} `ravine soup` says more, and "
+            "what = 'ensemble' pools the predictions instead"
+        )
+    member = replace(as_members([best])[0], average="soup")
+    pool = Pool(weights={member.name: 1.0}, combine="mean")
+    outputs = {member.name: found.chosen.outputs("validation")}
+    names = ", ".join(each.short for each in found.members)
+    return Choice(
+        study=study,
+        labels=labels,
+        what="soup",
+        text=f"the mean of the weights of {len(found.members)} members: {names}",
+        members=(member,),
+        runs={best.id: best},
+        pool=pool,
+        temperature=_temperature(pool, labels, outputs),
+        outputs=outputs,
+        weights={member.name: weights},
     )
 
 

@@ -14,19 +14,15 @@ from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model
 from ravine.outcomes.member import Member
-from ravine.predictors.choice import Choice, chosen
+from ravine.predictors.choice import Choice, FindStudy, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
 from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, kind_of
-from ravine.study import Study
 from ravine.study.model import Model
 from ravine.study.naming import naming
 
 UserModel = str | Callable[..., nn.Module]
 """A class or function that builds a network, or its name, ``"package.module:Name"``."""
-
-FindStudy = Callable[[], tuple[Study, Path | None]]
-"""Gives a study and the folder of its file. It is called only where the store does not have what is needed."""
 
 
 def of_store(
@@ -53,7 +49,7 @@ def of_store(
     Raises:
         InputError: there is no such thing, or data or model are others than when the runs were trained.
     """
-    choice = chosen(store, study_name, what)
+    choice = chosen(store, study_name, what, find=find, device=device)
     return predictor_of(choice, store, find=find, model=model, trust=trust, device=device)
 
 
@@ -69,7 +65,8 @@ def predictor_of(
     """The predictor that a choice describes. See `of_store`."""
     where = find_device(device)
     preparation = preparation_of(store, choice.study, find)
-    tensors = weights_of(store, choice.members)
+    stored = [each for each in choice.members if each.name not in choice.weights]
+    tensors = {**weights_of(store, stored), **choice.weights}
     parts = []
     for each in choice.members:
         own, search = _model_of(choice.runs[each.run], find, model, trust)
