@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import subprocess
 import sys
@@ -81,12 +80,8 @@ def test_the_table_has_every_run_and_its_weight(iris: ravine.Classifier) -> None
 
 @pytest.mark.parametrize(
     "classes",
-    [
-        np.array(["setosa", "versicolor", "virginica"]),
-        np.array([3, 7, 11], dtype=np.int16),
-        np.array([0.0, 1, 2]),
-    ],
-    ids=["texts", "int16", "floats"],
+    [np.array(["setosa", "versicolor", "virginica"]), np.array([3, 7, 11], dtype=np.int16)],
+    ids=["texts", "int16"],
 )
 def test_classes_come_back_as_they_were_given(classes: np.ndarray) -> None:
     model = ravine.Classifier(runs=1, epochs=3).fit(X, classes[Y])
@@ -201,10 +196,14 @@ def test_a_target_of_one_column_warns_as_in_scikit_learn() -> None:
         ravine.Classifier(runs=1, epochs=1).fit(X, Y[:, None])
 
 
-def test_in_a_pipeline_a_grid_search_and_cross_validation() -> None:
+def test_in_a_pipeline_and_cross_validation() -> None:
     pipeline = make_pipeline(StandardScaler(), ravine.Classifier(runs=1, epochs=2))
     assert len(cross_val_score(pipeline, X, Y, cv=2)) == 2
-    search = GridSearchCV(ravine.Classifier(runs=1), {"epochs": [1, 20]}, cv=2).fit(X, Y)
+
+
+@pytest.mark.slow
+def test_a_grid_search_in_two_processes() -> None:
+    search = GridSearchCV(ravine.Classifier(runs=1), {"epochs": [1, 20]}, cv=2, n_jobs=2).fit(X, Y)
     assert search.best_params_ == {"epochs": 20}
 
 
@@ -274,9 +273,9 @@ def test_no_example_is_spent_on_a_test() -> None:
 
 
 def test_a_budget_becomes_a_number_of_runs_that_gives_the_same_again() -> None:
-    model = ravine.Classifier(budget="2.5s", epochs=2).fit(X, Y)
-    assert model.runs_ > 1
-    again = ravine.Classifier(runs=model.runs_, epochs=2).fit(X, Y)
+    model = ravine.Classifier(budget="0.6s", epochs=1).fit(X, Y)
+    assert 1 <= model.runs_ < 1000
+    again = ravine.Classifier(runs=model.runs_, epochs=1).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
     assert Pace(ready=1.0, run=0.5).runs_in(0.1) == 0
 
@@ -295,6 +294,27 @@ def test_a_score_is_that_of_scikit_learn(line: ravine.Regressor) -> None:
     assert line.score(X[:, :3], y) == r2_score(y, line.predict(X[:, :3]))
 
 
-def test_importing_the_estimators_does_not_import_torch() -> None:
-    code = "import sys, ravine; ravine.Classifier(); assert 'torch' not in sys.modules; assert 'sklearn' in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
+@pytest.mark.slow
+def test_making_one_does_not_import_torch() -> None:
+    code = "import sys, ravine; ravine.Classifier(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    code = """if True:
+        import pathlib, sys, tempfile, threading, time, os, signal
+        tempfile.tempdir = sys.argv[1]
+        def stop():
+            while not list(pathlib.Path(sys.argv[1]).glob("ravine-*/*")):
+                time.sleep(0.01)
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=stop, daemon=True).start()
+        import numpy as np, ravine
+        ravine.Classifier(epochs=100_000).fit(np.random.rand(200, 3), np.arange(200) % 2)
+    """
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("KeyboardInterrupt")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,49 @@
+"""scikit-learn's own checks of an estimator: no failure is expected. Those that fit often are slow."""
+
+from __future__ import annotations
+
+import warnings
+from unittest import SkipTest
+
+import pytest
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
+
+import ravine
+
+# Fit once, or not at all; together they are some seconds.
+SOON = (
+    "check_classifiers_one_label check_classifiers_regression_target check_complex_data "
+    "check_decision_proba_consistency check_do_not_raise_errors_in_init_or_set_params check_estimator_cloneable "
+    "check_estimator_repr check_estimator_sparse_array check_estimator_sparse_matrix check_estimator_sparse_tag "
+    "check_estimator_tags_renamed check_estimators_empty_data_messages check_estimators_pickle "
+    "check_estimators_unfitted check_fit1d check_fit2d_1sample check_fit2d_predict1d check_fit_check_is_fitted "
+    "check_get_params_invariance check_methods_subset_invariance check_mixin_order check_n_features_in_after_fitting "
+    "check_no_attributes_set_in_init check_parameters_default_constructible check_requires_y_none check_set_params "
+    "check_supervised_y_2d check_supervised_y_no_nan check_valid_tag_types"
+).split()
+BOTH = pytest.mark.parametrize("kind", [ravine.Classifier, ravine.Regressor])
+
+
+@BOTH
+def test_those_that_are_soon_done(kind: type) -> None:
+    done = set()
+    for estimator, check in estimator_checks_generator(kind(runs=1, epochs=1)):
+        name = getattr(check, "func", check).__name__
+        if name in SOON:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                check(estimator)
+            done.add(name)
+    assert len(done) > 20
+
+
+@pytest.mark.slow
+@BOTH
+def test_all_of_them(kind: type) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = check_estimator(kind(runs=4, epochs=20), on_skip=None, expected_failed_checks={})
+    # That one wants an environment variable of SciPy, and estimators that take arrays of any library.
+    skipped = {each["check_name"] for each in found if isinstance(each["exception"], SkipTest)}
+    assert skipped <= {"check_array_api_input"}
+    assert len(found) > 45
