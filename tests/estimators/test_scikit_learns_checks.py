@@ -11,16 +11,37 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 import ravine
 
 # Fit once, or not at all; together they are some seconds.
-SOON = (
-    "check_classifiers_one_label check_classifiers_regression_target check_complex_data "
-    "check_decision_proba_consistency check_do_not_raise_errors_in_init_or_set_params check_estimator_cloneable "
-    "check_estimator_repr check_estimator_sparse_array check_estimator_sparse_matrix check_estimator_sparse_tag "
-    "check_estimator_tags_renamed check_estimators_empty_data_messages check_estimators_pickle "
-    "check_estimators_unfitted check_fit1d check_fit2d_1sample check_fit2d_predict1d check_fit_check_is_fitted "
-    "check_get_params_invariance check_methods_subset_invariance check_mixin_order check_n_features_in_after_fitting "
-    "check_no_attributes_set_in_init check_parameters_default_constructible check_requires_y_none check_set_params "
-    "check_supervised_y_2d check_supervised_y_no_nan check_valid_tag_types"
-).split()
+SOON = [
+    "check_classifiers_one_label",
+    "check_classifiers_regression_target",
+    "check_complex_data",
+    "check_decision_proba_consistency",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_estimator_sparse_array",
+    "check_estimator_sparse_matrix",
+    "check_estimator_sparse_tag",
+    "check_estimator_tags_renamed",
+    "check_estimators_empty_data_messages",
+    "check_estimators_pickle",
+    "check_estimators_unfitted",
+    "check_fit1d",
+    "check_fit2d_1sample",
+    "check_fit2d_predict1d",
+    "check_fit_check_is_fitted",
+    "check_get_params_invariance",
+    "check_methods_subset_invariance",
+    "check_mixin_order",
+    "check_n_features_in_after_fitting",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_requires_y_none",
+    "check_set_params",
+    "check_supervised_y_2d",
+    "check_supervised_y_no_nan",
+    "check_valid_tag_types",
+]
 BOTH = pytest.mark.parametrize("kind", [ravine.Classifier, ravine.Regressor])
 
 
