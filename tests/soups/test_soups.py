@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import ravine
 from ravine.cli import main
 from ravine.data import load
+from ravine.report.draw_barriers import draw_barriers
 from ravine.store import Store
 from ravine.verdict.barrier import barrier
 
@@ -30,6 +31,30 @@ def ids(store: Path, name: str, **wanted: object) -> list[str]:
 
 def weights(store: Path, run: str) -> dict[str, np.ndarray]:
     return dict(Store(store, create=False).tensors("weights", run))
+
+
+def test_the_figure_shows_the_ways_and_how_far_they_are_above_their_lines(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = ids(store, "plain", lr=0.02)
+    found = ravine.soup("plain", store=store, runs=runs)
+    (way,) = found.ways
+    (view,) = draw_barriers(found, "command").views
+    losses, above = view.panels
+    assert losses["data"][1]["y"] == pytest.approx(way.losses, rel=1e-4)
+    line = next(trace for trace in above["data"] if trace["meta"] == "line")
+    mean = (way.losses[0] + way.losses[-1]) / 2
+    assert max(line["y"]) == pytest.approx(100 * way.barrier / mean, rel=1e-4)
+    band = next(trace for trace in above["data"] if trace["meta"] == "band")
+    assert max(band["y"]) == pytest.approx(100 * way.upper / mean, rel=1e-4)
+    page = tmp_path / "barrier.html"
+    assert main(["soup", "plain", "--store", str(store), "--runs", ",".join(runs), "--out", str(page)]) == 0
+    assert capsys.readouterr().out.endswith(f"barriers: {page}\n")
+    html = page.read_text()
+    assert 'id="figure-barriers"' in html
+    assert f'--out</span> <span class="word">{page}' in html
+    assert main(["soup", "plain", "--store", str(store), "--out", "x.txt"]) == 2
+    assert "--out x.txt: a page must end in .html" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["plain", "normed"])

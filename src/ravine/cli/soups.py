@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import redirect_stdout
 from typing import Literal
 
 from ravine.backends import DeviceName
-from ravine.cli.options import RunIds, Store, StudyOrFile, Trust, ids
+from ravine.cli.options import File, RunIds, Store, StudyOrFile, Trust, ids
 from ravine.cli.output import put, put_json
 
 
@@ -19,6 +20,7 @@ def soup(
     how: Literal["auto", "uniform", "greedy"] = "auto",
     device: DeviceName = "auto",
     trust: Trust = (),
+    out: File = None,
     json: bool = False,
 ) -> None:
     """Average the weights of finished runs, if no barrier lies between them.
@@ -32,12 +34,24 @@ def soup(
             named runs.
         device: Where to evaluate; auto uses CUDA if available.
         trust: An installed package whose functions may build the model. Can be repeated.
+        out: Also write a page (.html) with the barriers.
         json: Print one JSON object.
     """
     from ravine.api.soups import soup as averaged
+    from ravine.report.page import check_page, figure_page, save
 
+    if out is not None:
+        check_page(out, "--out")
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
         found = averaged(study, store=store, runs=ids(runs), how=how, device=device, trust=trust)
+    if out is not None:
+        from ravine.report.draw_barriers import draw_barriers
+
+        words: list[object] = ["ravine", "soup", study, *([] if str(store) == "runs" else ["--store", store])]
+        words += [*(["--runs", runs] if runs else []), *([] if how == "auto" else ["--how", how])]
+        words += [*(word for package in trust for word in ("--trust", package)), "--out", out]
+        drawn = draw_barriers(found, shlex.join(map(str, words)))
+        save(figure_page([drawn], title="Soup", name=found.study), out)
     if json:
         put_json(found.json())
         return
@@ -45,3 +59,5 @@ def soup(
 
     for number, grid in enumerate(found.grids()):
         put(*([""] if number else []), as_rich(grid))
+    if out is not None:
+        put("", f"barriers: {out}")
