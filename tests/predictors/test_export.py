@@ -22,6 +22,7 @@ from torch import nn
 
 import ravine
 from ravine.cli import main
+from ravine.data import load
 from ravine.errors import InputError
 from ravine.predictors.loading import load_model
 
@@ -456,3 +457,44 @@ def test_the_card_says_what_it_is(place: Path) -> None:
     ):
         assert words in card, words
     assert "| test |" not in card  # nobody read test for this ensemble
+
+
+def test_refit_trains_the_same_recipe_on_training_and_validation(tmp_path: Path) -> None:
+    """Against an ordinary study of the merged data: the same weights, bit for bit."""
+    from ravine.predictors.refit import with_validation
+
+    given: dict[str, Any] = {
+        "model": {"kind": "mlp", "hidden": [4], "norm": "batch"},
+        "epochs": 7,
+        "batch_size": 16,
+    }
+    given |= {
+        "rules": [{"kind": "adam", "lr": 0.02}],
+        "seeds": 2,
+        "schedule": "cosine",
+        "averages": {"ema": [0.9]},
+    }
+    study = ravine.Study(name="iris", data="iris", **given)
+    results = ravine.run(study, store=tmp_path / "runs", quiet=True, device="cpu")
+    merged = with_validation(load(study.data))
+    assert len(merged.train) == 120
+    more = {**given, "evaluations": 1}
+    wanted = ravine.run(
+        ravine.Study(name="more", data=merged, **more), store=tmp_path / "runs", quiet=True, device="cpu"
+    )
+    for what, kind in (("ensemble", "weights"), ("average", "ema 0.9/weights")):
+        ravine.export(results, out=tmp_path / what, what=what, refit="all", device="cpu")
+        predictor, manifest, _ = load_model(tmp_path / what)
+        assert manifest.refit is not None
+        assert manifest.refit["examples"] == 120
+        for member, entry in zip(predictor.members, manifest.members, strict=True):
+            run = next(run for run in wanted.runs if run.seed == entry.about["seed"])
+            assert manifest.refit["steps"][member.name] == run.num_steps == 49
+            stored = wanted.source.tensors(kind, run.id)
+            for name, tensor in load_file(tmp_path / what / entry.file).items():
+                assert tensor.numpy().tobytes() == stored[name].tobytes(), (what, name)
+        card = (tmp_path / what / "README.md").read_text()
+        assert "No score is claimed" in card
+        assert "120 examples, training and validation together" in card
+    with pytest.raises(InputError, match="must be 'all'"):
+        ravine.export(results, out=tmp_path / "no", refit="some")

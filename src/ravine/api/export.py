@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from ravine.predictors.choice import Choice
     from ravine.predictors.exporting import Exported
+    from ravine.predictors.refit import Refitted
 
 
 def export(
@@ -27,7 +30,9 @@ def export(
     what: str = "winner",
     model: str | Callable[..., nn.Module] | None = None,
     onnx: bool = False,
+    refit: str | None = None,
     force: bool = False,
+    device: str = "auto",
     store: Path | str = "runs",
     trust: Sequence[str] = (),
 ) -> Exported:
@@ -40,7 +45,10 @@ def export(
         model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
             the study says it.
         onnx: also write one ONNX graph, from raw values to probabilities; needs the extra ``onnx``.
+        refit: "all" trains the members again, on training and validation examples together, for as many epochs; no
+            score is claimed then.
         force: replace an exported model that is there.
+        device: where members are trained again: "auto", "cpu", "cuda" or "mps".
         store: where the study is, unless results are given.
         trust: as in `run`.
 
@@ -69,12 +77,24 @@ def export(
 
     if not isinstance(out, str | Path) or not str(out):
         raise InputError(f"out = {shown(out)}: must be the path of a folder")
+    if refit not in (None, "all"):
+        raise InputError(f"refit = {shown(refit)}: must be 'all', or left out")
     folder = Path(out)
     check_out(folder, force=force)
     if onnx:
         require_onnx("--onnx")
     opened, name, find = stored_study(study, store, trust)
     choice = chosen(opened, name, what, find=find, device="cpu")
+    facts = None
+    if refit is not None:
+        again = _refitted(choice, find, model, device)
+        choice = replace(choice, weights=again.weights)
+        facts = {
+            "on": "training and validation",
+            "examples": again.examples,
+            "fingerprint": again.fingerprint,
+            "steps": dict(again.steps),
+        }
     predictor = predictor_of(choice, opened, find=find, model=model, trust=trust, device="cpu")
     results = study if isinstance(study, Results) else Results.load(opened, name)
     scores: dict[str, Any] = {
@@ -84,7 +104,32 @@ def export(
         },
         **_test_scores(choice, results),
     }
-    return export_folder(predictor, choice, folder, scores=scores, onnx=onnx, force=force)
+    return export_folder(predictor, choice, folder, scores=scores, onnx=onnx, refit=facts, force=force)
+
+
+def _refitted(
+    choice: Choice,
+    find: Callable[[], tuple[Study, Path | None]],
+    model: str | Callable[..., nn.Module] | None,
+    device: str,
+) -> Refitted:
+    """The members, trained again, with a bar of progress."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ravine.predictors.refit import Refitted, refit
+
+    study, search = find()
+    if callable(model):
+        study = replace(study, model=model)
+    console = Console(file=sys.stderr)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("training on all examples", total=None)
+        for event in refit(choice, study, search=search, device=device):
+            if isinstance(event, Refitted):
+                return event
+            bar.update(task, completed=event[0], total=event[1])
+    raise AssertionError("training ends with what came of it")
 
 
 def _test_scores(choice: Choice, results: Results) -> dict[str, Any]:

@@ -137,9 +137,11 @@ def export(
     out: Annotated[Path | None, Shown("FOLDER")] = None,
     what: Annotated[str, Shown("winner|ensemble|greedy|average|soup|RUN")] = "winner",
     onnx: bool = False,
+    refit: Annotated[str | None, Shown("all")] = None,
     force: bool = False,
     model: Annotated[str | None, Shown("MODULE:NAME")] = None,
     store: Store = "runs",
+    device: DeviceName = "auto",
     trust: Trust = (),
     json: bool = False,
 ) -> None:
@@ -151,10 +153,12 @@ def export(
         what: What is exported; winner is the best seed of the best config, ensemble all of its seeds, greedy an
             ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights of
             several runs.
+        refit: Train again on training and validation examples together; no score is claimed then.
         onnx: Also write one ONNX graph, from raw values to probabilities.
         force: Replace an exported model that is there.
         model: Class or function that builds the network, for a module of your own.
         store: Folder of the store.
+        device: Where to train again; auto uses CUDA if available.
         trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON object.
     """
@@ -164,7 +168,16 @@ def export(
         raise InputError("--out FOLDER is missing; see ravine export --help")
     with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
         found = exported(
-            study, out=out, what=what, model=model, onnx=onnx, force=force, store=store, trust=trust
+            study,
+            out=out,
+            what=what,
+            model=model,
+            onnx=onnx,
+            refit=refit,
+            force=force,
+            device=device,
+            store=store,
+            trust=trust,
         )
     if json:
         put_json(found.json())

@@ -51,6 +51,8 @@ def _what(manifest: Manifest) -> str:
             f" The networks were trained again on {manifest.refit.get('examples')} examples, training and validation "
             "together."
         )
+        if manifest.temperature != 1.0:
+            again += " The temperature is that of the networks before."
     return (
         f"{_text(manifest.text)[:1].upper()}{_text(manifest.text)[1:]}. {number} of kind {_text(str(named))}{pooled}."
         f"{again}"
