@@ -218,13 +218,20 @@ def test_a_module_of_ones_own_needs_its_code_or_its_graph(place: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_the_graph_of_a_module_of_ones_own_stands_for_its_code(place: Path, tmp_path: Path) -> None:
+def test_the_graph_of_a_module_of_ones_own_stands_for_its_code(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     ravine.export("tied", out=tmp_path / "model", model=Tied, onnx=True, store=place / "runs")
     by_code = ravine.predict(tmp_path / "model", [[5.1, 3.5, 1.4, 0.2]], model=Tied)
     by_graph = ravine.predict(tmp_path / "model", [[5.1, 3.5, 1.4, 0.2]])
     np.testing.assert_allclose(by_code.probabilities, by_graph.probabilities, atol=1e-5)  # type: ignore[arg-type]
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "model"), "--check"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{tmp_path / 'model'}: right on")
+    assert second.startswith(f"{tmp_path / 'model' / 'model.onnx'}: right on")
     (tmp_path / "model" / "model.onnx").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="ONNX graph"):
         ravine.predict(tmp_path / "model", [[5.1, 3.5, 1.4, 0.2]])

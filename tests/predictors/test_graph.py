@@ -169,6 +169,15 @@ def test_without_the_extra_one_line_says_so(pool, monkeypatch):
     assert str(refused.value) == 'an ONNX graph needs onnxscript: pip install "ravine[onnx]"'
 
 
+def test_an_extra_that_is_broken_is_one_line_too(tmp_path, monkeypatch):
+    (tmp_path / "broken_onnx.py").write_text("import none_such")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        InputError, match="a graph needs broken_onnx, which cannot be imported: ModuleNotFoundError"
+    ):
+        door.require_onnx("a graph", ("broken_onnx",))
+
+
 @pytest.mark.slow
 def test_onnx_is_imported_only_when_asked_for():
     code = (
@@ -186,6 +195,6 @@ def test_metadata_are_plain_json(pool):
     assert about["inputs"][0] == {"name": "when", "type": "float64", "shape": [1], "missing": "NaN"}
     assert about["inputs"][1]["like"] == ["2024-05-01", "2024-05-02", "2024-05-03"]
     assert about["pool"] == pool[0].pool.id
-    assert about["outputs"] == ["probabilities", "label", "members"]
+    assert about["outputs"] == ["probabilities", "label", "members", "unseen"]
     assert vectors["inputs"]["when"]["shape"][1] == 1
     assert None in vectors["inputs"]["when"]["values"]

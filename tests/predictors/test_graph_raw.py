@@ -40,6 +40,13 @@ def prepared(inputs, given):
     return x, usable[0][:, 0] if usable else np.ones(len(x), dtype=bool)
 
 
+def unseen(inputs, given):
+    """How many names of each row are new."""
+    nodes = Nodes(input_names(inputs))
+    made = prepare(nodes, inputs)
+    return run(nodes.graph(made.inputs, [tensor(made.unseen, np.int64)]), given)[0].tolist()
+
+
 def bytes_(shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
@@ -87,6 +94,7 @@ def test_a_table_with_names_gaps_and_time_stamps(tmp_path, normalize):
     found, usable = prepared(inputs, feeds(raw, inputs))
     assert found.tobytes() == inputs.apply(raw).tobytes()
     assert usable.all()
+    assert unseen(inputs, feeds(raw, inputs)) == [0] * 50 + [4, 0, 0]
     seconds = {of.name: at for at, of in enumerate(inputs.columns)}["when"]
     assert len(np.unique(found[:50, seconds])) > 45 or normalize == "none"  # more than float32 tells apart
 

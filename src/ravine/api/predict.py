@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,31 @@ def check_model(
 
     _, manifest, off = load_model(folder, model=model, trust=trust, device="cpu")
     return len(manifest.vectors.outputs), off, manifest.vectors.allowed
+
+
+def check_onnx(folder: Path | str) -> tuple[str, float, float] | None:
+    """Run the test vectors of an exported model's ONNX graph, one by one, in threes and 128 at a time.
+
+    Returns:
+        Its path, the largest difference from what the model said where it was exported, and how large it may be; None
+        where there is no graph, or no onnxruntime to run it.
+
+    Raises:
+        InputError: it cannot be read, or is off by more.
+    """
+    from ravine.predictors.graph.door import check_graph
+    from ravine.predictors.loading import GRAPH
+
+    path = Path(folder) / GRAPH
+    if not path.is_file() or find_spec("onnxruntime") is None:
+        return None
+    checked = check_graph(path)
+    if not checked.agrees:
+        raise InputError(
+            f"{path}: does not say what it said where it was exported: off by {checked.worst:.2g} on its test vectors, "
+            f"at most {checked.allowed:.2g} is allowed"
+        )
+    return checked.path, checked.worst, checked.allowed
 
 
 def is_exported(where: object) -> bool:

@@ -95,7 +95,7 @@ def predict(
         trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON object.
     """
-    from ravine.api.predict import check_model
+    from ravine.api.predict import check_model, check_onnx
     from ravine.api.predict import predict as predicted
 
     if check:
@@ -105,11 +105,15 @@ def predict(
             )
         with redirect_stdout(sys.stderr):
             number, off, allowed = check_model(where, model=model, trust=trust)
+            graph = check_onnx(where)
+        checked = [(where, off, allowed), *([graph] if graph else [])]
         if json:
-            put_json({"model": where, "vectors": number, "off": off, "allowed": allowed})
-        else:
+            onnx = {"onnx_off": graph[1], "onnx_allowed": graph[2]} if graph else {}
+            put_json({"model": where, "vectors": number, "off": off, "allowed": allowed, **onnx})
+            return
+        for of, worst, most in checked:
             put(
-                f"{where}: right on {count(number, 'test vector')}: off by {off:.2g}, at most {allowed:.2g} is allowed"
+                f"{of}: right on {count(number, 'test vector')}: off by {worst:.2g}, at most {most:.2g} is allowed"
             )
         return
     if not new:

@@ -26,12 +26,14 @@ class Names:
         probabilities, label: of a classification; else "".
         prediction: of a regression; else "".
         members: what each member says; "" where it is not wanted.
+        unseen: how many names of an example training has not seen; of a table.
     """
 
     probabilities: str = ""
     label: str = ""
     prediction: str = ""
     members: str = ""
+    unseen: str = "unseen"
 
     @staticmethod
     def of(target: ClassTarget | NumberTarget, taken: Sequence[str], *, members: bool) -> Names:
@@ -49,8 +51,10 @@ class Names:
 
         last = free("members") if members else ""
         if isinstance(target, NumberTarget):
-            return Names(prediction=free("prediction"), members=last)
-        return Names(probabilities=free("probabilities"), label=free("label"), members=last)
+            return Names(prediction=free("prediction"), members=last, unseen=free("unseen"))
+        return Names(
+            probabilities=free("probabilities"), label=free("label"), members=last, unseen=free("unseen")
+        )
 
 
 def answer_classes(

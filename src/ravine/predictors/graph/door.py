@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.errors import InputError
+from ravine.errors import InputError, in_a_line
 from ravine.predictors.predictor import Predictor, Session
 
 if TYPE_CHECKING:
@@ -17,18 +18,25 @@ _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 def require_onnx(what: str, packages: tuple[str, ...] = _NEEDED) -> None:
-    """Refuse what needs a package that is not installed.
+    """Import packages, or refuse what needs them.
 
     Args:
         what: needs them, as the beginning of the line.
         packages: that are imported.
 
     Raises:
-        InputError: one of them is not installed.
+        InputError: one of them is not installed, or does not work.
     """
-    missing = [each for each in packages if find_spec(each) is None]
-    if missing:
-        raise InputError(f'{what} needs {missing[0]}: pip install "ravine[onnx]"')
+    for each in packages:
+        if find_spec(each) is None:
+            raise InputError(f'{what} needs {each}: pip install "ravine[onnx]"')
+        try:
+            import_module(each)
+        except Exception as error:
+            raise InputError(
+                f"{what} needs {each}, which cannot be imported: {in_a_line(error)}; install it again with "
+                'pip install "ravine[onnx]"'
+            ) from error
 
 
 def write_graph(

@@ -23,7 +23,7 @@ from ravine.predictors.graph.nodes import ML, Nodes, tensor
 from ravine.predictors.graph.shapes import ARRAY, raw_type
 
 _LARGEST = float(np.finfo(np.float32).max)
-_UNSEEN, _EMPTY = -1, -2
+_UNSEEN, _EMPTY, _FILLED = -1, -2, -3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,13 @@ class Prepared:
         inputs: of the graph.
         x: float32 (N, ...), as a model takes it.
         usable: bool (N, 1), False where a predictor would refuse the example; "" where it refuses none.
+        unseen: int64 (N,), how many names of the example training has not seen; "" where there are no names.
     """
 
     inputs: tuple[ValueInfoProto, ...]
     x: str
     usable: str
+    unseen: str = ""
 
 
 def prepare(nodes: Nodes, inputs: Inputs) -> Prepared:
@@ -60,20 +62,25 @@ def prepare(nodes: Nodes, inputs: Inputs) -> Prepared:
 
 
 def _table(nodes: Nodes, inputs: TableInputs, to: str) -> Prepared:
-    columns, blocks, known = [], [], []
+    columns, blocks, indices = [], [], []
     for column in inputs.columns:
         columns.append(tensor(column.name, np.float64 if isinstance(column, NumberInput) else str, 1))
         if isinstance(column, NumberInput):
             blocks.append(_numbers(nodes, column))
         else:
-            block, there = _names(nodes, column)
-            blocks.append(block)
-            known += [there] if there else []
+            indices.append(_index(nodes, column))
+            levels = nodes.constant([list(range(len(column.levels)))], np.int64)
+            blocks.append(nodes.cast(nodes.add("Equal", indices[-1], levels), np.float64))
     matrix = nodes.add("Concat", *blocks, axis=1)
-    usable = _finite(nodes, matrix, np.float64, (1,))
-    for there in known:
-        usable = nodes.add("And", usable, there)
-    return Prepared(inputs=tuple(columns), x=_scaled(nodes, matrix, inputs.scaling, to), usable=usable)
+    usable, unseen = _finite(nodes, matrix, np.float64, (1,)), ""
+    if indices:
+        index_NC = nodes.add("Concat", *indices, axis=1)
+        usable = nodes.add("And", usable, nodes.add("Not", _any(nodes, index_NC, _EMPTY)))
+        new = nodes.cast(nodes.add("Equal", index_NC, nodes.constant(_UNSEEN, np.int64)), np.int64)
+        unseen = nodes.add("ReduceSum", new, nodes.constant([1], np.int64), keepdims=0)
+    return Prepared(
+        inputs=tuple(columns), x=_scaled(nodes, matrix, inputs.scaling, to), usable=usable, unseen=unseen
+    )
 
 
 def _numbers(nodes: Nodes, column: NumberInput) -> str:
@@ -83,12 +90,12 @@ def _numbers(nodes: Nodes, column: NumberInput) -> str:
     return nodes.add("Where", missing, nodes.constant(column.fill, np.float64), column.name)
 
 
-def _names(nodes: Nodes, column: NamesInput) -> tuple[str, str]:
-    """One feature for each level, and where a cell is not missing; "" where it may be."""
+def _index(nodes: Nodes, column: NamesInput) -> str:
+    """The level of each cell by its place, (N, 1); -1 of a level that training has not seen."""
     at = {level: index for index, level in enumerate(column.levels)}
-    empty = _EMPTY if column.fill is None else at.get(column.fill, _UNSEEN)
+    empty = _EMPTY if column.fill is None else at.get(column.fill, _FILLED)
     keys = dict.fromkeys(_spellings(MISSING - WORDS if column.words else MISSING), empty) | at
-    index_N1 = nodes.add(
+    return nodes.add(
         "LabelEncoder",
         column.name,
         domain=ML,
@@ -96,13 +103,12 @@ def _names(nodes: Nodes, column: NamesInput) -> tuple[str, str]:
         values_int64s=list(keys.values()),
         default_int64=_UNSEEN,
     )
-    block = nodes.add("Equal", index_N1, nodes.constant([list(range(len(at)))], np.int64))
-    there = (
-        nodes.add("Not", nodes.add("Equal", index_N1, nodes.constant(_EMPTY, np.int64)))
-        if column.fill is None
-        else ""
-    )
-    return nodes.cast(block, np.float64), there
+
+
+def _any(nodes: Nodes, index_NC: str, value: int) -> str:
+    """Which examples have some such index, (N, 1)."""
+    found = nodes.cast(nodes.add("Equal", index_NC, nodes.constant(value, np.int64)), np.int32)
+    return nodes.cast(nodes.add("ReduceMax", found, nodes.constant([1], np.int64), keepdims=1), np.bool_)
 
 
 def _spellings(words: frozenset[str]) -> Iterator[str]:

@@ -231,6 +231,9 @@ def _assembled(
         if isinstance(target, ClassTarget)
         else answer_numbers(nodes, outputs, shares, target, names, usable=raw.usable)
     )
+    if raw.unseen:
+        nodes.add("Identity", raw.unseen, into=names.unseen)
+        answers.append(tensor(names.unseen, np.int64))
     size = sum(len(each.raw_data) for each in nodes.constants)
     if size > _LARGEST:
         raise ModelError(
