@@ -52,7 +52,7 @@ class Asked:
         if self.kind == "width":
             return uniform() if self.value >= WIDEST else power(self.value)
         if self.kind == "tail":
-            return uniform(math.floor((1.0 - self.value) * steps + 1e-9) + 1)
+            return uniform(min(math.floor((1.0 - self.value) * steps + 1e-9), steps - 1) + 1)
         ends = [*kept, steps]
         if len(ends) < self.value:
             raise InputError(

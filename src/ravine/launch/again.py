@@ -6,7 +6,7 @@ Nothing of a run changes: what it ended with must come out again bit for bit, or
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,13 @@ import numpy as np
 
 from ravine.data import Dataset
 from ravine.engine.cohort import Cohort, split
+from ravine.engine.network import Network
 from ravine.engine.plan import plan
 from ravine.engine.programs import TOGETHER
 from ravine.engine.records import Banked, Evaluation, Finished
 from ravine.engine.training import Training
 from ravine.free_memory import memory_errors
+from ravine.host_memory import host_bytes
 from ravine.launch.averages import lacking_averages
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
@@ -32,6 +34,8 @@ from ravine.store import AveragedTensors, RunRecord, Store, average_of, kind_of
 from ravine.study import Run, Study
 from ravine.study.averages import Averages
 from ravine.study.naming import naming
+
+_SHARE = 0.25  # of free memory that banks may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +141,17 @@ def _groups(subject: Subject, records: Sequence[RunRecord]) -> tuple[list[_Group
         for same in by_structure(own):
             network = subject.network(same)
             size = 1 if word == "eager" else plan(same, network, subject.data, subject.device, word, num).size
+            size = min(size, _most(subject.study.averages, same, subject.network))
             groups += [_Group(runs=tuple(some), backend=word) for some in split(same, size)]
             together = " at once" if word in TOGETHER and len(same) > 1 else ""
             lines.append(f"again for averages: {count(len(same), 'run')}{together}, {backend}")
     return groups, lines
+
+
+def _most(averages: Averages, runs: Sequence[Run], network: Callable[[Sequence[Run]], Network]) -> int:
+    """Runs whose banks there is memory for, until it is known which of them count; at least one."""
+    each = AveragesRoom.of(averages, runs, network).bank / len(runs)
+    return max(1, int(_SHARE * host_bytes() / each)) if each else len(runs)
 
 
 def _train(
@@ -157,34 +168,22 @@ def _train(
     ids = [run.id for run in cohort.runs]
     steps, network = cohort.recipe.steps, subject.network(cohort.runs)
     training = Training(cohort, network, subject.data, group.backend, subject.device)
-    store.bank.truncate(ids, 0)
     evaluations: list[Evaluation] = []
-    last: Banked | None = None  # the end of the bank says that all of it counts: it is written last
-    kept = False
+    banked: list[Banked] = []
     records = training.records(tick_seconds=timing.tick_seconds)
-    try:
-        with closing(records), module_errors(network.module, network.about):
-            for record in records:
-                if isinstance(record, Banked) and record.step < steps:
-                    store.bank.add(record.runs, [record.step], record.weights)
-                elif isinstance(record, Banked):
-                    last = record
-                elif isinstance(record, Evaluation):
-                    evaluations.append(record)
-                elif isinstance(record, Finished):
-                    same = [run for run in ids if _is_same(store, run, record)]
-                    others += [_line(store, run, record) for run in ids if run not in same]
-                    _store(store, same, record, evaluations)
-                    store.bank.truncate([run for run in ids if run not in same], 0)
-                    if last is not None and same:
-                        places = [last.runs.index(run) for run in same]
-                        store.bank.add(same, [steps], {n: a[places] for n, a in last.weights.items()})
-                    kept = True
-                meter.at(len(ids) * training.step)
-                yield meter.read()
-    finally:
-        if not kept:
-            store.bank.truncate(ids, 0)
+    with closing(records), module_errors(network.module, network.about):
+        for record in records:
+            if isinstance(record, Banked):
+                banked.append(record)
+            elif isinstance(record, Evaluation):
+                evaluations.append(record)
+            elif isinstance(record, Finished):
+                same = [run for run in ids if _is_same(store, run, record)]
+                others += [_line(store, run, record) for run in ids if run not in same]
+                _store(store, same, record, evaluations)
+                _store_bank(store, same, banked)
+            meter.at(len(ids) * training.step)
+            yield meter.read()
     meter.end_cohort(len(ids) * steps, len(ids), 0)
     yield meter.read()
 
@@ -212,6 +211,16 @@ def _line(store: Store, run: str, finished: Finished) -> str:
         if name in finished.weights
     )
     return f"run {run} did not come out as it is stored (a weight differs by {far:.2g}), and no average of it is stored"
+
+
+def _store_bank(store: Store, same: Sequence[str], banked: Sequence[Banked]) -> None:
+    """Store the banks of those of some runs that have not all of these steps yet."""
+    steps = store.bank.steps(same)
+    runs = [run for run in same if not {each.step for each in banked} <= set(steps[run])]
+    store.bank.truncate(runs, 0)
+    for each in banked if runs else ():  # the end, which says that a bank is whole, comes last
+        places = [each.runs.index(run) for run in runs]
+        store.bank.add(runs, [each.step], {name: array[places] for name, array in each.weights.items()})
 
 
 def _store(store: Store, same: Sequence[str], finished: Finished, evaluations: Sequence[Evaluation]) -> None:
