@@ -27,7 +27,6 @@ LAZY: dict[tuple[str, str], str] = {
     ): "imports PyTorch, after the examples were checked",
     ("ravine.api.*", "ravine.launch*"): "imports PyTorch, after the study was found sound",
     ("ravine.api.*", "ravine.averages.*"): "imports PyTorch, after the arguments were found right",
-    ("ravine.api.*", "ravine.ensembles.snapshots"): "imports PyTorch, which no other members need",
     ("ravine.api.*", "ravine.soups.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.landscapes.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.predictors.*"): "imports PyTorch, after the arguments were found right",

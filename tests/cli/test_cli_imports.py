@@ -36,7 +36,6 @@ COMMANDS = (
     ("run", "small.toml"),
     ("run", "small.toml", "--json", "--device", "cpu", "--backend", "native"),
     ("show", "small"),
-    ("ensemble", "small"),
     ("list",),
     ("report", "small", "--out", "page.html"),
     ("check",),
@@ -59,3 +58,13 @@ def test_a_command_with_nothing_to_train_imports_no_heavy_library(tmp_path: Path
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "known already" in done.stderr
+
+
+def test_an_ensemble_needs_pytorch_only_where_weights_were_kept(tmp_path: Path) -> None:
+    """LLVM is for greedy selection."""
+    (tmp_path / "small.toml").write_text(STUDY.replace("keep = { every = 3 }\n", ""))
+    assert ravine(tmp_path, "run", "small.toml", "--quiet").returncode == 0
+    heavy = [each for each in (*HEAVY, *NEEDLESS) if each != "llvmlite"]
+    command = [sys.executable, "-c", CODE, json.dumps([("ensemble", "small")]), json.dumps(heavy)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr

@@ -11,7 +11,11 @@ from ensemble_studies import classes
 from scipy.special import log_softmax, logsumexp
 
 import ravine
+from ravine.api.ensembles import evaluation
 from ravine.cli import main
+from ravine.ensembles.reading import Reader
+from ravine.ensembles.snapshots import snapshots
+from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Predicted
 from ravine.store import Store
 
@@ -93,18 +97,19 @@ def test_members_are_known_by_id_and_not_by_place(store: Path) -> None:
 
 def test_test_is_read_once_for_what_validation_chose(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[str, set[str]]] = []
-    outputs = Predicted.outputs
+    outputs = Reader.outputs
 
-    def watched(self: Predicted, split: str, ids: list[str]) -> dict[str, np.ndarray]:
-        read.append((split, set(ids)))
-        return outputs(self, split, ids)  # type: ignore[arg-type]
+    def watched(self: Reader, split: str, members: list[Member]) -> dict[str, np.ndarray]:
+        read.append((split, {member.name for member in members}))
+        return outputs(self, split, members)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Predicted, "outputs", watched)
+    monkeypatch.setattr(Reader, "outputs", watched)
     found = ravine.ensemble("classes", store=store, members="all")
-    tests = [ids for split, ids in read if split == "test"]
+    tests = [names for split, names in read if split == "test"]
+    assert tests == [{name for each in found.judged for name in each.pool.weights}]
+    assert [split for split, _ in read[-2:]] == ["validation", "test"]
     seeds = set(best_config(store, "classes", "validation_accuracy", 1.0))
-    assert tests == [{member.run for member in found.members} | seeds]
-    assert read[-1][0] == "test"
+    assert seeds <= tests[0]
 
 
 def test_a_diverged_member_is_left_out_by_name(store: Path) -> None:
@@ -132,7 +137,8 @@ def test_the_best_are_chosen_and_the_choice_is_cross_fitted(store: Path) -> None
     assert greedy.select == "greedy"
     assert 1 <= len(greedy.members) <= 3
     assert sum(greedy.weights.values()) == pytest.approx(1.0)
-    assert {each.second for each in greedy.compared} == {"best run", "3 seeds of the winner"}
+    others = {"best run", "winner's seeds", "best configs", "snapshots"}
+    assert {each.second for each in greedy.compared} == others
 
 
 def test_snapshots_are_the_ends_of_cycles(store: Path) -> None:
@@ -155,14 +161,13 @@ def test_snapshots_are_found_where_only_they_are_kept(tmp_path: Path) -> None:
 
 def test_what_a_snapshot_predicts_is_what_the_run_predicted_there(store: Path, predicted: Predicted) -> None:
     """Its accuracy is the one that training measured after that step."""
-    from ravine.ensembles.snapshots import Snapshots
-
     opened = Store(store, create=False)
     record = next(run for run in opened.runs("classes") if run.status == "done")
-    along = Snapshots.of(classes(), opened, [record], device="cpu")
+    along = snapshots(opened, [record])
+    assert along is not None
     accuracy = opened.curves([record.id], "validation_accuracy")[record.id]
     curve = dict(zip(accuracy[0].tolist(), accuracy[1].tolist(), strict=True))
-    outputs = along.outputs("validation", [member.name for member in along.members])
+    outputs = evaluation(opened, classes(), "cpu", ())("validation", along.members)
     answers = predicted.answers("validation")
     compared = 0
     for member in along.members:

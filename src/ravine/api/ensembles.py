@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ravine.api.rival import training
 from ravine.api.studies import name_of, study_named
-from ravine.ensembles.ensemble import Along
 from ravine.ensembles.ensemble import ensemble as pooled
 from ravine.ensembles.findings import Ensemble
+from ravine.ensembles.kinds import Souped
 from ravine.ensembles.members import KINDS
+from ravine.ensembles.naming import is_named
+from ravine.ensembles.reading import Evaluate
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
-from ravine.store import RunRecord, Store
+from ravine.outcomes.member import Member
+from ravine.outcomes.trials import Split
+from ravine.store import Store
 from ravine.study import Study
+
+if TYPE_CHECKING:
+    from ravine.launch.trained import Trained
 
 
 def ensemble(
@@ -24,14 +35,19 @@ def ensemble(
     select: str = "auto",
     size: int = 5,
     combine: str = "mean",
+    soup: bool = False,
+    rival: bool = False,
     device: str = "auto",
     trust: Sequence[str] = (),
+    quiet: bool = False,
 ) -> Ensemble:
     """Pool finished runs of a study into one predictor, and say how much better it is than the best run.
 
     A pool predicts the mean of its members' probabilities (Lakshminarayanan et al., 2017), of a regression the mean of
-    their values. Members, weights and temperature are chosen on validation; test is read once, at the end, for the best
-    run, the seeds of its config and the ensemble. Nothing is trained and nothing is stored.
+    their values. Members, weights and temperature are chosen on validation; test is read once, at the end, for the
+    ensemble and for one predictor of each other kind: the best run, the winner's seeds, the best configs, a greedy
+    ensemble, and where there are any, snapshots and the best average of the weights. The store logs what was scored.
+    Only `rival` trains anything.
 
     Args:
         study: the results of a study, its name in the store, its file, or the `Study` itself.
@@ -44,8 +60,12 @@ def ensemble(
             without cycles, and "all" otherwise.
         size: how many the choice has at most.
         combine: "mean" of probabilities, "logits" or "vote".
+        soup: also average weights, where no barrier lies between runs (`ravine.soup`), and compare.
+        rival: also train the winner's config for as long as all members together, all seeds, and compare. It is a study
+            of its own in the same store, which is trained once.
         device: where snapshots are evaluated: "auto", "cpu", "cuda" or "mps".
-        trust: as in `run`; only snapshots need it.
+        trust: as in `run`; only snapshots, soups and the rival need it.
+        quiet: show no progress.
 
     Returns:
         The ensemble: ``weights``, ``curve``, ``disagreement``, ``sentences``, ``id``. It prints as tables.
@@ -66,19 +86,61 @@ def ensemble(
         opened, name = study.source, study.name
     else:
         opened, name = Store(store, create=False), name_of(study)
+    read = name if isinstance(study, Results) else study
+    evaluate = evaluation(opened, read, device, trust)
     chosen = members
-    if (
-        isinstance(members, str)
-        and members not in KINDS
-        and ("," in members or set(members) <= set("0123456789abcdef"))
-    ):
-        chosen = [run.strip() for run in members.split(",")]
+    if isinstance(members, str) and members not in KINDS and is_named(members):
+        chosen = [text.strip() for text in members.split(",")]
+    return pooled(
+        opened,
+        name,
+        members=chosen,
+        select=select,
+        size=size,
+        combine=combine,
+        evaluate=evaluate,
+        soup=_souping(opened, name, read, device, trust) if soup else None,
+        rival=training(opened, name, read, device, trust, quiet=quiet) if rival else None,
+    )
 
-    def along(records: Sequence[RunRecord]) -> Along:
+
+def _souping(
+    store: Store, name: str, study: Study | Path | str, device: str, trust: Sequence[str]
+) -> Callable[[], Souped | None]:
+    """What makes the soup of a study; it makes None where validation refuses it."""
+
+    def make() -> Souped | None:
         check_address_space()
-        from ravine.ensembles.snapshots import Snapshots
+        from ravine.soups.soup import soup
 
-        read, search = study_named(opened, name if isinstance(study, Results) else study, trust)
-        return Snapshots.of(read, opened, records, search=search, device=device)
+        read, search = study_named(store, study, trust)
+        found = soup(read, store, name, search=search, device=device)
+        if not found.accepted:
+            return None
+        return Souped(id=found.id, members=found.members, outputs=found.chosen.outputs)
 
-    return pooled(opened, name, members=chosen, select=select, size=size, combine=combine, along=along)
+    return make
+
+
+def evaluation(store: Store, study: Study | Path | str, device: str, trust: Sequence[str]) -> Evaluate:
+    """What evaluates weights along runs of a study.
+
+    Args:
+        store: where it is.
+        study: the study, its file, or its name.
+        device: "auto", "cpu", "cuda" or "mps".
+        trust: as in `run`.
+    """
+    opened: list[Trained] = []
+
+    def evaluate(split: Split, members: Sequence[Member]) -> dict[str, np.ndarray]:
+        if not opened:  # once, and only where something has to be evaluated
+            check_address_space()
+            from ravine.launch.trained import Trained
+
+            read, search = study_named(store, study, trust)
+            records = [store.run(member.run) for member in members]
+            opened.append(Trained.of(read, store, records, search=search, device=device))
+        return opened[0].predictions(members, split)
+
+    return evaluate

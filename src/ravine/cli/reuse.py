@@ -22,9 +22,12 @@ def ensemble(
     select: Literal["auto", "all", "top", "greedy"] = "auto",
     size: int = 5,
     combine: Literal["mean", "logits", "vote"] = "mean",
+    soup: bool = False,
+    rival: bool = False,
     device: DeviceName = "auto",
     trust: Trust = (),
     json: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Pool finished runs into one predictor, and say how much better it is than the best run.
 
@@ -32,13 +35,16 @@ def ensemble(
         study: Name of a study in the store, or its file if the text in the store is not enough.
         store: Folder of the store.
         members: What may be a member: seeds of the best config, the best run of each config, weights kept along a run,
-            all runs, or ids of runs.
+            all runs, or ids of runs (RUN@STEP for weights along a run, RUN#NAME for an average).
         select: Which of them are; auto is top for configs, greedy for all, else all.
         size: Number of members to choose, at most.
         combine: Average probabilities or logits, or vote.
+        soup: Also average weights, where no barrier lies between runs, and compare.
+        rival: Also train the best config for as long as all members together, once, and compare.
         device: Where to evaluate snapshots; auto uses CUDA if available.
         trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON object.
+        quiet: Do not show progress.
     """
     from ravine.api.ensembles import ensemble as pooled
 
@@ -50,8 +56,11 @@ def ensemble(
             select=select,
             size=size,
             combine=combine,
+            soup=soup,
+            rival=rival,
             device=device,
             trust=trust,
+            quiet=quiet or json,
         )
     if json:
         put_json(found.json())

@@ -1,57 +1,29 @@
 """From a study's finished runs to one predictor. Everything is chosen on validation; test is read once, at the end, for
-what was chosen: the best run, the seeds of its config, and the ensemble."""
+what was chosen: the ensemble, and beside it one predictor of each other kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import disagreement, gain, scoring, selection
+from ravine.ensembles.choice import Chosen, choose, selecting
 from ravine.ensembles.findings import Calibration, Ensemble
-from ravine.ensembles.judged import Judged, compared, judged
-from ravine.ensembles.losses import Losses, ValueLosses, class_losses
-from ravine.ensembles.members import as_members, candidates, usable, winner_of
-from ravine.ensembles.pool import Pool
-from ravine.ensembles.pooling import COMBINES, Combine, log_softmax
-from ravine.errors import InputError, choices
-from ravine.messages import shown, whole_number
-from ravine.outcomes.member import Member
-from ravine.outcomes.runs import final
-from ravine.outcomes.trials import Predicted, Split
-from ravine.store import Labels, RunRecord, Store
+from ravine.ensembles.judged import Judged, compared
+from ravine.ensembles.judging import Long, judge
+from ravine.ensembles.kinds import Kind, Souped, epochs_of, kinds_of
+from ravine.ensembles.pooling import log_softmax
+from ravine.ensembles.reading import Evaluate
+from ravine.ensembles.rival import NAME, Train
+from ravine.store import Labels, Store
 
 Array = NDArray[np.float64]
 Outputs = Mapping[str, np.ndarray]
 
 SELECTS = ("auto", "all", "top", "greedy")
 _MOST = 200  # members of whose pools a curve and a matrix are made
-
-
-class Along(Protocol):
-    """Members along a run."""
-
-    @property
-    def cyclic(self) -> bool:
-        """They are the ends of a schedule's cycles."""
-        ...
-
-    @property
-    def members(self) -> list[Member]:
-        """The weights that were kept."""
-        ...
-
-    @property
-    def record(self) -> RunRecord:
-        """The run."""
-        ...
-
-    def outputs(self, split: Split, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """What they predict."""
-        ...
 
 
 def ensemble(
@@ -62,7 +34,9 @@ def ensemble(
     select: str = "auto",
     size: int = 5,
     combine: str = "mean",
-    along: Callable[[Sequence[RunRecord]], Along] | None = None,
+    evaluate: Evaluate | None = None,
+    soup: Callable[[], Souped | None] | None = None,
+    rival: Train | None = None,
 ) -> Ensemble:
     """Pool finished runs of a study.
 
@@ -73,12 +47,16 @@ def ensemble(
         select: how.
         size: how many, at most, where they are chosen.
         combine: how their predictions become one.
-        along: finds the members along a run; needed for snapshots.
+        evaluate: evaluates weights along a run; needed for snapshots.
+        soup: makes the soup, if it is wanted.
+        rival: trains the winner's config for as long as all members together, if it is wanted.
 
     Raises:
         InputError: one line that says what is wrong.
     """
-    found = choose(store, study_name, members=members, select=select, size=size, combine=combine, along=along)
+    found = choose(
+        store, study_name, members=members, select=select, size=size, combine=combine, evaluate=evaluate
+    )
     pool, labels, outputs, left = found.pool, found.labels, found.outputs, list(found.left_out)
     used = [
         (each, float(loss))
@@ -90,8 +68,11 @@ def ensemble(
     if len(used) > _MOST:
         left.append(f"the gain and the disagreement of more than {_MOST} members are left out")
     selected = found.how != "all" and len(labels.validation) > 1
+    kinds, missing = kinds_of(store, study_name, found, size, soup)
+    long, words = _long(kinds[-1], found, labels, store, rival)
     # All is chosen: from here on test may be read.
-    whole = _judge(pool, found.best, labels, found.reader, found.able)
+    whole, longest, num_scored, notes = judge(store, study_name, kinds, labels, found.reader, long)
+    left += [*missing, *words, *notes]
     return Ensemble(
         study=study_name,
         task=labels.task,
@@ -103,8 +84,10 @@ def ensemble(
         solo=tuple(loss for _, loss in used),
         num_candidates=len(found.able),
         judged=whole,
-        compared=compared(whole[-1], whole[:-1]),
-        optimism=selection.cross_fitted(found.losses, _choice(found.how, size)) if selected else None,
+        rival=longest,
+        num_scored=num_scored,
+        compared=compared(whole[-1], [*whole[:-1], *([] if longest is None else [longest])]),
+        optimism=selection.cross_fitted(found.losses, selecting(found.how, size)) if selected else None,
         curve=_curve(own, labels, alike),
         forecast=_forecast(own, labels) if alike and pool.combine == "mean" else None,
         disagreement=_disagreement(own, labels),
@@ -113,177 +96,22 @@ def ensemble(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Chosen:
-    """A pool that validation chose; test was not read.
-
-    Args:
-        labels: the right answers.
-        best: the finished runs of the winner, the best seed first.
-        noun, text: what the members were chosen from, for people.
-        how: they were chosen: ``all``, ``top`` or ``greedy``.
-        able: the members that there were to choose from, sorted.
-        outputs: of these on validation, by name.
-        losses: of these on validation.
-        pool: the pool.
-        left_out: what cannot be a member, and why.
-        reader: reads what members predict.
-    """
-
-    labels: Labels
-    best: tuple[RunRecord, ...]
-    noun: str
-    text: str
-    how: str
-    able: tuple[Member, ...]
-    outputs: Outputs
-    losses: Losses
-    pool: Pool
-    left_out: tuple[str, ...]
-    reader: _Reader
-
-
-def choose(
-    store: Store,
-    study_name: str,
-    *,
-    members: str | Sequence[str] = "seeds",
-    select: str = "auto",
-    size: int = 5,
-    combine: str = "mean",
-    along: Callable[[Sequence[RunRecord]], Along] | None = None,
-) -> Chosen:
-    """The pool of `ensemble`, chosen on validation and not scored on test."""
-    study = store.study(study_name)
-    labels = store.labels(study.data_fingerprint)
-    way = _checked(select, size, combine, labels, study_name)
-    runs = store.runs(study_name)
-    metric = "validation_loss" if labels.task == "regression" else "validation_accuracy"
-    winner = winner_of(runs, metric, study_name)
-    found = candidates(members, store, study, runs, winner)
-    reader, given, noun, text = (
-        _Reader(Predicted(store=store, labels=labels)),
-        found.runs,
-        found.noun,
-        found.text,
-    )
-    wanted = as_members(given)
-    if members == "snapshots":
-        assert along is not None, "snapshots need what finds them"
-        reader.along = along(given)
-        wanted = [*reader.along.members, *as_members([reader.along.record])]
-        noun, text = "snapshot", f" of run {reader.along.record.id[:8]}"
-    if not wanted:
-        raise InputError(f"members: none is left: {'; '.join(found.left_out)}")
-    outputs = reader.outputs("validation", wanted)
-    able, left = usable(wanted, outputs, labels)
-    losses = _losses([outputs[each.name] for each in able], labels)
-    how = _how(select, members, reader.along)
-    return Chosen(
-        labels=labels,
-        best=tuple(run for run in winner if final(run, metric) is not None),
-        noun=noun,
-        text=text,
-        how=how,
-        able=tuple(able),
-        outputs=outputs,
-        losses=losses,
-        pool=Pool.of(able, _choice(how, size)(losses), way),
-        left_out=(*found.left_out, *left),
-        reader=reader,
-    )
-
-
-@dataclass(slots=True)
-class _Reader:
-    """Reads what members predict.
-
-    Args:
-        predicted: of runs at their end.
-        along: of snapshots; None where there are none.
-    """
-
-    predicted: Predicted
-    along: Along | None = None
-
-    def outputs(self, split: Split, members: Sequence[Member]) -> dict[str, np.ndarray]:
-        """By name: logits (N, K), or values (N,) in the target's own units."""
-        stored = self.predicted.outputs(split, [each.run for each in members if each.step is None])
-        on_the_way = [each.name for each in members if each.step is not None]
-        return {**stored, **self.along.outputs(split, on_the_way)} if self.along and on_the_way else stored
-
-
-def _checked(select: str, size: int, combine: str, labels: Labels, study: str) -> Combine:
-    """How predictions are combined.
-
-    Raises:
-        InputError: an argument that is not allowed.
-    """
-    if select not in SELECTS:
-        raise InputError(f"select = {shown(select)}: {choices(select, SELECTS)}")
-    whole_number("size", size, 1)
-    for each in COMBINES:
-        if each == combine:
-            if each != "mean" and labels.task == "regression":
-                raise InputError(
-                    f"combine = {each!r}: the target of study {study!r} is a number; must be mean"
-                )
-            return each
-    raise InputError(f"combine = {shown(combine)}: {choices(combine, COMBINES)}")
-
-
-def _how(select: str, members: str | Sequence[str], path: Along | None) -> str:
-    """How members are chosen where the caller leaves it open."""
-    if select != "auto":
-        return select
-    if path is not None:
-        return "all" if path.cyclic else "greedy"
-    return {"configs": "top", "all": "greedy"}.get(str(members), "all")
-
-
-def _choice(how: str, size: int) -> selection.Select:
-    def chosen(losses: Losses) -> Array:
-        if how == "all":
-            return selection.everyone(losses)
-        return selection.top(losses, size) if how == "top" else selection.greedy(losses, size)
-
-    return chosen
-
-
-def _losses(outputs: Sequence[np.ndarray], labels: Labels) -> Losses:
-    if labels.task == "classification":
-        return class_losses(outputs, labels.validation)
-    return ValueLosses(np.stack([np.asarray(each, dtype=np.float64) for each in outputs]) - labels.validation)
-
-
-def _judge(
-    pool: Pool,
-    winner: Sequence[RunRecord],
-    labels: Labels,
-    reader: _Reader,
-    able: Sequence[Member],
-) -> tuple[Judged, ...]:
-    """The best run, the seeds of its config and the pool: each pool once, the ensemble last. Here test is read.
-
-    The first two are always the means of probabilities, so that logits and votes are seen beside them.
-    """
-    seeds = as_members(winner)
-    pools = {
-        "best run": Pool.of(seeds[:1], [1.0], "mean"),
-        f"{len(seeds)} seeds of the winner": Pool.of(seeds, [1.0] * len(seeds), "mean"),
-    }
-    pools = {name: each for name, each in pools.items() if each.id != pool.id}
-    if len(seeds) == 1:
-        pools = {name: each for name, each in pools.items() if name == "best run"}
-    pools["ensemble"] = pool
-    members = {each.name: each for each in (*seeds, *able)}
-    names = dict.fromkeys(name for each in pools.values() for name in each.weights)
-    wanted = [members[name] for name in names]
-    validation, test = (reader.outputs(split, wanted) for split in ("validation", "test"))
-    return tuple(
-        judged(name, each, labels.task, (validation, labels.validation), (test, labels.test))
-        for name, each in pools.items()
-    )
+def _long(
+    kind: Kind, found: Chosen, labels: Labels, store: Store, train: Train | None
+) -> tuple[Long, list[str]]:
+    """Runs as long as all members of the ensemble together, and what is to be said of them."""
+    if train is None:
+        return Long(), []
+    first = found.best[0]
+    records = {run: store.run(run) for run in kind.runs}
+    own = epochs_of({first.id: None}, {first.id: first}, labels.sizes[0])
+    times = round(epochs_of(kind.runs, records, labels.sizes[0]) / own)
+    if times < 2:
+        return Long(), [f"{NAME} is left out: the members took no longer than a run of the winner"]
+    runs = tuple(train(first, times))
+    if not runs:
+        return Long(), [f"{NAME} is left out: all of its seeds diverged"]
+    return Long(runs=runs, times=times), []
 
 
 def _curve(own: Sequence[np.ndarray], labels: Labels, alike: bool) -> tuple[gain.Gain, ...]:

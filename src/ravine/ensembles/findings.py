@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from ravine.ensembles import words
 from ravine.ensembles.gain import Forecast, Gain
 from ravine.ensembles.judged import Compared, Judged
+from ravine.ensembles.kinds import BEST, SEEDS
 from ravine.ensembles.pool import Pool
+from ravine.ensembles.rival import NAME, Rival
 from ravine.ensembles.selection import Optimism
+from ravine.ensembles.verdict_words import verdict_grid
 from ravine.messages import count
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import plain
@@ -22,10 +25,6 @@ if TYPE_CHECKING:
     from ravine.grid import Grid
 
 Array = NDArray[np.float64]
-
-_OF_EXAMPLES = (
-    "intervals of differences are of 95 % together; they cover the choice of test examples, not that of seeds"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,9 @@ class Ensemble:
         members: the members of the pool, sorted by id.
         solo: the validation NLL of each alone, or its squared error.
         num_candidates: how many members there were to choose from.
-        judged: the best run, the seeds of its config and the ensemble: all that was ever scored on test here.
+        judged: the best run, the winner's seeds, each other kind as validation chooses it, and the ensemble last.
+        rival: one run as long as all members together; None if it was not asked for.
+        num_scored: recipes that were ever scored on the test part of these data, as far as the store knows.
         compared: the ensemble against the others, on test.
         optimism: how much better the choice looks on the examples that it was made with; None where none was made.
         curve: the gain against the number of members, on validation, with equal weights.
@@ -76,6 +77,8 @@ class Ensemble:
     solo: tuple[float, ...]
     num_candidates: int
     judged: tuple[Judged, ...]
+    rival: Rival | None
+    num_scored: int
     compared: tuple[Compared, ...]
     optimism: Optimism | None
     curve: tuple[Gain, ...]
@@ -103,7 +106,7 @@ class Ensemble:
         given = f"{chosen}{count(self.num_candidates, self.noun)}{self.text}"
         return (
             f"{given}: {combined}." if number > 1 else f"{given}: one member is its own pool.",
-            *map(words.comparison, self.compared),
+            *(words.comparison(each) for each in self.compared if each.second in (BEST, SEEDS, NAME)),
             *([] if self.optimism is None else [words.optimism(self.optimism, self._loss)]),
             *([words.apart(self.disagreement, regression=regression)] if len(self.disagreement) > 1 else []),
             *([] if self.forecast is None else [words.forecast(self.forecast)]),
@@ -113,18 +116,17 @@ class Ensemble:
         """Scores, members, gain and disagreement as tables; what there is nothing of is left out."""
         regression = self.task == "regression"
         after = [f"! {text}" for text in self.left_out]
-        if self.compared:
-            after.append(f"note: {_OF_EXAMPLES}")
         title = f"{self.study}: ensemble {self.id}"
         few = 1 < len(self.disagreement) <= words.MOST_IN_MATRIX
         parts = (
-            words.scores_grid(title, self.sentences, self.judged, after, regression=regression),
+            words.scores_grid(title, self.sentences, self.judged, self.rival, after, regression=regression),
             words.members_grid(self.members, self.pool.weights, self.solo, self._loss),
             words.curve_grid(self.curve) if len(self.curve) > 1 else None,
             words.matrix_grid(self.members, self.disagreement, regression=regression) if few else None,
             words.calibration_grid(self.judged[-1].temperature, self.calibration)
             if self.calibration
             else None,
+            verdict_grid(self.judged, self.rival, self.compared, self.num_scored, regression=regression),
         )
         return tuple(part for part in parts if part is not None)
 
@@ -152,6 +154,8 @@ class Ensemble:
                 for each, solo in zip(self.members, self.solo, strict=True)
             ],
             "scores": [_judged_json(each) for each in self.judged],
+            "rival": None if self.rival is None else _rival_json(self.rival),
+            "scored": self.num_scored,
             "compared": [_plain(asdict(each)) for each in self.compared],
             "optimism": None if self.optimism is None else _plain(asdict(self.optimism)),
             "curve": [_plain(asdict(each)) for each in self.curve],
@@ -177,9 +181,23 @@ def _judged_json(each: Judged) -> dict[str, Any]:
         "name": each.name,
         "id": each.pool.id,
         "members": len(each.pool.weights),
+        "epochs": plain(each.epochs),
         "temperature": each.temperature,
         "validation": _plain(dict(each.validation)),
         "test": _plain(dict(each.test)),
+    }
+
+
+def _rival_json(rival: Rival) -> dict[str, Any]:
+    return {
+        "name": rival.name,
+        "times": rival.times,
+        "epochs": plain(rival.epochs),
+        "members": 1,
+        "validation": _plain(rival.validation),
+        "test": _plain(rival.test),
+        "ranges": {name: _plain(rival.range(name)) for name in rival.test},
+        "seeds": [_judged_json(each) for each in rival.seeds],
     }
 
 

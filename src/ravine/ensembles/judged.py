@@ -6,8 +6,10 @@ other seeds would make others. All intervals of a comparison are corrected toget
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,7 @@ class Judged:
         test: likewise.
         raw: those of a classification at temperature 1, by split.
         per_example: each test example's ``nll`` and ``accuracy``, or ``mse``: what comparisons are made of.
+        epochs: passes over the training set that its members took together.
     """
 
     name: str
@@ -44,6 +47,21 @@ class Judged:
     test: Mapping[str, float]
     raw: Mapping[str, Mapping[str, float]]
     per_example: Mapping[str, Array]
+    epochs: float = math.nan
+
+
+class Scored(Protocol):
+    """What was scored on test, example by example."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
+
+    @property
+    def per_example(self) -> Mapping[str, Array]:
+        """Each test example's scores."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +130,7 @@ def judged(
     )
 
 
-def compared(first: Judged, others: Sequence[Judged]) -> tuple[Compared, ...]:
+def compared(first: Scored, others: Sequence[Scored]) -> tuple[Compared, ...]:
     """One pool against others, by every score that each two have."""
     pairs = [
         (other, score)
@@ -125,7 +143,7 @@ def compared(first: Judged, others: Sequence[Judged]) -> tuple[Compared, ...]:
     return tuple(_compared(first, other, score, ALPHA / len(pairs)) for other, score in pairs)
 
 
-def _compared(first: Judged, second: Judged, score: str, alpha: float) -> Compared:
+def _compared(first: Scored, second: Scored, score: str, alpha: float) -> Compared:
     a, b = first.per_example[score], second.per_example[score]
     error = difference_error(a[None], b[None], matched=True, binary=score == "accuracy")
     difference, half = float((a - b).mean()), width(error, alpha)

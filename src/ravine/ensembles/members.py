@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ravine.ensembles.naming import member_of, named
 from ravine.errors import InputError, StoreError, choices
 from ravine.messages import count, shown
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import by_config, describe, final, lr_of, quality
-from ravine.store import Labels, RunRecord, Store, StudyRecord
+from ravine.store import Labels, RunRecord, Store, StudyRecord, kind_of
 from ravine.study import Recipe
 
 KINDS = ("seeds", "configs", "snapshots", "all")
@@ -26,12 +26,14 @@ class Candidates:
 
     Args:
         runs: done; those of the winner with the best seed first.
+        members: these, at their ends or where they were named.
         left_out: why others are none, a sentence for each reason.
         noun: what one of them is, for people.
         text: what else is to be said of them.
     """
 
     runs: tuple[RunRecord, ...]
+    members: tuple[Member, ...]
     left_out: tuple[str, ...]
     noun: str
     text: str
@@ -80,7 +82,7 @@ def candidates(
     """The runs that may be members.
 
     Args:
-        members: one of `KINDS`, or beginnings of run ids.
+        members: one of `KINDS`, or names of members.
         store: where the study is.
         study: the study.
         runs: all of its runs.
@@ -89,9 +91,11 @@ def candidates(
     Raises:
         InputError: no such kind or run, or a run that was trained on other data.
     """
+    names: list[tuple[RunRecord, Member]] | None = None
     if not isinstance(members, str):
-        wanted = _by_id(members, store)
-        noun, text = "named run", ""
+        names = named(members, store, "members", KINDS)
+        wanted = list({run.id: run for run, _ in names}.values())
+        noun, text = "named member", ""
     elif members in ("seeds", "snapshots"):
         wanted = list(winner)
         hypers = describe(winner[0].hypers, winner[0].hypers)
@@ -112,15 +116,43 @@ def candidates(
         unfinished = [run for run in wanted if run.status not in ("done", "diverged")]
         if unfinished and not isinstance(members, str):
             raise InputError(f"run {unfinished[0].id} has not finished: it has no predictions")
-    done = [run for run in wanted if run.status == "done"]
-    return Candidates(runs=tuple(done), left_out=tuple(left), noun=noun, text=text)
+    done = tuple(run for run in wanted if run.status == "done")
+    own = (
+        tuple(as_members(done))
+        if names is None
+        else tuple(each for run, each in names if run.status == "done")
+    )
+    return Candidates(runs=done, members=own, left_out=tuple(left), noun=noun, text=text)
+
+
+def best_average(store: Store, winner: Sequence[RunRecord], metric: str) -> tuple[RunRecord, Member] | None:
+    """The stored average of the winner's seeds that is best on validation, and its run; None if there is none.
+
+    Of equals the one with the smaller loss, then the first by name.
+
+    Args:
+        store: where they are.
+        winner: finished runs of one config.
+        metric: the validation metric that they are compared by.
+    """
+    names = store.averages.names([run.id for run in winner])
+    sign = 1.0 if metric.endswith("loss") else -1.0
+    found = [
+        (sign * score, loss if loss is not None else float("inf"), average, run.id, run)
+        for run in winner
+        for average in names[run.id]
+        if (score := final(run, kind_of(average, metric))) is not None
+        for loss in (final(run, kind_of(average, "validation_loss")),)
+    ]
+    if not found:
+        return None
+    *_, average, _, run = min(found, key=lambda each: each[:4])
+    return run, member_of(run, average=average)
 
 
 def as_members(runs: Sequence[RunRecord]) -> list[Member]:
     """The runs as members, as they are at their end."""
-    return [
-        Member(run=run.id, rule=run.rule, config=run.config, hypers=run.hypers, seed=run.seed) for run in runs
-    ]
+    return [member_of(run) for run in runs]
 
 
 def usable(
@@ -160,19 +192,6 @@ def usable(
     if not found:
         raise InputError("members: not one has finite predictions on the validation examples")
     return found, left
-
-
-def _by_id(prefixes: Sequence[str], store: Store) -> list[RunRecord]:
-    for prefix in prefixes:
-        if not re.fullmatch("[0-9a-f]{4,16}", str(prefix)):
-            raise InputError(f"members: {shown(prefix)} is no id of a run, nor one of {', '.join(KINDS)}")
-    found = [store.run(prefix) for prefix in prefixes]
-    twice = {run.id for run in found if sum(other.id == run.id for other in found) > 1}
-    if twice:
-        raise InputError(f"members: run {min(twice)} is named twice")
-    if not found:
-        raise InputError(f"members: none are named; {choices('', KINDS)}, or ids of runs")
-    return found
 
 
 def _check_same(run: RunRecord, store: Store, study: StudyRecord, labels: Labels) -> None:

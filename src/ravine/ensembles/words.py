@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ravine.ensembles.disagreement import mean_of_pairs
 from ravine.ensembles.gain import Forecast, Gain, Value
 from ravine.ensembles.judged import Compared, Judged
+from ravine.ensembles.rival import Rival
 from ravine.ensembles.selection import Optimism
 from ravine.grid import Grid
 from ravine.outcomes.member import Member
@@ -87,40 +88,40 @@ def forecast(found: Forecast) -> str:
 
 
 def scores_grid(
-    title: str, before: Sequence[str], judged: Sequence[Judged], after: Sequence[str], *, regression: bool
+    title: str,
+    before: Sequence[str],
+    judged: Sequence[Judged],
+    rival: Rival | None,
+    after: Sequence[str],
+    *,
+    regression: bool,
 ) -> Grid:
-    """A row for each pool that was scored on test."""
-    if regression:
-        columns = ("", "members", "val MSE", "test MSE", "test RMSE", "test MAE")
-        rows = [
-            (
-                each.name,
-                str(len(each.pool.weights)),
-                number(each.validation["mse"]),
-                *(number(each.test[name]) for name in ("mse", "rmse", "mae")),
-            )
-            for each in judged
-        ]
-    else:
+    """A row for each predictor that was scored on test, the ensemble last."""
+    rows = [
+        _scores(each.name, len(each.pool.weights), f"{each.temperature:.3g}", each, regression=regression)
+        for each in judged
+    ]
+    if rival is not None:
+        rows.insert(-1, _scores(rival.name, 1, NOTHING, rival, regression=regression))
+    columns = ("", "members", "val MSE", "test MSE", "test RMSE", "test MAE")
+    if not regression:
         columns = ("", "members", "T", "val NLL", "test NLL", "Brier", "ECE", "accuracy")  # type: ignore[assignment]
-        rows = [
-            (
-                each.name,
-                str(len(each.pool.weights)),
-                f"{each.temperature:.3g}",
-                number(each.validation["nll"]),
-                *(number(each.test[name]) for name in ("nll", "brier", "ece")),
-                f"{100 * each.test['accuracy']:.2f} %",
-            )
-            for each in judged
-        ]
     return Grid(
-        title=title,
-        before=tuple(before),
-        columns=columns,
-        rows=tuple(rows),
-        left=("",),
-        after=tuple(after),
+        title=title, before=tuple(before), columns=columns, rows=tuple(rows), left=("",), after=tuple(after)
+    )
+
+
+def _scores(name: str, members: int, heat: str, each: Judged | Rival, *, regression: bool) -> tuple[str, ...]:
+    if regression:
+        errors = (number(each.test[score]) for score in ("mse", "rmse", "mae"))
+        return (name, str(members), number(each.validation["mse"]), *errors)
+    return (
+        name,
+        str(members),
+        heat,
+        number(each.validation["nll"]),
+        *(number(each.test[score]) for score in ("nll", "brier", "ece")),
+        f"{100 * each.test['accuracy']:.2f} %",
     )
 
 

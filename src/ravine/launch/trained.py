@@ -20,6 +20,7 @@ from ravine.engine.state import Data
 from ravine.errors import StoreError
 from ravine.launch.subject import Subject, stored_run
 from ravine.outcomes.member import Member
+from ravine.outcomes.trials import Split
 from ravine.store import RunRecord, Store, kind_of
 from ravine.study import Study
 from ravine.study.naming import naming
@@ -127,6 +128,17 @@ class Trained:
             others.append({name: moved.get(name, tensor) for name, tensor in own.items()})
         joined = {name: torch.stack([each[name] for each in others]) for name in self.others}
         return torch.stack(params), joined
+
+    def predictions(self, members: Sequence[Member], split: Split) -> dict[str, np.ndarray]:
+        """What members predict on a split, evaluated, by their names: as `outputs`."""
+        params_RP, others = self.points(members)
+        examples = self.data.validation if split == "validation" else self.data.test
+        return {
+            member.name: self.outputs(
+                params_RP[row : row + 1], {name: t[row : row + 1] for name, t in others.items()}, examples
+            )
+            for row, member in enumerate(members)
+        }
 
     def _stored(self, member: Member) -> dict[str, np.ndarray]:
         """The tensors of an average, or of weights along a run."""

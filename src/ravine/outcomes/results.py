@@ -25,6 +25,7 @@ from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain
+from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
@@ -92,7 +93,13 @@ class Results:
 
         verdict = judge(found, test=test, task=labels.task)
         validation_errors, test_errors = _errors(labels, found, verdict, tested)
-        warnings = list(verdict.warnings)
+        recipes = {
+            rule.config: f"{study_name}: {rule.rule}, the mean over its seeds"
+            for rule in verdict.rules
+            if rule.config is not None and set(rule.runs) & tested.keys()
+        }
+        _, unlogged = log_scored(store, study.data_fingerprint, recipes)
+        warnings = [*verdict.warnings, *unlogged]
         if len(finished) < len(runs):
             warnings.insert(0, _unfinished(len(finished), len(runs)))
         return cls(

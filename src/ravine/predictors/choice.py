@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ravine.ensembles import scoring
-from ravine.ensembles.ensemble import choose
-from ravine.ensembles.members import as_members, winner_of
+from ravine.ensembles.choice import choose
+from ravine.ensembles.members import as_members, best_average, winner_of
 from ravine.ensembles.naming import is_named, named
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, choices
@@ -160,22 +160,15 @@ def _pooled(
 def _average(
     store: Store, study: StudyRecord, labels: Labels, winner: Sequence[RunRecord], metric: str
 ) -> Choice:
-    """The average that is best on validation; of equals the one with the smaller loss, then the first by name."""
-    names = store.averages.names([run.id for run in winner])
-    sign = 1.0 if metric.endswith("loss") else -1.0
-    found = [
-        (sign * score, loss if loss is not None else np.inf, average, run.id, run)
-        for run in winner
-        for average in names[run.id]
-        if (score := final(run, kind_of(average, metric))) is not None
-        for loss in (final(run, kind_of(average, "validation_loss")),)
-    ]
-    if not found:
+    """The average that is best on validation."""
+    found = best_average(store, winner, metric)
+    if found is None:
         raise InputError(
             f"what = 'average': no run of study {study.name!r}'s winner has a stored average; [averages] in its file "
             "makes them"
         )
-    *_, average, _, run = min(found, key=lambda each: each[:4])
+    run, member = found
+    average = member.average
     text = f"{average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds"
     return _one_average(store, study, labels, "average", text, run, average)
 

@@ -1,0 +1,74 @@
+"""Trains what an ensemble has to be compared with: one run as long as all of its members together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ravine.api.studies import study_named
+from ravine.ensembles.rival import Train
+from ravine.host_memory import check_address_space
+from ravine.store import FINISHED, RunRecord, Store
+from ravine.study import Study, definition_of
+from ravine.study.longer import longer
+
+_LONGEST = 80  # letters of a study's name
+
+
+def training(
+    store: Store, name: str, study: Study | Path | str, device: str, trust: Sequence[str], *, quiet: bool
+) -> Train:
+    """What trains the rival, as a study of its own in the same store; finished runs are never trained again.
+
+    Args:
+        store: where the study is.
+        name: its name.
+        study: the study, its file, or its name.
+        device: "auto", "cpu", "cuda" or "mps".
+        trust: as in `ravine.run`.
+        quiet: show no progress.
+    """
+
+    def train(first: RunRecord, times: int) -> list[RunRecord]:
+        read, search = study_named(store, study, trust)
+        seeds = sorted(run.seed for run in store.runs(name) if run.config == first.config)
+        suffix = f"-rival-{times}"
+        rival = longer(read, first.rule, first.recipe, seeds, times, name[: _LONGEST - len(suffix)] + suffix)
+        definition = definition_of(rival)
+        if not _finished(store, rival.name, definition):
+            _train(rival, store, definition, search, device, quiet=quiet)
+        wanted = set(seeds)
+        runs = [run for run in store.runs(rival.name) if run.seed in wanted and run.status == "done"]
+        return sorted(runs, key=lambda run: run.seed)
+
+    return train
+
+
+def _finished(store: Store, name: str, definition: str) -> bool:
+    """Whether the store has all of it: then PyTorch is not imported."""
+    if not any(record.name == name and record.definition == definition for record in store.studies()):
+        return False
+    runs = store.runs(name)
+    return bool(runs) and all(run.status in FINISHED for run in runs)
+
+
+def _train(
+    rival: Study, store: Store, definition: str, search: Path | None, device: str, *, quiet: bool
+) -> None:
+    check_address_space()
+    from rich.console import Console
+
+    from ravine.launch.launch import launch
+    from ravine.report.watch import watch
+
+    events = launch(
+        replace(rival, origin=""),
+        store,
+        definition=definition,
+        search=search,
+        device=device,
+        command="ravine ensemble --rival",
+    )
+    watch(events, Console(file=sys.stderr, quiet=quiet), rival.name)

@@ -1,0 +1,152 @@
+"""Which members, with which weights: chosen on validation, before anything is scored on test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.ensembles import selection
+from ravine.ensembles.losses import Losses, ValueLosses, class_losses
+from ravine.ensembles.members import candidates, usable, winner_of
+from ravine.ensembles.pool import Pool
+from ravine.ensembles.pooling import COMBINES, Combine
+from ravine.ensembles.reading import Evaluate, Reader
+from ravine.ensembles.snapshots import Snapshots, no_snapshots, snapshots
+from ravine.errors import InputError, choices
+from ravine.messages import shown, whole_number
+from ravine.outcomes.member import Member
+from ravine.outcomes.runs import final
+from ravine.outcomes.trials import Predicted
+from ravine.store import Labels, RunRecord, Store
+
+Array = NDArray[np.float64]
+Outputs = Mapping[str, np.ndarray]
+
+SELECTS = ("auto", "all", "top", "greedy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chosen:
+    """A pool that validation chose; test was not read.
+
+    Args:
+        labels: the right answers.
+        metric: the validation metric that the winner has the best mean of.
+        best: the finished runs of the winner, the best seed first.
+        noun, text: what the members were chosen from, for people.
+        how: they were chosen: ``all``, ``top`` or ``greedy``.
+        able: the members that there were to choose from, sorted.
+        outputs: of these on validation, by name.
+        losses: of these on validation.
+        pool: the pool.
+        left_out: what cannot be a member, and why.
+        reader: reads what members predict.
+    """
+
+    labels: Labels
+    metric: str
+    best: tuple[RunRecord, ...]
+    noun: str
+    text: str
+    how: str
+    able: tuple[Member, ...]
+    outputs: Outputs
+    losses: Losses
+    pool: Pool
+    left_out: tuple[str, ...]
+    reader: Reader
+
+
+def choose(
+    store: Store,
+    study_name: str,
+    *,
+    members: str | Sequence[str] = "seeds",
+    select: str = "auto",
+    size: int = 5,
+    combine: str = "mean",
+    evaluate: Evaluate | None = None,
+) -> Chosen:
+    """The pool that `ensemble` scores, with the same arguments; test is not read."""
+    study = store.study(study_name)
+    labels = store.labels(study.data_fingerprint)
+    way = _checked(select, size, combine, labels, study_name)
+    runs = store.runs(study_name)
+    metric = "validation_loss" if labels.task == "regression" else "validation_accuracy"
+    winner = winner_of(runs, metric, study_name)
+    found = candidates(members, store, study, runs, winner)
+    reader = Reader(predicted=Predicted(store=store, labels=labels), evaluate=evaluate)
+    wanted, noun, text, path = list(found.members), found.noun, found.text, None
+    if members == "snapshots":
+        path = snapshots(store, found.runs)
+        if path is None:
+            raise no_snapshots(study_name)
+        wanted, noun, text = path.members, "snapshot", f" of run {path.record.id[:8]}"
+    if not wanted:
+        raise InputError(f"members: none is left: {'; '.join(found.left_out)}")
+    outputs = reader.outputs("validation", wanted)
+    able, left = usable(wanted, outputs, labels)
+    losses = _losses([outputs[each.name] for each in able], labels)
+    how = _how(select, members, path)
+    return Chosen(
+        labels=labels,
+        metric=metric,
+        best=tuple(run for run in winner if final(run, metric) is not None),
+        noun=noun,
+        text=text,
+        how=how,
+        able=tuple(able),
+        outputs=outputs,
+        losses=losses,
+        pool=Pool.of(able, selecting(how, size)(losses), way),
+        left_out=(*found.left_out, *left),
+        reader=reader,
+    )
+
+
+def _checked(select: str, size: int, combine: str, labels: Labels, study: str) -> Combine:
+    """How predictions are combined.
+
+    Raises:
+        InputError: an argument that is not allowed.
+    """
+    if select not in SELECTS:
+        raise InputError(f"select = {shown(select)}: {choices(select, SELECTS)}")
+    whole_number("size", size, 1)
+    for each in COMBINES:
+        if each == combine:
+            if each != "mean" and labels.task == "regression":
+                raise InputError(
+                    f"combine = {each!r}: the target of study {study!r} is a number; must be mean"
+                )
+            return each
+    raise InputError(f"combine = {shown(combine)}: {choices(combine, COMBINES)}")
+
+
+def _how(select: str, members: str | Sequence[str], path: Snapshots | None) -> str:
+    """How members are chosen where the caller leaves it open."""
+    if select != "auto":
+        return select
+    if path is not None:
+        return "all" if path.cyclic else "greedy"
+    return {"configs": "top", "all": "greedy"}.get(str(members), "all")
+
+
+def selecting(how: str, size: int) -> selection.Select:
+    """What chooses weights by losses: all equally, the best ones, or greedily."""
+
+    def chosen(losses: Losses) -> Array:
+        if how == "all":
+            return selection.everyone(losses)
+        return selection.top(losses, size) if how == "top" else selection.greedy(losses, size)
+
+    return chosen
+
+
+def _losses(outputs: Sequence[np.ndarray], labels: Labels) -> Losses:
+    if labels.task == "classification":
+        return class_losses(outputs, labels.validation)
+    return ValueLosses(np.stack([np.asarray(each, dtype=np.float64) for each in outputs]) - labels.validation)

@@ -1,0 +1,102 @@
+"""The verdict between kinds as a table: what each costs, and how far the ensemble is from it on test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ravine.ensembles.judged import Compared, Judged
+from ravine.ensembles.rival import Rival
+from ravine.ensembles.words import SCORES, number
+from ravine.grid import Grid
+from ravine.messages import count
+from ravine.outcomes.words import NOTHING
+
+
+def verdict_grid(
+    judged: Sequence[Judged],
+    rival: Rival | None,
+    compared: Sequence[Compared],
+    num_scored: int,
+    *,
+    regression: bool,
+) -> Grid:
+    """A row for each predictor that was scored on test; the ensemble last.
+
+    Args:
+        judged: all kinds, the ensemble last.
+        rival: one run as long as all members together.
+        compared: the ensemble against the others.
+        num_scored: recipes that were ever scored on these test data.
+        regression: whether the scores are errors.
+    """
+    scores = ("mse",) if regression else ("nll", "accuracy")
+    found = {(each.second, each.score): each for each in compared}
+    costs = [(each.name, each.epochs, len(each.pool.weights)) for each in judged]
+    if rival is not None:
+        costs.insert(-1, (rival.name, rival.epochs, 1))
+    rows = []
+    for name, epochs, passes in costs:
+        against = [found.get((name, score)) for score in scores]
+        first = next((each for each in against if each is not None), None)
+        rows.append(
+            (
+                name,
+                _epochs(epochs),
+                str(passes),
+                *(NOTHING if each is None else _between(each) for each in against),
+                NOTHING if first is None else first.outcome,
+            )
+        )
+    judge = SCORES[scores[0]]
+    return Grid(
+        before=(
+            f"What each costs, and the ensemble's test score minus its own (of {judge} less is better):",
+        ),
+        columns=(
+            "",
+            "epochs",
+            "passes",
+            *(f"{SCORES[score]} from, to" for score in scores),
+            f"by {judge}",
+        ),
+        rows=tuple(rows),
+        left=("", f"by {judge}"),
+        after=(*_notes(compared, rival, regression=regression), _count(num_scored)),
+    )
+
+
+def _notes(compared: Sequence[Compared], rival: Rival | None, *, regression: bool) -> list[str]:
+    notes = []
+    if compared:
+        notes.append(
+            f"note: the {count(len(compared), 'interval')} are of 95 % together; they cover the choice of test "
+            "examples, not that of seeds"
+        )
+    if rival is not None:
+        score = "mse" if regression else "accuracy"
+        low, high = (f"{each:.4g}" if regression else f"{100 * each:.2f} %" for each in rival.range(score))
+        notes.append(
+            f"note: {rival.name} is the winner's config, {rival.times} times as long; its scores are means over "
+            f"{count(len(rival.seeds), 'seed')} (test {SCORES[score]} {low} to {high}), its interval covers examples"
+        )
+    return notes
+
+
+def _count(number: int) -> str:
+    are = "recipe has" if number == 1 else "recipes have"
+    return f"note: {number:,} {are} been scored on the test part of these data so far, in all studies of this store"
+
+
+def _epochs(value: float) -> str:
+    return f"{value:,.4g}"
+
+
+def _between(each: Compared) -> str:
+    low, high = each.interval
+    if each.score == "accuracy":
+        return f"{100 * low:+.2f} to {100 * high:+.2f}".replace("-", "−")
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(float(f"{value:.3g}"))

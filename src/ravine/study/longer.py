@@ -1,0 +1,72 @@
+"""A study that trains one config of another study for longer, its schedule stretched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ravine.errors import StudyError
+from ravine.messages import shown
+from ravine.schedules import parse_schedule
+from ravine.schedules.spec import ScheduleSpec
+from ravine.study.recipe import Recipe
+from ravine.study.search import Search
+from ravine.study.spec import Study
+
+_LENGTHS = (
+    "warmup",
+    "every",
+    "half",
+    "peak",
+)  # of schedules: steps where they are whole numbers, else fractions
+
+
+def longer(
+    study: Study, label: str, recipe: Mapping[str, Any], seeds: Sequence[int], times: int, name: str
+) -> Study:
+    """The study of one config, so many times as long.
+
+    Args:
+        study: which has the config.
+        label: of its rule.
+        recipe: of one of its runs, as a store has it.
+        seeds: that are trained.
+        times: how many times as long.
+        name: of the new study.
+
+    Raises:
+        StudyError: the study has no such rule any more, or the new one would be too long.
+    """
+    own = Recipe.of(recipe)
+    block = next((each for each in study.rules if each.label == label), None)
+    if block is None:
+        raise StudyError(f"study {study.name!r}: it has no rule {shown(label)} any more; run it again")
+    rates = {rate: own.hypers.get(f"model.{rate}", 0.0) for rate in study.rates}
+    return replace(
+        study,
+        name=name,
+        rules=(replace(block, hypers={key: own.hypers.get(key, 0.0) for key in ("lr", *block.hypers)}),),
+        steps=own.steps * times,
+        batch_size=("full" if own.full_batch else own.batch_size,),
+        seeds=tuple(seeds),
+        schedule=(stretched(parse_schedule(own.schedule), times),),
+        rates=rates,
+        search=Search(),
+        tune="joint",
+        keep=None,
+        averages=None,
+    )
+
+
+def stretched(schedule: ScheduleSpec, times: int) -> ScheduleSpec:
+    """A schedule for a run so many times as long: lengths in steps grow with it, fractions stay.
+
+    Example:
+        >>> stretched(parse_schedule({"kind": "cosine", "warmup": 10}), 3)
+        Cosine(warmup=30, kind='cosine', final=0.0)
+    """
+    lengths = {name: getattr(schedule, name, 0.0) for name in _LENGTHS}
+    return schedule.but(
+        **{name: times * value for name, value in lengths.items() if isinstance(value, int) and value}
+    )
