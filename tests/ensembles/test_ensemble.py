@@ -152,6 +152,17 @@ def test_snapshots_are_the_ends_of_cycles(store: Path) -> None:
     assert found.judged[-1].pool.weights.keys() == {record.id, f"{record.id}@13", f"{record.id}@22"}
 
 
+def test_the_matrix_of_snapshots_fits_into_a_terminal(store: Path) -> None:
+    found = ravine.ensemble(classes(), store=store, members="snapshots", select="top", size=6)
+    (matrix,) = [
+        grid for grid in found.grids() if grid.columns[1:] == ("1", "2", "3", "4", "5", "6")[: len(grid.rows)]
+    ]
+    assert [row[0] for row in matrix.rows] == [
+        f"{i}: {each.short}" for i, each in enumerate(found.members, 1)
+    ]
+    assert max(len(line) for line in str(matrix).split("\n\n")[-1].splitlines()) <= 80
+
+
 def test_snapshots_are_found_where_only_they_are_kept(tmp_path: Path) -> None:
     study = classes(keep={"every": "cycle"}, rules=["adam"], seeds=1)
     ravine.run(study, store=tmp_path, quiet=True, device="cpu")

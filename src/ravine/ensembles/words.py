@@ -27,6 +27,7 @@ COMBINED = {
 SCORES = {"accuracy": "accuracy", "nll": "NLL", "mse": "MSE", "brier": "Brier", "ece": "ECE"}
 MOST_IN_MATRIX = 6  # members: a terminal has room for so many
 _MOST_MEMBERS = 20  # rows
+_LONG = 8  # letters of a member's name: those of a run at its end have so many
 
 
 class Heated(Protocol):
@@ -178,11 +179,14 @@ def curve_grid(curve: Sequence[Gain]) -> Grid:
 
 def matrix_grid(members: Sequence[Member], matrix: NDArray[np.float64], *, regression: bool) -> Grid:
     """Disagreement of each two members."""
-    names = [each.short for each in members]
+    names = columns = [each.short for each in members]
+    if max(map(len, names)) > _LONG:  # as columns they would not fit into a terminal
+        columns = [str(place) for place, _ in enumerate(names, 1)]
+        names = [f"{place}: {name}" for place, name in enumerate(names, 1)]
     words = "Per cent of the validation examples for which two members choose other classes:"
     return Grid(
         before=("Root mean square of two members' differences on validation:" if regression else words,),
-        columns=("", *names),
+        columns=("", *columns),
         rows=tuple(
             (name, *(number(value) if regression else f"{100 * value:.1f}" for value in row))
             for name, row in zip(names, matrix, strict=True)
