@@ -119,6 +119,11 @@ def test_cost_has_what_runs_can_be_made_into(six: Results, members: Members, val
     assert [each.passes for each in seeds] == [1, 2, 3]
     assert [each.passes for each in found if each.kind == CONFIGS] == [1, 2, 3, 5, 7, 10]
     assert [each.passes for each in found if each.kind == GREEDY] == [2, 3, 5, 7, 10]
+    assert [each.name for each in found if each.passes == 2] == [
+        "2 seeds of the winner",
+        "the 2 best configs",
+        "2 runs chosen greedily",
+    ]
     assert len([each for each in found if each.kind == ALONE]) == len(members.configs)
     assert not [each for each in found if each.kind == AVERAGES]
     assert set(seeds[0].scores) == {"nll", "accuracy"}

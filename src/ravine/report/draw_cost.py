@@ -118,31 +118,40 @@ def _selected(members: Members) -> list[Offer]:
     every = [*members.configs, *(each for each in members.seeds if each.run not in known)]
     if len(members.configs) < 2 or len(members.answers) < _FEWEST_EXAMPLES:
         return []
-    of_configs = [size for size in _SIZES if size <= len(members.configs)]
-    of_all = [size for size in _SIZES[1:] if size <= len(every)]
-    ways: tuple[tuple[str, Sequence[Member], list[int], Callable[[Losses], list[Array]], str], ...] = (
-        (
-            CONFIGS,
-            members.configs,
-            of_configs,
-            lambda losses: [top(losses, k) for k in of_configs],
-            "best config",
+    alike = [size for size in _SIZES if size <= len(members.configs)]
+    weighed = [size for size in _SIZES[1:] if size <= len(every)]
+    return [
+        *_held_out(
+            members, CONFIGS, members.configs, alike, lambda losses: [top(losses, size) for size in alike]
         ),
-        (GREEDY, every, of_all, lambda losses: _trimmed(losses, of_all), "{:,} runs chosen greedily"),
-    )
-    found = []
-    for kind, candidates, sizes, choose, words in ways:
-        scores = held_out(members.of(candidates), members.answers, members.losses(candidates), choose)
-        found += [
-            Offer(
-                kind=kind,
-                name="the best config" if size == 1 else words.format(size),
-                passes=size,
-                scores={name: float(values.mean()) for name, values in each.items()},
-            )
-            for size, each in zip(sizes, scores, strict=True)
-        ]
-    return found
+        *_held_out(members, GREEDY, every, weighed, lambda losses: _trimmed(losses, weighed)),
+    ]
+
+
+def _held_out(
+    members: Members,
+    kind: str,
+    candidates: Sequence[Member],
+    sizes: Sequence[int],
+    choose: Callable[[Losses], list[Array]],
+) -> list[Offer]:
+    """Choices of several sizes, scored on folds that they were not made with."""
+    scores = held_out(members.of(candidates), members.answers, members.losses(candidates), choose)
+    return [
+        Offer(
+            kind=kind,
+            name=_name(kind, size),
+            passes=size,
+            scores={name: float(values.mean()) for name, values in each.items()},
+        )
+        for size, each in zip(sizes, scores, strict=True)
+    ]
+
+
+def _name(kind: str, size: int) -> str:
+    if kind == CONFIGS:
+        return "the best config" if size == 1 else f"the {size} best configs"
+    return f"{size} runs chosen greedily"
 
 
 def _trimmed(losses: Losses, sizes: Sequence[int]) -> list[Array]:

@@ -27,7 +27,7 @@ from ravine.report.views import Group
 
 MOST_SEEDS = 50
 FEWEST_CONFIGS, MOST_CONFIGS = 10, 40  # else the better half of them: poor runs differ from all others
-_WORK = 1 << 23  # probabilities of all pools whose gain is computed, about
+_WORK = 1 << 24  # probabilities of all pools whose gain is computed, about
 _FEWEST_EXAMPLES, _MOST_EXAMPLES = 500, 5_000
 _FEWEST_SUBSETS, _MOST_SUBSETS = 32, 1024
 
