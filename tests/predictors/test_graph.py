@@ -192,7 +192,8 @@ def test_metadata_are_plain_json(pool):
     metadata = onnxruntime.InferenceSession(pool[1]).get_modelmeta().custom_metadata_map
     about, vectors = (json.loads(metadata[key]) for key in ("ravine", "test_vectors"))
     assert [each["name"] for each in about["inputs"]] == ["when", "day", "colour", "member", "code", "weight"]
-    assert about["inputs"][0] == {"name": "when", "type": "float64", "shape": [1], "missing": "NaN"}
+    assert about["inputs"][0] == {"name": "when", "shape": [1], "type": "float64", "missing": "NaN"}
+    assert about["inputs"][1]["missing"] == ""
     assert about["inputs"][1]["like"] == ["2024-05-01", "2024-05-02", "2024-05-03"]
     assert about["pool"] == pool[0].pool.id
     assert about["outputs"] == ["probabilities", "label", "members", "unseen"]

@@ -16,9 +16,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from onnx import helper  # noqa: E402
 
+from ravine.predictors.graph import vectors  # noqa: E402
 from ravine.predictors.graph.nodes import ML, Nodes, tensor  # noqa: E402
 from ravine.predictors.graph.raw import prepare  # noqa: E402
-from ravine.predictors.graph.shapes import input_names  # noqa: E402
+from ravine.predictors.graph.shapes import empty_text, input_names  # noqa: E402
 
 NUMBERS = np.random.default_rng(0).normal(3, 5, (60, 4))
 
@@ -124,6 +125,22 @@ def test_rows_that_a_predictor_refuses_are_not_usable(tmp_path):
         else:
             with pytest.raises(DataError):
                 inputs.apply(one)
+
+
+def test_levels_that_would_be_empty_cells_in_a_file():
+    """Data with types have such names; a graph's test vectors have them too."""
+    pandas = pytest.importorskip("pandas")
+    cells = ["", " a", "?", "a", None, "NA"] * 10
+    inputs = from_arrays(
+        pandas.DataFrame({"c": cells}), np.arange(60) % 2, missing="impute"
+    ).preparation.inputs
+    (column,) = inputs.columns
+    assert empty_text(column) == "#n/a"
+    given = np.array(["#n/a" if cell is None else cell for cell in cells])[:, None]
+    found, _ = prepared(inputs, {"c": given})
+    assert found.tobytes() == inputs.apply(pandas.DataFrame({"c": cells})).tobytes()
+    made = vectors.of_json(vectors.as_json(vectors.raw_vectors(inputs)))
+    assert prepared(inputs, made)[0].tobytes() == vectors.prepared(inputs, made).tobytes()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1e39])

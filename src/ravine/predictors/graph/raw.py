@@ -1,7 +1,7 @@
 """From raw values to what a model takes, as nodes: the same steps, in the same precision, as `Preparation` does them.
 
 A table has an input (N, 1) for each column: float64 for numbers, with NaN where one is missing; texts for names, with
-"" where one is missing. Arrays and pictures have one input, as they were when the data set was made.
+"" where one is missing (see `empty_text`). Arrays and pictures have one input, as they were when the data set was made.
 
 Shapes: N example, D feature.
 """
@@ -18,9 +18,8 @@ from onnx import ValueInfoProto
 
 from ravine.data.inputs import ImageInputs, Inputs, NamesInput, NumberInput, TableInputs
 from ravine.data.scale import Scaling
-from ravine.data.texts import MISSING, WORDS
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
-from ravine.predictors.graph.shapes import ARRAY, raw_type
+from ravine.predictors.graph.shapes import ARRAY, empty_texts, raw_type
 
 _LARGEST = float(np.finfo(np.float32).max)
 _UNSEEN, _EMPTY, _FILLED = -1, -2, -3
@@ -94,7 +93,7 @@ def _index(nodes: Nodes, column: NamesInput) -> str:
     """The level of each cell by its place, (N, 1); -1 of a level that training has not seen."""
     at = {level: index for index, level in enumerate(column.levels)}
     empty = _EMPTY if column.fill is None else at.get(column.fill, _FILLED)
-    keys = dict.fromkeys(_spellings(MISSING - WORDS if column.words else MISSING), empty) | at
+    keys = dict.fromkeys(_spellings(empty_texts(column)), empty) | at
     return nodes.add(
         "LabelEncoder",
         column.name,

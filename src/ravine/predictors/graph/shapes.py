@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ravine.data.inputs import ArrayInputs, ImageInputs, Inputs, TableInputs
+from ravine.data.inputs import ArrayInputs, ImageInputs, Inputs, NamesInput, TableInputs
+from ravine.data.texts import MISSING, WORDS
 
 ARRAY = "x"  # the name of the input where there is only one
 BATCH = "N"  # the side of inputs and outputs that examples are along
@@ -28,3 +29,18 @@ def raw_type(inputs: ArrayInputs | ImageInputs) -> tuple[Any, tuple[int, ...]]:
     elif inputs.order == "channels last":
         shape = (*shape[1:], shape[0])
     return np.dtype("uint8" if inputs.scaling.values == "bytes" else inputs.scaling.values), shape
+
+
+def empty_texts(column: NamesInput) -> frozenset[str]:
+    """What stands for an empty cell in a column of names, in small letters: of levels none does."""
+    return MISSING - WORDS if column.words else MISSING
+
+
+def empty_text(column: NamesInput) -> str:
+    """What a graph's input has for an empty cell: an empty text, unless that is a level.
+
+    Example:
+        >>> empty_text(NamesInput(name="a", levels=("x",))), empty_text(NamesInput(name="a", levels=("", "#n/a")))
+        ('', '?')
+    """
+    return next((text for text in sorted(empty_texts(column)) if text not in column.levels), "")

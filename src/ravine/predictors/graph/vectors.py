@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ravine.data.column import Cells, objects
 from ravine.data.inputs import ImageInputs, Inputs, NamesInput, NumberInput, TableInputs
 from ravine.data.scale import Floats
-from ravine.predictors.graph.shapes import ARRAY, raw_type
+from ravine.predictors.graph.shapes import ARRAY, empty_text, raw_type
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -48,10 +49,18 @@ def raw_vectors(inputs: Inputs) -> dict[str, np.ndarray]:
 def prepared(inputs: Inputs, raw: Arrays) -> Floats:
     """Raw examples as a model takes them, without the graph."""
     if isinstance(inputs, TableInputs):
-        return inputs.apply({name: cells[:, 0] for name, cells in raw.items()})
+        return inputs.apply({of.name: _cells(of, raw[of.name][:, 0]) for of in inputs.columns})
     if isinstance(inputs, ImageInputs):
         return inputs.scaling(np.ascontiguousarray(raw[ARRAY].transpose(0, 3, 1, 2)))
     return inputs.apply(raw[ARRAY])
+
+
+def _cells(of: NumberInput | NamesInput, cells: np.ndarray) -> Cells:
+    """Cells that have a type: a level is what it is, even where a file's text would be an empty cell."""
+    if isinstance(of, NumberInput):
+        return Cells(values=cells)
+    empty = empty_text(of)
+    return Cells(values=objects([None if cell == empty else str(cell) for cell in cells.tolist()]))
 
 
 def as_json(arrays: Arrays) -> dict[str, Any]:
@@ -97,8 +106,9 @@ def _names(column: NamesInput, at: int, number: int, empty: int) -> np.ndarray:
     cells = [column.levels[(at + row) % len(column.levels)] for row in range(number)]
     cells[-1] = _UNSEEN
     if column.fill is not None:
-        cells = ["" if row == empty or cell == column.fill else cell for row, cell in enumerate(cells)]
-    return np.array(cells)[:, None]
+        absent = empty_text(column)
+        cells = [absent if row == empty or cell == column.fill else cell for row, cell in enumerate(cells)]
+    return objects(cells)[:, None]
 
 
 def _number(numbers: int) -> int:

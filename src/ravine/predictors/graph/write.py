@@ -23,7 +23,7 @@ from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, w
 from ravine.predictors.graph.networks import OPSET, Network, networks_of
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
 from ravine.predictors.graph.raw import prepare
-from ravine.predictors.graph.shapes import ARRAY, input_names, raw_type
+from ravine.predictors.graph.shapes import ARRAY, empty_text, input_names, raw_type
 from ravine.predictors.graph.vectors import Arrays, as_json, prepared, raw_vectors
 from ravine.predictors.predictor import Predictor
 from ravine.version import version
@@ -270,27 +270,23 @@ def _about(predictor: Predictor, graph: Graph, facts: Mapping[str, Any]) -> dict
 
 
 def _described(inputs: Inputs) -> list[dict[str, Any]]:
-    """Each input, and how to write what goes into it."""
+    """Each input, and how to write what goes into it; `missing` is None where a cell must not be empty."""
     if not isinstance(inputs, TableInputs):
         dtype, shape = raw_type(inputs)
         return [{"name": ARRAY, "type": np.dtype(dtype).name, "shape": list(shape)}]
-    found: list[dict[str, Any]] = []
-    for column in inputs.columns:
-        if isinstance(column, NumberInput):
-            empty = "NaN" if column.fill is not None else "not allowed"
-            found.append({"name": column.name, "type": "float64", "shape": [1], "missing": empty})
-        else:
-            empty = '""' if column.fill is not None else "not allowed"
-            found.append(
-                {
-                    "name": column.name,
-                    "type": "string",
-                    "shape": [1],
-                    "missing": empty,
-                    "like": list(column.levels[:3]),
-                }
-            )
-    return found
+    return [
+        {"name": column.name, "shape": [1]}
+        | (
+            {"type": "float64", "missing": None if column.fill is None else "NaN"}
+            if isinstance(column, NumberInput)
+            else {
+                "type": "string",
+                "missing": None if column.fill is None else empty_text(column),
+                "like": list(column.levels[:3]),
+            }
+        )
+        for column in inputs.columns
+    ]
 
 
 def _finished(model: ModelProto, about: Mapping[str, Any], vectors: Vectors, allowed: float) -> bytes:
