@@ -166,7 +166,11 @@ def vectors_of(manifest: Manifest, where: str) -> tuple[dict[str, np.ndarray], n
         InputError: they are none.
     """
     try:
-        inputs = of_json(manifest.vectors.inputs)
+        # Texts are those of a file, in which "" is an empty cell.
+        inputs = {
+            name: array.astype(str) if array.dtype == object else array
+            for name, array in of_json(manifest.vectors.inputs).items()
+        }
         outputs = np.array(manifest.vectors.outputs, dtype=np.float64)
     except RavineError:
         raise
