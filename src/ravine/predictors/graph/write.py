@@ -14,7 +14,7 @@ import torch
 from onnx import ModelProto, helper
 from torch import nn
 
-from ravine.data.inputs import Inputs, NumberInput, TableInputs
+from ravine.data.inputs import ArrayInputs, Inputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget
 from ravine.ensembles.pooling import log_softmax
 from ravine.errors import InputError, ModelError, in_a_line
@@ -273,7 +273,9 @@ def _described(inputs: Inputs) -> list[dict[str, Any]]:
     """Each input, and how to write what goes into it; `missing` is None where a cell must not be empty."""
     if not isinstance(inputs, TableInputs):
         dtype, shape = raw_type(inputs)
-        return [{"name": ARRAY, "type": np.dtype(dtype).name, "shape": list(shape)}]
+        found = {"name": ARRAY, "type": np.dtype(dtype).name, "shape": list(shape)}
+        named = inputs.features if isinstance(inputs, ArrayInputs) else ()
+        return [found | ({"features": list(named)} if named else {})]
     return [
         {"name": column.name, "shape": [1]}
         | (
