@@ -161,6 +161,25 @@ def test_it_is_scored_on_validation_beside_the_last_weights(folder: Path, store:
     assert "profile is off by 0 %" in values.sentences[0]
 
 
+def test_it_is_stored_where_that_is_asked_for(folder: Path, store: ravine.Store) -> None:
+    run = store.runs("alone")[0].id
+    for _ in range(2):  # once more changes nothing
+        made = ravine.average("alone", run=run, tail=0.5, keep=True, store=folder, device="cpu")
+    assert store.averages.names([run])[run] == ("made tail 0.5",)
+    assert made.stored_as == "made tail 0.5"
+    for name, array in store.tensors("made tail 0.5/weights", run).items():
+        np.testing.assert_array_equal(array, made.weights[name])
+    logits = store.tensors("made tail 0.5/predictions", run)["validation"]
+    answers = store.labels(store.study("alone").data_fingerprint).validation
+    assert (logits.argmax(1) == answers).mean() == pytest.approx(made.scores["validation_accuracy"])
+    assert store.run(run).metrics["made tail 0.5/validation_accuracy"] == made.scores["validation_accuracy"]
+    assert store.check() == []
+    assert [row.average for row in ravine.results("alone", store=folder).averages] == ["made tail 0.5"]
+    assert figure(ravine.results("alone", store=folder), "averages").views == ()  # it has no curve
+    pooled = ravine.ensemble("alone", members=[run, f"{run}#made tail 0.5"], store=folder)
+    assert len(pooled.weights) == 2
+
+
 def test_kept_weights_are_averaged_exactly(folder: Path, store: ravine.Store) -> None:
     run = store.runs("bare")[0]
     made = ravine.average("bare", run=run.id, last=3, store=folder, device="cpu")

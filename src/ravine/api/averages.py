@@ -28,6 +28,7 @@ def average(
     tail: float | None = None,
     width: float | None = None,
     last: int | None = None,
+    keep: bool = False,
     store: Path | str = "runs",
     device: str = "auto",
     trust: Sequence[str] = (),
@@ -35,7 +36,7 @@ def average(
     """Make an average of the weights of a finished run, out of what the run stored along its way.
 
     Its profile, by how much the weights of each step count, is the closest one that the run's bank and its kept weights
-    allow, exact step by step. Nothing is trained and nothing is stored. It is evaluated on validation data, beside the
+    allow, exact step by step. Nothing is trained. It is evaluated on validation data, beside the
     run's last weights; BatchNorm's statistics are estimated again from all training examples.
 
     Args:
@@ -46,6 +47,8 @@ def average(
         tail: the part of the run, up to 1, whose last steps are averaged, each counting as much.
         width: relative width of a power average (Karras et al., 2024), at most 0.2887, that of the mean of all steps.
         last: how many of the kept weights are averaged, the run's end among them.
+        keep: store it beside the run, as averages are that training moved along, under a name such as "made ema 0.999".
+            Then it may be a member of an ensemble, and be exported. Otherwise nothing is stored.
         store: where the study is, unless results are given.
         device: where it is evaluated: "auto", "cpu", "cuda" or "mps".
         trust: as in `run`.
@@ -74,7 +77,7 @@ def average(
     check_address_space()
     from ravine.averages.made import make
 
-    return make(read, opened, record, wanted, search=search, device=device)
+    return make(read, opened, record, wanted, search=search, device=device, keep=keep)
 
 
 def average_lengths(

@@ -29,6 +29,7 @@ class Made:
         examples: training examples from which BatchNorm's statistics were estimated again; 0 without BatchNorm.
         own, scores: of the run's last weights, and of the average: ``validation_loss`` and ``validation_accuracy``.
         weights: every tensor of the model by name, BatchNorm's statistics included.
+        stored_as: the name under which it is stored beside the run; "" where it is not.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Made:
     own: Mapping[str, float]
     scores: Mapping[str, float]
     weights: Mapping[str, np.ndarray]
+    stored_as: str = ""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -57,7 +59,11 @@ class Made:
             f"BatchNorm's statistics were estimated again from {count(self.examples, 'training example')}; the last "
             "weights have those of the run."
         )
-        return (profile, again) if self.examples else (profile,)
+        kept = (
+            f"It is stored beside the run: as a member of an ensemble, and for `ravine export`, it is "
+            f"'{self.run[:8]}#{self.stored_as}'."
+        )
+        return (profile, *([again] if self.examples else []), *([kept] if self.stored_as else []))
 
     def grid(self) -> Grid:
         """The scores as a table."""
@@ -85,6 +91,7 @@ class Made:
             "coefficients": {name: plain(x) for name, x in self.coefficients.items()},
             "own": {name: plain(value) for name, value in self.own.items()},
             "scores": {name: plain(value) for name, value in self.scores.items()},
+            "stored_as": self.stored_as or None,
         }
 
     def __str__(self) -> str:

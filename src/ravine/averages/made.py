@@ -25,7 +25,7 @@ from ravine.errors import InputError
 from ravine.launch.subject import stored_run
 from ravine.launch.trained import Trained
 from ravine.rules.averages import Average, chosen
-from ravine.store import RunRecord, Store
+from ravine.store import AveragedTensors, RunRecord, Store, kind_of
 from ravine.study import Study
 from ravine.study.bank import STEPS, bank_averages, bank_steps
 
@@ -43,6 +43,7 @@ def make(
     *,
     search: Path | None = None,
     device: str = "auto",
+    keep: bool = False,
 ) -> Made:
     """An average of a run, made when the run is over.
 
@@ -56,10 +57,13 @@ def make(
         wanted: which average.
         search: the study file's folder.
         device: "auto", "cpu", "cuda" or "mps".
+        keep: whether it is stored beside the run, as averages are that training moved along.
 
     Raises:
         InputError: what the run stored does not suffice, or data or model are others than when it was trained.
     """
+    if keep:
+        store.check_writable()
     stored = Stored.of(store, record)
     found = combination(stored, wanted)
     evaluating = Evaluating.of(study, store, [record], search=search, device=device)
@@ -67,7 +71,7 @@ def make(
     points_1P = evaluating.packed([weights])
     others = evaluating.again(points_1P)
     tensors = {name: tensor[0].cpu().numpy() for name, tensor in others.items()}
-    return Made(
+    made = Made(
         run=record.id,
         rule=record.rule,
         seed=record.seed,
@@ -82,7 +86,27 @@ def make(
         own={name: value for name, value in record.metrics.items() if name in evaluating.metrics},
         scores={name: float(values_R[0]) for name, values_R in evaluating.scores(points_1P, others).items()},
         weights={**weights, **tensors},
+        stored_as=kept_name(wanted) if keep else "",
     )
+    if keep and made.stored_as not in store.averages.names([record.id])[record.id]:
+        found_of = AveragedTensors(
+            runs=[record.id],
+            weights={name: array[None] for name, array in made.weights.items()},
+            predictions=evaluating.predictions(points_1P, others),
+        )
+        scores = {kind_of(made.stored_as, name): value for name, value in made.scores.items()}
+        store.averages.add({made.stored_as: found_of}, {record.id: scores})
+    return made
+
+
+def kept_name(wanted: Asked) -> str:
+    """What an average is stored as: not what one is called that training moved along, whose profile is exact.
+
+    Example:
+        >>> kept_name(Asked(kind="ema", value=0.999))
+        'made ema 0.999'
+    """
+    return f"made {wanted.name}"
 
 
 def combination(stored: Stored, wanted: Asked) -> Combination:
@@ -189,16 +213,39 @@ class Evaluating:
             return self.ending
         return self.statistics.estimate(points_RP, self.ending, range(len(points_RP)))
 
-    def scores(self, points_RP: Tensor, others: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        """Validation loss, in the target's own units, and accuracy of each run, (R,)."""
+    def predictions(self, points_RP: Tensor, others: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """For validation and test data, as a run stores them: logits (R, N, K), or (R, N) in the target's own units.
+
+        Those for test are not compared with anything here.
+        """
+        data = self.trained.data
+        found = {}
+        for name, examples in (("validation", data.validation), ("test", data.test)):
+            outputs_RNK, _, _ = self._evaluated(points_RP, others, Data.of(examples, self.trained.device))
+            outputs = outputs_RNK.cpu().numpy()
+            found[name] = outputs if data.task == "classification" else data.in_own_units(outputs[..., 0])
+        return found
+
+    def _evaluated(
+        self, points_RP: Tensor, others: Mapping[str, Tensor], split: Data
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs (R, N, K), losses and accuracies (R, N), run by run."""
         trained = self.trained
         objective = Objective(network=trained.network, task=trained.data.task, fused=False)
-        validation = Data.of(trained.data.validation, trained.device)
-        found: dict[str, list[float]] = {name: [] for name in self.metrics}
-        for row in range(len(points_RP)):
-            own = {name: tensor[row : row + 1] for name, tensor in others.items()}
-            _, loss_1N, accuracy_1N = objective.scores(points_RP[row : row + 1], own, validation)
-            values = float(loss_1N.double().mean()) * trained.unit, float(accuracy_1N.double().mean())
-            for name, value in zip(self.metrics, values, strict=False):
-                found[name].append(value)
-        return {name: np.array(values) for name, values in found.items()}
+        each = [
+            objective.scores(
+                points_RP[row : row + 1],
+                {name: tensor[row : row + 1] for name, tensor in others.items()},
+                split,
+            )
+            for row in range(len(points_RP))
+        ]
+        outputs, losses, accuracies = zip(*each, strict=True)
+        return torch.cat(outputs), torch.cat(losses), torch.cat(accuracies)
+
+    def scores(self, points_RP: Tensor, others: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """Validation loss, in the target's own units, and accuracy of each run, (R,)."""
+        validation = Data.of(self.trained.data.validation, self.trained.device)
+        _, loss_RN, accuracy_RN = self._evaluated(points_RP, others, validation)
+        values = loss_RN.double().mean(1) * self.trained.unit, accuracy_RN.double().mean(1)
+        return {name: of_R.cpu().numpy() for name, of_R in zip(self.metrics, values, strict=False)}

@@ -22,6 +22,7 @@ def average(
     tail: Annotated[float | None, Shown("PART")] = None,
     width: Annotated[float | None, Shown("WIDTH")] = None,
     last: int | None = None,
+    keep: bool = False,
     lengths: bool = False,
     store: Store = "runs",
     device: DeviceName = "auto",
@@ -37,6 +38,7 @@ def average(
         tail: Mean over this last part of the run, such as 0.25.
         width: Power average of this relative width, such as 0.15.
         last: Mean of the last N kept weights, the end of the run among them.
+        keep: Store it beside the run, for ensembles, `export` and `predict`.
         lengths: Score averages of many lengths of each rule's chosen config, and store the scores for the report.
         store: Folder of the store.
         device: Where to evaluate; auto uses CUDA if available.
@@ -46,7 +48,7 @@ def average(
     from ravine.api import averages as api
     from ravine.report.terminal_grid import as_rich
 
-    given = {"run": run, "ema": ema, "tail": tail, "width": width, "last": last}
+    given = {"run": run, "ema": ema, "tail": tail, "width": width, "last": last, "keep": keep or None}
     if lengths:
         beside = [f"--{name}" for name, value in given.items() if value is not None]
         if beside:
@@ -68,6 +70,7 @@ def average(
             tail=tail,
             width=width,
             last=last,
+            keep=keep,
             store=store,
             device=device,
             trust=trust,

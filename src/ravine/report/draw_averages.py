@@ -43,7 +43,8 @@ def averaged_curves(results: Results, quantity: str) -> tuple[AveragedCurves, ..
         results.read_curves(list(metrics.values()), ids)
         bands = {name: band(list(results.curves(each, ids).values())) for name, each in metrics.items()}
         drawn = {name: each for name, each in bands.items() if each is not None}
-        found.append(AveragedCurves(rule=result.rule, lr=result.lr, bands=drawn))
+        if len(drawn) > 1:  # an average that was made when the run was over has no curve
+            found.append(AveragedCurves(rule=result.rule, lr=result.lr, bands=drawn))
     return tuple(found)
 
 
