@@ -466,6 +466,7 @@ def test_the_card_says_what_it_is(place: Path) -> None:
     assert "| test |" not in card  # nobody read test for this ensemble
 
 
+@pytest.mark.slow
 def test_refit_trains_the_same_recipe_on_training_and_validation(tmp_path: Path) -> None:
     """Against an ordinary study of the merged data: the same weights, bit for bit."""
     from ravine.predictors.refit import with_validation

@@ -16,6 +16,8 @@ import pytest
 import ravine
 from ravine.cli import main
 from ravine.data import Dataset, load
+from ravine.data.builtin import read_builtin
+from ravine.data.spec import IrisSpec
 from ravine.errors import InputError
 from ravine.predictors.stored import of_store
 from ravine.store import Store
@@ -29,12 +31,17 @@ Y = np.array(["low", "high"])[(X[:, 0] > 3.0).astype(int)]
 def run(store: Path, data: Any, name: str = "s", **changes: Any) -> ravine.Results:
     given: dict[str, Any] = {
         "model": {"kind": "mlp", "hidden": [8]},
-        "epochs": 30,
+        "epochs": 20,
         "batch_size": 8,
         "seeds": 2,
     }
     study = ravine.Study(name=name, data=data, **given | {"rules": [{"kind": "adam", "lr": 0.03}]} | changes)
     return ravine.run(study, store=store, quiet=True, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> ravine.Results:
+    return run(tmp_path_factory.mktemp("rows") / "runs", (X, Y))
 
 
 def raw(kind: str, folder: Path) -> tuple[Any, Any]:
@@ -51,11 +58,9 @@ def raw(kind: str, folder: Path) -> tuple[Any, Any]:
         return (x, (x.mean((1, 2)) > 127).astype(int)), (x, (x.mean((1, 2)) > 127).astype(int))
     if kind == "iris":
         data = load(ravine.Study(name="d", data="iris", model="mlp", steps=1, rules=["adam"]).data)
-        from sklearn.datasets import load_iris
-
-        x, y = load_iris(return_X_y=True)
+        source = read_builtin(IrisSpec())
         assert data.classes == ("setosa", "versicolor", "virginica")
-        return "iris", (x, np.array(data.classes, dtype=object)[y])
+        return "iris", (source.x, np.array(data.classes, dtype=object)[source.y.values.astype(int)])
     frame = {"a": X[:, 0], "colour": np.where(X[:, 1] > 3, "red", "blue"), "label": Y}
     if kind == "frame":
         pandas = pytest.importorskip("pandas")
@@ -76,7 +81,14 @@ def raw(kind: str, folder: Path) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["arrays", "npz", "dataset", "bytes", "iris", "frame", "parquet", "pictures"]
+    "kind",
+    [
+        "pictures",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("arrays", "npz", "dataset", "bytes", "parquet", "iris", "frame")
+        ),
+    ],
 )
 def test_every_kind_of_data_is_predicted_without_the_training_data(kind: str, tmp_path: Path) -> None:
     data, new = raw(kind, tmp_path)
@@ -105,6 +117,7 @@ def test_every_kind_of_data_is_predicted_without_the_training_data(kind: str, tm
     assert found.probabilities.tobytes() == again.probabilities.tobytes()
 
 
+@pytest.mark.slow
 def test_a_dataset_that_says_nothing_of_raw_values_takes_prepared_ones(tmp_path: Path) -> None:
     made = ravine.from_arrays(X, Y)
     plain = Dataset(
@@ -136,8 +149,8 @@ def test_a_regression_and_its_spread_are_in_the_targets_own_units(tmp_path: Path
     assert "which differ by" in one.sentences[0]
 
 
-def test_rows_that_stay_empty_keep_their_place_in_the_file(tmp_path: Path) -> None:
-    results = run(tmp_path / "runs", (X, Y))
+def test_rows_that_stay_empty_keep_their_place_in_the_file(arrays: ravine.Results, tmp_path: Path) -> None:
+    results = arrays
     x = X[:5].copy()
     x[1, 0] = np.nan
     found = ravine.predict(results, x, what="ensemble")
@@ -167,9 +180,8 @@ def test_rows_that_stay_empty_keep_their_place_in_the_file(tmp_path: Path) -> No
         ravine.predict(results, x[1:2])
 
 
-def test_outputs_that_are_no_numbers_are_no_prediction(tmp_path: Path) -> None:
-    results = run(tmp_path / "runs", (X, Y), model={"kind": "mlp", "hidden": []})
-    found = ravine.predict(results, np.array([[3e38, -3e38, 3e38, 3e38], X[0]]))
+def test_outputs_that_are_no_numbers_are_no_prediction(arrays: ravine.Results) -> None:
+    found = ravine.predict(arrays, np.array([[3e38, -3e38, 3e38, 3e38], X[0]]))
     assert found.predicted[1] in ("low", "high")
     assert found.predicted[0] in ("low", "high") or "not finite numbers" in found.notes[-1]
 

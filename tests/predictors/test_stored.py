@@ -132,6 +132,7 @@ def test_a_stored_average_of_a_run(store: Store, data: dict[str, Dataset]) -> No
     np.testing.assert_allclose(own, stored, rtol=2e-5, atol=2e-6 * np.abs(stored).max())
 
 
+@pytest.mark.slow
 def test_a_soup_is_one_network_with_the_mean_of_the_weights(tmp_path: Path, data: dict[str, Dataset]) -> None:
     rules = [{"kind": "adam", "lr": [0.1, 0.12]}]
     model = {"kind": "mlp", "hidden": []}

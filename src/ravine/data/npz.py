@@ -67,9 +67,12 @@ def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """
     try:
         if not zipfile.is_zipfile(path):
-            x = np.load(path, mmap_mode="r", allow_pickle=False)
-            require(x.size * (x.itemsize + _WORK.get(x.dtype.str[1:], _MOST_WORK)), f"{path}: to scale it")
-            return np.asarray(x), None
+            with path.open("rb") as file:
+                shape, dtype = _header(file)
+                size = math.prod(shape) * (dtype.itemsize + _WORK.get(dtype.str[1:], _MOST_WORK))
+                require(size, f"{path}: to scale it")
+                file.seek(0)
+                return np.load(file, allow_pickle=False), None
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             x_name = _new_name("x", names) or (names[0] if len(names) == 1 else None)

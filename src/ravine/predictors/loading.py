@@ -53,7 +53,6 @@ def load_model(
     if spec is None and model is None:
         parts = _of_graph(manifest, folder)
     else:
-        on = find_device(device)
         chosen = named_model(model, manifest.model, trust) if model is not None else spec
         assert chosen is not None, "one of the two is there"
         parts = tuple(
@@ -65,7 +64,6 @@ def load_model(
                     preparation.inputs.shape,
                     preparation.num_outputs,
                     _weights(folder, each),
-                    device=on,
                     where=f"{folder / each.file}",
                 ),
             )
@@ -77,7 +75,12 @@ def load_model(
         combine=manifest.combine,
         temperature=manifest.temperature,
     )
-    return predictor, manifest, _checked(predictor, manifest, where)
+    off = _checked(predictor, manifest, where)  # on the CPU: accelerators round otherwise
+    on = find_device(device)
+    for each in predictor.members:
+        if isinstance(each.model, nn.Module):
+            each.model.to(on)
+    return predictor, manifest, off
 
 
 def difference(predictor: Predictor, inputs: Mapping[str, np.ndarray], outputs: np.ndarray) -> float:

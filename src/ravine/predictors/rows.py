@@ -21,7 +21,7 @@ from ravine.data.fresh import Fresh
 from ravine.ensembles.scoring import nll
 from ravine.errors import InputError
 from ravine.grid import Grid
-from ravine.messages import count
+from ravine.messages import count, printable
 
 if TYPE_CHECKING:
     from ravine.predictors.predictor import Predictor
@@ -248,7 +248,7 @@ def _plain(values: NDArray[Any]) -> list[Any]:
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def _csv(columns: Mapping[str, list[Any]]) -> bytes:
