@@ -25,6 +25,7 @@ from ravine.cli import main
 from ravine.data import load
 from ravine.errors import InputError
 from ravine.predictors.loading import load_model
+from ravine.store import Store
 
 
 class Tied(nn.Module):
@@ -464,6 +465,27 @@ def test_the_card_says_what_it_is(place: Path) -> None:
     ):
         assert words in card, words
     assert "| test |" not in card  # nobody read test for this ensemble
+
+
+def test_test_scores_are_those_that_were_read_before(place: Path, tmp_path: Path) -> None:
+    store = tmp_path / "runs"
+    shutil.copytree(place / "runs", store)
+    found = ravine.ensemble("sizes", store=store)
+    number = len(
+        Store(store, create=False).scored.of(ravine.results("sizes", store=store).study.data_fingerprint)
+    )
+    ravine.export("sizes", out=tmp_path / "model", what="ensemble", store=store)
+    content = json.loads((tmp_path / "model" / "ravine.json").read_text())
+    judged = next(each for each in found.judged if each.pool.id == content["pool"])
+    for split, wanted in (("validation", judged.validation), ("test", judged.test)):
+        for name in ("accuracy", "nll"):
+            score = content["scores"][split]["scores"][name]
+            assert score["value"] == pytest.approx(wanted[name], rel=1e-12), (split, name)
+            assert score["low"] <= score["value"] <= score["high"]
+    assert f"{number} recipes were ever scored" in content["scores"]["test"]["note"]
+    assert content["temperature"] == judged.temperature
+    log = Store(store, create=False).scored.of(content["data"]["fingerprint"])
+    assert len(log) == number  # exporting looked at nothing new
 
 
 @pytest.mark.slow

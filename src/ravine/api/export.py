@@ -72,7 +72,7 @@ def export(
     from ravine.predictors.choice import chosen
     from ravine.predictors.exporting import check_out, export_folder
     from ravine.predictors.graph.door import require_onnx
-    from ravine.predictors.scores import plain_scores, validation_scores
+    from ravine.predictors.scores import logged_scores, plain_scores, validation_scores
     from ravine.predictors.stored import predictor_of
 
     if not isinstance(out, str | Path) or not str(out):
@@ -97,12 +97,16 @@ def export(
         }
     predictor = predictor_of(choice, opened, find=find, model=model, trust=trust, device="cpu")
     results = study if isinstance(study, Results) else Results.load(opened, name)
+    logged, note = logged_scores(choice, opened) if refit is None else ({}, "")
+    test = (
+        {"test": {"scores": plain_scores(logged), "note": note}} if logged else _test_scores(choice, results)
+    )
     scores: dict[str, Any] = {
         "validation": {
             "scores": plain_scores(validation_scores(choice)),
             "note": "The model was chosen on the validation examples, so that these scores flatter it a little.",
         },
-        **_test_scores(choice, results),
+        **test,
     }
     return export_folder(predictor, choice, folder, scores=scores, onnx=onnx, refit=facts, force=force)
 

@@ -1,8 +1,9 @@
-"""How good an exported model is: its scores on validation with intervals, and what the verdict read on test."""
+"""How good an exported model is: its scores with intervals on validation, and on test where that was read already."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles.scoring import heated, nll
+from ravine.outcomes.trials import Predicted
 from ravine.predictors.choice import Choice
+from ravine.store import Store
 
 Array = NDArray[np.float64]
 
@@ -33,8 +36,26 @@ class Score:
 
 def validation_scores(choice: Choice) -> dict[str, Score]:
     """Of what was chosen, on the examples by which it was chosen: flattering, if a little."""
-    answers = choice.labels.validation
-    pooled = choice.pool.predict(choice.labels.task, choice.outputs)
+    return _scores(choice, choice.outputs, choice.labels.validation)
+
+
+def logged_scores(choice: Choice, store: Store) -> tuple[dict[str, Score], str]:
+    """On test, where somebody has scored this very pool already, and a note; nothing where nobody has.
+
+    What is not in the store's log is not read: each look at test makes the next one worth less.
+    """
+    log = store.scored.of(choice.study.data_fingerprint)
+    own = next((each for each in log if each.recipe == choice.pool.id), None)
+    if own is None or choice.weights:
+        return {}, ""
+    outputs = Predicted(store=store, labels=choice.labels).of_members("test", choice.members)
+    recipes = "one recipe was" if len(log) == 1 else f"{len(log):,} recipes were"
+    note = f"This pool was first scored on test at {own.at}; {recipes} ever scored on these test examples."
+    return _scores(choice, outputs, choice.labels.test), note
+
+
+def _scores(choice: Choice, outputs: Mapping[str, np.ndarray], answers: np.ndarray) -> dict[str, Score]:
+    pooled = choice.pool.predict(choice.labels.task, outputs)
     if pooled.log_p is None:
         off = np.asarray(pooled.predicted - answers, dtype=np.float64)
         mse = _mean(np.square(off))
