@@ -17,6 +17,8 @@ import ravine
 from ravine.cli import main
 from ravine.ensembles import scoring
 from ravine.ensembles.findings import Ensemble
+from ravine.report.draw_gain import gain_numbers
+from ravine.report.pooled import members_of
 from ravine.store import Labels, Store
 from ravine.study import Recipe
 
@@ -179,6 +181,19 @@ def test_one_run_as_long_as_all_members_is_trained_once(folder: Path, opened: St
     again = ravine.ensemble(study(), store=folder, rival=True, quiet=True)
     assert len(opened.study(f"{NAME}-rival-3").launches) == launches
     assert again.json()["rival"] == found.json()["rival"]
+
+
+def test_the_figure_of_the_gain_has_the_longer_run(folder: Path, opened: Store) -> None:
+    """After the test above has trained it."""
+    members = members_of(ravine.results(NAME, store=folder))
+    assert members is not None
+    answers = labels(opened).validation
+    each = [
+        log_softmax(opened.tensors("predictions", run.id)["validation"].astype(float), axis=1)
+        for run in opened.runs(f"{NAME}-rival-3")
+    ]
+    nll = np.mean([-log_p[np.arange(len(answers)), answers].mean() for log_p in each])
+    assert gain_numbers(members).longer[3]["nll"] == pytest.approx(nll, rel=1e-9)
 
 
 def test_a_single_run_has_no_longer_rival(folder: Path, opened: Store) -> None:

@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ravine.api.studies import study_named
-from ravine.ensembles.rival import Train
+from ravine.ensembles.rival import Train, rival_name
 from ravine.host_memory import check_address_space
 from ravine.store import FINISHED, RunRecord, Store
 from ravine.study import Study, definition_of
 from ravine.study.longer import longer
-
-_LONGEST = 80  # letters of a study's name
 
 
 def training(
@@ -34,8 +32,7 @@ def training(
     def train(first: RunRecord, times: int) -> list[RunRecord]:
         read, search = study_named(store, study, trust)
         seeds = sorted(run.seed for run in store.runs(name) if run.config == first.config)
-        suffix = f"-rival-{times}"
-        rival = longer(read, first.rule, first.recipe, seeds, times, name[: _LONGEST - len(suffix)] + suffix)
+        rival = longer(read, first.rule, first.recipe, seeds, times, rival_name(name, times))
         definition = definition_of(rival)
         if not _finished(store, rival.name, definition):
             _train(rival, store, definition, search, device, quiet=quiet)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from ravine.ensembles.judged import Judged, judged
 from ravine.ensembles.members import as_members
 from ravine.ensembles.pool import Pool
-from ravine.store import Labels, RunRecord
+from ravine.store import Labels, RunRecord, Store
 
 Array = NDArray[np.float64]
 Outputs = Mapping[str, np.ndarray]
 
 NAME = "one long run"
+_LONGEST = 80  # letters of a study's name
 
 Train: TypeAlias = Callable[[RunRecord, int], Sequence[RunRecord]]
 """(a run of the winner, times) -> its config so many times as long, with all seeds: those that are done."""
@@ -64,6 +65,38 @@ class Rival:
         """The lowest and the highest seed's test score."""
         values = [each.test[score] for each in self.seeds]
         return min(values), max(values)
+
+
+def rival_name(study: str, times: int) -> str:
+    """What the study of the longer runs is called."""
+    suffix = f"-rival-{times}"
+    return study[: _LONGEST - len(suffix)] + suffix
+
+
+def rivals_of(store: Store, study: str, winner: RunRecord, most: int) -> dict[int, list[RunRecord]]:
+    """The longer runs of a winner that a store has, those that are done, by how many times as long they are.
+
+    Args:
+        store: where they are.
+        study: name of the winner's study.
+        winner: a run of it.
+        most: times, at most.
+    """
+    names = {record.name for record in store.studies()}
+    found = {}
+    for times in range(2, most + 1):
+        name = rival_name(study, times)
+        runs = store.runs(name) if name in names else []
+        own = [run for run in runs if run.status == "done" and _same(run.recipe, winner.recipe)]
+        if own:
+            found[times] = own
+    return found
+
+
+def _same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two recipes differ in their length alone."""
+    keys = (first.keys() | second.keys()) - {"steps", "evaluate_every", "schedule"}
+    return all(first.get(key) == second.get(key) for key in keys)
 
 
 def pools_of(runs: Sequence[RunRecord]) -> dict[str, Pool]:

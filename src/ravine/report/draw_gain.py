@@ -28,7 +28,7 @@ from ravine.verdict.own_interval import mean_interval
 
 ALPHA = 0.05
 _LINEAR = 25  # members, up to which each has its place on a linear axis
-SEEDS, BEST = "seeds", "best"
+SEEDS, BEST, RIVAL = "seeds", "best", "rival"
 TITLES = {
     "nll": "Validation NLL (nats)",
     "brier": "Validation Brier score",
@@ -62,12 +62,14 @@ class GainNumbers:
     Args:
         curve: scores by number of members.
         best: scores of the best single run.
+        longer: of single runs of the winner that are so many times as long, the means over their seeds.
         gained: by score.
         forecast: what more seeds would bring; None where it cannot be said.
     """
 
     curve: tuple[gain.Gain, ...]
     best: Mapping[str, float]
+    longer: Mapping[int, Mapping[str, float]]
     gained: Mapping[str, Gained]
     forecast: gain.Forecast | None
 
@@ -76,30 +78,41 @@ def gain_numbers(members: Members) -> GainNumbers:
     """The gain of the winner's seeds."""
     own, answers = members.of(members.seeds), members.answers
     place = members.seeds.index(members.best)
+    alone = _alone(np.stack(own), answers)
     if members.is_regression:
         errors_RN = np.stack(own).astype(np.float64) - answers
-        alone = {"mse": np.square(errors_RN)}
         pooled = {"mse": np.square(errors_RN.mean(axis=0))}
         forecast = gain.forecast("mse", gain.value_products(errors_RN))
     else:
-        log_p_RNK, whole = log_softmax(np.stack(own)), members.pooled
+        whole = members.pooled
         assert whole.log_p is not None
-        alone = {
-            "nll": np.stack([scoring.nll(each, answers) for each in log_p_RNK]),
-            "accuracy": (log_p_RNK.argmax(axis=2) == answers) * 1.0,
-            "brier": np.stack([scoring.brier(each, answers) for each in log_p_RNK]),
-        }
         pooled = {
             "nll": scoring.nll(whole.log_p, answers),
             "accuracy": (whole.predicted == answers) * 1.0,
         }
-        forecast = gain.forecast("brier", gain.class_products(np.exp(log_p_RNK), answers))
+        forecast = gain.forecast("brier", gain.class_products(np.exp(log_softmax(np.stack(own))), answers))
     return GainNumbers(
         curve=members.curve,
         best={name: float(found[place].mean()) for name, found in alone.items()},
+        longer={
+            times: {name: float(found.mean()) for name, found in _alone(outputs, answers).items()}
+            for times, outputs in members.longer.items()
+        },
         gained={name: _gained(alone[name], found, name == "accuracy") for name, found in pooled.items()},
         forecast=forecast,
     )
+
+
+def _alone(outputs_RN: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
+    """Each run's score of each example, by name, (R, N)."""
+    if outputs_RN.ndim == 2:
+        return {"mse": np.square(outputs_RN.astype(np.float64) - answers)}
+    log_p_RNK = log_softmax(outputs_RN)
+    return {
+        "nll": np.stack([scoring.nll(each, answers) for each in log_p_RNK]),
+        "accuracy": (log_p_RNK.argmax(axis=2) == answers) * 1.0,
+        "brier": np.stack([scoring.brier(each, answers) for each in log_p_RNK]),
+    }
 
 
 def _gained(alone_RN: np.ndarray, pooled_N: np.ndarray, larger: bool) -> Gained:
@@ -117,6 +130,7 @@ def draw_gain(results: Results, members: Members) -> Figure:
     chips = (
         Chip(key=SEEDS, label=f"seeds of {members.winner}", swatch=look(0).swatch()),
         Chip(key=BEST, label="best of them alone", swatch=look(8).swatch()),
+        *([Chip(key=RIVAL, label="one run as long", swatch=look(2).swatch())] if found.longer else []),
     )
     views = (
         [View(label="NLL and accuracy", panels=(panels["nll"], panels["accuracy"]), chips=chips)]
@@ -135,6 +149,12 @@ def draw_gain(results: Results, members: Members) -> Figure:
             " with these examples. Of all seeds there is one pool only, so the spread over seeds is not known there;"
             " its interval, over other examples, is in the numbers below. Where the curve is level, more members are"
             " not worth their cost."
+            + (
+                " One run as long as so many members is shown at their number: what the same training reaches in one"
+                " run, as the mean over its seeds."
+                if found.longer
+                else ""
+            )
         ),
         command=command(results, "gain"),
         views=tuple(views),
@@ -195,9 +215,14 @@ def _panel(results: Results, found: GainNumbers, score: str) -> Json:
         line(BEST, other, [x[0], x[-1]], [y(best)] * 2, [alone] * 2, mode="lines"),
         line(SEEDS, own, x, [y(each.value) for each in values], hover),
     ]
-    shown = _range(
-        [y(each.value) for each in values] + [y(best)], [v for v in (*low, *high) if v is not None]
-    )
+    longer = {times: scores[score] for times, scores in found.longer.items()}
+    if longer:
+        texts = [f"<b>one run, {times} times as long</b>: {show(value)}" for times, value in longer.items()]
+        data.append(
+            line(RIVAL, look(2), list(longer), map(y, longer.values()), texts, mode="markers", sizes=11)
+        )
+    drawn = [*(y(each.value) for each in values), y(best), *map(y, longer.values())]
+    shown = _range(drawn, [v for v in (*low, *high) if v is not None])
     axis = accuracy_axis(shown) if percents else log_axis(shown)
     return {"data": data, "layout": layout(TITLES[score], "members", members_axis(x[-1]), axis)}
 

@@ -19,11 +19,13 @@ from ravine.ensembles.losses import Losses, ValueLosses, class_losses
 from ravine.ensembles.members import as_members, best_of_configs, usable, winner_of
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Pooled
+from ravine.ensembles.rival import rivals_of
 from ravine.outcomes.member import Member
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe, final
 from ravine.outcomes.trials import Predicted
 from ravine.report.views import Group
+from ravine.store import RunRecord
 
 MOST_SEEDS = 50
 FEWEST_CONFIGS, MOST_CONFIGS = 10, 40  # else the better half of them: poor runs differ from all others
@@ -42,6 +44,7 @@ class Members:
         configs: the best run of each of the better configs, by validation loss, the best first.
         outputs: logits (N, K) or values (N,), by name.
         answers: (N,) the right ones.
+        longer: what longer runs of the winner predict, a row each, by how many times as long they are.
         num_subsets: how many pools of each size the gain is the mean of, about, at most.
         group: the section of the report that their figures share.
     """
@@ -51,6 +54,7 @@ class Members:
     configs: tuple[Member, ...]
     outputs: dict[str, np.ndarray]
     answers: np.ndarray
+    longer: dict[int, np.ndarray]
     num_subsets: int
     group: Group
 
@@ -126,9 +130,19 @@ def members_of(results: Results) -> Members | None:
         configs=tuple(each for each in as_members(configs) if each.run in finite),
         outputs=outputs,
         answers=labels.validation[examples],
+        longer=_longer(results, winner[0], len(own), examples),
         num_subsets=_subsets(len(own), len(examples) * num_classes),
         group=_group(results, len(own), len(winner), len(examples)),
     )
+
+
+def _longer(results: Results, winner: RunRecord, most: int, examples: np.ndarray) -> dict[int, np.ndarray]:
+    """What runs predict that `ravine ensemble --rival` trained."""
+    predicted, found = Predicted(store=results.source, labels=results.labels), {}
+    for times, runs in rivals_of(results.source, results.name, winner, most).items():
+        outputs = predicted.outputs("validation", [run.id for run in runs])
+        found[times] = np.stack([outputs[run.id][examples] for run in runs])
+    return found
 
 
 def _examples(num_members: int, num_examples: int, num_classes: int) -> np.ndarray:
