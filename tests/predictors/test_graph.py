@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from graphs import feeds, mixed, predictor_of, raw_columns, rows
+from ravine.data import from_arrays
 from ravine.errors import InputError, ModelError
 from ravine.nn.spec import MLP
 from ravine.predictors.graph import door
@@ -138,6 +139,48 @@ def test_modules_that_differ_in_what_they_tie():
     free, tied = (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(2))
     tied[1].weight = tied[0].weight
     assert not networks.alike(free, tied)
+
+
+class Random(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return nn.functional.dropout(self.last(x), 0.5)  # which is live unless it is switched off
+
+
+def of_the_batch():
+    return nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), Centred())
+
+
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+def without_statistics():
+    return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Random, "Random gives other outputs each time, in evaluation mode too"),
+        (of_the_batch, "its output for an example depends on the other examples of the batch"),
+        (
+            without_statistics,
+            "Sequential fails with 1 example: ValueError: Expected more than 1 value per channel",
+        ),
+    ],
+)
+def test_networks_without_one_answer_for_an_example(model, says, tmp_path):
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    made = predictor_of(from_arrays(x, np.arange(30) % 3), model, 2)
+    with pytest.raises(ModelError) as refused:
+        door.write_graph(made, tmp_path / "m.onnx")
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_what_is_no_graph_of_ravine_is_refused(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,47 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from onnx import ModelProto, helper
 from torch import nn
 
 from ravine.data.inputs import ArrayInputs, Inputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget
-from ravine.ensembles.pooling import log_softmax
-from ravine.errors import InputError, ModelError, in_a_line
+from ravine.errors import InputError, ModelError
 from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
 from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
 from ravine.predictors.graph.networks import OPSET, Network, networks_of
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
 from ravine.predictors.graph.raw import prepare
+from ravine.predictors.graph.reference import OTHER, Vectors, modules_of, vectors_of
 from ravine.predictors.graph.shapes import ARRAY, empty_text, input_names, raw_type
-from ravine.predictors.graph.vectors import Arrays, as_json, prepared, raw_vectors
+from ravine.predictors.graph.vectors import as_json
 from ravine.predictors.predictor import Predictor
 from ravine.version import version
 
 ALLOWED = 1e-5  # of a probability, or of the largest value of a regression
 _ROUNDED = 2e-7  # of a probability, for each unit of the largest logit: above 50 float32 knows no more
-_OTHER = 1e-5  # of a network's output, relative to the largest: more is another network
 _IR, _ML_OPSET = 9, 3  # onnxruntime 1.17 reads these, and each later one
 _SIZES = (1, 3)  # examples at a time
 _LARGEST = 2_000_000_000  # bytes of a file in this format
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Vectors:
-    """Examples with what a predictor says of them.
-
-    Args:
-        inputs: raw.
-        answers: what the graph is to say, by the names of its outputs.
-        members: the outputs (N, K) of each member's network.
-        scale: that differences between answers are divided by.
-    """
-
-    inputs: Arrays
-    answers: Arrays
-    members: Sequence[np.ndarray]
-    scale: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,7 +89,7 @@ def graph_of(
     predictor: Predictor, *, facts: Mapping[str, Any] | None = None, members: bool = False
 ) -> tuple[bytes, Checked]:
     """The same as bytes. See `write_graph`."""
-    modules = _modules(predictor)
+    modules = modules_of(predictor)
     predictor = replace(
         predictor,
         members=tuple(
@@ -118,9 +98,9 @@ def graph_of(
     )
     inputs, target = predictor.preparation.inputs, predictor.preparation.target
     names = Names.of(target, input_names(inputs), members=members)
-    vectors = _vectors(predictor, modules, names)
+    vectors = vectors_of(predictor, modules, names)
     largest = max(float(np.abs(each[np.isfinite(each)]).max(initial=1.0)) for each in vectors.members)
-    graph = _proved(predictor, modules, names, vectors, _OTHER * largest)
+    graph = _proved(predictor, modules, names, vectors, OTHER * largest)
     allowed = max(ALLOWED, _ROUNDED * largest) if isinstance(target, ClassTarget) else ALLOWED
     about = _about(predictor, graph, facts or {})
     content = _finished(graph.model, about, vectors, allowed)
@@ -133,53 +113,6 @@ def graph_of(
         )
     number = len(vectors.members[0])
     return content, Checked(path="", num_examples=number, worst=worst, allowed=allowed, facts=about)
-
-
-def _modules(predictor: Predictor) -> list[nn.Module]:
-    """The members' modules on the CPU, in evaluation mode."""
-    found = []
-    for each in predictor.members:
-        if not isinstance(each.model, nn.Module):
-            raise ModelError(
-                f"member {each.name} is an ONNX graph already; a module is needed to write another"
-            )
-        try:
-            found.append(copy.deepcopy(each.model).cpu().eval().requires_grad_(False))
-        except Exception as error:
-            raise ModelError(f"member {each.name}: its model cannot be copied: {in_a_line(error)}") from error
-    return found
-
-
-def _vectors(predictor: Predictor, modules: Sequence[nn.Module], names: Names) -> Vectors:
-    raw = raw_vectors(predictor.preparation.inputs)
-    x = prepared(predictor.preparation.inputs, raw)
-    said = predictor.predict_prepared(x)
-    with torch.inference_mode():
-        outputs, again = ([module(torch.from_numpy(x)).float().numpy() for module in modules] for _ in "12")
-    if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, again, strict=True)):
-        raise ModelError(
-            f"model: {type(modules[0]).__name__} gives other outputs each time, in evaluation mode too: it cannot "
-            "become a graph"
-        )
-    if any(np.isnan(each).any() for each in outputs):
-        raise ModelError(
-            f"model: {type(modules[0]).__name__} gives NaN for usual inputs: its graph could not be proved"
-        )
-    answers: dict[str, np.ndarray]
-    if predictor.task == "classification":
-        answers = {
-            names.probabilities: said.p.astype(np.float32),
-            names.label: np.array(said.names, dtype=object),
-        }
-        if names.members:
-            log_p = [log_softmax(each) for each in said.outputs.values()]
-            answers[names.members] = np.exp(np.stack(log_p)).astype(np.float32)
-        return Vectors(inputs=raw, answers=answers, members=outputs, scale=1.0)
-    answers = {names.prediction: said.predicted.astype(np.float64)[:, None]}
-    if names.members:
-        answers[names.members] = np.stack(list(said.outputs.values())).astype(np.float64)
-    largest = max(float(np.abs(each).max()) for each in said.outputs.values())
-    return Vectors(inputs=raw, answers=answers, members=outputs, scale=largest or 1.0)
 
 
 def _proved(
