@@ -36,7 +36,12 @@ def study_of(num_steps: int) -> Study:
         dropout=0.2,
         schedule={"kind": "cosine"},
         keep={"every": num_steps // 21},
-        averages={"ema": [0.9, 0.999], "polyak": {"from": 0.3}, "swa": {"from": 0.2, "every": 5}},
+        averages={
+            "ema": [0.9, 0.999],
+            "polyak": {"from": 0.3},
+            "swa": {"from": 0.2, "every": 5},
+            "bank": True,
+        },
     )
 
 
