@@ -71,7 +71,7 @@ def test_every_kind_is_there_once_with_its_cost(found: Ensemble, opened: Store) 
     read = found.json()
     assert [each["epochs"] for each in read["scores"]] == [each.epochs for each in found.judged]
     assert read["rival"] is None
-    assert "What each costs" in str(found)
+    assert "Costs, and the ensemble" in str(found)
 
 
 def test_the_average_is_the_one_that_is_best_on_validation(found: Ensemble, opened: Store) -> None:

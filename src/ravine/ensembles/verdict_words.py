@@ -49,14 +49,12 @@ def verdict_grid(
         )
     judge = SCORES[scores[0]]
     return Grid(
-        before=(
-            f"What each costs, and the ensemble's test score minus its own (of {judge} less is better):",
-        ),
+        before=(f"Costs, and the ensemble's test score minus that of each (less {judge} is better):",),
         columns=(
             "",
             "epochs",
             "passes",
-            *(f"{SCORES[score]} from, to" for score in scores),
+            *(SCORES[score] for score in scores),
             f"by {judge}",
         ),
         rows=tuple(rows),
@@ -92,11 +90,9 @@ def _epochs(value: float) -> str:
 
 
 def _between(each: Compared) -> str:
-    low, high = each.interval
+    """Two digits, so that a row fits into 80 columns; the sentences and ``--json`` have more."""
     if each.score == "accuracy":
-        return f"{100 * low:+.2f} to {100 * high:+.2f}".replace("-", "−")
-    return f"{_signed(low)} to {_signed(high)}"
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + number(float(f"{value:.3g}"))
+        ends = [f"{100 * end:.2f}" for end in each.interval]
+    else:
+        ends = [number(float(f"{end:.2g}")) for end in each.interval]
+    return " to ".join(ends).replace("-", "−")

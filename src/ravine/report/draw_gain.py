@@ -130,7 +130,11 @@ def draw_gain(results: Results, members: Members) -> Figure:
     chips = (
         Chip(key=SEEDS, label=f"seeds of {members.winner}", swatch=look(0).swatch()),
         Chip(key=BEST, label="best of them alone", swatch=look(8).swatch()),
-        *([Chip(key=RIVAL, label="one run as long as so many", swatch=look(2).swatch())] if found.longer else []),
+        *(
+            [Chip(key=RIVAL, label="one run as long as so many", swatch=look(2).swatch())]
+            if found.longer
+            else []
+        ),
     )
     views = (
         [View(label="NLL and accuracy", panels=(panels["nll"], panels["accuracy"]), chips=chips)]
