@@ -347,3 +347,19 @@ def test_a_preparation_stored_before_ranges_were_kept_makes_no_note_of_them(tmp_
         Preparation.of(content), written(tmp_path / "a.csv", "age,colour,income", [("999", "red", "0")])
     )
     assert (found.notes, len(x_of(found))) == ([], 1)
+
+
+def test_what_is_no_data_is_refused_in_one_line(tmp_path: Path) -> None:
+    table = again(csv_data(tmp_path))
+    cells = {"age": [1.0], "colour": ["red"], "income": [2.0]}
+    for raw, words in (
+        (None, "x is a NoneType; a data frame or a mapping"),
+        ({}, "are missing, which the model needs"),
+        ({**cells, "age": [1.0, 2.0]}, "has 1 cell, 'age' has 2"),
+        ({**cells, "age": 1.0}, "has cells of shape ()"),
+        (np.zeros((2, 3)), "x is a ndarray; a data frame"),
+        ((cells, [["no"]]), "y has shape (1, 1)"),
+        ("x" * 5000, "File name too long"),
+        ("a\0b", "there is no such file"),
+    ):
+        assert words in refused(table, raw), raw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -142,12 +143,14 @@ def _predictor(
             if what is not None:
                 raise InputError(f"what = {what!r}: {where} is one exported model; leave it out")
             return load_model(where, model=model, trust=trust, device=device)[0]
-        if Path(where).is_dir() and not _is_study(where, store):
+        if os.path.isdir(where) and not _is_study(where, store):  # noqa: PTH112 (a name may be no path)
             raise InputError(
                 f"{where}: no exported model (there is no ravine.json in it), and no study in the store"
             )
     opened, name, find = stored_study(where, store, trust)
-    return of_store(opened, name, what or "winner", find=find, model=model, trust=trust, device=device)
+    return of_store(
+        opened, name, "winner" if what is None else what, find=find, model=model, trust=trust, device=device
+    )
 
 
 def _is_study(name: Path | str, store: Path | str) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from ravine.backends import DeviceName
 from ravine.cli.options import File, Shown, Store, StudyOrFile, Trust
 from ravine.cli.output import put, put_json
-from ravine.errors import InputError
+from ravine.errors import InputError, short
 from ravine.messages import count
 
 
@@ -204,10 +204,13 @@ def check_output(out: Path, new: str) -> None:
     Raises:
         InputError: it cannot.
     """
-    folder = out.parent
-    if not folder.is_dir():
-        raise InputError(f"--out {out}: there is no folder {folder}")
-    if out.is_dir():
-        raise InputError(f"--out {out}: is a folder; a file is needed")
-    if out.exists() and Path(new).exists() and out.samefile(new):
+    try:
+        if not out.parent.is_dir():
+            raise InputError(f"--out {out}: there is no folder {out.parent}")
+        if out.is_dir():
+            raise InputError(f"--out {out}: is a folder; a file is needed")
+        same = out.exists() and Path(new).exists() and out.samefile(new)
+    except OSError as error:
+        raise InputError(f"--out {short(str(out), 80)}: cannot be used: {error.strerror}") from None
+    if same:
         raise InputError(f"--out {out}: is the new data themselves; name another file")

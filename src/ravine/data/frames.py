@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ravine.data.column import Cells, absent, objects
 from ravine.data.containers import as_numpy
 from ravine.errors import DataError
+from ravine.messages import count
 
 
 def is_frame(value: object) -> bool:
@@ -62,6 +63,12 @@ def columns_of(frame: Any, where: str) -> dict[str, Cells]:
         if cells.values.ndim != 1:
             shape = cells.values.shape[1:]
             raise DataError(f"{where}: column {name!r} has cells of shape {shape}; give each number a column")
+    first = next(iter(found), "")
+    for name, cells in found.items():
+        if len(cells) != len(found[first]):
+            raise DataError(
+                f"{where}: column {name!r} has {count(len(cells), 'cell')}, {first!r} has {len(found[first]):,}"
+            )
     return found
 
 

@@ -21,7 +21,7 @@ from ravine.data.npz import read_new
 from ravine.data.parquet_file import read_parquet
 from ravine.data.preparation import UNKNOWN, ClassTarget, Preparation
 from ravine.data.scale import Scaling
-from ravine.errors import DataError, short
+from ravine.errors import DataError, short, with_article
 from ravine.messages import count
 
 _PARQUET = (".parquet", ".pq")
@@ -45,9 +45,12 @@ def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
         return _of_path(preparation, Path(raw))
     inputs = preparation.inputs
     if isinstance(inputs, ImageInputs):
-        return _pictures(
-            preparation, inputs.reading, inputs.scaling, [Path(each) for each in raw], None, where
-        )
+        try:
+            files = [Path(each) for each in raw]
+        except TypeError:
+            kind = with_article(type(raw).__name__)
+            raise DataError(f"{where} is {kind}; a folder or paths of pictures are needed") from None
+        return _pictures(preparation, inputs.reading, inputs.scaling, files, None, where)
     x, y = raw if isinstance(raw, tuple) and len(raw) == 2 else (raw, None)
     table = inputs if isinstance(inputs, TableInputs) else inputs.table
     if table is not None and (is_frame(x) or isinstance(x, Mapping)):
@@ -55,13 +58,17 @@ def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
         found = of_table(preparation, table, cells, where, lambda row: f"{where}, row {row}")
     elif isinstance(inputs, TableInputs):
         raise DataError(
-            f"{where} is a {type(x).__name__}; a data frame or a mapping of columns is needed, since the model was "
-            "trained on named columns"
+            f"{where} is {with_article(type(x).__name__)}; a data frame or a mapping of columns is needed, since the "
+            "model was trained on named columns"
         )
     else:
         found = of_array(inputs, inputs.array(as_numpy(x, where), where), where)
     if y is not None:
         cells_y = series_cells(y, f"{where}: y")
+        if cells_y.values.ndim != 1:
+            raise DataError(
+                f"{where}: y has shape {cells_y.values.shape}; one answer for each example is needed"
+            )
         if len(cells_y) != found.num:
             raise DataError(f"{where} has {count(found.num, 'example')}, y has {len(cells_y):,}")
         found.answers = answers(found, preparation, cells_y)

@@ -21,8 +21,9 @@ import numpy as np
 from torch import nn
 
 from ravine.ensembles.scoring import WIDEST
-from ravine.errors import InputError
+from ravine.errors import InputError, short
 from ravine.launch.machine import versions
+from ravine.messages import printable
 from ravine.predictors.card import card
 from ravine.predictors.choice import Choice
 from ravine.predictors.graph.door import require_onnx, write_graph
@@ -82,6 +83,8 @@ def check_out(folder: Path, *, force: bool = False) -> None:
     Raises:
         InputError: something else is there, or nothing can be written.
     """
+    if folder.name in ("", "..") or "\0" in str(folder):
+        raise InputError(f"{printable(str(folder))}: name a folder that is not there yet")
     try:
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise InputError(f"{folder}: is not a folder; name one that is not there yet")
@@ -89,7 +92,7 @@ def check_out(folder: Path, *, force: bool = False) -> None:
             raise InputError(f"{folder}: there is no folder {folder.parent}")
         inside = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise InputError(f"{folder}: cannot be used: {error.strerror}") from None
+        raise InputError(f"{short(str(folder), 80)}: cannot be used: {error.strerror}") from None
     if not inside:
         return
     others = [name for name in inside if not _OURS.fullmatch(name)]

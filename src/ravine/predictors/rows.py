@@ -206,10 +206,12 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         InputError: it cannot be written.
     """
+    if os.path.isdir(path):  # noqa: PTH112 (whatever is wrong with the path is found when it is written)
+        raise InputError(f"{path}: is a folder; a file is needed")
+    if "\0" in str(path):
+        raise InputError(f"{printable(str(path))}: is no path of a file")
     temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; a file is needed")
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
