@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ravine.errors import StoreError
+from ravine.study import content_id
 
 if TYPE_CHECKING:
     from ravine.store import Store
+
+
+def recipe_of_run(run: str) -> str:
+    """The id of the recipe "this run alone": that of its pool of one."""
+    return content_id({"members": {run: 1.0}, "combine": "mean"})
 
 
 def log_scored(store: Store, fingerprint: str, recipes: Mapping[str, str]) -> tuple[int, list[str]]:
