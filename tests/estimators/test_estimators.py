@@ -179,6 +179,9 @@ def test_refusals_are_one_line() -> None:
         "budget = 'soon': must be a time such as \"60s\""
     )
     assert refused(ravine.Classifier(validation_fraction=1.5)).startswith("fit: validation = 1.5: must be")
+    assert refused(ravine.Classifier(batch_size=0)).startswith(
+        "batch_size = 0: must be a whole number from 1 to"
+    )
     assert refused(ravine.Classifier(size=0)).startswith("size = 0: must be a whole number")
     assert refused(ravine.Classifier(model="mpl")).startswith(
         "model.kind = 'mpl': no such model; did you mean 'mlp'?"
@@ -265,6 +268,8 @@ def test_the_default_length_and_batch_suit_few_and_many_examples() -> None:
     assert batch_size("full", 120) == "full"
     lengths = [default_epochs(n, batch_size("auto", n)) for n in (100, 2000, 16_000)]
     assert lengths == sorted(lengths, reverse=True)
+    assert default_epochs(100, "full") == 100
+    assert 25 <= default_epochs(100, [8, 16]) <= 100
 
 
 def test_no_example_is_spent_on_a_test() -> None:

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from ravine.api.estimators.grid import MOST_RUNS, NAME, Wanted, checked_runs
 from ravine.data import Dataset
-from ravine.engine.device import find_device
 from ravine.errors import InputError
 from ravine.launch.launch import launch
 from ravine.launch.pace import pace
@@ -74,7 +73,6 @@ def fit(
     Raises:
         InputError: one line that says what is wrong.
     """
-    find_device(device)
     number = (
         checked_runs(runs) if budget is None else _affordable(data, wanted, began, budget, device, backend)
     )
@@ -104,7 +102,7 @@ def _affordable(data: Dataset, wanted: Wanted, began: float, budget: Any, device
         raise InputError(
             f'budget = {shown(budget)}: must be a time such as "60s", "5 min" or a number of seconds'
         )
-    least = wanted.fewest_runs
+    least = wanted.fewest_runs(data)
     measured = pace(wanted.study(data, max(least, _TRIED)), data=data, device=device, backend=backend)
     left = _SHARE * seconds - (time.perf_counter() - began)
     return min(max(measured.runs_in(left), least), MOST_RUNS)

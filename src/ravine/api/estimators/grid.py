@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from ravine.data import Dataset
@@ -18,12 +19,10 @@ NAME = "fit"  # of the study
 MOST_RUNS = 10_000
 _EVALUATIONS = 5  # along a run: where it has diverged, it ends
 
-# Measured on the validation parts of other data sets than the benchmark's: see benchmarks/estimators.md.
-_WIDTH, _MANY = 128, 5000
+# Chosen on validation: see benchmarks/estimators.md.
+_LARGE = 5000  # training examples, from which on the network is deeper, and faster rates are tried
 _BATCH, _FEW_BATCHES = 64, 20
 _STEPS, _EPOCHS = 2000, (25, 100)
-_RULES = ({"kind": "adamw", "lr": {"log": [2e-4, 2e-2]}, "weight_decay": {"log": [1e-3, 3.0]}},)
-_DROPOUT = (0.0, 0.1, 0.25, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +39,6 @@ class Wanted:
     epochs: Any
     batch_size: Any
     seed: int
-
-    @property
-    def _rules(self) -> Any:
-        if _is_auto(self.rules):
-            return _RULES
-        return [self.rules] if isinstance(self.rules, str | Mapping | Rule) else self.rules
-
-    @property
-    def fewest_runs(self) -> int:
-        """One for each rule."""
-        return len(self._rules) if isinstance(self._rules, Sequence) else 1
 
     def study(self, data: Dataset, runs: int) -> Study:
         """The study that is as many runs as this, or as few less as fill all rules evenly.
@@ -72,13 +60,23 @@ class Wanted:
         seeds = runs // sum(min(trials, each) for each in most)
         return self._of(data, trials, max(1, seeds))
 
+    def fewest_runs(self, data: Dataset) -> int:
+        """One for each rule."""
+        rules = self._rules_for(data)
+        return len(rules) if isinstance(rules, Sequence) else 1
+
+    def _rules_for(self, data: Dataset) -> Any:
+        if _is_auto(self.rules):
+            return _default(data).rules
+        return [self.rules] if isinstance(self.rules, str | Mapping | Rule) else self.rules
+
     def _of(self, data: Dataset, trials: int, num_seeds: int) -> Study:
         size = batch_size(self.batch_size, len(data.train))
         return Study(
             name=NAME,
             data=data,
-            model=default_model(data) if _is_auto(self.model) else self.model,
-            rules=self._rules,
+            model=_default(data).model if _is_auto(self.model) else self.model,
+            rules=self._rules_for(data),
             epochs=default_epochs(len(data.train), size) if _is_auto(self.epochs) else self.epochs,
             batch_size=size,
             seeds=[self.seed + number for number in range(num_seeds)],
@@ -88,10 +86,31 @@ class Wanted:
         )
 
 
-def default_model(data: Dataset) -> Mapping[str, Any]:
-    """The network for a data set."""
-    hidden = [_WIDTH] if len(data.train) < _MANY else [_WIDTH, _WIDTH]
-    return {"kind": "mlp", "hidden": hidden, "dropout": _DROPOUT}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Defaults:
+    """What is tried on data of some size.
+
+    Args:
+        model: as a study takes it; each run has one of its rates.
+        rules: whose ranges are drawn from.
+    """
+
+    model: Mapping[str, Any]
+    rules: Sequence[Mapping[str, Any]]
+
+
+_FEW = _Defaults(
+    model={"kind": "mlp", "hidden": (128,), "dropout": (0.0, 0.1, 0.25, 0.5)},
+    rules=({"kind": "adamw", "lr": {"log": [2e-4, 2e-2]}, "weight_decay": {"log": [1e-3, 3.0]}},),
+)
+_MANY = _Defaults(
+    model={"kind": "mlp", "hidden": (128, 128), "dropout": (0.0, 0.1, 0.25)},
+    rules=({"kind": "adamw", "lr": {"log": [5e-4, 3e-2]}, "weight_decay": {"log": [1e-3, 3.0]}},),
+)
+
+
+def _default(data: Dataset) -> _Defaults:
+    return _FEW if len(data.train) < _LARGE else _MANY
 
 
 def batch_size(wanted: Any, num_train: int) -> Any:
@@ -99,12 +118,14 @@ def batch_size(wanted: Any, num_train: int) -> Any:
     if _is_auto(wanted):
         few = 2 ** round(math.log2(max(1, num_train / _FEW_BATCHES)))
         return min(num_train, _BATCH, max(8, few))
-    return min(wanted, num_train) if isinstance(wanted, int) and not isinstance(wanted, bool) else wanted
+    whole = _whole(wanted)
+    return wanted if whole is None else min(whole, num_train)
 
 
 def default_epochs(num_train: int, size: Any) -> int:
     """Passes over the training part: about 2,000 steps, but from 25 to 100 passes."""
-    steps = 1 if size == "full" else max(1, num_train // size)
+    examples = num_train if size == "full" else _whole(size) or _BATCH
+    steps = max(1, num_train // examples)
     low, high = _EPOCHS
     return min(max(round(_STEPS / steps), low), high)
 
@@ -116,6 +137,12 @@ def checked_runs(value: Any) -> int:
         InputError: it is none.
     """
     return whole_number("runs", value, 1, MOST_RUNS)
+
+
+def _whole(value: Any) -> int | None:
+    """A number of examples; None for what is none, which a study refuses."""
+    fine = isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
+    return int(value) if fine else None
 
 
 def _is_auto(value: Any) -> bool:
