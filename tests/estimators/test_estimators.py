@@ -64,10 +64,15 @@ def test_it_predicts_the_weighted_mean_of_its_members_by_hand(iris: ravine.Class
     x = (X - np.array(scaling.mean)) / np.array(scaling.deviation)
     pooled = np.zeros((len(X), 3))
     for part in predictor.members:
-        w1, b1, w2, b2 = (tensor.double().numpy() for tensor in part.model.parameters())
+        w1, b1, w2, b2 = (tensor.numpy() for tensor in part.model.module.parameters())
         pooled += part.share * softmax(np.maximum(x @ w1.T + b1, 0.0) @ w2.T + b2, axis=1)
     by_hand = softmax(np.log(pooled) / predictor.temperature, axis=1)
     np.testing.assert_allclose(iris.predict_proba(X), by_hand, rtol=2e-5, atol=1e-7)
+
+
+def test_a_row_is_predicted_the_same_alone_and_among_others(iris: ravine.Classifier) -> None:
+    alone = np.concatenate([iris.predict_proba(X[row : row + 1]) for row in range(0, 150, 10)])
+    np.testing.assert_allclose(alone, iris.predict_proba(X)[::10], rtol=1e-12)
 
 
 def test_the_table_has_every_run_and_its_weight(iris: ravine.Classifier) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ravine.outcomes.runs import Cell
     from ravine.predictors.predictor import Predictions, Predictor
 
+# Of a row of results: in the table of members, rule is the first column.
+_UNSHOWN = ("run", "seed", "status", "seconds", "rule", "train_loss", "train_accuracy")
 _SEEDS = 2**31 - 2**20  # so that further seeds fit behind the first
 
 
@@ -122,11 +124,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         members = [row for row in self.results_ if row["weight"]]
-        fixed = ("run", "seed", "status", "seconds", "rule")
-        columns = [name for name in members[0] if name not in fixed]
+        columns = [name for name in members[0] if name not in _UNSHOWN]
         return Grid(
             title=f"{type(self).__name__}: {len(members)} of {self.runs_} runs",
-            columns=("rule", *(name.replace("_", " ") for name in columns)),
+            columns=("rule", *(name.removeprefix("model.").replace("_", " ") for name in columns)),
             rows=tuple((str(row["rule"]), *(_text(row[name]) for name in columns)) for row in members),
             left=("rule",),
         )

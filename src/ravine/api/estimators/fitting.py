@@ -12,12 +12,14 @@ from typing import Any
 
 from rich.console import Console
 
+from ravine.api.estimators.exact import exact
 from ravine.api.estimators.grid import MOST_RUNS, NAME, Wanted, checked_runs
 from ravine.data import Dataset
 from ravine.errors import InputError
 from ravine.launch.launch import launch
 from ravine.launch.pace import pace
 from ravine.messages import shown
+from ravine.nn.spec import MLP
 from ravine.outcomes.runs import METRICS, Cell, plain
 from ravine.predictors.choice import chosen
 from ravine.predictors.predictor import Predictor
@@ -87,6 +89,10 @@ def fit(
         choice = chosen(store, NAME, "greedy", size=size)
         predictor = predictor_of(choice, store, find=lambda: (study, None), device="cpu")
         records = store.runs(NAME)
+    if isinstance(
+        study.model, MLP
+    ):  # convolutions in float64 take long, and modules of the user's may refuse it
+        predictor = exact(predictor)
     weights = choice.pool.weights
     return Fitted(
         predictor=predictor,
