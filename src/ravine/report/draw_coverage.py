@@ -98,6 +98,12 @@ def _lead(members: Members, found: Coverage) -> str:
             f" {number(first.here.value)}, on the tenth with the largest {number(rest[-1].here.value)}; on all it is"
             f" {number(found.whole)}."
         )
+    if first.agreement[1] < num:
+        return f"There is no example on which all {num} seeds agree."
+    if not rest and first.agreement[0] < num:
+        return (
+            f"There are too few examples on which the {num} seeds do not agree to tell them from the others."
+        )
     low, high = (f"{100 * end:.1f}" for end in first.here.interval)
     said = (
         f"{_agreeing(first, num)} agree on {100 * first.share:.1f} % of the examples, and are right on"
@@ -115,6 +121,8 @@ def _agreeing(level: Level, num: int) -> str:
     least, most = (round(end) for end in level.agreement)
     if least == num:
         return f"All {num} seeds"
+    if most == num:
+        return f"At least {least} of {num} seeds"
     return f"{least} of {num} seeds" if least == most else f"{least} to {most} of {num} seeds"
 
 

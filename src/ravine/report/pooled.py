@@ -15,7 +15,7 @@ import numpy as np
 
 from ravine.ensembles import gain
 from ravine.ensembles.folds import shuffled
-from ravine.ensembles.losses import Losses, ValueLosses, class_losses
+from ravine.ensembles.losses import ClassLosses, Losses, ValueLosses, true_log_p
 from ravine.ensembles.members import as_members, best_of_configs, usable, winner_of
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Pooled
@@ -87,9 +87,19 @@ class Members:
 
     def losses(self, members: Sequence[Member]) -> Losses:
         """Those of pools of some members."""
+        of_all, places = self._losses
+        rows = np.stack([of_all[places[each.name]] for each in members])
+        return ValueLosses(rows) if self.is_regression else ClassLosses(rows)
+
+    @cached_property
+    def _losses(self) -> tuple[np.ndarray, dict[str, int]]:
+        """Errors, or logarithms of the probabilities of right classes, a row a member; and each member's row."""
+        outputs = list(self.outputs.values())
         if self.is_regression:
-            return ValueLosses(np.stack(self.of(members)).astype(np.float64) - self.answers)
-        return class_losses(self.of(members), self.answers)
+            found = np.stack(outputs).astype(np.float64) - self.answers
+        else:
+            found = np.stack([true_log_p(each, self.answers) for each in outputs])
+        return found, {name: place for place, name in enumerate(self.outputs)}
 
 
 def members_of(results: Results) -> Members | None:
@@ -128,7 +138,7 @@ def members_of(results: Results) -> Members | None:
         seeds=tuple(own),
         best=next(each for run in winner for each in own if each.run == run.id),
         configs=tuple(each for each in as_members(configs) if each.run in finite),
-        outputs=outputs,
+        outputs={run: found for run, found in outputs.items() if run in finite},
         answers=labels.validation[examples],
         longer=_longer(results, winner[0], len(own), examples),
         num_subsets=_subsets(len(own), len(examples) * num_classes),
