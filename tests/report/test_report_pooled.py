@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from report_studies import Make
+from report_studies import Make, fill
 
 from ravine.ensembles.pooling import log_softmax
 from ravine.outcomes.results import Results
@@ -19,6 +20,7 @@ from ravine.report.draw_gain import gain_numbers
 from ravine.report.draw_reliability import AFTER, BEFORE, reliability_of
 from ravine.report.figures import POOLED, figure, figures
 from ravine.report.pooled import Members, members_of
+from ravine.store import Store
 
 TITLE = "One predictor out of many runs"
 
@@ -127,6 +129,28 @@ def test_cost_has_what_runs_can_be_made_into(six: Results, members: Members, val
     assert len([each for each in found if each.kind == ALONE]) == len(members.configs)
     assert not [each for each in found if each.kind == AVERAGES]
     assert set(seeds[0].scores) == {"nll", "accuracy"}
+
+
+def test_one_run_as_long_as_all_seeds_is_a_line_where_the_store_has_one(tmp_path: Path) -> None:
+    with Store(tmp_path / "runs") as store:
+        fill(store, name="pool", rules=("sgd", "adam"), lrs=(1e-3, 1e-2), num_steps=100)
+        results = Results.load(store, "pool")
+        found = members_of(results)
+        assert found is not None
+        assert found.longer == {}
+        assert "`ravine ensemble pool --rival` trains" in figure(results, "gain").caption
+        for name in ("pool-rival-3", "pools-rival-3"):
+            fill(store, name=name, rules=(found.best.rule,), lrs=(float(found.best.hypers["lr"]),), seeds=2)
+        drawn = figure(results, "gain")
+        assert [chip.key for chip in drawn.views[0].chips] == ["seeds", "best", "rival"]
+        p = [
+            np.exp(log_softmax(store.tensors("predictions", run.id)["validation"]))
+            for run in store.runs("pool-rival-3")
+        ]
+        nll = np.mean([-np.log(each[np.arange(len(each)), found.answers]) for each in p])
+        line = next(t for t in drawn.views[0].panels[0]["data"] if t["legendgroup"] == "rival")
+        assert (line["x"], line["y"]) == ([1, 3, 3], pytest.approx([nll] * 3, rel=1e-4))
+        assert f"{nll:.4g} for one run 3 times as long" in figure(results, "cost").lead
 
 
 @pytest.mark.parametrize("name", POOLED)

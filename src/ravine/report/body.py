@@ -394,8 +394,8 @@ def _made(results: Results, texts: Table) -> Html:
 
 
 def _prose(text: str) -> Html:
-    """Words in which commands are between backticks."""
-    parts = text.split("`")
+    """Words in which commands are between backticks; a number and its sign of per cent stay on one line."""
+    parts = text.replace(" %", "\u00a0%").split("`")
     return join(*(tag("code", _words(part)) if place % 2 else part for place, part in enumerate(parts)))
 
 

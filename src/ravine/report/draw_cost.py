@@ -16,7 +16,7 @@ from ravine.outcomes.member import Member
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe, final
 from ravine.report.chart import Json, accuracy_axis, error, layout, line, log_axis, number, percent, text
-from ravine.report.draw_gain import TITLES, members_axis
+from ravine.report.draw_gain import RIVAL_LOOK, TITLES, members_axis, scores_alone
 from ravine.report.palette import Look, look
 from ravine.report.pooled import Members
 from ravine.report.views import Chip, Figure, View, command
@@ -24,12 +24,13 @@ from ravine.store import average_of, kind_of
 
 Array = NDArray[np.float64]
 
-ALONE, SEEDS, CONFIGS, GREEDY, AVERAGES = "alone", "seeds", "configs", "greedy", "averages"
+ALONE, SEEDS, CONFIGS, GREEDY, AVERAGES, LONG = "alone", "seeds", "configs", "greedy", "averages", "long"
 _LABELS = {
     SEEDS: "seeds of the winner",
     CONFIGS: "best configs",
     GREEDY: "greedy selection",
     AVERAGES: "averages of the weights",
+    LONG: "one long run",
     ALONE: "single runs",
 }
 _LOOKS = {
@@ -37,6 +38,7 @@ _LOOKS = {
     CONFIGS: look(1),
     GREEDY: look(2),
     AVERAGES: look(3),
+    LONG: RIVAL_LOOK,
     ALONE: Look(colour="#7a848d", symbol="circle-open", dash="solid"),
 }
 _METRICS = {"nll": "validation_loss", "accuracy": "validation_accuracy"}
@@ -64,7 +66,20 @@ class Offer:
 
 def offers(results: Results, members: Members) -> tuple[Offer, ...]:
     """What runs can be made into, and single runs; those of one kind by their cost."""
-    return (*_seeds(members), *_selected(members), *_averages(results, members), *_alone(members))
+    long = (
+        Offer(
+            kind=LONG,
+            name=f"one run {times} times as long",
+            passes=1,
+            scores={
+                score: float(values.mean())
+                for score, values in scores_alone(outputs_RN, members.answers).items()
+                if score != "brier"
+            },
+        )
+        for times, outputs_RN in members.longer.items()
+    )
+    return (*_seeds(members), *_selected(members), *_averages(results, members), *long, *_alone(members))
 
 
 def draw_cost(results: Results, members: Members) -> Figure:
@@ -205,6 +220,9 @@ def _lead(found: Sequence[Offer]) -> str:
     words = f"Mean {title} of one network: {number(one[0].scores[score])} for a seed of the winner"
     if averages:
         words += f", {number(averages[0].scores[score])} for its average {averages[0].name}"
+    for each in found:
+        if each.kind == LONG:
+            words += f", {number(each.scores[score])} for {each.name}"
     return f"{words}. For {size} networks: {', '.join(parts)}."
 
 
@@ -222,7 +240,7 @@ def _panel(results: Results, found: Sequence[Offer], score: str) -> Json:
         if not own:
             continue
         hover = [f"<b>{text(each.name)}</b><br>{show(each.scores[score])}" for each in own]
-        alone = kind in (ALONE, AVERAGES)
+        alone = kind in (ALONE, AVERAGES, LONG)
         trace = line(
             kind,
             _LOOKS[kind],
@@ -230,7 +248,7 @@ def _panel(results: Results, found: Sequence[Offer], score: str) -> Json:
             [y(each) for each in own],
             hover,
             mode="markers" if alone else "lines+markers",
-            sizes=5.5 if kind == ALONE else 10 if kind == AVERAGES else 7,
+            sizes=5.5 if kind == ALONE else 10 if alone else 7,
         )
         data.append(trace)
         if kind != ALONE:

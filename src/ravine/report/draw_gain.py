@@ -21,7 +21,7 @@ from ravine.report.chart import (
     percent,
     ribbon,
 )
-from ravine.report.palette import look
+from ravine.report.palette import COLOURS, Look, look
 from ravine.report.pooled import Members
 from ravine.report.views import Chip, Figure, View, command
 from ravine.verdict.own_interval import mean_interval
@@ -29,6 +29,7 @@ from ravine.verdict.own_interval import mean_interval
 ALPHA = 0.05
 _LINEAR = 25  # members, up to which each has its place on a linear axis
 SEEDS, BEST, RIVAL = "seeds", "best", "rival"
+RIVAL_LOOK = Look(colour=COLOURS[4], symbol="triangle-down", dash="dot")
 TITLES = {
     "nll": "Validation NLL (nats)",
     "brier": "Validation Brier score",
@@ -78,7 +79,7 @@ def gain_numbers(members: Members) -> GainNumbers:
     """The gain of the winner's seeds."""
     own, answers = members.of(members.seeds), members.answers
     place = members.seeds.index(members.best)
-    alone = _alone(np.stack(own), answers)
+    alone = scores_alone(np.stack(own), answers)
     if members.is_regression:
         errors_RN = np.stack(own).astype(np.float64) - answers
         pooled = {"mse": np.square(errors_RN.mean(axis=0))}
@@ -95,7 +96,7 @@ def gain_numbers(members: Members) -> GainNumbers:
         curve=members.curve,
         best={name: float(found[place].mean()) for name, found in alone.items()},
         longer={
-            times: {name: float(found.mean()) for name, found in _alone(outputs, answers).items()}
+            times: {name: float(found.mean()) for name, found in scores_alone(outputs, answers).items()}
             for times, outputs in members.longer.items()
         },
         gained={name: _gained(alone[name], found, name == "accuracy") for name, found in pooled.items()},
@@ -103,7 +104,7 @@ def gain_numbers(members: Members) -> GainNumbers:
     )
 
 
-def _alone(outputs_RN: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
+def scores_alone(outputs_RN: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
     """Each run's score of each example, by name, (R, N)."""
     if outputs_RN.ndim == 2:
         return {"mse": np.square(outputs_RN.astype(np.float64) - answers)}
@@ -131,7 +132,7 @@ def draw_gain(results: Results, members: Members) -> Figure:
         Chip(key=SEEDS, label=f"seeds of {members.winner}", swatch=look(0).swatch()),
         Chip(key=BEST, label="best of them alone", swatch=look(8).swatch()),
         *(
-            [Chip(key=RIVAL, label="one run as long as so many", swatch=look(2).swatch())]
+            [Chip(key=RIVAL, label="one run as long as so many", swatch=RIVAL_LOOK.swatch())]
             if found.longer
             else []
         ),
@@ -152,12 +153,13 @@ def draw_gain(results: Results, members: Members) -> Figure:
             " the mean of its members' predictions with equal weights. The band is a 95 % interval over other seeds,"
             " with these examples. Of all seeds there is one pool only, so the spread over seeds is not known there;"
             " its interval, over other examples, is in the numbers below. Where the curve is level, more members are"
-            " not worth their cost."
+            " not worth their cost. "
             + (
-                " One run as long as so many members is shown at their number: what the same training reaches in one"
-                " run, as the mean over its seeds."
+                "A dotted line is one run as long as so many members, with a mark at their number: what the same"
+                " training reaches in one run, as the mean over its seeds."
                 if found.longer
-                else ""
+                else f"`ravine ensemble {results.name} --rival` trains one run as long as all of these seeds together,"
+                " which then is a line here."
             )
         ),
         command=command(results, "gain"),
@@ -222,9 +224,11 @@ def _panel(results: Results, found: GainNumbers, score: str) -> Json:
     longer = {times: scores[score] for times, scores in found.longer.items()}
     if longer:
         texts = [f"<b>one run, {times} times as long</b>: {show(value)}" for times, value in longer.items()]
-        data.append(
-            line(RIVAL, look(2), list(longer), map(y, longer.values()), texts, mode="markers", sizes=11)
-        )
+        for (times, value), said in zip(longer.items(), texts, strict=True):
+            level = line(
+                RIVAL, RIVAL_LOOK, [x[0], times, x[-1]], [y(value)] * 3, [said] * 3, sizes=[0, 11, 0]
+            )
+            data.insert(1, level)
     drawn = [*(y(each.value) for each in values), y(best), *map(y, longer.values())]
     shown = _range(drawn, [v for v in (*low, *high) if v is not None])
     axis = accuracy_axis(shown) if percents else log_axis(shown)

@@ -176,6 +176,7 @@ def _group(results: Results, num_members: int, num_seeds: int, num_examples: int
     left = "" if num_members == num_seeds else f" Of its {num_seeds:,} seeds {num_members:,} are used."
     about = (
         f"The winner is the config with the best mean on validation.{left} Everything here is computed from the"
-        f" predictions for {of} validation examples; `ravine ensemble {results.name}` has the verdict on test."
+        f" predictions for {of} validation examples, without a temperature unless it says so;"
+        f" `ravine ensemble {results.name}` has the verdict on test."
     )
     return Group(name="pooled", title="One predictor out of many runs", about=about)
