@@ -47,6 +47,7 @@ class Store:
 
     Attributes:
         averages: the averages of the weights of runs.
+        bank: averages of runs at some of their steps, out of which others are made.
         kept: the weights of runs along their training.
         sharpness: how sharp the minima of runs are, where that was measured.
         preparations: what the data sets of studies did to raw values.
@@ -67,9 +68,8 @@ class Store:
         self, root: Path | str = "runs", *, create: bool = True, folder: Path | str | None = None
     ) -> None:
         opened = open_store(root, create=create, folder=folder)
-        self.root = (
-            database.describe(opened.engine) if "://" in str(root) else str(root)
-        )  # without a password
+        # For people to read: an address without its password.
+        self.root = database.describe(opened.engine) if "://" in str(root) else str(root)
         self.folder = opened.blocks.parent
         self._core = Core(opened, self.root)
         self.averages = Averages(self._core)
@@ -201,13 +201,7 @@ class Store:
         """
         with self._core.write() as connection:
             return studies.begin_launch(
-                connection,
-                study,
-                command=command,
-                file=file,
-                versions=versions,
-                hardware=hardware,
-                plan=plan,
+                connection, study, command=command, file=file, versions=versions, hardware=hardware, plan=plan
             )
 
     def end_launch(self, launch_id: int, seconds: float) -> None:
