@@ -159,7 +159,7 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
     target = manifest.model.get("target") or "net:Net"
     option = f" --model {target}" if own and onnx is None else ""
     parts = [
-        f"```sh\npip install ravine\nravine predict THIS_FOLDER {new} --out predictions.csv{option}\n```",
+        f"With ravine installed:\n\n```sh\nravine predict THIS_FOLDER {new} --out predictions.csv{option}\n```",
         "`ravine predict THIS_FOLDER --check` predicts the test vectors in `ravine.json` again and says by how much "
         "the answers differ. ravine runs no code of this folder.",
     ]

@@ -124,7 +124,12 @@ class Manifest:
 
     def text_of(self) -> str:
         """As JSON; every number comes back to the last bit."""
-        return json.dumps(plain(self), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        content = plain(self)
+        vectors = json.dumps(
+            content.pop("vectors"), allow_nan=False, ensure_ascii=False
+        )  # many numbers: one line
+        head = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+        return f'{head.removesuffix("}").rstrip()},\n "vectors": {vectors}\n}}\n'
 
     @property
     def shares(self) -> dict[str, float]:
