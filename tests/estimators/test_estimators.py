@@ -172,6 +172,7 @@ def test_refusals_are_one_line() -> None:
         return str(error.value)
 
     assert refused(ravine.Classifier(), scipy.sparse.csr_matrix(X)).startswith("X is sparse (150 x 4)")
+    assert refused(ravine.Classifier(), {"a": X[:, 0]}).startswith("X is a dict; an array or a data frame")
     assert refused(ravine.Classifier(), X[:50], Y[:50]).startswith("y has only one class, ")
     assert refused(ravine.Classifier(), X[:51], Y[:51]).startswith(
         "fit: class '1' has 1 example, too few to split"

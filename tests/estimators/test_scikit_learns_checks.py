@@ -24,7 +24,6 @@ SOON = [
     "check_estimator_sparse_tag",
     "check_estimator_tags_renamed",
     "check_estimators_empty_data_messages",
-    "check_estimators_pickle",
     "check_estimators_unfitted",
     "check_fit1d",
     "check_fit2d_1sample",
@@ -38,7 +37,6 @@ SOON = [
     "check_parameters_default_constructible",
     "check_requires_y_none",
     "check_set_params",
-    "check_supervised_y_2d",
     "check_supervised_y_no_nan",
     "check_valid_tag_types",
 ]

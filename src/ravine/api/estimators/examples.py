@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,10 @@ def training_examples(estimator: BaseEstimator, x: Any, y: Any, *, numeric: bool
         numeric: whether the target must be numbers.
 
     Raises:
-        DataError: a sparse matrix.
+        DataError: a sparse matrix, or a mapping.
         ValueError: anything else that scikit-learn refuses.
     """
-    _refuse_sparse(x)
+    _refuse(x)
     if is_frame(x):
         target = validate_data(estimator, y=y, y_numeric=numeric)
         validate_data(estimator, x, skip_check_array=True)
@@ -46,10 +47,10 @@ def new_examples(estimator: BaseEstimator, x: Any) -> Raw:
     """Inputs of `predict`: as many features as `fit` saw, and with the same names where they have names.
 
     Raises:
-        DataError: a sparse matrix.
+        DataError: a sparse matrix, or a mapping.
         ValueError: anything else that scikit-learn refuses.
     """
-    _refuse_sparse(x)
+    _refuse(x)
     if is_frame(x):
         validate_data(estimator, x, skip_check_array=True, reset=False)
         return _frame(estimator, x)
@@ -81,7 +82,10 @@ def _names(estimator: BaseEstimator, number: int) -> list[str]:
     return [f"x{at}" for at in range(number)] if known is None else list(map(str, np.asarray(known)))
 
 
-def _refuse_sparse(x: Any) -> None:
+def _refuse(x: Any) -> None:
+    """What scikit-learn has no clear word for."""
+    if isinstance(x, Mapping):
+        raise DataError(f"X is a {type(x).__name__}; an array or a data frame is needed")
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         shape = " x ".join(f"{side:,}" for side in x.shape)
         raise DataError(f"X is sparse ({shape}): networks take every feature; X.toarray() makes it dense")
