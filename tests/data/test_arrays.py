@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import dok_matrix
 from sklearn.datasets import load_digits, load_iris
 
 from ravine.data import from_arrays, from_torch_dataset, load, parse_data
@@ -69,6 +70,10 @@ def test_a_mapping_of_names_to_columns_is_a_frame():
     y = np.arange(20) % 3
     frame = pd.DataFrame(columns)
     assert from_arrays(columns, y).fingerprint == from_arrays(frame, y).fingerprint
+    dense = np.arange(40.0).reshape(20, 2)
+    assert (
+        from_arrays(dok_matrix(dense), y).fingerprint == from_arrays(dense, y).fingerprint
+    )  # a mapping, no frame
 
 
 def test_bytes_are_images():

@@ -19,7 +19,9 @@ from ravine.messages import count
 def is_frame(value: object) -> bool:
     """Whether something has named columns: a frame, or a mapping of names to columns."""
     return (
-        isinstance(value, Mapping)
+        (
+            isinstance(value, Mapping) and not hasattr(value, "toarray")
+        )  # SciPy's dok matrices are mappings too
         or _is_arrow(value, "column_names")
         or (hasattr(type(value), "to_numpy") and hasattr(value, "columns"))
     )

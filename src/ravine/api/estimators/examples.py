@@ -84,8 +84,8 @@ def _names(estimator: BaseEstimator, number: int) -> list[str]:
 
 def _refuse(x: Any) -> None:
     """What scikit-learn has no clear word for."""
-    if isinstance(x, Mapping):
-        raise DataError(f"X is a {type(x).__name__}; an array or a data frame is needed")
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         shape = " x ".join(f"{side:,}" for side in x.shape)
         raise DataError(f"X is sparse ({shape}): networks take every feature; X.toarray() makes it dense")
+    if isinstance(x, Mapping):
+        raise DataError(f"X is a {type(x).__name__}; an array or a data frame is needed")
