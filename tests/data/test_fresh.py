@@ -363,3 +363,38 @@ def test_what_is_no_data_is_refused_in_one_line(tmp_path: Path) -> None:
         ("a\0b", "there is no such file"),
     ):
         assert words in refused(table, raw), raw
+
+
+def test_numbers_and_truth_values_of_a_frame_are_the_names_that_a_file_wrote(tmp_path: Path) -> None:
+    """A library reads 007 as 7 and True as a truth value: not unseen levels, and never silently another one."""
+    rows = [
+        (["007", "012", "1.50"][i % 3], ["True", "False"][i % 2], ["True", "False"][i % 2]) for i in range(60)
+    ]
+    path = written(tmp_path / "a.csv", "code,flag,label", rows)
+    data = load(parse_data({"kind": "csv", "path": str(path), "target": "label", "categorical": ["code"]}))
+    frame = {
+        "code": np.array([[7, 12, 1.5][i % 3] for i in range(60)], dtype=object),
+        "flag": np.array([i % 2 == 0 for i in range(60)]),
+        "label": np.array([i % 2 == 0 for i in range(60)]),
+    }
+    typed, texts = fresh(again(data), frame), fresh(again(data), path)
+    assert typed.notes == texts.notes == []
+    assert x_of(typed).tobytes() == x_of(texts).tobytes()
+    assert typed.answers is not None
+    assert texts.answers is not None
+    assert typed.answers.tolist() == texts.answers.tolist()
+
+
+def test_a_number_that_may_be_two_names_is_none_of_them(tmp_path: Path) -> None:
+    rows = [(["007", "7", "8"][i % 3], ["01", "1", "2"][i % 3]) for i in range(60)]
+    path = written(tmp_path / "a.csv", "code,label", rows)
+    data = load(parse_data({"kind": "csv", "path": str(path), "target": "label", "categorical": ["code"]}))
+    found = fresh(again(data), {"code": np.array([8, 7]), "label": np.array([2, 1])})
+    assert len(x_of(found)) == 1
+    assert found.undecided == {1: "column 'code': 7 may be two of its levels; give texts, as in training"}
+    assert found.answers is not None
+    assert found.answers.tolist() == [data.classes.index("2"), UNKNOWN]
+    assert "may be two of the model's classes, such as '1'" in found.notes[-1]
+    assert again(data).target.apply([2, 2]).tolist() == [2, 2]
+    with pytest.raises(DataError, match="y, row 1: 1 may be two classes"):
+        again(data).target.apply([2, 1])

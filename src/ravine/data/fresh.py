@@ -167,7 +167,8 @@ def answers(fresh: Fresh, preparation: Preparation, cells: Cells, numerals: Nume
     unknown = np.flatnonzero(classes == UNKNOWN)
     if len(unknown):
         label = str(cells.values[unknown[0]]).strip()
-        words = f"a label that is none of the model's classes, such as {label!r}"
+        what = "may be two" if label in target.labels else "is none"
+        words = f"a label that {what} of the model's classes, such as {label!r}"
         _note_target(fresh, len(unknown), target.column, f"has {words}", f"have {words}")
     return classes
 

@@ -16,6 +16,7 @@ from ravine.data.images import ImageReading, read_pictures
 from ravine.data.numerals import Numerals
 from ravine.data.scale import Floats, Scaling, check_finite
 from ravine.data.texts import MARKERS, MISSING, PLAIN, text_column
+from ravine.data.written import as_written
 from ravine.errors import DataError, choices
 from ravine.messages import shown
 
@@ -139,11 +140,10 @@ class TableInputs:
         own = cells[of.name]
         as_text = own.values.dtype.kind == "U"
         if isinstance(of, NamesInput):
-            column = (
-                text_column(of.name, own.values, _row, keep_text=True, words=of.words)
-                if as_text
-                else typed_column(of.name, own, where, keep_text=True)
-            )
+            if not as_text:
+                written = as_written(of.name, own, where, of.levels, self.numerals)
+                return ReadCells(column=written.column, wrong=written.doubtful, cells=own)
+            column = text_column(of.name, own.values, _row, keep_text=True, words=of.words)
             return ReadCells(column=column, wrong=np.zeros(len(own), dtype=bool), cells=own)
         if as_text:
             values, wrong = number_cells(own.values, self.numerals)
@@ -160,7 +160,7 @@ class ReadCells:
 
     Args:
         column: their values; a cell that cannot be used is missing in it.
-        wrong: (N,) the cells that are no numbers where numbers are needed.
+        wrong: (N,) the cells that are no numbers where numbers are needed, and numbers that may be two names.
         cells: as they came.
     """
 
@@ -170,7 +170,10 @@ class ReadCells:
 
     def why(self, row: int) -> str:
         """Why a cell cannot be used."""
-        return f"column {self.column.name!r}: {shown(_plain_cell(self.cells.values[row]))} is not a number"
+        cell = f"column {self.column.name!r}: {shown(_plain_cell(self.cells.values[row]))}"
+        if self.column.text:
+            return f"{cell} may be two of its levels; give texts, as in training"
+        return f"{cell} is not a number"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,7 +352,9 @@ def _of_objects(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
 
 def _plain_cell(cell: Any) -> Any:
     """A cell as its reader wrote it, without the library's type."""
-    return str(cell).strip() if isinstance(cell, str) else cell
+    if isinstance(cell, str):
+        return str(cell).strip()
+    return cell.item() if isinstance(cell, np.generic) else cell
 
 
 def _row(row: int) -> str:

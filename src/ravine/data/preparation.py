@@ -14,7 +14,8 @@ from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs, number_cel
 from ravine.data.labels import label_texts, usual
 from ravine.data.numerals import Numerals
 from ravine.data.spec import Task
-from ravine.data.texts import MISSING
+from ravine.data.texts import MISSING, PLAIN
+from ravine.data.written import as_written
 from ravine.errors import DataError, choices
 from ravine.forms import Refused, plain, read
 
@@ -45,14 +46,21 @@ class ClassTarget:
             DataError: a label that no class has.
         """
         index = {label: at for at, label in enumerate(self.labels)}
-        texts = label_texts(_known(raw), numeric=self.numeric)
+        column = _known(raw)
+        if not column.text and not self.numeric:
+            written = as_written("y", series_cells(raw, "y"), "y", self.labels, PLAIN)
+            if written.doubtful.any():
+                row = int(written.doubtful.argmax())
+                raise DataError(f"y, row {row}: {column.values[row]:g} may be two classes; give texts")
+            column = written.column
+        texts = label_texts(column, numeric=self.numeric)
         for row, text in enumerate(texts):
             if text not in index:
                 raise DataError(f"y, row {row}: {text!r} is no class; {choices(text, self.labels)}")
         return np.array([index[text] for text in texts], dtype=np.int64)
 
     def find(self, cells: Cells, numerals: Numerals) -> npt.NDArray[np.int64]:
-        """The class of each cell, each for itself; UNKNOWN for a label that no class has, EMPTY for none.
+        """The class of each cell, each for itself; UNKNOWN where no class has the label, or two may, EMPTY for none.
 
         Args:
             cells: labels as the data write them, or names of classes.
@@ -61,17 +69,22 @@ class ClassTarget:
         index = {name: at for at, name in enumerate(self.names)} | {
             label: at for at, label in enumerate(self.labels)
         }
-        column = typed_column(self.column or "y", cells, self.column or "y", keep_text=True)
+        name = self.column or "y"
+        written = as_written(name, cells, name, tuple(index), numerals)
 
         def of(cell: str | None) -> int:
-            if cell is None or (cell.strip() not in index and cell.strip().lower() in MISSING):
+            if cell is None:
                 return EMPTY
-            text = cell.strip()
+            text = cell if cell in index else cell.strip()
+            if text not in index and text.lower() in MISSING:
+                return EMPTY
             plain = numerals.plain(text) if self.numeric and text not in index else None
             return index.get(text if plain is None else usual(plain), UNKNOWN)
 
-        known = {cell: of(cell) for cell in set(column.values.tolist())}
-        return np.array([known[cell] for cell in column.values.tolist()], dtype=np.int64)
+        names = written.column.values.tolist()
+        known = {cell: of(cell) for cell in set(names)}
+        classes = np.array([known[cell] for cell in names], dtype=np.int64)
+        return np.where(written.doubtful, UNKNOWN, classes)
 
     def undo(self, indices: npt.NDArray[Any]) -> tuple[str, ...]:
         """Names of classes."""
