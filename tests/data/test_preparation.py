@@ -191,3 +191,13 @@ def test_a_content_that_is_none_is_refused():
     for key, value in (("inputs", {"kind": "nothing"}), ("target", 3), ("inputs", None)):
         with pytest.raises(DataError, match=r"^preparation: "):
             Preparation.of({**content, key: value})
+
+
+def test_numbers_that_float32_would_round_together_keep_their_differences():
+    """Around 1e9 float32 numbers are 64 apart: every prediction was the mean."""
+    y = 1e9 + np.sin(np.arange(60.0))
+    data = from_arrays(NUMBERS, y, task="regression")
+    target = data.preparation.target
+    assert np.abs(data.in_own_units(target.apply(y)) - y).max() < 1e-6
+    usual = from_arrays(NUMBERS, y - 1e9, task="regression")
+    assert usual.in_own_units(usual.train.y).dtype == np.float32

@@ -329,3 +329,10 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1].startswith("KeyboardInterrupt")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_without_rows_is_refused_in_one_line() -> None:
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = ravine.Classifier(runs=1, epochs=1).fit(frame, Y)
+    with pytest.raises(DataError, match=r"^X has no rows; at least one is needed$"):
+        model.predict(frame[:0])

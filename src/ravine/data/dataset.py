@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,7 @@ class Dataset:
         inputs = ArrayInputs(shape=self.input_shape, scaling=Scaling(values="float64"))
         return Preparation(inputs=inputs, target=target)
 
-    def in_own_units(self, y: Targets) -> Targets:
+    def in_own_units(self, y: Targets) -> npt.NDArray[Any]:
         """Targets or predictions as the raw data have them: ``y target_scale + target_mean``; classes stay indices."""
         if self.task == "classification":
             return y

@@ -19,6 +19,8 @@ from ravine.data.written import as_written
 from ravine.errors import DataError, choices
 from ravine.forms import Refused, plain, read
 
+_COARSE = 2.0**-7  # of the target's deviation: so far apart float32 numbers may be
+
 UNKNOWN, EMPTY = -1, -2  # in place of a class: a label that no class has, and no label
 
 
@@ -124,9 +126,16 @@ class NumberTarget:
         column = typed_column(self.column or "y", cells, self.column or "y")
         return np.full(len(cells), np.nan) if column.text else np.asarray(column.values, dtype=np.float64)
 
-    def undo(self, standardized: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Predictions in the target's own units."""
-        return np.asarray(standardized * np.float32(self.scale) + np.float32(self.mean))
+    def undo(self, standardized: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+        """Predictions in the target's own units.
+
+        They are float32; but float64 where the numbers are so large, and differ by so little, that float32 would round
+        their differences away, as around a billion, where its numbers are 64 apart. Beyond float32 they are infinite.
+        """
+        if np.spacing(np.float32(abs(self.mean))) > _COARSE * self.scale:
+            return np.asarray(standardized.astype(np.float64) * self.scale + self.mean)
+        with np.errstate(over="ignore"):
+            return np.asarray(standardized * np.float32(self.scale) + np.float32(self.mean))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ def pool_classes(logits: Sequence[np.ndarray], weights: Array, combine: Combine 
     step = max(1, _AT_ONCE // (len(logits) * num_classes))
     parts = [
         _combined(np.stack([each[start : start + step] for each in logits]), weights, combine)
-        for start in range(0, num_examples, step)
+        for start in range(0, max(1, num_examples), step)
     ]
     log_p, predicted = (np.concatenate(each) for each in zip(*parts, strict=True))
     return Pooled(log_p=log_p, predicted=predicted, spread=None)
@@ -107,7 +107,8 @@ def pool_values(values: Sequence[np.ndarray], weights: Array) -> Pooled:
     total = shares.sum()
     table_MN = np.stack([np.asarray(each, dtype=np.float64) for each in values])
     mean = (shares[:, None] * table_MN).sum(axis=0) / total
-    variance = (shares[:, None] * np.square(table_MN - mean)).sum(axis=0) / total
+    with np.errstate(invalid="ignore"):  # where a member's value is infinite
+        variance = (shares[:, None] * np.square(table_MN - mean)).sum(axis=0) / total
     return Pooled(log_p=None, predicted=mean, spread=np.sqrt(variance))
 
 

@@ -79,7 +79,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         check_classification_targets(target)
         self.classes_, indices = np.unique(target, return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError(f"y has only one class, {self.classes_[0]!r}: there is nothing to learn")
+            raise DataError(f"y has only one class, {self.classes_.tolist()[0]!r}: there is nothing to learn")
         self._fit(raw, indices, "classification", tuple(map(str, self.classes_)))
         return self
 

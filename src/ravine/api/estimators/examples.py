@@ -47,13 +47,16 @@ def new_examples(estimator: BaseEstimator, x: Any) -> Raw:
     """Inputs of `predict`: as many features as `fit` saw, and with the same names where they have names.
 
     Raises:
-        DataError: a sparse matrix, or a mapping.
+        DataError: a sparse matrix, a mapping, or a frame without rows.
         ValueError: anything else that scikit-learn refuses.
     """
     _refuse(x)
     if is_frame(x):
         validate_data(estimator, x, skip_check_array=True, reset=False)
-        return _frame(estimator, x)
+        frame = _frame(estimator, x)
+        if not len(next(iter(frame.values()))):
+            raise DataError("X has no rows; at least one is needed")
+        return frame
     array = validate_data(estimator, x, ensure_all_finite=False, allow_nd=True, reset=False)
     return _array(estimator, array)
 
