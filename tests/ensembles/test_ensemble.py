@@ -178,7 +178,7 @@ def test_what_a_snapshot_predicts_is_what_the_run_predicted_there(store: Path, p
     assert along is not None
     accuracy = opened.curves([record.id], "validation_accuracy")[record.id]
     curve = dict(zip(accuracy[0].tolist(), accuracy[1].tolist(), strict=True))
-    outputs = evaluation(opened, classes(), "cpu", ())("validation", along.members)
+    outputs = evaluation(opened, lambda: (classes(), None), "cpu")("validation", along.members)
     answers = predicted.answers("validation")
     compared = 0
     for member in along.members:

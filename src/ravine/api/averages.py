@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ravine.api.studies import name_of, study_named
+from ravine.api.studies import stored_study
 from ravine.averages.asked import asked
 from ravine.ensembles.members import winner_of
 from ravine.host_memory import check_address_space
@@ -71,9 +71,9 @@ def average(
         ('tail 0.25', True)
     """
     wanted = asked(ema=ema, tail=tail, width=width, last=last)
-    opened, name = _opened(study, store)
+    opened, name, find = stored_study(study, store, trust)
     record = _run(opened, name, run)
-    read, search = study_named(opened, name if isinstance(study, Results) else study, trust)
+    read, search = find()
     check_address_space()
     from ravine.averages.made import make
 
@@ -105,9 +105,9 @@ def average_lengths(
     Raises:
         InputError: one line that says what is wrong.
     """
-    opened, name = _opened(study, store)
+    opened, name, find = stored_study(study, store, trust)
     results = study if isinstance(study, Results) else Results.load(opened, name)
-    read, search = study_named(opened, name if isinstance(study, Results) else study, trust)
+    read, search = find()
     check_address_space()
     from rich.console import Console
 
@@ -117,12 +117,6 @@ def average_lengths(
     events = measure(results, read, opened, search=search, device=device)
     follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "averaging")
     return lengths(Results.load(opened, name), results.score_metric)
-
-
-def _opened(study: Results | Study | Path | str, store: Path | str) -> tuple[Store, str]:
-    if isinstance(study, Results):
-        return study.source, study.name
-    return Store(store, create=False), name_of(study)
 
 
 def _run(store: Store, name: str, run: str | None) -> RunRecord:

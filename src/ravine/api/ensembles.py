@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ravine.api.rival import training
-from ravine.api.studies import name_of, study_named
+from ravine.api.studies import stored_study
 from ravine.ensembles.ensemble import ensemble as pooled
 from ravine.ensembles.findings import Ensemble
 from ravine.ensembles.kinds import Souped
@@ -21,7 +21,7 @@ from ravine.outcomes import Results
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.store import Store
-from ravine.study import Study
+from ravine.study import FindStudy, Study
 
 if TYPE_CHECKING:
     from ravine.launch.trained import Trained
@@ -82,12 +82,7 @@ def ensemble(
         >>> sorted(round(weight, 3) for weight in found.weights.values())
         [0.333, 0.333, 0.333]
     """
-    if isinstance(study, Results):
-        opened, name = study.source, study.name
-    else:
-        opened, name = Store(store, create=False), name_of(study)
-    read = name if isinstance(study, Results) else study
-    evaluate = evaluation(opened, read, device, trust)
+    opened, name, find = stored_study(study, store, trust)
     chosen = members
     if isinstance(members, str) and members not in KINDS and is_named(members):
         chosen = [text.strip() for text in members.split(",")]
@@ -98,22 +93,20 @@ def ensemble(
         select=select,
         size=size,
         combine=combine,
-        evaluate=evaluate,
-        soup=_souping(opened, name, read, device, trust) if soup else None,
-        rival=training(opened, name, read, device, trust, quiet=quiet) if rival else None,
+        evaluate=evaluation(opened, find, device),
+        soup=_souping(opened, name, find, device) if soup else None,
+        rival=training(opened, name, find, device, quiet=quiet) if rival else None,
     )
 
 
-def _souping(
-    store: Store, name: str, study: Study | Path | str, device: str, trust: Sequence[str]
-) -> Callable[[], Souped | None]:
+def _souping(store: Store, name: str, find: FindStudy, device: str) -> Callable[[], Souped | None]:
     """What makes the soup of a study; it makes None where validation refuses it."""
 
     def make() -> Souped | None:
         check_address_space()
         from ravine.soups.soup import soup
 
-        read, search = study_named(store, study, trust)
+        read, search = find()
         found = soup(read, store, name, search=search, device=device)
         if not found.accepted:
             return None
@@ -122,14 +115,13 @@ def _souping(
     return make
 
 
-def evaluation(store: Store, study: Study | Path | str, device: str, trust: Sequence[str]) -> Evaluate:
+def evaluation(store: Store, find: FindStudy, device: str) -> Evaluate:
     """What evaluates weights along runs of a study.
 
     Args:
         store: where it is.
-        study: the study, its file, or its name.
+        find: gives the study.
         device: "auto", "cpu", "cuda" or "mps".
-        trust: as in `run`.
     """
     opened: list[Trained] = []
 
@@ -138,7 +130,7 @@ def evaluation(store: Store, study: Study | Path | str, device: str, trust: Sequ
             check_address_space()
             from ravine.launch.trained import Trained
 
-            read, search = study_named(store, study, trust)
+            read, search = find()
             records = [store.run(member.run) for member in members]
             opened.append(Trained.of(read, store, records, search=search, device=device))
         return opened[0].predictions(members, split)

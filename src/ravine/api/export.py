@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.api.predict import stored_study
+from ravine.api.studies import stored_study
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.messages import count, shown
 from ravine.outcomes import Results
-from ravine.study import Study
+from ravine.study import FindStudy, Study
 
 if TYPE_CHECKING:
     from torch import nn
@@ -113,7 +113,7 @@ def export(
 
 def _refitted(
     choice: Choice,
-    find: Callable[[], tuple[Study, Path | None]],
+    find: FindStudy,
     model: str | Callable[..., nn.Module] | None,
     device: str,
 ) -> Refitted:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.api.studies import name_of, study_named
+from ravine.api.studies import stored_study
 from ravine.data.fresh_files import fresh
 from ravine.errors import InputError, StoreError
 from ravine.host_memory import check_address_space
@@ -46,8 +46,7 @@ def predict(
             of it with its answers.
         what: of a study: "winner" (the default), of the config with the best mean validation score the seed that is
             best on validation; "ensemble", all seeds of that config; "greedy", the ensemble that greedy selection
-            finds among all runs;
-            "average", the best stored average of the weights; "soup", weights averaged over runs;
+            finds among all runs; "average", the best stored average of the weights; "soup", weights averaged over runs;
             or the id of a run, or its beginning, perhaps with a stored average, "8e79#ema 0.99".
         model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
             the study says it, or the folder's ONNX graph evaluates it.
@@ -159,14 +158,3 @@ def _is_study(name: Path | str, store: Path | str) -> bool:
             return any(study.name == str(name) for study in opened.studies())
     except StoreError:
         return False
-
-
-def stored_study(
-    study: Results | Study | Path | str, store: Path | str, trust: Sequence[str]
-) -> tuple[Store, str, Callable[[], tuple[Study, Path | None]]]:
-    """The store of a study, its name, and what finds the study itself where it is needed."""
-    if isinstance(study, Results):
-        opened, name = study.source, study.name
-    else:
-        opened, name = Store(store, create=False), name_of(study)
-    return opened, name, lambda: study_named(opened, name if isinstance(study, Results) else study, trust)

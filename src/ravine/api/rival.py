@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ravine.api.studies import study_named
 from ravine.ensembles.rival import Train, rival_name
 from ravine.host_memory import check_address_space
 from ravine.store import FINISHED, RunRecord, Store
-from ravine.study import Study, definition_of
+from ravine.study import FindStudy, Study, definition_of
 from ravine.study.longer import longer
 
 
-def training(
-    store: Store, name: str, study: Study | Path | str, device: str, trust: Sequence[str], *, quiet: bool
-) -> Train:
+def training(store: Store, name: str, find: FindStudy, device: str, *, quiet: bool) -> Train:
     """What trains the rival, as a study of its own in the same store; finished runs are never trained again.
 
     Args:
         store: where the study is.
         name: its name.
-        study: the study, its file, or its name.
+        find: gives the study.
         device: "auto", "cpu", "cuda" or "mps".
-        trust: as in `ravine.run`.
         quiet: show no progress.
     """
 
     def train(first: RunRecord, times: int) -> list[RunRecord]:
-        read, search = study_named(store, study, trust)
+        read, search = find()
         seeds = sorted(run.seed for run in store.runs(name) if run.config == first.config)
         rival = longer(read, first.rule, first.recipe, seeds, times, rival_name(name, times))
         definition = definition_of(rival)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ravine.api.studies import name_of, study_named
+from ravine.api.studies import stored_study
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
-from ravine.store import Store
 from ravine.study import Study
 
 if TYPE_CHECKING:
@@ -62,9 +61,6 @@ def soup(
     check_address_space()
     from ravine.soups.soup import soup as averaged
 
-    if isinstance(study, Results):
-        opened, name = study.source, study.name
-    else:
-        opened, name = Store(store, create=False), name_of(study)
-    read, search = study_named(opened, name if isinstance(study, Results) else study, trust)
+    opened, name, find = stored_study(study, store, trust)
+    read, search = find()
     return averaged(read, opened, name, runs=runs, how=how, search=search, device=device)

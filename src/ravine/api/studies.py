@@ -9,8 +9,9 @@ from typing import Any
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown
 from ravine.nn.spec import Module
+from ravine.outcomes import Results
 from ravine.store import Store, StudyRecord
-from ravine.study import Study, definition_of, read_study
+from ravine.study import FindStudy, Study, definition_of, read_study
 from ravine.study.block import has_target
 from ravine.study.definition import objects_of
 from ravine.study.load import content_of, read_content
@@ -132,3 +133,20 @@ def study_named(
             "in Python, give the Study itself"
         )
     return _stored(record, trust)
+
+
+def stored_study(
+    study: Results | Study | Path | str, store: Path | str, trust: Sequence[str] = ()
+) -> tuple[Store, str, FindStudy]:
+    """Where a study that has been run is, its name, and what finds the study itself and the folder of its file.
+
+    Args:
+        study: the results of a study, its name in the store, its file, or the `Study` itself.
+        store: where it is, unless results are given.
+        trust: as in `ravine.run`.
+    """
+    if isinstance(study, Results):
+        source, name = study.source, study.name
+        return source, name, lambda: study_named(source, name, trust)
+    opened, given = Store(store, create=False), study
+    return opened, name_of(given), lambda: study_named(opened, given, trust)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from ravine.messages import count, shown
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord, kind_of
-from ravine.study import Recipe, Study
+from ravine.study import FindStudy, Recipe
 
 WHATS = ("winner", "ensemble", "greedy", "average", "soup")
 SIZE = 5  # members of a greedy ensemble, at most
@@ -51,10 +50,6 @@ class Choice:
     temperature: float
     outputs: Mapping[str, np.ndarray]
     weights: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
-
-
-FindStudy = Callable[[], tuple[Study, Path | None]]
-"""Gives a study and the folder of its file. It is called only where the store does not have what is needed."""
 
 
 def chosen(

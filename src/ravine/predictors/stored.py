@@ -14,10 +14,11 @@ from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model
 from ravine.outcomes.member import Member
-from ravine.predictors.choice import Choice, FindStudy, chosen
+from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
 from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, kind_of
+from ravine.study import FindStudy
 from ravine.study.model import Model
 from ravine.study.naming import naming
 

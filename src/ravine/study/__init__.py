@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ravine.study.definition import definition_of
 from ravine.study.expand import STAGE, base_of, decayed_runs, notes_of, runs_of
-from ravine.study.load import parse_study, read_study
+from ravine.study.load import FindStudy, parse_study, read_study
 from ravine.study.recipe import Recipe, Run, content_id
 from ravine.study.spec import Study
 from ravine.study.stored import parse_definition
 
 __all__ = [
     "STAGE",
+    "FindStudy",
     "Recipe",
     "Run",
     "Study",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ravine.errors import StudyError, choices
 from ravine.messages import check_regular, lacking, printable, unknown
@@ -16,6 +16,9 @@ from ravine.study.model import RATES
 from ravine.study.naming import naming
 from ravine.study.override import override
 from ravine.study.spec import Study
+
+FindStudy: TypeAlias = Callable[[], tuple[Study, Path | None]]
+"""Gives a study and the folder of its file: called only where what a store has of it does not suffice."""
 
 _NEEDED = ("name", "data", "model", "rules")
 _LENGTHS = ("epochs", "steps")
