@@ -17,7 +17,7 @@ import ravine
 from ravine.cli import main
 from ravine.ensembles import scoring
 from ravine.ensembles.findings import Ensemble
-from ravine.outcomes.scored import recipe_of_run
+from ravine.outcomes.scored import recipe_id
 from ravine.report.draw_gain import gain_numbers
 from ravine.report.pooled import members_of
 from ravine.store import Labels, Store
@@ -124,7 +124,7 @@ def test_what_was_scored_is_logged_once(
     assert {each.pool.id for each in found.judged} <= logged.keys()
     assert logged[found.id] == f"{NAME}: ensemble"
     (alone,) = found.judged[0].pool.weights
-    assert recipe_of_run(alone) == found.judged[0].pool.id in logged
+    assert recipe_id({alone: 1.0}) == found.judged[0].pool.id in logged
     verdict = ravine.results(NAME, store=folder).verdict
     assert {rule.config for rule in verdict.rules} <= logged.keys()
     assert found.num_scored == len(logged)

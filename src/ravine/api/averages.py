@@ -13,6 +13,7 @@ from ravine.ensembles.members import winner_of
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
 from ravine.outcomes.lengths import Lengths, lengths
+from ravine.outcomes.runs import validation_metric
 from ravine.store import RunRecord, Store
 from ravine.study import Study
 
@@ -127,4 +128,4 @@ def _run(store: Store, name: str, run: str | None) -> RunRecord:
     if run is not None:
         return chosen_runs(records, [run], name)[0]
     task = store.labels(store.study(name).data_fingerprint).task
-    return winner_of(records, "validation_loss" if task == "regression" else "validation_accuracy", name)[0]
+    return winner_of(records, validation_metric(task), name)[0]

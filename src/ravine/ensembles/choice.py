@@ -18,7 +18,7 @@ from ravine.ensembles.snapshots import Snapshots, no_snapshots, snapshots
 from ravine.errors import InputError, choices
 from ravine.messages import shown, whole_number
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import final
+from ravine.outcomes.runs import final, validation_metric
 from ravine.outcomes.trials import Predicted
 from ravine.store import Labels, RunRecord, Store
 
@@ -75,7 +75,7 @@ def choose(
     labels = store.labels(study.data_fingerprint)
     way = _checked(select, size, combine, labels, study_name)
     runs = store.runs(study_name)
-    metric = "validation_loss" if labels.task == "regression" else "validation_accuracy"
+    metric = validation_metric(labels.task)
     winner = winner_of(runs, metric, study_name)
     found = candidates(members, store, study, runs, winner)
     reader = Reader(predicted=Predicted(store=store, labels=labels), evaluate=evaluate)

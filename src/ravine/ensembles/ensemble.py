@@ -22,7 +22,6 @@ from ravine.store import Labels, Store
 Array = NDArray[np.float64]
 Outputs = Mapping[str, np.ndarray]
 
-SELECTS = ("auto", "all", "top", "greedy")
 _MOST = 200  # members of whose pools a curve and a matrix are made
 
 

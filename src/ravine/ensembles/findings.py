@@ -19,7 +19,7 @@ from ravine.ensembles.selection import Optimism
 from ravine.ensembles.verdict_words import verdict_grid
 from ravine.messages import count
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import plain
+from ravine.outcomes.runs import plain, plain_data
 
 if TYPE_CHECKING:
     from ravine.grid import Grid
@@ -156,12 +156,12 @@ class Ensemble:
             "scores": [_judged_json(each) for each in self.judged],
             "rival": None if self.rival is None else _rival_json(self.rival),
             "scored": self.num_scored,
-            "compared": [_plain(asdict(each)) for each in self.compared],
-            "optimism": None if self.optimism is None else _plain(asdict(self.optimism)),
-            "curve": [_plain(asdict(each)) for each in self.curve],
-            "forecast": None if self.forecast is None else _plain(asdict(self.forecast)),
-            "disagreement": _plain(self.disagreement.tolist()),
-            "calibration": [_plain(asdict(each)) for each in self.calibration],
+            "compared": [plain_data(asdict(each)) for each in self.compared],
+            "optimism": None if self.optimism is None else plain_data(asdict(self.optimism)),
+            "curve": [plain_data(asdict(each)) for each in self.curve],
+            "forecast": None if self.forecast is None else plain_data(asdict(self.forecast)),
+            "disagreement": plain_data(self.disagreement),
+            "calibration": [plain_data(asdict(each)) for each in self.calibration],
             "left_out": list(self.left_out),
             "sentences": list(self.sentences),
         }
@@ -183,8 +183,8 @@ def _judged_json(each: Judged) -> dict[str, Any]:
         "members": len(each.pool.weights),
         "epochs": plain(each.epochs),
         "temperature": each.temperature,
-        "validation": _plain(dict(each.validation)),
-        "test": _plain(dict(each.test)),
+        "validation": plain_data(dict(each.validation)),
+        "test": plain_data(dict(each.test)),
     }
 
 
@@ -194,16 +194,8 @@ def _rival_json(rival: Rival) -> dict[str, Any]:
         "times": rival.times,
         "epochs": plain(rival.epochs),
         "members": 1,
-        "validation": _plain(rival.validation),
-        "test": _plain(rival.test),
-        "ranges": {name: _plain(rival.range(name)) for name in rival.test},
+        "validation": plain_data(rival.validation),
+        "test": plain_data(rival.test),
+        "ranges": {name: plain_data(rival.range(name)) for name in rival.test},
         "seeds": [_judged_json(each) for each in rival.seeds],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return plain(value)

@@ -77,7 +77,7 @@ def kinds_of(
         soup: makes the soup, if it is wanted: None where validation refuses it.
     """
     seeds, left = as_members(found.best), []
-    kinds = [Kind.of(BEST, Pool.of(seeds[:1], [1.0], "mean"), seeds)]
+    kinds = [Kind.of(BEST, Pool.alone(seeds[0]), seeds)]
     kinds.append(Kind.of(SEEDS, Pool.of(seeds, [1.0] * len(seeds), "mean"), seeds))
     tried = [("best configs", "configs"), ("greedy", "all")]
     if any(
@@ -99,7 +99,7 @@ def kinds_of(
     average = best_average(store, found.best, found.metric)
     if average is not None:
         member = average[1]
-        kinds.append(Kind.of(member.average, Pool.of([member], [1.0], "mean"), [member]))
+        kinds.append(Kind.of(member.average, Pool.alone(member), [member]))
     souped = None if soup is None else soup()
     if souped is not None:
         first = souped.members[0]
@@ -107,7 +107,7 @@ def kinds_of(
             run=souped.id, average="soup", rule=first.rule, config="", hypers=first.hypers, seed=first.seed
         )
         found.reader.made[member.name] = souped.outputs
-        pool = Pool.of([member], [1.0], "mean")
+        pool = Pool.alone(member)
         kinds.append(Kind(name="soup", pool=pool, members=(member,), runs=needed(souped.members)))
     elif soup is not None:
         left.append(

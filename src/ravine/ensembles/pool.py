@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ravine.ensembles.pooling import Combine, Pooled, pool_classes, pool_values
 from ravine.outcomes.member import Member
-from ravine.study import content_id
+from ravine.outcomes.scored import recipe_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,15 @@ class Pool:
         used.sort(key=lambda pair: pair[0].place)
         return Pool(weights={each.name: weight / total for each, weight in used}, combine=combine)
 
+    @staticmethod
+    def alone(member: Member) -> Pool:
+        """The pool of one member."""
+        return Pool.of([member], [1.0], "mean")
+
     @property
     def id(self) -> str:
         """A hash of members, weights and how they are combined: 16 hex digits."""
-        return content_id({"members": dict(self.weights), "combine": self.combine})
+        return recipe_id(self.weights, self.combine)
 
     def predict(self, task: str, outputs: Mapping[str, np.ndarray]) -> Pooled:
         """What it predicts.

@@ -101,7 +101,7 @@ def _same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 def pools_of(runs: Sequence[RunRecord]) -> dict[str, Pool]:
     """Each run alone as a pool, by its name."""
-    return {member.name: Pool.of([member], [1.0], "mean") for member in as_members(runs)}
+    return {member.name: Pool.alone(member) for member in as_members(runs)}
 
 
 def rival_of(

@@ -28,7 +28,7 @@ from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.lanczos import lanczos
 from ravine.launch.trained import Trained
 from ravine.native.tensors import Unsupported
-from ravine.outcomes.scored import log_scored, recipe_of_run
+from ravine.outcomes.scored import log_scored, recipe_id
 from ravine.outcomes.trials import Predicted
 from ravine.store import Labels, RunRecord, Store
 from ravine.study import Study
@@ -87,7 +87,7 @@ def measure(
             for start in range(0, len(missing), size):
                 group = [record.id for record in missing[start : start + size]]
                 words = {
-                    recipe_of_run(run): f"{study.name}: run {run[:8]}, with its sharpness" for run in group
+                    recipe_id({run: 1.0}): f"{study.name}: run {run[:8]}, with its sharpness" for run in group
                 }
                 log_scored(store, trained.data.fingerprint, words)
                 found = {

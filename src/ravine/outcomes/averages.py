@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ravine.outcomes.runs import final, plain
+from ravine.outcomes.runs import final, plain, validation_metric
 from ravine.store import average_of, kind_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def averages(runs: Sequence[RunRecord], chosen: Collection[str], task: str) -> t
         chosen: the configs that the verdict chose.
         task: "classification" or "regression".
     """
-    metric = "validation_loss" if task == "regression" else "validation_accuracy"
+    metric = validation_metric(task)
     sign = -1.0 if task == "regression" else 1.0
     rows = []
     of_rules = dict.fromkeys((run.rule, run.config) for run in runs if run.config in chosen)

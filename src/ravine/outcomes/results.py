@@ -24,7 +24,7 @@ from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.regression import Errors, of_the_mean
-from ravine.outcomes.runs import METRICS, Cell, Curve, plain
+from ravine.outcomes.runs import METRICS, Cell, Curve, plain, validation_metric
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
@@ -152,7 +152,7 @@ class Results:
     @property
     def score_metric(self) -> str:
         """The validation metric that configs are compared by."""
-        return "validation_loss" if self.is_regression else "validation_accuracy"
+        return validation_metric(self.labels.task)
 
     @property
     def stages(self) -> tuple[StageRow, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,11 @@ Curve = tuple[np.ndarray, np.ndarray]  # steps done (int64), values (float32)
 Cell = float | str | None
 
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+def validation_metric(task: str) -> str:
+    """What configs are compared by on validation: the loss of a regression, else the accuracy."""
+    return "validation_loss" if task == "regression" else "validation_accuracy"
 
 
 def final(run: RunRecord, metric: str) -> float | None:
@@ -80,3 +85,19 @@ def plain(value: object) -> Cell:
         return int(value)
     number = float(value)  # type: ignore[arg-type]
     return number if math.isfinite(number) else None
+
+
+def plain_data(value: object) -> Any:
+    """Mappings, sequences and arrays of what `plain` takes, as strict JSON allows them.
+
+    Example:
+        >>> plain_data({"loss": np.array([0.5, math.nan]), "rule": "adam"})
+        {'loss': [0.5, None], 'rule': 'adam'}
+    """
+    if isinstance(value, Mapping):
+        return {name: plain_data(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain_data(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain_data(each) for each in value]
+    return plain(value)

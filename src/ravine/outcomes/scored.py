@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from ravine.store import Store
 
 
-def recipe_of_run(run: str) -> str:
-    """The id of the recipe "this run alone": that of its pool of one."""
-    return content_id({"members": {run: 1.0}, "combine": "mean"})
+def recipe_id(weights: Mapping[str, float], combine: str = "mean") -> str:
+    """The id of members with their weights, and of how they are combined: 16 hex digits.
+
+    Args:
+        weights: by the member's name; of a run alone ``{run: 1.0}``.
+        combine: how their predictions become one.
+    """
+    return content_id({"members": dict(weights), "combine": combine})
 
 
 def log_scored(store: Store, fingerprint: str, recipes: Mapping[str, str]) -> tuple[int, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ravine.outcomes.runs import by_config, describe, final, lr_of, plain, quality
+from ravine.outcomes.runs import by_config, describe, final, lr_of, plain, quality, validation_metric
 from ravine.study import STAGE
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def stages(runs: Sequence[RunRecord], task: str) -> tuple[StageRow, ...]:
         runs: of the study.
         task: "classification" or "regression".
     """
-    metric = "validation_loss" if task == "regression" else "validation_accuracy"
+    metric = validation_metric(task)
     rows = []
     for rule in dict.fromkeys(run.rule for run in runs):
         own = [run for run in runs if run.rule == rule]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ravine.ensembles import scoring
 from ravine.ensembles.choice import choose
-from ravine.ensembles.members import as_members, best_average, winner_of
-from ravine.ensembles.naming import is_named, named
+from ravine.ensembles.members import best_average, winner_of
+from ravine.ensembles.naming import is_named, member_of, named
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, choices
 from ravine.messages import count, shown
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import final
-from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord, kind_of
-from ravine.study import FindStudy, Recipe
+from ravine.outcomes.runs import final, validation_metric
+from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord
+from ravine.study import FindStudy
 
 WHATS = ("winner", "ensemble", "greedy", "average", "soup")
 SIZE = 5  # members of a greedy ensemble, at most
@@ -71,9 +71,9 @@ def chosen(
             "average": the stored average of the weights, of a seed of that config, that is best on validation; "soup":
             weights averaged over runs, where no barrier lies between them; or the id of a run, or its beginning, and
             perhaps behind it a stored average: ``"8e79#ema 0.99"``.
+        size: how many members "greedy" has at most.
         find: gives the study; only a soup needs it.
         device: where a soup is evaluated.
-        size: how many members "greedy" has at most.
 
     Raises:
         InputError: there is no such thing, or not all runs have finished.
@@ -90,7 +90,7 @@ def chosen(
             f"study {study_name!r}: {count(unfinished, 'run')} of {len(runs):,} {has} not finished, so what = {what!r} "
             "is not known yet; `ravine run` with its file continues, or name a finished run"
         )
-    metric = "validation_loss" if labels.task == "regression" else "validation_accuracy"
+    metric = validation_metric(labels.task)
     winner = [run for run in winner_of(runs, metric, study_name) if final(run, metric) is not None]
     if what == "winner":
         text = f"seed {winner[0].seed} of {winner[0].rule}, the best on validation of the winner's seeds"
@@ -115,12 +115,9 @@ def _one_run(store: Store, study: StudyRecord, labels: Labels, what: str) -> Cho
         raise InputError(
             f"what = {what!r}: weights along a run cannot be used alone; its end and its averages can"
         )
-    text = f"seed {run.seed} of {run.rule}"
-    if not member.average:
-        return _pooled(store, study, labels, run.id, text, [run.id], "all")
-    if Recipe.of(run.recipe).data != study.data_fingerprint:
-        raise InputError(f"what = {what!r}: run {run.id} was trained on other data than study {study.name!r}")
-    return _one_average(store, study, labels, member.name, f"{member.average} of {text}", run, member.average)
+    average = f"{member.average} of " if member.average else ""
+    text = f"{average}seed {run.seed} of {run.rule}"
+    return _pooled(store, study, labels, member.name, text, [member.name], "all")
 
 
 def _pooled(
@@ -163,28 +160,8 @@ def _average(
             "makes them"
         )
     run, member = found
-    average = member.average
-    text = f"{average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds"
-    return _one_average(store, study, labels, "average", text, run, average)
-
-
-def _one_average(
-    store: Store, study: StudyRecord, labels: Labels, what: str, text: str, run: RunRecord, average: str
-) -> Choice:
-    member = replace(as_members([run])[0], average=average)
-    pool = Pool(weights={member.name: 1.0}, combine="mean")
-    outputs = {member.name: store.tensors(kind_of(average, "predictions"), run.id)["validation"]}
-    return Choice(
-        study=study,
-        labels=labels,
-        what=what,
-        text=text,
-        members=(member,),
-        runs={run.id: run},
-        pool=pool,
-        temperature=_temperature(pool, labels, outputs),
-        outputs=outputs,
-    )
+    text = f"{member.average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds"
+    return _pooled(store, study, labels, "average", text, [member.name], "all")
 
 
 def _soup(
@@ -201,8 +178,8 @@ def _soup(
             f"what = 'soup': there is none of study {study.name!r}: {found.sentences[0]} `ravine soup` says more, and "
             "what = 'ensemble' pools the predictions instead"
         )
-    member = replace(as_members([best])[0], average="soup")
-    pool = Pool(weights={member.name: 1.0}, combine="mean")
+    member = member_of(best, average="soup")
+    pool = Pool.alone(member)
     outputs = {member.name: found.chosen.outputs("validation")}
     names = ", ".join(each.short for each in found.members)
     return Choice(

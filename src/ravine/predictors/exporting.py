@@ -138,10 +138,10 @@ def export_folder(
     with _beside(folder) as inside:
         manifest = _manifest(predictor, choice, inside, scores, refit)
         _write(inside / FILE, manifest.text_of().encode())
-        first = predictor.members[0].model
-        plain = manifest.model.get("kind") in BUILT_IN and isinstance(first, nn.Module)
+        plain = manifest.model.get("kind") in BUILT_IN
         if plain:
-            assert isinstance(first, nn.Module), "members are modules"
+            first = predictor.members[0].model
+            assert isinstance(first, nn.Module), "only modules are exported"
             returns = "logits" if predictor.classes else "values in units of the scaled target"
             _write(inside / SOURCE, source_of(first, manifest.members[0].file, returns).encode())
         checked = None

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.preparation import NumberTarget, Preparation
 from ravine.data.scale import Floats
 from ravine.data.spec import Task
 from ravine.ensembles.pool import Pool
@@ -163,7 +163,7 @@ class Predictor:
 
     def _of(self, member: Part, x: Floats) -> np.ndarray:
         target = self.preparation.target
-        num_outputs = len(target.names) if isinstance(target, ClassTarget) else 1
+        num_outputs = self.preparation.num_outputs
         parts = [np.zeros((0, num_outputs), dtype=np.float32)]
         for batch in _batches(x):
             found = _evaluated(member, batch)

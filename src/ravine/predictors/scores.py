@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles.scoring import heated, nll
+from ravine.outcomes.runs import plain_data
 from ravine.outcomes.trials import Predicted
 from ravine.predictors.choice import Choice
 from ravine.store import Store
+from ravine.verdict.own_interval import share_interval
 
 Array = NDArray[np.float64]
 
@@ -63,31 +65,14 @@ def _scores(choice: Choice, outputs: Mapping[str, np.ndarray], answers: np.ndarr
         return {"rmse": Score(value=math.sqrt(mse.value), low=low, high=high), "mae": _mean(np.abs(off))}
     log_p = heated(pooled.log_p, choice.temperature)
     right = int((pooled.predicted == answers).sum())
-    return {"accuracy": wilson(right, len(answers)), "nll": _mean(nll(log_p, answers))}
-
-
-def wilson(right: int, number: int) -> Score:
-    """A share with Wilson's interval (1927).
-
-    Example:
-        >>> wilson(0, 10).low, round(wilson(0, 10).high, 4)
-        (0.0, 0.2775)
-    """
-    p, z2 = right / number, _Z * _Z
-    center = (p + z2 / (2 * number)) / (1 + z2 / number)
-    half = _Z / (1 + z2 / number) * math.sqrt(p * (1 - p) / number + z2 / (4 * number * number))
-    return Score(value=p, low=max(0.0, min(p, center - half)), high=min(1.0, max(p, center + half)))
+    low, high = share_interval(right, len(answers), 0.05)
+    accuracy = Score(value=right / len(answers), low=low, high=high)
+    return {"accuracy": accuracy, "nll": _mean(nll(log_p, answers))}
 
 
 def plain_scores(scores: dict[str, Score]) -> dict[str, Any]:
     """As JSON has them; what is not finite is None."""
-    return {
-        name: {
-            key: value if math.isfinite(value) else None
-            for key, value in (("value", each.value), ("low", each.low), ("high", each.high))
-        }
-        for name, each in scores.items()
-    }
+    return {name: plain_data(asdict(each)) for name, each in scores.items()}
 
 
 def _mean(values: Array) -> Score:

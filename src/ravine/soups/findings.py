@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import plain
+from ravine.outcomes.runs import plain_data
 from ravine.soups import words
 from ravine.soups.basin import TOLERANCE, Way
 from ravine.soups.tried import Stirred, Tried
@@ -113,22 +112,12 @@ def _tried(each: Tried, *, chosen: bool) -> dict[str, Any]:
         "accepted": each.accepted,
         "barrier": each.blocked,
         "members": [
-            {"member": member.name, "used": member.name in each.used, **_plain(asdict(own))}
+            {"member": member.name, "used": member.name in each.used, **plain_data(asdict(own))}
             for member, own in zip(each.members, each.own, strict=True)
         ],
-        "mean": _plain(asdict(each.mean)),
-        "ensemble": _plain(asdict(each.ensemble)),
-        "ways": [{**_plain(asdict(way)), "level": way.level} for way in each.ways],
-        "centres": [{**_plain(asdict(centre)), "level": centre.level} for centre in each.centres],
-        "added": [_plain(asdict(step)) for step in each.added],
+        "mean": plain_data(asdict(each.mean)),
+        "ensemble": plain_data(asdict(each.ensemble)),
+        "ways": [{**plain_data(asdict(way)), "level": way.level} for way in each.ways],
+        "centres": [{**plain_data(asdict(centre)), "level": centre.level} for centre in each.centres],
+        "added": [plain_data(asdict(step)) for step in each.added],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return plain(value)

@@ -22,6 +22,7 @@ from ravine.errors import InputError, choices
 from ravine.launch.trained import Trained
 from ravine.messages import count, shown
 from ravine.outcomes.member import Member
+from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, Split
 from ravine.soups.basin import POINTS, Basin, Centre, Way, shares_of
 from ravine.soups.findings import Soup
@@ -99,7 +100,7 @@ def _groups(
         members = tuple(sorted((member for _, member in pairs), key=lambda member: member.place))
         return [Group(words=count(len(members), "named member"), members=members)], [run for run, _ in pairs]
     every = store.runs(name)
-    metric = "validation_loss" if labels.task == "regression" else "validation_accuracy"
+    metric = validation_metric(labels.task)
     best = winner_of(every, metric, name)[0]
     groups = likely(store, every, best)
     if not groups:
