@@ -133,6 +133,6 @@ def evaluation(store: Store, find: FindStudy, device: str) -> Evaluate:
             read, search = find()
             records = [store.run(member.run) for member in members]
             opened.append(Trained.of(read, store, records, search=search, device=device))
-        return opened[0].predictions(members, split)
+        return opened[0].predictions(split, members)
 
     return evaluate

@@ -5,10 +5,10 @@ Shapes: R run, P numbers of one run, C channel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import final, get_args
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from ravine.averages.asked import Asked
 from ravine.averages.findings import Made, percent
 from ravine.averages.profiles import Combination, Profile, combine
 from ravine.averages.vectors import Stored
-from ravine.engine.objective import Objective
 from ravine.engine.state import Data
 from ravine.engine.statistics import Statistics
 from ravine.errors import InputError
 from ravine.launch.subject import stored_run
 from ravine.launch.trained import Trained
+from ravine.outcomes.trials import Split
 from ravine.rules.averages import Average, chosen
 from ravine.store import AveragedTensors, RunRecord, Store, kind_of
 from ravine.study import Study
@@ -218,34 +218,23 @@ class Evaluating:
 
         Those for test are not compared with anything here.
         """
-        data = self.trained.data
-        found = {}
-        for name, examples in (("validation", data.validation), ("test", data.test)):
-            outputs_RNK, _, _ = self._evaluated(points_RP, others, Data.of(examples, self.trained.device))
-            outputs = outputs_RNK.cpu().numpy()
-            found[name] = outputs if data.task == "classification" else data.in_own_units(outputs[..., 0])
-        return found
-
-    def _evaluated(
-        self, points_RP: Tensor, others: Mapping[str, Tensor], split: Data
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs (R, N, K), losses and accuracies (R, N), run by run."""
-        trained = self.trained
-        objective = Objective(network=trained.network, task=trained.data.task, fused=False)
-        each = [
-            objective.scores(
-                points_RP[row : row + 1],
-                {name: tensor[row : row + 1] for name, tensor in others.items()},
-                split,
-            )
-            for row in range(len(points_RP))
-        ]
-        outputs, losses, accuracies = zip(*each, strict=True)
-        return torch.cat(outputs), torch.cat(losses), torch.cat(accuracies)
+        return {
+            split: np.stack([self.trained.outputs(*each, split) for each in self._each(points_RP, others)])
+            for split in get_args(Split)
+        }
 
     def scores(self, points_RP: Tensor, others: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         """Validation loss, in the target's own units, and accuracy of each run, (R,)."""
         validation = Data.of(self.trained.data.validation, self.trained.device)
-        _, loss_RN, accuracy_RN = self._evaluated(points_RP, others, validation)
+        objective = self.trained.objective(fused=False)
+        each = [objective.scores(*point, validation)[1:] for point in self._each(points_RP, others)]
+        loss_RN, accuracy_RN = (torch.cat(of_runs) for of_runs in zip(*each, strict=True))
         values = loss_RN.double().mean(1) * self.trained.unit, accuracy_RN.double().mean(1)
         return {name: of_R.cpu().numpy() for name, of_R in zip(self.metrics, values, strict=False)}
+
+    @staticmethod
+    def _each(points_RP: Tensor, others: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Points one by one: an evaluation of several rounds otherwise than one of each."""
+        for row in range(len(points_RP)):
+            one = slice(row, row + 1)
+            yield points_RP[one], {name: tensor[one] for name, tensor in others.items()}

@@ -8,7 +8,8 @@ import tokenize
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ USUAL = {
 _WORK = {"u1": 5.0}
 _MOST_WORK = 20.0
 
+_BROKEN = (
+    *(ValueError, TypeError, AttributeError, EOFError, KeyError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # of a header, which is Python's text
+)
+
 
 def read_npz(spec: NpzSpec, path: Path) -> Source:
     """The arrays of a NumPy archive.
@@ -42,20 +49,13 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
     Raises:
         DataError: the file or one of its arrays cannot be read, is not there, or would not fit into memory.
     """
-    try:
+    with _in_one_line(path):
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             chosen = _chosen(spec, names, path)
             _check_room(archive, [name for name in chosen.values() if name], path)
         with np.load(path, allow_pickle=False) as arrays:
             given = {role: None if name is None else arrays[name] for role, name in chosen.items()}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except DataError:  # ours, of an archive that can be read
-        raise
-    except _BROKEN as error:
-        reason = "an array of Python objects" if "Object arrays" in str(error) else "not a NumPy archive"
-        raise DataError(f"{path}: {reason}; save plain arrays with numpy.savez") from None
     return stacked(given, str(path), ArrayOptions(task=spec.task), ())
 
 
@@ -65,12 +65,10 @@ def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
         DataError: it cannot be read, or has no array of examples.
     """
-    try:
+    with _in_one_line(path):
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
-                shape, dtype = _header(file)
-                size = math.prod(shape) * (dtype.itemsize + _WORK.get(dtype.str[1:], _MOST_WORK))
-                require(size, f"{path}: to scale it")
+                require(_work(file), f"{path}: to scale it")
                 file.seek(0)
                 return np.load(file, allow_pickle=False), None
         with zipfile.ZipFile(path) as archive:
@@ -82,11 +80,6 @@ def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             _check_room(archive, [name for name in (x_name, y_name) if name], path)
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[x_name], None if y_name is None else arrays[y_name]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except _BROKEN as error:
-        reason = "an array of Python objects" if "Object arrays" in str(error) else "not a NumPy archive"
-        raise DataError(f"{path}: {reason}; save plain arrays with numpy.savez") from None
 
 
 def _new_name(role: str, names: Sequence[str]) -> str | None:
@@ -98,11 +91,18 @@ def _new_name(role: str, names: Sequence[str]) -> str | None:
     return None
 
 
-_BROKEN = (
-    *(ValueError, TypeError, AttributeError, EOFError, KeyError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # of a header, which is Python's text
-)
+@contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """Within it, whatever is wrong with a file of arrays becomes a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except DataError:  # ours, of an archive that can be read
+        raise
+    except _BROKEN as error:
+        reason = "an array of Python objects" if "Object arrays" in str(error) else "not a NumPy archive"
+        raise DataError(f"{path}: {reason}; save plain arrays with numpy.savez") from None
 
 
 def _chosen(spec: NpzSpec, names: Sequence[str], path: Path) -> dict[str, str | None]:
@@ -135,13 +135,12 @@ def _check_room(archive: zipfile.ZipFile, names: Sequence[str], path: Path) -> N
     needed = 0.0
     for name in names:
         with archive.open(f"{name}.npy") as file:
-            shape, dtype = _header(file)
-        numbers = math.prod(shape)
-        needed += numbers * (dtype.itemsize + _WORK.get(dtype.str[1:], _MOST_WORK))
+            needed += _work(file)
     require(needed, f"{path}: to unpack and scale its arrays")
 
 
-def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _work(file: Any) -> float:
+    """Bytes that an array takes while it is read, scaled and cut, by its header."""
     readers: Mapping[tuple[int, int], Any] = {
         (1, 0): npy.read_array_header_1_0,
         (2, 0): npy.read_array_header_2_0,
@@ -150,4 +149,5 @@ def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if version not in readers:  # 3.0 differs in the names of fields alone, which no array here has
         raise ValueError("an array of another version")
     shape, _, dtype = readers[version](file)
-    return shape, dtype
+    size: float = math.prod(shape) * (dtype.itemsize + _WORK.get(dtype.str[1:], _MOST_WORK))
+    return size

@@ -155,9 +155,8 @@ def members_grid(
 
 def curve_grid(curve: Sequence[Gain]) -> Grid:
     """The gain against the number of members."""
-    names = [
-        name for name in curve[0].scores if name != "brier"
-    ]  # two are as many as a terminal has room for
+    # Two scores are as many as a terminal has room for.
+    names = [name for name in curve[0].scores if name != "brier"]
     rows = []
     for each in curve:
         cells = [f"{each.members:,}"]

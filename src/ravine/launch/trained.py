@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.data import Dataset, Examples
+from ravine.data import Dataset
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
@@ -129,13 +129,12 @@ class Trained:
         joined = {name: torch.stack([each[name] for each in others]) for name in self.others}
         return torch.stack(params), joined
 
-    def predictions(self, members: Sequence[Member], split: Split) -> dict[str, np.ndarray]:
-        """What members predict on a split, evaluated, by their names: as `outputs`."""
+    def predictions(self, split: Split, members: Sequence[Member]) -> dict[str, np.ndarray]:
+        """What members predict, evaluated, by their names: as `outputs`."""
         params_RP, others = self.points(members)
-        examples = self.data.validation if split == "validation" else self.data.test
         return {
             member.name: self.outputs(
-                params_RP[row : row + 1], {name: t[row : row + 1] for name, t in others.items()}, examples
+                params_RP[row : row + 1], {name: t[row : row + 1] for name, t in others.items()}, split
             )
             for row, member in enumerate(members)
         }
@@ -154,15 +153,15 @@ class Trained:
         """What the runs were trained to make small: of all at once, or of one."""
         return Objective(network=self.network, task=self.data.task, fused=fused)
 
-    def outputs(self, params_1P: Tensor, others: Mapping[str, Tensor], examples: Examples) -> np.ndarray:
+    def outputs(self, params_1P: Tensor, others: Mapping[str, Tensor], split: Split) -> np.ndarray:
         """What one point predicts: logits (N, K), or values (N,) in the target's own units.
 
         Args:
             params_1P: its parameters.
             others: its other tensors, (1, ...) by name.
-            examples: a split.
+            split: "validation" or "test".
         """
-        data = Data.of(examples, self.device)
+        data = Data.of(self.data.validation if split == "validation" else self.data.test, self.device)
         outputs = self.objective(fused=False).scores(params_1P, others, data)[0][0].cpu().numpy()
         return outputs if self.data.task == "classification" else self.data.in_own_units(outputs[:, 0])
 

@@ -125,9 +125,8 @@ class Manifest:
     def text_of(self) -> str:
         """As JSON; every number comes back to the last bit."""
         content = plain(self)
-        vectors = json.dumps(
-            content.pop("vectors"), allow_nan=False, ensure_ascii=False
-        )  # many numbers: one line
+        # Many numbers: one line.
+        vectors = json.dumps(content.pop("vectors"), allow_nan=False, ensure_ascii=False)
         head = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
         return f'{head.removesuffix("}").rstrip()},\n "vectors": {vectors}\n}}\n'
 

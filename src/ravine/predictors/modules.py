@@ -124,11 +124,7 @@ def _on_meta(
             return build(model, shape, num_outputs)
     except ModelError:
         raise
-    except (
-        RuntimeError,
-        OverflowError,
-        TypeError,
-    ) as error:  # of sides that multiply to more than there can be
+    except (RuntimeError, OverflowError, TypeError) as error:  # sides multiply to more than there can be
         raise ModelError(
             f"model: cannot be built for examples of shape {shape}: {in_a_line(error)}"
         ) from None

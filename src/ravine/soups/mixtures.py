@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ravine.data import Examples
 from ravine.engine.points import Points
 from ravine.engine.state import Data
 from ravine.engine.statistics import Statistics
 from ravine.errors import InputError
 from ravine.launch.trained import Trained
 from ravine.outcomes.member import Member
+from ravine.outcomes.trials import Split
 
 Array = NDArray[np.float64]
 
@@ -112,10 +112,10 @@ class Mixtures:
         found = {**parameters, **{name: tensor[0] for name, tensor in others.items()}}
         return {name: np.array(tensor.cpu().numpy()) for name, tensor in found.items()}
 
-    def outputs(self, shares_R: Array, examples: Examples) -> np.ndarray:
+    def outputs(self, shares_R: Array, split: Split) -> np.ndarray:
         """What one mixture predicts: logits (N, K), or values (N,) in the target's own units."""
         params_1P, others = self._mixed(shares_R[None], again=bool(np.count_nonzero(shares_R) > 1))
-        return self.trained.outputs(params_1P, others, examples)
+        return self.trained.outputs(params_1P, others, split)
 
     def _mixed(self, shares_GR: Array, *, again: bool) -> tuple[Tensor, dict[str, Tensor]]:
         params_GP = _mean(self.params_RP, shares_GR)

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.data import Examples
 from ravine.ensembles.members import winner_of
 from ravine.ensembles.naming import named
 from ravine.ensembles.pool import Pool
+from ravine.ensembles.reading import Reader
+from ravine.ensembles.scoring import nll
 from ravine.errors import InputError, choices
 from ravine.launch.trained import Trained
 from ravine.messages import count, shown
-from ravine.outcomes.member import Member
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, Split
 from ravine.soups.basin import POINTS, Basin, Centre, Way, shares_of
@@ -35,8 +35,8 @@ from ravine.study import Recipe, Study, content_id
 Array = NDArray[np.float64]
 
 HOWS = ("auto", "uniform", "greedy")
-MOST = 20  # members
-"""Of a soup: 190 pairs."""
+MOST = 20
+"""Members of a soup: 190 pairs."""
 
 
 def soup(
@@ -133,7 +133,7 @@ def tried(group: Group, how: str, trained: Trained, labels: Labels, batch_size: 
     used = rows if accepted else every
     shares = shares_of(used, len(every))
     losses, accuracies = (each[0].mean() for each in basin.mean(used))
-    outputs = partial(_outputs, mixtures, group.members, trained, labels)
+    reader = Reader(predicted=Predicted(store=trained.store, labels=labels), evaluate=trained.predictions)
     pool = Pool.of([group.members[row] for row in used], np.ones(len(used)), "mean")
     return Tried(
         words=group.words,
@@ -144,13 +144,13 @@ def tried(group: Group, how: str, trained: Trained, labels: Labels, batch_size: 
         used=tuple(group.members[row].name for row in used),
         accepted=accepted,
         mean=Score(loss=float(losses), accuracy=float(accuracies)),
-        ensemble=_score(pool, outputs("validation"), labels),
+        ensemble=_score(pool, reader.outputs("validation", group.members), labels),
         ways=tuple(ways),
         centres=tuple(centres),
         added=tuple(added),
         id=content_id({"soup": {group.members[row].name: float(shares[row]) for row in used}}),
         tensors=partial(mixtures.tensors, shares),
-        outputs=partial(_own_or_mixed, mixtures, shares, outputs, trained),
+        outputs=partial(_own_or_mixed, mixtures, shares, reader),
     )
 
 
@@ -186,30 +186,13 @@ def _greedy(
     return rows, ways, centres, added
 
 
-def _outputs(
-    mixtures: Mixtures, members: Sequence[Member], trained: Trained, labels: Labels, split: Split
-) -> dict[str, np.ndarray]:
-    """What each member predicts: as stored, or evaluated where it lies along a run."""
-    predicted = Predicted(store=trained.store, labels=labels)
-    found = predicted.of_members(split, [member for member in members if member.step is None])
-    for row, member in enumerate(members):
-        if member.step is not None:
-            found[member.name] = mixtures.outputs(shares_of([row], len(members)), _examples(trained, split))
-    return found
-
-
-def _own_or_mixed(
-    mixtures: Mixtures, shares: Array, split: partial[dict[str, np.ndarray]], trained: Trained, which: Split
-) -> np.ndarray:
+def _own_or_mixed(mixtures: Mixtures, shares: Array, reader: Reader, split: Split) -> np.ndarray:
     """What a soup predicts; one member predicts what it does alone."""
     rows = np.flatnonzero(shares)
-    if len(rows) == 1:
-        return split(which)[mixtures.members[rows[0]].name]
-    return mixtures.outputs(shares, _examples(trained, which))
-
-
-def _examples(trained: Trained, split: Split) -> Examples:
-    return trained.data.validation if split == "validation" else trained.data.test
+    if len(rows) > 1:
+        return mixtures.outputs(shares, split)
+    member = mixtures.members[rows[0]]
+    return reader.outputs(split, [member])[member.name]
 
 
 def _score(pool: Pool, outputs: Mapping[str, np.ndarray], labels: Labels) -> Score:
@@ -218,6 +201,6 @@ def _score(pool: Pool, outputs: Mapping[str, np.ndarray], labels: Labels) -> Sco
         loss = float(np.square(pooled.predicted - answers).mean())
         return Score(loss=loss, accuracy=loss)
     return Score(
-        loss=float(-pooled.log_p[np.arange(len(answers)), answers].mean()),
+        loss=float(nll(pooled.log_p, answers).mean()),
         accuracy=float((pooled.predicted == answers).mean()),
     )

@@ -14,12 +14,8 @@ from ravine.study.recipe import Recipe
 from ravine.study.search import Search
 from ravine.study.spec import Study
 
-_LENGTHS = (
-    "warmup",
-    "every",
-    "half",
-    "peak",
-)  # of schedules: steps where they are whole numbers, else fractions
+# Of schedules: steps where they are whole numbers, else fractions.
+_LENGTHS = ("warmup", "every", "half", "peak")
 
 
 def longer(

@@ -89,9 +89,8 @@ def fit(
         choice = chosen(store, NAME, "greedy", size=size)
         predictor = predictor_of(choice, store, find=lambda: (study, None), device="cpu")
         records = store.runs(NAME)
-    if isinstance(
-        study.model, MLP
-    ):  # convolutions in float64 take long, and modules of the user's may refuse it
+    # Convolutions in float64 take long, and modules of the user's may refuse it.
+    if isinstance(study.model, MLP):
         predictor = exact(predictor)
     weights = choice.pool.weights
     return Fitted(
