@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from typing import Annotated
 
 from ravine.backends import DeviceName
 from ravine.cli.options import Shown, Store, StudyOrFile, Trust
-from ravine.cli.output import put, put_json
+from ravine.cli.output import prints_to_stderr, put_grids, put_json
 from ravine.errors import InputError
-
-_Run = Annotated[str | None, Shown("RUN")]
 
 
 def average(
     study: StudyOrFile,
     /,
-    run: _Run = None,
+    run: Annotated[str | None, Shown("RUN")] = None,
     ema: Annotated[float | None, Shown("DECAY")] = None,
     tail: Annotated[float | None, Shown("PART")] = None,
     width: Annotated[float | None, Shown("WIDTH")] = None,
@@ -46,23 +42,22 @@ def average(
         json: Print one JSON object.
     """
     from ravine.api import averages as api
-    from ravine.report.terminal_grid import as_rich
 
     given = {"run": run, "ema": ema, "tail": tail, "width": width, "last": last, "keep": keep or None}
     if lengths:
         beside = [f"--{name}" for name, value in given.items() if value is not None]
         if beside:
             raise InputError(f"--lengths, {beside[0]}: only one of them at a time")
-        with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+        with prints_to_stderr():
             rows = api.average_lengths(study, store=store, device=device, trust=trust)
         if json:
             put_json({"lengths": [row.json() for row in rows]})
             return
         from ravine.outcomes.lengths import lengths_grid
 
-        put(as_rich(lengths_grid(rows)))
+        put_grids([lengths_grid(rows)])
         return
-    with redirect_stdout(sys.stderr):
+    with prints_to_stderr():
         made = api.average(
             study,
             run=run,
@@ -78,4 +73,4 @@ def average(
     if json:
         put_json(made.json())
     else:
-        put(as_rich(made.grid()))
+        put_grids([made.grid()])

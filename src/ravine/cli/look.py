@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from inspect import signature
 from pathlib import Path
 
 from ravine.backends import DeviceName
 from ravine.cli.options import File, RunIds, Store, StudyOrFile, Trust, ids
-from ravine.cli.output import put, put_json
+from ravine.cli.output import prints_to_stderr, put, put_json
 
 
 def sharpness(
@@ -46,7 +44,7 @@ def sharpness(
     from ravine.report.terminal_sharpness import sharpness as shown
     from ravine.store import Store as Opened
 
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         found = measured(
             study,
             store=store,
@@ -117,7 +115,7 @@ def landscape(
     }  # fmt: skip
     known = signature(landscape).parameters
     words = {key: value for key, value in given.items() if value != known[key].default}
-    with redirect_stdout(sys.stderr):
+    with prints_to_stderr():
         found = look(
             study,
             store=store,

@@ -7,10 +7,13 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from ravine.errors import InputError
+
+if TYPE_CHECKING:
+    from ravine.grid import Grid
 
 _WIDEST = 1000  # characters of a line that goes into a pipe
 
@@ -45,6 +48,19 @@ def put(*parts: Any) -> None:
         if captured is not None:
             sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
         sys.stdout.flush()
+
+
+def put_grids(grids: Iterable[Grid]) -> None:
+    """Print tables, an empty line between them."""
+    from ravine.report.terminal_grid import as_rich
+
+    for number, grid in enumerate(grids):
+        put(*([""] if number else []), as_rich(grid))
+
+
+def prints_to_stderr() -> contextlib.redirect_stdout[Any]:
+    """Within it, what a user's module prints goes to standard error: it is none of the results."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def put_json(value: Any) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
 
 from ravine.backends import DeviceName
 from ravine.cli.options import File, Shown, Store, StudyOrFile, Trust
-from ravine.cli.output import put, put_json
+from ravine.cli.output import prints_to_stderr, put, put_grids, put_json
 from ravine.errors import InputError, short
 from ravine.messages import count
 
@@ -48,7 +46,7 @@ def ensemble(
     """
     from ravine.api.ensembles import ensemble as pooled
 
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         found = pooled(
             study,
             store=store,
@@ -65,10 +63,7 @@ def ensemble(
     if json:
         put_json(found.json())
         return
-    from ravine.report.terminal_grid import as_rich
-
-    for number, grid in enumerate(found.grids()):
-        put(*([""] if number else []), as_rich(grid))
+    put_grids(found.grids())
 
 
 def predict(
@@ -112,7 +107,7 @@ def predict(
             raise InputError(
                 f"{new}: not expected beside --check, which predicts the model's own test vectors"
             )
-        with redirect_stdout(sys.stderr):
+        with prints_to_stderr():
             number, off, allowed = check_model(where, model=model, trust=trust)
             graph = check_onnx(where)
         checked = [(where, off, allowed), *([graph] if graph else [])]
@@ -129,17 +124,15 @@ def predict(
         raise InputError("DATA is missing; see ravine predict --help")
     if out is not None:
         check_output(out, new)
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         found = predicted(where, new, what=what, model=model, store=store, device=device, trust=trust)
     if out is not None:
         found.save(out, probabilities=probabilities, members=members)
     if json:
         put_json(found.json())
         return
-    from ravine.report.terminal_grid import as_rich
-
     if out is None:
-        put(as_rich(found.grid(probabilities=probabilities, members=members)))
+        put_grids([found.grid(probabilities=probabilities, members=members)])
         return
     put(str(out), *found.sentences, *(f"note: {text}" for text in found.notes))
 
@@ -179,7 +172,7 @@ def export(
 
     if out is None:
         raise InputError("--out FOLDER is missing; see ravine export --help")
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         found = exported(
             study,
             out=out,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import redirect_stdout
 from typing import Literal
 
 from ravine.backends import DeviceName
 from ravine.cli.options import File, RunIds, Store, StudyOrFile, Trust, ids
-from ravine.cli.output import put, put_json
+from ravine.cli.output import prints_to_stderr, put, put_grids, put_json
 
 
 def soup(
@@ -42,7 +40,7 @@ def soup(
 
     if out is not None:
         check_page(out, "--out")
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         found = averaged(study, store=store, runs=ids(runs), how=how, device=device, trust=trust)
     if out is not None:
         from ravine.report.draw_barriers import draw_barriers
@@ -55,9 +53,6 @@ def soup(
     if json:
         put_json(found.json())
         return
-    from ravine.report.terminal_grid import as_rich
-
-    for number, grid in enumerate(found.grids()):
-        put(*([""] if number else []), as_rich(grid))
+    put_grids(found.grids())
     if out is not None:
         put("", f"barriers: {out}")

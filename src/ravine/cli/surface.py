@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 from ravine.cli.options import Shown
-from ravine.cli.output import put
+from ravine.cli.output import prints_to_stderr, put
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 
@@ -45,7 +44,7 @@ def surface(
     from ravine.report.surface import surface as write
 
     words = ["ravine", *sys.argv[1:]]
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         written = write(
             name,
             rules=[rule.strip() for rule in rules.split(",")],

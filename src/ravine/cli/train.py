@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from traceback import print_exception
 from typing import Annotated
 
 from ravine.backends import BackendName, DeviceName
 from ravine.cli.options import File, RunId, Set, Shown, Store, StudyFile, Trust
-from ravine.cli.output import put, put_json, write_page
+from ravine.cli.output import prints_to_stderr, put, put_json, write_page
 from ravine.errors import InputError, StoreError
 from ravine.messages import shown
 
@@ -54,7 +52,7 @@ def run(
         _check_report(report)
     if report is not None:
         page.check_page(report, "--report")
-    with redirect_stdout(sys.stderr):  # what a user's module prints is none of the results
+    with prints_to_stderr():
         try:
             results = api.run(
                 study,
@@ -119,7 +117,7 @@ def lr(
         raise InputError("--json and --out -: only one of them can go to standard output; give --out a file")
     if out not in (None, Path("-")):
         page.check_page(out, "--out")
-    with redirect_stdout(sys.stderr):
+    with prints_to_stderr():
         found = api.lr_range(
             study,
             device=device,
@@ -176,7 +174,7 @@ def replay(
     from ravine.api import run as api
     from ravine.report import terminal
 
-    with redirect_stdout(sys.stderr):
+    with prints_to_stderr():
         found = api.replay(run, study=study, store=store, device=device, trust=trust, quiet=quiet or json)
     if json:
         put_json(asdict(found))
@@ -205,7 +203,7 @@ def check(
         from ravine.api import run as api
         from ravine.study.problems import summary
 
-        with redirect_stdout(sys.stderr):
+        with prints_to_stderr():
             faults = api.faults(study, overrides=set, trust=trust)
             remarks = [] if faults else api.remarks(study, overrides=set, trust=trust)
         lines = summary(faults) or ["sound", *remarks]
