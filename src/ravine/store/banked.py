@@ -6,7 +6,7 @@ What a bank has of a run after one step is a row of a kind such as "bank/400".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, delete, select
@@ -15,7 +15,7 @@ from ravine.store import blocks, digests
 from ravine.store.blocks import Block
 from ravine.store.core import Core
 from ravine.store.database import portions
-from ravine.store.entries import add_block, block_of, remove_blocks
+from ravine.store.entries import add_block, block_of, remove_blocks, unused_blocks
 from ravine.store.schema import blocks as block_table
 from ravine.store.schema import rows
 
@@ -80,14 +80,8 @@ class Bank:
             StoreError: a file is damaged.
         """
         with self._core.read() as connection:
-            found = sorted(_find(connection, [run_id]).get(run_id, ()), key=lambda place: place[0])
-        of_block: dict[Block, list[tuple[int, int]]] = defaultdict(list)
-        for place, (_, block, row) in enumerate(found):
-            of_block[block].append((place, row))
-        read = self._core.rows(of_block)
-        steps = np.array([step for step, _, _ in found], dtype=np.int64)
-        names = read[0] if found else ()
-        return steps, {name: np.stack([read[place][name] for place in range(len(found))]) for name in names}
+            found = _find(connection, [run_id]).get(run_id, ())
+        return self._core.along(found)
 
 
 def truncate(connection: Connection, run_ids: Sequence[str], from_step: int) -> list[int]:
@@ -106,15 +100,7 @@ def _remove(connection: Connection, run_ids: Sequence[str], which: ColumnElement
         here = and_(rows.c.run_id.in_(some), which)
         gone.update(connection.scalars(select(rows.c.block_id).where(here)))
         connection.execute(delete(rows).where(here))
-    return _unused(connection, gone)
-
-
-def _unused(connection: Connection, numbers: Iterable[int]) -> list[int]:
-    wanted = sorted(numbers)
-    used: set[int] = set()
-    for some in portions(wanted):
-        used.update(connection.scalars(select(rows.c.block_id).where(rows.c.block_id.in_(some))))
-    return [number for number in wanted if number not in used]
+    return unused_blocks(connection, rows.c.block_id, gone)
 
 
 def _find(connection: Connection, run_ids: Sequence[str]) -> dict[str, list[tuple[int, Block, int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, final
@@ -82,6 +83,30 @@ class Core:
             rows = blocks.read_rows(self.blocks, block, [row for _, row in places])
             read.update(zip((key for key, _ in places), rows, strict=True))
         return read
+
+    def along(self, places: Sequence[tuple[int, Block, int]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What one run has after several of its steps.
+
+        Args:
+            places: step, block and row, in any order.
+
+        Returns:
+            Steps done, rising, int64 (T,), and by name the tensors after them, (T, ...); T is 0, and there are no
+            tensors, where there are no places.
+
+        Raises:
+            StoreError: a block is missing or damaged.
+        """
+        ordered = sorted(places, key=lambda place: place[0])
+        of_block: dict[Block, list[tuple[int, int]]] = defaultdict(list)
+        for number, (_, block, row) in enumerate(ordered):
+            of_block[block].append((number, row))
+        read = self.rows(of_block)
+        steps = np.array([step for step, _, _ in ordered], dtype=np.int64)
+        names = read[0] if ordered else ()
+        return steps, {
+            name: np.stack([read[number][name] for number in range(len(ordered))]) for name in names
+        }
 
     def remove(self, files: Sequence[str]) -> None:
         """Delete the files of blocks that have left the database."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Column, Connection, Row, delete, insert, select
 
 from ravine.store.blocks import Block, check_name
 from ravine.store.database import portions
@@ -32,6 +32,21 @@ def remove_blocks(connection: Connection, numbers: Sequence[int]) -> list[str]:
         files += map(check_name, connection.scalars(select(blocks.c.file).where(blocks.c.id.in_(some))))
         connection.execute(delete(blocks).where(blocks.c.id.in_(some)))
     return files
+
+
+def unused_blocks(connection: Connection, column: Column[int], numbers: Iterable[int]) -> list[int]:
+    """Those of some blocks to which no row refers any more, by number.
+
+    Args:
+        connection: of a transaction.
+        column: where rows of their kind name a block.
+        numbers: of the blocks.
+    """
+    wanted = sorted(numbers)
+    used: set[int] = set()
+    for some in portions(wanted):
+        used.update(connection.scalars(select(column).where(column.in_(some))))
+    return [number for number in wanted if number not in used]
 
 
 def block_of(row: Row[Any], first: int = 0) -> Block:
