@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from ravine.grid import Grid
 from ravine.outcomes.results import Results
+from ravine.report import elements
+from ravine.report.figure_body import drawing, numbers
 from ravine.report.html import Html, Part, join, tag
 from ravine.report.sentences import sentence_sections
 from ravine.report.tables import page_tables
 from ravine.report.views import Figure, Group, command
 
 Table = Mapping[str, Any]
-
-_SEGMENTS = 3  # views that a figure shows as buttons; more are a list to choose from
 
 
 def report_body(results: Results, figures: Sequence[Figure]) -> Html:
@@ -45,15 +44,15 @@ def _figures(group: Group | None, figures: Sequence[Figure]) -> Html:
     """Figures with a section each, or those of a group in one."""
     if group is None:
         sections = (
-            tag("section", tag("h2", each.title, id=each.name), _drawing(each), aria_labelledby=each.name)
+            tag("section", tag("h2", each.title, id=each.name), drawing(each), aria_labelledby=each.name)
             for each in figures
         )
         return join(*sections)
-    drawn = (part for each in figures for part in (tag("h3", each.title, id=each.name), _drawing(each)))
+    drawn = (part for each in figures for part in (tag("h3", each.title, id=each.name), drawing(each)))
     return tag(
         "section",
         tag("h2", group.title, id=group.name),
-        tag("p", _prose(group.about)),
+        tag("p", elements.prose(group.about)),
         *drawn,
         class_="group",
         aria_labelledby=group.name,
@@ -66,12 +65,12 @@ def figures_body(
     """Some figures on a page of their own, each with its table if it has one."""
     parts: list[Part] = []
     for figure in figures:
-        table = [_numbers(figure, tables[figure.name])] if figure.name in tables else []
+        table = [numbers(figure, tables[figure.name])] if figure.name in tables else []
         if len(figures) == 1:
-            parts.append(tag("div", _drawing(figure), *table))
+            parts.append(tag("div", drawing(figure), *table))
         else:
             heading = tag("h2", figure.title, id=figure.name)
-            parts.append(tag("section", heading, _drawing(figure), *table, aria_labelledby=figure.name))
+            parts.append(tag("section", heading, drawing(figure), *table, aria_labelledby=figure.name))
     return tag(
         "main",
         tag("header", tag("p", name, class_="eyebrow"), tag("h1", title, class_="small")),
@@ -86,7 +85,7 @@ def _heading(results: Results, texts: Table) -> Html:
         tag("p", "Study", class_="eyebrow"),
         tag("h1", results.name),
         tag("div", *(tag("p", sentence) for sentence in results.verdict.sentences), class_="lead"),
-        tag("dl", *_terms(texts["facts"]), class_="facts"),
+        tag("dl", *elements.terms(texts["facts"]), class_="facts"),
     )
 
 
@@ -108,7 +107,7 @@ def _verdict(texts: Table) -> Html:
     return tag(
         "section",
         title,
-        _scroll(
+        elements.scroll(
             tag(
                 "table",
                 tag("thead", _verdict_columns(texts)),
@@ -136,16 +135,16 @@ def _verdict_columns(texts: Table) -> Html:
         axis = tag("th", plot, scope="col", class_="plot")
     return tag(
         "tr",
-        _column("rule", numeric=False),
-        _column(titles["test"]),
-        _column(titles["interval"]),
+        elements.column("rule", numeric=False),
+        elements.column(titles["test"]),
+        elements.column(titles["interval"]),
         axis,
-        *map(_column, texts["errors"]),
-        _column("validation"),
-        _column("lr"),
-        _column("seeds", title="seeds of the chosen config"),
-        _column("configs", title="configs tried"),
-        _column("diverged"),
+        *map(elements.column, texts["errors"]),
+        elements.column("validation"),
+        elements.column("lr"),
+        elements.column("seeds", title="seeds of the chosen config"),
+        elements.column("configs", title="configs tried"),
+        elements.column("diverged"),
     )
 
 
@@ -155,11 +154,11 @@ def _verdict_row(texts: Table, rule: Table) -> Html:
     return tag(
         "tr",
         tag("th", rule["swatch"], rule["label"], badge, *beside, scope="row"),
-        _cell(rule["test"], class_="n strong"),
-        _cell(rule["interval"]),
+        elements.cell(rule["test"], class_="n strong"),
+        elements.cell(rule["interval"]),
         tag("td", _bar(texts, rule), class_="plot") if texts["scale"] else None,
-        *map(_cell, rule["errors"]),
-        *(_cell(rule[key]) for key in ("validation", "lr", "seeds", "configs", "diverged")),
+        *map(elements.cell, rule["errors"]),
+        *(elements.cell(rule[key]) for key in ("validation", "lr", "seeds", "configs", "diverged")),
         class_="best" if rule["best"] else None,
     )
 
@@ -195,10 +194,10 @@ def _pairs(pairs: Sequence[Table]) -> Html:
             "thead",
             tag(
                 "tr",
-                _column("first", numeric=False),
-                _column("second", numeric=False),
-                *map(_column, numeric.values()),
-                _column("outcome", numeric=False),
+                elements.column("first", numeric=False),
+                elements.column("second", numeric=False),
+                *map(elements.column, numeric.values()),
+                elements.column("outcome", numeric=False),
             ),
         ),
         tag(
@@ -208,7 +207,7 @@ def _pairs(pairs: Sequence[Table]) -> Html:
                     "tr",
                     tag("td", pair["better"]),
                     tag("td", pair["worse"]),
-                    *(_cell(pair[key]) for key in numeric),
+                    *(elements.cell(pair[key]) for key in numeric),
                     tag("td", pair["outcome"]),
                 )
                 for pair in pairs
@@ -216,86 +215,7 @@ def _pairs(pairs: Sequence[Table]) -> Html:
         ),
     )
     title = "The pair of rules" if len(pairs) == 1 else f"All {len(pairs)} pairs of rules"
-    return tag("details", tag("summary", title), _scroll(table, "Differences between pairs of rules"))
-
-
-def _drawing(figure: Figure) -> Html:
-    caption = tag("figcaption", _prose(figure.caption))
-    if not figure.views:
-        return tag("figure", caption, id=f"figure-{figure.name}", data_figure=figure.name)
-    panels = figure.views[0].panels
-    titles = (f"{figure.title}: {panel['layout']['title']['text']}" for panel in panels)
-    return tag(
-        "figure",
-        tag("p", _prose(figure.lead), class_="seen") if figure.lead else None,
-        _selector(figure),
-        tag(
-            "div",
-            class_="chips",
-            role="group",
-            aria_label="Legend: press an entry to see it alone, press others to compare",
-        ),
-        tag(
-            "div",
-            *(tag("div", class_="panel", role="img", aria_label=title) for title in titles),
-            class_=f"panels panels-{len(panels)}",
-        ),
-        tag("p", class_="note", aria_live="polite"),
-        caption,
-        tag("pre", tag("code", _words(figure.command)), class_="command"),
-        _grid(figure.title, figure.table) if figure.table else None,
-        id=f"figure-{figure.name}",
-        data_figure=figure.name,
-    )
-
-
-def _selector(figure: Figure) -> Html:
-    """What chooses between the views of a figure."""
-    labels = [view.label for view in figure.views]
-    if len(labels) == 1:
-        return join()
-    if len(labels) > _SEGMENTS:
-        options = (tag("option", label, value=place) for place, label in enumerate(labels))
-        chosen = tag("label", figure.select, " ", tag("select", *options, data_views=True))
-        return tag("div", chosen, class_="selector")
-    buttons = (
-        tag("button", label, type="button", data_view=place, aria_pressed="false" if place else "true")
-        for place, label in enumerate(labels)
-    )
-    group = tag("div", *buttons, class_="segments", role="group", aria_label=figure.select)
-    return tag("div", group, class_="selector")
-
-
-def _numbers(figure: Figure, table: Table) -> Html:
-    """The table below a figure: names in the first column, numbers in the others."""
-    names = [_column(name, numeric=place > 0) for place, name in enumerate(table["columns"])]
-    rows = (
-        tag("tr", *(_cell(cell, class_="n" if place else None) for place, cell in enumerate(row)))
-        for row in table["rows"]
-    )
-    whole = tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows))
-    return _scroll(whole, f"{figure.title}: numbers")
-
-
-def _grid(title: str, grid: Grid) -> Html:
-    """The numbers of a figure, folded away but on paper."""
-    left = [name in grid.left for name in grid.columns]
-    head = tag(
-        "tr", *(_column(name, numeric=not words) for name, words in zip(grid.columns, left, strict=True))
-    )
-    rows = (
-        tag(
-            "tr", *(_cell(cell, class_=None if words else "n") for cell, words in zip(row, left, strict=True))
-        )
-        for row in grid.rows
-    )
-    return tag(
-        "details",
-        tag("summary", "Numbers"),
-        *(tag("p", words, class_="reading") for words in grid.before),
-        _scroll(tag("table", tag("thead", head), tag("tbody", *rows)), f"{title}: numbers"),
-        class_="numbers",
-    )
+    return tag("details", tag("summary", title), elements.scroll(table, "Differences between pairs of rules"))
 
 
 def _all_runs(texts: Table) -> Html:
@@ -313,7 +233,7 @@ def _all_runs(texts: Table) -> Html:
         tag(
             "tr",
             *(
-                _cell(cell["text"], class_="n" if cell["numeric"] else None, data_v=cell["value"])
+                elements.cell(cell["text"], class_="n" if cell["numeric"] else None, data_v=cell["value"])
                 for cell in row["cells"]
             ),
             data_rule=row["rule"],
@@ -344,7 +264,7 @@ def _all_runs(texts: Table) -> Html:
             tag("output", texts["count"], id="count", aria_live="polite"),
             class_="controls",
         ),
-        _scroll(
+        elements.scroll(
             tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows), id="runs"),
             "All runs",
             class_="scroll tall",
@@ -363,58 +283,33 @@ def _made(results: Results, texts: Table) -> Html:
     launches = (
         tag(
             "tr",
-            _cell(launch["started"], class_="nowrap"),
-            _cell(launch["time"]),
-            tag("td", tag("code", _words(launch["command"]))),
+            elements.cell(launch["started"], class_="nowrap"),
+            elements.cell(launch["time"]),
+            tag("td", tag("code", elements.words(launch["command"]))),
             tag("td", launch["plan"]),
         )
         for launch in texts["launches"]
     )
     columns = tag(
         "tr",
-        _column("started", numeric=False),
-        _column("time"),
-        _column("command", numeric=False),
-        _column("plan", numeric=False),
+        elements.column("started", numeric=False),
+        elements.column("time"),
+        elements.column("command", numeric=False),
+        elements.column("plan", numeric=False),
     )
     notes = results.study.notes
     return tag(
         "section",
         tag("h2", "How this was made", id="made"),
-        _scroll(tag("table", tag("thead", columns), tag("tbody", *launches), class_="launches"), "Launches"),
-        tag("dl", *_terms(texts["made"]), class_="made"),
+        elements.scroll(
+            tag("table", tag("thead", columns), tag("tbody", *launches), class_="launches"), "Launches"
+        ),
+        tag("dl", *elements.terms(texts["made"]), class_="made"),
         tag("h3", "What was done with the data") if notes else None,
         tag("ul", *(tag("li", note) for note in notes)) if notes else None,
         tag("h3", "The study file"),
         tag("pre", tag("code", results.study.definition), class_="source"),
         tag("h3", "How to make this page again"),
-        tag("pre", tag("code", _words(command(results))), class_="command"),
+        tag("pre", tag("code", elements.words(command(results))), class_="command"),
         aria_labelledby="made",
     )
-
-
-def _prose(text: str) -> Html:
-    """Words in which commands are between backticks; a number and its sign of per cent stay on one line."""
-    parts = text.replace(" %", "\u00a0%").split("`")
-    return join(*(tag("code", _words(part)) if place % 2 else part for place, part in enumerate(parts)))
-
-
-def _words(text: str) -> Html:
-    """A command whose words are not broken at the end of a line."""
-    return join(*[part for word in text.split(" ") for part in (" ", tag("span", word, class_="word"))][1:])
-
-
-def _terms(pairs: Iterable[tuple[str, str]]) -> Iterable[Html]:
-    return (tag("div", tag("dt", term), tag("dd", value)) for term, value in pairs)
-
-
-def _scroll(inside: Html, label: str, class_: str = "scroll") -> Html:
-    return tag("div", inside, class_=class_, tabindex=0, role="region", aria_label=label)
-
-
-def _column(name: str, *, numeric: bool = True, title: str | None = None) -> Html:
-    return tag("th", name, scope="col", class_="n" if numeric else None, title=title)
-
-
-def _cell(content: Part, *, class_: str | None = "n", data_v: float | None = None) -> Html:
-    return tag("td", content, class_=class_, data_v=data_v)
