@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from ravine.ensembles.scoring import nll
 from ravine.errors import InputError
 from ravine.grid import Grid
 from ravine.messages import count, printable
+from ravine.whole_file import write_whole
 
 if TYPE_CHECKING:
     from ravine.predictors.predictor import Predictor
@@ -198,28 +197,6 @@ class PredictedRows:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return self.grid(members=True).html()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that its name leads to all of it or to what was there before.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    if os.path.isdir(path):  # noqa: PTH112 (whatever is wrong with the path is found when it is written)
-        raise InputError(f"{path}: is a folder; a file is needed")
-    if "\0" in str(path):
-        raise InputError(f"{printable(str(path))}: is no path of a file")
-    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _scores(

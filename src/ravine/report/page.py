@@ -11,7 +11,6 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
-import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from ravine.report.figures import figures as all_figures
 from ravine.report.html import Html, fill
 from ravine.report.views import Figure
 from ravine.version import version
+from ravine.whole_file import write_whole
 
 if TYPE_CHECKING:
     from ravine.launch.lr_range import LrRange
@@ -131,19 +131,7 @@ def save(content: str | bytes, path: str | Path) -> Path:
         InputError: the file can't be written.
     """
     path = Path(path)
-    # Beside its destination, so that the last step is a rename inside one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_whole(path, content.encode() if isinstance(content, str) else content)
     return path
 
 

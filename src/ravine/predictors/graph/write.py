@@ -14,7 +14,7 @@ from torch import nn
 
 from ravine.data.inputs import ArrayInputs, Inputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget
-from ravine.errors import InputError, ModelError
+from ravine.errors import ModelError
 from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
 from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
 from ravine.predictors.graph.networks import OPSET, Network, networks_of
@@ -25,6 +25,7 @@ from ravine.predictors.graph.shapes import ARRAY, empty_text, input_names, raw_t
 from ravine.predictors.graph.vectors import as_json
 from ravine.predictors.predictor import Predictor
 from ravine.version import version
+from ravine.whole_file import write_whole
 
 ALLOWED = 1e-5  # of a probability, or of the largest value of a regression
 _ROUNDED = 2e-7  # of a probability, for each unit of the largest logit: above 50 float32 knows no more
@@ -74,14 +75,7 @@ def write_graph(
         InputError: the file cannot be written.
     """
     content, checked = graph_of(predictor, facts=facts, members=members)
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    write_whole(Path(path), content)
     return replace(checked, path=str(path))
 
 
