@@ -90,8 +90,8 @@ def predict(
             an ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights
             of several runs. Default winner.
         out: Write the predictions to this CSV or Parquet file.
-        probabilities: With the probability of each class.
-        members: With the disagreement of the members; of a regression their spread.
+        probabilities: Add the probability of each class.
+        members: Add the disagreement of the members; for a regression, their spread.
         check: Predict the model's test vectors instead, and say how far it is off.
         model: Class or function that builds the network, for a module of your own.
         store: Folder of the store.
@@ -159,8 +159,8 @@ def export(
         what: What is exported; winner is the best seed of the best config, ensemble all of its seeds, greedy an
             ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights of
             several runs.
-        refit: Train again on training and validation examples together; no score is claimed then.
         onnx: Also write one ONNX graph, from raw values to probabilities.
+        refit: Train again on training and validation examples together; no score is claimed then.
         force: Replace an exported model that is there.
         model: Class or function that builds the network, for a module of your own.
         store: Folder of the store.

@@ -28,11 +28,9 @@ def _outcome(soup: Stirred, each: Tried) -> str:
     if each.accepted and len(each.used) == 1:
         return f"One member, {_short(each.used[0])}, is its own soup."
     if each.accepted:
-        some = (
-            "all of them"
-            if len(each.used) == len(each.members)
-            else f"{len(each.used)} of {len(each.members)}"
-        )
+        some = "all of them"
+        if len(each.used) < len(each.members):  # others may lie there too, and make it no better
+            some = f"{len(each.used)} of {len(each.members)} are averaged, which"
         best = min(own.loss for member, own in _used(each))
         gain = best - each.mean.loss
         change = f"{number(abs(gain))} {'below' if gain >= 0 else 'above'} the best of them"
