@@ -288,13 +288,15 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
 
 
 def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
-    text = STUDY.replace("steps = 40", "steps = 4000\nevaluations = 40")
+    text = STUDY.replace("steps = 40", "steps = 400000\nevaluations = 400")  # it is stopped long before
     often = Timing(tick_seconds=0.0, checkpoint_seconds=0.0)
     with Store(tmp_path / "runs") as store:
         events = launch(parse_definition(text), store, definition=text, timing=often)
         for event in events:
-            if isinstance(event, Progress) and event.run_steps > event.all_run_steps // 2:
-                break
+            if isinstance(event, Progress) and event.run_steps:
+                ids = [run.id for run in store.runs("small")]
+                if all(len(steps) > 1 for steps, _ in store.curves(ids, "validation_accuracy").values()):
+                    break
         found = json.loads(ravine(tmp_path, "show", "small", "--json").stdout)
         shown = ravine(tmp_path, "show", "small").stdout
         events.close()  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ def zoo_study(animal: Animal) -> Study:
 
 # Of each kind of module one that is quick; tests/nn/test_nn_zoo.py compares the gradients of all of them.
 COSTLY = {
-    "transformer", "attention", "lstm", "gru-cell", "batchnorm2d", "groupnorm", "layernorm", "batchnorm1d",
+    "transformer", "attention", "lstm", "gru", "gru-cell", "batchnorm2d", "groupnorm", "layernorm", "batchnorm1d",
 }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def test_a_run_does_not_depend_on_the_noise_of_its_neighbours(backend: str) -> N
             same(apart, whole, run)
 
 
-FAST = (("lbfgs", NATIVE, 13), ("newton", FUSED, "full"))
+FAST = (("lbfgs", NATIVE, 13),)
 SEARCHES = [
     (kind, backend, batch_size)
     for kind, backend in (("lbfgs", FUSED), ("newton", FUSED), ("lbfgs", NATIVE))

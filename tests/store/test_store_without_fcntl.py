@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 WINDOWS = """
 import asyncio, os, subprocess, sys, tempfile, types  # first: the standard library looks for msvcrt itself
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog"):
@@ -51,6 +53,7 @@ rules = [{ kind = "sgd", lr = [0.1, 0.5] }]
 """
 
 
+@pytest.mark.slow
 def test_a_process_without_unix_modules_does_everything(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(STUDY)
 

@@ -233,6 +233,7 @@ def test_steps_are_scrubbed_and_played_and_both_views_follow(opened: Open) -> No
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_another_surface_is_chosen(opened: Open) -> None:
     with opened("ellipse") as page:
         for name in page.eval_on_selector_all("#surface option", "all => all.map(o => o.value)"):
@@ -242,6 +243,7 @@ def test_another_surface_is_chosen(opened: Open) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_a_rule_without_an_expression_is_shown_with_paths_computed_beforehand(opened: Open) -> None:
     def update(grad: Any, state: Any, param: Any, hypers: Any, t: Any) -> Any:
         return -hypers["lr"] * grad * (1.0 if grad.abs().max() < 1 else 0.5), state

@@ -113,8 +113,8 @@ def of_classes(
         subsets = subsets_of(num, size, many)
         nll_Q, accuracy_Q, per_example = _scored(p_RKN, right_RN, answers, subsets)
         scores = {
-            name: _subset_value(subsets, found_Q, per_example[name], alike)
-            for name, found_Q in (("nll", nll_Q), ("accuracy", accuracy_Q))
+            name: _subset_value(subsets, found_Q, per_example[name], alike, most)
+            for name, found_Q, most in (("nll", nll_Q, math.inf), ("accuracy", accuracy_Q, 1.0))
         }
         errors = None
         if size == num:
@@ -227,9 +227,9 @@ def jackknifed(leave_one_out: Sequence[float]) -> float:
 
 
 def _subset_value(
-    subsets: NDArray[np.bool_], score_Q: Array, per_example: Array | None, alike: bool
+    subsets: NDArray[np.bool_], score_Q: Array, per_example: Array | None, alike: bool, most: float
 ) -> Value:
-    """The mean over subsets with its interval."""
+    """The mean over subsets with its interval. No score is above `most`."""
     num = subsets.shape[1]
     value = float(score_Q.mean())
     if per_example is not None:
@@ -237,7 +237,7 @@ def _subset_value(
     if not alike:
         return Value(value=value, interval=None, covers="seeds")
     without = [float(score_Q[~subsets[:, run]].mean()) for run in range(num)]
-    return Value(value=value, interval=_over_seeds(value, without), covers="seeds")
+    return Value(value=value, interval=_over_seeds(value, without, most), covers="seeds")
 
 
 def _closed_value(products: Array, size: int, per_example: Array | None, alike: bool) -> Value:
@@ -257,19 +257,21 @@ def _extrapolated(products: Array, size: float) -> Value:
     return Value(value=value, interval=interval, covers="seeds")
 
 
-def _over_seeds(value: float, without: Sequence[float]) -> tuple[float, float] | None:
+def _over_seeds(value: float, without: Sequence[float], most: float = math.inf) -> tuple[float, float] | None:
+    """The interval, without what no score can be: below 0, or above `most`."""
     error = jackknifed(without)
     if not math.isfinite(value) or not math.isfinite(error):
         return None
     half = half_width(Error(seed=error, df=len(without) - 1.0, floor=0.0, example=0.0), ALPHA)
-    return value - half, value + half
+    return max(value - half, min(value, 0.0)), min(value + half, most)
 
 
 def _over_examples(scores: Array) -> tuple[float, float] | None:
     if not np.isfinite(scores).all():
         return None
     binary = scores.dtype == bool
-    return mean_interval(scores.astype(np.float64)[None], ALPHA, binary=binary)
+    low, high = mean_interval(scores.astype(np.float64)[None], ALPHA, binary=binary)
+    return max(low, 0.0), high
 
 
 def _scored(
