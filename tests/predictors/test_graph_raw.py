@@ -16,10 +16,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from onnx import helper  # noqa: E402
 
-from ravine.predictors.graph import vectors  # noqa: E402
+from ravine.predictors import vectors  # noqa: E402
 from ravine.predictors.graph.nodes import ML, Nodes, tensor  # noqa: E402
 from ravine.predictors.graph.raw import prepare  # noqa: E402
-from ravine.predictors.graph.shapes import empty_text, input_names  # noqa: E402
+from ravine.predictors.shapes import empty_text, input_names  # noqa: E402
 
 NUMBERS = np.random.default_rng(0).normal(3, 5, (60, 4))
 

@@ -16,12 +16,10 @@ class Tick:
 
     Args:
         step: steps done.
-        num_alive: runs that go on.
         snapshot: everything that is needed to go on from here, copied when it is called.
     """
 
     step: int
-    num_alive: int
     snapshot: Callable[[], Arrays]
 
 

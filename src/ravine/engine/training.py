@@ -197,7 +197,7 @@ class Training:
                 clock = time.perf_counter()
             if time.perf_counter() - ticked > tick_seconds:
                 self.seconds += time.perf_counter() - clock
-                yield Tick(step=self.step, num_alive=len(self.alive), snapshot=self.snapshot)
+                yield Tick(step=self.step, snapshot=self.snapshot)
                 clock = time.perf_counter()
                 ticked = time.perf_counter()
         if self.alive:

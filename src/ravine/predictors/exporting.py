@@ -27,12 +27,12 @@ from ravine.messages import printable
 from ravine.predictors.card import card
 from ravine.predictors.choice import Choice
 from ravine.predictors.graph.door import require_onnx, write_graph
-from ravine.predictors.graph.vectors import prepared, raw_vectors
 from ravine.predictors.loading import GRAPH, outputs_for
 from ravine.predictors.manifest import FILE, FORMAT, Manifest, MemberEntry, entry_of, is_model
 from ravine.predictors.modules import BUILT_IN, own_tensors
 from ravine.predictors.predictor import Predictor
 from ravine.predictors.source import source_of
+from ravine.predictors.vectors import prepared, raw_vectors
 
 CARD, SOURCE = "README.md", "model.py"
 _ALLOWED = 1e-4  # of a probability, or of a value in the target's scale: other machines round otherwise

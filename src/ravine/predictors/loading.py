@@ -15,10 +15,10 @@ from ravine.data.preparation import NumberTarget
 from ravine.engine.device import find_device
 from ravine.errors import InputError, RavineError, in_a_line
 from ravine.predictors.graph.door import members_of
-from ravine.predictors.graph.vectors import prepared
 from ravine.predictors.manifest import FILE, Manifest, MemberEntry, read_manifest, vectors_of
 from ravine.predictors.modules import built_in, module_of, named_model
 from ravine.predictors.predictor import Part, Predictor
+from ravine.predictors.vectors import prepared
 from ravine.study.model import Model
 
 GRAPH = "model.onnx"

@@ -17,7 +17,7 @@ from ravine.data.preparation import Preparation
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, RavineError
 from ravine.forms import Limits, Refused, plain, read
-from ravine.predictors.graph.vectors import as_json, of_json
+from ravine.predictors.vectors import as_json, of_json
 
 FILE = "ravine.json"
 FORMAT = 1

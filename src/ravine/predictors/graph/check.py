@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 
 from ravine.errors import InputError, in_a_line
-from ravine.predictors.graph.shapes import BATCH
-from ravine.predictors.graph.vectors import Arrays, of_json
+from ravine.predictors.shapes import BATCH
+from ravine.predictors.vectors import Arrays, of_json
 
 BATCHES = (1, 3, 128)
 FACTS, VECTORS = "ravine", "test_vectors"  # keys of a graph's metadata

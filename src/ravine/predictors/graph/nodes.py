@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from ravine.predictors.graph.shapes import BATCH
+from ravine.predictors.shapes import BATCH
 
 ML = "ai.onnx.ml"
 

@@ -19,7 +19,7 @@ from onnx import ValueInfoProto
 from ravine.data.inputs import ImageInputs, Inputs, NamesInput, NumberInput, TableInputs
 from ravine.data.scale import Scaling
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
-from ravine.predictors.graph.shapes import ARRAY, empty_texts, raw_type
+from ravine.predictors.shapes import ARRAY, empty_texts, raw_type
 
 _LARGEST = float(np.finfo(np.float32).max)
 _UNSEEN, _EMPTY, _FILLED = -1, -2, -3

@@ -15,8 +15,8 @@ from ravine.ensembles.pooling import log_softmax
 from ravine.errors import ModelError, in_a_line, raised_at
 from ravine.messages import count
 from ravine.predictors.graph.answers import Names
-from ravine.predictors.graph.vectors import Arrays, prepared, raw_vectors
 from ravine.predictors.predictor import Predictor
+from ravine.predictors.vectors import Arrays, prepared, raw_vectors
 
 OTHER = 1e-5  # of a network's output, relative to the largest: more is another network
 

@@ -21,9 +21,9 @@ from ravine.predictors.graph.networks import OPSET, Network, networks_of
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
 from ravine.predictors.graph.raw import prepare
 from ravine.predictors.graph.reference import OTHER, Vectors, modules_of, vectors_of
-from ravine.predictors.graph.shapes import ARRAY, empty_text, input_names, raw_type
-from ravine.predictors.graph.vectors import as_json
 from ravine.predictors.predictor import Predictor
+from ravine.predictors.shapes import ARRAY, empty_text, input_names, raw_type
+from ravine.predictors.vectors import as_json
 from ravine.version import version
 from ravine.whole_file import write_whole
 

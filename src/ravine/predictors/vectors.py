@@ -1,6 +1,6 @@
-"""Raw examples that nobody's data contain, with what a predictor says of them: by these a graph is checked.
+"""Raw examples that nobody's data contain: test vectors, by which an exported model and a graph are checked.
 
-They are made from the scale of each column, so that a graph that is given away has no row of the training data in it.
+They are made from the scale of each column, so that what is given away has no row of the training data in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from ravine.data.column import Cells, objects
 from ravine.data.inputs import ImageInputs, Inputs, NamesInput, NumberInput, TableInputs
 from ravine.data.scale import Floats
-from ravine.predictors.graph.shapes import ARRAY, empty_text, raw_type
+from ravine.predictors.shapes import ARRAY, empty_text, raw_type
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -1,4 +1,4 @@
-"""What goes into a graph: names, types and shapes of its inputs."""
+"""Raw inputs of a graph, and of test vectors: names, types and shapes."""
 
 from __future__ import annotations
 
