@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import nn
 
 import ravine
 from ravine.api.run import problems
+from ravine.errors import RavineError
 
 STUDY = """
 name = "mine"
@@ -244,3 +246,27 @@ def test_a_rule_of_ones_own_does_not_run_because_a_store_names_it(folder: Path) 
             ravine.InputError, match="ravine runs no code that only a store names: give the study file"
         ):
             study_named(store, "ruled")
+
+
+def test_an_argument_of_a_wrong_type_is_one_line(folder: Path) -> None:
+    """Not a traceback out of the middle of the package."""
+    study = ravine.Study(name="s", data="iris", model="mlp", epochs=1, seeds=1, rules=["adam"])
+    ravine.run(study, store=folder / "runs", quiet=True)
+    store = folder / "runs"
+
+    def refused(call: Callable[[], object]) -> None:
+        with pytest.raises(RavineError) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+    for value in (3, None, b"x", ["s"], np.zeros(2)):
+        refused(lambda value=value: ravine.predict(value, [[0.0] * 4], store=store))  # type: ignore[misc]
+        refused(lambda value=value: ravine.ensemble(value, store=store))  # type: ignore[misc]
+        refused(lambda value=value: ravine.ensemble("s", store=value))  # type: ignore[misc]
+        if value is None:  # the default
+            continue
+        refused(lambda value=value: ravine.predict("s", [[0.0] * 4], what=value, store=store))  # type: ignore[misc]
+        refused(lambda value=value: ravine.ensemble("s", members=value, store=store))  # type: ignore[misc]
+        refused(lambda value=value: ravine.ensemble("s", select=value, store=store))  # type: ignore[misc]
+        refused(lambda value=value: ravine.soup("s", how=value, store=store))  # type: ignore[misc]
+        refused(lambda value=value: ravine.average("s", run=value, ema=0.9, store=store))  # type: ignore[misc]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from ravine.errors import InputError, choices
+from ravine.errors import InputError
+from ravine.messages import one_of, shown
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 BackendName = Literal["auto", "native", "fused", "compiled", "serial"]
@@ -19,8 +20,8 @@ def check_device(name: str) -> None:
     Raises:
         InputError: an unknown name.
     """
-    if name not in _DEVICES:
-        raise InputError(f"device = {name!r}: must be one of {', '.join(_DEVICES)}")
+    if not isinstance(name, str) or name not in _DEVICES:
+        raise InputError(f"device = {shown(name)}: must be one of {', '.join(_DEVICES)}")
 
 
 def check_backend(name: str) -> None:
@@ -29,5 +30,4 @@ def check_backend(name: str) -> None:
     Raises:
         InputError: an unknown name.
     """
-    if name not in _BACKENDS:
-        raise InputError(f"backend = {name!r}: {choices(name, _BACKENDS)}")
+    one_of("backend", name, _BACKENDS)

@@ -112,6 +112,22 @@ def shown(value: object) -> str:
     return printable(short(" ".join(map(str.strip, text.splitlines())), LONGEST_VALUE))
 
 
+def one_of(key: str, value: object, allowed: Iterable[str]) -> str:
+    """A word that an argument may be.
+
+    Raises:
+        InputError: it is another, or no word.
+
+    Example:
+        >>> one_of("select", "top", ["all", "top"])
+        'top'
+    """
+    names = list(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    raise InputError(f"{key} = {shown(value)}: {choices(value, names)}")
+
+
 def as_float(value: object) -> float | None:
     """A number as a float, perhaps infinite or NaN; None for what is no number, or larger than a float can be.
 

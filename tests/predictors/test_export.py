@@ -436,7 +436,7 @@ def test_the_command_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["export", "sizes", "--out", "x" * 5000, *store], "File name too long"),
         (["export", "sizes", "--out", str(tmp_path / "m"), "--refit", "some", *store], "must be 'all'"),
         (["predict", folder, str(place / "new.csv"), "--out", "a\0b"], "is no path"),
-        (["predict", folder, str(place / "new.csv"), "--out", "x" * 5000], "File name too long"),
+        (["predict", folder, str(place / "new.csv"), "--out", "x" * 5000 + ".csv"], "File name too long"),
         (["predict", "sizes", str(place / "new.csv"), "--what", "", *store], "allowed:"),
         (["export", "nothing", "--out", str(tmp_path / "m"), *store], "no study 'nothing'"),
     ):

@@ -174,6 +174,9 @@ def test_rows_that_stay_empty_keep_their_place_in_the_file(arrays: ravine.Result
     assert found.json()["columns"]["prediction"][1] is None
     with pytest.raises(InputError, match="is a folder"):
         found.save(tmp_path)
+    for name in ("p.json", "p.xlsx", "p", "-"):  # not a CSV file under a name that says something else
+        with pytest.raises(InputError, match=r"end the name with \.csv or \.parquet$"):
+            found.save(tmp_path / name)
     with pytest.raises(InputError, match="cannot be written"):
         found.save(tmp_path / "no" / "where.csv")
     with pytest.raises(InputError, match="no other row can be predicted"):

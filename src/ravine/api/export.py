@@ -77,7 +77,7 @@ def export(
 
     if not isinstance(out, str | Path) or not str(out):
         raise InputError(f"out = {shown(out)}: must be the path of a folder")
-    if refit not in (None, "all"):
+    if refit is not None and not (isinstance(refit, str) and refit == "all"):
         raise InputError(f"refit = {shown(refit)}: must be 'all', or left out")
     folder = Path(out)
     check_out(folder, force=force)

@@ -109,9 +109,14 @@ def name_of(study: Study | Path | str) -> str:
 
     Raises:
         StudyError: the file cannot be read.
+        InputError: it is something else.
     """
     if isinstance(study, Study):
         return study.name
+    if not isinstance(study, str | Path):
+        raise InputError(
+            f"study = {shown(study)}: must be the name of a study in the store, its file, a Study or its results"
+        )
     return read_study(study)[0].name if _is_file(study) else str(study)
 
 

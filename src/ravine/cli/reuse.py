@@ -197,11 +197,12 @@ def check_output(out: Path, new: str) -> None:
     Raises:
         InputError: it cannot.
     """
+    from ravine.predictors.rows import check_file
+
     try:
         if not out.parent.is_dir():
             raise InputError(f"--out {out}: there is no folder {out.parent}")
-        if out.is_dir():
-            raise InputError(f"--out {out}: is a folder; a file is needed")
+        check_file(out, f"--out {out}")
         same = out.exists() and Path(new).exists() and out.samefile(new)
     except OSError as error:
         raise InputError(f"--out {short(str(out), 80)}: cannot be used: {error.strerror}") from None

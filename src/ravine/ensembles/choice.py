@@ -15,8 +15,8 @@ from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import COMBINES, Combine
 from ravine.ensembles.reading import Evaluate, Reader
 from ravine.ensembles.snapshots import Snapshots, no_snapshots, snapshots
-from ravine.errors import InputError, choices
-from ravine.messages import shown, whole_number
+from ravine.errors import InputError
+from ravine.messages import one_of, whole_number
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final, validation_metric
 from ravine.outcomes.trials import Predicted
@@ -113,9 +113,9 @@ def _checked(select: str, size: int, combine: str, labels: Labels, study: str) -
     Raises:
         InputError: an argument that is not allowed.
     """
-    if select not in SELECTS:
-        raise InputError(f"select = {shown(select)}: {choices(select, SELECTS)}")
+    one_of("select", select, SELECTS)
     whole_number("size", size, 1)
+    one_of("combine", combine, COMBINES)
     for each in COMBINES:
         if each == combine:
             if each != "mean" and labels.task == "regression":
@@ -123,7 +123,7 @@ def _checked(select: str, size: int, combine: str, labels: Labels, study: str) -
                     f"combine = {each!r}: the target of study {study!r} is a number; must be mean"
                 )
             return each
-    raise InputError(f"combine = {shown(combine)}: {choices(combine, COMBINES)}")
+    raise AssertionError("combine is one of them")
 
 
 def _how(select: str, members: str | Sequence[str], path: Snapshots | None) -> str:

@@ -51,12 +51,14 @@ def named(
     Raises:
         InputError: no such run or weights, one is named twice, or none is named.
     """
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{key} = {shown(texts)}: must be ids of runs, which are texts")
     if not texts:
         offer = f"{choices('', kinds)}, or ids of runs" if kinds else "must be ids of runs"
         raise InputError(f"{key}: none are named; {offer}")
     found = []
     for text in texts:
-        form = _FORM.fullmatch(str(text))
+        form = _FORM.fullmatch(text)
         if form is None:
             known = f", nor one of {', '.join(kinds)}" if kinds else ""
             raise InputError(f"{key}: {shown(text)} is no id of a run{known}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ravine.errors import InputError
+from ravine.messages import shown
 from ravine.store import RunRecord
 
 
@@ -28,10 +29,12 @@ def chosen_runs(records: Sequence[RunRecord], wanted: Sequence[str] | None, name
         return found
     chosen = []
     for prefix in wanted:
+        if not isinstance(prefix, str):
+            raise InputError(f"run = {shown(prefix)}: must be the id of a run, or its beginning, as a text")
         fitting = [record for record in records if prefix and record.id.startswith(prefix)]
         if len(fitting) != 1:
             ids = "several ids begin" if fitting else "no id begins"
-            raise InputError(f"run {prefix!r}: in study {name!r} {ids} with it")
+            raise InputError(f"run {shown(prefix)}: in study {name!r} {ids} with it")
         if fitting[0].status != "done":
             raise InputError(
                 f"run {fitting[0].id} is {fitting[0].status}: only runs that are done have weights"

@@ -78,6 +78,8 @@ def chosen(
     Raises:
         InputError: there is no such thing, or not all runs have finished.
     """
+    if not isinstance(what, str):
+        raise InputError(f"what = {shown(what)}: {choices(what, WHATS)}, or the id of a run, as a text")
     study = store.study(study_name)
     labels = store.labels(study.data_fingerprint)
     if what not in WHATS:

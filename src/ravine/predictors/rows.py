@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ravine.data.fresh import Fresh
 from ravine.ensembles.scoring import nll
 from ravine.errors import InputError
 from ravine.grid import Grid
-from ravine.messages import count, printable
+from ravine.messages import count, printable, shown
 from ravine.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 
 _SHOWN = 10  # rows of the table
 _CLASSES = 6  # whose probabilities it shows
+_CSV, _PARQUET = (".csv", ".txt"), (".parquet", ".pq")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -130,8 +132,11 @@ class PredictedRows:
         Raises:
             InputError: the file cannot be written.
         """
+        if not isinstance(path, str | Path):
+            raise InputError(f"path = {shown(path)}: must be the path of a file")
+        check_file(Path(path), str(path))
         target, columns = Path(path), self.columns(probabilities=probabilities, members=members)
-        data = _parquet(columns, target) if target.suffix.lower() in (".parquet", ".pq") else _csv(columns)
+        data = _parquet(columns, target) if target.suffix.lower() in _PARQUET else _csv(columns)
         write_whole(target, data)
 
     def grid(self, *, probabilities: bool = False, members: bool = False) -> Grid:
@@ -197,6 +202,28 @@ class PredictedRows:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return self.grid(members=True).html()
+
+
+def check_file(path: Path, where: str) -> None:
+    """See that predictions may have this path: a name that says CSV or Parquet, and no device or pipe.
+
+    Args:
+        path: of the file, which may be there or not.
+        where: what errors call it.
+
+    Raises:
+        InputError: they may not.
+    """
+    if "\0" in str(path):
+        raise InputError(f"{printable(where)}: is no path of a file")
+    if os.path.isdir(path):  # noqa: PTH112 (a path that cannot be is found when it is written)
+        raise InputError(f"{where}: is a folder; a file is needed")
+    if path.suffix.lower() not in (*_CSV, *_PARQUET):
+        raise InputError(
+            f"{where}: predictions are written as CSV or Parquet: end the name with .csv or .parquet"
+        )
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (as above)
+        raise InputError(f"{where}: is a device or a pipe; a file is needed")
 
 
 def _scores(

@@ -19,9 +19,9 @@ from ravine.ensembles.naming import named
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.reading import Reader
 from ravine.ensembles.scoring import nll
-from ravine.errors import InputError, choices
+from ravine.errors import InputError
 from ravine.launch.trained import Trained
-from ravine.messages import count, shown
+from ravine.messages import count, one_of
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, Split
 from ravine.soups.basin import POINTS, Basin, Centre, Way, shares_of
@@ -63,8 +63,7 @@ def soup(
     Raises:
         InputError: one line that says what is wrong.
     """
-    if how not in HOWS:
-        raise InputError(f"how = {shown(how)}: {choices(how, HOWS)}")
+    one_of("how", how, HOWS)
     record = store.study(name)
     labels = store.labels(record.data_fingerprint)
     groups, records = _groups(store, name, labels, runs)

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from ravine.errors import StoreError, short
+from ravine.messages import shown
 from ravine.store import blocks, database, lock
 from ravine.store.entries import known_files
 from ravine.store.schema import VERSION, meta
@@ -148,6 +149,8 @@ def _read_only(place: Path) -> Opened:
 
 def _resolve(root: Path | str, folder: Path | str | None) -> tuple[URL | None, Path]:
     """The database's address (None: a SQLite file in the folder) and the folder."""
+    if not isinstance(root, str | Path):
+        raise StoreError(f"store = {shown(root)}: must be a folder, or the address of a database")
     text = str(root)
     if not text:
         raise StoreError("store '': must be a folder; '.' is the current one")
