@@ -23,8 +23,9 @@ from torch import nn
 import ravine
 from ravine.cli import main
 from ravine.data import load
-from ravine.errors import InputError
+from ravine.errors import InputError, RavineError
 from ravine.predictors.loading import load_model
+from ravine.predictors.manifest import digest_of
 from ravine.store import Store
 
 
@@ -283,6 +284,7 @@ def test_what_is_there_is_not_overwritten(place: Path, tmp_path: Path) -> None:
 def changed(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     content = json.loads(path.read_text())
     change(content)
+    content["digest"] = digest_of(content)  # by somebody who knows it
     path.write_text(json.dumps(content))
 
 
@@ -354,6 +356,32 @@ def test_a_manifest_that_is_none_is_refused_in_one_line(place: Path, tmp_path: P
     with pytest.raises(InputError) as error:
         ravine.predict(tmp_path / "model", place / "new.csv")
     assert "\n" not in str(error.value)
+
+
+def test_a_number_that_was_changed_is_refused_though_the_test_vectors_may_not_feel_it(
+    place: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(place / "model", tmp_path / "model")
+    path = tmp_path / "model" / "ravine.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content, indent=4))  # the same, written otherwise
+    assert len(ravine.predict(tmp_path / "model", place / "new.csv")) == 40
+    content["preparation"]["inputs"]["scaling"]["mean"][0] *= 1 + 1e-9
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="was changed: its digest"):
+        ravine.predict(tmp_path / "model", place / "new.csv")
+
+
+@pytest.mark.parametrize(
+    "text", [{"encoding": "x"}, {"encoding": "\0"}, {"delimiter": "../x"}, {"comment": ""}]
+)
+def test_a_way_to_write_csv_that_is_none_is_refused(
+    place: Path, tmp_path: Path, text: dict[str, str]
+) -> None:
+    shutil.copytree(place / "model", tmp_path / "model")
+    changed(tmp_path / "model" / "ravine.json", lambda c: c["preparation"]["inputs"]["text"].update(text))
+    with pytest.raises(RavineError, match=r"inputs\.text: "):
+        ravine.predict(tmp_path / "model", place / "new.csv")
 
 
 def test_weights_that_were_changed_are_refused(place: Path, tmp_path: Path) -> None:

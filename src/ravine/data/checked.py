@@ -8,6 +8,7 @@ import numpy as np
 
 from ravine.data.inputs import ArrayInputs, ImageInputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.spec import is_encoding
 from ravine.errors import DataError
 
 _LONGEST_SIDE = 1_000_000
@@ -47,6 +48,13 @@ def _inputs_fault(preparation: Preparation) -> str:
         if not fits:
             return f"inputs.scaling: shape {scaling.shape} does not go with examples of shape {shape}"
     if isinstance(inputs, TableInputs):
+        text = inputs.text
+        if any(sign is not None and len(sign) != 1 for sign in (text.delimiter, text.comment)):
+            return "inputs.text: delimiter and comment must be one character"
+        if text.encoding is not None and not is_encoding(text.encoding):
+            return "inputs.text: encoding is none"
+        if inputs.numerals.decimal not in (".", ","):
+            return "inputs.numerals: decimal must be a point or a comma"
         names = [of.name for of in inputs.columns]
         if len(set(names)) < len(names):
             return "inputs.columns: two have the same name"

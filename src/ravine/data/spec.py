@@ -140,14 +140,19 @@ class TableOptions(Options):
     task: Task | None = None
 
 
+def is_encoding(name: str) -> bool:
+    """Whether a name is that of an encoding of text."""
+    try:
+        return bool(codecs.lookup(name)._is_text_encoding)
+    except (LookupError, ValueError):
+        return False
+
+
 def _known_encoding(name: object) -> str:
     if not isinstance(name, str):
         raise ValueError("must be text")
-    try:
-        if not codecs.lookup(name)._is_text_encoding:
-            raise LookupError
-    except (LookupError, ValueError):
-        raise ValueError("unknown encoding; for example utf-8, latin-1, cp1252, utf-16") from None
+    if not is_encoding(name):
+        raise ValueError("unknown encoding; for example utf-8, latin-1, cp1252, utf-16")
     return name
 
 

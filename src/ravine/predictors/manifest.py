@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -102,6 +103,7 @@ class Manifest:
         versions: of the packages that it was exported with.
         created_at: ISO time, UTC.
         vectors: test vectors.
+        digest: of all else, by which a change is found that the test vectors do not feel.
     """
 
     format: int
@@ -121,10 +123,12 @@ class Manifest:
     versions: dict[str, str]
     created_at: str
     vectors: TestVectors
+    digest: str = ""
 
     def text_of(self) -> str:
         """As JSON; every number comes back to the last bit."""
         content = plain(self)
+        content["digest"] = digest_of(content)
         # Many numbers: one line.
         vectors = json.dumps(content.pop("vectors"), allow_nan=False, ensure_ascii=False)
         head = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
@@ -160,6 +164,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, Preparation]:
         raise InputError(f"{path}: format = {manifest.format}: must be {FORMAT}")
     check_preparation(preparation, f"{path}: preparation")
     _check(manifest, preparation, path)
+    if manifest.digest != digest_of(content):
+        raise InputError(
+            f"{path}: was changed: its digest is not that of what it says; export the model again"
+        )
     return manifest, preparation
 
 
@@ -190,6 +198,12 @@ def entry_of(inputs: Mapping[str, np.ndarray], outputs: np.ndarray, allowed: flo
     return TestVectors(
         inputs=as_json(inputs), outputs=tuple(tuple(row) for row in outputs.tolist()), allowed=allowed
     )
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says, in whatever order and with whatever spaces it is written."""
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def is_model(folder: Path) -> bool:
