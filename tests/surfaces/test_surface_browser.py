@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 PLAIN = [name for name in SURFACES if not name.startswith("noisy_")]
 
-SCENE = scene("ellipse")
+SCENE = scene("ellipse", rules=["nesterov", "adam"], ema=0.9)
 WALKED = {each.rule.name: each.rule for each in SCENE.traced}  # with the penalties that the page has
 
 

@@ -11,7 +11,7 @@ import torch
 
 from ravine.errors import InputError, ModelError
 from ravine.rules import rule
-from ravine.surfaces import SURFACES, own_surface, path, surface
+from ravine.surfaces import SURFACES, own_surface, path, scene, surface
 from ravine.surfaces.noise import noise
 from ravine.surfaces.traced import trace_surface
 
@@ -124,3 +124,24 @@ def test_a_surface_without_an_expression_is_refused_with_the_reason() -> None:
         trace_surface(own_surface(lambda x: x.float().sum(), (-1.0, 1.0, -1.0, 1.0)))
     with pytest.raises(ModelError, match=r"surface f: aten::div has no expression"):
         trace_surface(own_surface(lambda x: x.div(2.0, rounding_mode="floor").sum(), (-1.0, 1.0, -1.0, 1.0)))
+
+
+def test_an_average_is_the_weighted_mean_of_the_points_that_its_rule_was_at() -> None:
+    decay, steps = 0.8, 30
+    for name in ("sgd", "nesterov", "schedule_free_adamw"):
+        shown = scene("noisy_ellipse", rules=[name], ema=decay)
+        own, average = shown.traced[0].rule, shown.traced[1].rule
+        assert shown.on == (name, f"{name}, ema 0.8")
+        given = {"hypers": {"lr": 0.05, "weight_decay": 0.1}, "steps": steps, "noise": 0.3}
+        points = path(own, shown.surface, **given).points
+        found = path(average, shown.surface, **given).points
+        np.testing.assert_array_equal(found[0], points[0])
+        for step in range(1, steps + 1):
+            weights = (1 - decay) * decay ** np.arange(step - 1, -1, -1) / (1 - decay**step)
+            np.testing.assert_allclose(found[step], weights @ points[1 : step + 1], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("ema", [0, 1, 1.5, -0.1, math.nan, "much"])
+def test_a_decay_is_between_0_and_1(ema: object) -> None:
+    with pytest.raises(InputError, match=r"ema = .*: must be a number above 0 and below 1"):
+        scene("ellipse", ema=ema)  # type: ignore[arg-type]

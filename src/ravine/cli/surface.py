@@ -20,6 +20,7 @@ def surface(
     start: Annotated[str | None, Shown("X,Y")] = None,
     steps: int = 300,
     lr: float | None = None,
+    ema: Annotated[float | None, Shown("DECAY")] = None,
     noise: float | None = None,
     seed: int = 0,
     maps: bool = True,
@@ -35,6 +36,7 @@ def surface(
         start: Where the paths begin, as two numbers (default: the surface's own start).
         steps: Number of steps.
         lr: Learning rate of all rules (default: each rule's best from this start).
+        ema: Beside each rule, show the exponential average of its weights with this decay, such as 0.9.
         noise: Standard deviation of the noise in each component of the gradient.
         seed: Seed of the noise.
         maps: Leave out the maps of where each rule ends up from every start.
@@ -51,6 +53,7 @@ def surface(
             start=None if start is None else _pair(start),
             steps=steps,
             lr=lr,
+            ema=ema,
             noise=noise,
             seed=seed,
             maps=maps,

@@ -35,6 +35,7 @@ def surface(
     start: Sequence[float] | None = None,
     steps: int = 300,
     lr: float | None = None,
+    ema: float | None = None,
     domain: Sequence[float] | None = None,
     noise: float | None = None,
     seed: int = 0,
@@ -52,6 +53,7 @@ def surface(
         start: two numbers; None: the surface's own start.
         steps: how many, at most 5000.
         lr: of all rules; None: for each the best from this start.
+        ema: decay of an exponential average of the weights, which walks beside each of the rules; None: none does.
         domain: of a function's map: left, right, bottom, top; None: from -2 to 2.
         noise: standard deviation of what is added to each number of the gradient; None: the surface's own.
         seed: of the noise.
@@ -82,6 +84,7 @@ def surface(
         start=start,
         steps=steps,
         lr=lr,
+        ema=ema,
         domain=domain,
         noise=noise,
         seed=seed,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ravine.rules.base import Evaluation, Hypers, Rule, Search, State
+from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
+from ravine.rules.hyper import Hyper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -188,6 +189,46 @@ def moved(rule: Rule, names: Iterable[str], after: Tensor, state: State, hypers:
     """
     point = after if rule.deployed is None else rule.deployed(after, state, hypers)
     return {name: state[name].lerp(point, hypers[name]) for name in names}
+
+
+def averaging(rule: Rule, decay: float) -> Rule:
+    """The rule that deploys the debiased exponential average of its weights, as a rule of its own.
+
+    It needs no schedule of shares: the decay is a hyper, ``ema``, and the share follows from it and the step's number.
+    So it is for what knows no averages beside a rule, such as a surface. At the start it is where the rule is.
+
+    Args:
+        rule: any rule that does not search, with its penalties.
+        decay: d, in (0, 1): the default of the hyper.
+
+    Example:
+        >>> from ravine.rules import rule
+        >>> averaging(rule("sgd"), 0.9).name, list(averaging(rule("sgd"), 0.9).hypers)
+        ('sgd, ema 0.9', ['lr', 'ema'])
+    """
+    name = ema_name(decay)
+
+    def init(param: Tensor) -> State:
+        return {**rule.init(param), name: param.clone()}
+
+    def update(grad: Tensor, state: State, param: Tensor, hypers: Hypers, t: Tensor) -> tuple[Tensor, State]:
+        step, new = rule.update(grad, _without(state, frozenset({name})), param, hypers, t)
+        share = (1.0 - hypers["ema"]) / (1.0 - hypers["ema"] ** t)
+        after = moved(rule, [name], param + step, {**state, **new}, {**hypers, name: share})
+        return step, {**new, **after}
+
+    about = "decay of the average of the weights"
+    return replace(
+        rule,
+        name=f"{rule.name}, {name}",
+        hypers={
+            **rule.hypers,
+            "ema": Hyper(about=about, default=float(decay), low_open=True, high=1.0, high_open=True),
+        },
+        init=init,
+        update=update,
+        points={DEPLOYED: partial(_slot, name)},
+    )
 
 
 def _slot(name: str, param: Tensor, state: State, hypers: Hypers) -> Tensor:  # noqa: ARG001 (a hook of a rule)

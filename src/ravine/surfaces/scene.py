@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ravine.errors import InputError, choices, in_a_line, raised_at
 from ravine.messages import as_float, shown, whole_number
 from ravine.rules import RULES, Rule, regularize
+from ravine.rules.averages import averaging
 from ravine.study.block import rule_named
 from ravine.surfaces.base import Point, Surface
 from ravine.surfaces.builtin import SURFACES, own_surface, surface
@@ -97,6 +98,7 @@ def scene(
     start: Sequence[float] | None = None,
     steps: int = 300,
     lr: float | None = None,
+    ema: float | None = None,
     domain: Sequence[float] | None = None,
     noise: float | None = None,
     seed: int = 0,
@@ -111,6 +113,7 @@ def scene(
         start: two numbers; None: the surface's own start.
         steps: how many.
         lr: of all rules; None: for each the best from this start.
+        ema: decay of an exponential average of the weights, which walks beside each rule that is on; None: none does.
         domain: of a function's map: left, right, bottom, top.
         noise: standard deviation of what is added to each number of the gradient.
         seed: of the noise.
@@ -122,6 +125,8 @@ def scene(
     found = _surface(ground, domain)
     wanted = [each if isinstance(each, Rule) else _rule(each, found) for each in (rules or USUAL)]
     _check(wanted, found)
+    if ema is not None:
+        wanted = [both for each in wanted for both in (each, _averaging(each, ema))]
     taken = {own.name for own in wanted}
     known = {name: each for name, each in RULES.items() if name not in taken and each.others is None}
     every = [*wanted, *known.values()]
@@ -254,6 +259,15 @@ def _numbers(name: str, given: Sequence[float], num: int) -> list[float]:
     if len(numbers) != num or not all(map(math.isfinite, numbers)):
         raise InputError(f"{name} = {shown(given)}: must be {num} finite numbers")
     return numbers
+
+
+def _averaging(each: Rule, decay: float) -> Rule:
+    """The rule's average, behind the penalties: none is put around it once more."""
+    if (number := as_float(decay)) is None or not 0.0 < number < 1.0:
+        raise InputError(f"ema = {shown(decay)}: must be a number above 0 and below 1")
+    # A rule of second order takes no penalties.
+    own = each if each.name in SECOND_ORDER else _with_penalties(each)
+    return replace(averaging(own, number), refuses=frozenset(PENALTIES))
 
 
 def _with_penalties(each: Rule) -> Rule:
