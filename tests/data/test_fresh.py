@@ -97,8 +97,8 @@ def test_unseen_levels_filled_cells_and_values_outside_the_range_are_counted(tmp
     x = x_of(found)
     assert len(x) == 5
     assert found.notes == [
-        "3 empty cells were filled in as in training: 'colour' 1, 'income' 2",
-        "column 'colour': 3 cells with levels that training never saw, all zeros: 'pink' 2, 'mauve' 1",
+        "2 empty cells were filled in as in training: 'income' 2",
+        "column 'colour': 4 cells with levels that training never saw, all zeros: 'pink' 2, '' 1, 'mauve' 1",
         "2 values lie outside the range of training: 'age (20 to 59)' 2",
     ]
     assert not x[1, 1:-1].any()
@@ -398,3 +398,13 @@ def test_a_number_that_may_be_two_names_is_none_of_them(tmp_path: Path) -> None:
     assert again(data).target.apply([2, 2]).tolist() == [2, 2]
     with pytest.raises(DataError, match="y, row 1: 1 may be two classes"):
         again(data).target.apply([2, 1])
+
+
+def test_an_empty_name_is_a_new_level_where_training_had_none(tmp_path: Path) -> None:
+    """It is all zeros, not filled in as in training."""
+    preparation = again(csv_data(tmp_path, missing="impute"))
+    path = written(tmp_path / "a.csv", "age,colour,income", [("30", "", "1000"), ("", "red", "1000")])
+    assert fresh(preparation, path).notes == [
+        "1 empty cell was filled in as in training: 'age' 1",
+        "column 'colour': 1 cell with a level that training never saw, all zeros: '' 1",
+    ]

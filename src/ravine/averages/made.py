@@ -119,9 +119,12 @@ def combination(stored: Stored, wanted: Asked) -> Combination:
     average = wanted.average(steps, stored.kept)
     found = combine([vector.profile for vector in stored.vectors], average, steps)
     if found.error > MOST:
+        cure = next_time(wanted, stored, average)
+        if cure.startswith("averages"):
+            cure += ", in a finished run after `ravine run FILE --again-for averages`"
         raise InputError(
             f"run {stored.record.id}: {wanted.name} cannot be made of what it stored: its profile would be off by "
-            f"{percent(found.error)}, and at most {percent(MOST)} are allowed; {next_time(wanted, stored, average)}"
+            f"{percent(found.error)}, and at most {percent(MOST)} are allowed; {cure}"
         )
     return found
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Cells, Place
-from ravine.data.inputs import ArrayInputs, NamesInput, ReadCells, TableInputs
+from ravine.data.inputs import ArrayInputs, NamesInput, NumberInput, ReadCells, TableInputs
 from ravine.data.numerals import Numerals
 from ravine.data.preparation import EMPTY, UNKNOWN, ClassTarget, NumberTarget, Preparation
 from ravine.data.scale import Floats
@@ -210,7 +210,7 @@ def _note_filled(fresh: Fresh, inputs: TableInputs, found: list[ReadCells], rows
     counted = {
         of.name: int(each.column.missing[rows].sum())
         for of, each in zip(inputs.columns, found, strict=True)
-        if of.fill is not None
+        if of.fill is not None and not _is_new(of)
     }
     counted = {name: number for name, number in counted.items() if number}
     if counted:
@@ -218,15 +218,21 @@ def _note_filled(fresh: Fresh, inputs: TableInputs, found: list[ReadCells], rows
         fresh.notes.append(f"{cells} {_were(counted)} filled in as in training: {_listed(counted)}")
 
 
+def _is_new(of: NumberInput | NamesInput) -> bool:
+    """Whether an empty cell is a level that training never saw: no cell of the column was empty there."""
+    return isinstance(of, NamesInput) and of.fill is not None and of.fill not in of.levels
+
+
 def _note_unseen(fresh: Fresh, inputs: TableInputs, found: list[ReadCells], rows: Rows) -> None:
     for of, each in zip(inputs.columns, found, strict=True):
         if not isinstance(of, NamesInput):
             continue
-        known = {*of.levels, None}
+        known = {*of.levels} if _is_new(of) else {*of.levels, None}
         unseen: dict[str, int] = {}
         for name in each.column.values[rows]:
             if name not in known:
-                unseen[str(name)] = unseen.get(str(name), 0) + 1
+                level = "" if name is None else str(name)
+                unseen[level] = unseen.get(level, 0) + 1
         if unseen:
             number = sum(unseen.values())
             names = dict(sorted(unseen.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -75,7 +75,10 @@ def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             x_name = _new_name("x", names) or (names[0] if len(names) == 1 else None)
             if x_name is None:
-                raise DataError(f"{path}: there is no 'x' in it; {choices('x', names, 'its arrays')}")
+                raise DataError(
+                    f"{path}: there is no 'x' in it, as new examples must be called (and their answers 'y'); "
+                    f"{choices('x', names, 'its arrays')}"
+                )
             y_name = _new_name("y", names)
             _check_room(archive, [name for name in (x_name, y_name) if name], path)
         with np.load(path, allow_pickle=False) as arrays:

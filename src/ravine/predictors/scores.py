@@ -76,6 +76,7 @@ def plain_scores(scores: dict[str, Score]) -> dict[str, Any]:
 
 
 def _mean(values: Array) -> Score:
+    """Of losses, which are never below 0."""
     value = float(values.mean())
     half = _Z * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return Score(value=value, low=value - half, high=value + half)
+    return Score(value=value, low=max(0.0, value - half), high=value + half)
