@@ -158,8 +158,8 @@ def _average(
     found = best_average(store, winner, metric)
     if found is None:
         raise InputError(
-            f"what = 'average': no run of study {study.name!r}'s winner has a stored average; [averages] in its file "
-            "makes them"
+            f"what = 'average': no seed of the winner of study {study.name!r} has a stored average; [averages] in its "
+            "file makes them"
         )
     run, member = found
     text = f"{member.average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds"
