@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, redirect_stdout
 from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -84,19 +85,25 @@ def step(runs: int, steps: int, repeats: int) -> None:
     print("| network, rule | averages | us a run and step | times without |\n|---|---|---|---|")
     for hidden in NETWORKS:
         for rule in RULES:
-            contenders: dict[str, Contender] = {}
+            # All are made before one runs: within a running program PyTorch has one thread, and whoever is made
+            # there gets no more.
+            made = {name: _training(hidden, rule, averages, runs) for name, averages in STEP.items()}
+            contenders: dict[str, Contender] = {
+                name: partial(_advance, training) for name, training in made.items()
+            }
             with ExitStack() as stack:
-                for name, averages in STEP.items():
-                    made = study(hidden, rule, averages, seeds=runs)
-                    subject = Subject.of(made, device="cpu")
-                    cohort = Cohort.of(subject.runs(), made.averages)
-                    network = subject.network(cohort.runs)
-                    training = Training(cohort, network, subject.data, "native", subject.device)
+                for training in made.values():
                     stack.enter_context(training._program.running())
-                    contenders[name] = lambda num, training=training: _advance(training, num)  # type: ignore[misc]
                 title = f"{'-'.join(map(str, hidden))}, {rule}"
                 for line in rows(title, measured(contenders, steps, repeats), steps * runs):
                     print(line, flush=True)
+
+
+def _training(hidden: Sequence[int], rule: str, averages: dict[str, Any] | None, runs: int) -> Training:
+    made = study(hidden, rule, averages, seeds=runs)
+    subject = Subject.of(made, device="cpu")
+    cohort = Cohort.of(subject.runs(), made.averages)
+    return Training(cohort, subject.network(cohort.runs), subject.data, "native", subject.device)
 
 
 def _advance(training: Training, num: int) -> None:
