@@ -129,9 +129,7 @@ def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: 
         recipe = _recipe(study, data, model, kind, block.exclude, config, schedule, batch_size)
         chosen: dict[str, float | str] = {"lr": config["lr"]}
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
-        for name, values in study.rates.items():
-            if values != 0.0:
-                chosen[f"model.{name}"] = config[f"model.{name}"]
+        chosen |= {name: config[name] for name, values in study.factors.items() if values != 0.0}
         if study.staged or len(study.schedule) > 1:
             chosen["schedule"] = schedule_label(schedule)
         if len(study.batch_size) > 1:

@@ -30,6 +30,7 @@ _FIRST = (
     "evaluate_every",
     "full_batch",
 )
+_FACTORS = ("label_smoothing",)  # those whose names have no dot
 _FIRST_HYPERS = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "model.dropout")
 
 
@@ -56,14 +57,24 @@ def lasting(
     }
 
 
+def is_factor(name: str) -> bool:
+    """Whether a hyper is none of a rule, but of a part of the study beside it; 0 is off.
+
+    Example:
+        >>> [is_factor(name) for name in ("lr", "weight_decay", "model.dropout", "label_smoothing")]
+        [False, False, True, True]
+    """
+    return "." in name or name in _FACTORS
+
+
 def lasting_hypers(hypers: Mapping[str, float]) -> dict[str, float]:
-    """A recipe's hypers: those around a rule that came later are among them only where they are not 0.
+    """A recipe's hypers: those around a rule or beside it that came later are among them only where they are not 0.
 
     Example:
         >>> lasting_hypers({"lr": 0.1, "model.dropout": 0.0, "noise": 0.0})
         {'lr': 0.1, 'model.dropout': 0.0}
     """
-    beside = [name for name in hypers if name in AROUND or name.startswith("model.")]
+    beside = [name for name in hypers if name in AROUND or is_factor(name)]
     return lasting(hypers, _FIRST_HYPERS, dict.fromkeys(beside, 0.0))
 
 

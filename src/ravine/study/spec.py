@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.grid import Grid
 from ravine.messages import count, lacking, shown, unknown, wrong
-from ravine.nn.target import describe_factory
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
@@ -34,10 +32,9 @@ from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.model import RATES, Model, ModelLike, parse_model
 from ravine.study.naming import known_keywords, naming
 from ravine.study.search import MOST_RUNS, Search, parse_search
+from ravine.study.shown import in_words, length, named
 from ravine.study.source import DataLike, parse_source
 from ravine.study.values import Range, Values, ValuesLike, options, parse_values
-
-_DIGEST = re.compile("@[0-9a-f]{16}")  # of a class's or a function's source: for ids, not for readers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
@@ -172,16 +169,16 @@ class Study:
         return Grid(
             title=f"study {self.name}",
             before=(
-                f"{_named(self.data)}, {_named(self.model)}, {_length(self)}: {count(self.num_runs, 'run')} with "
-                f"{count(len(self.seeds), 'seed')}",
+                f"{named(self.data)}, {named(self.model)}, {length(self.epochs, self.steps)}: "
+                f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
                 *_shared(self),
             ),
             columns=("rule", "lr", "other hypers", "configs"),
             rows=tuple(
                 (
                     block.label,
-                    _values(block.complete()[1].get("lr")),
-                    ", ".join(f"{name} {_values(v)}" for name, v in block.hypers.items() if name != "lr"),
+                    in_words(block.complete()[1].get("lr")),
+                    ", ".join(f"{name} {in_words(v)}" for name, v in block.hypers.items() if name != "lr"),
                     f"{num:,}",
                 )
                 for block, num in zip(self.rules, configs, strict=True)
@@ -201,6 +198,11 @@ class Study:
     def dropout(self) -> Values:
         """The values of ``dropout``."""
         return self.rates["dropout"]
+
+    @property
+    def factors(self) -> dict[str, Values]:
+        """The values of each hyper beside the rules' own, by the name that it has in a recipe; 0 is off."""
+        return {f"model.{name}": values for name, values in self.rates.items()}
 
     @property
     def num_runs(self) -> int:
@@ -227,7 +229,7 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
     """What a rule's configs are made of, by name: tuples of values, in random search ranges too."""
     grid = study.search.kind == "grid"
     axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
-    axes |= {f"model.{name}": options(values, grid=grid) for name, values in study.rates.items()}
+    axes |= {name: options(values, grid=grid) for name, values in study.factors.items()}
     schedules = (Constant(),) if study.staged else study.schedule
     return {**axes, "schedule": schedules, "batch_size": study.batch_size}
 
@@ -244,49 +246,24 @@ def num_configs(study: Study, block: RuleBlock) -> int:
 
 def _shared(study: Study) -> tuple[str, ...]:
     """What each rule's configs are made of beside its own hypers, where the study says more than the defaults."""
-    rates = {name: values for name, values in study.rates.items() if values != 0.0}
     schedules = " or ".join(label(schedule) for schedule in study.schedule)
     parts = [
         *([f"schedule {schedules}"] if study.schedule != (Constant(),) else []),
         *([f"batch_size {' or '.join(map(str, study.batch_size))}"] if study.batch_size != ("auto",) else []),
-        *(f"{name} {_values(values)}" for name, values in rates.items()),
+        *(f"{name.removeprefix('model.')} {in_words(v)}" for name, v in study.factors.items() if v != 0.0),
         *([f"{study.search.trials} random trials"] if study.search.trials is not None else []),
         *(['tune "staged"'] if study.staged else []),
     ]
     return (f"with {'; '.join(parts)}",) if parts else ()
 
 
-def _named(part: object) -> str:
-    """A data set or a model in a word or two."""
-    name = getattr(part, "name", None) if isinstance(part, Dataset) else getattr(part, "kind", None)
-    if isinstance(name, str):
-        return name
-    return _DIGEST.sub("", describe_factory(part))  # type: ignore[arg-type]
-
-
-def _length(study: Study) -> str:
-    if study.steps is not None:
-        return count(study.steps, "step")
-    return f"{study.epochs:g} epoch{'s' * (study.epochs != 1)}"
-
-
-def _values(values: Values | None) -> str:
-    if isinstance(values, Range):
-        low, high = values.ends
-        how = "log" if values.log is not None else "linear"
-        return f"{low:g} to {high:g} ({how}{'' if values.num is None else f', {values.num}'})"
-    some = values if isinstance(values, tuple) else (values,)
-    return ", ".join(f"{value:g}" for value in some if value is not None)
-
-
 def _check_size(study: Study) -> None:
     """Every range in a grid has ``num``, and the whole is not too much."""
     if study.search.kind == "grid":
-        named = {
+        of_rules = {
             f"rules.{i}.{key}": v for i, rule in enumerate(study.rules) for key, v in rule.hypers.items()
         }
-        rates = {f"model.{name}": values for name, values in study.rates.items()}
-        for where, values in {**named, **rates}.items():
+        for where, values in {**of_rules, **study.factors}.items():
             if isinstance(values, Range) and values.num is None:
                 raise lacking(
                     f"{where}.num",

@@ -1,0 +1,47 @@
+"""Parts of a study in a word or two."""
+
+from __future__ import annotations
+
+import re
+
+from ravine.data import Dataset
+from ravine.messages import count
+from ravine.nn.target import describe_factory
+from ravine.study.values import Range, Values
+
+_DIGEST = re.compile("@[0-9a-f]{16}")  # of a class's or a function's source: for ids, not for readers
+
+
+def named(part: object) -> str:
+    """A data set or a model."""
+    name = getattr(part, "name", None) if isinstance(part, Dataset) else getattr(part, "kind", None)
+    if isinstance(name, str):
+        return name
+    return _DIGEST.sub("", describe_factory(part))  # type: ignore[arg-type]
+
+
+def length(epochs: float | None, steps: int | None) -> str:
+    """How long a run is, of which one is given.
+
+    Example:
+        >>> length(None, 200), length(1.0, None)
+        ('200 steps', '1 epoch')
+    """
+    if steps is not None:
+        return count(steps, "step")
+    return f"{epochs:g} epoch{'s' * (epochs != 1)}"
+
+
+def in_words(values: Values | None) -> str:
+    """The values of a hyper.
+
+    Example:
+        >>> in_words((0.0, 0.2)), in_words(Range(log=(1e-4, 1.0), num=9))
+        ('0, 0.2', '0.0001 to 1 (log, 9)')
+    """
+    if isinstance(values, Range):
+        low, high = values.ends
+        how = "log" if values.log is not None else "linear"
+        return f"{low:g} to {high:g} ({how}{'' if values.num is None else f', {values.num}'})"
+    some = values if isinstance(values, tuple) else (values,)
+    return ", ".join(f"{value:g}" for value in some if value is not None)
