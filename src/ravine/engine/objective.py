@@ -20,7 +20,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from ravine.engine.aligned import AlignedProducts
-from ravine.engine.loss import example_losses, loss_of
+from ravine.engine.loss import example_losses, loss_of, training_loss
 from ravine.engine.network import Network
 from ravine.engine.state import Constants, Data
 from ravine.nn.functional import batched_kernels
@@ -51,18 +51,21 @@ class Objective:
     fused: bool = False
 
     def loss(
-        self, tensors: Tensors, buffers: Tensors, x: Tensor, y: Tensor
+        self, tensors: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Of one run on a batch in training: loss, accuracy, and the buffers after the pass.
 
         Args:
             tensors: parameters, trained or not, and the rates and keys of stochastic layers.
             buffers: before the pass.
+            of_loss: numbers that the loss takes, by name.
             x: the batch, which the model may change in place.
-            y: its answers.
+            y: its answers; of a classification classes, or a probability of each.
         """
         output, buffers = self.network.pure(tensors, buffers, x)
-        return *loss_of(self.task)(output, y), {name: tensor.detach() for name, tensor in buffers.items()}
+        return *training_loss(self.task, output, y, of_loss), {
+            name: tensor.detach() for name, tensor in buffers.items()
+        }
 
     def output(self, tensors: Tensors, x: Tensor) -> Tensor:
         """Of one run, in the mode that the network's module is in: (N, K)."""
@@ -112,18 +115,18 @@ class Objective:
         given = {**constants.fixed, **constants.rates, **network.keys(constants.seeds_R, number)}
 
         def one(
-            params: Tensors, given: Tensors, buffers: Tensors, x: Tensor, y: Tensor
+            params: Tensors, given: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
         ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            return self.loss({**params, **given}, buffers, x, y)
+            return self.loss({**params, **given}, buffers, of_loss, x, y)
 
         views = {
             name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()
         }
         with torch.enable_grad(), batched_kernels(), self.alike():
             x, y, dim = self._batch(data, rows_SB, constants.seed_index_R)
-            tensors = (views, given, buffers)
+            tensors: tuple[Tensors, ...] = (views, given, buffers, constants.of_loss)
             if not self.fused:
-                tensors = (channels_last(_first(views)), _first(given), _first(buffers))
+                tensors = (channels_last(_first(views)), *(_first(each) for each in tensors[1:]))
             loss_R, accuracy_R, after = self._each_run(one, tensors, (x, y), dim)
             # No run's loss depends on another's parameters: the gradient of the sum is made of that of each.
             points = list(views.values())

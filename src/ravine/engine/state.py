@@ -18,6 +18,7 @@ from torch.func import vmap
 
 from ravine.data import Examples
 from ravine.engine.cohort import Cohort, Segment
+from ravine.engine.loss import OF_LOSS
 from ravine.engine.network import Network
 from ravine.engine.noise import inside
 from ravine.rules.base import Rule
@@ -204,6 +205,8 @@ class Constants:
         seed_index_R: places of the runs' seeds among the cohort's seeds.
         radius: how far away each run takes its second gradient (SAM), (R, 1); 0 where it takes none.
         rates: rate of each stochastic layer, (R,).
+        of_loss: numbers that the loss takes beside outputs and answers, (R,) by name; one that is 0 in all runs is left
+            out.
         fixed: parameters that are not trained, (R, ...).
         grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
     """
@@ -213,6 +216,7 @@ class Constants:
     seed_index_R: Tensor
     radius: Tensor
     rates: dict[str, Tensor]
+    of_loss: dict[str, Tensor]
     fixed: dict[str, Tensor]
     grads_RP: Tensor
 
@@ -231,6 +235,11 @@ class Constants:
             seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
             radius=torch.tensor([[r.hypers.get("sam_radius", 0.0)] for r in recipes], device=device),
             rates=network.rates([r.hypers for r in recipes], device),
+            of_loss={
+                name: torch.tensor([r.hypers.get(name, 0.0) for r in recipes], device=device)
+                for name in OF_LOSS
+                if any(r.hypers.get(name) for r in recipes)
+            },
             fixed=fixed,
             grads_RP=torch.zeros(len(recipes), network.layout.size, device=device),
         )

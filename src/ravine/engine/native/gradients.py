@@ -43,6 +43,7 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
             seed_index_R=torch.zeros(1, dtype=torch.int64),
             radius=torch.empty(0),
             rates=groups["rates"],
+            of_loss=groups["of_loss"],
             fixed=groups["fixed"],
             grads_RP=torch.empty(0),
         )
@@ -84,4 +85,9 @@ def addresses(setting: Setting) -> dict[str, list[int]]:
 
 def _groups(setting: Setting) -> dict[str, dict[str, Tensor]]:
     constants = setting.constants
-    return {"buffers": setting.state.buffers, "fixed": constants.fixed, "rates": constants.rates}
+    return {
+        "buffers": setting.state.buffers,
+        "fixed": constants.fixed,
+        "rates": constants.rates,
+        "of_loss": constants.of_loss,
+    }

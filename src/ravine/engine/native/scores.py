@@ -103,7 +103,7 @@ class NativeScores:
         order, stopped_R = np.arange(self._num_runs), np.zeros(self._num_runs, dtype=np.uint8)
         given: Mapping[str, tuple[Any, int]] = {
             "x": (x.data_ptr(), 4 * x[0].numel()),
-            "y": (y.data_ptr(), y.element_size()),
+            "y": (y.data_ptr(), y[0].numel() * y.element_size()),
             "outputs": (rows_of(outputs_RNK), 4 * width),
             "loss": (rows_of(loss_RN), 4),
             "accuracy": (rows_of(accuracy_RN), 4),
