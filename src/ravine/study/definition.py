@@ -16,7 +16,7 @@ from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
 from ravine.study.search import Search
 from ravine.study.spec import Study
-from ravine.study.values import Range, Values
+from ravine.study.values import plain
 
 _OBJECT = "# made in Python; "  # begins a line that describes an object, which TOML cannot represent
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -51,7 +51,7 @@ def definition_of(study: Study) -> str:
         content["data"] = _table(study.data)
     if isinstance(study.model, spec.MLP | spec.ConvNet | spec.ResNet | spec.Module):
         content["model"] = _table(
-            study.model, {name: _values(values) for name, values in study.rates.items() if values != 0.0}
+            study.model, {name: plain(values) for name, values in study.rates.items() if values != 0.0}
         )
     else:
         notes.append(f"model: {describe_factory(study.model)}")
@@ -63,6 +63,8 @@ def definition_of(study: Study) -> str:
     counted = study.seeds == tuple(range(len(study.seeds)))
     content["seeds"] = len(study.seeds) if counted else list(study.seeds)
     content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
+    if study.label_smoothing != 0.0:
+        content["label_smoothing"] = plain(study.label_smoothing)
     if study.search != Search():
         content["search"] = {"kind": study.search.kind, **study.search.changed()}
     if study.staged:
@@ -151,11 +153,7 @@ def _rule(block: RuleBlock) -> dict[str, Any]:
         content["preset"] = block.preset
     if block.exclude is not None:
         content["exclude"] = block.exclude
-    return content | {name: _values(values) for name, values in block.hypers.items()}
-
-
-def _values(values: Values) -> Any:
-    return values.changed() if isinstance(values, Range) else values
+    return content | {name: plain(values) for name, values in block.hypers.items()}
 
 
 def _alone(items: Sequence[Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ravine.data import Dataset
 from ravine.errors import StudyError
+from ravine.messages import wrong
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.block import RuleBlock
@@ -20,7 +21,7 @@ from ravine.study.naming import naming
 from ravine.study.recipe import Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study, axes_of, num_configs
-from ravine.study.values import Range
+from ravine.study.values import Range, plain
 
 STAGE = "stage"  # what a staged study's runs have among their chosen values: "1" or "2"
 _BLOCK = 256  # Sobol points that are drawn at a time
@@ -47,6 +48,7 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         [('sgd', 0.1, 0), ('sgd', 0.1, 1), ('sgd', 0.1, 2), ('sgd', 1.0, 0)]
     """
     with naming(study.origin):
+        _check_task(study, data)
         model = structure_of(study.model, search)
         runs = [run for block in study.rules for run in _runs_of_rule(study, data, model, block)]
         first: dict[str, Run] = {}
@@ -115,6 +117,14 @@ def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
             f"batch_size: {size}, all training examples: the default, {DEFAULT_BATCH}, is more than that",
         )
     return ()
+
+
+def _check_task(study: Study, data: Dataset) -> None:
+    """See that what a study asks for has a meaning for the task of its data."""
+    smoothing = study.label_smoothing
+    if data.task == "regression" and smoothing not in (0.0, (0.0,)):
+        words = f"{data.name} is a regression, and only classes are smoothed; leave it out"
+        raise wrong("label_smoothing", plain(smoothing), words)
 
 
 def _base_batch(size: BatchSize, data: Dataset) -> int | str:

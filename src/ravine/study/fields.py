@@ -14,10 +14,11 @@ from ravine.rules import Hyper
 from ravine.schedules import ScheduleSpec, parse_schedule
 from ravine.study.block import RuleBlock, parse_rule
 from ravine.study.search import MOST_RUNS
-from ravine.study.values import MOST_VALUES, check_distinct, parse_number
+from ravine.study.values import MOST_VALUES, Values, check_distinct, parse_number, parse_values
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 EPOCHS = Hyper(about="passes over the training set", low_open=True, high=1e6)
+LABEL_SMOOTHING = Hyper(about="weight of an answer on all classes alike", high=1.0, high_open=True)
 MOST_STEPS = 10**9
 MOST_RULES = 1000
 
@@ -61,6 +62,15 @@ def whole(value: object, where: str, low: int, high: int, also: str = "") -> int
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise wrong(where, value, f"must be a whole number from {low:,} to {high:,}{also}")
     return int(value)
+
+
+def label_smoothings(value: object) -> Values:
+    """Factors of label smoothing.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    return parse_values(value, "label_smoothing", LABEL_SMOOTHING)
 
 
 def batch_sizes(value: object) -> tuple[BatchSize, ...]:

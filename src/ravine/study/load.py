@@ -28,6 +28,7 @@ _KEYS = (
     "batch_size",
     "seeds",
     "schedule",
+    "label_smoothing",
     "search",
     "tune",
     "evaluations",

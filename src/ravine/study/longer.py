@@ -48,6 +48,7 @@ def longer(
         seeds=tuple(seeds),
         schedule=(stretched(parse_schedule(own.schedule), times),),
         rates=rates,
+        label_smoothing=own.hypers.get("label_smoothing", 0.0),
         search=Search(),
         tune="joint",
         keep=None,

@@ -21,6 +21,7 @@ from ravine.study.fields import (
     MOST_RULES,
     MOST_STEPS,
     batch_sizes,
+    label_smoothings,
     num_epochs,
     rules_of,
     schedules_of,
@@ -53,6 +54,7 @@ READERS: Mapping[str, Reader] = {
     "averages": parse_averages,
     "rules": rules_of,
     "model": parse_model,
+    "label_smoothing": label_smoothings,
     "data": parse_source,
 }
 # In the place of what is beyond repair. Other parts can be left out.

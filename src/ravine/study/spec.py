@@ -20,6 +20,7 @@ from ravine.study.fields import (
     BatchSize,
     ScheduleLike,
     batch_sizes,
+    label_smoothings,
     num_epochs,
     rules_of,
     schedules_of,
@@ -56,6 +57,8 @@ class Study:
         schedule: how the learning rate changes; a list is part of the grid.
         dropout: the same as ``dropout`` in the table of a built-in model: a rate, a list or a range.
         rates: the same of all rates of a built-in model, by name.
+        label_smoothing: how much of an answer's weight is on all classes alike, in [0, 1); a list or a range are part
+            of the grid. 0: none. Not for regression.
         tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
             schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
@@ -87,6 +90,7 @@ class Study:
     seeds: tuple[int, ...]
     schedule: tuple[ScheduleSpec, ...]
     rates: Mapping[str, Values]
+    label_smoothing: Values
     search: Search
     tune: str
     evaluations: int
@@ -112,6 +116,7 @@ class Study:
         schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
         dropout: ValuesLike | None = None,
         rates: Mapping[str, ValuesLike] | None = None,
+        label_smoothing: ValuesLike = 0.0,
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
         evaluations: int = 20,
@@ -158,6 +163,7 @@ class Study:
                 raise wrong("rates", rates, "must be a table such as { dropout = 0.2 }")
             beside = {**(rates or {}), **({} if dropout is None else {"dropout": dropout})}
             put("rates", _rates(found, within, beside))
+            put("label_smoothing", label_smoothings(label_smoothing))
             _check_size(self)
             if self.staged:
                 _check_stages(self)
@@ -202,7 +208,8 @@ class Study:
     @property
     def factors(self) -> dict[str, Values]:
         """The values of each hyper beside the rules' own, by the name that it has in a recipe; 0 is off."""
-        return {f"model.{name}": values for name, values in self.rates.items()}
+        rates = {f"model.{name}": values for name, values in self.rates.items()}
+        return {**rates, "label_smoothing": self.label_smoothing}
 
     @property
     def num_runs(self) -> int:

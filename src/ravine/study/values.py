@@ -169,6 +169,18 @@ def _range(value: Range | Mapping[str, Any], where: str, hyper: Hyper) -> Range:
     return found
 
 
+def plain(values: Values) -> Any:
+    """The values as a person writes them.
+
+    Example:
+        >>> plain((0.0, 0.1)), plain(Range(log=(1e-3, 1e-1), num=3))
+        ([0.0, 0.1], {'log': (0.001, 0.1), 'num': 3})
+    """
+    if isinstance(values, Range):
+        return values.changed()
+    return list(values) if isinstance(values, tuple) else values
+
+
 def options(values: Values, *, grid: bool) -> tuple[float, ...] | Range:
     """The values to choose from: in a grid all of them, in random search a range as it is."""
     if isinstance(values, Range):
