@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
     from ravine.api.soups import soup
+    from ravine.augment.anywhere import augmented
     from ravine.data import Dataset, from_arrays, from_torch_dataset
     from ravine.errors import DataError, InputError, ModelError, RavineError, StoreError, StudyError
     from ravine.outcomes import Results
@@ -38,6 +39,7 @@ _HOMES = {
     "StoreError": "errors",
     "Study": "study",
     "StudyError": "errors",
+    "augmented": "augment.anywhere",
     "average": "api.averages",
     "average_lengths": "api.averages",
     "ensemble": "api.ensembles",
@@ -70,6 +72,7 @@ __all__ = [
     "StoreError",
     "Study",
     "StudyError",
+    "augmented",
     "average",
     "average_lengths",
     "ensemble",

@@ -99,9 +99,28 @@ def bits(key: Tensor, num: int) -> Tensor:
         >>> words.shape, bool((words == bits(key(0, "order"), 5)[:3]).all())
         (torch.Size([3]), True)
     """
-    position = torch.arange(num, device=key.device)
-    key = key.unsqueeze(-1)
-    x: Tensor = _mix(((key & _WORD) + position) & _WORD)
+    return bits_at(key, torch.arange(num, device=key.device))
+
+
+def bits_at(key: Tensor, positions: Tensor) -> Tensor:
+    """The random words of a key at given positions: those that `bits` has there.
+
+    So a draw for an example can be word number (example) of a key, whatever batch the example is in.
+
+    Args:
+        key: int64, from `key`; any shape, 0-d inside vmap.
+        positions: int64, at least 0, below 2^32; any shape.
+
+    Returns:
+        int64 tensor (*key.shape, *positions.shape), each in [0, 2^32).
+
+    Example:
+        >>> k = key(0, "flip")
+        >>> bool((bits_at(k, torch.tensor([7, 2])) == bits(k, 8)[[7, 2]]).all())
+        True
+    """
+    key = key.reshape(key.shape + (1,) * positions.dim())
+    x: Tensor = _mix(((key & _WORD) + positions) & _WORD)
     x = x ^ (key >> 31)
     x = (x * _LAST_MULTIPLIER) & _WORD
     return x ^ (x >> 16)

@@ -1,0 +1,139 @@
+"""Augmentation in any training loop: `ravine.augmented`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ravine.augment.batch import augmented_batch
+from ravine.augment.fixed import fixed_of
+from ravine.augment.spec import MIXING, STRENGTHS, check_augment, read_augment
+from ravine.errors import InputError
+from ravine.messages import shown, whole_number
+
+_MOST_EXAMPLES = 2**26
+
+
+def augmented(
+    x: Any,
+    y: Any,
+    settings: Mapping[str, Any],
+    *,
+    seed: int,
+    epoch: int,
+    examples: Any,
+    num_classes: int | None = None,
+    training: Any = None,
+) -> tuple[Any, Any]:
+    """Change the examples of a batch at random, as a study with ``augment = settings`` does.
+
+    What is drawn for an example is a function of seed, epoch and the example's number alone: neither of the batch that
+    it is in, nor of torch's generator, nor of how often this is called. (Mixup and cutmix also depend on the batch.)
+
+    Args:
+        x: pictures (B, C, H, W), uint8 or floats from 0 to 1; or a table's rows (B, D), standardized floats. Tensors
+            or NumPy arrays.
+        y: their answers, (B,): integers are classes, floats are numbers; None where there are none.
+        settings: the keys of ``augment`` in a study, each strength one number.
+        seed: of the run, a 64-bit integer.
+        epoch: counted from 0.
+        examples: each example's number in the training set, (B,), from 0, below 2^26.
+        num_classes: K, which mixup and cutmix of classes need.
+        training: pictures from which ``"mean"`` fill and ``pca`` know means and principal colours; None: those of the
+            batch.
+
+    Returns:
+        x, float32, and y: as it was, but with mixup or cutmix float32 (B, K) of classes, (B,) of numbers. Tensors
+        where x is one, else NumPy arrays.
+
+    Raises:
+        InputError: one line with the argument or key, its value and what is allowed.
+
+    Example:
+        >>> x = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
+        >>> settings = {"flip": 0.5, "crop": {"pad": 2, "fill": "reflect"}, "mixup": 0.2}
+        >>> more = {"seed": 0, "epoch": 3, "examples": [17, 4, 9, 30], "num_classes": 10}
+        >>> x, y = augmented(x, [3, 0, 9, 3], settings, **more)
+        >>> x.shape, x.dtype, y.shape, bool(np.allclose(y.sum(1), 1))
+        ((4, 3, 8, 8), dtype('float32'), (4, 10), True)
+    """
+    tensors = isinstance(x, Tensor)
+    options, given = read_augment(settings, "settings")
+    strengths = {name: STRENGTHS[name].hyper.check(name, value, "settings") for name, value in given.items()}
+    source = _source("x", x)
+    answers = None if y is None else torch.as_tensor(y, device=source.device)
+    task = "regression" if answers is not None and answers.is_floating_point() else "classification"
+    check_augment(strengths, source.shape[1:], task, "settings")
+    numbers = _numbers(examples, len(source)).to(source.device)
+    seed, epoch = whole_number("seed", seed, -(2**63)), whole_number("epoch", epoch, 0)
+    mixes = any(strengths.get(name, 0.0) > 0 for name in MIXING)
+    if mixes and answers is None:
+        raise InputError("y = None: mixup and cutmix mix the answers too, give them")
+    if mixes and task == "classification" and num_classes is None:
+        raise InputError("num_classes = None: mixup and cutmix of classes need the number of them")
+    if answers is not None and answers.shape != (len(source),):
+        raise InputError(
+            f"y: must have shape ({len(source)},), as many answers as examples, not {tuple(answers.shape)}"
+        )
+    used = {
+        name: torch.tensor(value, dtype=torch.float32, device=source.device)
+        for name, value in strengths.items()
+        if name == "mix_p" or value > 0
+    }
+    known = fixed_of(source if training is None else _source("training", training), used, where="x")
+    rows = torch.arange(len(source), device=source.device)
+    labels = rows if answers is None else answers.float() if task == "regression" else answers.long()
+    found, labels = augmented_batch(
+        source,
+        labels,
+        rows,
+        numbers,
+        epoch,
+        seed,
+        used,
+        known,
+        options,
+        None if task == "regression" else num_classes,
+    )
+    after = y if not mixes else labels if tensors else labels.numpy()
+    return (found if tensors else found.numpy()), after
+
+
+def _source(name: str, x: Any) -> Tensor:
+    """Examples as float32, pixels from 0 to 1."""
+    try:
+        found = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {shown(x)}: must be a tensor or an array of numbers") from None
+    if found.dim() not in (2, 4) or not len(found):
+        raise InputError(
+            f"{name}: must be pictures (B, C, H, W) or rows of a table (B, D), not of shape {tuple(found.shape)}"
+        )
+    if found.dtype == torch.uint8 and found.dim() == 4:
+        return found.to(torch.float32) / 255
+    if not found.is_floating_point():
+        raise InputError(
+            f"{name}: must be uint8 pictures or floats, not {str(found.dtype).removeprefix('torch.')}"
+        )
+    found = found.to(torch.float32)
+    if found.dim() == 4 and not bool(((found >= 0) & (found <= 1)).all()):
+        low, high = found.min().item(), found.max().item()
+        raise InputError(
+            f"{name}: pixels lie from {low:.4g} to {high:.4g}, they must be in [0, 1]; standardize after augmentation"
+        )
+    return found
+
+
+def _numbers(examples: Any, num: int) -> Tensor:
+    found = torch.as_tensor(examples) if not isinstance(examples, Tensor) else examples
+    if found.is_floating_point() or found.dtype == torch.bool or tuple(found.shape) != (num,):
+        raise InputError(
+            f"examples = {shown(examples)}: must be {num} whole numbers, one for each example of x"
+        )
+    if bool(((found < 0) | (found >= _MOST_EXAMPLES)).any()):
+        raise InputError(f"examples = {shown(examples)}: must be from 0 to {_MOST_EXAMPLES - 1:,}")
+    return found.long()

@@ -1,0 +1,70 @@
+"""Every random word of an example, as uniform numbers by the name of what they are for.
+
+A word's place is ``64 example + slot`` of the key (seed, "augment", epoch). So what is drawn for an example depends
+neither on its batch nor on which other techniques there are, and a strength only scales it.
+
+Shapes: B batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ravine import rng
+
+_SLOTS = 64
+_NAMES = (
+    "flip", "crop_x", "crop_y", "scale", "rotate", "translate_x", "translate_y", "shear", "stretch", "lens",
+    "brightness", "contrast", "saturation", "hue", "order", "pca_0", "pca_1", "pca_2", "cutout_x", "cutout_y",
+    "mixed", "which", "box_x", "box_y", "partner",
+)  # fmt: skip
+SLOT: Mapping[str, int] = {name: i for i, name in enumerate(_NAMES)}
+"""The slot of each word: never renumbered, or stored runs would draw other examples than they were trained with."""
+_LAMBDA = _SLOTS - rng.BETA_WORDS
+_STEP = 2.0**-24
+
+
+def example_key(seed: int | Tensor, epoch: int | Tensor) -> Tensor:
+    """The key of all words of an epoch."""
+    return rng.key(seed, "augment", epoch)
+
+
+class Words:
+    """The words of the examples of a batch.
+
+    Args:
+        key: of the epoch, 0-d.
+        examples_B: their numbers, below 2^26.
+    """
+
+    def __init__(self, key: Tensor, examples_B: Tensor) -> None:
+        self._key, self._examples_B = key, examples_B
+
+    def of(self, name: str) -> Tensor:
+        """The word of a name, int64 (B,) in [0, 2^32)."""
+        return rng.bits_at(self._key, self._examples_B * _SLOTS + SLOT[name])
+
+    def uniform(self, name: str) -> Tensor:
+        """In [0, 1), (B,): multiples of 2^-24."""
+        return (self.of(name) >> 8).to(torch.float32) * _STEP
+
+    def signed(self, name: str) -> Tensor:
+        """In (-1, 1), (B,): odd multiples of 2^-24, so as likely above 0 as below."""
+        return self.uniform(name) * 2 - (1 - _STEP)
+
+    def normal(self, name: str) -> Tensor:
+        """Standard normal, (B,)."""
+        found: Tensor = torch.erfinv(self.signed(name)) * 2.0**0.5
+        return found
+
+    def beta(self, alpha: Tensor) -> Tensor:
+        """Beta(alpha, alpha), (B,)."""
+        slots = torch.arange(_LAMBDA, _SLOTS, device=self._examples_B.device)
+        return rng.beta(rng.bits_at(self._key, self._examples_B[:, None] * _SLOTS + slots), alpha)
+
+    def first(self) -> Words:
+        """Those of the batch's first example, for what a batch has in common: B is 1."""
+        return Words(self._key, self._examples_B[:1])

@@ -1,0 +1,53 @@
+"""Rows of a table: noise, and cells that get another row's value.
+
+A cell's word is number (example D + column) of its key, so a draw depends on neither the batch nor other techniques.
+
+Shapes: N row of the source, B batch, D column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ravine import rng
+
+
+def changed(
+    x_ND: Tensor,
+    rows_B: Tensor,
+    examples_B: Tensor,
+    strengths: Mapping[str, Tensor],
+    seed: int | Tensor,
+    epoch: int | Tensor,
+) -> Tensor:
+    """Rows with noise and swapped cells, (B, D).
+
+    A dropped cell gets the value that another row of the source has in its column (swap noise), not a constant: each
+    column keeps its distribution, and 0 would be a common value of many.
+
+    Args:
+        x_ND: the source; in training the whole training part.
+        rows_B: the rows in it.
+        examples_B: the numbers that they draw by.
+        strengths: 0-d each.
+        seed, epoch: of the draw.
+    """
+    found = x_ND.index_select(0, rows_B)
+    num_rows, width = x_ND.shape
+    places = examples_B[:, None] * width + torch.arange(width, device=x_ND.device)
+
+    def words(name: str) -> Tensor:
+        return rng.bits_at(rng.key(seed, f"augment/{name}", epoch), places)
+
+    if "cell_dropout" in strengths:
+        donor = (words("donor") * num_rows) >> 32
+        dropped = words("cell_dropout") < (strengths["cell_dropout"] * 2.0**32).ceil().to(torch.int64)
+        found = torch.where(dropped, x_ND.gather(0, donor), found)
+    if "noise" in strengths:
+        u = (words("noise") >> 8).to(torch.float32) * 2.0**-24
+        normal = torch.erfinv(u * 2 - (1 - 2.0**-24)) * 2.0**0.5
+        found = torch.where(strengths["noise"] != 0, found + strengths["noise"] * normal, found)
+    return found
