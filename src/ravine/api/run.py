@@ -291,13 +291,20 @@ def remarks(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence
     return found(read, search)
 
 
-def results(name: str, *, store: Path | str = "runs") -> Results:
+def results(name: str, *, store: Path | str = "runs", compare: str | None = None) -> Results:
     """The results of a study in a store.
+
+    Args:
+        name: the study's name.
+        store: the store's folder, or a database's address.
+        compare: the factor whose levels are judged: "rule", "model", "dropout", or any other that varies; None: what
+            the study says.
 
     Raises:
         StoreError: no such store or study, or nothing has finished yet.
+        StudyError: what is to be compared does not vary, or is a range.
     """
-    return Results.load(Store(store, create=False), name)
+    return Results.load(Store(store, create=False), name, compare=compare)
 
 
 def replay(

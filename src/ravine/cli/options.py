@@ -33,6 +33,7 @@ RunIds = Annotated[str | None, Shown("RUN,RUN")]
 Set = Annotated[tuple[str, ...], Shown("KEY=VALUE")]
 Trust = Annotated[tuple[str, ...], Shown("PACKAGE")]
 Store = Annotated[str, Shown("FOLDER")]
+Compare = Annotated[str | None, Shown("FACTOR")]
 File = Annotated[Path | None, Shown("FILE")]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from ravine.cli.options import File, Shown, Store, StudyName
+from ravine.cli.options import Compare, File, Shown, Store, StudyName
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError
 
@@ -31,12 +31,20 @@ def list_studies(store: Store = "runs", json: bool = False) -> None:
     put(terminal.studies(found))
 
 
-def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", json: bool = False) -> None:
+def show(
+    name: Annotated[str, Shown("STUDY|RUN")],
+    /,
+    store: Store = "runs",
+    compare: Compare = None,
+    json: bool = False,
+) -> None:
     """Show a study, finished or not, or a run.
 
     Args:
         name: Name of a study, or the id of a run (4 digits or more).
         store: Folder of the store.
+        compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
+            study says).
         json: Print one JSON object.
     """
     from ravine.outcomes import Results
@@ -70,17 +78,22 @@ def show(name: Annotated[str, Shown("STUDY|RUN")], /, store: Store = "runs", jso
             else:
                 put(terminal.unfinished(record, runs, holder), "", terminal.runs(runs, so_far, limit=20))
             return
-        results = Results.load(opened, name)
+        results = Results.load(opened, name, compare=compare)
         if json:
             put_json({**results.json(), "holder": holder, "so_far": so_far})
         else:
-            put(terminal.study(results, holder), "", terminal.runs(results.runs, so_far, limit=20))
+            put(
+                terminal.study(results, holder),
+                "",
+                terminal.runs(results.runs, so_far, limit=20, noun=results.noun),
+            )
 
 
 def report(
     study: StudyName,
     /,
     store: Store = "runs",
+    compare: Compare = None,
     figure: Annotated[str | None, Shown("NAME")] = None,
     out: File = None,
 ) -> None:
@@ -89,6 +102,8 @@ def report(
     Args:
         study: Name of a study in the store.
         store: Folder of the store.
+        compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
+            study says).
         figure: Only this figure: lr, curves, regimes, averages, averaging-length, gap, sharpness, budget, gain,
             disagreement, reliability, coverage or cost.
         out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
@@ -100,7 +115,7 @@ def report(
     if out not in (None, Path("-")):
         page.check_page(out, "--out")
     with Opened(store, create=False) as opened:
-        results = Results.load(opened, study)
+        results = Results.load(opened, study, compare=compare)
         if out == Path("-"):
             write_page(page.figure(results, figure) if figure else page.report(results))
             return

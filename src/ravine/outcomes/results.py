@@ -23,6 +23,7 @@ from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
+from ravine.outcomes.levels import compared_by, levelled, noun_of
 from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, validation_metric
 from ravine.outcomes.scored import log_scored
@@ -44,7 +45,8 @@ class Results:
 
     Attributes:
         study: the stored study: its definition, when and on what it was run.
-        runs: every run, finished or not, in the order of the study.
+        runs: every run, finished or not, in the order of the study; `rule` of each is what it is compared by.
+        compare: what the verdict compares: "rule", or another factor, whose levels then are in the place of rules.
         labels: the data set's labels, task, classes and sizes.
         verdict: which rule is best, and whether that can be said at all.
         warnings: what a reader must know before believing the verdict.
@@ -54,6 +56,7 @@ class Results:
     """
 
     study: StudyRecord
+    compare: str
     runs: tuple[RunRecord, ...]
     labels: Labels
     verdict: Verdict
@@ -64,18 +67,22 @@ class Results:
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def load(cls, store: Store, study_name: str) -> Results:
+    def load(cls, store: Store, study_name: str, *, compare: str | None = None) -> Results:
         """Read a study and judge it.
 
         Args:
             store: where it is kept.
             study_name: its name.
+            compare: the factor whose levels are judged: "rule", "model", "dropout", or any other that varies; None:
+                what the study says.
 
         Raises:
             StoreError: there is no such study, or none of its runs has finished.
+            StudyError: what is to be compared does not vary, or is a range.
         """
         study = store.study(study_name)
-        runs = tuple(store.runs(study_name))
+        compare = compared_by(study.definition) if compare is None else compare
+        runs = levelled(store.runs(study_name), compare, study.definition)
         labels = store.labels(study.data_fingerprint)
         finished = [run for run in runs if run.status in FINISHED]
         if not finished:
@@ -91,7 +98,7 @@ class Results:
             tested[run_id] = predicted.test_scores(run_id)
             return tested[run_id]
 
-        verdict = judge(found, test=test, task=labels.task)
+        verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare))
         validation_errors, test_errors = _errors(labels, found, verdict, tested)
         recipes = {
             rule.config: f"{study_name}: {rule.rule}, the mean over its seeds"
@@ -104,6 +111,7 @@ class Results:
             warnings.insert(0, _unfinished(len(finished), len(runs)))
         return cls(
             study=study,
+            compare=compare,
             runs=runs,
             labels=labels,
             verdict=verdict,
@@ -125,8 +133,13 @@ class Results:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The labels of all rules, in the order of the study."""
+        """The labels of all rules, or of the levels of what is compared, in the order of the study."""
         return tuple(dict.fromkeys(run.rule for run in self.runs))
+
+    @property
+    def noun(self) -> str:
+        """What one of `rules` is called: "rule", "model", "variant", or "level" of any other factor."""
+        return self.verdict.noun
 
     @property
     def num_diverged(self) -> int:
@@ -208,7 +221,18 @@ class Results:
         hypers = dict.fromkeys(name for run in self.runs for name in run.hypers if name != "lr")
         metrics = (*METRICS[::2], *_ERRORS) if self.is_regression else METRICS
         return [
-            *("run", "rule", "lr", *hypers, "seed", "status", "step", "num_steps", "diverged_at", "seconds"),
+            *(
+                "run",
+                self.noun,
+                "lr",
+                *hypers,
+                "seed",
+                "status",
+                "step",
+                "num_steps",
+                "diverged_at",
+                "seconds",
+            ),
             *metrics,
         ]
 
@@ -218,7 +242,7 @@ class Results:
         A hyper named like one of the fixed columns is left out: the column is what it says.
         """
         columns = self.columns()
-        return [_row(run, columns, self.validation_errors.get(run.id)) for run in self.runs]
+        return [_row(run, columns, self.noun, self.validation_errors.get(run.id)) for run in self.runs]
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
@@ -229,7 +253,8 @@ class Results:
             "diverged": self.num_diverged,
             "seconds": plain(self.seconds),
             "backend": self.backend,
-            "rules": [self._rule_entry(place) for place in range(len(self.verdict.rules))],
+            **({} if self.compare == "rule" else {"compare": self.compare}),
+            f"{self.noun}s": [self._rule_entry(place) for place in range(len(self.verdict.rules))],
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
             "warnings": list(self.warnings),
@@ -244,7 +269,7 @@ class Results:
         result = self.verdict.rules[place]
         others = {key: plain(value) for key, value in result.hypers.items() if key != "lr"}
         names = ("val_loss", "test_loss") if self.is_regression else ("val_accuracy", "test_accuracy")
-        entry = {"rule": result.rule, "lr": plain(result.lr), **others}
+        entry = {self.noun: result.rule, "lr": plain(result.lr), **others}
         for name, score in zip(names, (result.validation, result.test), strict=True):
             entry[name] = plain(self.readable(score))
         # A loss is minus its score, so the bounds change places.
@@ -265,9 +290,9 @@ class Results:
         return Grid(
             title=self.name,
             before=self.verdict.sentences,
-            columns=("rule", *(titles.get(name, name) for name in columns)) if names else (),
+            columns=(self.noun, *(titles.get(name, name) for name in columns)) if names else (),
             rows=tuple(zip(names, *columns.values(), strict=True)),
-            left=("rule", ""),
+            left=(self.noun, ""),
             below=words.below(self.is_regression, self.verdict, self.runs),
             after=(
                 *((words.to_beat(self.to_beat),) if self.to_beat else ()),
@@ -324,13 +349,13 @@ def _plain_errors(errors: Errors | None, prefix: str) -> dict[str, Cell]:
     return {f"{prefix}_{name}": plain(getattr(errors, name, None)) for name in Errors.__slots__}
 
 
-def _row(run: RunRecord, columns: Sequence[str], errors: Errors | None) -> dict[str, Cell]:
+def _row(run: RunRecord, columns: Sequence[str], noun: str, errors: Errors | None) -> dict[str, Cell]:
     known: Mapping[str, object] = {
         **run.metrics,
         **_plain_errors(errors, "validation"),
         **run.hypers,
         "run": run.id,
-        "rule": run.rule,
+        noun: run.rule,
         "seed": run.seed,
         "status": run.status,
         "step": run.step,

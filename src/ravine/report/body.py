@@ -102,7 +102,7 @@ def _warnings(warnings: Sequence[str], *, heading: bool) -> Html:
 def _verdict(texts: Table) -> Html:
     title = tag("h2", "Verdict", id="verdict")
     if not texts["rules"]:
-        nothing = tag("p", "No rule has a run that finished, so there is nothing to compare.")
+        nothing = tag("p", f"No {texts['noun']} has a run that finished, so there is nothing to compare.")
         return tag("section", title, nothing, aria_labelledby="verdict")
     return tag(
         "section",
@@ -114,11 +114,11 @@ def _verdict(texts: Table) -> Html:
                 tag("tbody", *(_verdict_row(texts, rule) for rule in texts["rules"])),
                 class_="verdict",
             ),
-            "Verdict, one row per rule",
+            f"Verdict, one row per {texts['noun']}",
         ),
         tag("p", texts["to_beat"], class_="beat") if texts["to_beat"] else None,
         tag("p", texts["reading"], class_="reading"),
-        _pairs(texts["pairs"]),
+        _pairs(texts["pairs"], texts["noun"]),
         aria_labelledby="verdict",
     )
 
@@ -135,7 +135,7 @@ def _verdict_columns(texts: Table) -> Html:
         axis = tag("th", plot, scope="col", class_="plot")
     return tag(
         "tr",
-        elements.column("rule", numeric=False),
+        elements.column(texts["noun"], numeric=False),
         elements.column(titles["test"]),
         elements.column(titles["interval"]),
         axis,
@@ -184,7 +184,7 @@ def _bar(texts: Table, rule: Table) -> Html:
     )
 
 
-def _pairs(pairs: Sequence[Table]) -> Html:
+def _pairs(pairs: Sequence[Table], noun: str) -> Html:
     if not pairs:
         return join()
     numeric = {"difference": "test: first − second", "interval": "interval, corrected", "seeds": "seeds"}
@@ -214,8 +214,10 @@ def _pairs(pairs: Sequence[Table]) -> Html:
             ),
         ),
     )
-    title = "The pair of rules" if len(pairs) == 1 else f"All {len(pairs)} pairs of rules"
-    return tag("details", tag("summary", title), elements.scroll(table, "Differences between pairs of rules"))
+    title = f"The pair of {noun}s" if len(pairs) == 1 else f"All {len(pairs)} pairs of {noun}s"
+    return tag(
+        "details", tag("summary", title), elements.scroll(table, f"Differences between pairs of {noun}s")
+    )
 
 
 def _all_runs(texts: Table) -> Html:
@@ -259,7 +261,7 @@ def _all_runs(texts: Table) -> Html:
             "div",
             tag("label", "Filter ", words),
             " ",
-            tag("label", "Rule ", rules),
+            tag("label", f"{texts['noun'].capitalize()} ", rules),
             " ",
             tag("output", texts["count"], id="count", aria_live="polite"),
             class_="controls",

@@ -54,7 +54,8 @@ def draw_averages(results: Results) -> Figure:
     found = [averaged_curves(results, quantity) for quantity in quantities]
     views = tuple(_view(results, quantities, of_rule) for of_rule in zip(*found, strict=True))
     caption = (
-        "The weights of each rule's chosen config after every step, and averages of them, all on validation data."
+        f"The weights of each {results.noun}'s chosen config after every step, and averages of them, all on validation "
+        "data."
         f" {spread(results)} An average begins where it has weights to average. Where the model has BatchNorm, its"
         " statistics along the way are estimated from 1,024 training examples, and at the end from all of them."
     )
@@ -64,7 +65,7 @@ def draw_averages(results: Results) -> Figure:
         caption=caption if views else "Nothing to draw: no chosen run has averages of its weights.",
         command=command(results, "averages"),
         views=views,
-        select="Rule",
+        select=results.noun.capitalize(),
     )
 
 

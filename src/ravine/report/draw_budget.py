@@ -39,17 +39,24 @@ def draw_budget(results: Results) -> Figure:
         views = (view,)
     caption = (
         "The expected validation score of the best of k configs, drawn at random from those that were tried."
-        " A curve that is good far to the left belongs to a rule that needs little tuning. Where curves cross,"
+        f" A curve that is good far to the left belongs to a {results.noun} that needs little tuning. Where curves"
+        " cross,"
         " the winner depends on how much you can tune. A run that diverged counts as the worst score of the"
         " study. Bands reach from the lowest seed to the highest"
-        + ("; with this many rules, pick some from the legend to see their bands." if crowded else ".")
+        + (
+            f"; with this many {results.noun}s, pick some from the legend to see their bands."
+            if crowded
+            else "."
+        )
     )
     if any(run.hypers.get(STAGE) == "2" for run in results.runs):
         caption += " Only configs of stage 1 count: what stage 2 tried follows from the best of them."
     return Figure(
         name="budget",
         title="Winner against tuning budget",
-        caption=caption if views else "Nothing to draw: this figure needs a rule with at least two configs.",
+        caption=caption
+        if views
+        else f"Nothing to draw: this figure needs a {results.noun} with at least two configs.",
         command=command(results, "budget"),
         views=views,
         crowded=crowded,

@@ -24,14 +24,14 @@ def draw_curves(results: Results) -> Figure:
     )
     crowded = len(results.rules) > CROWDED
     caption = (
-        "Each rule is shown with the lr and the other hypers that were chosen on validation."
-        f" {spread(results, crowded=crowded)} Both panels have the same vertical axis: a rule whose curve"
+        f"Each {results.noun} is shown with the lr and the other hypers that were chosen on validation."
+        f" {spread(results, crowded=crowded)} Both panels have the same vertical axis: a {results.noun} whose curve"
         " is much better on the left than on the right overfits. Training values are means over the minibatches"
         " since the previous evaluation, so they include regularizers that act during training."
     )
     return Figure(
         name="curves",
-        title="Training at each rule's best learning rate",
+        title=f"Training at each {results.noun}'s best learning rate",
         caption=caption if views else "Nothing to draw: no chosen run has curves.",
         command=command(results, "curves"),
         views=views,
@@ -81,17 +81,17 @@ def draw_regimes(results: Results) -> Figure:
         if any(each.training is not None for each in four)
     )
     caption = (
-        "What the learning rate does to one rule's loss; its other hypers are the chosen ones. Low is slow, good"
-        " ends best on validation, high still trains but less well, too high fails."
+        f"What the learning rate does to one {results.noun}'s loss; its other hypers are the chosen ones. Low is slow,"
+        " good ends best on validation, high still trains but less well, too high fails."
         f" {spread(results)} A curve that explodes leaves the figure at the top."
     )
     return Figure(
         name="regimes",
         title="Low, good, high, too high",
-        caption=caption if views else "Nothing to draw: no rule has a run that finished.",
+        caption=caption if views else f"Nothing to draw: no {results.noun} has a run that finished.",
         command=command(results, "regimes"),
         views=views,
-        select="Rule",
+        select=results.noun.capitalize(),
     )
 
 

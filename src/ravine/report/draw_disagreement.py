@@ -90,10 +90,10 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
         lead=_lead(members, found),
         caption=(
             f"Each cell shows {what}: the darker, the further apart; the scale is logarithmic. Members that agree"
-            " everywhere gain nothing together. Runs are grouped by rule, and by learning rate within a rule; white"
-            " lines separate the rules. Of the configs the better half by validation loss is shown (at least ten, at"
-            f" most {MOST_CONFIGS}), each by its best seed. A run may differ from all others because it is worse:"
-            " compare the losses in the numbers below."
+            f" everywhere gain nothing together. Runs are grouped by {results.noun}, and by learning rate within a"
+            f" {results.noun}; white lines separate the {results.noun}s. Of the configs the better half by validation"
+            f" loss is shown (at least ten, at most {MOST_CONFIGS}), each by its best seed. A run may differ from all"
+            " others because it is worse: compare the losses in the numbers below."
         ),
         command=command(results, "disagreement"),
         views=(
@@ -104,7 +104,7 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
             ),
         ),
         group=members.group,
-        table=_table(found, regression=regression),
+        table=_table(found, members.noun, regression=regression),
     )
 
 
@@ -143,7 +143,7 @@ def _lead(members: Members, found: Sequence[Matrix]) -> str:
         within, between = (found[0].mean(same_rule=same) for same in (True, False))
         more = [
             f"{show(value)} for two configs of {which}"
-            for value, which in ((within, "one rule"), (between, "different rules"))
+            for value, which in ((within, f"one {members.noun}"), (between, f"different {members.noun}s"))
             if not math.isnan(value)
         ]
         parts += [f", against {' and '.join(more)}"]
@@ -240,7 +240,7 @@ def _labels(
     return list(range(len(members))), names
 
 
-def _table(found: Sequence[Matrix], *, regression: bool) -> Grid:
+def _table(found: Sequence[Matrix], noun: str, *, regression: bool) -> Grid:
     """Of few members the whole matrix; of many a row each."""
     first = found[0]
     names = [_name(each, first.members) for each in first.members]
@@ -252,7 +252,7 @@ def _table(found: Sequence[Matrix], *, regression: bool) -> Grid:
     loss = "MSE" if regression else "NLL"
     return Grid(
         before=(f"{first.title}: how far each is from the others, mean over pairs.",),
-        columns=("run", f"val {loss}", "from its rule", "from other rules", "nearest"),
+        columns=("run", f"val {loss}", f"from its {noun}", f"from other {noun}s", "nearest"),
         rows=rows,
         left=("run", "nearest"),
     )

@@ -30,7 +30,8 @@ def draw_gap(results: Results) -> Figure:
             panel = _panel(results, points, quantity)
             views.append(View(label=quantity.capitalize(), panels=(panel,), chips=chips(results)))
     caption = (
-        "Each point is a finished run; large points are the seeds of the config that was chosen for their rule."
+        f"Each point is a finished run; large points are the seeds of the config that was chosen for"
+        f" their {results.noun}."
         " The higher a point, the larger the gap between training and validation: the run knows its training"
         " examples better than the task. A run at zero generalizes fully, but it may have learned little. The"
         f" best runs lie low and at the good end ({'left' if results.is_regression else 'right, for accuracy'})."

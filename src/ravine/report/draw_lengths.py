@@ -38,7 +38,8 @@ def draw_lengths(results: Results) -> Figure:
     words = command(results).split()
     made = " ".join(["ravine", "average", *words[2:], "--lengths"])
     caption = (
-        "Power averages of the weights of each rule's chosen config, made out of what the runs stored along their way, "
+        f"Power averages of the weights of each {results.noun}'s chosen config, made out of what the runs stored along "
+        "their way, "
         "against their relative width: the standard deviation of the steps that count, as a part of the run. The "
         "rightmost is the mean of all steps. Lines are means over seeds, bands reach from the lowest seed to the "
         f"highest. Scores are on validation data, as {made} stored them."
@@ -51,7 +52,7 @@ def draw_lengths(results: Results) -> Figure:
         else f"Nothing to draw: no scores are stored. For runs with a bank, {made} stores them.",
         command=command(results, "averaging-length"),
         views=views,
-        select="Rule",
+        select=results.noun.capitalize(),
     )
 
 

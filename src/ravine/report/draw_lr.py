@@ -39,7 +39,7 @@ def draw_lr(results: Results) -> Figure:
     curves = lr_curves(results, "validation_loss")
     varied = dict.fromkeys(name for each in curves for name in each.others)
     caption = (
-        "The score of each rule after the last step, at each of its learning rates."
+        f"The score of each {results.noun} after the last step, at each of its learning rates."
         f" {spread(results, crowded=crowded)}"
     )
     if varied:
@@ -56,8 +56,8 @@ def draw_lr(results: Results) -> Figure:
             " The axis of accuracy is logarithmic in the error: 98 and 99 % are as far apart as 60 and 80 %."
         )
     caption += (
-        " A wide, flat valley forgives a wrong lr; a narrow one does not. Press a rule in the legend to see it"
-        " alone, and another one to compare the two."
+        f" A wide, flat valley forgives a wrong lr; a narrow one does not. Press a {results.noun} in the legend to see"
+        " it alone, and another one to compare the two."
     )
     return Figure(
         name="lr",

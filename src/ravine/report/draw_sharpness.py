@@ -23,14 +23,15 @@ def draw_sharpness(results: Results) -> Figure:
     """A point per run: a measure of its sharpness, and how much better it is on training data than on test data."""
     points = sharp_points(results)
     views = [view for measure in MEASURES for view in _view(results, points, measure)]
+    noun = results.noun
     caption = (
         "Each point is a run whose sharpness was measured on training data. Large points are the seeds of the"
-        " config that was chosen for their rule; pale points get some training examples wrong (classification"
-        " only). Minima are sharper to the right, and the gap between training and test data is larger above."
-        " This figure asks whether sharp minima generalize worse; it does not assume it. A correlation over all"
-        " runs may come from runs that learned little, or from a rule or lr that changes both, so look at the"
-        " runs that get all training examples right, and at one rule at a time. Rescaling weights without"
-        " changing the function changes every measure but the adaptive rise. Test data were read for all of"
+        f" config that was chosen for their {noun}; pale points get some training examples wrong"
+        " (classification only). Minima are sharper to the right, and the gap between training and test data"
+        " is larger above. This figure asks whether sharp minima generalize worse; it does not assume it. A correlation over all"
+        f" runs may come from runs that learned little, or from a {noun} or lr that changes both, so look at"
+        f" the runs that get all training examples right, and at one {noun} at a time. Rescaling weights"
+        " without changing the function changes every measure but the adaptive rise. Test data were read for all of"
         " these runs, so do not choose anything by this figure."
     )
     if not points:

@@ -47,6 +47,7 @@ class Members:
         longer: what longer runs of the winner predict, a row each, by how many times as long they are.
         num_subsets: how many pools of each size the gain is the mean of, about, at most.
         group: the section of the report that their figures share.
+        noun: what a member's `rule` is called.
     """
 
     seeds: tuple[Member, ...]
@@ -57,6 +58,7 @@ class Members:
     longer: dict[int, np.ndarray]
     num_subsets: int
     group: Group
+    noun: str = "rule"
 
     @property
     def is_regression(self) -> bool:
@@ -143,6 +145,7 @@ def members_of(results: Results) -> Members | None:
         longer=_longer(results, winner[0], len(own), examples),
         num_subsets=_subsets(len(own), len(examples) * num_classes),
         group=_group(results, len(own), len(winner), len(examples)),
+        noun=results.noun,
     )
 
 

@@ -51,7 +51,9 @@ def regimes(results: Results, rule: str) -> tuple[Regime, ...]:
     """
     chosen = next((result for result in results.verdict.rules if result.rule == rule), None)
     if chosen is None or chosen.lr is None:
-        return tuple(_absent(name, "every run of this rule diverged or has not finished") for name in NAMES)
+        return tuple(
+            _absent(name, f"every run of this {results.noun} diverged or has not finished") for name in NAMES
+        )
     same = {key: value for key, value in chosen.hypers.items() if key != "lr"}
     family = [
         run

@@ -27,6 +27,7 @@ def page_tables(results: Results) -> dict[str, Any]:
     rules = results.verdict.rules
     columns = words.rule_columns(results.is_regression, results.verdict, results.test_errors)
     return {
+        "noun": results.noun,
         "facts": _facts(results),
         "titles": words.column_titles(results.is_regression, results.verdict),
         "errors": list(ERRORS) if results.is_regression else [],
@@ -83,10 +84,10 @@ def _reading(results: Results) -> str:
     what = "mean squared error (lower is better)" if results.is_regression else "accuracy"
     units = " RMSE and MAE are in the target's unit, the mean squared error (MSE) in its square."
     return (
-        "Each rule has the hypers that did best on validation, averaged over seeds. Its test "
+        f"Each {results.noun} has the hypers that did best on validation, averaged over seeds. Its test "
         f"{what} was read once, after that choice. The dot marks the test score, the bar its interval over seeds"
-        " and test examples. Two rules can be separable although their bars overlap: runs are paired by seed, and"
-        " the verdict compares the paired differences." + units * results.is_regression
+        " and test examples. Two {results.noun}s can be separable although their bars overlap: runs are paired by seed,"
+        " and the verdict compares the paired differences." + units * results.is_regression
     )
 
 
@@ -189,7 +190,7 @@ def _columns(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "label": _LABELS.get(name, name),
-            "numeric": name not in ("run", "rule", "status")
+            "numeric": name not in ("run", "rule", results.noun, "status")
             and not any(isinstance(row[name], str) for row in rows),
         }
         for name in _table_columns(results)
@@ -201,7 +202,7 @@ def _rows(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "id": row["run"],
-            "rule": row["rule"],
+            "rule": row[results.noun],
             "lost": row["status"] == "diverged",
             "cells": [_cell(name, row) for name in columns],
         }

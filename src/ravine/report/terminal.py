@@ -178,6 +178,7 @@ def runs(
     so_far: Mapping[str, Mapping[str, float]] | None = None,
     *,
     limit: int | None = None,
+    noun: str = "rule",
 ) -> RenderableType:
     """A row per run, the best validation score first; those without one last.
 
@@ -185,6 +186,7 @@ def runs(
         records: the runs.
         so_far: by metric and run id, the last score of runs that have not finished.
         limit: how many to show; None for all.
+        noun: what a run's `rule` is called.
     """
     known = {name: values for name, values in (so_far or {}).items() if values}
     by_loss = not any("validation_accuracy" in (*run.metrics, *known) for run in records)
@@ -199,7 +201,7 @@ def runs(
 
     table = plain_table()
     table.add_column("run", no_wrap=True)
-    table.add_column("rule", overflow="fold", max_width=20)
+    table.add_column(noun, overflow="fold", max_width=20)
     table.add_column("lr", justify="right", no_wrap=True)
     table.add_column("other hypers", overflow="fold", ratio=1)
     table.add_column("seed", justify="right")
@@ -261,7 +263,7 @@ def _columns(results: Results, dropped: Sequence[str]) -> Table:
     table = plain_table()
     longest = max((cell_len(rule.rule) for rule in rules), default=0)
     table.add_column(
-        "rule",
+        results.noun,
         overflow="fold",
         no_wrap=longest <= RULE_WIDTH,
         min_width=min(longest, RULE_WIDTH),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ravine.grid import Grid
+from ravine.outcomes.levels import compared_by
 from ravine.outcomes.results import Results
 from ravine.report.palette import looks
 
@@ -98,6 +99,8 @@ def command(results: Results, name: str | None = None) -> str:
     if results.source.root != "runs":
         # A report is for showing: the password in a database's address isn't.
         words += ["--store", re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1@", results.source.root)]
+    if results.compare != compared_by(results.study.definition):
+        words += ["--compare", results.compare]
     if name is not None:
         words += ["--figure", name]
     return shlex.join(words)
@@ -121,5 +124,5 @@ def spread(results: Results, *, crowded: bool = False) -> str:
         return "There is only one seed, so there is no spread to show."
     words = f"Lines are medians over {seeds} seeds, bands reach from the lowest seed to the highest"
     return words + (
-        "; with this many rules, pick some from the legend to see their bands." if crowded else "."
+        f"; with this many {results.noun}s, pick some from the legend to see their bands." if crowded else "."
     )

@@ -47,7 +47,7 @@ def diverged(results: Sequence[RuleResult]) -> list[str]:
     return notes
 
 
-def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str) -> list[str]:
+def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str, noun: str = "rule") -> list[str]:
     """A single seed, different seeds, or too few seeds where more would do."""
     finished = [r for r in results if r.config is not None]
     notes = []
@@ -55,18 +55,20 @@ def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str) -> li
         what = "luck cannot be told from skill" if pairs else "its interval covers the test examples only"
         notes.append(f"A single seed: {what}. Use at least 3 seeds, better 5.")
     elif pairs and not any(p.separable for p in pairs) and pairs[0].seeds_needed is not None:
-        notes.append(_too_few_seeds(pairs[0], len(finished), task))
+        notes.append(_too_few_seeds(pairs[0], count(len(finished), noun), task))
     if len({r.seeds for r in finished}) > 1:
-        notes.append("The rules did not finish the same seeds: each pair is compared on the seeds it shares.")
+        notes.append(
+            f"The {noun}s did not finish the same seeds: each pair is compared on the seeds it shares."
+        )
     return notes
 
 
-def _too_few_seeds(top: Pair, num_rules: int, task: str) -> str:
+def _too_few_seeds(top: Pair, rules: str, task: str) -> str:
     """What could be seen, what would be found, and how not to fool oneself with more."""
     assert top.detectable is not None, "a number of seeds is needed only where there were two"
     digits = words.digits_for(task, top.ci)
     reach, found = (words.gap(size, task, digits) + words.unit(task) for size in (top.reach, top.detectable))
-    head = f"Too few seeds: with {count(top.num_seeds, 'seed')}, {count(num_rules, 'rule')} and this spread,"
+    head = f"Too few seeds: with {count(top.num_seeds, 'seed')}, {rules} and this spread,"
     if task == "classification" and top.reach >= 1.0:
         what = "no observed difference would count as separable"
     else:
@@ -79,19 +81,22 @@ def _too_few_seeds(top: Pair, num_rules: int, task: str) -> str:
     )
 
 
-def leader(results: Sequence[RuleResult], pairs: Sequence[Pair], num_close: int) -> list[str]:
+def leader(
+    results: Sequence[RuleResult], pairs: Sequence[Pair], num_close: int, noun: str = "rule"
+) -> list[str]:
     """The best of many is partly the luckiest, which its own interval does not know.
 
     Args:
         results: all rules, best first.
         pairs: all pairs.
         num_close: configurations of the best rule that its chosen one may lead by lucky seeds.
+        noun: what a rule is called.
     """
     best = results[0].rule
     rivals = sum(not p.separable for p in pairs if p.first == best)
     why = []
     if rivals >= MANY_RIVALS:
-        why.append(f"the best of {rivals + 1} rules that are not separable")
+        why.append(f"the best of {rivals + 1} {noun}s that are not separable")
     if num_close >= MANY_CLOSE:
         more = " or more" if num_close == NUM_RIVALS else ""
         why.append(
@@ -105,7 +110,7 @@ def leader(results: Sequence[RuleResult], pairs: Sequence[Pair], num_close: int)
     ]
 
 
-def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
+def budgets(results: Sequence[RuleResult], num_configs: int, noun: str = "rule") -> list[str]:
     """Rules that had more configurations to choose from, or a single one beside rules that were tuned."""
     finished = [r for r in results if r.config is not None]
     larger = [r for r in finished if r.num_configs > num_configs]
@@ -114,22 +119,22 @@ def budgets(results: Sequence[RuleResult], num_configs: int) -> list[str]:
     sizes = words.listed([f"{r.rule} {r.num_configs}" for r in larger])
     notes = [
         f"Unequal tuning budgets ({sizes}, the smallest {num_configs}): compared at {num_configs} each,"
-        f" by the configuration that a search of that size finds in the median; {_best_of_all(larger)}."
+        f" by the configuration that a search of that size finds in the median; {_best_of_all(larger, noun)}."
     ]
     if single := [r.rule for r in finished if r.num_configs == 1]:
-        about = "it, not about the rule" if len(single) == 1 else "these, not about the rules"
+        about = f"it, not about the {noun}" if len(single) == 1 else f"these, not about the {noun}s"
         notes.append(
             f"{words.listed(single)}: only one configuration was tried, so the verdict is about {about}."
         )
     return notes
 
 
-def _best_of_all(larger: Sequence[RuleResult]) -> str:
+def _best_of_all(larger: Sequence[RuleResult], noun: str) -> str:
     """Where the best configuration of a rule is that had more of them than were compared."""
     others = [r.rule for r in larger if r.best_config not in (None, r.config)]
     if not others:
         return "here that is the best of all too"
-    return f"the best of all that {words.listed(others)} tried is listed with the rule's name"
+    return f"the best of all that {words.listed(others)} tried is listed with the {noun}'s name"
 
 
 def edges(candidates: Candidates) -> list[str]:
@@ -151,7 +156,9 @@ def edges(candidates: Candidates) -> list[str]:
     return notes
 
 
-def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: int, task: str) -> list[str]:
+def validation(
+    candidates: Candidates, pairs: Sequence[Pair], num_validation: int, task: str, noun: str = "rule"
+) -> list[str]:
     """A validation set too small to choose by, and configurations it could not tell apart."""
     notes = []
     step = 1.0 / max(num_validation, 1)
@@ -161,7 +168,7 @@ def validation(candidates: Candidates, pairs: Sequence[Pair], num_validation: in
     elif task == "classification" and pairs and 0.0 < abs(pairs[0].difference) < step:
         notes.append(
             f"One validation example is worth {words.gap(step, task, 2)} points, more than the difference"
-            " between the best two rules: which hypers were chosen matters as much as the rule."
+            f" between the best two {noun}s: which hypers were chosen matters as much as the {noun}."
         )
     for rule, group in candidates.items():
         tied = _tied(group)

@@ -27,6 +27,7 @@ def judge(
     *,
     task: Literal["classification", "regression"] | str,
     alpha: float = 0.05,
+    noun: str = "rule",
 ) -> Verdict:
     """Choose hypers on validation, read the test set for the chosen only, and say what can be said.
 
@@ -39,6 +40,7 @@ def judge(
             run of the chosen configurations and for no other.
         task: "classification" (scores 1 or 0) or "regression" (minus squared errors).
         alpha: chance of any false "separable" in the study, in (0, 0.5].
+        noun: what a trial's `rule` is called in words: "rule", or where something else is compared "model" or "level".
 
     Returns:
         The verdict; no number in it is NaN.
@@ -83,6 +85,7 @@ def judge(
     return Verdict(
         task=task,
         alpha=alpha,
+        noun=noun,
         rules=tuple(results),
         pairs=pairs,
         best=finished[0].rule if finished else None,
@@ -90,14 +93,14 @@ def judge(
         num_configs=num_configs,
         num_validation=num_validation,
         num_test=num_test,
-        sentences=words.answer(results, pairs, task, alpha, (num_test, num_validation)),
+        sentences=words.answer(results, pairs, task, alpha, (num_test, num_validation), noun),
         warnings=tuple(
             cautions.diverged(results)
-            + cautions.seeds(pairs, results, task)
-            + cautions.leader(results, pairs, lucks.get(results[0].rule, Luck()).num_close)
-            + cautions.budgets(results, num_configs)
+            + cautions.seeds(pairs, results, task, noun)
+            + cautions.leader(results, pairs, lucks.get(results[0].rule, Luck()).num_close, noun)
+            + cautions.budgets(results, num_configs, noun)
             + cautions.edges(candidates)
-            + cautions.validation(candidates, pairs, num_validation, task)
+            + cautions.validation(candidates, pairs, num_validation, task, noun)
         ),
         budget=drawn,
         leaders=budget.leaders(drawn),

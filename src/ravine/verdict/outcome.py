@@ -82,7 +82,8 @@ class Verdict:
     `rules` best first by mean test score; rules whose chosen configuration lost a run come after those
     whose did not, rules that only diverged last. `best` is the first of them, None if nothing finished.
     `separable`: the best is separable from the second. `num_configs` is the common tuning budget. Scores
-    are accuracies in [0, 1], or minus mean squared errors.
+    are accuracies in [0, 1], or minus mean squared errors. `noun` is what a rule is called in words: "rule", or where
+    a study compares something else "model" or "level".
     """
 
     task: str
@@ -98,6 +99,7 @@ class Verdict:
     warnings: tuple[str, ...]
     budget: tuple[BudgetCurve, ...]
     leaders: tuple[Leader, ...]
+    noun: str = "rule"
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The pair of these two rules, in either order."""
@@ -109,7 +111,7 @@ class Verdict:
             pair = self.pair(self.best, rule) if self.best is not None else None
             return "not separable" if pair is not None and not pair.separable else ""
         if not self.pairs:
-            return "only rule" if len(self.rules) == 1 else "only result"
+            return f"only {self.noun}" if len(self.rules) == 1 else "only result"
         if all(p.separable and p.difference > 0.0 for p in self.pairs if p.first == rule):
             return "best"
         return "ahead" if self.pairs[0].difference != 0.0 else "tied"

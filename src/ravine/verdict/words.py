@@ -42,7 +42,8 @@ def digits_for(task: str, ci: tuple[float, float] | None) -> int:
 
 def name(result: RuleResult) -> str:
     """`adam (lr 0.001)`."""
-    return result.rule if result.lr is None else f"{result.rule} (lr {result.lr:.3g})"
+    lr = "" if result.lr is None else f"lr {result.lr:.3g}"
+    return f"{result.rule} ({lr})" if lr and result.rule != lr else result.rule
 
 
 def interval(ci: tuple[float, float], task: str, digits: int) -> str:
@@ -58,7 +59,12 @@ def listed(names: Sequence[str]) -> str:
 
 
 def answer(
-    results: Sequence[RuleResult], pairs: Sequence[Pair], task: str, alpha: float, sizes: tuple[int, int]
+    results: Sequence[RuleResult],
+    pairs: Sequence[Pair],
+    task: str,
+    alpha: float,
+    sizes: tuple[int, int],
+    noun: str = "rule",
 ) -> tuple[str, str]:
     """The verdict in two sentences: what was reached, and what that says about the rules.
 
@@ -68,19 +74,20 @@ def answer(
         task: classification or regression.
         alpha: chance of a false "separable".
         sizes: number of test and of validation examples.
+        noun: what a rule is called.
     """
     finished = [r for r in results if r.config is not None]
     if not finished:
         if any(r.outcome == NO_SCORES for r in results):
             return (
-                "No rule has a finite test score, so there is nothing to compare.",
+                f"No {noun} has a finite test score, so there is nothing to compare.",
                 "Check the model and the data.",
             )
         runs = count(sum(r.num_runs for r in results), "run")
         return f"Every run diverged ({runs}), so there is nothing to compare.", _advice(results)
     opening = _reached(finished, task, f"{100 * (1 - alpha):.3g} %")
     if not pairs:
-        why = "there is only one rule" if len(results) == 1 else "no other rule has a result"
+        why = f"there is only one {noun}" if len(results) == 1 else f"no other {noun} has a result"
         return opening, f"Nothing is compared: {why}."
     return opening, _compared(pairs, task, sizes)
 
