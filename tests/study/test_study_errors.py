@@ -86,7 +86,7 @@ HYPERS = [
 ]
 
 KEYS = [
-    ({"epocs": 3}, "epocs: unknown key; did you mean 'epochs'? Allowed: averages, batch_size, data, epochs,"),
+    ({"epocs": 3}, "epocs: unknown key; did you mean 'epochs'? Allowed: a"),
     ({"a\nb": 3}, r"a\nb: unknown key; allowed:"),
     ({"dropout": 0.1}, "dropout: belongs in the model table"),
     ({"origin": "x"}, "origin: unknown key; allowed:"),

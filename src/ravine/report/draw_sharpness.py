@@ -28,9 +28,9 @@ def draw_sharpness(results: Results) -> Figure:
         "Each point is a run whose sharpness was measured on training data. Large points are the seeds of the"
         f" config that was chosen for their {noun}; pale points get some training examples wrong"
         " (classification only). Minima are sharper to the right, and the gap between training and test data"
-        " is larger above. This figure asks whether sharp minima generalize worse; it does not assume it. A correlation over all"
-        f" runs may come from runs that learned little, or from a {noun} or lr that changes both, so look at"
-        f" the runs that get all training examples right, and at one {noun} at a time. Rescaling weights"
+        " is larger above. This figure asks whether sharp minima generalize worse; it does not assume it. A"
+        f" correlation over all runs may come from runs that learned little, or from a {noun} or lr that changes both,"
+        f" so look at the runs that get all training examples right, and at one {noun} at a time. Rescaling weights"
         " without changing the function changes every measure but the adaptive rise. Test data were read for all of"
         " these runs, so do not choose anything by this figure."
     )

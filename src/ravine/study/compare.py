@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ravine.errors import StudyError, choices
-from ravine.messages import shown
+from ravine.messages import shown, wrong
+from ravine.study.recipe import is_factor
+from ravine.study.values import Range
 
 RULE, MODEL = "rule", "model"
 _RANGE = frozenset({"log", "linear", "num"})
@@ -46,6 +48,51 @@ def compared_names(key: str, varying: Collection[str], ranges: Collection[str] =
             at=[("compare",)],
         )
     return tuple(found)
+
+
+def parse_compare(value: object) -> str:
+    """What the verdict of a study compares.
+
+    Raises:
+        StudyError: it is no text.
+    """
+    if not isinstance(value, str) or not value:
+        raise wrong("compare", value, 'must be "rule", "model", or the name of any other factor that varies')
+    return value
+
+
+def check_compare(key: str, axes: Mapping[str, Sequence[Mapping[str, Any]]], *, staged: bool) -> None:
+    """Refuse to compare what a study does not vary, or varies without levels.
+
+    Args:
+        key: what is compared.
+        axes: by rule: what its configs are made of, for each model; tuples of values, or ranges.
+        staged: whether the study is staged.
+
+    Raises:
+        StudyError: says what can be compared.
+    """
+    if key == RULE:
+        return
+    if staged:
+        raise wrong(
+            "compare",
+            key,
+            'a staged study tries schedules for each rule\'s best config alone; only "rule" can be compared',
+        )
+    values: dict[str, list[Any]] = {RULE: list(axes)}
+    ranges = set()
+    for each in (each for of_rule in axes.values() for each in of_rule):
+        for name, axis in each.items():
+            known = values.setdefault(name, [])
+            if isinstance(axis, Range):
+                ranges.add(name)
+            known += [value for value in ([axis] if isinstance(axis, Range) else axis) if value not in known]
+    varying = [name for name, found in values.items() if len(found) > 1 or name in ranges]
+    for name in compared_names(key, varying, ranges):
+        for rule, of_rule in axes.items():
+            if name != RULE and not is_factor(name) and any(name not in each for each in of_rule):
+                raise wrong("compare", key, f"not with rule {shown(rule)}, which has no {name}")
 
 
 def short_name(name: str) -> str:

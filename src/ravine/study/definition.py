@@ -69,6 +69,8 @@ def definition_of(study: Study) -> str:
         content["search"] = {"kind": study.search.kind, **study.search.changed()}
     if study.staged:
         content["tune"] = study.tune
+    if study.compare != "rule":
+        content["compare"] = study.compare
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations
     if study.keep is not None:

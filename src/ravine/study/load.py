@@ -31,6 +31,7 @@ _KEYS = (
     "label_smoothing",
     "search",
     "tune",
+    "compare",
     "evaluations",
     "keep",
     "averages",

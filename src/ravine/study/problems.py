@@ -17,6 +17,7 @@ from ravine.errors import InputError
 from ravine.messages import unknown
 from ravine.study.averages import parse_averages
 from ravine.study.block import parse_rule
+from ravine.study.compare import parse_compare
 from ravine.study.fields import (
     MOST_RULES,
     MOST_STEPS,
@@ -49,6 +50,7 @@ READERS: Mapping[str, Reader] = {
     "schedule": schedules_of,
     "search": parse_search,
     "tune": tuning,
+    "compare": parse_compare,
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
     "keep": parse_keep,
     "averages": parse_averages,

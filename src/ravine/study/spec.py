@@ -15,6 +15,7 @@ from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
 from ravine.study.block import RuleBlock, RuleLike
+from ravine.study.compare import check_compare, parse_compare
 from ravine.study.fields import (
     MOST_STEPS,
     BatchSize,
@@ -62,6 +63,8 @@ class Study:
         tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
             schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
+        compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
+            then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
         evaluations: how many times along a run the validation set is looked at.
         keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, a number of steps,
             or "cycle"; None: none.
@@ -93,6 +96,7 @@ class Study:
     label_smoothing: Values
     search: Search
     tune: str
+    compare: str
     evaluations: int
     keep: Keep | None
     averages: Averages | None
@@ -119,6 +123,7 @@ class Study:
         label_smoothing: ValuesLike = 0.0,
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
+        compare: str = "rule",
         evaluations: int = 20,
         keep: KeepLike | None = None,
         averages: AveragesLike | None = None,
@@ -167,6 +172,9 @@ class Study:
             _check_size(self)
             if self.staged:
                 _check_stages(self)
+            put("compare", parse_compare(compare))
+            axes = {block.label: [axes_of(self, block)] for block in self.rules}
+            check_compare(self.compare, axes, staged=self.staged)
             put("data", parse_source(data))
 
     def grid(self) -> Grid:
@@ -260,6 +268,7 @@ def _shared(study: Study) -> tuple[str, ...]:
         *(f"{name.removeprefix('model.')} {in_words(v)}" for name, v in study.factors.items() if v != 0.0),
         *([f"{study.search.trials} random trials"] if study.search.trials is not None else []),
         *(['tune "staged"'] if study.staged else []),
+        *([f"compare {study.compare}"] if study.compare != "rule" else []),
     ]
     return (f"with {'; '.join(parts)}",) if parts else ()
 
