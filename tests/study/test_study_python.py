@@ -189,9 +189,7 @@ def test_objects_of_a_program_are_told_and_cannot_be_read_again():
 
 
 def test_an_unknown_or_a_missing_key_is_told_as_of_a_file():
-    with pytest.raises(
-        StudyError, match=r"^epocs: unknown key; did you mean 'epochs'\? Allowed: a"
-    ):
+    with pytest.raises(StudyError, match=r"^epocs: unknown key; did you mean 'epochs'\? Allowed: a"):
         made(epocs=3)
     with pytest.raises(StudyError, match=r"^nme: unknown key; did you mean 'name'\? Allowed: "):
         Study(nme="s", data="iris", model="mlp", epochs=2, rules=["adam"])
