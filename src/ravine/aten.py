@@ -20,10 +20,10 @@ _OF_ONE = (
     "softplus", "sqrt", "square", "tan", "tanh", "trunc",
 )  # fmt: skip
 _OF_TWO = (
-    "__lshift__", "__rshift__", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "div", "elu_backward", "eq",
-    "ge", "gelu_backward", "gt", "le", "leaky_relu_backward", "logical_and", "logical_or", "lt", "maximum", "minimum",
-    "mul", "ne", "pow", "rsub", "sigmoid_backward", "silu_backward", "softplus_backward", "sub", "tanh_backward",
-    "threshold_backward",
+    "__lshift__", "__rshift__", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "div", "elu_backward",
+    "eq", "floor_divide", "ge", "gelu_backward", "gt", "le", "leaky_relu_backward", "logical_and", "logical_or",
+    "lt", "maximum", "minimum", "mul", "ne", "pow", "remainder", "rsub", "sigmoid_backward", "silu_backward",
+    "softplus_backward", "sub", "tanh_backward", "threshold_backward",
 )  # fmt: skip
 _OF_THREE = ("addcdiv", "addcmul", "lerp", "masked_fill", "where")
 

@@ -12,6 +12,7 @@ from ravine.backends import check_backend
 from ravine.data import Dataset
 from ravine.engine.capacity import most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
+from ravine.engine.indices import check_indices
 from ravine.engine.network import Network
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
@@ -95,6 +96,8 @@ def plan(
         )
     if runs[0].recipe.batch_size == 1:
         check_single(network.module, data.input_shape)
+    if network.own_rates:  # a user's module
+        check_indices(network, data)
     search = rule(runs[0].recipe.rule).search
     if search is not None:
         _check_hessian(runs, network)

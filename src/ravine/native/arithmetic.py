@@ -22,10 +22,12 @@ _INTEGER = {
     "xor": "xor",
     "shl": "shl",
     "shr": "ashr",
+    "quotient": "sdiv",
+    "rest": "srem",
 }
 # Ordered: false where a number is none, but for "ne".
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
-_COMPARE_INTEGER = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
+_COMPARE_INTEGER = {"ult": "ult", "eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 _INTRINSICS = {
     "sqrt": "sqrt",
     "abs": "fabs",
@@ -38,7 +40,7 @@ _INTRINSICS = {
 }
 _LIBRARY = {
     "exp": "expf", "log": "logf", "tanh": "tanhf", "erf": "erff", "expm1": "expm1f", "log1p": "log1pf",
-    "sin": "sinf", "cos": "cosf", "pow": "powf",
+    "sin": "sinf", "cos": "cosf", "pow": "powf", "rest": "fmodf",
 }  # fmt: skip
 
 
@@ -77,7 +79,7 @@ class Arithmetic:
         if op == "select":
             picked = f"{self.type(kind)} {args[1]}, {self.type(kind)} {args[2]}"
             return self.code.value(f"select {self.type('i1')} {args[0]}, {picked}")
-        if op in _COMPARE_FLOAT:
+        if op in _COMPARE_INTEGER:
             if first == "f32":
                 return self.code.value(f"fcmp {_COMPARE_FLOAT[op]} {self.type(first)} {args[0]}, {args[1]}")
             return self.code.value(f"icmp {_COMPARE_INTEGER[op]} {self.type(first)} {args[0]}, {args[1]}")
@@ -102,7 +104,10 @@ class Arithmetic:
             ("f32", "i64"): "fptosi",
             ("i1", "i64"): "zext",
         }
-        return self.code.value(f"{how[before, after]} {self.type(before)} {value} to {self.type(after)}")
+        made = self.code.value(f"{how[before, after]} {self.type(before)} {value} to {self.type(after)}")
+        if (before, after) == ("f32", "i64"):  # of what is too large it is some number, but one number
+            made = self.code.value(f"freeze {self.type(after)} {made}")
+        return made
 
     def _float(self, op: str, args: Sequence[str]) -> str:
         f32 = self.type("f32")

@@ -30,6 +30,7 @@ class _Place:
     dtype: torch.dtype
     shape: tuple[int, ...]
     offset: int = 0
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class Compiler:
         program: Callable[..., tuple[Tensor, ...]],
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
+        trusted: Sequence[str] = (),
     ) -> Function:
         """Compile a function of tensors.
 
@@ -77,6 +79,7 @@ class Compiler:
             examples: one run's tensors, by name of the input.
             outputs: for each tensor that it returns, the input in whose memory it is wanted, its shape there
                 and its offset.
+            trusted: inputs whose numbers, where they are indices, are known to be inside.
 
         Raises:
             Unsupported: some operation cannot be lowered.
@@ -92,7 +95,7 @@ class Compiler:
                 name = f"constant/{len(self.constants)}"
                 self.constants[name] = getattr(constants, node.target).contiguous()
                 node.target = name
-        return _compiled(self._task(graph, examples, outputs))
+        return _compiled(self._task(graph, examples, outputs, trusted))
 
     def of_any_length(
         self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
@@ -116,9 +119,10 @@ class Compiler:
         graph: fx.Graph,
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
+        trusted: Sequence[str] = (),
     ) -> _Task:
         def place(name: str, tensor: Tensor) -> _Place:
-            return _Place(self.number(name), tensor.dtype, tuple(tensor.shape))
+            return _Place(self.number(name), tensor.dtype, tuple(tensor.shape), trusted=name in trusted)
 
         inputs = tuple(place(name, tensor) for name, tensor in examples.items())
         names = [str(node.target) for node in graph.nodes if node.op == "get_attr"]
@@ -147,7 +151,9 @@ def _compiled(task: _Task) -> Function:
     buffers: dict[int, Buffer] = {}
 
     def memory(place: _Place) -> Stored:
-        buffer = buffers.setdefault(place.number, Buffer(kind_of(place.dtype), source=place.number))
+        buffer = buffers.setdefault(
+            place.number, Buffer(kind_of(place.dtype), source=place.number, trusted=place.trusted)
+        )
         return stored(tensors.pool, buffer, place.shape, None, place.offset)
 
     inputs = [memory(place) for place in task.inputs]

@@ -11,11 +11,14 @@ from typing import Any
 from torch import fx
 
 from ravine import aten
+from ravine.native.bags import BAGS
 from ravine.native.code import Kind
 from ravine.native.convolution import CONVOLUTIONS
-from ravine.native.expressions import Affine, Expr, Index, Stored, Value, counters
+from ravine.native.expressions import Affine, Expr, Index, Stored, Value
+from ravine.native.extremes import EXTREMES
 from ravine.native.lowering import Composite, Lowering
 from ravine.native.norms import NORMS, mean_of
+from ravine.native.places import PLACES
 from ravine.native.pooling import POOLING
 from ravine.native.tensors import Unsupported, kind_of
 
@@ -173,67 +176,7 @@ def _triangle(side: str) -> Composite:
     return lower
 
 
-# Places that are numbers in memory.
-
-
-def _index_select(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value) -> Value:
-    return low.gathered(x, dim, lambda index: places.at([index[dim]] if places.shape else []), _shape(node))
-
-
-def _embedding(low: Lowering, node: fx.Node, weight: Value, places: Value, *_: Any) -> Value:
-    num = len(places.shape)
-    real = low.tensors.real(weight)
-
-    def at(index: Index) -> Expr:
-        offset = real.place([Affine(), index[num]])
-        return low.tensors.pool.load(real.buffer, offset, [places.at(index[:num])], [real.strides[0]])
-
-    return Value(shape=_shape(node), kind=real.kind, at=at)
-
-
-def _embedding_backward(
-    low: Lowering, node: fx.Node, grad: Value, places: Value, num: int, padding: int, by_frequency: bool
-) -> Value:
-    """Rows of the gradient added to those of the words, one after another."""
-    if by_frequency:
-        raise Unsupported("an embedding whose gradient is scaled by frequency")
-    tensors, pool, width = low.tensors, low.tensors.pool, grad.shape[-1]
-    total = low.home(node) or tensors.memory("f32", (num, width))
-    tensors.fill(total, 0.0)
-    grad, places = tensors.real(grad), tensors.real(places)
-
-    def value(index: Index) -> Expr:
-        skipped = pool.op("eq", "i1", places.at(index[:-1]), pool.const(padding, "i64"))
-        return pool.op("select", "f32", skipped, pool.const(0.0, "f32"), grad.at(index))
-
-    index = counters(len(grad.shape))
-    row = total.place([Affine(), index[-1]])
-    tensors.schedule.scatter(
-        grad.shape, total, row, value(index) if padding >= 0 else grad.at(index),
-        places.at(index[:-1]), total.strides[0],
-    )  # fmt: skip
-    return total
-
-
-def _gather(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value, **_: Any) -> Value:
-    return low.gathered(x, dim % len(x.shape), places.at, _shape(node))
-
-
-def _scatter_add(low: Lowering, node: fx.Node, base: Value, dim: int, places: Value, source: Value) -> Value:
-    dim %= len(base.shape)
-    if places.shape[dim] != 1:
-        raise Unsupported("scatter_add of several places")
-    if base.shape[:dim] + base.shape[dim + 1 :] != places.shape[:dim] + places.shape[dim + 1 :]:
-        raise Unsupported("scatter_add to a part")
-    pool = low.tensors.pool
-
-    def at(index: Index) -> Expr:
-        own = [Affine() if i == dim else each for i, each in enumerate(index)]
-        hit = pool.op("eq", "i1", pool.index(index[dim]), places.at(own))
-        added = pool.op("select", base.kind, hit, source.at(own), pool.const(0, base.kind))
-        return pool.op("add", base.kind, base.at(index), added)
-
-    return Value(shape=base.shape, kind=base.kind, at=at)
+# Several in one.
 
 
 def _cat(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> Value:
@@ -278,31 +221,11 @@ def _mean(
     return mean_of(low, x, _dims(x, dims), keep)
 
 
-def _amax(low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False) -> Value:
-    return low.tensors.reduced("max", x, _dims(x, dims), keep)
-
-
 def _logsumexp(low: Lowering, node: fx.Node, x: Value, dims: Sequence[int], keep: bool = False) -> Value:
     tensors, x = low.tensors, low.tensors.real(x)
     top = tensors.real(tensors.reduced("max", x, _dims(x, dims), True))
     total = tensors.reduced("add", tensors.op("exp", tensors.op("sub", x, top)), _dims(x, dims), True)
     return tensors.reshaped(tensors.op("add", tensors.op("log", total), top), _shape(node))
-
-
-def _argmax(low: Lowering, node: fx.Node, x: Value, dim: int | None = None, keep: bool = False) -> Value:
-    """The first place of the largest number: the smallest of all places with that number."""
-    if dim is None:
-        raise Unsupported("argmax over all dimensions")
-    tensors, x, dim = low.tensors, low.tensors.real(x), dim % len(x.shape)
-    top = tensors.real(tensors.reduced("max", x, [dim], True))
-    pool = tensors.pool
-
-    def place(index: Index) -> Expr:
-        at_top = [Affine() if i == dim else each for i, each in enumerate(index)]
-        hit = pool.op("eq", "i1", x.at(index), top.at(at_top))
-        return pool.op("select", "i64", hit, pool.index(index[dim]), pool.const(x.shape[dim], "i64"))
-
-    return tensors.reduced("min", Value(shape=x.shape, kind="i64", at=place), [dim], keep)
 
 
 # Products.
@@ -327,7 +250,7 @@ def _mv(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
 
 
 COMPOSITE: Mapping[str, Composite] = {
-    **NORMS, **CONVOLUTIONS, **POOLING,
+    **NORMS, **CONVOLUTIONS, **POOLING, **PLACES, **BAGS, **EXTREMES,
     **dict.fromkeys((*aten.RESHAPES, "unsqueeze", "squeeze"), _view),
     "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
     "select": _select, "slice": _slice, "unbind": _unbind,
@@ -338,9 +261,7 @@ COMPOSITE: Mapping[str, Composite] = {
     "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
     "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),
     "scalar_tensor": _filled(None), "arange": _arange, "tril": _triangle("le"), "triu": _triangle("ge"),
-    "index_select": _index_select,
-    "embedding": _embedding, "embedding_dense_backward": _embedding_backward,
-    "gather": _gather, "scatter_add": _scatter_add, "cat": _cat, "stack": _stack,
-    "sum": _sum, "mean": _mean, "amax": _amax, "logsumexp": _logsumexp, "argmax": _argmax, "mm": _mm,
+    "cat": _cat, "stack": _stack,
+    "sum": _sum, "mean": _mean, "logsumexp": _logsumexp, "mm": _mm,
     "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv,
 }  # fmt: skip

@@ -48,11 +48,13 @@ class Buffer:
         kind: of its numbers.
         size: how many; of scratch memory.
         source: number of the function's input that it is; None: scratch memory.
+        trusted: whether its numbers, where they are indices, are known to be inside what they index.
     """
 
     kind: Kind
     size: int = 0
     source: int | None = None
+    trusted: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,6 +14,7 @@ from ravine.native.schedule import Assign, Loops, Reduction, Scatter
 
 _IDENTITY: dict[tuple[str, Kind], float] = {
     ("add", "f32"): 0.0, ("add", "i64"): 0, ("max", "f32"): float("-inf"), ("min", "i64"): 2**62,
+    ("min", "f32"): float("inf"), ("max", "i64"): -(2**62),
 }  # fmt: skip
 
 
@@ -273,17 +274,30 @@ def write_reduction(code: Code, work: Reduction, pointers: Mapping[Buffer, str])
 
 
 def write_scatter(code: Code, work: Scatter, pointers: Mapping[Buffer, str]) -> None:
-    """Numbers added to rows that are numbers in memory themselves."""
+    """Numbers at places that are numbers themselves: a vector at a time where neighbours go side by side."""
     assign, last = work.assign, len(work.sizes) - 1
-    nest = Nest(code, pointers, work.sizes, last, [assign.expr, work.index], frozenset([assign.buffer]))
+    roots, changed = [assign.expr, *work.indices], frozenset([assign.buffer])
+    nest = Nest(code, pointers, work.sizes, last if work.wide else None, roots, changed)
     kind, pointer = assign.buffer.kind, pointers[assign.buffer]
+    arithmetic = nest.many if work.wide else nest.one
 
     def body() -> None:
-        far = code.value(f"mul nsw i64 {nest.get(work.index)}, {work.stride}")
-        offset = code.value(f"add nsw i64 {nest._offset(assign.place)}, {far}")
-        so_far = code.load_vector(pointer, offset, kind, nest.num)
-        more = nest.many.apply("add", kind, (kind, kind), (so_far, nest.wide(assign.expr)))
-        code.store_vector(pointer, offset, kind, more, nest.num)
+        offset = nest._offset(assign.place)
+        for index, stride in zip(work.indices, work.strides, strict=True):
+            far = code.value(f"mul nsw i64 {nest.get(index)}, {stride}")
+            offset = code.value(f"add nsw i64 {offset}, {far}")
+        value = nest.wide(assign.expr)
+        if work.adds:
+            here = (
+                code.load_vector(pointer, offset, kind, nest.num)
+                if work.wide
+                else code.load(pointer, offset, kind)
+            )
+            value = arithmetic.apply("add", kind, (kind, kind), (here, value))
+        if work.wide:
+            code.store_vector(pointer, offset, kind, value, nest.num)
+        else:
+            code.store(pointer, offset, kind, value)
 
     nest.around(range(len(work.sizes)), body)
 

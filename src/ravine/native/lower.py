@@ -14,6 +14,7 @@ from ravine.native.code import Kind
 from ravine.native.composite import COMPOSITE
 from ravine.native.expressions import Stored, Value, contiguous_strides, counters, strides_agree
 from ravine.native.lowering import Lowering
+from ravine.native.places import WRITES
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
 # In place, these change a tensor's shape and strides, but no number.
@@ -114,12 +115,12 @@ class _Operations:
         if name == "elu_backward":  # whose second tensor comes last
             args = (args[0], args[-1], *args[1:-1])
         operands, others = list(args[:num]), args[num:]
-        if kwargs.get("rounding_mode") is not None:
-            raise Unsupported(f"aten::{name} with a rounding mode")
+        if (kwargs.get("rounding_mode") or name == "floor_divide") and kind != "i64":
+            raise Unsupported(f"aten::{name} of floats with a rounding mode")
         named = {
             key: value
             for key, value in kwargs.items()
-            if key in ("alpha", "value", "min", "max", "approximate")
+            if key in ("alpha", "value", "min", "max", "approximate", "rounding_mode")
         }
         if name == "clamp":
             others = (*others, *((named.pop(key, None)) for key in ("min", "max")[len(others) :]))
@@ -154,6 +155,11 @@ class _Operations:
             return
         if not isinstance(target, Stored):
             raise Unsupported(f"aten::{name}_ of a tensor that has no memory")
+        if name in WRITES:
+            self._low.before_writing(node, target)
+            WRITES[name](self._low, node, target, *args[1:], **kwargs)
+            self._low.values[node] = target
+            return
         if name == "copy":
             value = tensors.expanded(tensors.cast(args[1], target.kind), target.shape)
         elif name in ("zero", "fill"):

@@ -8,7 +8,7 @@ from typing import Any, final
 from torch import fx
 
 from ravine import aten
-from ravine.native.expressions import Affine, Index, Stored, Value, stored
+from ravine.native.expressions import Stored, Value, stored
 from ravine.native.tensors import Tensors
 
 Composite = Callable[..., Any]
@@ -79,13 +79,3 @@ class Lowering:
 
     def _at(self, target: Stored, shape: Sequence[int], strides: Sequence[int]) -> Stored:
         return stored(self.tensors.pool, target.buffer, shape, strides, target.offset)
-
-    def gathered(self, source: Value, dim: int, index: Callable[[Index], Any], shape: Sequence[int]) -> Value:
-        """The tensor whose places of one dimension are numbers in memory themselves."""
-        real = self.tensors.real(source)
-
-        def at(where: Index) -> Any:
-            rest = [Affine() if i == dim else each for i, each in enumerate(where)]
-            return self.tensors.pool.load(real.buffer, real.place(rest), [index(where)], [real.strides[dim]])
-
-        return Value(shape=tuple(shape), kind=real.kind, at=at)

@@ -94,6 +94,19 @@ def table(pool: ExprPool) -> dict[str, Make]:
             x = select(pool.op("gt", "i1", x, const(high, x)), const(high, x), x)
         return x
 
+    def remainder(x: Expr, y: Expr) -> Expr:
+        """With the sign of y."""
+        rest, zero = pool.op("rest", x.kind, x, y), const(0, x)
+        apart = pool.op("ne", "i1", pool.op("lt", "i1", rest, zero), pool.op("lt", "i1", y, zero))
+        some = pool.op("ne", "i1", rest, zero)
+        return select(pool.op("and", "i1", apart, some), add(rest, y), rest)
+
+    def quotient(x: Expr, y: Expr, rounding: str) -> Expr:
+        """Of integers, rounded down or towards 0."""
+        if rounding == "trunc":
+            return pool.op("quotient", "i64", x, y)
+        return pool.op("quotient", "i64", sub(x, remainder(x, y)), y)
+
     def threshold_backward(grad: Expr, x: Expr, threshold: float) -> Expr:
         return select(pool.op("le", "i1", x, const(threshold, x)), const(0, grad), grad)
 
@@ -181,7 +194,9 @@ def table(pool: ExprPool) -> dict[str, Make]:
         "sub": lambda x, y, alpha=1: sub(x, scaled(y, alpha)),
         "rsub": lambda x, y, alpha=1: sub(y, scaled(x, alpha)),
         "mul": mul,
-        "div": div,
+        "div": lambda x, y, rounding_mode=None: quotient(x, y, rounding_mode) if rounding_mode else div(x, y),
+        "floor_divide": lambda x, y: quotient(x, y, "floor"),
+        "remainder": remainder,
         "neg": neg,
         "relu": lambda x: clamp(x, 0.0),
         "reciprocal": lambda x: div(const(1, x), x),

@@ -87,19 +87,23 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scatter:
-    """``target[place + stride index] += expr``, for every value of the counters, one after another.
+    """``target[place + sum stride index] += expr``, for every value of the counters, one after another.
 
     Args:
-        sizes: of the counters; the last one's neighbours are neighbours in the target, and share an index.
-        assign: where to, for an index of 0, and what.
-        index: the number of a row of the target.
-        stride: between its rows.
+        sizes: of the counters.
+        wide: whether neighbours along the last counter are neighbours in the target and share their indices.
+        assign: where to, for indices of 0, and what.
+        indices: numbers that say where in the target.
+        strides: of each index.
+        adds: whether numbers are added to what is there; else they take its place.
     """
 
     sizes: tuple[int, ...]
+    wide: bool
     assign: Assign
-    index: Expr
-    stride: int
+    indices: tuple[Expr, ...]
+    strides: tuple[int, ...]
+    adds: bool
 
 
 Work = Loops | Reduction | Product | Scatter
@@ -148,6 +152,11 @@ def _joined(counters: Sequence[int], sizes: Sequence[int], affines: Sequence[Aff
     return runs
 
 
+def counters_of(expr: Expr) -> set[int]:
+    """The counters that an expression depends on."""
+    return {counter for affine in _affines([expr]) for counter, _ in affine.terms}
+
+
 def _affines(exprs: Sequence[Expr]) -> list[Affine]:
     found = []
     for expr in below(exprs):
@@ -193,11 +202,37 @@ class Schedule:
         self.works.append(Reduction(sizes=new_sizes, num_outer=outer, op=op, assign=assign))
 
     def scatter(
-        self, sizes: Sequence[int], target: Stored, place: Affine, expr: Expr, index: Expr, stride: int
+        self,
+        sizes: Sequence[int],
+        target: Stored,
+        place: Affine,
+        expr: Expr,
+        indices: Sequence[tuple[Expr, int]],
+        adds: bool,
     ) -> None:
-        """Add numbers to rows that are numbers in memory themselves, see `Scatter`."""
-        assign = Assign(buffer=target.buffer, place=place, expr=expr)
-        self.works.append(Scatter(sizes=tuple(sizes), assign=assign, index=index, stride=stride))
+        """Add numbers to places that are numbers in memory themselves, see `Scatter`; those of one place in order."""
+        apart = {counter for index, _ in indices for counter in counters_of(index)}
+        several = [counter for counter, size in enumerate(sizes) if size > 1]
+        beside = [c for c in several if place.coef(c) == 1 and c not in apart]
+        order = [c for c in several if c not in beside] + beside  # what meets in a place keeps its order
+        number = {counter: i for i, counter in enumerate(order)}
+
+        def move(affine: Affine) -> Affine:
+            terms = sorted((number[counter], coef) for counter, coef in affine.terms if counter in number)
+            return Affine(tuple(terms), affine.const)
+
+        done: dict[Expr, Expr] = {}
+        moved = [self.pool.moved(each, move, done) for each in (expr, *(index for index, _ in indices))]
+        self.works.append(
+            Scatter(
+                sizes=tuple(sizes[counter] for counter in order),
+                wide=bool(beside),
+                assign=Assign(buffer=target.buffer, place=move(place), expr=moved[0]),
+                indices=tuple(moved[1:]),
+                strides=tuple(stride for _, stride in indices),
+                adds=adds,
+            )
+        )
 
     def multiply(
         self,
@@ -294,7 +329,7 @@ def read(work: Work) -> Iterator[Buffer]:
     exprs = [assign.expr for assign in assigns]
     if isinstance(work, Scatter):
         yield work.assign.buffer
-        exprs.append(work.index)
+        exprs += work.indices
     for expr in exprs:
         yield from (load.buffer for load in expr.loads)
 

@@ -21,6 +21,7 @@ from ravine.native.expressions import (
     counters,
     stored,
 )
+from ravine.native.ranges import Range, range_of
 from ravine.native.schedule import Schedule
 
 Operand = Value | float | int | bool
@@ -52,6 +53,7 @@ class Tensors:
     def __init__(self) -> None:
         self.pool = ExprPool()
         self.schedule = Schedule(self.pool)
+        self._ranges: dict[Buffer, Range] = {}  # of integers in scratch memory
 
     def memory(self, kind: Kind, shape: Sequence[int]) -> Stored:
         """Scratch memory for a tensor."""
@@ -89,7 +91,10 @@ class Tensors:
         """A tensor in memory: as it is where it has some, or computed now."""
         if target is None and isinstance(value, Stored):
             return value
-        target = self.memory_like(value, value.shape) if target is None else target
+        if target is None:
+            target = self.memory_like(value, value.shape)
+            if value.kind == "i64":
+                self._ranges[target.buffer] = self.range_of(value)
         index = counters(len(value.shape))
         self.schedule.assign(value.shape, target, target.place(index), value.at(index))
         return target
@@ -138,6 +143,10 @@ class Tensors:
         """What its expression reads from memory, by one counter for each dimension."""
         expr = value.at(counters(len(value.shape)))
         return list(expr.loads)
+
+    def range_of(self, value: Value) -> Range:
+        """The integers that a tensor's numbers lie among."""
+        return range_of(value.at(counters(len(value.shape))), value.shape, self._ranges)
 
     def cast(self, value: Value, kind: Kind) -> Value:
         """A tensor of another kind of numbers."""

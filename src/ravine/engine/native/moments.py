@@ -59,7 +59,7 @@ class NativeMoments:
             **{f"others/{name}": tensor.clone() for name, tensor in others.items()},
         }
         outputs = [("moments", shape, at) for shape, at in zip(layout.shapes, layout.offsets, strict=True)]
-        self._function = self._compiler.function(program, given, outputs)
+        self._function = self._compiler.function(program, given, outputs, trusted=("rows",))
 
     def __call__(
         self, params_RP: Tensor, others: Mapping[str, Tensor], rows: Sequence[int], batches_TB: Tensor

@@ -127,7 +127,8 @@ class NativeScores:
             return example_losses(self._objective.task, outputs, y)
 
         examples = {"outputs": torch.zeros(num, width), "y": y}
-        scores = self._compiler.function(score, examples, [("loss", (num,), 0), ("accuracy", (num,), 0)])
+        outputs = [("loss", (num,), 0), ("accuracy", (num,), 0)]
+        scores = self._compiler.function(score, examples, outputs, trusted=("y",))
         jobs = Jobs(
             tables_JI=self._compiler.table(self._of_run, self._num_runs),
             functions=[[deploy if deploys else None, forward, scores] for deploy in self._deploy],
