@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from ravine.augment.batch import augmented_batch
 from ravine.augment.fixed import fixed_of
-from ravine.augment.spec import MIXING, STRENGTHS, check_augment, read_augment
+from ravine.augment.spec import GEOMETRY, MIXING, STRENGTHS, Augment, check_augment, read_augment
 from ravine.errors import InputError
 from ravine.messages import shown, whole_number
 
@@ -43,8 +45,8 @@ def augmented(
         epoch: counted from 0.
         examples: each example's number in the training set, (B,), from 0, below 2^26.
         num_classes: K, which mixup and cutmix of classes need.
-        training: pictures from which ``"mean"`` fill and ``pca`` know means and principal colours; None: those of the
-            batch.
+        training: pictures of the training set, as x: ``"mean"`` fill (cutout's, too, unless it is ``"black"``) and
+            ``pca`` know means and principal colours from them.
 
     Returns:
         x, float32, and y: as it was, but with mixup or cutmix float32 (B, K) of classes, (B,) of numbers. Tensors
@@ -84,7 +86,9 @@ def augmented(
         for name, value in strengths.items()
         if name == "mix_p" or value > 0
     }
-    known = fixed_of(source if training is None else _source("training", training), used, where="x")
+    if training is None and source.dim() == 4:
+        _check_known(used, options)
+    known = fixed_of(source, used) if training is None else dict(_known(_Same(training), frozenset(used)))
     rows = torch.arange(len(source), device=source.device)
     labels = rows if answers is None else answers.float() if task == "regression" else answers.long()
     found, labels = augmented_batch(
@@ -101,6 +105,41 @@ def augmented(
     )
     after = y if not mixes else labels if tensors else labels.numpy()
     return (found if tensors else found.numpy()), after
+
+
+def _check_known(names: Collection[str], options: Augment) -> None:
+    """See that nothing has to be known of the training set, where it was not given."""
+    if "pca" in names:
+        raise InputError(
+            "training = None: pca needs the principal colours of the training set, give pictures of it"
+        )
+    if "cutout" in names and options.cutout_fill == "mean":
+        raise InputError(
+            "training = None: cutout fills with the mean of the training set: give pictures of it, "
+            "or cutout_fill = black"
+        )
+    if options.fill == "mean" and any(name in GEOMETRY for name in names):
+        raise InputError(
+            "training = None: fill = mean is that of the training set: give pictures of it, or another fill"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """An array, which only the same one is equal to."""
+
+    array: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.array is self.array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+
+@lru_cache(maxsize=1)
+def _known(training: _Same, names: frozenset[str]) -> dict[str, Tensor]:
+    return fixed_of(_source("training", training.array), names, where="training")
 
 
 def _source(name: str, x: Any) -> Tensor:

@@ -26,7 +26,7 @@ GREY = (0.2989, 0.587, 0.114)
 STEPS = ("brightness", "contrast", "saturation", "hue")
 _ORDERS = tuple(permutations(range(len(STEPS))))
 # Hue in the fixed order is a turn in the plane of YIQ's colours.
-_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.321), (0.211, -0.523, 0.311))
+_TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
 
 
 def drawn_colour(words: Words, strengths: Mapping[str, Tensor], order: str) -> dict[str, Tensor]:
