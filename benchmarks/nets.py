@@ -65,6 +65,25 @@ def separable() -> nn.Module:
     )  # fmt: skip
 
 
+def grouped(groups: int = 8, width: int = 64) -> nn.Module:
+    """Convolutions in groups between those of single places (Xie et al., 2017)."""
+
+    def stage(before: int, stride: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(before, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, width, 3, stride, padding=1, groups=groups, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+        ]  # fmt: skip
+
+    return nn.Sequential(
+        *stage(3, 1),
+        *stage(width, 2),
+        *stage(width, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, 10),
+    )
+
+
 class Block(nn.Module):
     """Two convolutions beside a way around them (He et al., 2016)."""
 
@@ -156,6 +175,7 @@ CASES = {
         about="the same", make=lambda: mlp(3072, 1024, 1024, 10), shape=PICTURE, batch=256, runs=16, steps=50,
     ),
     "separable": Case(about="convnet, depthwise-separable", make=separable, shape=PICTURE, steps=60),
+    "grouped": Case(about="convnet, 8 groups of 8 channels", make=grouped, shape=PICTURE, steps=60),
     "convnet": Case(about="convnet 32-64-64", make=convnet, shape=PICTURE, steps=150),
     "resnet-8": Case(about="ResNet-8, width 16", make=lambda: resnet(1), shape=PICTURE, steps=60),
     "resnet-20": Case(about="ResNet-20, width 16", make=lambda: resnet(3), shape=PICTURE, steps=40),

@@ -208,8 +208,6 @@ def test_what_there_is_no_code_for_is_told() -> None:
         run(lambda x: (x.cumsum(0),), normal(5, 3))
     with pytest.raises(Unsupported, match="transposed"):
         run(lambda x, w: (F.conv_transpose2d(x, w),), normal(1, 1, 5, 5), normal(1, 1, 3, 3))
-    with pytest.raises(Unsupported, match="groups"):
-        run(lambda x, w: (F.conv2d(x, w, groups=2),), normal(1, 4, 5, 5), normal(4, 2, 3, 3))
     with pytest.raises(Unsupported, match="float64"):
         run(lambda x: ((x.double() * 2).float(),), normal(3))
 

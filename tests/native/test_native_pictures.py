@@ -75,6 +75,35 @@ def test_convolutions_of_each_channel_alone(channels: int, window: tuple[int, ..
     check(lambda *args: convolve(*args, groups=channels, **options), *given)
 
 
+@pytest.mark.parametrize(
+    ("groups", "channels", "num_out", "window", "options"),
+    [
+        (2, 4, 6, (3, 3), {"padding": 1}),
+        (3, 6, 3, (3, 3), {"padding": 1, "stride": 2}),
+        (2, 34, 40, (3, 2), {"padding": (1, 0), "stride": (1, 2)}),
+        (4, 4, 12, (3, 3), {"padding": 2, "dilation": 2}),  # each channel alone, into three
+        (5, 5, 10, (2,), {"stride": 2}),
+        (2, 64, 64, (1, 1), {}),
+        (2, 4, 4, (2, 1, 3), {"padding": (1, 0, 1)}),
+    ],
+)
+def test_convolutions_in_groups_are_those_of_float64(
+    groups: int, channels: int, num_out: int, window: tuple[int, ...], options: dict
+) -> None:
+    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(window)]
+    given = [normal(3, channels, *(8, 9, 5)[: len(window)])]
+    given += [normal(num_out, channels // groups, *window, seed=1), normal(num_out, seed=2)]
+
+    def function(*args: Tensor) -> Tensor:
+        return convolve(*args, groups=groups, **options)
+
+    outer = normal(*function(*given).shape, seed=9)
+    exact = with_gradients(function)(*(each.double() for each in (*given, outer)))
+    for found, right in zip(run(with_gradients(function), *given, outer), exact, strict=True):
+        # relative to the largest: float32, sums of up to 1,500 products
+        assert (found - right).abs().max() < 3e-6 * right.abs().max()
+
+
 def test_convolutions_along_a_line_and_in_space() -> None:
     check(lambda x, w: F.conv1d(x, w, padding=2), normal(3, 4, 17), normal(6, 4, 5, seed=1))
     check(

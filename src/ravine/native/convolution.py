@@ -23,22 +23,22 @@ from ravine.native.pictures import every, framed
 from ravine.native.tensors import Tensors, Unsupported
 
 
-def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int]) -> Stored:
-    """What a convolution's windows see; its gradient sees the same again."""
+def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int], times: int = 1) -> Stored:
+    """What a convolution's windows see, each channel so many times; its gradient sees the same again."""
     around = [size + 2 * more for size, more in zip(x.shape[2:], padding, strict=True)]
-    return low.once(
-        node, ("framed", *padding), lambda: framed(low.tensors, x, padding, around, [1] * len(around))
-    )
+
+    def make() -> Stored:
+        seen = depthwise.repeated(low.tensors, x, times)
+        return framed(low.tensors, seen, padding, around, [1] * len(around))
+
+    return low.once(node, ("framed", times, *padding), make)
 
 
-def _is_depthwise(transposed: bool, groups: int, weight: Value, channels: int) -> bool:
-    """Whether each channel is convolved alone, into one; else all are convolved together."""
+def _is_depthwise(transposed: bool, groups: int, channels: int) -> bool:
+    """Whether each channel is convolved alone; else those of a group are convolved together."""
     if transposed:
         raise Unsupported("a transposed convolution")
-    alone = groups == channels == weight.shape[0] and groups > 1
-    if groups != 1 and not alone:
-        raise Unsupported("a convolution in groups")
-    return alone
+    return groups == channels > 1
 
 
 def _correlated(
@@ -49,51 +49,48 @@ def _correlated(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> Stored:
-    """``out[b, o, y] = sum_(c, i) picture[b, c, stride y + dilation i] kernel[i, c, o]``, channels side by side.
+    """``out[b, (g, o), y] = sum_(c, i) picture[b, (g, c), stride y + dilation i] kernel[i, g, c, o]``.
 
     Args:
         tensors: where it is put.
-        picture: (B, C, *spatial).
-        kernel: (*window, C, O).
+        picture: (B, G C, *spatial).
+        kernel: (*window, G, C, O).
         num: spatial sizes of the result.
         stride: between windows.
         dilation: between places of a window.
+
+    Returns:
+        (B, G O, *num), channels side by side.
     """
-    window, (channels, num_out) = kernel.shape[:-2], kernel.shape[-2:]
-    out = tensors.channels_last("f32", (picture.shape[0], num_out, *num))
+    window, (groups, channels, num_out) = kernel.shape[:-3], kernel.shape[-3:]
+    out = tensors.channels_last("f32", (picture.shape[0], groups * num_out, *num))
     d = len(num)
-    index = counters(1 + d + d + 2)
-    b, rows, inside, channel, column = (
-        index[0],
-        index[1 : 1 + d],
-        index[1 + d : 1 + 2 * d],
-        index[-2],
-        index[-1],
-    )
+    b, g, *others = counters(2 + d + d + 2)
+    rows, inside, (channel, column) = others[:d], others[d : 2 * d], others[2 * d :]
     at = [
         y.times(far) + i.times(apart) for y, i, far, apart in zip(rows, inside, stride, dilation, strict=True)
     ]
     tensors.schedule.multiply(
-        ((picture.shape[0],), num, (*window, channels), num_out),
-        (picture.buffer, picture.place([b, channel, *at])),
-        (kernel.buffer, kernel.place([*inside, channel, column])),
-        (out.buffer, out.place([b, column, *rows])),
+        ((picture.shape[0], groups), num, (*window, channels), num_out),
+        (picture.buffer, picture.place([b, g.times(channels) + channel, *at])),
+        (kernel.buffer, kernel.place([*inside, g, channel, column])),
+        (out.buffer, out.place([b, g.times(num_out) + column, *rows])),
     )
     return out
 
 
-def _kernel(tensors: Tensors, weight: Value, turned: bool) -> Stored:
-    """(O, C, *window) as (*window, C, O), or turned round as (*window, O, C)."""
-    window = weight.shape[2:]
-    first, second = (0, 1) if turned else (1, 0)
-    shape = (*window, weight.shape[first], weight.shape[second])
+def _kernel(tensors: Tensors, weight: Value, groups: int, turned: bool) -> Stored:
+    """(G O, C, *window) as (*window, G, C, O), or turned round as (*window, G, O, C)."""
+    (num_out, channels, *window), d = weight.shape, len(weight.shape) - 2
+    num_out //= groups
+    shape = (*window, groups, *((num_out, channels) if turned else (channels, num_out)))
 
     def move(index: Index) -> list[Affine]:
-        inside = [
-            each.times(-1, size - 1) if turned else each for each, size in zip(index, window, strict=False)
-        ]
-        one, two = index[-2:]
-        return [one, two, *inside] if turned else [two, one, *inside]
+        inside, (g, one, two) = index[:d], index[d:]
+        if turned:
+            inside = [each.times(-1, size - 1) for each, size in zip(inside, window, strict=True)]
+        out, channel = (one, two) if turned else (two, one)
+        return [g.times(num_out) + out, channel, *inside]
 
     return tensors.copied(tensors.view(weight, shape, move))
 
@@ -111,15 +108,15 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    """PyTorch's ``aten::convolution`` with one group, or with one for each channel."""
-    alone = _is_depthwise(transposed, groups, weight, x.shape[1])
+    """PyTorch's ``aten::convolution``."""
+    alone = _is_depthwise(transposed, groups, x.shape[1])
     tensors, num = low.tensors, tuple(node.meta["tensor"][0][2:])
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
-    picture = _picture(low, node.args[0], x, padding)
+    picture = _picture(low, node.args[0], x, padding, weight.shape[0] // groups if alone else 1)
     if alone:
         out = depthwise.correlated(tensors, picture, weight, num, stride, dilation)
     else:
-        out = _correlated(tensors, picture, _kernel(tensors, weight, False), num, stride, dilation)
+        out = _correlated(tensors, picture, _kernel(tensors, weight, groups, False), num, stride, dilation)
     if bias is None:
         return out
     return tensors.op("add", out, tensors.reshaped(bias, (1, bias.shape[0], *[1] * len(num))))
@@ -141,7 +138,8 @@ def convolution_backward(
     wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
     """PyTorch's ``aten::convolution_backward``: by the input, the weight, the bias."""
-    alone = _is_depthwise(transposed, groups, weight, x.shape[1])
+    alone = _is_depthwise(transposed, groups, x.shape[1])
+    times = weight.shape[0] // groups if alone else 1
     tensors, num, window = low.tensors, grad.shape[2:], weight.shape[2:]
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     by_x: Value | None = None
@@ -162,17 +160,19 @@ def convolution_backward(
             inside = tensors.sliced(inside, dim, start, places, far)
         one = [1] * len(num)
         if alone:
-            by_x = depthwise.correlated(tensors, whole, weight, x.shape[2:], one, dilation, turned=True)
+            each = depthwise.correlated(tensors, whole, weight, x.shape[2:], one, dilation, turned=True)
+            by_x = depthwise.added_up(tensors, each, times)
         else:
-            by_x = _correlated(tensors, whole, _kernel(tensors, weight, True), x.shape[2:], one, dilation)
+            kernel = _kernel(tensors, weight, groups, True)
+            by_x = _correlated(tensors, whole, kernel, x.shape[2:], one, dilation)
     inside = framed(tensors, inside, [0] * len(num), num, [1] * len(num))
     by_weight: Value | None = None
     if wanted[1]:
-        picture = _picture(low, node.args[1], x, padding)
+        picture = _picture(low, node.args[1], x, padding, times)
         if alone:
             by_weight = depthwise.by_weight(tensors, inside, picture, window, stride, dilation)
         else:
-            by_weight = _by_weight(tensors, inside, picture, weight.shape, stride, dilation)
+            by_weight = _by_weight(tensors, inside, picture, weight.shape, groups, stride, dilation)
     others = [0, *range(2, len(x.shape))]
     by_bias = tensors.reduced("add", inside, others, False) if wanted[2] else None
     return by_x, by_weight, by_bias
@@ -183,34 +183,40 @@ def _by_weight(
     grad: Stored,
     picture: Stored,
     shape: Sequence[int],
+    groups: int,
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> Value:
-    """``sum_(b, y) grad[b, o, y] picture[b, c, stride y + dilation i]``, picture by picture."""
-    num_out, channels, *window = shape
-    d = len(window)
+    """``sum_(b, y) grad[b, (g, o), y] picture[b, (g, c), stride y + dilation i]``, picture by picture."""
+    num_all, channels, *window = shape
+    num_out, d = num_all // groups, len(window)
     # the channels of neighbouring places lie side by side
     joined = window[-1] if dilation[-1] == 1 and picture.strides[-1] == channels else 1
     across, split = joined * channels, [*window[:-1], window[-1] // joined]
-    index = counters(d + 2 * d + 3)
-    b, inside, places = index[0], index[1 : 1 + d], index[2 + d : 2 + 2 * d]
+    b, g, *others = counters(2 + 2 * d + 2)
+    inside, row, places, column = others[:d], others[d], others[d + 1 : -1], others[-1]
     at = [
         y.times(far) + i.times(apart)
         for y, i, far, apart in zip(places, inside, stride, dilation, strict=True)
     ]
-    row, column = index[1 + d], index[2 + 2 * d]
     few = across < machine().lanes  # too few for columns
     out, window_place = (column, row) if few else (row, column)
-    total = tensors.memory("f32", (*window, channels, num_out) if few else (num_out, *window, channels))
-    begin = [*inside, Affine(), out] if few else [out, *inside, Affine()]
+    total = tensors.memory("f32", (*window, channels, num_all) if few else (num_all, *window, channels))
+    of_out = g.times(num_out) + out
+    begin = [*inside, Affine(), of_out] if few else [of_out, *inside, Affine()]
     tensors.fill(total, 0.0)
-    seen = picture.buffer, picture.place([b, Affine(), *at]) + window_place
-    given = grad.buffer, grad.place([b, out, *places])
+    seen = picture.buffer, picture.place([b, g.times(channels), *at]) + window_place
+    given = grad.buffer, grad.place([b, of_out, *places])
     tensors.schedule.multiply(
-        ((grad.shape[0], *split), (across if few else num_out,), grad.shape[2:], num_out if few else across),
+        (
+            (grad.shape[0], groups, *split),
+            (across if few else num_out,),
+            grad.shape[2:],
+            num_out if few else across,
+        ),
         seen if few else given,
         given if few else seen,
-        (total.buffer, total.place(begin) + window_place.times(num_out if few else 1)),
+        (total.buffer, total.place(begin) + window_place.times(num_all if few else 1)),
     )
     return tensors.transposed(total, [d + 1, d, *range(d)] if few else [0, d + 1, *range(1, d + 1)])
 

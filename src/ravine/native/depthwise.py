@@ -13,6 +13,26 @@ from ravine.native.expressions import Affine, Expr, Index, Stored, Value
 from ravine.native.tensors import Tensors
 
 
+def repeated(tensors: Tensors, x: Value, times: int) -> Value:
+    """(B, C, *spatial) with each channel so many times, one beside the other."""
+    if times == 1:
+        return x
+    batch, channels, *spatial = x.shape
+    whole = tensors.channels_last("f32", (batch, channels * times, *spatial))
+    apart = tensors.reshaped(whole, (batch, channels, times, *spatial))
+    assert isinstance(apart, Stored), "a view of memory is memory"
+    one = tensors.reshaped(x, (batch, channels, 1, *spatial))
+    tensors.real(tensors.expanded(one, apart.shape), apart)
+    return whole
+
+
+def added_up(tensors: Tensors, grad: Value, times: int) -> Value:
+    """The sum over the repetitions of each channel."""
+    batch, channels, *spatial = grad.shape
+    apart = tensors.reshaped(grad, (batch, channels // times, times, *spatial))
+    return tensors.reduced("add", apart, [2], False) if times > 1 else grad
+
+
 def _moved(places: Index, stride: Sequence[int], inside: Index, dilation: Sequence[int]) -> list[Affine]:
     """Where windows see a place of theirs."""
     return [
