@@ -183,10 +183,9 @@ def train_plainly(
     with rng.keyed_init(run.seed):
         module = network.make().to(dtype).train()
     layers = dict(stochastic_modules(module))
-    for layer in layers.values():
-        layer.keyed = True
-        if h["model.dropout"] > 0:
-            layer.rate = torch.tensor(h["model.dropout"])
+    rates = network.rates([h], CPU)
+    for name, layer in layers.items():
+        layer.keyed, layer.rate = True, rates[f"{name}.rate"][0]
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     names, params = [name for name, _ in named], [p for _, p in named]
     update, deployed = update_of(recipe.rule, h, [p.detach() for p in params])
@@ -197,7 +196,7 @@ def train_plainly(
     x = [p.detach().clone() for p in params]
     for step, rows in enumerate(batches(run.seed, len(data.train), recipe.batch_size, recipe.steps)):
         batch = (x_all, y_all) if recipe.full_batch else (x_all[rows], y_all[rows])
-        for name, key in layer_keys(list(layers), run.seed, step).items():
+        for name, key in layer_keys(network.layers, run.seed, step).items():
             layers[name.removesuffix(".key")].key = key
         at = ahead(x, x) if ahead else x
         with torch.no_grad():

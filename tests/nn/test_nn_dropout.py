@@ -101,7 +101,7 @@ def test_keys_of_layers_steps_seeds_and_passes_differ() -> None:
     seen = set()
     for draw in (0, 1):
         for step in (0, 1):
-            keys = layer_keys(["a", "b"], torch.arange(2), step, draw)
+            keys = layer_keys({"a": "dropout", "b": "dropout"}, torch.arange(2), step, draw)
             assert list(keys) == ["a.key", "b.key"]
             seen |= {int(k) for v in keys.values() for k in v}
     assert len(seen) == 16

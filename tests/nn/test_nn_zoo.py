@@ -13,7 +13,7 @@ from zoo import ZOO, Animal
 from ravine import rng
 from ravine.nn.build import check_output
 from ravine.nn.functional import as_function, batched_kernels
-from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
+from ravine.nn.stochastic import kinds_of, layer_keys, set_keyed, stochastic_modules
 
 R, B, STEP = 3, 4, 5
 Tensors = dict[str, Tensor]
@@ -44,8 +44,7 @@ def fused(
     f = as_function(template)
     params = stacked([dict(m.named_parameters()) for m in made])
     fixed = {n: params.pop(n) for n, p in template.named_parameters() if not p.requires_grad}
-    layers = [n for n, _ in stochastic_modules(template)]
-    keys = layer_keys(layers, torch.arange(R), STEP)
+    keys = layer_keys(kinds_of(template), torch.arange(R), STEP)
     buffers = stacked([dict(m.named_buffers()) for m in made]) | keys
 
     def loss(p: Tensors, fixed: Tensors, b: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
@@ -75,7 +74,7 @@ def test_fused_equals_alone(animal: Animal) -> None:
     for i, m in enumerate(made):
         for (_, layer), key in zip(
             stochastic_modules(m),
-            layer_keys([n for n, _ in stochastic_modules(m)], i, STEP).values(),
+            layer_keys(kinds_of(m), i, STEP).values(),
             strict=True,
         ):
             layer.key = key
@@ -134,6 +133,6 @@ def test_a_run_does_not_depend_on_its_cohort(name: str) -> None:
 def vmap_of_two(template: nn.Module, made: list[nn.Module], x: Tensor, y: Tensor) -> Tensors:
     f = as_function(template)
     params = stacked([dict(m.named_parameters()) for m in made])
-    layers = [n for n, _ in stochastic_modules(template)]
-    buffers = stacked([dict(m.named_buffers()) for m in made]) | layer_keys(layers, torch.arange(2), STEP)
+    buffers = stacked([dict(m.named_buffers()) for m in made])
+    buffers |= layer_keys(kinds_of(template), torch.arange(2), STEP)
     return vmap(torch.func.grad(lambda p, b, x, y: F.cross_entropy(f(p, b, x)[0], y)))(params, buffers, x, y)

@@ -154,6 +154,14 @@ KEYS = [
     ({"model": "a b:c"}, "model.target = 'a b:c': must be \"package.module:Name\""),
     ({"model": {"kind": "module", "target": "a:b", "dropout": 0.1}}, "model.dropout: unknown key"),
     (
+        {"model": {"kind": "mlp", "dropout": 0.1, "rates": {"match:dropout1": 0.2}}},
+        "model.dropout: cannot be given beside rates: write rates = { dropout = ... }",
+    ),
+    (
+        {"model": {"kind": "mlp", "rates": {"dropout": [0.1, 1]}}},
+        "model.rates.dropout.1 = 1: must be a number",
+    ),
+    (
         {"model": {"kind": "module", "target": "a:b", "args": {"a": [1, None]}}},
         "model.args.a.1: must be a text, a number, true or false, a date, a list or a table, not a NoneType;",
     ),

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from ravine import rng
 from ravine.errors import ModelError
 from ravine.free_memory import built
-from ravine.nn.build import build, check_output, remark_on
+from ravine.nn.build import build, check_output, layer_kinds, remark_on
 from ravine.nn.functional import Pure, as_function
+from ravine.nn.rates import Rates
 from ravine.nn.spec import MLP, ConvNet, ResNet
-from ravine.nn.stochastic import layer_keys, set_keyed, stochastic_modules
+from ravine.nn.stochastic import kinds_of, layer_keys, set_keyed, stochastic_modules
 from ravine.tensors import Layout
 
 
@@ -33,8 +34,9 @@ class Network:
         layout: where the trained parameters lie in a run's row.
         fixed: names of the parameters that are not trained.
         buffers: names of the buffers that training may change, such as BatchNorm's statistics.
-        layers: names of the stochastic layers.
-        own_rates: whether the stochastic layers keep their rates (a user's module), or the runs give them.
+        layers: the kinds of the stochastic layers, by name.
+        given: which rates the runs give; layers that none of them is for keep their own.
+        built_in: whether the model is one of ravine's, and no module of the user's.
         make: builds a module with fresh initial weights.
         about: what errors about its size name.
         remark: what a reader should know about its outputs; may be empty.
@@ -46,8 +48,9 @@ class Network:
     layout: Layout
     fixed: tuple[str, ...]
     buffers: tuple[str, ...]
-    layers: tuple[str, ...]
-    own_rates: bool
+    layers: Mapping[str, str]
+    given: Rates
+    built_in: bool
     make: Callable[[], nn.Module]
     about: str
     remark: str = ""
@@ -69,15 +72,16 @@ class Network:
             input_shape: of one example.
             num_outputs: K.
             device: where it is evaluated.
-            rates: whose stochastic layers a built-in model has.
+            rates: names of those that the runs give; a built-in model has their layers.
             search: the study's folder, where a user's module is looked for.
 
         Raises:
-            ModelError: the model cannot be built, or does not fit the data.
+            ModelError: the model cannot be built, does not fit the data, or has no layer that a rate is for.
         """
+        given, kinds = Rates.of(rates), layer_kinds(model, input_shape, num_outputs, rates)
 
         def make() -> nn.Module:
-            module = build(model, input_shape, num_outputs, search=search, rates=rates)  # type: ignore[arg-type]
+            module = build(model, input_shape, num_outputs, search=search, rates=kinds)  # type: ignore[arg-type]
             if not isinstance(module, nn.Module):
                 raise ModelError(
                     f"model: the factory returned a {type(module).__name__}; needed is an nn.Module"
@@ -88,7 +92,9 @@ class Network:
         with rng.keyed_init(0):
             module = built(make, about)
         remark = remark_on(check_output(module, input_shape, num_outputs), type(module).__name__)
-        layers = tuple(name for name, _ in stochastic_modules(module))
+        built_in = isinstance(model, MLP | ConvNet | ResNet)
+        given.check(module, f"kind = {model.kind!r}" if built_in else type(module).__name__)  # type: ignore[attr-defined]
+        layers = kinds_of(module)
         supplied = {_join(name, what) for name in layers for what in ("rate", "key")}
         trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
         module = set_keyed(module.to(device))
@@ -100,7 +106,8 @@ class Network:
             fixed=tuple(name for name, p in module.named_parameters() if not p.requires_grad),
             buffers=tuple(name for name, _ in module.named_buffers() if name not in supplied),
             layers=layers,
-            own_rates=not isinstance(model, MLP | ConvNet | ResNet),
+            given=given,
+            built_in=built_in,
             make=make,
             about=about,
             remark=remark,
@@ -121,20 +128,19 @@ class Network:
 
     def keys(self, seed: Tensor, step: Tensor) -> dict[str, Tensor]:
         """The keys of the stochastic layers at one step."""
-        return layer_keys(list(self.layers), seed, step)
+        return layer_keys(self.layers, seed, step)
 
     def rates(self, hypers: Sequence[Mapping[str, float]], device: torch.device) -> dict[str, Tensor]:
         """The rate of each stochastic layer in each run, (R,).
 
         Args:
-            hypers: of the runs, ``model.dropout`` among them; a user's module keeps the rates of its own layers.
+            hypers: of the runs, ``model.dropout`` among them.
             device: where they are used.
         """
         found = {}
         for name, layer in stochastic_modules(self.module):
-            own = [float(layer.rate)] * len(hypers)
-            given = own if self.own_rates else [each.get(f"model.{layer.rate_name}", 0.0) for each in hypers]
-            found[_join(name, "rate")] = torch.tensor(given, dtype=torch.float32, device=device)
+            rate_R = [self.given.of_layer(name, layer, each) for each in hypers]
+            found[_join(name, "rate")] = torch.tensor(rate_R, dtype=torch.float32, device=device)
         return found
 
 

@@ -96,7 +96,7 @@ def plan(
         )
     if runs[0].recipe.batch_size == 1:
         check_single(network.module, data.input_shape)
-    if network.own_rates:  # a user's module
+    if not network.built_in:
         check_indices(network, data)
     search = rule(runs[0].recipe.rule).search
     if search is not None:

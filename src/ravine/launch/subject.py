@@ -14,11 +14,11 @@ from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.messages import shown
-from ravine.nn.spec import RATES
 from ravine.store import RunRecord
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
+from ravine.study.recipe import MARKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Subject:
         return runs_of(self.study, self.data, self.search)
 
     def network(self, runs: Sequence[Run]) -> Network:
-        """The network of runs of one structure, with those stochastic layers whose rate is above 0 in some run.
+        """The network of runs of one structure; a built-in model has the layers whose rate is above 0 in some run.
 
         Raises:
             ModelError: the model cannot be built, or does not fit the data.
@@ -100,7 +100,7 @@ def check_same_model(model: Model, search: Path | None, records: Sequence[RunRec
     """
     now = structure_of(model, search)
     for record in records:
-        before = Recipe.of(record.recipe).model
+        before = {key: each for key, each in Recipe.of(record.recipe).model.items() if key not in MARKS}
         if content_id(now) != content_id(before):
             changes = [
                 f"model.{key}: {shown(before.get(key))} -> {shown(now.get(key))}"
@@ -112,11 +112,16 @@ def check_same_model(model: Model, search: Path | None, records: Sequence[RunRec
             )
 
 
-def rates_of(runs: Sequence[Run]) -> frozenset[str]:
-    """The names of a model's rates that are above 0 in some run."""
-    return frozenset(
-        name for name in RATES for run in runs if run.recipe.hypers.get(f"model.{name}", 0.0) > 0.0
-    )
+def rates_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The names of the rates of runs of one structure: those above 0 in some run, then all that their recipes mark."""
+    above = {
+        name.removeprefix("model.")
+        for run in runs
+        for name, value in run.recipe.hypers.items()
+        if name.startswith("model.") and value > 0.0
+    }
+    marked = runs[0].recipe.model.get("rates", ()) if runs else ()
+    return (*sorted(above - set(marked)), *marked)
 
 
 def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:

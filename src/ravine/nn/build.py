@@ -12,7 +12,9 @@ from ravine.errors import ModelError, in_a_line, raised_at
 from ravine.nn.dropout import keyed
 from ravine.nn.example import example_pass
 from ravine.nn.models import convnet, mlp, resnet
-from ravine.nn.spec import MLP, RATES, ConvNet, Module, ResNet
+from ravine.nn.rates import Rates
+from ravine.nn.spec import MATCH, MLP, RATES, ConvNet, Module, ResNet
+from ravine.nn.stochastic import kinds_of
 from ravine.nn.target import call_factory, find_factory
 
 _OUTPUTS = (torch.float32, torch.float64, torch.float16)  # not bfloat16, which NumPy does not have
@@ -65,6 +67,34 @@ def build(
         factory = find_factory(model.target, search, model.trust)
         return _prepared(call_factory(factory, model.args, search))
     return _prepared(call_factory(model, {}, search))
+
+
+def layer_kinds(
+    model: object, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]
+) -> tuple[str, ...]:
+    """The kinds of stochastic layers that a built-in model is to have, so that each rate has its layers.
+
+    Args:
+        model: a specification; of anything else the layers are as they are.
+        input_shape: of one example.
+        num_outputs: classes, or 1.
+        rates: their names, of kinds and patterns.
+
+    Raises:
+        ModelError: a pattern is found in no name.
+
+    Example:
+        >>> layer_kinds(MLP(), (4,), 3, ["match:dropout1"])
+        ('dropout',)
+    """
+    given = Rates.of(rates)
+    found = set(given.kinds)
+    if given.patterns and isinstance(model, MLP | ConvNet | ResNet):
+        with torch.device("meta"):
+            whole = build(model, input_shape, num_outputs, rates=tuple(RATES))
+        Rates.of([name for name in rates if name.startswith(MATCH)]).check(whole, f"kind = {model.kind!r}")
+        found |= {kind for name, kind in kinds_of(whole).items() if given.matching(name)}
+    return tuple(sorted(found))
 
 
 def _contains_itself(module: nn.Module) -> bool:

@@ -43,7 +43,7 @@ class Dropout(Stochastic):
         tensor([1., 1., 1.])
     """
 
-    rate_name = "dropout"
+    kind = "dropout"
 
     def __init__(self, rate: float = 0.5, num_shared: int = 0) -> None:
         if not 0 <= rate <= 1:

@@ -14,8 +14,15 @@ from ravine.forms import Form, Limits, Refused, read
 Width = Annotated[int, Limits(least=1, most=1_000_000)]
 # Lists and ranges of rates are taken out of a study before it is validated: a spec has one number.
 Rate = Annotated[float, Limits(least=0.0, below=1.0)]
-RATES = {"dropout": "probability of dropping a unit"}
-"""Fields of models that are rates of stochastic layers, and may differ run by run. 0 is none."""
+RATES = {
+    "dropout": "probability of dropping a unit",
+}
+"""Kinds of stochastic layers, and what the rate of each is; it may differ run by run, and 0 is not random at all.
+
+Where a built-in model has a field of that name, it is the rate of the layers of that kind.
+"""
+MATCH = "match:"
+"""Begins the name of a rate that is not of a kind of layers, but of those whose names match a regular expression."""
 Activation = Literal["relu", "tanh", "gelu", "silu"]
 
 

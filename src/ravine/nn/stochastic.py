@@ -30,14 +30,15 @@ class Stochastic(nn.Module, ABC):
     """A layer that is random in training: a subclass defines one random pass and the mean pass.
 
     Attributes:
-        rate_name: the key of a built-in model that sets the rate, one of `ravine.nn.spec.RATES`.
+        kind: what a study calls the rate of such layers, one of `ravine.nn.spec.RATES`; it names their streams too.
+        share: what a rate that a study gives to the kind is multiplied by in this layer.
         rate: float32 buffer, 0-d. Each layer defines what it means, but 0 is not random at all.
         key: int64 buffer, 0-d; used where the layer is `keyed`, else a fresh key is drawn at each call.
         keyed: whether `key` is supplied from outside. Structure, not a number: set once, before tracing.
         mode: overrides the choice of `train()` and `eval()`; None leaves it to them.
     """
 
-    rate_name: ClassVar[str]
+    kind: ClassVar[str]
     rate: Tensor
     key: Tensor
 
@@ -48,6 +49,7 @@ class Stochastic(nn.Module, ABC):
         self.register_buffer("key", torch.tensor(-1, dtype=torch.int64), persistent=False)
         self.keyed = False
         self.mode: Mode | None = None
+        self.share = 1.0
 
     @abstractmethod
     def sample(self, x: Tensor, key: Tensor) -> Tensor:
@@ -103,23 +105,34 @@ def stochastic_modules(module: nn.Module) -> list[tuple[str, Stochastic]]:
     return [(name, m) for name, m in module.named_modules() if isinstance(m, Stochastic)]
 
 
-def stream(name: str) -> str:
-    """The random stream of the stochastic layer of that name.
+def kinds_of(module: nn.Module) -> dict[str, str]:
+    """The kind of each stochastic layer, by name.
 
     Example:
-        >>> stream("layers.2")
+        >>> from ravine.nn.dropout import Dropout
+        >>> kinds_of(nn.Sequential(nn.Linear(2, 2), Dropout(0.5)))
+        {'1': 'dropout'}
+    """
+    return {name: layer.kind for name, layer in stochastic_modules(module)}
+
+
+def stream(kind: str, name: str) -> str:
+    """The random stream of the stochastic layer of that kind and name.
+
+    Example:
+        >>> stream("dropout", "layers.2")
         'dropout/layers.2'
     """
-    return f"dropout/{name}"
+    return f"{kind}/{name}"
 
 
 def layer_keys(
-    names: list[str], seed: int | Tensor, step: int | Tensor, draw: int | Tensor = 0
+    kinds: Mapping[str, str], seed: int | Tensor, step: int | Tensor, draw: int | Tensor = 0
 ) -> dict[str, Tensor]:
     """The keys of the stochastic layers at one step, by the names of their buffers.
 
     Args:
-        names: of the layers, from `stochastic_modules`.
+        kinds: of the layers, by name, from `kinds_of`.
         seed: of the run; or one per run, (R,).
         step: counted from 0; broadcasts against the seeds.
         draw: number of a Monte Carlo pass; each has its own streams. A Python integer.
@@ -128,11 +141,14 @@ def layer_keys(
         ``{"name.key": key}``, for `torch.func.functional_call`; each of the broadcast shape.
 
     Example:
-        >>> layer_keys(["1"], seed=torch.arange(3), step=0)["1.key"].shape
+        >>> layer_keys({"1": "dropout"}, seed=torch.arange(3), step=0)["1.key"].shape
         torch.Size([3])
     """
     suffix = f"/{draw}" if draw else ""
-    return {f"{n}.key" if n else "key": rng.key(seed, stream(n) + suffix, step) for n in names}
+    return {
+        f"{name}.key" if name else "key": rng.key(seed, stream(kind, name) + suffix, step)
+        for name, kind in kinds.items()
+    }
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
         target=target,
         label=_label(table.get("label", name), f"{where}.label"),
         preset=cast('Literal["lecture", "torch"]', named),
-        exclude=_pattern(table.get("exclude"), f"{where}.exclude"),
+        exclude=parse_pattern(table.get("exclude"), f"{where}.exclude"),
         hypers=given,
     )
 
@@ -179,7 +179,12 @@ def _label(value: object, where: str) -> str:
     return value.strip()
 
 
-def _pattern(value: object, where: str) -> str | None:
+def parse_pattern(value: object, where: str) -> str | None:
+    """A regular expression that is searched for in names; None is none.
+
+    Raises:
+        StudyError: it is none, or too long.
+    """
     if value is None:
         return None
     if not isinstance(value, str):

@@ -6,10 +6,11 @@ from ravine.data import parse_data
 from ravine.errors import InputError
 from ravine.forms import Form
 from ravine.messages import printable, shown
+from ravine.nn.spec import RATES
 from ravine.study.definition import objects_of
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.load import content_of
-from ravine.study.model import RATES, parse_model
+from ravine.study.model import parse_model
 
 _NOT_GIVEN = "not given"
 

@@ -50,9 +50,9 @@ def definition_of(study: Study) -> str:
     else:
         content["data"] = _table(study.data)
     if isinstance(study.model, spec.MLP | spec.ConvNet | spec.ResNet | spec.Module):
-        content["model"] = _table(
-            study.model, {name: plain(values) for name, values in study.rates.items() if values != 0.0}
-        )
+        rates = {name: plain(values) for name, values in study.rates.items()}
+        short = all(name in study.model.defaults for name in rates)
+        content["model"] = _table(study.model, rates if short else {"rates": rates})
     else:
         notes.append(f"model: {describe_factory(study.model)}")
     if study.epochs is not None:

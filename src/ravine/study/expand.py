@@ -16,7 +16,7 @@ from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.block import RuleBlock
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
-from ravine.study.model import structure_of
+from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.recipe import Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
@@ -136,7 +136,8 @@ def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: 
     kind, _ = block.complete()
     for config in _configs(study, block):
         schedule, batch_size = config.pop("schedule"), config.pop("batch_size")
-        recipe = _recipe(study, data, model, kind, block.exclude, config, schedule, batch_size)
+        own = {**model, **marks_of(study.model, study.rates, config)}
+        recipe = _recipe(study, data, own, kind, block.exclude, config, schedule, batch_size)
         chosen: dict[str, float | str] = {"lr": config["lr"]}
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
         chosen |= {name: config[name] for name, values in study.factors.items() if values != 0.0}

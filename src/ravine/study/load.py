@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from ravine.errors import StudyError, choices
 from ravine.messages import check_regular, lacking, printable, unknown
+from ravine.nn.spec import RATES
 from ravine.study.block import has_target, parse_rule
 from ravine.study.definition import definition_of
 from ravine.study.fields import MOST_RULES
-from ravine.study.model import RATES
 from ravine.study.naming import naming
 from ravine.study.override import override
 from ravine.study.spec import Study

@@ -10,10 +10,11 @@ from ravine.errors import StudyError, choices
 from ravine.forms import Refused
 from ravine.messages import lacking, unknown, wrong
 from ravine.nn import spec
+from ravine.nn.spec import RATES
 from ravine.nn.target import describe_factory, find_factory
-from ravine.rules import Hyper
+from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.recipe import lasting
-from ravine.study.values import Values, parse_values
+from ravine.study.values import Values
 
 Model: TypeAlias = spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | Callable[[], Any]
 ModelLike: TypeAlias = str | Mapping[str, Any] | Model
@@ -24,10 +25,6 @@ _KINDS: Mapping[str, type[spec.MLP] | type[spec.ConvNet] | type[spec.ResNet] | t
     "resnet": spec.ResNet,
     "module": spec.Module,
 }
-RATES: Mapping[str, Hyper] = {
-    name: Hyper(about=about, default=0.0, low=0.0, high=1.0, high_open=True)
-    for name, about in spec.RATES.items()
-}
 # The keys of a built-in model's structure that have been hashed from the first: see `ravine.study.recipe.lasting`.
 _FIRST = {
     "mlp": ("kind", "hidden", "activation", "norm"),
@@ -37,7 +34,7 @@ _FIRST = {
 
 
 def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, Values]]:
-    """A model, and the rates that it is to be tried with: they differ run by run.
+    """A model, and the rates that it is to be tried with, which differ run by run.
 
     Args:
         value: a kind, a table with ``kind``, ``package.module:Name``, a specification, or a class or
@@ -45,7 +42,8 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
         where: its key, for errors.
 
     Returns:
-        The model at rates of 0, and the values that were given for its rates, by name.
+        The model at rates of 0, and the values that were given for its rates, by name; a rate of a built-in model
+        that is 0 is as if it were not given.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -80,19 +78,73 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, 
     kind = table["kind"]
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong(f"{where}.kind", kind, f"no such model; {choices(kind, _KINDS)}")
-    allowed = _KINDS[kind].defaults
+    form = _KINDS[kind]
     for key in table:
-        if key not in allowed:
-            raise unknown(where, key, allowed)
+        if key not in form.defaults and key != "rates":
+            raise unknown(where, key, [*form.defaults, "rates"])
     rates = {
-        name: parse_values(table[name], f"{where}.{name}", hyper)
-        for name, hyper in RATES.items()
-        if name in table
+        name: parse_rate(name, table[name], f"{where}.{name}")
+        for name in RATES
+        if name in table and name in form.defaults
     }
+    if "rates" in table:
+        if rates:
+            key = next(iter(rates))
+            raise lacking(f"{where}.{key}", f"cannot be given beside rates: write rates = {{ {key} = ... }}")
+        rates = parse_rates(table["rates"], f"{where}.rates", kinds_of(form))
+    content = {key: value for key, value in table.items() if key not in rates and key != "rates"}
     try:
-        return _KINDS[kind].of({key: value for key, value in table.items() if key not in rates}), rates
+        return form.of(content), without_zeros(rates, form)
     except Refused as fault:
         raise fault.in_study(where) from None
+
+
+def kinds_of(model: object) -> list[str]:
+    """The kinds of stochastic layers that a model may have, as rates call them.
+
+    Args:
+        model: a specification or its class; of anything else they are not known.
+
+    Example:
+        >>> kinds_of(spec.MLP), len(kinds_of(lambda: None)) == len(RATES)
+        (['dropout'], True)
+    """
+    if not _is_built_in(model):
+        return list(RATES)
+    fields = model.defaults  # type: ignore[attr-defined]
+    return [name for name in RATES if name in fields]
+
+
+def without_zeros(rates: Mapping[str, Values], model: object) -> dict[str, Values]:
+    """The rates that say more than a model's own: those of a built-in model's keys are 0."""
+    fields = model.defaults if _is_built_in(model) else ()  # type: ignore[attr-defined]
+    return {name: values for name, values in rates.items() if values != 0.0 or name not in fields}
+
+
+def _is_built_in(model: object) -> bool:
+    kind = model if isinstance(model, type) else type(model)
+    return issubclass(kind, spec.MLP | spec.ConvNet | spec.ResNet)
+
+
+def marks_of(model: Model, rates: Mapping[str, Values], hypers: Mapping[str, float]) -> dict[str, Any]:
+    """What a recipe says of its model beside the structure, `ravine.study.recipe.MARKS`.
+
+    ``rates``: the names of those that are given, where a rate that is not given is not 0: of a user's module, whose
+    layers have rates of their own, and of patterns, in the order in which they override each other. ``dropout_at``:
+    that units are dropped only behind the last BatchNorm; before, it was done between them too.
+
+    Args:
+        model: the model.
+        rates: the study's.
+        hypers: the recipe's.
+    """
+    fields = model.defaults if _is_built_in(model) else ()  # type: ignore[union-attr]
+    given = [name for name in rates if name not in fields]
+    marks: dict[str, Any] = {"rates": given} if given else {}
+    between = isinstance(model, spec.MLP) and model.norm == "batch" and len(model.hidden) > 1
+    if between and hypers.get("model.dropout", 0.0) > 0.0:
+        marks["dropout_at"] = "end"
+    return marks
 
 
 def structure_of(model: Model, search: Path | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ravine.errors import InputError
 from ravine.messages import unknown
+from ravine.nn.spec import RATES
 from ravine.study.averages import parse_averages
 from ravine.study.block import parse_rule
 from ravine.study.compare import parse_compare
@@ -33,7 +34,7 @@ from ravine.study.fields import (
 )
 from ravine.study.keep import parse_keep
 from ravine.study.load import parse_study
-from ravine.study.model import RATES, parse_model
+from ravine.study.model import parse_model
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study

@@ -30,6 +30,8 @@ _FIRST = (
     "evaluate_every",
     "full_batch",
 )
+MARKS = ("rates", "dropout_at")
+"""Keys of a recipe's model that are no part of what the user declares: see `ravine.study.model.marks_of`."""
 _FACTORS = ("label_smoothing",)  # those whose names have no dot
 _FIRST_HYPERS = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "model.dropout")
 
@@ -95,7 +97,7 @@ class Recipe:
 
     Args:
         data: fingerprint of the data set.
-        model: the model's specification without its numeric hypers.
+        model: the model's specification without its numeric hypers, and marks (`study.model.MARKS`).
         rule: kind of the update rule.
         hypers: every number of the recipe: the rule's (lr included), weight decay, ``model.dropout``.
         exclude: pattern of parameter names that weight decay leaves alone; None: biases and norms.
@@ -147,6 +149,7 @@ class Recipe:
         content = self.content()
         for varies in ("rule", "hypers", "schedule"):
             del content[varies]
+        content["model"] = {key: value for key, value in self.model.items() if key != "dropout_at"}
         content |= structure(self.rule, self.hypers)
         return content_id(content)
 

@@ -10,7 +10,7 @@ from typing import Any
 from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.grid import Grid
-from ravine.messages import count, lacking, shown, unknown, wrong
+from ravine.messages import count, lacking, shown
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
@@ -31,12 +31,13 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
-from ravine.study.model import RATES, Model, ModelLike, parse_model
+from ravine.study.model import Model, ModelLike, kinds_of, parse_model, without_zeros
 from ravine.study.naming import known_keywords, naming
+from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
 from ravine.study.source import DataLike, parse_source
-from ravine.study.values import Range, Values, ValuesLike, options, parse_values
+from ravine.study.values import Range, Values, ValuesLike, options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
@@ -56,8 +57,9 @@ class Study:
             list is part of the grid.
         seeds: how many seeds (0, 1, ...), or a list of them.
         schedule: how the learning rate changes; a list is part of the grid.
-        dropout: the same as ``dropout`` in the table of a built-in model: a rate, a list or a range.
-        rates: the same of all rates of a built-in model, by name.
+        dropout: the rate of dropout layers, as in the table of a built-in model: a number, a list or a range.
+        rates: those of stochastic layers by kind, or by ``"match:REGEX"`` for layers whose names match; of a user's
+            module, too, whose layers otherwise keep their own rates.
         label_smoothing: how much of an answer's weight is on all classes alike, in [0, 1); a list or a range are part
             of the grid. 0: none. Not for regression.
         tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
@@ -164,10 +166,7 @@ class Study:
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)
-            if rates is not None and not isinstance(rates, Mapping):
-                raise wrong("rates", rates, "must be a table such as { dropout = 0.2 }")
-            beside = {**(rates or {}), **({} if dropout is None else {"dropout": dropout})}
-            put("rates", _rates(found, within, beside))
+            put("rates", _rates(found, within, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
             _check_size(self)
             if self.staged:
@@ -211,12 +210,12 @@ class Study:
     @property
     def dropout(self) -> Values:
         """The values of ``dropout``."""
-        return self.rates["dropout"]
+        return self.rates.get("dropout", 0.0)
 
     @property
     def factors(self) -> dict[str, Values]:
         """The values of each hyper beside the rules' own, by the name that it has in a recipe; 0 is off."""
-        rates = {f"model.{name}": values for name, values in self.rates.items()}
+        rates = {f"model.{name}": values for name, values in {"dropout": 0.0, **self.rates}.items()}
         return {**rates, "label_smoothing": self.label_smoothing}
 
     @property
@@ -312,21 +311,16 @@ def _check_stages(study: Study) -> None:
 
 
 def _rates(
-    model: Model, within: Mapping[str, Values], beside: Mapping[str, ValuesLike]
+    model: Model, within: Mapping[str, Values], dropout: ValuesLike | None, rates: object
 ) -> Mapping[str, Values]:
-    """The values of each rate: given in the model or beside it."""
+    """The values of each rate that is given, in the model or beside it."""
+    if dropout is not None and rates:
+        raise lacking("dropout", "cannot be given beside rates: write rates = { dropout = ... }")
+    if dropout is not None:
+        beside = {"dropout": parse_rate("dropout", dropout, "dropout")}
+    else:
+        beside = parse_rates({} if rates is None else rates, "rates", kinds_of(model))
     for name in beside:
-        if name not in RATES:
-            raise unknown("rates", name, RATES)
-    found: dict[str, Values] = {}
-    for name, hyper in RATES.items():
-        found[name] = within.get(name, 0.0)
-        if name in beside:
-            if name in within:
-                raise lacking(name, "given twice, in the model and beside it")
-            found[name] = parse_values(beside[name], name, hyper)
-            if found[name] != 0.0 and not hasattr(model, name):
-                raise lacking(
-                    name, f"only built-in models take it; a module of yours has its own {name} layers"
-                )
-    return found
+        if name in within:
+            raise lacking(name, "given twice, in the model and beside it")
+    return {**within, **without_zeros(beside, model)}
