@@ -94,7 +94,7 @@ def test_an_empty_database_file_becomes_a_store_only_if_asked(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("version", "advice"),
     [
-        ("7", "update ravine"),
+        ("8", "update ravine"),
         ("9" * 30, "use another"),
         ("0", "use another folder"),
         ("x", "use another folder"),
@@ -104,7 +104,7 @@ def test_other_versions_are_refused(tmp_path: Path, version: str, advice: str) -
     Store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
         database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
-    with pytest.raises(StoreError, match=rf"store format {version[:20]}, this ravine reads 6: {advice}"):
+    with pytest.raises(StoreError, match=rf"store format {version[:20]}, this ravine reads 7: {advice}"):
         Store(tmp_path)
 
 
@@ -129,20 +129,28 @@ def test_a_store_of_a_former_format_is_brought_up_to_date(tmp_path: Path, versio
     _read_only(tmp_path).close()
 
 
-def test_a_store_of_format_5_gets_its_tables_and_keeps_its_digests(tmp_path: Path) -> None:
+LACKING_ONLY_TABLES = {
+    "5": ("preparations", "scored", "evaluated", "test_times"),
+    "6": ("evaluated", "test_times"),
+}
+
+
+@pytest.mark.parametrize("version", LACKING_ONLY_TABLES)
+def test_a_store_with_digests_gets_its_tables_and_keeps_its_digests(tmp_path: Path, version: str) -> None:
     with Store(tmp_path) as store:
         store.save_study("old", definition="x", base="b", data_fingerprint="d")
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
-        for table in ("preparations", "scored"):
+        for table in LACKING_ONLY_TABLES[version]:
             database.execute(f"DROP TABLE {table}")
         database.execute("UPDATE studies SET definition = 'y'")  # damage, which new digests would hide
-        database.execute("UPDATE meta SET value = '5' WHERE key = 'version'")
+        database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
     before = (tmp_path / "ravine.db").read_bytes()
     opened = _read_only(tmp_path)
     opened.close()
     assert (tmp_path / "ravine.db").read_bytes() == before
     with Store(tmp_path, create=False) as store:
         assert (store.preparations.of("old"), store.scored.of("d")) == (None, [])
+        assert (store.evaluated.asked("old"), store.evaluated.having("m", ["0" * 16])) == (None, frozenset())
         with pytest.raises(StoreError, match="damaged"):
             store.study("old")
         assert store.digested_at is None

@@ -14,10 +14,11 @@ from rich.text import Text
 
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
-from ravine.data import load
+from ravine.data import Dataset, load
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.launch.enter import enter_finished
+from ravine.launch.modes import lacking_modes
 from ravine.messages import lacking, printable, shown
 from ravine.outcomes import Results
 from ravine.report.plan import show_plan
@@ -84,7 +85,7 @@ def run(
     check_backend(backend)
     check_again(study, again_for)
     opened = Store(store)
-    results = _trained(
+    data = _train(
         study,
         opened,
         definition,
@@ -95,6 +96,8 @@ def run(
         file=file,
         quiet=quiet,
     )
+    _evaluate(study, opened, data, search, device=device, quiet=quiet)
+    results = Results.load(opened, study.name)
     if again_for is None:
         return results
     check_address_space()
@@ -129,7 +132,23 @@ def check_again(study: Study, again_for: str | None) -> None:
             )
 
 
-def _trained(
+def _evaluate(
+    study: Study, opened: Store, data: Dataset, search: Path | None, *, device: str, quiet: bool
+) -> None:
+    """Evaluate finished runs by those modes of the study that the store lacks."""
+    if not lacking_modes(study, opened):
+        return
+    check_address_space()
+    from ravine.launch.evaluate import Evaluating, evaluate
+    from ravine.report.watch import follow
+
+    events = evaluate(study, opened, data=data, search=search, device=device)
+    ended = follow(events, Evaluating, _console(quiet), "evaluating")
+    for line in ended.lines:
+        _console(quiet).print(Text(line), soft_wrap=True)
+
+
+def _train(
     study: Study,
     opened: Store,
     definition: str,
@@ -140,8 +159,8 @@ def _trained(
     command: str,
     file: str | None,
     quiet: bool,
-) -> Results:
-    """The runs that the store lacks, trained, and the study judged."""
+) -> Dataset:
+    """Train the runs that the store lacks; returns the study's data."""
     console = _console(quiet)
     # PyTorch takes a second to import: it is not, where all runs have finished on whatever machine.
     if device in ("auto", "cpu") and opened.looks_finished(study.name):
@@ -152,7 +171,7 @@ def _trained(
         )
         if planned is not None:
             show_plan(planned, console, study.name)
-            return Results.load(opened, study.name)
+            return data
         check_address_space()
         from ravine.launch.launch import launch
     else:
@@ -182,7 +201,7 @@ def _trained(
         if not quiet:  # below a traceback, where nobody catches it
             stopped.add_note("ravine: what was trained is kept; the same call goes on from there")
         raise
-    return Results.load(opened, study.name)
+    return data
 
 
 def lr_range(

@@ -48,6 +48,7 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
         )
     store.save_labels(data.fingerprint, _labels(data))
     store.preparations.put(study.name, data.known_preparation.content())
+    store.evaluated.ask(study.name, None if study.test_time is None else study.test_time.content())
 
 
 def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:

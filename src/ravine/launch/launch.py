@@ -21,6 +21,7 @@ from ravine.engine.training import Training
 from ravine.errors import InputError, RavineError, StoreError, in_a_line
 from ravine.free_memory import memory_errors
 from ravine.launch.averages import check_averages, lacking_lines, without_lines
+from ravine.launch.checked import check_test_time
 from ravine.launch.enter import enter_runs, enter_study, kept_lines, stage_lines
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
@@ -147,8 +148,10 @@ def _round(task: _Task, runs: Sequence[Run], choice: str, totals: _Totals) -> It
     try:
         with naming(study.origin), memory_errors("model"):
             check_averages(study, runs, len(task.data.train))
+            remarks = check_test_time(study, task.subject, runs)
             works, lines, num_known = _plan(task, runs, choice)
             lines += _keep_lines(task, runs, [run for work in works for run in work.cohort.runs])
+            lines += remarks if works else []
     except InputError:
         store.forget_unlaunched(study.name)
         raise

@@ -11,6 +11,7 @@ from ravine.engine.plan import plan
 from ravine.errors import InputError
 from ravine.free_memory import memory_errors
 from ravine.launch.averages import check_averages, without_lines
+from ravine.launch.checked import check_test_time
 from ravine.launch.room import AveragesRoom, room_of
 from ravine.launch.subject import Subject, by_structure
 from ravine.nn.spec import MLP, ConvNet, ResNet
@@ -55,7 +56,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         InputError: it is not sound.
     """
     own = not isinstance(study.model, MLP | ConvNet | ResNet)
-    if study.keep is None and study.averages is None and not own:
+    if study.keep is None and study.averages is None and study.test_time is None and not own:
         return []
     subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)
     runs = subject.runs()
@@ -65,6 +66,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     if study.averages is not None:
         lines += AveragesRoom.of(study.averages, runs, subject.network).lines(study.averages)
         lines += without_lines(study, runs, len(subject.data.train))
+    lines += check_test_time(study, subject, runs)
     if own:
         found = dict.fromkeys(subject.network(same).remark for same in by_structure(runs))
         lines += [f"! {remark}" for remark in found if remark]
@@ -83,6 +85,7 @@ def _try(study: Study, data: Dataset, search: Path | None) -> None:
     """Plan the training of every run, which tries the model with a few examples."""
     subject = Subject.of(study, data=data, search=search)
     check_averages(study, subject.runs(), len(data.train))
+    check_test_time(study, subject, subject.runs())
     with memory_errors("model"):
         for same in by_structure(subject.runs()):
             plan(same, subject.network(same), subject.data, subject.device)

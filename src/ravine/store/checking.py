@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, Table, inspect, select
 from ravine.errors import StoreError
 from ravine.messages import shown
 from ravine.store import blocks as files
-from ravine.store import cohorts, curves, digests, labels, studies
+from ravine.store import cohorts, curves, digests, evaluated, labels, studies
 from ravine.store import schema as tables
 from ravine.store.averaged import average_of
 from ravine.store.core import Core
@@ -101,7 +101,7 @@ def _places(connection: Connection, folder: Path) -> Iterator[str]:
                 lengths[number] = None
         return lengths[number]
 
-    for table in (tables.rows, tables.kept):
+    for table in (tables.rows, tables.kept, tables.evaluated):
 
         def place(row: Row[Any], table: Table = table) -> None:
             most = length(row.block_id)
@@ -172,6 +172,7 @@ def _measured(connection: Connection, _folder: Path) -> Iterator[str]:
 
     yield from _each(connection, select(tables.sharpness), measurement)
     yield from _each(connection, select(tables.preparations), content_of)
+    yield from _each(connection, select(tables.test_times), evaluated.content_of)
     yield from _each(connection, select(tables.scored), scoring_of)
 
 

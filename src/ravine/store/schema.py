@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 # Raise it when the tables change; a store says which version wrote it.
-VERSION = 6
+VERSION = 7
 
 metadata = MetaData()
 
@@ -145,6 +145,29 @@ kept = Table(
     Column("row", Integer, nullable=False),
     _digest(),
     Index("kept_by_block", "block_id"),
+)
+
+# What finished runs predict at test by another mode than the mean pass: `mode` is the id of its settings (JSON), the
+# block and the index on its leading axis say where the predictions lie.
+evaluated = Table(
+    "evaluated",
+    metadata,
+    _ref("run_id", "runs.id", primary=True),
+    Column("mode", Text, primary_key=True),
+    Column("settings", Text, nullable=False),
+    _ref("block_id", "blocks.id"),
+    Column("row", Integer, nullable=False),
+    _digest(),
+    Index("evaluated_by_block", "block_id"),
+)
+
+# How the runs of a study are to be evaluated at test (JSON).
+test_times = Table(
+    "test_times",
+    metadata,
+    _ref("study_id", "studies.id", primary=True),
+    Column("content", Text, nullable=False),
+    _digest(),
 )
 
 # How sharp the minimum is that a run ended in, as it was last measured. Both are JSON: what was asked, what came out.

@@ -16,6 +16,7 @@ from ravine.store import labels as labels_
 from ravine.store.averaged import Averages, check_kind, contents_of
 from ravine.store.banked import Bank
 from ravine.store.core import Core
+from ravine.store.evaluated import Evaluated
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
@@ -48,6 +49,7 @@ class Store:
     Attributes:
         averages: the averages of the weights of runs.
         bank: averages of runs at some of their steps, out of which others are made.
+        evaluated: what runs predict at test by other modes than the mean pass.
         kept: the weights of runs along their training.
         sharpness: how sharp the minima of runs are, where that was measured.
         preparations: what the data sets of studies did to raw values.
@@ -74,6 +76,7 @@ class Store:
         self._core = Core(opened, self.root)
         self.averages = Averages(self._core)
         self.bank = Bank(self._core)
+        self.evaluated = Evaluated(self._core)
         self.kept = Kept(self._core)
         self.sharpness = Measured(self._core)
         self.preparations = Preparations(self._core)

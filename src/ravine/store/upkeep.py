@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select
 from ravine.store import cohorts, curves
 from ravine.store.database import portions
 from ravine.store.entries import members, remove_blocks
-from ravine.store.schema import blocks, cohort_runs, kept, labels, rows, runs, studies, study_runs
+from ravine.store.schema import blocks, cohort_runs, evaluated, kept, labels, rows, runs, studies, study_runs
 from ravine.store.schema import cohorts as cohort_table
 from ravine.store.studies import study_id
 
@@ -84,6 +84,7 @@ def unreferenced(connection: Connection) -> list[int]:
             select(blocks.c.id).where(
                 blocks.c.id.not_in(select(rows.c.block_id)),
                 blocks.c.id.not_in(select(kept.c.block_id)),
+                blocks.c.id.not_in(select(evaluated.c.block_id)),
                 blocks.c.id.not_in(select(labels.c.block_id)),
                 blocks.c.id.not_in(
                     select(cohort_table.c.block_id).where(cohort_table.c.block_id.is_not(None))

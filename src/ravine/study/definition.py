@@ -77,6 +77,8 @@ def definition_of(study: Study) -> str:
         content["keep"] = {"every": study.keep.every}
     if study.averages is not None:
         content["averages"] = study.averages.content()
+    if study.test_time is not None:
+        content["test_time"] = study.test_time.content()
     content["rules"] = [_rule(block) for block in study.rules]
     notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
     return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)

@@ -35,6 +35,7 @@ _KEYS = (
     "evaluations",
     "keep",
     "averages",
+    "test_time",
 )
 _LARGEST = 1_000_000  # bytes: a thousand rules take 100,000
 _DEEPEST = 20  # tables within tables; a study has three

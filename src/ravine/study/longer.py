@@ -53,6 +53,7 @@ def longer(
         tune="joint",
         keep=None,
         averages=None,
+        test_time=None,
     )
 
 

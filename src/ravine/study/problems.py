@@ -38,6 +38,7 @@ from ravine.study.model import parse_model
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
+from ravine.study.test_time import parse_test_time
 
 Reader = Callable[[Any], object]
 
@@ -55,6 +56,7 @@ READERS: Mapping[str, Reader] = {
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
     "keep": parse_keep,
     "averages": parse_averages,
+    "test_time": parse_test_time,
     "rules": rules_of,
     "model": parse_model,
     "label_smoothing": label_smoothings,

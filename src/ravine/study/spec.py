@@ -37,6 +37,7 @@ from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
 from ravine.study.source import DataLike, parse_source
+from ravine.study.test_time import TestTime, TestTimeLike, check_tuning, parse_test_time
 from ravine.study.values import Range, Values, ValuesLike, options
 
 
@@ -72,6 +73,8 @@ class Study:
             or "cycle"; None: none.
         averages: which averages of the weights are kept along each run: ``{"ema": [0.99, 0.999]}``, and others; None:
             none.
+        test_time: how runs are evaluated once they have finished, beside the mean pass:
+            ``{"modes": ["mean", "mc"], "samples": 50, "views": "flips"}``; None: not at all.
         origin: the file it was read from: errors begin with it.
 
     Raises:
@@ -102,6 +105,7 @@ class Study:
     evaluations: int
     keep: Keep | None
     averages: Averages | None
+    test_time: TestTime | None
     origin: str
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
     # other kind: so the new one is known.
@@ -129,6 +133,7 @@ class Study:
         evaluations: int = 20,
         keep: KeepLike | None = None,
         averages: AveragesLike | None = None,
+        test_time: TestTimeLike | None = None,
         origin: str = "",
         _length: tuple[float | None, int | None] = (None, None),
     ) -> None:
@@ -163,6 +168,9 @@ class Study:
             put("averages", parse_averages(averages))
             if self.averages is not None:
                 check_schedules(self.averages, self.schedule)
+            put("test_time", parse_test_time(test_time))
+            if self.test_time is not None:
+                check_tuning(self.test_time, self.tune)
             put("rules", rules_of(rules))
             found, within = parse_model(model)
             put("model", found)
