@@ -17,7 +17,7 @@ from ravine.errors import InputError
 from ravine.launch.evaluate import EvaluatedAll, evaluate
 from ravine.store import Store
 from ravine.study import Study
-from ravine.study.test_time import Mode
+from ravine.study.modes import Mode
 from ravine.study.views import parse_views
 
 ASKED: dict[str, Any] = {"modes": ["mean", "mc"], "samples": 6, "views": "flips"}

@@ -9,8 +9,8 @@ import pytest
 
 from ravine.errors import InputError
 from ravine.study import Study, definition_of
+from ravine.study.modes import Mode, parse_test_time
 from ravine.study.stored import parse_definition
-from ravine.study.test_time import Mode, parse_test_time
 from ravine.study.views import View, check_views, parse_views
 
 BASE: dict[str, Any] = {"name": "s", "data": "iris", "model": "mlp", "steps": 5, "rules": ["adam"]}

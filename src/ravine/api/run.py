@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from ravine.api.evaluating import evaluate_lacking
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
 from ravine.data import Dataset, load
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.launch.enter import enter_finished
-from ravine.launch.modes import lacking_modes
 from ravine.messages import lacking, printable, shown
 from ravine.outcomes import Results
 from ravine.report.plan import show_plan
@@ -96,7 +96,7 @@ def run(
         file=file,
         quiet=quiet,
     )
-    _evaluate(study, opened, data, search, device=device, quiet=quiet)
+    evaluate_lacking(study, opened, data, search, device=device, console=_console(quiet))
     results = Results.load(opened, study.name)
     if again_for is None:
         return results
@@ -130,22 +130,6 @@ def check_again(study: Study, again_for: str | None) -> None:
             raise lacking(
                 "averages", "missing: --again-for averages needs some, such as averages = { bank = true }"
             )
-
-
-def _evaluate(
-    study: Study, opened: Store, data: Dataset, search: Path | None, *, device: str, quiet: bool
-) -> None:
-    """Evaluate finished runs by those modes of the study that the store lacks."""
-    if not lacking_modes(study, opened):
-        return
-    check_address_space()
-    from ravine.launch.evaluate import Evaluating, evaluate
-    from ravine.report.watch import follow
-
-    events = evaluate(study, opened, data=data, search=search, device=device)
-    ended = follow(events, Evaluating, _console(quiet), "evaluating")
-    for line in ended.lines:
-        _console(quiet).print(Text(line), soft_wrap=True)
 
 
 def _train(

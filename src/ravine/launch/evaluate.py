@@ -33,8 +33,8 @@ from ravine.native.tensors import Unsupported
 from ravine.outcomes.trials import Split
 from ravine.store import RunRecord, Store
 from ravine.study import Study
+from ravine.study.modes import Mode
 from ravine.study.naming import naming
-from ravine.study.test_time import Mode
 from ravine.study.views import View
 from ravine.trace import Untraceable
 

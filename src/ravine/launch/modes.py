@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ravine.store import RunRecord, Store
 from ravine.study import Study
-from ravine.study.test_time import Mode
+from ravine.study.modes import Mode
 
 
 def lacking_modes(study: Study, store: Store) -> dict[Mode, list[RunRecord]]:

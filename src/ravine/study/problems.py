@@ -35,10 +35,10 @@ from ravine.study.fields import (
 from ravine.study.keep import parse_keep
 from ravine.study.load import parse_study
 from ravine.study.model import parse_model
+from ravine.study.modes import parse_test_time
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
-from ravine.study.test_time import parse_test_time
 
 Reader = Callable[[Any], object]
 

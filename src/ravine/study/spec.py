@@ -32,12 +32,12 @@ from ravine.study.fields import (
 )
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.model import Model, ModelLike, kinds_of, parse_model, without_zeros
+from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
 from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
 from ravine.study.source import DataLike, parse_source
-from ravine.study.test_time import TestTime, TestTimeLike, check_tuning, parse_test_time
 from ravine.study.values import Range, Values, ValuesLike, options
 
 
@@ -105,7 +105,7 @@ class Study:
     evaluations: int
     keep: Keep | None
     averages: Averages | None
-    test_time: TestTime | None
+    test_time: AtTest | None
     origin: str
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
     # other kind: so the new one is known.
@@ -133,7 +133,7 @@ class Study:
         evaluations: int = 20,
         keep: KeepLike | None = None,
         averages: AveragesLike | None = None,
-        test_time: TestTimeLike | None = None,
+        test_time: AtTestLike | None = None,
         origin: str = "",
         _length: tuple[float | None, int | None] = (None, None),
     ) -> None:

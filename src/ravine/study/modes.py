@@ -68,7 +68,7 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestTime:
+class AtTest:
     """How the runs of a study are evaluated once they have finished, beside the mean pass that training makes.
 
     Args:
@@ -115,10 +115,10 @@ class TestTime:
         return found if self.judge == MEAN else {**found, "judge": self.judge}
 
 
-TestTimeLike: TypeAlias = Mapping[str, Any] | TestTime
+AtTestLike: TypeAlias = Mapping[str, Any] | AtTest
 
 
-def parse_test_time(value: object) -> TestTime | None:
+def parse_test_time(value: object) -> AtTest | None:
     """How to evaluate at test, from a table; None: by the mean pass alone.
 
     Raises:
@@ -130,7 +130,7 @@ def parse_test_time(value: object) -> TestTime | None:
     """
     if value is None:
         return None
-    if isinstance(value, TestTime):
+    if isinstance(value, AtTest):
         value = value.content()
     if not isinstance(value, Mapping):
         raise wrong("test_time", value, _EXAMPLE)
@@ -144,7 +144,7 @@ def parse_test_time(value: object) -> TestTime | None:
     draw = value.get("draw", "example")
     if not isinstance(draw, str) or draw not in get_args(Draw):
         raise wrong("test_time.draw", draw, choices(draw, get_args(Draw)))
-    found = TestTime(
+    found = AtTest(
         modes=modes,
         samples=whole(value.get("samples", SAMPLES), "test_time.samples", 1, MOST_SAMPLES),
         draw=draw,  # type: ignore[arg-type]
@@ -156,10 +156,10 @@ def parse_test_time(value: object) -> TestTime | None:
     judge = value.get("judge", MEAN)
     if not isinstance(judge, str) or judge not in names:
         raise wrong("test_time.judge", judge, choices(judge, names))
-    return TestTime(modes=found.modes, samples=found.samples, draw=found.draw, views=found.views, judge=judge)
+    return AtTest(modes=found.modes, samples=found.samples, draw=found.draw, views=found.views, judge=judge)
 
 
-def check_tuning(test_time: TestTime, tune: str) -> None:
+def check_tuning(test_time: AtTest, tune: str) -> None:
     """See that no choice between two stages is made by another mode than the verdict's.
 
     Raises:
