@@ -168,7 +168,7 @@ def test_batchnorm_evaluates_while_dropout_draws() -> None:
     scaled = (hidden - weights["1.running_mean"]) / (weights["1.running_var"] + 1e-5).sqrt()
     hidden = (scaled * weights["1.weight"] + weights["1.bias"]).relu()
     [(name, layer)] = stochastic_modules(objective.network.module)
-    key = layer_keys([name], 0, 2, draw=5)[f"{name}.key"]
+    key = layer_keys({name: "dropout"}, 0, 2, draw=5)[f"{name}.key"]
     layer.rate = torch.tensor(RATE)
     by_hand = layer.sample(hidden, key) @ weights["4.weight"].T + weights["4.bias"]
     torch.testing.assert_close(found[2, 4], by_hand, rtol=0, atol=1e-6)
@@ -181,7 +181,7 @@ def test_a_model_that_vmap_cannot_take_goes_through_one_example_after_another() 
     samples = Samples(objective, points, Sampling(samples=4))
     found = torch.cat([part for _, part in samples(X)], 1)
     assert samples.backend == "eager"
-    keys = layer_keys(["drop"], 0, torch.arange(5), draw=3)["drop.key"]
+    keys = layer_keys({"drop": "dropout"}, 0, torch.arange(5), draw=3)["drop.key"]
     weights = objective.network.layout.view_one(points.params_RP[0])
     layer = stochastic_modules(objective.network.module)[0][1]
     layer.rate = torch.tensor(RATE)

@@ -85,7 +85,9 @@ class Sampling:
             range(first, min(first + size, self.samples + 1)) for first in range(1, self.samples + 1, size)
         ]
 
-    def keys(self, layers: list[str], seeds_R: Tensor, examples_N: Tensor, block: range) -> dict[str, Tensor]:
+    def keys(
+        self, layers: Mapping[str, str], seeds_R: Tensor, examples_N: Tensor, block: range
+    ) -> dict[str, Tensor]:
         """The keys of the layers by name of the buffer: (R, N, S), or (R, S) where all examples have the same."""
         alike = self.draw == "batch"
         seeds, step = (

@@ -86,7 +86,7 @@ class Samples:
         with drawing(self._objective):
             for block in self._sampling.blocks():
                 seed = torch.tensor(point.seeds)
-                keys = self._sampling.keys(list(network.layers), seed, examples_N, block)
+                keys = self._sampling.keys(network.layers, seed, examples_N, block)
                 keys = {name: key[0].to(x.device) for name, key in keys.items()}
                 chunk = per_chunk(x, len(block))
                 parts = []

@@ -44,7 +44,7 @@ def check_test_time(study: Study, subject: Subject, runs: Sequence[Run]) -> list
         rates = network.rates([run.recipe.hypers for run in same], torch.device("cpu"))
         random = torch.stack(list(rates.values())).amax(0) > 0.0 if rates else torch.zeros(len(same))
         without += len(same) - int(random.sum())
-        if network.own_rates and _draws_itself(network, subject.data.input_shape):
+        if not network.built_in and _draws_itself(network, subject.data.input_shape):
             lines.append(
                 "! mc: in training the model also draws random numbers itself, in torch.nn.functional.dropout, say; mc "
                 "leaves these out, as the mean pass does. A layer torch.nn.Dropout is drawn"

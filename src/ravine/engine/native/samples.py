@@ -34,7 +34,7 @@ class NativeSamples:
 
     def __init__(self, objective: Objective, points: Points, sampling: Sampling) -> None:
         self._objective, self._points, self._sampling = objective, points, sampling
-        self._layers = list(objective.network.layers)
+        self._layers = objective.network.layers
         self._given = {**points.others, **points.rates}
         self._compiler = Compiler()
         self._made: dict[_Shape, tuple[Workers, Jobs]] = {}
