@@ -27,7 +27,10 @@ _INTEGER = {
 }
 # Ordered: false where a number is none, but for "ne".
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
-_COMPARE_INTEGER = {"ult": "ult", "eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
+_COMPARE_INTEGER = {
+    "eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "ult": "ult", "ule": "ule",
+}  # fmt: skip
+_SIZES = {"widen": "zext", "narrow": "trunc"}
 _INTRINSICS = {
     "sqrt": "sqrt",
     "abs": "fabs",
@@ -76,6 +79,8 @@ class Arithmetic:
         first = kinds[0]
         if op == "cast":
             return self._cast(first, kind, args[0])
+        if op in _SIZES:
+            return self.code.value(f"{_SIZES[op]} {self.type(first)} {args[0]} to {self.type(kind)}")
         if op == "select":
             picked = f"{self.type(kind)} {args[1]}, {self.type(kind)} {args[2]}"
             return self.code.value(f"select {self.type('i1')} {args[0]}, {picked}")
@@ -89,7 +94,8 @@ class Arithmetic:
             width = "i64" if self.lanes == 1 else f"v{self.lanes}i64"
             typed = self.type(kind)
             return self.code.call(typed, f"llvm.s{op}.{width}", (typed, args[0]), (typed, args[1]))
-        return self.code.value(f"{_INTEGER[op]} {self.type(kind)} {args[0]}, {args[1]}")
+        instruction = "lshr" if (op, kind) == ("shr", "i32") else _INTEGER[op]
+        return self.code.value(f"{instruction} {self.type(kind)} {args[0]}, {args[1]}")
 
     def _cast(self, before: Kind, after: Kind, value: str) -> str:
         if before == after:
@@ -100,6 +106,7 @@ class Arithmetic:
             return self.code.value(f"{compare} {self.type(before)} {value}, {zero}")
         how = {
             ("i64", "f32"): "sitofp",
+            ("i32", "f32"): "uitofp",
             ("i1", "f32"): "uitofp",
             ("f32", "i64"): "fptosi",
             ("i1", "i64"): "zext",

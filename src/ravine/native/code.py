@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Kind = Literal["f32", "i64", "i1"]
-"""What a number is: a float, an integer or a truth value."""
+Kind = Literal["f32", "i64", "i32", "i1"]
+"""What a number is: a float, an integer (in registers also one of 32 bits, without a sign) or a truth value."""
 
-_SCALAR = {"f32": "float", "i64": "i64", "i1": "i1"}
+_SCALAR = {"f32": "float", "i64": "i64", "i32": "i32", "i1": "i1"}
 _MEMORY = {"f32": "float", "i64": "i64", "i1": "i8"}
 BYTES = {"f32": 4, "i64": 8, "i1": 1}
 LINE = 64  # bytes of a cache line: memory begins on one, so that vectors are aligned and threads share none
@@ -47,6 +47,8 @@ def literal(value: float | int | bool, kind: Kind) -> str:
         return "true" if value else "false"
     if kind == "i64":
         return str(int(value))
+    if kind == "i32":
+        return str((int(value) + 2**31) % 2**32 - 2**31)
     try:
         (rounded,) = struct.unpack("f", struct.pack("f", value))
     except OverflowError:  # beyond float32

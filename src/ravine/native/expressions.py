@@ -49,12 +49,14 @@ class Buffer:
         size: how many; of scratch memory.
         source: number of the function's input that it is; None: scratch memory.
         trusted: whether its numbers, where they are indices, are known to be inside what they index.
+        words: whether its integers are known to have 32 bits and no sign.
     """
 
     kind: Kind
     size: int = 0
     source: int | None = None
     trusted: bool = False
+    words: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -98,11 +100,20 @@ class Expr:
         return self.data[2]  # type: ignore[index, no-any-return]
 
 
-class ExprPool:
-    """Makes expressions, each once."""
+Simplify = Callable[["ExprPool", str, Kind, tuple[Expr, ...]], Expr | None]
+"""Of a pool, an operation, the kind of its result and its arguments: a cheaper expression; None: there is none."""
 
-    def __init__(self) -> None:
+
+class ExprPool:
+    """Makes expressions, each once.
+
+    Args:
+        simplify: what operations are made cheaper by.
+    """
+
+    def __init__(self, simplify: Simplify | None = None) -> None:
         self._known: dict[object, Expr] = {}
+        self._simplify = simplify
 
     def _one(self, op: str, kind: Kind, args: tuple[Expr, ...], data: object) -> Expr:
         key = (op, kind, tuple(map(id, args)), data)
@@ -121,7 +132,7 @@ class ExprPool:
 
     def const(self, value: float | int | bool, kind: Kind) -> Expr:
         """A number that is known now."""
-        value = {"f32": float, "i64": int, "i1": bool}[kind](value)
+        value = {"f32": float, "i64": int, "i32": int, "i1": bool}[kind](value)
         return self._one("const", kind, (), repr(value))
 
     def index(self, affine: Affine) -> Expr:
@@ -130,6 +141,9 @@ class ExprPool:
 
     def op(self, op: str, kind: Kind, *args: Expr) -> Expr:
         """An operation on numbers."""
+        simple = self._simplify(self, op, kind, args) if self._simplify is not None else None
+        if simple is not None:
+            return simple
         return self._one(op, kind, args, None)
 
     def moved(self, expr: Expr, move: Callable[[Affine], Affine], done: dict[Expr, Expr]) -> Expr:

@@ -6,6 +6,7 @@ A counter is known by its number; the vector counter is the one whose neighbours
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ravine.native.arithmetic import Arithmetic
 from ravine.native.code import Code, Kind, literal, vector_type
@@ -15,6 +16,10 @@ from ravine.native.schedule import Assign, Loops, Reduction, Scatter
 _IDENTITY: dict[tuple[str, Kind], float] = {
     ("add", "f32"): 0.0, ("add", "i64"): 0, ("max", "f32"): float("-inf"), ("min", "i64"): 2**62,
     ("min", "f32"): float("inf"), ("max", "i64"): -(2**62),
+}  # fmt: skip
+
+_PARSED: Mapping[Kind, Callable[[Any], float]] = {
+    "f32": float, "i64": int, "i32": int, "i1": "True".__eq__,
 }  # fmt: skip
 
 
@@ -130,11 +135,13 @@ class Nest:
     def _made(self, expr: Expr) -> str:
         vector = self.is_vector(expr)
         if expr.op == "const":
-            return literal({"f32": float, "i64": int, "i1": "True".__eq__}[expr.kind](expr.data), expr.kind)  # type: ignore[operator]
+            return literal(_PARSED[expr.kind](expr.data), expr.kind)
         if expr.op == "index":
             return self._lanes_of(expr.data) if vector else self._offset(expr.data)  # type: ignore[arg-type]
         if expr.op == "load":
             return self._load(expr)
+        if expr.op == "narrow" and expr.args[0].op == "index" and vector:
+            return self._lanes_of(expr.args[0].data, "i32")  # type: ignore[arg-type]
         args = [self.wide(arg) if vector else self.get(arg) for arg in expr.args]
         arithmetic = self.many if vector else self.one
         return arithmetic.apply(expr.op, expr.kind, [arg.kind for arg in expr.args], args)
@@ -167,11 +174,16 @@ class Nest:
             total = term if total == "0" else self.code.value(f"add nsw i64 {total}, {term}")
         return total
 
-    def _lanes_of(self, affine: Affine) -> str:
-        """An affine number in each lane."""
-        coef, wide = affine.coef(self.vector or 0), vector_type("i64", self.code.lanes)
-        steps = "<" + ", ".join(f"i64 {coef * lane}" for lane in range(self.code.lanes)) + ">"
-        return self.code.value(f"add nsw {wide} {self.code.splat(self._offset(affine), 'i64')}, {steps}")
+    def _lanes_of(self, affine: Affine, kind: Kind = "i64") -> str:
+        """An affine number in each lane, or its lowest bits."""
+        coef, wide = affine.coef(self.vector or 0), vector_type(kind, self.code.lanes)
+        steps = (
+            "<" + ", ".join(f"{kind} {literal(coef * lane, kind)}" for lane in range(self.code.lanes)) + ">"
+        )
+        first, how = self._offset(affine), "add nsw"
+        if kind == "i32":
+            first, how = self.code.value(f"trunc i64 {first} to i32"), "add"
+        return self.code.value(f"{how} {wide} {self.code.splat(first, kind)}, {steps}")
 
     def store(self, assign: Assign, value: str) -> None:
         """Write a value, a vector if there is a vector counter, to its place."""

@@ -127,6 +127,7 @@ def _write(
     numbers = indices.at(index)
     if any(load.buffer is target.buffer for number in numbers for load in number.loads):
         raise Unsupported("places that are read from what is written")
+    tensors.changes(target)
     strides = [target.strides[dim] for dim in indices.dims]
     expr = indices.checked(source.at(index), index)
     where = list(zip(numbers, strides, strict=True))

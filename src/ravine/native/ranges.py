@@ -47,11 +47,22 @@ def _of(expr: Expr, args: Sequence[Range], sizes: Sequence[int], known: Mapping[
         return known.get(expr.buffer, Range(*_ALL))
     if expr.op == "cast":
         return args[0]
+    if expr.op == "widen":
+        return _of_word(expr.args[0])
     if expr.op == "select":
         return _of_choice(expr, args)
     if expr.op in _COMBINED:
         return _COMBINED[expr.op](*args)
     return Range(*_ALL)
+
+
+def _of_word(low: Expr) -> Range:
+    """Of 32 bits without a sign."""
+    given = low.args[-1].data if low.op in ("and", "shr") and low.args[-1].op == "const" else None
+    if given is None:
+        return Range(0, 2**32 - 1)
+    number = int(given)  # type: ignore[call-overload]
+    return Range(0, number if low.op == "and" else (2**32 - 1) >> number)
 
 
 def _of_affine(affine: Affine, sizes: Sequence[int]) -> Range:

@@ -21,6 +21,7 @@ from ravine.native.expressions import (
     counters,
     stored,
 )
+from ravine.native.narrow import is_word, narrowed
 from ravine.native.ranges import Range, range_of
 from ravine.native.schedule import Schedule
 
@@ -51,7 +52,7 @@ class Tensors:
     """Operations on tensors that are put into a schedule as far as they need memory."""
 
     def __init__(self) -> None:
-        self.pool = ExprPool()
+        self.pool = ExprPool(narrowed)
         self.schedule = Schedule(self.pool)
         self._ranges: dict[Buffer, Range] = {}  # of integers in scratch memory
 
@@ -93,8 +94,9 @@ class Tensors:
             return value
         if target is None:
             target = self.memory_like(value, value.shape)
-            if value.kind == "i64":
-                self._ranges[target.buffer] = self.range_of(value)
+            self.changes(target, value)
+        else:
+            self.changes(target)
         index = counters(len(value.shape))
         self.schedule.assign(value.shape, target, target.place(index), value.at(index))
         return target
@@ -143,6 +145,14 @@ class Tensors:
         """What its expression reads from memory, by one counter for each dimension."""
         expr = value.at(counters(len(value.shape)))
         return list(expr.loads)
+
+    def changes(self, target: Stored, value: Value | None = None) -> None:
+        """Note that memory is written to: with all of a value, or in a way that leaves nothing known about it."""
+        self._ranges.pop(target.buffer, None)
+        target.buffer.words = False
+        if value is not None and value.kind == "i64":
+            self._ranges[target.buffer] = self.range_of(value)
+            target.buffer.words = is_word(value.at(counters(len(value.shape))))
 
     def range_of(self, value: Value) -> Range:
         """The integers that a tensor's numbers lie among."""
