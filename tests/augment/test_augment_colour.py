@@ -168,6 +168,6 @@ def test_matrices_of_strength_0_are_the_identity() -> None:
         "saturation": torch.ones(2),
         "hue": torch.zeros(2),
     }
-    matrix, offset = colour_matrix(one, numbers(**dict.fromkeys(one, 0.0)), [torch.rand(2) for _ in range(3)])
-    assert torch.equal(torch.stack([torch.stack(row) for row in matrix])[..., 0], torch.eye(3))
-    assert not torch.stack(offset).any()
+    found = colour_matrix(one, numbers(**dict.fromkeys(one, 0.0)), PLAIN, 3)
+    assert torch.equal(torch.stack([torch.stack(row) for row in found.matrix])[..., 0], torch.eye(3))
+    assert not torch.stack([*found.offset, *(found.lift or ())]).any()

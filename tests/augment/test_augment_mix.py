@@ -30,7 +30,7 @@ def mixture(
     **given: float,
 ) -> Mixture:
     words = Words(example_key(0, epoch), torch.arange(num))
-    return drawn_mixture(words, numbers(**given), num, shape, draw, fit)
+    return drawn_mixture(words, numbers(**given), num, shape, Augment(draw=draw, fit=fit))
 
 
 def of_epochs(many: int, num: int, **given: Any) -> Mixture:

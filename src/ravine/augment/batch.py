@@ -14,7 +14,7 @@ from torch import Tensor
 from ravine.augment.boxes import cut, drawn_cut
 from ravine.augment.colour import coloured, drawn_colour
 from ravine.augment.geometry import drawn_map, moved
-from ravine.augment.mix import Mixture, drawn_mixture, mixed, mixed_answers
+from ravine.augment.mix import drawn_mixture, mixed, mixed_answers
 from ravine.augment.numbers import Words, example_key
 from ravine.augment.spec import GEOMETRY, MIXING, Augment
 from ravine.augment.tables import changed
@@ -62,26 +62,12 @@ def augmented_batch(
         found = _pictures(x, rows_B, words, strengths, fixed, options)
     else:
         found = changed(x, rows_B, examples_B, strengths, seed, epoch)
-    mixture = mixture_of(words, strengths, x, len(rows_B), options)
-    if mixture is None:
-        return found, answers
-    return mixed(found, mixture), mixed_answers(answers, mixture, num_classes)
-
-
-def mixture_of(words: Words, strengths: Strengths, x: Tensor, num: int, options: Augment) -> Mixture | None:
-    """How the examples of a batch are mixed; None: no run mixes them.
-
-    Args:
-        words: of the examples.
-        strengths: of the run.
-        x: the source, for its shape.
-        num: B.
-        options: structure.
-    """
     if not any(name in strengths for name in MIXING):
-        return None
+        return found, answers
     shape = (x.shape[-2], x.shape[-1]) if x.dim() == 4 else None
-    return drawn_mixture(words, strengths, num, shape, options.draw, options.fit)
+    mixture = drawn_mixture(words, strengths, len(rows_B), shape, options)
+    others = answers.index_select(0, mixture.partner)
+    return mixed(found, mixture), mixed_answers(answers, others, mixture, num_classes)
 
 
 def _pictures(

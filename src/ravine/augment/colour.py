@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,102 +69,112 @@ def coloured(
         fixed: "mean" and "deviation" of the standardization and "pca", see `ravine.augment.fixed`.
         order: "fixed" or "random".
     """
-    used = [name for name in COLOUR if name in strengths]
-    if not used:
+    if not any(name in strengths for name in COLOUR):
         return x_BCHW
     mean, deviation = fixed["mean"], fixed["deviation"]
     if order == "random":
         pixels = x_BCHW * deviation + mean
         pixels = _in_random_order(pixels, numbers, strengths)
         if "pca" in strengths:
-            shift = _noise(numbers, fixed["pca"])
-            pixels = torch.where(strengths["pca"] != 0, pixels + shift[:, :, None, None], pixels)
+            shift = torch.stack(noise_of(numbers, fixed["pca"]), 1)[:, :, None, None]
+            pixels = torch.where(strengths["pca"] != 0, pixels + shift, pixels)
         changed = (pixels - mean) / deviation
     else:
-        changed = _by_matrix(x_BCHW, numbers, strengths, fixed)
-    active = torch.stack([strengths[name] for name in used]).amax() > 0
-    return torch.where(active, changed, x_BCHW)
+        changed = _by_matrix(x_BCHW, colour_matrix(numbers, strengths, fixed, x_BCHW.shape[1]))
+    return torch.where(is_active(strengths), changed, x_BCHW)
 
 
-def _noise(numbers: Mapping[str, Tensor], pca_CC: Tensor) -> Tensor:
-    """What is added to each channel, (B, C): the principal colours, each times its eigenvalue and alpha."""
-    num = len(pca_CC)
-    return torch.stack(
-        [
-            torch.stack([pca_CC[row, i] * numbers[f"pca_{i}"] for i in range(num)]).sum(0)
-            for row in range(num)
-        ],
-        1,
-    )
+def is_active(strengths: Mapping[str, Tensor]) -> Tensor:
+    """Whether a run changes colours at all, bool, 0-d."""
+    return torch.stack([strengths[name] for name in COLOUR if name in strengths]).amax() > 0
+
+
+def noise_of(numbers: Mapping[str, Tensor], pca_CC: Tensor) -> list[Tensor]:
+    """What is added to each channel, (B,) each: the principal colours, each times its eigenvalue and alpha."""
+    alphas = [numbers[f"pca_{i}"] for i in range(len(pca_CC))]
+    return [_dot([pca_CC[row, i] for i in range(len(pca_CC))], alphas) for row in range(len(pca_CC))]
 
 
 # The fixed order.
 
-
 Matrix = list[list[Tensor]]
 
 
-def colour_matrix(
-    numbers: Mapping[str, Tensor],
-    strengths: Mapping[str, Tensor],
-    means: list[Tensor],
-) -> tuple[Matrix, list[Tensor]]:
-    """What brightness, contrast, saturation and hue do to a pixel, (B,) each: a matrix and an offset.
+class Colours(NamedTuple):
+    """What the fixed order does to standardized numbers: ``matrix x + offset + lift grey``.
 
     Args:
-        numbers: of each picture.
-        strengths: 0-d each.
-        means: of each channel of each picture, before, in pixels.
+        matrix: (B,) each.
+        offset: of each channel, (B,) each.
+        lift: of each channel, (B,) each, times ``grey``; None: there is no contrast.
+        weights: grey is ``base + weights . means``, the mean grey of the picture, out of the channels' means.
+        base: see `weights`.
     """
-    num = len(means)
-    one = torch.ones_like(means[0])
+
+    matrix: Matrix
+    offset: list[Tensor]
+    lift: list[Tensor] | None
+    weights: list[Tensor]
+    base: Tensor
+
+
+def colour_matrix(
+    numbers: Mapping[str, Tensor], strengths: Mapping[str, Tensor], fixed: Mapping[str, Tensor], num: int
+) -> Colours:
+    """All steps of the fixed order as one matrix on standardized numbers.
+
+    Args:
+        numbers: of each picture, see `drawn_colour`.
+        strengths: 0-d each.
+        fixed: of the training part.
+        num: channels, 1 or 3.
+    """
+    one = torch.ones_like(next(iter(numbers.values())))
     zero = torch.zeros_like(one)
     matrix: Matrix = [[one if row == column else zero for column in range(num)] for row in range(num)]
-    offset = [zero] * num
+    lift, greys = None, (GREY if num == 3 else (1.0,))
     if "brightness" in strengths:
-        factor = numbers["brightness"]
-        matrix = [[each * factor for each in row] for row in matrix]
+        matrix = [[each * numbers["brightness"] for each in row] for row in matrix]
     if "contrast" in strengths:
         factor = numbers["contrast"]
-        now = [_dot(row, means) for row in matrix]
-        grey = _dot([one * weight for weight in GREY], now) if num == 3 else now[0]
+        rest = (1.0 - factor) * numbers.get("brightness", one)
         matrix = [[each * factor for each in row] for row in matrix]
-        offset = [each * factor + (1.0 - factor) * grey for each in offset]
+        lift = [rest] * num
     if "saturation" in strengths:
         factor = numbers["saturation"]
-        rest = 1.0 - factor
-        saturate = [
-            [rest * GREY[j] + factor if i == j else rest * GREY[j] for j in range(num)] for i in range(num)
-        ]
-        matrix, offset = _times(saturate, matrix), [_dot(row, offset) for row in saturate]
+        less = [(1.0 - factor) * weight for weight in greys]
+        saturate = [[less[j] + factor if i == j else less[j] for j in range(num)] for i in range(num)]
+        matrix, lift = _times(saturate, matrix), lift and [_dot(row, lift) for row in saturate]
     if "hue" in strengths:
         turn = _hue_matrix(numbers["hue"], strengths["hue"] != 0)
-        matrix, offset = _times(turn, matrix), [_dot(row, offset) for row in turn]
-    return matrix, offset
+        matrix, lift = _times(turn, matrix), lift and [_dot(row, lift) for row in turn]
+    # Pixels are made of the numbers, and they of pixels again.
+    mean_C, deviation_C = (list(fixed[name].flatten().unbind()) for name in ("mean", "deviation"))
+    shift = noise_of(numbers, fixed["pca"]) if "pca" in strengths else [zero] * num
+    offset = [(_dot(row, mean_C) + shift[i] - mean_C[i]) / deviation_C[i] for i, row in enumerate(matrix)]
+    return Colours(
+        matrix=[
+            [each * (deviation_C[j] / deviation_C[i]) for j, each in enumerate(row)]
+            for i, row in enumerate(matrix)
+        ],
+        offset=offset,
+        lift=lift and [each / deviation_C[i] for i, each in enumerate(lift)],
+        weights=[weight * deviation_C[i] for i, weight in enumerate(greys)],
+        base=_dot([torch.full_like(mean_C[0], weight) for weight in greys], mean_C),
+    )
 
 
-def _by_matrix(
-    x: Tensor, numbers: Mapping[str, Tensor], strengths: Mapping[str, Tensor], fixed: Mapping[str, Tensor]
-) -> Tensor:
-    mean_C, deviation_C = fixed["mean"].flatten(), fixed["deviation"].flatten()
-    num = x.shape[1]
-    means = x.mean((2, 3))
-    pixel_means = [means[:, i] * deviation_C[i] + mean_C[i] for i in range(num)]
-    matrix, offset = colour_matrix(numbers, strengths, pixel_means)
-    if "pca" in strengths:
-        shift = _noise(numbers, fixed["pca"])
-        offset = [each + shift[:, i] for i, each in enumerate(offset)]
-    # On standardized numbers: pixels are made of them, and they of pixels.
-    own_mean = [mean_C[i] for i in range(num)]
-    offset = [
-        (_dot(row, own_mean) + offset[i] - own_mean[i]) / deviation_C[i] for i, row in enumerate(matrix)
-    ]
+def _by_matrix(x: Tensor, colours: Colours) -> Tensor:
+    offset = colours.offset
+    if colours.lift is not None:
+        means = x.mean((2, 3)).unbind(1)
+        grey = colours.base + _dot(colours.weights, list(means))
+        offset = [each + lift * grey for each, lift in zip(offset, colours.lift, strict=True)]
     parts = []
-    for i, row in enumerate(matrix):
-        scaled = [each * (deviation_C[j] / deviation_C[i]) for j, each in enumerate(row)]
-        total = offset[i][:, None, None]
-        for j, each in enumerate(scaled):
-            total = total + each[:, None, None] * x[:, j]
+    for row, total in zip(colours.matrix, offset, strict=True):
+        total = total[:, None, None]
+        for channel, each in enumerate(row):
+            total = total + each[:, None, None] * x[:, channel]
         parts.append(total)
     return torch.stack(parts, 1)
 

@@ -173,9 +173,9 @@ def moved(
 
     if set(names) <= set(WHOLE):
         return pixel(across.first, down.first)
-    upper = between(pixel(across.first, down.first), pixel(across.second, down.first), across.part)
-    lower = between(pixel(across.first, down.second), pixel(across.second, down.second), across.part)
-    return between(upper, lower, down.part)
+    left = between(pixel(across.first, down.first), pixel(across.first, down.second), down.part)
+    right = between(pixel(across.second, down.first), pixel(across.second, down.second), down.part)
+    return between(left, right, across.part)
 
 
 def between(first: Tensor, second: Tensor, part: Tensor) -> Tensor:

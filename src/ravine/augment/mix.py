@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ravine.augment.boxes import area_of, box_at, inside
 from ravine.augment.numbers import Words
-from ravine.augment.spec import MIXING
+from ravine.augment.spec import MIXING, Augment
 
 
 class Mixture(NamedTuple):
@@ -41,8 +41,8 @@ def drawn_mixture(
     strengths: Mapping[str, Tensor],
     num: int,
     shape: tuple[int, int] | None,
-    draw: str,
-    fit: str,
+    options: Augment,
+    part: tuple[Words, Tensor] | None = None,
 ) -> Mixture:
     """What is drawn for mixing.
 
@@ -50,15 +50,16 @@ def drawn_mixture(
         words: of the examples.
         strengths: 0-d each: "mixup", "cutmix", "mix_p"; where both of the first are above 0, each is done in half of
             the cases.
-        num: B.
+        num: B, examples of the batch.
         shape: height and width; None for a table.
-        draw: "example" or "batch".
-        fit: of boxes.
+        options: structure.
+        part: where the examples are a part of the batch: the words of the batch's first one, and the places of
+            the part's examples in it; None: they are all of it.
     """
-    first = words.first()
-    if draw == "batch":
+    first, places_B = part or (words.first(), torch.arange(num, device=words.device))
+    if options.draw == "batch":
         words = first
-    one = torch.ones((), device=words.uniform("mixed").device)
+    one = torch.ones((), device=words.device)
     mixup, cutmix = (strengths.get(name, one * 0.0) for name in MIXING)
     both = (mixup > 0) & (cutmix > 0)
     by_box = torch.where(both, words.uniform("which") < 0.5, cutmix > 0)
@@ -72,16 +73,16 @@ def drawn_mixture(
         cut = (1.0 - lam).sqrt()
         # Twice the half, as in the authors' and in torchvision's code: the centre is a pixel.
         sides = [(cut * (0.5 * side)).floor() * 2.0 for side in shape]
-        box = box_at(words.uniform("box_y"), words.uniform("box_x"), sides[0], sides[1], shape, fit)
-        box = {name: torch.where(is_mixed & by_box, each, 0.0).expand(num) for name, each in box.items()}
+        box = box_at(words.uniform("box_y"), words.uniform("box_x"), sides[0], sides[1], shape, options.fit)
+        box = {
+            name: torch.where(is_mixed & by_box, each, 0.0).expand_as(places_B) for name, each in box.items()
+        }
         lam = torch.where(by_box, 1.0 - area_of(box, *shape), lam)
-    lam = torch.where(is_mixed, lam, 1.0).expand(num)
-    further = (
-        1 + ((first.of("partner") * (num - 1)) >> 32) if num > 1 else torch.zeros_like(first.of("partner"))
-    )
-    partner = torch.arange(num, device=lam.device) + further
+    lam = torch.where(is_mixed, lam, 1.0).expand_as(places_B)
+    further = 1 + ((first.of("partner") * max(num - 1, 1)) >> 32)
+    partner = places_B + further
     partner = torch.where(partner >= num, partner - num, partner)
-    return Mixture(lam=lam, partner=partner, box=box, by_box=by_box.expand(num))
+    return Mixture(lam=lam, partner=partner, box=box, by_box=by_box.expand_as(places_B))
 
 
 def mixed(x: Tensor, mixture: Mixture) -> Tensor:
@@ -96,12 +97,18 @@ def mixed(x: Tensor, mixture: Mixture) -> Tensor:
     return torch.where(mixture.by_box.reshape(lam.shape), pasted, blended)
 
 
-def mixed_answers(y: Tensor, mixture: Mixture, num_classes: int | None) -> Tensor:
-    """Their answers: float32 (B, K) of classes, (B,) of numbers."""
+def mixed_answers(y: Tensor, other: Tensor, mixture: Mixture, num_classes: int | None) -> Tensor:
+    """Their answers: float32 (B, K) of classes, (B,) of numbers.
+
+    Args:
+        y: of the examples.
+        other: of their partners.
+        mixture: of the batch.
+        num_classes: K; None for numbers.
+    """
     lam = mixture.lam
     if num_classes is None:
-        other = y.index_select(0, mixture.partner)
         return torch.where(lam == 1.0, y, lam * y + (1.0 - lam) * other)
     classes = torch.arange(num_classes, device=y.device)
-    hard = (y[:, None] == classes).to(torch.float32)
-    return lam[:, None] * hard + (1.0 - lam[:, None]) * hard.index_select(0, mixture.partner)
+    hard, hard_other = ((each[:, None] == classes).to(torch.float32) for each in (y, other))
+    return lam[:, None] * hard + (1.0 - lam[:, None]) * hard_other

@@ -42,6 +42,7 @@ class Words:
 
     def __init__(self, key: Tensor, examples_B: Tensor) -> None:
         self._key, self._examples_B = key, examples_B
+        self.device = examples_B.device
 
     def of(self, name: str) -> Tensor:
         """The word of a name, int64 (B,) in [0, 2^32)."""

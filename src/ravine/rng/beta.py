@@ -49,7 +49,7 @@ def beta(words: Tensor, alpha: Tensor) -> Tensor:
         log_x, log_y = logs[..., 2 + 2 * i] * share, logs[..., 3 + 2 * i] * share
         top = torch.maximum(log_x, log_y)
         accepted = top + torch.exp(-(log_x - log_y).abs()).log1p() <= 0.0
-        found = torch.sigmoid(log_x - log_y)
+        found = 1.0 / (1.0 + torch.exp(log_y - log_x))  # torch.sigmoid rounds by the place in memory
         # The last accepted one that is looked at is the first of all.
         of_small = torch.where(accepted, found, of_small)
     return torch.where(large, of_large, of_small)
