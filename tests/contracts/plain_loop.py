@@ -174,9 +174,16 @@ def loss_of(task: str, output: Tensor, y: Tensor) -> Tensor:
 
 
 def train_plainly(
-    study: Study, run: Run, dtype: torch.dtype = torch.float64
+    study: Study,
+    run: Run,
+    dtype: torch.dtype = torch.float64,
+    augmented: Callable[[Tensor, int], tuple[Tensor, Tensor]] | None = None,
 ) -> tuple[nn.Module, list[float]]:
-    """The module after its training, at the point to deploy, and the loss of each step's batch."""
+    """The module after its training, at the point to deploy, and the loss of each step's batch.
+
+    Args:
+        augmented: the rows and the step of a batch -> its examples and answers; None: they are as in the data.
+    """
     data, recipe, h = study.data, run.recipe, dict(run.recipe.hypers)
     assert isinstance(data, Dataset), "tests load their data first"
     network = network_of(study, [run])
@@ -196,6 +203,10 @@ def train_plainly(
     x = [p.detach().clone() for p in params]
     for step, rows in enumerate(batches(run.seed, len(data.train), recipe.batch_size, recipe.steps)):
         batch = (x_all, y_all) if recipe.full_batch else (x_all[rows], y_all[rows])
+        if augmented is not None:
+            batch = tuple(
+                each.to(dtype) if each.is_floating_point() else each for each in augmented(rows, step)
+            )
         for name, key in layer_keys(network.layers, run.seed, step).items():
             layers[name.removesuffix(".key")].key = key
         at = ahead(x, x) if ahead else x

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ravine.data import Dataset
 from ravine.dispatch import OperationMode
 from ravine.engine.network import Network
 from ravine.engine.objective import HESSIAN_ROWS
@@ -15,6 +16,7 @@ from ravine.free_memory import NUMBER_BYTES, free_bytes, run_bytes, too_large
 from ravine.rules import shaped
 from ravine.second.dense import require_room
 from ravine.study import Run
+from ravine.study.augment import techniques
 
 # Numbers of a cohort whose rules search: on a CPU, and elsewhere.
 _SEARCHING_NUMBERS = {True: 1 << 25, False: 1 << 30}
@@ -22,7 +24,7 @@ _PASSES = 6  # a backward pass over gradients takes so many times the activation
 _SHARE = 0.5  # share of the free memory for the numbers of a cohort: activations and copies need room, too
 
 
-def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: str) -> int:
+def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: str, beside: int = 0) -> int:
     """How many runs may be trained at once.
 
     Args:
@@ -30,11 +32,12 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
         num_slots: of the rule with the most slots.
         device: where they are trained.
         about: what errors name first.
+        beside: bytes of a run beside these.
 
     Raises:
         TooLarge: not even one run fits.
     """
-    needed, free = run_bytes(num_parameters, num_slots), free_bytes(device)
+    needed, free = run_bytes(num_parameters, num_slots) + beside, free_bytes(device)
     if needed > free:
         raise too_large(about, num_parameters, needed, free)
     return max(1, int(min(_SHARE * free / max(needed, 1), 1e9)))
@@ -48,6 +51,7 @@ def room_to_search(
     *,
     traced: bool = True,
     num_averages: int = 0,
+    beside: int = 0,
 ) -> tuple[int, int]:
     """The slots of a run whose rule searches, and how many such runs may be trained at once.
 
@@ -60,6 +64,7 @@ def room_to_search(
         device: where they are trained.
         traced: whether the step is traced: then the results of all passes for a Hessian are in memory at once.
         num_averages: how many averages of the weights are kept.
+        beside: bytes of a run beside these.
 
     Returns:
         Slots, in multiples of the parameters, and the number of runs.
@@ -84,9 +89,17 @@ def room_to_search(
         needed, free = run_bytes(size, num_slots + passing), free_bytes(device)
         if needed > _SHARE * free:
             raise too_large(network.about, size, needed, free)
-    most = most_runs(size, num_slots + passing, device, network.about)
+    most = most_runs(size, num_slots + passing, device, network.about, beside)
     numbers = _SEARCHING_NUMBERS[device.type == "cpu"]
     return num_slots, min(most, max(2, numbers // (size * num_slots)))
+
+
+def batch_bytes(runs: Sequence[Run], data: Dataset) -> int:
+    """Bytes of a batch that augmentation makes for a run, which shares it with none at worst; 0 where none is made."""
+    recipe = runs[0].recipe
+    if not techniques([run.recipe.hypers for run in runs]):
+        return 0
+    return recipe.batch_size * (data.train.x[0].nbytes + NUMBER_BYTES * (data.num_outputs + 2))
 
 
 def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) -> int:

@@ -44,11 +44,13 @@ class Objective:
         network: the model.
         task: "classification" or "regression".
         fused: all runs at once under vmap; False: exactly one run, without it.
+        made: training gets batches that were made for the runs, (G, B, ...), instead of a training set.
     """
 
     network: Network
     task: str
     fused: bool = False
+    made: bool = False
 
     def loss(
         self, tensors: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
@@ -106,8 +108,8 @@ class Objective:
             points_RP: where they are taken.
             buffers: of the runs; they are brought up to date in place.
             constants: of the runs.
-            data: the training set.
-            rows_SB: the examples of each seed's batch; None: a batch is the whole training set.
+            data: the training set, or the batches that were made.
+            rows_SB: the examples of each seed's batch; None: a batch is the whole training set, or was made.
             number: of the step that masks are drawn for, from 0: one for all runs, or (R,).
             hessians: gets one more, of all runs; None: none is wanted.
         """
@@ -123,7 +125,7 @@ class Objective:
             name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()
         }
         with torch.enable_grad(), batched_kernels(), self.alike():
-            x, y, dim = self._batch(data, rows_SB, constants.seed_index_R)
+            x, y, dim = self._batch(data, rows_SB, constants.batch_index_R)
             tensors: tuple[Tensors, ...] = (views, given, buffers, constants.of_loss)
             if not self.fused:
                 tensors = (channels_last(_first(views)), *(_first(each) for each in tensors[1:]))
@@ -178,12 +180,16 @@ class Objective:
         return AlignedProducts() if self.fused else nullcontext()
 
     def _batch(
-        self, data: Data, rows_SB: Tensor | None, seed_index_R: Tensor
+        self, data: Data, rows_SB: Tensor | None, batch_index_R: Tensor
     ) -> tuple[Tensor, Tensor, int | None]:
         """Examples and answers, which may be changed, and the dimension of runs that they have."""
         x, y, dim = data.x, data.y, None
-        if rows_SB is not None and self.fused:
-            rows_RB = rows_SB.index_select(0, seed_index_R)
+        if self.made and self.fused:
+            x, y, dim = x.index_select(0, batch_index_R), y.index_select(0, batch_index_R), 0
+        elif self.made:
+            x, y = x[0], y[0]
+        elif rows_SB is not None and self.fused:
+            rows_RB = rows_SB.index_select(0, batch_index_R)
             rows = rows_RB.flatten()
             x = x.index_select(0, rows).unflatten(0, rows_RB.shape)
             y = y.index_select(0, rows).unflatten(0, rows_RB.shape)
@@ -191,8 +197,8 @@ class Objective:
         elif rows_SB is not None:
             x, y = x.index_select(0, rows_SB[0]), y.index_select(0, rows_SB[0])
         if not self.fused and x.dim() == 4:
-            x = x.clone(memory_format=torch.channels_last)
-        return (x.clone() if rows_SB is None else x), y, dim
+            return x.clone(memory_format=torch.channels_last), y, dim
+        return (x.clone() if rows_SB is None and dim is None else x), y, dim
 
     def _each_run(
         self,

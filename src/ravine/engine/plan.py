@@ -10,7 +10,7 @@ from torch import nn
 
 from ravine.backends import check_backend
 from ravine.data import Dataset
-from ravine.engine.capacity import most_runs, room_to_search
+from ravine.engine.capacity import batch_bytes, most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.indices import check_indices
 from ravine.engine.network import Network
@@ -98,12 +98,12 @@ def plan(
         check_single(network.module, data.input_shape)
     if not network.built_in:
         check_indices(network, data)
-    search = rule(runs[0].recipe.rule).search
+    search, beside = rule(runs[0].recipe.rule).search, batch_bytes(runs, data)
     if search is not None:
         _check_hessian(runs, network)
         try:
             num_slots, most = room_to_search(
-                runs, network, data.input_shape, device, num_averages=num_averages
+                runs, network, data.input_shape, device, num_averages=num_averages, beside=beside
             )
         except TooLarge:
             if not search.hessian or choice not in ("auto", "serial"):
@@ -115,11 +115,11 @@ def plan(
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
         num_slots += num_averages
-        most = most_runs(network.layout.size, num_slots, device, network.about)
+        most = most_runs(network.layout.size, num_slots, device, network.about, beside)
     chosen = _chosen(runs, network, data, device, choice, most)
     if search is not None or not (chosen.backend in TOGETHER and chosen.size == most < len(runs)):
         return chosen
-    one = run_bytes(network.layout.size, num_slots)
+    one = run_bytes(network.layout.size, num_slots) + beside
     room = f"a run needs {gib(one)} of memory or more, all {gib(one * len(runs))}; {gib(free_bytes(device))} are free"
     return replace(chosen, why="; ".join(filter(None, (chosen.why, room))))
 

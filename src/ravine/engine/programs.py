@@ -26,7 +26,7 @@ from torch import Tensor
 from ravine.engine.native.scores import Deployed, NativeScores
 from ravine.engine.native.search import NativeSearch
 from ravine.engine.native.steps import NativeSteps
-from ravine.engine.search import batch_numbers
+from ravine.engine.search import augment_held, batch_numbers, hold
 from ravine.engine.setting import Setting
 from ravine.engine.state import Data
 from ravine.engine.step import Step, step
@@ -157,7 +157,7 @@ class NativeSearchProgram(Program):
         alive: list[int],  # noqa: ARG002 (all runs are one program)
     ) -> tuple[Tensor, Tensor]:
         """One step."""
-        return _one_step(self._step, rows_TSB, scheduled_TNR, number)
+        return _one_step(self._setting, self._step, rows_TSB, scheduled_TNR, number)
 
     def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """By machine code. What such a rule deploys depends on numbers in float64, and is found in PyTorch."""
@@ -193,7 +193,7 @@ class TracedProgram(Program):
         alive: list[int],  # noqa: ARG002 (all runs are one program)
     ) -> tuple[Tensor, Tensor]:
         """One step."""
-        return _one_step(self._step, rows_TSB, scheduled_TNR, number)
+        return _one_step(self._setting, self._step, rows_TSB, scheduled_TNR, number)
 
     def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """In PyTorch."""
@@ -228,7 +228,7 @@ class EagerProgram(Program):
         alive: list[int],  # noqa: ARG002 (there is one run)
     ) -> tuple[Tensor, Tensor]:
         """One step."""
-        return _one_step(self._one, rows_TSB, scheduled_TNR, number)
+        return _one_step(self._setting, self._one, rows_TSB, scheduled_TNR, number)
 
     def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
         """In PyTorch."""
@@ -280,9 +280,18 @@ def backend_of(plan: Mapping[str, Any]) -> str:
     return "fused" if plan["fused"] else "serial" if plan["traced"] else "eager"
 
 
-def _one_step(run: Step, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int) -> tuple[Tensor, Tensor]:
+def _one_step(
+    setting: Setting, run: Step, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int
+) -> tuple[Tensor, Tensor]:
     device = rows_TSB.device
     t, at = torch.tensor(number + 1.0, device=device), torch.tensor(number, device=device)
+    if setting.augmenting is not None and setting.cohort.searches:
+        hold(
+            setting, setting.state, setting.constants, rows_TSB[0], at
+        )  # which the step does to no effect again
+        augment_held(setting)
+    elif setting.augmenting is not None:
+        setting.augmenting.for_steps(rows_TSB[:1], number)
     loss_R, accuracy_R = run(rows_TSB[0], scheduled_TNR[0], t, at)
     return loss_R[None], accuracy_R[None]
 

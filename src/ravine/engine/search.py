@@ -49,8 +49,19 @@ def hold(setting: Setting, state: State, constants: Constants, rows_SB: Tensor, 
     for segment, slots in zip(setting.cohort.segments, state.slots, strict=True):
         slots["batch_number"].copy_(batch_numbers(slots, number))
         if not setting.full_batch:
-            offered_GB = rows_SB.index_select(0, constants.seed_index_R[segment.start : segment.stop])
+            offered_GB = rows_SB.index_select(0, constants.batch_index_R[segment.start : segment.stop])
             slots["batch_rows"].copy_(torch.where(slots["searching"] > 0.0, slots["batch_rows"], offered_GB))
+
+
+def augment_held(setting: Setting) -> None:
+    """Make the batch that each run has, where batches are augmented."""
+    if setting.augmenting is not None:
+        setting.augmenting.for_runs(rows_of(setting.state), numbers_of(setting.state))
+
+
+def rows_of(state: State) -> Tensor:
+    """The examples of each run's batch, (R, B)."""
+    return torch.cat([slots["batch_rows"] for slots in state.slots])
 
 
 def numbers_of(state: State) -> Tensor:
@@ -89,9 +100,9 @@ def search_step(
     grads, (loss_R, accuracy_R) = setting.objective.gradients(
         state.params_RP,
         state.buffers,
-        replace(constants, seed_index_R=each_its_own),
+        replace(constants, batch_index_R=each_its_own),
         data,
-        None if setting.full_batch else torch.cat([slots["batch_rows"] for slots in state.slots]),
+        None if setting.takes_all else rows_of(state),
         number_R,
         hessians,
     )
@@ -161,7 +172,8 @@ def _fresh(setting: Setting, constants: Constants, lr_R: Tensor) -> Tensor:
     fresh_R = torch.zeros(lr_R.shape, device=lr_R.device)
     if not setting.full_batch or setting.drew():
         fresh_R = fresh_R + 1.0
-    for rate_R in constants.rates.values():
+    augmented = setting.augmenting.groups.strengths.values() if setting.augmenting is not None else ()
+    for rate_R in (*constants.rates.values(), *augmented):  # of these each run has a group of its own
         fresh_R = fresh_R + (rate_R > 0.0).to(lr_R.dtype)
     return fresh_R[:, None]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ravine.data import Dataset
+from ravine.engine.augmenting import Augmenting
 from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -21,10 +23,11 @@ class Setting:
     Args:
         cohort: the runs.
         objective: what they make small.
-        data: the training set.
+        data: the training set, or the batches of a step where these are augmented.
         state: what a step changes.
         constants: what it only reads.
         num_seeds: S, how many seeds the batches are drawn for.
+        augmenting: makes batches before the steps; None: a step takes its examples from the training set.
         drew: whether the model has drawn random numbers itself, in the step that goes on.
     """
 
@@ -34,7 +37,51 @@ class Setting:
     state: State
     constants: Constants
     num_seeds: int
+    augmenting: Augmenting | None = None
     drew: Callable[[], bool] = bool
+
+    @staticmethod
+    def of(
+        cohort: Cohort,
+        model: tuple[Network, dict[str, Tensor]],
+        data: tuple[Dataset, Data],
+        state: State,
+        seeds: Sequence[int],
+        *,
+        fused: bool,
+        several_steps: bool,
+        num_threads: int,
+    ) -> Setting:
+        """The setting of a cohort, whose batches come out of the training set, or are made by a stage before the steps.
+
+        Args:
+            cohort: the runs.
+            model: of the runs, and its parameters that are not trained.
+            data: their data set, and its training part on the device.
+            state: what a step changes.
+            seeds: in the order of their batches.
+            fused: whether a step is of all runs at once.
+            several_steps: whether the program takes several at once.
+            num_threads: that make batches.
+        """
+        network, fixed = model
+        objective = Objective(network=network, task=data[0].task, fused=fused)
+        examples = data[1]
+        constants = Constants.of(cohort, network, fixed, seeds, examples.x.device)
+        augmenting = Augmenting.of(cohort, *data, seeds, several=several_steps, num_threads=num_threads)
+        if augmenting is not None:
+            objective, examples = replace(objective, made=True), augmenting.batch
+            if not cohort.searches:  # else each run has a batch of its own, at a step of its own
+                constants = replace(constants, batch_index_R=augmenting.groups.of_run_R)
+        return Setting(
+            cohort=cohort,
+            objective=objective,
+            data=examples,
+            state=state,
+            constants=constants,
+            num_seeds=len(seeds),
+            augmenting=augmenting,
+        )
 
     @property
     def network(self) -> Network:
@@ -54,3 +101,8 @@ class Setting:
     def full_batch(self) -> bool:
         """Whether every batch is the whole training set."""
         return self.cohort.recipe.full_batch
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether a step takes `data` as they are, instead of some rows."""
+        return self.full_batch or self.augmenting is not None

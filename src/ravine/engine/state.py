@@ -202,7 +202,7 @@ class Constants:
     Args:
         hypers: of each segment.
         seeds_R: seeds of the runs.
-        seed_index_R: places of the runs' seeds among the cohort's seeds.
+        batch_index_R: places of the runs' batches among those of a step: one of each seed, or those that were made.
         radius: how far away each run takes its second gradient (SAM), (R, 1); 0 where it takes none.
         rates: rate of each stochastic layer, (R,).
         of_loss: numbers that the loss takes beside outputs and answers, (R,) by name; one that is 0 in all runs is left
@@ -213,7 +213,7 @@ class Constants:
 
     hypers: tuple[SegmentHypers, ...]
     seeds_R: Tensor
-    seed_index_R: Tensor
+    batch_index_R: Tensor
     radius: Tensor
     rates: dict[str, Tensor]
     of_loss: dict[str, Tensor]
@@ -232,7 +232,7 @@ class Constants:
                 SegmentHypers.of(cohort, segment, network.layout, device) for segment in cohort.segments
             ),
             seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
-            seed_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
+            batch_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
             radius=torch.tensor([[r.hypers.get("sam_radius", 0.0)] for r in recipes], device=device),
             rates=network.rates([r.hypers for r in recipes], device),
             of_loss={

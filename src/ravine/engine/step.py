@@ -49,7 +49,7 @@ def step(
     cohort, layout = setting.cohort, setting.network.layout
     lr_R1, objective = scheduled_NR[0][:, None], setting.objective
     points_RP = gradient_points(setting, state, constants, lr_R1)
-    given = (constants, data, None if setting.full_batch else rows_SB, number)
+    given = (constants, data, None if setting.takes_all else rows_SB, number)
     grads, (loss_R, accuracy_R) = objective.gradients(points_RP, state.buffers, *given)
     layout.write(grads, constants.grads_RP)
     if cohort.ascends:

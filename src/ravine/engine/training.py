@@ -19,12 +19,11 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.history import History
 from ravine.engine.keeping import Keeping
 from ravine.engine.network import Network
-from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
 from ravine.engine.records import Arrays, Averaged, Banked, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
-from ravine.engine.state import Constants, Data, State
+from ravine.engine.state import Data, State
 from ravine.study.bank import BANK
 from ravine.study.keep import Keep
 
@@ -60,7 +59,6 @@ class Training:
     ) -> None:
         self.cohort, self.network, self.data = cohort, network, data
         self.backend, self.device = backend, device
-        self._objective = Objective(network=network, task=data.task, fused=backend in TOGETHER)
         self._repay_steps = repay_steps
         self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
         self._test = Data.of(data.test, device)
@@ -70,6 +68,7 @@ class Training:
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
         self._epoch = len(data.train) // cohort.recipe.batch_size
         self._fewest = fewest_runs()  # of a program that is made smaller
+        self._threads = torch.get_num_threads()  # outside of a program
         self.step = 0
         self.evaluated = 0  # step of the last evaluation
         self.seconds = 0.0
@@ -98,13 +97,15 @@ class Training:
         index = torch.tensor(rows, device=self.device)
         fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
         self._scheduled = Scheduled(self._part, self._epoch, self.device)
-        self.setting = Setting(
-            cohort=self._part,
-            objective=self._objective,
-            data=self._train,
-            state=state,
-            constants=Constants.of(self._part, self.network, fixed, self._order.seeds, self.device),
-            num_seeds=len(self._order.seeds),
+        self.setting = Setting.of(
+            self._part,
+            (self.network, fixed),
+            (self.data, self._train),
+            state,
+            self._order.seeds,
+            fused=self.backend in TOGETHER,
+            several_steps=self.backend == "native",
+            num_threads=self._threads,
         )
         self._program = program_of(self.backend, self.setting)
         self._note_alive()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ravine.augment.spec import Augment
 from ravine.data import parse_data
 from ravine.errors import InputError
 from ravine.forms import Form
 from ravine.messages import printable, shown
 from ravine.nn.spec import RATES
+from ravine.study.augment import parse_augment
 from ravine.study.definition import objects_of
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.load import content_of
@@ -56,6 +58,8 @@ def _fixed(definition: str) -> dict[str, str]:
         found |= _by_key("model", model)
         for name in RATES:
             found.pop(f"model.{name}", None)
+    augment = parse_augment(content.get("augment"))
+    found |= _by_key("augment", Augment() if augment is None else augment.options)
     batch_size = batch_sizes(content.get("batch_size", "auto"))[0]
     if "epochs" in content:
         found["epochs"] = f"{num_epochs(content['epochs']):.12g}"

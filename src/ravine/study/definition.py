@@ -65,6 +65,8 @@ def definition_of(study: Study) -> str:
     content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
     if study.label_smoothing != 0.0:
         content["label_smoothing"] = plain(study.label_smoothing)
+    if study.augment is not None:
+        content["augment"] = study.augment.content()
     if study.search != Search():
         content["search"] = {"kind": study.search.kind, **study.search.changed()}
     if study.staged:

@@ -14,6 +14,7 @@ from ravine.errors import StudyError
 from ravine.messages import wrong
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
+from ravine.study.augment import check_augmentation
 from ravine.study.block import RuleBlock
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import marks_of, structure_of
@@ -85,8 +86,8 @@ def decayed_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
 def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
     """Hash of what must not change under one name.
 
-    That is the data, the model, the length, the evaluations and the first batch size. Rules, values, seeds
-    and schedules may be added, and further batch sizes.
+    That is the data, the model, the length, the evaluations, the first batch size and the options of augmentation.
+    Rules, values, seeds and schedules may be added, and further batch sizes and techniques.
 
     Args:
         study: what to try.
@@ -97,8 +98,10 @@ def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
         ModelError: the user's module is not there.
     """
     with naming(study.origin):
+        options = study.augment.options.changed() if study.augment is not None else {}
         return content_id(
             {
+                **({"augment": options} if options else {}),
                 "data": data.fingerprint,
                 "model": structure_of(study.model, search),
                 "epochs": study.epochs,
@@ -125,6 +128,8 @@ def _check_task(study: Study, data: Dataset) -> None:
     if data.task == "regression" and smoothing not in (0.0, (0.0,)):
         words = f"{data.name} is a regression, and only classes are smoothed; leave it out"
         raise wrong("label_smoothing", plain(smoothing), words)
+    if study.augment is not None:
+        check_augmentation(study.augment, data)
 
 
 def _base_batch(size: BatchSize, data: Dataset) -> int | str:
@@ -221,4 +226,5 @@ def _recipe(
         batch_size=size,
         evaluate_every=max(1, -(-steps // study.evaluations)),
         full_batch=batch_size == "full",
+        augment=None if study.augment is None else study.augment.used(hypers),
     )

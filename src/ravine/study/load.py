@@ -29,6 +29,7 @@ _KEYS = (
     "seeds",
     "schedule",
     "label_smoothing",
+    "augment",
     "search",
     "tune",
     "compare",

@@ -16,6 +16,7 @@ from typing import Any
 from ravine.errors import InputError
 from ravine.messages import unknown
 from ravine.nn.spec import RATES
+from ravine.study.augment import parse_augment
 from ravine.study.averages import parse_averages
 from ravine.study.block import parse_rule
 from ravine.study.compare import parse_compare
@@ -60,6 +61,7 @@ READERS: Mapping[str, Reader] = {
     "rules": rules_of,
     "model": parse_model,
     "label_smoothing": label_smoothings,
+    "augment": parse_augment,
     "data": parse_source,
 }
 # In the place of what is beyond repair. Other parts can be left out.

@@ -32,6 +32,7 @@ _FIRST = (
 )
 MARKS = ("rates", "dropout_at")
 """Keys of a recipe's model that are no part of what the user declares: see `ravine.study.model.marks_of`."""
+_ON = {"augment.mix_p": 1.0}  # hypers whose default is not 0
 _FACTORS = ("label_smoothing",)  # those whose names have no dot
 _FIRST_HYPERS = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "model.dropout")
 
@@ -70,14 +71,14 @@ def is_factor(name: str) -> bool:
 
 
 def lasting_hypers(hypers: Mapping[str, float]) -> dict[str, float]:
-    """A recipe's hypers: those around a rule or beside it that came later are among them only where they are not 0.
+    """A recipe's hypers: those around a rule or beside it that came later are among them only where they are not off.
 
     Example:
         >>> lasting_hypers({"lr": 0.1, "model.dropout": 0.0, "noise": 0.0})
         {'lr': 0.1, 'model.dropout': 0.0}
     """
     beside = [name for name in hypers if name in AROUND or is_factor(name)]
-    return lasting(hypers, _FIRST_HYPERS, dict.fromkeys(beside, 0.0))
+    return lasting(hypers, _FIRST_HYPERS, {**dict.fromkeys(beside, 0.0), **_ON})
 
 
 def content_id(content: Mapping[str, Any]) -> str:
@@ -106,6 +107,7 @@ class Recipe:
         batch_size: examples in a minibatch.
         evaluate_every: steps between two evaluations.
         full_batch: every batch is the whole training set, in its own order.
+        augment: how examples are augmented beside strengths, which are hypers; None: as by default.
     """
 
     data: str
@@ -118,6 +120,7 @@ class Recipe:
     batch_size: int
     evaluate_every: int
     full_batch: bool = False
+    augment: Mapping[str, Any] | None = None
 
     def content(self) -> dict[str, Any]:
         """The recipe as plain JSON data: of fields with a default that came later, those that differ from it."""

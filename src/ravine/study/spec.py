@@ -13,6 +13,7 @@ from ravine.grid import Grid
 from ravine.messages import count, lacking, shown
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
+from ravine.study.augment import Augmentation, AugmentLike, parse_augment
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
 from ravine.study.block import RuleBlock, RuleLike
 from ravine.study.compare import check_compare, parse_compare
@@ -63,6 +64,8 @@ class Study:
             module, too, whose layers otherwise keep their own rates.
         label_smoothing: how much of an answer's weight is on all classes alike, in [0, 1); a list or a range are part
             of the grid. 0: none. Not for regression.
+        augment: how the examples of a batch are changed at random in training: ``{"flip": 0.5, "cutout": [0.0, 0.5]}``;
+            a list or a range are part of the grid. None: not at all.
         tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
             schedules for each rule's best.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
@@ -99,6 +102,7 @@ class Study:
     schedule: tuple[ScheduleSpec, ...]
     rates: Mapping[str, Values]
     label_smoothing: Values
+    augment: Augmentation | None
     search: Search
     tune: str
     compare: str
@@ -127,6 +131,7 @@ class Study:
         dropout: ValuesLike | None = None,
         rates: Mapping[str, ValuesLike] | None = None,
         label_smoothing: ValuesLike = 0.0,
+        augment: AugmentLike | None = None,
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
         compare: str = "rule",
@@ -176,6 +181,7 @@ class Study:
             put("model", found)
             put("rates", _rates(found, within, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
+            put("augment", parse_augment(augment))
             _check_size(self)
             if self.staged:
                 _check_stages(self)
@@ -224,7 +230,8 @@ class Study:
     def factors(self) -> dict[str, Values]:
         """The values of each hyper beside the rules' own, by the name that it has in a recipe; 0 is off."""
         rates = {f"model.{name}": values for name, values in {"dropout": 0.0, **self.rates}.items()}
-        return {**rates, "label_smoothing": self.label_smoothing}
+        augment = self.augment.factors if self.augment is not None else {}
+        return {**rates, "label_smoothing": self.label_smoothing, **augment}
 
     @property
     def num_runs(self) -> int:

@@ -19,7 +19,7 @@ from ravine.native.function import Function
 def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
     """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else.
 
-    It also reads "rows", the examples of the batch (if that is not full), and "number", of the step.
+    It also reads "rows", the examples of the batch (unless it takes all of x and y), and "number", of the step.
 
     Args:
         setting: what a step is made of.
@@ -40,7 +40,7 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
         constants = Constants(
             hypers=(),
             seeds_R=by_name["seed"],
-            seed_index_R=torch.zeros(1, dtype=torch.int64),
+            batch_index_R=torch.zeros(1, dtype=torch.int64),
             radius=torch.empty(0),
             rates=groups["rates"],
             of_loss=groups["of_loss"],
@@ -48,15 +48,15 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
             grads_RP=torch.empty(0),
         )
         data = Data(x=by_name["x"], y=by_name["y"])
-        rows_SB = None if setting.full_batch else by_name["rows"]
+        rows_SB = None if setting.takes_all else by_name["rows"]
         grads, scores = alone.gradients(by_name[at], buffers, constants, data, rows_SB, by_name["number"])
         return (*(grads[name] for name in layout.names), *(scores if at == "points" else ()))
 
     examples = {
         at: setting.state.params_RP[:1],
         "seed": setting.constants.seeds_R[:1],
-        "x": setting.data.x,
-        "y": setting.data.y,
+        "x": setting.data.x[:1] if setting.augmenting else setting.data.x,
+        "y": setting.data.y[:1] if setting.augmenting else setting.data.y,
         "rows": torch.zeros((1, setting.cohort.recipe.batch_size), dtype=torch.int64),
         "number": torch.zeros((), dtype=torch.int64),
         **{
@@ -74,11 +74,15 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
 def addresses(setting: Setting) -> dict[str, list[int]]:
     """Where the inputs of `gradient` at the parameters lie, run by run: those that stay where they are."""
     num_runs = len(setting.cohort.runs)
+    x, y = [setting.data.x.data_ptr()] * num_runs, [setting.data.y.data_ptr()] * num_runs
+    if setting.augmenting is not None:
+        groups = setting.augmenting.groups.of_run_R.tolist()
+        x, y = ([rows_of(tensor)[group] for group in groups] for tensor in (setting.data.x, setting.data.y))
     return {
         "points": rows_of(setting.state.params_RP),
         "seed": rows_of(setting.constants.seeds_R),
-        "x": [setting.data.x.data_ptr()] * num_runs,
-        "y": [setting.data.y.data_ptr()] * num_runs,
+        "x": x,
+        "y": y,
         **{f"{kind}/{n}": rows_of(t) for kind, group in _groups(setting).items() for n, t in group.items()},
     }
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ravine.engine.native.gradients import addresses, gradient
-from ravine.engine.search import go_on, hold, numbers_of
+from ravine.engine.search import augment_held, go_on, hold, numbers_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.traced.tracing import traced
@@ -69,6 +69,7 @@ class NativeSearch:
     ) -> tuple[Tensor, Tensor]:
         """A step, as `ravine.engine.step.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
+        augment_held(self._setting)
         self._evaluate()
         return self._onward(*self._evaluation(), scheduled_NR)
 

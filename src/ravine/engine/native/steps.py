@@ -75,7 +75,7 @@ class NativeSteps:
     def run(
         self, rows_TSB: Tensor, scheduled_TNR: Tensor, step: int, alive: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """Train for T steps.
+        """Train for T steps, or where batches are augmented for as many as there is room for.
 
         Args:
             rows_TSB: examples of the batches.
@@ -86,13 +86,17 @@ class NativeSteps:
         Returns:
             Losses and accuracies, (T, R); not a number where a run was not trained, or not any more.
         """
+        augmenting = self._setting.augmenting
+        if augmenting is not None:
+            rows_TSB, scheduled_TNR = rows_TSB[: augmenting.most], scheduled_TNR[: augmenting.most]
+            augmenting.for_steps(rows_TSB, step)
         num_steps, num_scheduled, num_runs = scheduled_TNR.shape
         loss_TR = torch.full((num_steps, num_runs), torch.nan)
         accuracy_TR = torch.full((num_steps, num_runs), torch.nan)
         number_T = torch.arange(step, step + num_steps)
         t_T = (number_T + 1).to(torch.float32)
         steps_I = np.zeros(len(self._compiler.numbers), dtype=np.int64)
-        seed_index_R = self._setting.constants.seed_index_R.numpy()
+        batch_index_R = self._setting.constants.batch_index_R.numpy()
         runs = np.arange(num_runs)
         given: list[tuple[str, Tensor, np.ndarray | int]] = [
             ("loss", loss_TR, runs),
@@ -101,8 +105,12 @@ class NativeSteps:
             *((f"share/{i}", scheduled_TNR, (1 + i) * num_runs + runs) for i in range(num_scheduled - 1)),
             ("t", t_T, 0),
             ("number", number_T, 0),
-            ("rows", rows_TSB, seed_index_R * rows_TSB.shape[2]),
         ]
+        if augmenting is None:
+            given.append(("rows", rows_TSB, batch_index_R * rows_TSB.shape[2]))
+        else:
+            x, y = augmenting.room.x, augmenting.room.y
+            given += [("x", x, batch_index_R * x.stride(1)), ("y", y, batch_index_R * y.stride(1))]
         for name, tensor, far in given:
             i = self._compiler.number(name)
             self._table_RI[:, i] = tensor.data_ptr() + far * tensor.element_size()

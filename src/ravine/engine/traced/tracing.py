@@ -42,7 +42,17 @@ def traced_step(setting: Setting, compiler: Compiler | None = None) -> Step:
         torch.ones((), device=rows_SB.device),
         torch.zeros_like(rows_SB[0, 0]),
     )
-    return traced(setting, partial(step, setting), inputs, compiler)
+    if setting.augmenting is None:
+        return traced(setting, partial(step, setting), inputs, compiler)
+    batch = setting.data  # other examples at each step, in the same memory
+
+    def of_batch(
+        state: State, constants: Constants, _: Data, x: Tensor, y: Tensor, *given: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return step(setting, state, constants, Data(x=x, y=y), *given)
+
+    run = traced(setting, of_batch, (batch.x, batch.y, *inputs), compiler)
+    return lambda *given: run(batch.x, batch.y, *given)
 
 
 def traced(

@@ -1,0 +1,240 @@
+"""Batches that are augmented before the steps that they are for: one for all runs of a seed and the same strengths.
+
+A draw is a function of seed, epoch and example alone, so what a run sees depends neither on its cohort nor on the rest
+of a batch; only partners of mixed examples come from the batch.
+
+Shapes: R run, G group: runs of one seed and the same strengths, S seed, T step, B batch, J batch of those that are made
+at once, batch j of group j modulo G, K class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from ravine.augment.batch import augmented_batch
+from ravine.augment.fixed import fixed_of
+from ravine.augment.spec import MIXING, Augment
+from ravine.data import Dataset
+from ravine.engine.cohort import Cohort
+from ravine.engine.native.batches import NativeBatches
+from ravine.engine.state import Data
+from ravine.native.tensors import Unsupported
+from ravine.study.augment import pixel_scale, strength, techniques
+from ravine.trace import Untraceable, trace
+
+_ROOM = 32 << 20  # bytes of the batches that machine code gets at once; of one step there are always all
+_MOST_STEPS = 256  # likewise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """The groups of a cohort.
+
+    Args:
+        of_run_R: the group of each run.
+        seeds_G: int64.
+        strengths: float32 (G,) by name: of those techniques that some run uses.
+    """
+
+    of_run_R: Tensor
+    seeds_G: Tensor
+    strengths: dict[str, Tensor]
+
+    @staticmethod
+    def of(cohort: Cohort, device: torch.device) -> Groups:
+        """Runs of equal seed and strengths share a group. Where rules search, each run is at a step of its own."""
+        names = techniques_of(cohort)
+        pairs = [(run.seed, *(strength(run.recipe.hypers, name) for name in names)) for run in cohort.runs]
+        places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
+        of_run = list(range(len(pairs))) if cohort.searches else [places[pair] for pair in pairs]
+        firsts = [pairs[of_run.index(place)] for place in range(max(of_run) + 1)]
+        seeds, *columns = zip(*firsts, strict=True)
+        return Groups(
+            of_run_R=torch.tensor(of_run, device=device),
+            seeds_G=torch.tensor(seeds, device=device),
+            strengths={
+                name: torch.tensor(column, dtype=torch.float32, device=device)
+                for name, column in zip(names, columns, strict=True)
+            },
+        )
+
+
+@final
+class Augmenting:
+    """The stage before the steps of a cohort.
+
+    Args:
+        cohort: the runs, at least one of which uses a technique.
+        data: their data set.
+        train: its training part, on the device.
+        seeds: the order of the seeds in what `for_steps` gets.
+        several: whether a program takes several steps at once.
+        num_threads: that make batches.
+
+    Attributes:
+        groups: of the runs.
+        room: x (T, G, B, ...) and y (T, G, B[, K]), where batches are made; its memory stays where it is.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        data: Dataset,
+        train: Data,
+        seeds: Sequence[int],
+        *,
+        several: bool,
+        num_threads: int,
+    ) -> None:
+        device, size = train.x.device, cohort.recipe.batch_size
+        self.groups = Groups.of(cohort, device)
+        self._epoch = len(train.x) // size  # steps
+        self._full = cohort.recipe.full_batch
+        places = [list(seeds).index(seed) for seed in self.groups.seeds_G.tolist()]
+        self._seed_index_G = torch.tensor(places, device=device)
+        num_groups = len(places)
+        num = (
+            max(1, min(_ROOM // (num_groups * size * train.x[0].nbytes), _MOST_STEPS))
+            if several and not cohort.searches
+            else 1
+        )
+        shape = (num, num_groups, size)
+        soft = data.task == "classification" and any(name in MIXING for name in self.groups.strengths)
+        self.room = Data(
+            x=torch.zeros((*shape, *train.x.shape[1:]), device=device),
+            y=torch.zeros(
+                (*shape, data.num_outputs) if soft else shape,
+                dtype=torch.float32 if soft else train.y.dtype,
+                device=device,
+            ),
+        )
+        self._rows_JB = torch.arange(size, device=device).repeat(num * num_groups, 1)
+        self._epochs_J = torch.zeros(num * num_groups, dtype=torch.int64, device=device)
+        self._make = self._made(cohort, data, train, num_threads, team=not several)
+
+    @staticmethod
+    def of(
+        cohort: Cohort,
+        data: Dataset,
+        train: Data,
+        seeds: Sequence[int],
+        *,
+        several: bool,
+        num_threads: int,
+    ) -> Augmenting | None:
+        """The stage of a cohort; None where no run uses any technique. The arguments are those of the class."""
+        if not techniques_of(cohort):
+            return None
+        return Augmenting(cohort, data, train, seeds, several=several, num_threads=num_threads)
+
+    @property
+    def most(self) -> int:
+        """Of how many steps there is room for batches."""
+        return len(self.room.x)
+
+    @property
+    def batch(self) -> Data:
+        """The batches of the first step, x (G, B, ...) and y (G, B[, K])."""
+        return Data(x=self.room.x[0], y=self.room.y[0])
+
+    def for_steps(self, rows_TSB: Tensor, number: int) -> None:
+        """Make the batches of some steps, `most` of them or fewer.
+
+        Args:
+            rows_TSB: the examples of each seed's batch.
+            number: of the first step, from 0.
+        """
+        num_steps, num_groups = len(rows_TSB), len(self._seed_index_G)
+        num = num_steps * num_groups
+        if not self._full:
+            rows_TGB = rows_TSB.index_select(1, self._seed_index_G)
+            self._rows_JB[:num].copy_(rows_TGB.flatten(0, 1))
+        epochs_T = torch.arange(number, number + num_steps, device=rows_TSB.device) // self._epoch
+        self._epochs_J[:num].copy_(epochs_T.repeat_interleave(num_groups))
+        self._make(num)
+
+    def for_runs(self, rows_RB: Tensor, number_R: Tensor) -> None:
+        """Make the batch of each run, at a step of its own.
+
+        Args:
+            rows_RB: the examples of its batch.
+            number_R: of its step, from 0.
+        """
+        if not self._full:
+            self._rows_JB.copy_(rows_RB)
+        self._epochs_J.copy_(number_R // self._epoch)
+        self._make(len(number_R))
+
+    def _made(
+        self, cohort: Cohort, data: Dataset, train: Data, num_threads: int, *, team: bool
+    ) -> Callable[[int], None]:
+        """What makes so many batches, of the rows and epochs that were put in place."""
+        options = Augment.of(cohort.recipe.augment or {})
+        mean, deviation = pixel_scale(data) or ((), ())
+        fixed = fixed_of(
+            train.x, tuple(self.groups.strengths), mean=mean, deviation=deviation, where=data.name
+        )
+        num_classes = data.num_outputs if data.task == "classification" else None
+
+        def augmented(
+            x: Tensor, y: Tensor, rows_B: Tensor, epoch: Tensor, seed: Tensor, strengths: Mapping[str, Tensor]
+        ) -> tuple[Tensor, Tensor]:
+            return augmented_batch(x, y, rows_B, rows_B, epoch, seed, strengths, fixed, options, num_classes)
+
+        of_group = {"seed": self.groups.seeds_G, **self.groups.strengths}
+        found = Data(x=self.room.x.flatten(0, 1), y=self.room.y.flatten(0, 1))
+        given = (self._rows_JB, self._epochs_J, of_group, found)
+        if train.x.device.type == "cpu":
+            try:
+                return NativeBatches(augmented, train, *given, num_threads, team=team)
+            except (Unsupported, Untraceable):
+                pass
+        return _TracedBatches(augmented, train, *given)
+
+
+@final
+class _TracedBatches:
+    """Makes batches in PyTorch, as `NativeBatches` does: a batch after the other, by what was traced once."""
+
+    def __init__(
+        self,
+        augmented: Callable[..., tuple[Tensor, Tensor]],
+        data: Data,
+        rows_JB: Tensor,
+        epochs_J: Tensor,
+        of_group: Mapping[str, Tensor],
+        found: Data,
+    ) -> None:
+        names = [name for name in of_group if name != "seed"]
+        self._given = (data.x, data.y)
+        self._rows_JB, self._epochs_J, self._found = rows_JB, epochs_J, found
+        self._of_group = [of_group["seed"], *(of_group[name] for name in names)]
+
+        def program(
+            x: Tensor, y: Tensor, rows_B: Tensor, epoch: Tensor, seed: Tensor, *given: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            return augmented(x, y, rows_B, epoch, seed, dict(zip(names, given, strict=True)))
+
+        self._run = trace(program, [*self._given, *self._one(0)])
+
+    def __call__(self, num: int) -> None:
+        """Make the first batches, so many of them."""
+        for j in range(num):
+            x, y = self._run(*self._given, *self._one(j))
+            self._found.x[j].copy_(x)
+            self._found.y[j].copy_(y)
+
+    def _one(self, j: int) -> list[Tensor]:
+        """What there is of one batch."""
+        group = j % len(self._of_group[0])
+        return [self._rows_JB[j], self._epochs_J[j], *(tensor[group] for tensor in self._of_group)]
+
+
+def techniques_of(cohort: Cohort) -> tuple[str, ...]:
+    """Those that some run of a cohort uses. One at strength 0 leaves all bits of a run as they are."""
+    return techniques([run.recipe.hypers for run in cohort.runs])

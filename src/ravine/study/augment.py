@@ -1,0 +1,177 @@
+"""How the examples of a study's batches are augmented: the table ``augment``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ravine.augment.spec import COLOUR, GEOMETRY, MIXING, STRENGTHS, Augment, check_augment, read_augment
+from ravine.data import Dataset
+from ravine.messages import wrong
+from ravine.study.values import Range, Values, parse_values, plain
+
+AUGMENT = "augment."
+"""What the name of a strength begins with where it is a hyper of a run."""
+
+_ROUNDING = 1e-4  # of pixels that were scaled in float32
+_USED_BY: Mapping[str, Sequence[str]] = {  # the techniques that an option matters to
+    "fill": tuple(name for name in GEOMETRY if name != "flip"),
+    "cutout_fill": ("cutout",),
+    "order": COLOUR,
+    "draw": MIXING,
+    "fit": ("cutout", "cutmix"),
+}
+_OF_PIXELS = (*GEOMETRY, *COLOUR, "cutout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """What a study says of augmentation.
+
+    Args:
+        options: the same for all runs.
+        strengths: the values of each technique that the study names, all of them parts of the grid.
+    """
+
+    options: Augment
+    strengths: Mapping[str, Values]
+
+    def content(self) -> dict[str, Any]:
+        """It as a table of a study."""
+        return {**{name: plain(values) for name, values in self.strengths.items()}, **self.options.changed()}
+
+    @property
+    def factors(self) -> dict[str, Values]:
+        """The values of each strength, by its name as a hyper of a run."""
+        return {f"{AUGMENT}{name}": values for name, values in self.strengths.items()}
+
+    def at(self, hypers: Mapping[str, float]) -> Augmentation:
+        """With the strengths of one run."""
+        return replace(self, strengths={name: strength(hypers, name) for name in self.strengths})
+
+    def used(self, hypers: Mapping[str, float]) -> dict[str, Any] | None:
+        """Those options that are no defaults and matter to a run with these hypers; None where there are none.
+
+        So a run without a technique is the same run whatever the study says of that.
+        """
+        options = {
+            name: value
+            for name, value in self.options.changed().items()
+            if any(hypers.get(f"{AUGMENT}{technique}") for technique in _USED_BY[name])
+        }
+        return options or None
+
+
+AugmentLike: TypeAlias = Mapping[str, Any] | Augmentation
+
+
+def parse_augment(value: object) -> Augmentation | None:
+    """How examples are augmented; None: they are not.
+
+    Args:
+        value: a table of strengths and options, an `Augmentation`, or None.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+
+    Example:
+        >>> parse_augment({"crop": {"pad": 4, "fill": "reflect"}, "cutout": [0.0, 0.5]}).factors
+        {'augment.crop': 4.0, 'augment.cutout': (0.0, 0.5)}
+    """
+    if value is None or isinstance(value, Augmentation):
+        return value
+    options, given = read_augment(value)
+    strengths = {
+        name: parse_values(each, f"{AUGMENT}{name}", STRENGTHS[name].hyper) for name, each in given.items()
+    }
+    return Augmentation(options=options, strengths=strengths)
+
+
+def techniques(hypers: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    """The strengths that some of these runs' hypers have above 0; () where no run changes an example.
+
+    Example:
+        >>> techniques([{"augment.cutout": 0.5, "augment.mix_p": 0.5}, {"augment.flip": 0.5, "augment.cutout": 0.0}])
+        ('flip', 'cutout')
+    """
+    used = [name for name in STRENGTHS if any(each.get(f"{AUGMENT}{name}") for each in hypers)]
+    return tuple(name for name in used if name != "mix_p" or any(mixing in used for mixing in MIXING))
+
+
+def strength(hypers: Mapping[str, float], name: str) -> float:
+    """The strength of a technique in a run."""
+    return hypers.get(f"{AUGMENT}{name}", _off(name))
+
+
+def check_augmentation(found: Augmentation, data: Dataset) -> None:
+    """See that the techniques suit the data.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    largest = {name: _largest(values) for name, values in found.strengths.items()}
+    used = {name: value for name, value in largest.items() if value > 0.0}
+    check_augment(used, data.input_shape, data.task)
+    first = next((name for name in used if name in _OF_PIXELS), None)
+    if first is None:
+        return
+    if pixel_scale(data) is None:
+        raise wrong(
+            f"{AUGMENT}{first}",
+            used[first],
+            f"{data.name} scales each pixel by a mean of its own, so that none can take the place of another; give "
+            'data normalize = "channel" or "none"',
+        )
+    colour = next((name for name in used if name in COLOUR), None)
+    if colour is not None:
+        low, high = _pixels(data)
+        if not (low >= -_ROUNDING and high <= 1.0 + _ROUNDING):
+            raise wrong(
+                f"{AUGMENT}{colour}",
+                used[colour],
+                f"needs pixels in [0, 1], those of {data.name} are from {low:.4g} to {high:.4g}; give bytes, or "
+                "divide by the largest value",
+            )
+
+
+def pixel_scale(data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation of each channel, by which pixels from 0 to 1 were scaled; both empty where they were not.
+
+    None where pixels of one channel were scaled differently.
+    """
+    scaling = data.known_preparation.inputs.scaling
+    if not scaling.mean:
+        return (), ()
+    if len(scaling.mean) != data.input_shape[0]:
+        return None
+    unit = 255.0 if scaling.table else 1.0  # whose scale is of bytes
+    return tuple(each / unit for each in scaling.mean), tuple(each / unit for each in scaling.deviation)
+
+
+def _pixels(data: Dataset) -> tuple[float, float]:
+    """The smallest and the largest pixel of the training part."""
+    scale = pixel_scale(data)
+    if (
+        scale is None or not len(data.train) or data.fingerprint == "blank"
+    ):  # image files, not read for a check
+        return 0.0, 1.0
+    mean, deviation = (np.array(each).reshape(-1, 1, 1) for each in scale)
+    low, high = data.train.x.min(axis=(0, 2, 3)), data.train.x.max(axis=(0, 2, 3))
+    if mean.size:
+        low, high = low * deviation.ravel() + mean.ravel(), high * deviation.ravel() + mean.ravel()
+    return float(low.min()), float(high.max())
+
+
+def _largest(values: Values) -> float:
+    if isinstance(values, Range):
+        return values.ends[1]
+    return max(values) if isinstance(values, tuple) else values
+
+
+def _off(name: str) -> float:
+    """The strength of a technique that is not named."""
+    default = STRENGTHS[name].hyper.default
+    return 0.0 if default is None else default
