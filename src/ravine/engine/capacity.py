@@ -99,7 +99,8 @@ def batch_bytes(runs: Sequence[Run], data: Dataset) -> int:
     recipe = runs[0].recipe
     if not techniques([run.recipe.hypers for run in runs]):
         return 0
-    return recipe.batch_size * (data.train.x[0].nbytes + NUMBER_BYTES * (data.num_outputs + 2))
+    x_bytes: int = data.train.x[0].nbytes
+    return recipe.batch_size * (x_bytes + NUMBER_BYTES * (data.num_outputs + 2))
 
 
 def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) -> int:
