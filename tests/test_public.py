@@ -33,6 +33,7 @@ def test_the_public_names_are_these() -> None:
         "from_torch_dataset",
         "landscape",
         "lr_range",
+        "nn",
         "optim",
         "predict",
         "replay",

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ravine import optim
+    from ravine import nn, optim
     from ravine.api.averages import average, average_lengths
     from ravine.api.ensembles import ensemble
     from ravine.api.estimators import Classifier, Regressor
@@ -81,6 +81,7 @@ __all__ = [
     "from_torch_dataset",
     "landscape",
     "lr_range",
+    "nn",
     "optim",
     "predict",
     "replay",
@@ -94,8 +95,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `import ravine` alone takes no second for PyTorch."""
-    if name == "optim":
-        return import_module("ravine.optim")
+    if name in ("nn", "optim"):
+        return import_module(f"ravine.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'ravine' has no attribute {name!r}")
     return getattr(import_module(f"ravine.{_HOMES[name]}"), name)

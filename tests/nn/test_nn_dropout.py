@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from unkeyed import unkeyed_randomness
 
 from ravine import rng
-from ravine.nn.dropout import Dropout, keyed
+from ravine.nn.dropout import Dropout
+from ravine.nn.keyed import keyed
 from ravine.nn.stochastic import layer_keys, mode, set_keyed, stochastic_modules
 
 

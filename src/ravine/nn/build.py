@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ravine.errors import ModelError, in_a_line, raised_at
-from ravine.nn.dropout import keyed
 from ravine.nn.example import example_pass
+from ravine.nn.keyed import keyed
 from ravine.nn.models import convnet, mlp, resnet
 from ravine.nn.rates import Rates
 from ravine.nn.spec import MATCH, MLP, RATES, ConvNet, Module, ResNet

@@ -1,7 +1,7 @@
 """The built-in networks, as plain `nn.Sequential`s and one block.
 
-Shapes: B batch, C channels, H W space, K outputs. The names of parameters don't depend on whether there is a dropout
-layer.
+Shapes: B batch, C channels, H W space, K outputs. Neither names nor initial values of parameters depend on which
+stochastic layers there are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ravine.errors import ModelError
+from ravine.nn.depth import StochasticDepth
+from ravine.nn.dropconnect import DropConnectLinear
 from ravine.nn.dropout import Dropout
+from ravine.nn.fractional import FractionalMaxPool2d
+from ravine.nn.pooling import StochasticPool2d
 from ravine.nn.spec import MLP, ConvNet, ResNet
 
 _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
@@ -46,13 +50,21 @@ def mlp(spec: MLP, input_shape: tuple[int, ...], num_outputs: int, rates: Collec
         layers["flatten"] = nn.Flatten()
     before = prod(input_shape)
     for i, width in enumerate(spec.hidden, start=1):
-        layers[f"linear{i}"] = nn.Linear(before, width)
+        knows = "dropconnect" in rates and spec.norm == "none"  # a layer that contains its activation
+        if "dropconnect" in rates:
+            layers[f"linear{i}"] = DropConnectLinear(
+                before, width, spec.dropconnect, activation=spec.activation if knows else "none"
+            )
+        else:
+            layers[f"linear{i}"] = nn.Linear(before, width)
         if spec.norm == "batch":
             layers[f"norm{i}"] = nn.BatchNorm1d(width)
         elif spec.norm == "layer":
             layers[f"norm{i}"] = nn.LayerNorm(width)
-        layers[f"activation{i}"] = _ACTIVATIONS[spec.activation]()
-        if "dropout" in rates:
+        if not knows:
+            layers[f"activation{i}"] = _ACTIVATIONS[spec.activation]()
+        # Behind a BatchNorm that follows, what is dropped would change its statistics (Li et al. 2019).
+        if "dropout" in rates and (spec.norm != "batch" or i == len(spec.hidden)):
             layers[f"dropout{i}"] = Dropout(spec.dropout)
         before = width
     layers["output"] = nn.Linear(before, num_outputs)
@@ -89,19 +101,27 @@ def convnet(
             layers[f"norm{i}"] = _norm(spec.norm, channels)
         layers[f"activation{i}"] = nn.ReLU()
         if min(height, width) > 1:
-            layers[f"pool{i}"] = nn.MaxPool2d(2)
-            height, width = height // 2, width // 2
+            layers[f"pool{i}"] = pool = _pool(spec.pool)
+            if isinstance(pool, FractionalMaxPool2d):
+                height, width = pool.output_size(height, width)
+            else:
+                height, width = height // 2, width // 2
         before = channels
     if spec.hidden:
         layers["flatten"] = nn.Flatten()
-        layers["linear"] = nn.Linear(before * height * width, spec.hidden)
-        layers["activation"] = nn.ReLU()
+        before *= height * width
+        if "dropconnect" in rates:
+            layers["linear"] = DropConnectLinear(before, spec.hidden, spec.dropconnect, activation="relu")
+        else:
+            layers["linear"] = nn.Linear(before, spec.hidden)
+            layers["activation"] = nn.ReLU()
         before = spec.hidden
     else:
         layers["mean"] = _SpatialMean()
     if "dropout" in rates:
         layers["dropout"] = Dropout(spec.dropout)
-    layers["output"] = nn.Linear(before, num_outputs)
+    connected = "dropconnect" in rates and not spec.hidden
+    layers["output"] = _output(before, num_outputs, spec.dropconnect if connected else None)
     return nn.Sequential(layers)
 
 
@@ -136,21 +156,31 @@ def resnet(
     layers["norm"] = _norm(spec.norm, spec.width)
     layers["activation"] = nn.ReLU()
     before = spec.width
+    each = (spec.depth - 2) // 6
     for stage in range(3):
         width = spec.width * 2**stage
-        for block in range((spec.depth - 2) // 6):
+        for block in range(each):
             stride = 2 if stage > 0 and block == 0 else 1
-            layers[f"block{stage + 1}_{block + 1}"] = _Block(before, width, stride, spec.norm)
+            layers[f"block{stage + 1}_{block + 1}"] = new = _Block(before, width, stride, spec.norm)
+            if "depth_drop" in rates:
+                new.depth = StochasticDepth(spec.depth_drop, share=(stage * each + block + 1) / (3 * each))
             before = width
     layers["mean"] = _SpatialMean()
     if "dropout" in rates:
         layers["dropout"] = Dropout(spec.dropout)
-    layers["output"] = nn.Linear(before, num_outputs)
+    connected = "dropconnect" in rates
+    layers["output"] = _output(before, num_outputs, spec.dropconnect if connected else None)
     return nn.Sequential(layers)
 
 
 class _Block(nn.Module):
-    """relu(x' + norm(conv(relu(norm(conv(x)))))), with x' = x or the shortcut of option A."""
+    """relu(x' + norm(conv(relu(norm(conv(x)))))), with x' = x or the shortcut of option A.
+
+    Attributes:
+        depth: the gate of what is added to x'; None: there is none.
+    """
+
+    depth: StochasticDepth | None
 
     def __init__(self, before: int, after: int, stride: int, norm: str) -> None:
         super().__init__()
@@ -160,19 +190,42 @@ class _Block(nn.Module):
         self.norm2 = _norm(norm, after)
         self.stride = stride
         self.num_new = after - before
+        self.depth = None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        y_BCHW = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x_BCHW)))))
+        if self.depth is None:
+            y_BCHW = self._branch(x_BCHW)
+            return F.relu(self._shortcut(x_BCHW) + y_BCHW)
+        norms = (self.norm1, self.norm2)
+        return F.relu(self.depth.add(self._shortcut(x_BCHW), self._branch, x_BCHW, norms))
+
+    def _branch(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW: Tensor = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x_BCHW)))))
+        return y_BCHW
+
+    def _shortcut(self, x_BCHW: Tensor) -> Tensor:
         if self.stride > 1:
             x_BCHW = x_BCHW[:, :, :: self.stride, :: self.stride]
         if self.num_new:
             x_BCHW = F.pad(x_BCHW, (0, 0, 0, 0, 0, self.num_new))
-        return F.relu(x_BCHW + y_BCHW)
+        return x_BCHW
 
 
 class _SpatialMean(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         return x_BCHW.mean((-2, -1))
+
+
+def _pool(kind: str) -> nn.MaxPool2d | StochasticPool2d | FractionalMaxPool2d:
+    if kind == "stochastic":
+        return StochasticPool2d(2)
+    return FractionalMaxPool2d() if kind == "fractional" else nn.MaxPool2d(2)
+
+
+def _output(before: int, num_outputs: int, dropconnect: float | None) -> nn.Module:
+    if dropconnect is None:
+        return nn.Linear(before, num_outputs)
+    return DropConnectLinear(before, num_outputs, dropconnect)
 
 
 def _conv3(before: int, after: int, stride: int) -> nn.Conv2d:

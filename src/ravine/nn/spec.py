@@ -16,11 +16,18 @@ Width = Annotated[int, Limits(least=1, most=1_000_000)]
 Rate = Annotated[float, Limits(least=0.0, below=1.0)]
 RATES = {
     "dropout": "probability of dropping a unit",
+    "alpha_dropout": "probability of dropping a unit of a self-normalizing network",
+    "dropconnect": "probability of dropping a weight",
+    "depth_drop": "probability of dropping the last residual branch; that of branch i of L is i/L of it",
+    "stochastic_pool": "probability that a region is pooled at random; else its maximum is taken",
+    "fractional_pool": "probability that the regions are drawn at random; else they are the middle ones",
 }
 """Kinds of stochastic layers, and what the rate of each is; it may differ run by run, and 0 is not random at all.
 
 Where a built-in model has a field of that name, it is the rate of the layers of that kind.
 """
+POOLS = ("stochastic_pool", "fractional_pool")
+"""Kinds of layers that built-in models have by their key ``pool``, and whose rate is 1 unless it is given."""
 MATCH = "match:"
 """Begins the name of a rate that is not of a kind of layers, but of those whose names match a regular expression."""
 Activation = Literal["relu", "tanh", "gelu", "silu"]
@@ -33,7 +40,8 @@ class MLP(Form):
         hidden: widths of the hidden layers; none of them is a linear model.
         activation: after each hidden layer.
         norm: before each activation: none, BatchNorm or LayerNorm.
-        dropout: probability that a hidden unit is dropped in training, in [0, 1).
+        dropout: probability that a hidden unit is dropped in training, in [0, 1); with BatchNorm, of the last layer's.
+        dropconnect: probability that a weight of a hidden layer is dropped in training, in [0, 1).
 
     Example:
         >>> MLP(hidden=(64, 32)).activation
@@ -45,10 +53,11 @@ class MLP(Form):
     activation: Activation = "relu"
     norm: Literal["none", "batch", "layer"] = "none"
     dropout: Rate = 0.0
+    dropconnect: Rate = 0.0
 
 
 class ConvNet(Form):
-    """Small convolutional network: [3x3 convolution, norm, ReLU, 2x2 max pooling] for each of `channels`.
+    """Small convolutional network: [3x3 convolution, norm, ReLU, pooling] for each of `channels`.
 
     Then the mean over what is left of the picture, where `hidden` is 0, a linear layer; else flattened,
     [linear of width `hidden`, ReLU, dropout] and a linear layer. A side of 1 pixel is not pooled any more.
@@ -57,7 +66,11 @@ class ConvNet(Form):
         channels: of each convolution.
         hidden: width of the fully connected layer, 0 for none.
         norm: after each convolution: none, BatchNorm or GroupNorm (groups of 8 channels, or of what divides).
+        pool: "max", 2x2 max pooling; "stochastic", the same regions, a number picked at random; or "fractional", max
+            pooling by sqrt(2) over random regions.
         dropout: probability that an input of the last linear layer is dropped in training, in [0, 1).
+        dropconnect: probability that a weight of the fully connected layer is dropped in training, in [0, 1); of the
+            last one where there is no other.
 
     Example:
         >>> ConvNet(channels=(16, 32), norm="batch").hidden
@@ -68,7 +81,9 @@ class ConvNet(Form):
     channels: Annotated[tuple[Width, ...], Limits(shortest=1, longest=1000)] = (32, 64)
     hidden: Annotated[int, Limits(least=0, most=1_000_000)] = 128
     norm: Literal["none", "batch", "group"] = "none"
+    pool: Literal["max", "stochastic", "fractional"] = "max"
     dropout: Rate = 0.0
+    dropconnect: Rate = 0.0
 
 
 class ResNet(Form):
@@ -83,6 +98,9 @@ class ResNet(Form):
         width: channels of the first stage; 16 in the paper.
         norm: BatchNorm, or GroupNorm (groups of 8 channels, or of what divides).
         dropout: probability that an input of the last linear layer is dropped in training, in [0, 1).
+        dropconnect: probability that a weight of the last linear layer is dropped in training, in [0, 1).
+        depth_drop: stochastic depth: probability that the last block's branch is dropped in training, in [0, 1); that
+            of block i of L is i/L of it.
 
     Example:
         >>> ResNet(depth=8).width
@@ -94,6 +112,8 @@ class ResNet(Form):
     width: Width = 16
     norm: Literal["batch", "group"] = "batch"
     dropout: Rate = 0.0
+    dropconnect: Rate = 0.0
+    depth_drop: Rate = 0.0
 
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")

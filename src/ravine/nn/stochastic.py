@@ -14,9 +14,9 @@ from torch's generator at each call.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ravine import rng
 
 Mode = Literal["sample", "mean", "mc"]
+_Word = TypeVar("_Word", bound=str)
 
 
 class Stochastic(nn.Module, ABC):
@@ -70,6 +71,38 @@ class Stochastic(nn.Module, ABC):
         """Shown by `print(module)`."""
         rate = f"rate={self.rate.item():g}" if self.rate.device.type != "meta" else "rate=?"
         return rate + (", keyed" if self.keyed else "") + (f", mode={self.mode}" if self.mode else "")
+
+
+def checked_rate(layer: str, rate: float) -> float:
+    """The rate of a layer, which lies in [0, 1].
+
+    Args:
+        layer: its class, for errors.
+        rate: what the user gave.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"{layer}: rate must lie in [0, 1], not {rate}")
+    return rate
+
+
+def check_word(layer: str, name: str, word: _Word, allowed: Sequence[_Word]) -> _Word:
+    """One of a layer's words.
+
+    Args:
+        layer: its class, for errors.
+        name: of the argument.
+        word: what the user gave.
+        allowed: the words.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if word not in allowed:
+        raise ValueError(f"{layer}: {name} must be one of {', '.join(map(repr, allowed))}, not {word!r}")
+    return word
 
 
 def fresh_key(device: torch.device | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from ravine.errors import StudyError, choices
 from ravine.forms import Refused
 from ravine.messages import lacking, unknown, wrong
 from ravine.nn import spec
-from ravine.nn.spec import RATES
+from ravine.nn.spec import POOLS, RATES
 from ravine.nn.target import describe_factory, find_factory
 from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.recipe import lasting
@@ -49,8 +49,9 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
         StudyError: one line with the key, the value and what is allowed.
 
     Example:
-        >>> parse_model({"kind": "mlp", "hidden": [32], "dropout": [0.0, 0.2]})
-        (MLP(kind='mlp', hidden=(32,), activation='relu', norm='none', dropout=0.0), {'dropout': (0.0, 0.2)})
+        >>> model, rates = parse_model({"kind": "mlp", "hidden": [32], "dropout": [0.0, 0.2]})
+        >>> model.hidden, model.dropout, rates
+        ((32,), 0.0, {'dropout': (0.0, 0.2)})
     """
     if isinstance(value, spec.MLP | spec.ConvNet | spec.ResNet):
         given = {name: getattr(value, name) for name in RATES if getattr(value, name, 0.0)}
@@ -107,12 +108,12 @@ def kinds_of(model: object) -> list[str]:
 
     Example:
         >>> kinds_of(spec.MLP), len(kinds_of(lambda: None)) == len(RATES)
-        (['dropout'], True)
+        (['dropout', 'dropconnect'], True)
     """
     if not _is_built_in(model):
         return list(RATES)
     fields = model.defaults  # type: ignore[attr-defined]
-    return [name for name in RATES if name in fields]
+    return [name for name in RATES if name in fields or (name in POOLS and "pool" in fields)]
 
 
 def without_zeros(rates: Mapping[str, Values], model: object) -> dict[str, Values]:

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 
 from ravine.errors import choices
 from ravine.messages import unknown, wrong
-from ravine.nn.spec import MATCH, RATES
+from ravine.nn.spec import MATCH, POOLS, RATES
 from ravine.rules import Hyper
 from ravine.study.block import parse_pattern
 from ravine.study.values import Values, parse_values
 
 _RATE = Hyper(about="how random a layer is", default=0.0, low=0.0, high=1.0, high_open=True)
+_POOL = Hyper(about="how random a pooling is", default=1.0, low=0.0, high=1.0)
 
 
 def parse_rate(name: str, value: object, where: str) -> Values:
@@ -27,7 +28,7 @@ def parse_rate(name: str, value: object, where: str) -> Values:
     """
     if name.startswith(MATCH):
         parse_pattern(name.removeprefix(MATCH), where)
-    return parse_values(value, where, _RATE)
+    return parse_values(value, where, _POOL if name in POOLS else _RATE)
 
 
 def parse_rates(table: object, where: str, kinds: Collection[str]) -> dict[str, Values]:

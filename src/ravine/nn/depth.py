@@ -1,0 +1,127 @@
+"""Stochastic depth: whole residual branches are dropped, with a rate and a key per run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ravine import rng
+from ravine.nn.dropout import Scale
+from ravine.nn.norms import BatchNorm
+from ravine.nn.stochastic import Stochastic, check_word, checked_rate, fresh_key
+
+
+class StochasticDepth(Stochastic):
+    """A gate b on a residual branch f: y = x + b f(x), with b ~ Bernoulli(1 - p) while training.
+
+    - ``scale="classic"``, as in the paper: sample x + b f(x); mean x + (1 - p) f(x).
+    - ``scale="inverted"``: sample x + b f(x) / (1 - p); mean x + f(x).
+
+    The paper's linear rule drops branch i of L with probability (i / L) p_L, from i = 1 on: give ``share=i / L``, and
+    p_L as the rate. Others count otherwise (torchvision's ConvNeXt from 0, by (i - 1) / (L - 1)).
+
+    Drawn per batch, a closed gate leaves the statistics of the branch's BatchNorms alone, and outside a study its
+    branch is not computed. Drawn per example, as in timm, every branch is computed, and BatchNorms see the examples
+    that are dropped afterwards too.
+
+    Args:
+        rate: probability p_L of dropping, in [0, 1].
+        branch: f; None: the layer is the gate alone, for f(x), or for `add`.
+        share: what the rate is multiplied by.
+        scale: see above.
+        draw: ``"batch"``, one gate for all examples, or ``"example"``, one each.
+
+    Raises:
+        ValueError: for a rate or share outside [0, 1], or an unknown word.
+
+    References:
+        Huang et al. 2016, "Deep networks with stochastic depth".
+
+    Example:
+        >>> block = StochasticDepth(1.0, nn.Linear(2, 2))
+        >>> block(torch.ones(1, 2)), len(list(block.parameters()))
+        (tensor([[1., 1.]]), 2)
+    """
+
+    kind = "depth_drop"
+
+    def __init__(
+        self,
+        rate: float = 0.5,
+        branch: nn.Module | None = None,
+        *,
+        share: float = 1.0,
+        scale: Scale = "classic",
+        draw: Literal["batch", "example"] = "batch",
+    ) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"StochasticDepth: share must lie in [0, 1], not {share}")
+        super().__init__(share * checked_rate("StochasticDepth", rate))
+        self.share = share
+        self.scale = check_word("StochasticDepth", "scale", scale, ("classic", "inverted"))
+        self.draw = check_word("StochasticDepth", "draw", draw, ("batch", "example"))
+        self.branch = branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x + b f(x); of a layer without a branch, b x."""
+        if self.branch is None:
+            return super().forward(x)
+        norms = [each for each in self.branch.modules() if isinstance(each, BatchNorm)]
+        return self.add(x, self.branch, x, norms)
+
+    def sample(self, x: Tensor, key: Tensor) -> Tensor:
+        """b x, or b x / (1 - p)."""
+        return self._scaled(torch.where(self._open(x, key), x, 0.0))
+
+    def mean(self, x: Tensor) -> Tensor:
+        """(1 - p) x, or x."""
+        if self.scale == "inverted":
+            return x
+        keep = (1 - self.rate).to(x.dtype)
+        return torch.where(keep > 0, x * keep, 0.0)
+
+    def add(
+        self,
+        shortcut: Tensor,
+        branch: Callable[[Tensor], Tensor],
+        x: Tensor,
+        norms: Iterable[nn.Module] = (),
+    ) -> Tensor:
+        """shortcut + b f(x), for a branch whose modules are elsewhere.
+
+        Args:
+            shortcut: what the branch is added to.
+            branch: f.
+            x: its input.
+            norms: its BatchNorms, whose statistics a closed gate leaves alone.
+        """
+        mode = self.mode or ("sample" if self.training else "mean")
+        if mode == "mean":
+            return shortcut + self.mean(branch(x))
+        key = self.key if self.keyed else fresh_key(x.device)
+        if self.draw == "example":
+            return shortcut + self.sample(branch(x), key)
+        is_open = self._open(x, key)
+        if not self.keyed:  # in anyone's loop, where a branch on a number is allowed
+            return shortcut + self._scaled(branch(x)) if bool(is_open) else shortcut
+        statistics = [each for norm in norms if norm.training for each in norm.buffers(recurse=False)]
+        before = [each.clone() for each in statistics]
+        y = torch.where(is_open, shortcut + self._scaled(branch(x)), shortcut)
+        for each, old in zip(statistics, before, strict=True):
+            each.copy_(torch.where(is_open, each, old))
+        return y
+
+    def _open(self, x: Tensor, key: Tensor) -> Tensor:
+        """b, of no dimensions or one for each example."""
+        if self.draw == "batch":
+            return rng.bernoulli(key, (1,), 1 - self.rate).squeeze(-1)
+        return rng.bernoulli(key, x.shape[:1], 1 - self.rate).reshape(-1, *[1] * (x.dim() - 1))
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        if self.scale == "classic":
+            return x
+        keep = 1 - self.rate
+        return x * (1 / torch.where(keep > 0, keep, 1.0)).to(x.dtype)

@@ -1,0 +1,54 @@
+"""PyTorch's random layers, replaced by ravine's: the same functions, but with draws that can be keyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ravine.nn.alpha import AlphaDropout
+from ravine.nn.dropout import Dropout
+
+# Of each class, ours with the same rate; and how many trailing dimensions of the batched input share one draw.
+_OURS: dict[type[nn.Module], Callable[[float], nn.Module]] = {
+    nn.Dropout: Dropout,
+    nn.Dropout1d: lambda rate: Dropout(rate, 1),
+    nn.Dropout2d: lambda rate: Dropout(rate, 2),
+    nn.Dropout3d: lambda rate: Dropout(rate, 3),
+    nn.AlphaDropout: AlphaDropout,
+    nn.FeatureAlphaDropout: lambda rate: AlphaDropout(rate, features=True),
+}
+
+
+def keyed(module: nn.Module) -> nn.Module:
+    """Replace torch's dropout layers by ours, in place: the same function, but with masks that can be keyed.
+
+    `nn.Dropout`, `Dropout1d`, `Dropout2d`, `Dropout3d`, `AlphaDropout` and `FeatureAlphaDropout` (exactly these
+    classes: a subclass may do anything) keep their probability and their place in the tree, so the names of parameters
+    stay the same. Those that drop channels then need an input with a batch dimension.
+
+    Args:
+        module: any module; changed in place unless it is itself a dropout layer.
+
+    Returns:
+        The module, or its replacement.
+
+    Example:
+        >>> keyed(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.3)))[1]
+        Dropout(rate=0.3)
+    """
+    return _replaced(module, {})
+
+
+def _replaced(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
+    """A module used in several places stays one module: `done` remembers what became of it."""
+    if module not in done:
+        ours = _OURS.get(type(module))
+        if ours is None:
+            done[module] = module
+            for name, child in list(module._modules.items()):
+                if child is not None:
+                    module._modules[name] = _replaced(child, done)
+        else:
+            done[module] = ours(float(module.p)).train(module.training)  # type: ignore[arg-type]
+    return done[module]
