@@ -59,11 +59,11 @@ def test_one_config_of_a_grid_is_the_same_but_for_its_length() -> None:
     )
     data = load(study.data)
     for run in runs_of(study, data):
-        made = longer(study, run.label, run.recipe.content(), [5, 3], 3, "long")
+        made = longer(study, run.label, run.recipe.content(), [5, 3], 3, "long", run.chosen)
         again = runs_of(made, data)
         assert [each.seed for each in again] == [5, 3]
         own, theirs = run.recipe.content(), again[0].recipe.content()
         assert {key for key in own if own[key] != theirs[key]} <= {"steps", "evaluate_every", "schedule"}
         assert theirs["steps"] == 3 * own["steps"]
     with pytest.raises(ravine.StudyError, match="it has no rule 'lion' any more"):
-        longer(study, "lion", run.recipe.content(), [0], 3, "long")
+        longer(study, "lion", run.recipe.content(), [0], 3, "long", {})

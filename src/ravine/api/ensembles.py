@@ -21,7 +21,7 @@ from ravine.outcomes import Results
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.store import Store
-from ravine.study import FindStudy, Study
+from ravine.study import FindStudy, Study, content_id
 
 if TYPE_CHECKING:
     from ravine.launch.trained import Trained
@@ -123,16 +123,22 @@ def evaluation(store: Store, find: FindStudy, device: str) -> Evaluate:
         find: gives the study.
         device: "auto", "cpu", "cuda" or "mps".
     """
-    opened: list[Trained] = []
+    opened: dict[str, Trained] = {}
 
     def evaluate(split: Split, members: Sequence[Member]) -> dict[str, np.ndarray]:
-        if not opened:  # once, and only where something has to be evaluated
-            check_address_space()
-            from ravine.launch.trained import Trained
+        check_address_space()
+        from ravine.launch.trained import Trained
 
-            read, search = find()
-            records = [store.run(member.run) for member in members]
-            opened.append(Trained.of(read, store, records, search=search, device=device))
-        return opened[0].predictions(split, members)
+        records = {member.run: store.run(member.run) for member in members}
+        model = {run: content_id(record.recipe["model"]) for run, record in records.items()}
+        found: dict[str, np.ndarray] = {}
+        for each in dict.fromkeys(model.values()):
+            own = [member for member in members if model[member.run] == each]
+            if each not in opened:  # once, and only where something has to be evaluated
+                read, search = find()
+                runs = [records[member.run] for member in own]
+                opened[each] = Trained.of(read, store, runs, search=search, device=device)
+            found |= opened[each].predictions(split, own)
+        return found
 
     return evaluate

@@ -27,7 +27,7 @@ def training(store: Store, name: str, find: FindStudy, device: str, *, quiet: bo
     def train(first: RunRecord, times: int) -> list[RunRecord]:
         read, search = find()
         seeds = sorted(run.seed for run in store.runs(name) if run.config == first.config)
-        rival = longer(read, first.rule, first.recipe, seeds, times, rival_name(name, times))
+        rival = longer(read, first.rule, first.recipe, seeds, times, rival_name(name, times), first.hypers)
         definition = definition_of(rival)
         if not _finished(store, rival.name, definition):
             _train(rival, store, definition, search, device, quiet=quiet)

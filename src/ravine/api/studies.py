@@ -73,7 +73,7 @@ def _stored(record: StudyRecord, trust: Sequence[str]) -> tuple[Study, Path | No
                 "names: give the study file"
             )
     study = parse_definition(record.definition, where, folder)
-    if isinstance(study.model, Module) and study.model.target not in named:
+    if any(isinstance(model, Module) and model.target not in named for model in study.models):
         return distrusted(study), folder
     return trusting(study, trust), folder
 
@@ -83,9 +83,10 @@ def _targets(content: Mapping[str, Any], *, rules_only: bool = False) -> set[str
     listed = content.get("rules")
     rules = [rule for rule in (listed if isinstance(listed, list) else ()) if has_target(rule)]
     found = [rule.get("kind") if isinstance(rule, Mapping) else rule for rule in rules]
-    model = content.get("model")
+    given = content.get("model")
+    models = given if isinstance(given, list) else [given]
     if not rules_only:
-        found.append(model.get("target") if isinstance(model, Mapping) else model)
+        found += [model.get("target") if isinstance(model, Mapping) else model for model in models]
     return {target for target in found if isinstance(target, str)}
 
 

@@ -26,6 +26,7 @@ from ravine.free_memory import free_bytes
 from ravine.landscapes.curvature import Curvature
 from ravine.landscapes.findings import Measuring, Settings, Sharpness
 from ravine.landscapes.lanczos import lanczos
+from ravine.launch.subject import by_model
 from ravine.launch.trained import Trained
 from ravine.native.tensors import Unsupported
 from ravine.outcomes.scored import log_scored, recipe_id
@@ -78,14 +79,15 @@ def measure(
     yield Measuring(done=len(known), all=len(records))
     if missing:
         store.check_writable()
-        trained = Trained.of(study, store, missing, search=search, device=device, examples=settings.examples)
+    for alike in by_model(missing):
+        trained = Trained.of(study, store, alike, search=search, device=device, examples=settings.examples)
         labels = store.labels(trained.data.fingerprint)
-        fused = _fusible(trained, [record.id for record in missing])
+        fused = _fusible(trained, [record.id for record in alike])
         size = _group_size(trained) if fused else 1
         threads = Threads(trained.device, adapt=fused)
         try:
-            for start in range(0, len(missing), size):
-                group = [record.id for record in missing[start : start + size]]
+            for start in range(0, len(alike), size):
+                group = [record.id for record in alike[start : start + size]]
                 words = {
                     recipe_id({run: 1.0}): f"{study.name}: run {run[:8]}, with its sharpness" for run in group
                 }

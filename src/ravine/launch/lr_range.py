@@ -25,6 +25,7 @@ from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
 from ravine.study import STAGE, Run, Study
 from ravine.study.naming import naming
+from ravine.study.parts import PARTED, name_of
 
 FALL = 0.8  # share of the way to its lowest value that the loss has fallen at the suggestion; see docs/lr-range.md
 BELOW = 10.0  # the suggestion is at least this many times below the lr at which the loss is lost again
@@ -46,7 +47,7 @@ class LrRange:
     """What the test found for one rule.
 
     Args:
-        rule: its label in the study.
+        rule: its label in the study; of several models with the model's.
         hypers: its other hypers, for people; the first value of a list or range.
         lr: the learning rates, (T,).
         loss: smoothed training losses, (S, T); NaN once a run has diverged.
@@ -141,7 +142,7 @@ def lr_range(
             losses.update({run.id: table_TR[:, i] for i, run in enumerate(cohort.runs)})
     by_rule: dict[str, list[Run]] = {}
     for run in runs:
-        by_rule.setdefault(run.label, []).append(run)
+        by_rule.setdefault(name_of(run), []).append(run)
     yield [
         _found(label, members[0], lr_T, np.stack([losses[run.id] for run in members]))
         for label, members in by_rule.items()
@@ -149,11 +150,11 @@ def lr_range(
 
 
 def _runs(subject: Subject, schedule: dict[str, object], high: float, steps: int) -> list[Run]:
-    """Each rule's first config with every seed, its learning rate climbing."""
+    """The first config of each rule, with each model, with every seed; its learning rate climbs."""
     chosen: dict[str, str] = {}
     found = []
     for run in subject.runs():
-        if chosen.setdefault(run.label, run.recipe.id) != run.recipe.id:
+        if chosen.setdefault(name_of(run), run.recipe.id) != run.recipe.id:
             continue
         recipe = replace(
             run.recipe,
@@ -183,7 +184,7 @@ def _found(label: str, run: Run, lr_T: np.ndarray, loss_ST: np.ndarray) -> LrRan
     found_lrs = [] if why_not else suggested
     return LrRange(
         rule=label,
-        hypers=dict(run.chosen),
+        hypers={name: value for name, value in run.chosen.items() if name not in PARTED},
         lr=lr_T,
         loss=smooth_ST,
         suggested=_median(found_lrs) if found_lrs else None,

@@ -39,7 +39,7 @@ def problems(
     if "data" not in parts:
         faults += _faults(lambda: loaded.append(load(study.data, base=search, blank=True)))
     if "model" not in parts:
-        faults += _faults(lambda: structure_of(study.model, search))
+        faults += _faults(lambda: [structure_of(model, search) for model in study.models])
     if not faults:  # only then is it known which model is to be tried on which data
         faults += _faults(lambda: _try(study, loaded[0], search))
     return faults
@@ -55,7 +55,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     Raises:
         InputError: it is not sound.
     """
-    own = not isinstance(study.model, MLP | ConvNet | ResNet)
+    own = not all(isinstance(model, MLP | ConvNet | ResNet) for model in study.models)
     if study.keep is None and study.averages is None and study.test_time is None and not own:
         return []
     subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)

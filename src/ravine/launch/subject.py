@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -67,8 +68,15 @@ class Subject:
         Raises:
             ModelError: the model cannot be built, or does not fit the data.
         """
+        first, *others = runs
+        for other in others:
+            if without_marks(other.recipe.model) != without_marks(first.recipe.model):
+                raise StoreError(
+                    f"runs {first.id} and {other.id} have different models, so there is no network of both; give "
+                    "runs of one model"
+                )
         return Network.of(
-            self.study.model,
+            model_of(self.study, first.recipe.model, self.search),
             self.data.input_shape,
             self.data.num_outputs,
             device=self.device,
@@ -89,19 +97,41 @@ class Subject:
                     f"run {record.id} was trained on other data than this study's {self.data.name} is now "
                     f"(fingerprint {fingerprint[:8]}, now {self.data.fingerprint[:8]})"
                 )
-        check_same_model(self.study.model, self.search, records)
+        check_same_model(self.study, self.search, records)
 
 
-def check_same_model(model: Model, search: Path | None, records: Sequence[RunRecord]) -> None:
-    """Refuse stored runs of another model.
+def without_marks(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says of its model's structure."""
+    return {key: value for key, value in model.items() if key not in MARKS}
+
+
+def model_of(study: Study, structure: Mapping[str, Any], search: Path | None) -> Model:
+    """That model of a study which has a run's structure; of a study with one model that one.
 
     Raises:
-        StoreError: a run was trained with another model than this one, or with another state of its source.
+        StoreError: a study of several models has none of that structure.
     """
-    now = structure_of(model, search)
+    if len(study.models) == 1:
+        return study.models[0]
+    wanted = content_id(without_marks(structure))
+    for model in study.models:
+        if content_id(structure_of(model, search)) == wanted:
+            return model
+    raise StoreError(f"study {study.name!r} has no model of the structure {shown(dict(structure))}")
+
+
+def check_same_model(study: Study, search: Path | None, records: Sequence[RunRecord]) -> None:
+    """Refuse stored runs of other models than a study's.
+
+    Raises:
+        StoreError: a run was trained with another model, or with another state of its source.
+    """
+    known = [structure_of(model, search) for model in study.models]
+    ids = {content_id(each) for each in known}
     for record in records:
-        before = {key: each for key, each in Recipe.of(record.recipe).model.items() if key not in MARKS}
-        if content_id(now) != content_id(before):
+        before = without_marks(record.recipe["model"])
+        if content_id(before) not in ids:
+            now = next((each for each in known if each["kind"] == before.get("kind")), known[0])
             changes = [
                 f"model.{key}: {shown(before.get(key))} -> {shown(now.get(key))}"
                 for key in dict.fromkeys((*before, *now))
@@ -129,6 +159,14 @@ def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:
     ordered = sorted(runs, key=lambda run: run.recipe.structure)
     for _, members in groupby(ordered, key=lambda run: run.recipe.structure):
         yield list(members)
+
+
+def by_model(records: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
+    """Groups of stored runs with the same model, each in the order given."""
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(content_id(without_marks(record.recipe["model"])), []).append(record)
+    yield from groups.values()
 
 
 def stored_run(record: RunRecord) -> Run:

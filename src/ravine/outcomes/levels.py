@@ -82,6 +82,32 @@ def levelled(runs: Sequence[RunRecord], compare: str, definition: str) -> tuple[
     return tuple(found)
 
 
+def unlike(runs: Sequence[RunRecord], noun: str) -> list[str]:
+    """A caution where the levels were not tried with the same rest: then they differ in more than what is compared.
+
+    Args:
+        runs: with their levels as labels.
+        noun: what a level is called; rules, models and variants have hypers of their own, so there is none of them.
+    """
+    if noun != "level":
+        return []
+    tried: dict[str, dict[str, set[Value]]] = {}
+    for run in runs:
+        for name, value in run.hypers.items():
+            tried.setdefault(name, {}).setdefault(run.rule, set()).add(value)
+    levels = {run.rule for run in runs}
+    names = [
+        short_name(name)
+        for name, of_level in tried.items()
+        if len({frozenset(of_level.get(level, ())) for level in levels}) > 1
+    ]
+    if not names:
+        return []
+    return [
+        f"The levels were not tried with the same {' and '.join(names)}, so they differ in more than what is compared."
+    ]
+
+
 def varying(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     """What differs among runs, by name: "rule" first, then hypers in the order of the study."""
     names = dict.fromkeys(name for run in runs for name in run.hypers if name != STAGE)

@@ -23,7 +23,7 @@ from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
-from ravine.outcomes.levels import compared_by, levelled, noun_of
+from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, validation_metric
 from ravine.outcomes.scored import log_scored
@@ -106,7 +106,7 @@ class Results:
             if rule.config is not None and set(rule.runs) & tested.keys()
         }
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        warnings = [*verdict.warnings, *unlogged]
+        warnings = [*verdict.warnings, *unlike(runs, verdict.noun), *unlogged]
         if len(finished) < len(runs):
             warnings.insert(0, _unfinished(len(finished), len(runs)))
         return cls(

@@ -12,7 +12,7 @@ from ravine.data import load
 from ravine.data.preparation import Preparation
 from ravine.engine.device import find_device
 from ravine.errors import StoreError
-from ravine.launch.subject import check_same_model
+from ravine.launch.subject import check_same_model, model_of
 from ravine.outcomes.member import Member
 from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
@@ -135,5 +135,5 @@ def _model_of(
     if model is not None:
         return model, None
     study, search = find()
-    check_same_model(study.model, search, [run])
-    return study.model, search
+    check_same_model(study, search, [run])
+    return model_of(study, structure, search), search

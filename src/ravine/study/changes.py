@@ -12,7 +12,7 @@ from ravine.study.augment import parse_augment
 from ravine.study.definition import objects_of
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.load import content_of
-from ravine.study.model import parse_model
+from ravine.study.parts import models_in
 
 _NOT_GIVEN = "not given"
 
@@ -53,7 +53,7 @@ def _fixed(definition: str) -> dict[str, str]:
     if "data" in content:
         found |= _by_key("data", parse_data(content["data"]))
     if "model" in content:
-        model = parse_model(content["model"])[0]
+        model = models_in(content["model"])[0].model
         assert isinstance(model, Form), "a text names no class"
         found |= _by_key("model", model)
         for name in RATES:

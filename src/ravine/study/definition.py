@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from itertools import takewhile
 from typing import Any
 
 from ravine.data import Dataset
 from ravine.forms import Form
-from ravine.nn import spec
 from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
+from ravine.study.parts import models_in
 from ravine.study.search import Search
 from ravine.study.spec import Study
 from ravine.study.values import plain
@@ -49,12 +49,9 @@ def definition_of(study: Study) -> str:
         notes.append(f"data: {data.name}, {sizes} examples, fingerprint {data.fingerprint[:16]}")
     else:
         content["data"] = _table(study.data)
-    if isinstance(study.model, spec.MLP | spec.ConvNet | spec.ResNet | spec.Module):
-        rates = {name: plain(values) for name, values in study.rates.items()}
-        short = all(name in study.model.defaults for name in rates)
-        content["model"] = _table(study.model, rates if short else {"rates": rates})
-    else:
-        notes.append(f"model: {describe_factory(study.model)}")
+    notes += [f"{key}: {describe_factory(model)}" for key, model in _objects(study)]
+    if all(isinstance(model, Form) for model in study.models):
+        content["model"] = _models(study)
     if study.epochs is not None:
         content["epochs"] = int(study.epochs) if study.epochs.is_integer() else study.epochs
     else:
@@ -84,6 +81,30 @@ def definition_of(study: Study) -> str:
     content["rules"] = [_rule(block) for block in study.rules]
     notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
     return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)
+
+
+def _objects(study: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The models that are objects of a Python program, with their keys."""
+    for i, model in enumerate(study.models):
+        if not isinstance(model, Form):
+            yield f"model.{i}" if isinstance(study.model, tuple) else "model", model
+
+
+def _models(study: Study) -> Any:
+    """The model as its kind or as a table; of several a list, with labels unless they say what differs."""
+    found = []
+    for part in study.parts:
+        assert isinstance(part.model, Form), "a text names no class"
+        rates = {name: plain(values) for name, values in part.study.rates.items()}
+        short = all(name in part.model.defaults for name in rates)
+        found.append(_table(part.model, rates if short else {"rates": rates}))
+    if not isinstance(study.model, tuple):
+        return found[0]
+    labels = [each.label for each in study.model]
+    if labels == [each.label for each in models_in(found)]:
+        return found
+    tables = [{"kind": each} if isinstance(each, str) else each for each in found]
+    return [{**table, "label": label} for table, label in zip(tables, labels, strict=True)]
 
 
 def objects_of(definition: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ravine.data import Dataset
 from ravine.errors import StudyError
-from ravine.messages import wrong
+from ravine.messages import shown, wrong
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
@@ -19,6 +19,7 @@ from ravine.study.block import RuleBlock
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
+from ravine.study.parts import Part
 from ravine.study.recipe import Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study, axes_of, num_configs
@@ -49,13 +50,21 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         [('sgd', 0.1, 0), ('sgd', 0.1, 1), ('sgd', 0.1, 2), ('sgd', 1.0, 0)]
     """
     with naming(study.origin):
-        _check_task(study, data)
-        model = structure_of(study.model, search)
-        runs = [run for block in study.rules for run in _runs_of_rule(study, data, model, block)]
+        for part in study.parts:
+            _check_task(part.study, data)
+        structures = [structure_of(part.model, search) for part in study.parts]
+        runs = [
+            run
+            for block in study.rules
+            for part, model in zip(study.parts, structures, strict=True)
+            for run in _runs_of_rule(part, data, model, block)
+        ]
         first: dict[str, Run] = {}
         for run in runs:
             other = first.setdefault(run.id, run)
             if other is not run:
+                if other.label == run.label:
+                    raise StudyError(_twice(other, run))
                 raise StudyError(
                     f"rules: {other.label!r} and {run.label!r} contain the same run (lr = {run.chosen['lr']}, "
                     f"seed {run.seed}); leave it out of one of them"
@@ -86,8 +95,8 @@ def decayed_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
 def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
     """Hash of what must not change under one name.
 
-    That is the data, the model, the length, the evaluations, the first batch size and the options of augmentation.
-    Rules, values, seeds and schedules may be added, and further batch sizes and techniques.
+    That is the data, the first model, the length, the evaluations, the first batch size and the options of augmentation.
+    Rules, values, seeds and schedules may be added, and further models, batch sizes and techniques.
 
     Args:
         study: what to try.
@@ -103,7 +112,7 @@ def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
             {
                 **({"augment": options} if options else {}),
                 "data": data.fingerprint,
-                "model": structure_of(study.model, search),
+                "model": structure_of(study.models[0], search),
                 "epochs": study.epochs,
                 "steps": study.steps,
                 "batch_size": _base_batch(study.batch_size[0], data),
@@ -137,11 +146,18 @@ def _base_batch(size: BatchSize, data: Dataset) -> int | str:
     return min(DEFAULT_BATCH, len(data.train)) if size == "auto" else size
 
 
-def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: RuleBlock) -> Iterator[Run]:
-    kind, _ = block.complete()
+def _twice(first: Run, second: Run) -> str:
+    """That two parts of a study have one run in common."""
+    key = next((key for key in first.chosen if first.chosen[key] != second.chosen.get(key)), "model")
+    both = " and ".join(shown(str(run.chosen.get(key))) for run in (first, second))
+    return f"{key}: {both} contain the same run (lr = {first.chosen['lr']}, seed {first.seed}); leave one of them out"
+
+
+def _runs_of_rule(part: Part, data: Dataset, model: Mapping[str, Any], block: RuleBlock) -> Iterator[Run]:
+    study, (kind, _) = part.study, block.complete()
     for config in _configs(study, block):
         schedule, batch_size = config.pop("schedule"), config.pop("batch_size")
-        own = {**model, **marks_of(study.model, study.rates, config)}
+        own = {**model, **marks_of(part.model, study.rates, config)}
         recipe = _recipe(study, data, own, kind, block.exclude, config, schedule, batch_size)
         chosen: dict[str, float | str] = {"lr": config["lr"]}
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
@@ -152,6 +168,7 @@ def _runs_of_rule(study: Study, data: Dataset, model: Mapping[str, Any], block: 
             chosen["batch_size"] = str(batch_size)
         if study.staged:
             chosen[STAGE] = "1"
+        chosen |= part.chosen
         for seed in study.seeds:
             yield Run(recipe=recipe, seed=seed, label=block.label, chosen=chosen)
 

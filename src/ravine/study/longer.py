@@ -19,7 +19,13 @@ _LENGTHS = ("warmup", "every", "half", "peak")
 
 
 def longer(
-    study: Study, label: str, recipe: Mapping[str, Any], seeds: Sequence[int], times: int, name: str
+    study: Study,
+    label: str,
+    recipe: Mapping[str, Any],
+    seeds: Sequence[int],
+    times: int,
+    name: str,
+    chosen: Mapping[str, float | str],
 ) -> Study:
     """The study of one config, so many times as long.
 
@@ -30,17 +36,21 @@ def longer(
         seeds: that are trained.
         times: how many times as long.
         name: of the new study.
+        chosen: what the study chose for that run.
 
     Raises:
-        StudyError: the study has no such rule any more, or the new one would be too long.
+        StudyError: the study has no such rule or model any more, or the new one would be too long.
     """
     own = Recipe.of(recipe)
     block = next((each for each in study.rules if each.label == label), None)
     if block is None:
         raise StudyError(f"study {study.name!r}: it has no rule {shown(label)} any more; run it again")
-    rates = {rate: own.hypers.get(f"model.{rate}", 0.0) for rate in study.rates}
+    part = next((each for each in study.parts if each.chosen.items() <= chosen.items()), None)
+    if part is None:
+        raise StudyError(f"study {study.name!r}: it has not the model of that run any more; run it again")
+    rates = {rate: own.hypers.get(f"model.{rate}", 0.0) for rate in part.study.rates}
     return replace(
-        study,
+        part.study,
         name=name,
         rules=(replace(block, hypers={key: own.hypers.get(key, 0.0) for key in ("lr", *block.hypers)}),),
         steps=own.steps * times,
@@ -52,6 +62,7 @@ def longer(
         augment=None if study.augment is None else study.augment.at(own.hypers),
         search=Search(),
         tune="joint",
+        compare="rule",
         keep=None,
         averages=None,
         test_time=None,

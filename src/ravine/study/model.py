@@ -148,6 +148,11 @@ def marks_of(model: Model, rates: Mapping[str, Values], hypers: Mapping[str, flo
     return marks
 
 
+def defaults_of(kind: object) -> Mapping[str, Any]:
+    """The keys of a kind of model with their defaults; none of what is no kind."""
+    return _KINDS[kind].defaults if isinstance(kind, str) and kind in _KINDS else {}
+
+
 def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
     """What of a model is the same for all its runs, as plain data; a user's code counts by its source.
 

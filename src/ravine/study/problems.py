@@ -35,8 +35,8 @@ from ravine.study.fields import (
 )
 from ravine.study.keep import parse_keep
 from ravine.study.load import parse_study
-from ravine.study.model import parse_model
 from ravine.study.modes import parse_test_time
+from ravine.study.parts import parse_models
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
@@ -59,7 +59,7 @@ READERS: Mapping[str, Reader] = {
     "averages": parse_averages,
     "test_time": parse_test_time,
     "rules": rules_of,
-    "model": parse_model,
+    "model": parse_models,
     "label_smoothing": label_smoothings,
     "augment": parse_augment,
     "data": parse_source,

@@ -11,6 +11,7 @@ from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.grid import Grid
 from ravine.messages import count, lacking, shown
+from ravine.nn.spec import RATES
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
 from ravine.study.augment import Augmentation, AugmentLike, parse_augment
@@ -32,9 +33,10 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
-from ravine.study.model import Model, ModelLike, kinds_of, parse_model, without_zeros
+from ravine.study.model import Model, kinds_of, without_zeros
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
+from ravine.study.parts import ModelsLike, NamedModel, Part, parse_models, parts_of
 from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
@@ -51,7 +53,7 @@ class Study:
         data: a name, a table with ``kind``, or in Python arrays ``(x, y)`` or ``(x, y, x_test, y_test)``, a
             `Dataset`, or a torch dataset that has a length.
         model: a kind, a table with ``kind``, ``"package.module:Name"``, or in Python a module class or a
-            function without arguments.
+            function without arguments; a list of these are models to compare or to tune over.
         rules: the update rules to compare, each with the values of its hypers.
         epochs: passes over the training set, above 0, at most 1,000,000; or
         steps: number of updates.
@@ -93,7 +95,7 @@ class Study:
 
     name: str
     data: DataSpec | Dataset
-    model: Model
+    model: Model | tuple[NamedModel, ...]
     rules: tuple[RuleBlock, ...]
     epochs: float | None
     steps: int | None
@@ -114,6 +116,7 @@ class Study:
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
     # other kind: so the new one is known.
     _length: tuple[float | None, int | None] = field(repr=False, compare=False)
+    _parts: tuple[Part, ...] = field(init=False, repr=False, compare=False)
 
     @known_keywords
     def __init__(
@@ -121,7 +124,7 @@ class Study:
         *,
         name: str,
         data: DataLike,
-        model: ModelLike,
+        model: ModelsLike,
         rules: Sequence[RuleLike],
         epochs: float | None = None,
         steps: int | None = None,
@@ -177,18 +180,22 @@ class Study:
             if self.test_time is not None:
                 check_tuning(self.test_time, self.tune)
             put("rules", rules_of(rules))
-            found, within = parse_model(model)
-            put("model", found)
-            put("rates", _rates(found, within, dropout, rates))
+            named_models = parse_models(model)
+            put("model", named_models if isinstance(named_models, tuple) else named_models.model)
+            put("rates", _rates(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
             put("augment", parse_augment(augment))
+            put("compare", parse_compare(compare))
+            put("data", parse_source(data))
+            put("_parts", parts_of(self) if isinstance(named_models, tuple) else ())
             _check_size(self)
             if self.staged:
                 _check_stages(self)
-            put("compare", parse_compare(compare))
-            axes = {block.label: [axes_of(self, block)] for block in self.rules}
+            axes = {
+                block.label: [{**axes_of(part.study, block), **part.axes} for part in self.parts]
+                for block in self.rules
+            }
             check_compare(self.compare, axes, staged=self.staged)
-            put("data", parse_source(data))
 
     def grid(self) -> Grid:
         """The study as a small table: what all runs share, and a row per rule."""
@@ -196,7 +203,7 @@ class Study:
         return Grid(
             title=f"study {self.name}",
             before=(
-                f"{named(self.data)}, {named(self.model)}, {length(self.epochs, self.steps)}: "
+                f"{named(self.data)}, {' or '.join(map(named, self.models))}, {length(self.epochs, self.steps)}: "
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
                 *_shared(self),
             ),
@@ -227,8 +234,23 @@ class Study:
         return self.rates.get("dropout", 0.0)
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """What of the study has one model each: the study itself, if it has one."""
+        return self._parts or (Part(study=self, chosen={}),)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Its models, in its order; most studies have one."""
+        return tuple(each.model for each in self.model) if isinstance(self.model, tuple) else (self.model,)
+
+    @property
     def factors(self) -> dict[str, Values]:
-        """The values of each hyper beside the rules' own, by the name that it has in a recipe; 0 is off."""
+        """The values of each hyper beside the rules' own, by the name that it has in a recipe; 0 is off.
+
+        Of a study of several models those of the first that has it: what its runs are made of is in its parts.
+        """
+        if self._parts:
+            return {name: v for part in reversed(self._parts) for name, v in part.study.factors.items()}
         rates = {f"model.{name}": values for name, values in {"dropout": 0.0, **self.rates}.items()}
         augment = self.augment.factors if self.augment is not None else {}
         return {**rates, "label_smoothing": self.label_smoothing, **augment}
@@ -265,6 +287,8 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
 
 def num_configs(study: Study, block: RuleBlock) -> int:
     """How many configs a rule gets; random search gives none twice, so there may be fewer than trials."""
+    if len(study.parts) > 1:
+        return sum(num_configs(part.study, block) for part in study.parts)
     axes = axes_of(study, block)
     trials = study.search.trials
     if trials is not None and any(isinstance(axis, Range) for axis in axes.values()):
@@ -326,16 +350,19 @@ def _check_stages(study: Study) -> None:
 
 
 def _rates(
-    model: Model, within: Mapping[str, Values], dropout: ValuesLike | None, rates: object
+    given: NamedModel | tuple[NamedModel, ...], dropout: ValuesLike | None, rates: object
 ) -> Mapping[str, Values]:
-    """The values of each rate that is given, in the model or beside it."""
+    """The values of each rate that is given, in the model or beside it; of several models those beside them."""
     if dropout is not None and rates:
         raise lacking("dropout", "cannot be given beside rates: write rates = { dropout = ... }")
+    kinds = RATES if isinstance(given, tuple) else kinds_of(given.model)
     if dropout is not None:
         beside = {"dropout": parse_rate("dropout", dropout, "dropout")}
     else:
-        beside = parse_rates({} if rates is None else rates, "rates", kinds_of(model))
+        beside = parse_rates({} if rates is None else rates, "rates", kinds)
+    if isinstance(given, tuple):
+        return beside
     for name in beside:
-        if name in within:
+        if name in given.rates:
             raise lacking(name, "given twice, in the model and beside it")
-    return {**within, **without_zeros(beside, model)}
+    return {**given.rates, **without_zeros(beside, given.model)}

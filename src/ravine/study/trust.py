@@ -10,6 +10,7 @@ from ravine.errors import InputError
 from ravine.messages import shown
 from ravine.nn.provenance import is_standard
 from ravine.nn.spec import Module
+from ravine.study.model import Model
 from ravine.study.spec import Study
 
 _PACKAGE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -52,13 +53,23 @@ def trusting(study: Study, packages: Sequence[str]) -> Study:
         ('torchvision',)
     """
     named = packages_of(packages)
-    if not named or not isinstance(study.model, Module):
-        return study
-    return replace(study, model=study.model.trusting(named))
+    return _each(study, named) if named else study
 
 
 def distrusted(study: Study) -> Study:
     """The study, with a target that may not run: nobody but a store names it."""
-    if not isinstance(study.model, Module):
+    return _each(study, None)
+
+
+def _each(study: Study, packages: tuple[str, ...] | None) -> Study:
+    """The study, with targets that may be functions of these packages."""
+    if not any(isinstance(model, Module) for model in study.models):
         return study
-    return replace(study, model=study.model.trusting(None))
+    if isinstance(study.model, tuple):
+        models = tuple(replace(each, model=_of(each.model, packages)) for each in study.model)
+        return replace(study, model=models)
+    return replace(study, model=_of(study.model, packages))
+
+
+def _of(model: Model, packages: tuple[str, ...] | None) -> Model:
+    return model.trusting(packages) if isinstance(model, Module) else model
