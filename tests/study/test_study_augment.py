@@ -88,7 +88,7 @@ def test_techniques_may_be_added_under_one_name_and_options_may_not_change() -> 
 def test_a_longer_study_has_the_strengths_of_its_config() -> None:
     study = made(ALL)
     run = runs_of(study, load(study.data))[-1]
-    found = longer(study, "adam", run.recipe.content(), [0], 2, "l")
+    found = longer(study, "adam", run.recipe.content(), [0], 2, "l", run.chosen)
     (same,) = runs_of(found, load(study.data))
     assert same.recipe.hypers == run.recipe.hypers
     assert same.recipe.augment == run.recipe.augment

@@ -95,7 +95,7 @@ def decayed_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
 def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
     """Hash of what must not change under one name.
 
-    That is the data, the first model, the length, the evaluations, the first batch size and the options of augmentation.
+    That is the data, the first model, the length, the evaluations, the first batch size and options of augmentation.
     Rules, values, seeds and schedules may be added, and further models, batch sizes and techniques.
 
     Args:

@@ -59,7 +59,7 @@ def longer(
         schedule=(stretched(parse_schedule(own.schedule), times),),
         rates=rates,
         label_smoothing=own.hypers.get("label_smoothing", 0.0),
-        augment=None if study.augment is None else study.augment.at(own.hypers),
+        augment=None if part.study.augment is None else part.study.augment.at(own.hypers),
         search=Search(),
         tune="joint",
         compare="rule",
