@@ -153,7 +153,9 @@ def _twice(first: Run, second: Run) -> str:
     return f"{key}: {both} contain the same run (lr = {first.chosen['lr']}, seed {first.seed}); leave one of them out"
 
 
-def _runs_of_rule(part: Part, data: Dataset, model: Mapping[str, Any], block: RuleBlock) -> Iterator[Run]:
+def _runs_of_rule(
+    part: Part[Study], data: Dataset, model: Mapping[str, Any], block: RuleBlock
+) -> Iterator[Run]:
     study, (kind, _) = part.study, block.complete()
     for config in _configs(study, block):
         schedule, batch_size = config.pop("schedule"), config.pop("batch_size")

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from ravine.errors import StudyError
 from ravine.forms import Form
-from ravine.messages import lacking, shown, wrong
+from ravine.messages import lacking, wrong
 from ravine.nn.spec import RATES
 from ravine.nn.target import describe_factory
 from ravine.study.model import Model, ModelLike, defaults_of, parse_model
+from ravine.study.recipe import Run
 from ravine.study.values import Values
 
-if TYPE_CHECKING:
-    from ravine.study.recipe import Run
-    from ravine.study.spec import Study
+AnyStudy = TypeVar("AnyStudy")
 
 PARTED = ("model",)  # what tells runs of one part of a study from those of another
 MOST_MODELS = 100
@@ -48,21 +46,18 @@ ModelsLike: TypeAlias = "ModelLike | NamedModel | Sequence[ModelLike | NamedMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Generic[AnyStudy]):
     """What of a study has one model.
 
     Args:
         study: with that model alone; of a study with one model the study itself.
+        model: the one model.
         chosen: what tells its runs from those of other parts, beside their hypers.
     """
 
-    study: Study
+    study: AnyStudy
+    model: Model
     chosen: Mapping[str, str]
-
-    @property
-    def model(self) -> Model:
-        """The one model."""
-        return self.study.models[0]
 
     @property
     def axes(self) -> dict[str, tuple[str, ...]]:
@@ -204,33 +199,20 @@ def name_of(run: Run) -> str:
     return ", ".join([run.label, *(str(run.chosen[key]) for key in PARTED if key in run.chosen)])
 
 
-def parts_of(study: Study) -> tuple[Part, ...]:
-    """The parts of a study that has several models.
+def one_by_one(
+    models: Sequence[NamedModel], rates: Mapping[str, Values]
+) -> Iterator[tuple[NamedModel, dict[str, Values]]]:
+    """Each of several models, with the values of its rates.
+
+    Args:
+        models: of a study.
+        rates: that the study gives beside them.
 
     Raises:
         StudyError: a rate is given both in a model and beside it.
     """
-    from dataclasses import replace
-
-    models = study.model
-    assert isinstance(models, tuple), "a study of one model is its own part"
-    found = []
     for i, each in enumerate(models):
         for name in each.rates:
-            if name in study.rates:
+            if name in rates:
                 raise lacking(name, f"given twice, in model.{i} and beside it")
-        part = replace(study, model=each.model, rates={**study.rates, **each.rates}, compare="rule")
-        found.append(Part(study=part, chosen={"model": each.label}))
-    return tuple(found)
-
-
-def one_model(study: Study, what: str) -> Model:
-    """The model of a study that has one.
-
-    Raises:
-        StudyError: it has several, with which something cannot be done.
-    """
-    if isinstance(study.model, tuple):
-        labels = ", ".join(shown(each.label) for each in study.model)
-        raise StudyError(f"model: {what} needs a study of one model, not of several ({labels})")
-    return study.model
+        yield each, {**rates, **each.rates}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ravine.data import Dataset, DataSpec
@@ -36,7 +36,7 @@ from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.model import Model, kinds_of, without_zeros
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
-from ravine.study.parts import ModelsLike, NamedModel, Part, parse_models, parts_of
+from ravine.study.parts import ModelsLike, NamedModel, Part, one_by_one, parse_models
 from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
@@ -116,7 +116,7 @@ class Study:
     # Which length a study was made with. `dataclasses.replace` hands it on beside the old length and a new one of the
     # other kind: so the new one is known.
     _length: tuple[float | None, int | None] = field(repr=False, compare=False)
-    _parts: tuple[Part, ...] = field(init=False, repr=False, compare=False)
+    _parts: tuple[Part[Study], ...] = field(init=False, repr=False, compare=False)
 
     @known_keywords
     def __init__(
@@ -187,7 +187,7 @@ class Study:
             put("augment", parse_augment(augment))
             put("compare", parse_compare(compare))
             put("data", parse_source(data))
-            put("_parts", parts_of(self) if isinstance(named_models, tuple) else ())
+            put("_parts", _parts(self, named_models) if isinstance(named_models, tuple) else ())
             _check_size(self)
             if self.staged:
                 _check_stages(self)
@@ -234,9 +234,9 @@ class Study:
         return self.rates.get("dropout", 0.0)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[Part[Study], ...]:
         """What of the study has one model each: the study itself, if it has one."""
-        return self._parts or (Part(study=self, chosen={}),)
+        return self._parts or (Part(study=self, model=self.models[0], chosen={}),)
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -270,6 +270,18 @@ class Study:
     def decays(self) -> tuple[ScheduleSpec, ...]:
         """What a second stage tries; empty where there is none."""
         return tuple(each for each in self.schedule if each != Constant()) if self.staged else ()
+
+
+def _parts(study: Study, models: tuple[NamedModel, ...]) -> tuple[Part[Study], ...]:
+    """A study of one model for each of several."""
+    return tuple(
+        Part(
+            study=replace(study, model=each.model, rates=rates, compare="rule"),
+            model=each.model,
+            chosen={"model": each.label},
+        )
+        for each, rates in one_by_one(models, study.rates)
+    )
 
 
 def _same(given: object, before: float | None) -> bool:
