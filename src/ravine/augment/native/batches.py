@@ -102,11 +102,15 @@ class PictureBatches:
         if self._mixes:
             self._stages.append(self._mixing())
         self._workers = [Workers(jobs, num_threads, team=team) for jobs in self._stages]
+        self._all = [workers.once_each() for workers in self._workers]
 
     def __call__(self, num: int) -> None:
         """Make the first batches, so many of them."""
         many = num * self._per_batch
-        for jobs, workers in zip(self._stages, self._workers, strict=True):
+        for jobs, workers, all_of_them in zip(self._stages, self._workers, self._all, strict=True):
+            if num == len(self._x):
+                all_of_them()
+                continue
             still_I = np.zeros(jobs.tables_JI.shape[1], dtype=np.int64)
             workers.run(np.arange(many), 1, still_I, np.zeros(many, dtype=np.uint8))
         if not self._mixes:
