@@ -10,6 +10,7 @@ at once, batch j of group j modulo G, K class.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from ravine.augment.batch import augmented_batch
 from ravine.augment.fixed import fixed_of
+from ravine.augment.native.batches import Given, PictureBatches
 from ravine.augment.spec import MIXING, Augment
 from ravine.data import Dataset
 from ravine.engine.cohort import Cohort
@@ -190,6 +192,15 @@ class Augmenting:
         found = Data(x=self.room.x.flatten(0, 1), y=self.room.y.flatten(0, 1))
         given = (self._rows_JB, self._epochs_J, of_group, found)
         if train.x.device.type == "cpu":
+            pictures = Given(
+                x=train.x, y=train.y, rows_JB=self._rows_JB, examples_JB=self._rows_JB, epochs_J=self._epochs_J,
+                of_group=of_group,
+            )  # fmt: skip
+            with suppress(Unsupported):
+                return PictureBatches(
+                    pictures, found.x, found.y, fixed=fixed, options=options, num_classes=num_classes,
+                    num_threads=num_threads, team=team,
+                )  # fmt: skip
             try:
                 return NativeBatches(augmented, train, *given, num_threads, team=team)
             except (Unsupported, Untraceable):
