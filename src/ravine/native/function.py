@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from ravine.native.code import Code, whole_lines
 from ravine.native.expressions import Buffer
+from ravine.native.gates import guards, zeros
 from ravine.native.loops import write_loops, write_reduction, write_scatter
 from ravine.native.machine import Library, machine
 from ravine.native.packing import packing
@@ -61,7 +62,9 @@ def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, i
     Each piece of work is a function of its own: pieces that differ in nothing but their memory are compiled once.
     """
     code = Code(machine().lanes)
-    places, end = schedule.scratch()
+    guarded = guards(schedule.works) if length is None else [[] for _ in schedule.works]
+    last_use = {guard.gate: number for number, own in enumerate(guarded) for guard in own}
+    places, end = schedule.scratch(last_use)
     pointers: dict[Buffer, str] = {}
     for work in schedule.works:
         for buffer in (*written(work), *read(work)):
@@ -86,15 +89,37 @@ def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, i
         count = code.value(f"load i64, ptr {code.value(f'load ptr, ptr {place}')}")
     names: dict[str, str] = {}
     declared: set[str] = set()
-    for work in schedule.works:
+
+    def call(work: Work) -> None:
         buffers = [each for each in dict.fromkeys((*written(work), *read(work))) if each in pointers]
         piece = _piece(work, buffers, count is not None)
-        declared |= piece.declared
+        declared.update(piece.declared)
         parameters = [*(f"ptr %b{i}" for i in range(len(buffers))), "ptr %room", "i64 %length"]
         body = piece.function(f"void @NAME({', '.join(parameters)}) noinline")
         name = names.setdefault(body, f"piece{len(names)}")
         given = [*(f"ptr {pointers[buffer]}" for buffer in buffers), f"ptr {room}", f"i64 {count or 0}"]
         code.do(f"call void @{name}({', '.join(given)})")
+
+    for work, own in zip(schedule.works, guarded, strict=True):
+        after = code.label("after")
+        for action in ("skip", "zero"):
+            for guard in own:
+                if guard.action != action:
+                    continue
+                closed, otherwise = code.label("closed"), code.label("open")
+                value = code.load(pointers[guard.gate], "0", "i1")
+                labels = (closed, otherwise) if guard.closed else (otherwise, closed)
+                code.do(f"br i1 {value}, label %{labels[0]}, label %{labels[1]}")
+                code.begin(closed)
+                nothing = zeros(schedule.pool, work) if action == "zero" else None
+                if nothing is not None:
+                    call(nothing)
+                code.do(f"br label %{after}")
+                code.begin(otherwise)
+        call(work)
+        if own:
+            code.do(f"br label %{after}")
+            code.begin(after)
     pieces = [body.replace("void @NAME(", f"internal void @{name}(", 1) for body, name in names.items()]
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
     return "\n".join([*sorted(declared), *pieces, text]), end + whole_lines(4 * room_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -279,17 +279,20 @@ class Schedule:
             )
         )
 
-    def scratch(self) -> tuple[dict[Buffer, int], int]:
+    def scratch(self, last_use: Mapping[Buffer, int]) -> tuple[dict[Buffer, int], int]:
         """Where scratch buffers lie, in bytes, and how much there must be in all.
 
         Buffers that only one piece of loops uses need no memory: their numbers are passed on.
+
+        Args:
+            last_use: of buffers that are looked at beside the work, the number of the last piece before which they are.
         """
         spans: dict[Buffer, tuple[int, int]] = {}
         for number, work in enumerate(self.works):
             for buffer in (*written(work), *read(work)):
                 if buffer.source is None:
                     first, _ = spans.get(buffer, (number, number))
-                    spans[buffer] = (first, number)
+                    spans[buffer] = (first, max(number, last_use.get(buffer, number)))
         taken: dict[Buffer, tuple[int, int]] = {}
         for buffer, (first, last) in spans.items():
             if first == last and isinstance(self.works[first], Loops):
