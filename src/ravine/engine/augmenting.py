@@ -16,6 +16,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from ravine.augment.batch import augmented_batch
 from ravine.augment.fixed import fixed_of
@@ -189,28 +190,39 @@ class Augmenting:
             return augmented_batch(x, y, rows_B, rows_B, epoch, seed, strengths, fixed, options, num_classes)
 
         of_group = {"seed": self.groups.seeds_G, **self.groups.strengths}
-        found = Data(x=self.room.x.flatten(0, 1), y=self.room.y.flatten(0, 1))
-        given = (self._rows_JB, self._epochs_J, of_group, found)
+        x, y = self.room.x.flatten(0, 1), self.room.y.flatten(0, 1)
+        given = (self._rows_JB, self._epochs_J, of_group, Data(x=x, y=y))
         if train.x.device.type == "cpu":
             pictures = Given(
-                x=train.x, y=train.y, rows_JB=self._rows_JB, examples_JB=self._rows_JB, epochs_J=self._epochs_J,
+                x=train.x,
+                y=train.y,
+                rows_JB=self._rows_JB,
+                examples_JB=self._rows_JB,
+                epochs_J=self._epochs_J,
                 of_group=of_group,
-            )  # fmt: skip
+            )
             with suppress(Unsupported):
                 return PictureBatches(
-                    pictures, found.x, found.y, fixed=fixed, options=options, num_classes=num_classes,
-                    num_threads=num_threads, team=team,
+                    pictures, x, y, fixed=fixed, options=options, num_classes=num_classes, num_threads=num_threads,
+                    team=team,
                 )  # fmt: skip
-            try:
+            with suppress(Unsupported, Untraceable):
                 return NativeBatches(augmented, train, *given, num_threads, team=team)
-            except (Unsupported, Untraceable):
-                pass
-        return _TracedBatches(augmented, train, *given)
+        return TracedBatches(augmented, train, *given)
 
 
 @final
-class _TracedBatches:
-    """Makes batches in PyTorch, as `NativeBatches` does: a batch after the other, by what was traced once."""
+class TracedBatches:
+    """Makes batches in PyTorch, those of a step at once, by what was traced.
+
+    Args:
+        augmented: of one batch: (x, y, rows_B, epoch, seed, strengths by name) -> x and y.
+        data: the examples.
+        rows_JB: those of each batch.
+        epochs_J: of each batch.
+        of_group: "seed", and strengths by name, (G,) each.
+        found: where the batches are written, x (J, B, ...) and y (J, B[, K]).
+    """
 
     def __init__(
         self,
@@ -222,28 +234,26 @@ class _TracedBatches:
         found: Data,
     ) -> None:
         names = [name for name in of_group if name != "seed"]
-        self._given = (data.x, data.y)
-        self._rows_JB, self._epochs_J, self._found = rows_JB, epochs_J, found
+        self._data, self._rows_JB, self._epochs_J, self._found = data, rows_JB, epochs_J, found
         self._of_group = [of_group["seed"], *(of_group[name] for name in names)]
 
-        def program(
-            x: Tensor, y: Tensor, rows_B: Tensor, epoch: Tensor, seed: Tensor, *given: Tensor
-        ) -> tuple[Tensor, Tensor]:
-            return augmented(x, y, rows_B, epoch, seed, dict(zip(names, given, strict=True)))
+        def one(rows_B: Tensor, epoch: Tensor, seed: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
+            return augmented(data.x, data.y, rows_B, epoch, seed, dict(zip(names, given, strict=True)))
 
-        self._run = trace(program, [*self._given, *self._one(0)])
+        self._run = trace(vmap(one), self._of_step(0))
 
     def __call__(self, num: int) -> None:
-        """Make the first batches, so many of them."""
-        for j in range(num):
-            x, y = self._run(*self._given, *self._one(j))
-            self._found.x[j].copy_(x)
-            self._found.y[j].copy_(y)
+        """Make the first batches, so many of them: those of whole steps."""
+        num_groups = len(self._of_group[0])
+        for start in range(0, num, num_groups):
+            x, y = self._run(*self._of_step(start))
+            self._found.x[start : start + num_groups].copy_(x)
+            self._found.y[start : start + num_groups].copy_(y)
 
-    def _one(self, j: int) -> list[Tensor]:
-        """What there is of one batch."""
-        group = j % len(self._of_group[0])
-        return [self._rows_JB[j], self._epochs_J[j], *(tensor[group] for tensor in self._of_group)]
+    def _of_step(self, start: int) -> list[Tensor]:
+        """What differs by batch, of those from one on."""
+        stop = start + len(self._of_group[0])
+        return [self._rows_JB[start:stop], self._epochs_J[start:stop], *self._of_group]
 
 
 def techniques_of(cohort: Cohort) -> tuple[str, ...]:
