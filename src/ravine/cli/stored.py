@@ -49,7 +49,7 @@ def show(
     """
     from ravine.outcomes import Results
     from ravine.outcomes.runs import latest
-    from ravine.report import terminal
+    from ravine.report import terminal, terminal_modes
     from ravine.store import FINISHED
     from ravine.store import Store as Opened
 
@@ -80,10 +80,13 @@ def show(
             return
         results = Results.load(opened, name, compare=compare)
         if json:
-            put_json({**results.json(), "holder": holder, "so_far": so_far})
+            put_json(
+                {**results.json(), **terminal_modes.modes_json(results), "holder": holder, "so_far": so_far}
+            )
         else:
             put(
                 terminal.study(results, holder),
+                *terminal_modes.modes(results),
                 "",
                 terminal.runs(results.runs, so_far, limit=20, noun=results.noun),
             )
@@ -104,8 +107,8 @@ def report(
         store: Folder of the store.
         compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
             study says).
-        figure: Only this figure: lr, curves, regimes, averages, averaging-length, gap, sharpness, budget, gain,
-            disagreement, reliability, coverage or cost.
+        figure: Only this figure: lr, curves, regimes, averages, averaging-length, test-time, gap, sharpness, budget,
+            gain, disagreement, reliability, coverage or cost.
         out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
     from ravine.outcomes import Results

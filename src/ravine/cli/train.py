@@ -68,13 +68,13 @@ def run(
             if traceback and error.__cause__ is not None:
                 print_exception(error.__cause__)
             raise
-    from ravine.report import terminal
+    from ravine.report import terminal, terminal_modes
 
     # First what was paid for: a report that cannot be written does not hide it.
     if json:
-        put_json(results.json())
+        put_json({**results.json(), **terminal_modes.modes_json(results)})
     else:
-        put(terminal.verdict(results), "")
+        put(terminal.verdict(results), *terminal_modes.modes(results), "")
     written = page.write(results, report or Path(results.source.folder) / f"{results.name}.html")
     if not json:
         put(f"report: {written}")

@@ -24,12 +24,14 @@ from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
+from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors, of_the_mean
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, validation_metric
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
+from ravine.study.modes import AtTest, Mode, parse_test_time
 from ravine.verdict import Trial, Verdict, judge
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Results:
         runs: every run, finished or not, in the order of the study; `rule` of each is what it is compared by.
         compare: what the verdict compares: "rule", or another factor, whose levels then are in the place of rules.
         labels: the data set's labels, task, classes and sizes.
+        asked: how the study wants its runs evaluated at test; None: by the mean pass alone.
+        mode: how the runs predict that the verdict is about; None: by the mean pass.
         verdict: which rule is best, and whether that can be said at all.
         warnings: what a reader must know before believing the verdict.
         validation_errors: of a regression, by run: errors on validation in the target's unit.
@@ -59,6 +63,8 @@ class Results:
     compare: str
     runs: tuple[RunRecord, ...]
     labels: Labels
+    asked: AtTest | None
+    mode: Mode | None
     verdict: Verdict
     warnings: tuple[str, ...]
     validation_errors: Mapping[str, Errors]
@@ -90,7 +96,9 @@ class Results:
                 f"study {study_name!r}: {_none_of(len(runs))} finished, so there is nothing to"
                 " report; `ravine run` with its file continues"
             )
-        predicted = Predicted(store=store, labels=labels)
+        asked = parse_test_time(store.evaluated.asked(study_name))
+        mode, missing = judged_mode(asked, store, finished)
+        predicted = Predicted(store=store, labels=labels, mode=mode)
         found = trials(finished, predicted)
         tested: dict[str, np.ndarray] = {}
 
@@ -101,12 +109,14 @@ class Results:
         verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare))
         validation_errors, test_errors = _errors(labels, found, verdict, tested)
         recipes = {
-            rule.config: f"{study_name}: {rule.rule}, the mean over its seeds"
+            config_id(
+                rule.config, mode
+            ): f"{study_name}: {rule.rule}, {mode_words(mode)}the mean over its seeds"
             for rule in verdict.rules
             if rule.config is not None and set(rule.runs) & tested.keys()
         }
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        warnings = [*verdict.warnings, *unlike(runs, verdict.noun), *unlogged]
+        warnings = [*missing, *verdict.warnings, *unlike(runs, verdict.noun), *unlogged]
         if len(finished) < len(runs):
             warnings.insert(0, _unfinished(len(finished), len(runs)))
         return cls(
@@ -114,6 +124,8 @@ class Results:
             compare=compare,
             runs=runs,
             labels=labels,
+            asked=asked,
+            mode=mode,
             verdict=verdict,
             warnings=tuple(warnings),
             validation_errors=validation_errors,

@@ -17,6 +17,7 @@ from ravine.verdict import Trial, scorer
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store
+    from ravine.study.modes import Mode
 
 Split = Literal["validation", "test"]
 
@@ -28,10 +29,12 @@ class Predicted:
     Args:
         store: where the predictions are.
         labels: the right answers of the data set that the runs were trained on.
+        mode: how the runs predict at test; None: by the mean pass, as training stores it.
     """
 
     store: Store
     labels: Labels
+    mode: Mode | None = None
 
     def answers(self, split: Split) -> np.ndarray:
         """(N,) the right answers: classes, or values in the target's own units."""
@@ -43,7 +46,15 @@ class Predicted:
         Raises:
             StoreError: a run has none, or a file is damaged.
         """
-        stored = self.store.tensors_many("predictions", run_ids)
+        if self.mode is None:
+            stored = self.store.tensors_many("predictions", run_ids)
+        else:
+            stored = self.store.evaluated.read(self.mode.id, run_ids)
+            for run_id in run_ids:
+                if run_id not in stored:
+                    raise StoreError(
+                        f"run {run_id}: not evaluated by {self.mode.name} yet; `ravine run` does it"
+                    )
         return {run_id: self._of_split(run_id, split, tensors) for run_id, tensors in stored.items()}
 
     def of_members(self, split: Split, members: Sequence[Member]) -> dict[str, np.ndarray]:
@@ -73,7 +84,10 @@ class Predicted:
 
     def test_scores(self, run_id: str) -> np.ndarray:
         """A run's scores on the test data, (N,). Only for runs that validation has chosen already."""
-        found = self._of_split(run_id, "test", self.store.tensors("predictions", run_id))
+        if self.mode is None:
+            found = self._of_split(run_id, "test", self.store.tensors("predictions", run_id))
+        else:
+            found = self.outputs("test", [run_id])[run_id]
         return scorer(self.labels.task)(found, self.answers("test"))
 
 

@@ -18,6 +18,7 @@ from ravine.report.draw_gap import draw_gap
 from ravine.report.draw_lengths import draw_lengths
 from ravine.report.draw_lr import draw_lr
 from ravine.report.draw_reliability import draw_reliability
+from ravine.report.draw_test_time import draw_test_time
 from ravine.report.pooled import Members, members_of
 from ravine.report.views import Figure, command
 
@@ -35,6 +36,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "regimes": draw_regimes,
         "averages": draw_averages,
         "averaging-length": draw_lengths,
+        "test-time": draw_test_time,
         "gap": draw_gap,
         "sharpness": _draw_sharpness,
         "budget": draw_budget,
@@ -89,7 +91,7 @@ def figures(results: Results) -> tuple[Figure, ...]:
             for name, draw in POOLED.items()
             if not (name in _OF_CLASSES and members.is_regression)
         ]
-    rare = ("sharpness", "averages", "averaging-length")
+    rare = ("sharpness", "averages", "averaging-length", "test-time")
     return tuple(each for each in drawn if each.views or each.name not in rare)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.ensembles.modes import mode_rows, mode_words_of
 from ravine.outcomes.averages import average_words
 from ravine.outcomes.results import Results
 from ravine.outcomes.stages import stage_words
@@ -17,11 +18,20 @@ _AVERAGES = "Of each rule's chosen config, means over its seeds. The verdict abo
 
 
 def sentence_sections(results: Results) -> Html:
-    """What there is to say of a staged study and of averages of the weights; nothing for other studies."""
+    """What there is to say of a staged study, of averages, and of modes at test; nothing for other studies."""
     task = results.labels.task
     return join(
         _section("What decay gained", "stages", stage_words(results.stages, task), _STAGES),
         _section("What averaging gained", "gains", average_words(results.averages, task), _AVERAGES),
+        _section("What test time gained", "modes", mode_words_of(mode_rows(results)), _modes(results)),
+    )
+
+
+def _modes(results: Results) -> str:
+    about = "the mean pass" if results.mode is None else results.mode.words
+    return (
+        "Of each rule's chosen config on test data: the same weights, once by the mean pass and once by another mode, "
+        f"with intervals of 95 % over seeds and examples. The verdict above is about {about}."
     )
 
 
