@@ -220,25 +220,34 @@ def jax_batch(x: Tensor, parts: tuple[str, ...]) -> Make | None:
         columns = jnp.abs(jnp.arange(width) - x) < width * CUT / 2
         return jnp.where(rows[:, None] & columns, 0.5, image)
 
-    def one(key: Any, image: Any) -> Any:
+    def moved(key: Any, image: Any) -> Any:
         keys = jax.random.split(key, 5)
         if "affine" in parts:
             image = warped(keys[0], image)
-            image = jax.lax.optimization_barrier(image)  # else XLA reads the source again for every later use
         if "crop" in parts:
             padded = jnp.pad(image, ((0, 0), (PAD, PAD), (PAD, PAD)), mode="reflect")
             y, x = jax.random.randint(keys[1], (2,), 0, 2 * PAD + 1)
             image = jax.lax.dynamic_slice(padded, (0, y, x), (channels, height, width))
-        if "flip" in parts:
-            image = jnp.where(jax.random.bernoulli(keys[2]), image[..., ::-1], image)
+        return jnp.where(jax.random.bernoulli(keys[2]), image[..., ::-1], image) if "flip" in parts else image
+
+    def changed(key: Any, image: Any) -> Any:
+        keys = jax.random.split(key, 5)
         if "jitter" in parts:
             image = coloured(keys[3], image)
         return cut(keys[4], image) if "cut" in parts else image
 
-    @jax.jit
-    def batch(source: Any, rows: Any, epoch: Any) -> Any:
+    def keys_of(rows: Any, epoch: Any) -> Any:
         key = jax.random.fold_in(jax.random.key(0), epoch)
-        keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
-        return jax.vmap(one)(keys, source[rows])
+        return jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
 
-    return lambda rows: batch(source, jnp.asarray(rows.numpy()), 3).block_until_ready()
+    # Two programs: in one, XLA reads the source again for each later use of a pixel, and takes ten times as long.
+    first = jax.jit(lambda source, rows, epoch: jax.vmap(moved)(keys_of(rows, epoch), source[rows]))
+    second = jax.jit(lambda images, rows, epoch: jax.vmap(changed)(keys_of(rows, epoch), images))
+    two = bool({"jitter", "cut"} & set(parts))
+
+    def make(rows: Tensor) -> Any:
+        places = jnp.asarray(rows.numpy())
+        images = first(source, places, 3)
+        return (second(images, places, 3) if two else images).block_until_ready()
+
+    return make

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from scipy import stats
 from torch import Tensor
 
-from ravine.augment.colour import _ORDERS, STEPS, colour_matrix, coloured, drawn_colour
+from ravine.augment.colour import ORDERS, STEPS, colour_matrix, coloured, drawn_colour
 from ravine.augment.fixed import fixed_of, principal_colours
 from ravine.augment.numbers import Words, example_key
 from ravine.augment.spec import Augment
@@ -103,7 +103,7 @@ def test_orders_are_equally_likely_and_change_the_result() -> None:
     found = coloured(
         x[:1].expand(24, -1, -1, -1), each, numbers(brightness=1.0, contrast=1.0), PLAIN, "random"
     )
-    first = [STEPS[next(i for i in order if i < 2)] for order in _ORDERS]
+    first = [STEPS[next(i for i in order if i < 2)] for order in ORDERS]
     groups = {name: [i for i in range(24) if first[i] == name] for name in ("brightness", "contrast")}
     for rows in groups.values():
         assert torch.equal(found[rows[0]], found[rows[5]])

@@ -25,7 +25,7 @@ from ravine.augment.spec import COLOUR
 GREY = (0.2989, 0.587, 0.114)
 """A colour's grey, of red, green and blue, as in ITU-R BT.601."""
 STEPS = ("brightness", "contrast", "saturation", "hue")
-_ORDERS = tuple(permutations(range(len(STEPS))))
+ORDERS = tuple(permutations(range(len(STEPS))))
 # Hue in the fixed order is a turn in the plane of YIQ's colours.
 _TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
 
@@ -47,7 +47,7 @@ def drawn_colour(words: Words, strengths: Mapping[str, Tensor], order: str) -> d
         found["hue"] = words.signed("hue") * strengths["hue"]
     if order == "random" and found:
         # Of all four steps, whichever of them there are: one more changes nothing of the others.
-        found["order"] = (words.of("order") * len(_ORDERS)) >> 32
+        found["order"] = (words.of("order") * len(ORDERS)) >> 32
     if "pca" in strengths:
         found |= {f"pca_{i}": words.normal(f"pca_{i}") * strengths["pca"] for i in range(3)}
     return found
@@ -219,7 +219,7 @@ def _in_random_order(
 ) -> Tensor:
     if "order" not in numbers:
         return pixels
-    orders_O4 = torch.tensor(_ORDERS, dtype=torch.int64, device=pixels.device)
+    orders_O4 = torch.tensor(ORDERS, dtype=torch.int64, device=pixels.device)
     order_B4 = orders_O4.index_select(0, numbers["order"])
     for stage in range(len(STEPS)):
         before = pixels

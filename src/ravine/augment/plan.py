@@ -49,7 +49,9 @@ def planned(
                 found |= {f"weight_{i}": each.expand_as(like) for i, each in enumerate(colours.weights)}
                 found["base"] = colours.base.expand_as(like)
         else:
-            found |= {name: drawn[name] for name in STEPS if name in drawn}
+            for name in (name for name in STEPS if name in drawn):
+                found[name] = drawn[name]
+                found[f"active_{name}"] = (strengths[name] != 0).to(like.dtype).expand_as(like)
             if "order" in drawn:
                 found["order"] = drawn["order"].to(like.dtype)
             if "pca" in strengths:

@@ -24,7 +24,7 @@ from ravine.augment.native.mixing import mixing_function
 from ravine.augment.native.reading import Frame
 from ravine.augment.numbers import Words, example_key
 from ravine.augment.plan import planned
-from ravine.augment.spec import COLOUR, MIXING, Augment
+from ravine.augment.spec import MIXING, Augment
 from ravine.native.compiler import Compiler
 from ravine.native.function import Function
 from ravine.native.tensors import Unsupported
@@ -85,7 +85,7 @@ class PictureBatches:
         team: bool = False,
     ) -> None:
         names = tuple(name for name in given.of_group if name != "seed")
-        _check(given, x, y, names, options)
+        _check(given, x, y)
         self._given, self._x, self._y, self._names = given, x, y, names
         self._fixed, self._options, self._num_classes = dict(fixed), options, num_classes
         self._mixes = any(name in names for name in MIXING)
@@ -119,11 +119,12 @@ class PictureBatches:
 
     def _pictures(self) -> Jobs:
         compiler, options, fixed = Compiler(), self._options, self._fixed
-        fills = {
+        channels_of = {
             "outside": fixed["average" if options.fill == "mean" else "black"].contiguous(),
             "cut": fixed["average" if options.cutout_fill == "mean" else "black"].contiguous(),
+            **{name: fixed[name].flatten().contiguous() for name in ("mean", "deviation")},
         }
-        self._fills = fills  # whose memory the code reads
+        self._channels = channels_of  # whose memory the code reads
 
         def plan(examples_C: Tensor, seed: Tensor, epoch: Tensor, *strengths: Tensor) -> dict[str, Tensor]:
             words = Words(example_key(seed, epoch), examples_C)
@@ -143,11 +144,10 @@ class PictureBatches:
                     lambda *given: (torch.stack(list(plan(*given).values())),), examples, outputs
                 )
             )
-        places = {
-            name: compiler.number(name) for name in ("source", "rows", "plan", "outside", "cut", "pictures")
-        }
+        names = ("source", "rows", "plan", "pictures", *channels_of)
+        places = {name: compiler.number(name) for name in names}
         functions.append(pictures_function(frame, numbers, self._part, places))
-        fixed_places = {"source": self._given.x, **fills}
+        fixed_places = {"source": self._given.x, **channels_of}
         own = {compiler.number("plan"): 4 * max(1, len(numbers)) * self._part}
         return self._jobs(compiler, functions, {"pictures": self._raw}, fixed_places, own)
 
@@ -247,7 +247,7 @@ class PictureBatches:
         return Jobs(tables_JI=table_LI, functions=[functions] * len(batch_L), own=own)
 
 
-def _check(given: Given, x: Tensor, y: Tensor, names: Sequence[str], options: Augment) -> None:
+def _check(given: Given, x: Tensor, y: Tensor) -> None:
     tensors = [
         given.x,
         given.y,
@@ -262,5 +262,3 @@ def _check(given: Given, x: Tensor, y: Tensor, names: Sequence[str], options: Au
         raise Unsupported("tensors that do not lie row by row in the processor's memory")
     if given.x.dim() != 4 or given.x.dtype != torch.float32 or x.dtype != torch.float32:
         raise Unsupported("examples that are no pictures of float32")
-    if options.order != "fixed" and any(name in COLOUR for name in names):
-        raise Unsupported("colour in a random order")

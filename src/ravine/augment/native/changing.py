@@ -23,7 +23,7 @@ def write_colour(code: Code, frame: Frame, number: Number, at: str) -> None:
         offsets = [number(f"offset_{i}") for i in channels]
         if "base" in frame.has:
             grey = number("base")
-            for i, mean in enumerate(_means(code, frame, at)):
+            for i, mean in enumerate(means(code, frame, at)):
                 grey = lanes.f("add", grey, lanes.f("mul", number(f"weight_{i}"), mean, 1), 1)
             offsets = [
                 lanes.f("add", each, lanes.f("mul", number(f"lift_{i}"), grey, 1), 1)
@@ -59,7 +59,7 @@ def each_pixel(code: Code, frame: Frame, at: str, step: Callable[[Sequence[str]]
     lanes.over(plane, some)
 
 
-def _means(code: Code, frame: Frame, at: str) -> list[str]:
+def means(code: Code, frame: Frame, at: str) -> list[str]:
     """The mean of each channel."""
     lanes, plane = Lanes(code), frame.height * frame.width
     totals = [code.place(lanes.floats) for _ in range(frame.channels)]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ravine.augment.native.changing import write_colour, write_cut
+from ravine.augment.native.clamped import write_clamped
 from ravine.augment.native.lanes import Lanes
 from ravine.augment.native.reading import Frame, write_border, write_reading
 from ravine.native.code import Code
@@ -25,7 +26,8 @@ def pictures_function(frame: Frame, names: tuple[str, ...], num: int, places: Ma
         frame: of the pictures.
         names: of the numbers of a plan, in order: it lies in memory as (P, B).
         num: B.
-        places: numbers of the inputs "source", "rows", "plan", "outside", "cut" and "pictures" in the table.
+        places: numbers of the inputs "source", "rows", "plan", "pictures", and "outside", "cut", "mean" and "deviation"
+            of the channels, in the table.
     """
     library = _library(frame, names, num, tuple(sorted(places.items())))
     scratch = 16 * frame.padded * frame.groups if frame.bends else 0
@@ -53,8 +55,10 @@ def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple
             loaded[name] = code.value(f"load float, ptr {lanes.float_at(inputs['plan'], place)}")
         number = loaded.__getitem__
         write_reading(code, frame, number, source, target, "%scratch", inputs["outside"])
-        if "coloured" in frame.has:
+        if "offset_0" in frame.has:
             write_colour(code, frame, number, target)
+        elif "coloured" in frame.has:
+            write_clamped(code, frame, number, target, inputs)
         if "cut_top" in frame.has:
             write_cut(code, frame, number, target, inputs["cut"])
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
