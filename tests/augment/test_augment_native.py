@@ -82,29 +82,28 @@ def test_geometry_and_boxes_are_the_same(size: tuple[int, int, int], fill: str) 
 def test_colours_are_the_same_within_rounding(size: tuple[int, int, int], order: str) -> None:
     x = standardized(pixels(12, *size))
     colours = COLOURS if size[0] == 3 else {name: COLOURS[name] for name in ("brightness", "contrast", "pca")}
-    for strengths in (colours, {"brightness": 0.2}):
-        both = Both(x, {**strengths, "cutout": 0.3}, Augment(cutout_fill="black", order=order))
-        assert torch.allclose(both.x, both.wanted_x, atol=1e-5)
-        assert not torch.equal(both.x[0], both.plain[0])
-        assert torch.equal(both.x[1], both.plain[1])
+    both = Both(x, {**colours, "cutout": 0.3}, Augment(cutout_fill="black", order=order))
+    assert torch.allclose(both.x, both.wanted_x, atol=1e-5)
+    assert not torch.equal(both.x[0], both.plain[0])
+    assert torch.equal(both.x[1], both.plain[1])
 
 
-@pytest.mark.parametrize("draw", ["example", "batch"])
-def test_mixtures_and_their_answers_are_the_same(draw: str) -> None:
-    x = pixels(12, 3, 8, 16)
-    for strengths in ({"flip": 0.5, **MIXED}, {"mixup": 0.4}, {"cutmix": 1.0}):
-        both = Both(x, strengths, Augment(draw=draw), num=4)
-        assert torch.allclose(both.x, both.wanted_x, atol=1e-5)
-        assert torch.allclose(both.y, both.wanted_y, atol=1e-6)
-        assert torch.equal(both.x[1], both.plain[1])
-        assert not torch.equal(both.x[0], both.plain[0])
+@pytest.mark.parametrize(
+    ("draw", "strengths"), [("example", {"flip": 0.5, **MIXED}), ("batch", {"cutmix": 1.0})]
+)
+def test_mixtures_and_their_answers_are_the_same(draw: str, strengths: dict[str, float]) -> None:
+    both = Both(pixels(12, 3, 8, 16), strengths, Augment(draw=draw), num=4)
+    assert torch.allclose(both.x, both.wanted_x, atol=1e-5)
+    assert torch.allclose(both.y, both.wanted_y, atol=1e-6)
+    assert torch.equal(both.x[1], both.plain[1])
+    assert not torch.equal(both.x[0], both.plain[0])
 
 
 def test_parts_of_a_batch_that_overlap_are_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     x = pixels(16, 1, 8, 8)
-    whole = Both(x, {**BENT, "mixup": 0.5}, Augment(), size=13)
+    whole = Both(x, {"crop": 2.0, "mixup": 0.5}, Augment(), size=13)
     monkeypatch.setattr("ravine.augment.native.batches._PIXELS", 5 * 64)
-    parts = Both(x, {**BENT, "mixup": 0.5}, Augment(), size=13)
+    parts = Both(x, {"crop": 2.0, "mixup": 0.5}, Augment(), size=13)
     assert torch.equal(parts.x, whole.x)
     assert torch.equal(parts.y, whole.y)
 

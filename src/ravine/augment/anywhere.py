@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ravine.augment.batch import augmented_batch
 from ravine.augment.fixed import fixed_of
+from ravine.augment.native.single import SingleBatch
 from ravine.augment.spec import GEOMETRY, MIXING, STRENGTHS, Augment, check_augment, read_augment
 from ravine.errors import InputError
 from ravine.messages import shown, whole_number
@@ -88,21 +89,19 @@ def augmented(
     }
     if training is None and source.dim() == 4:
         _check_known(used, options)
-    known = fixed_of(source, used) if training is None else dict(_known(_Same(training), frozenset(used)))
-    rows = torch.arange(len(source), device=source.device)
-    labels = rows if answers is None else answers.float() if task == "regression" else answers.long()
-    found, labels = augmented_batch(
-        source,
-        labels,
-        rows,
-        numbers,
-        epoch,
-        seed,
-        used,
-        known,
-        options,
-        None if task == "regression" else num_classes,
-    )
+    known = fixed_of(source, used) if training is None else _known(_Same(training), frozenset(used))
+    labels = torch.zeros(len(source)) if answers is None else answers
+    labels = labels.float() if task == "regression" else labels.long()
+    classes = None if task == "regression" else num_classes or 1
+    if source.dim() == 4 and source.device.type == "cpu":
+        same = (tuple(source.shape), tuple(used), options, classes, torch.get_num_threads())
+        made = _machine(*same, _Same(None if training is None else known))
+        found, labels = made(source, labels, numbers, epoch, seed, used)
+    else:
+        rows = torch.arange(len(source), device=source.device)
+        found, labels = augmented_batch(
+            source, labels.to(source.device), rows, numbers, epoch, seed, used, known, options, classes
+        )
     after = y if not mixes else labels if tensors else labels.numpy()
     return (found if tensors else found.numpy()), after
 
@@ -140,6 +139,20 @@ class _Same:
 @lru_cache(maxsize=1)
 def _known(training: _Same, names: frozenset[str]) -> dict[str, Tensor]:
     return fixed_of(_source("training", training.array), names, where="training")
+
+
+@lru_cache(maxsize=8)
+def _machine(
+    shape: tuple[int, int, int, int],
+    names: tuple[str, ...],
+    options: Augment,
+    classes: int | None,
+    threads: int,
+    known: _Same,
+) -> SingleBatch:
+    # Where the training set was not given, nothing of it matters.
+    fixed = fixed_of(torch.zeros(1, *shape[1:]), ()) if known.array is None else known.array
+    return SingleBatch(shape, names, fixed, options, classes, threads)
 
 
 def _source(name: str, x: Any) -> Tensor:

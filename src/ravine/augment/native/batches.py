@@ -127,8 +127,11 @@ class PictureBatches:
         self._channels = channels_of  # whose memory the code reads
 
         def plan(examples_C: Tensor, seed: Tensor, epoch: Tensor, *strengths: Tensor) -> dict[str, Tensor]:
-            words = Words(example_key(seed, epoch), examples_C)
-            return planned(words, dict(zip(self._names, strengths, strict=True)), fixed, options, self._shape)
+            alone = len(examples_C) == 1  # vectors and single numbers are rounded otherwise
+            words = Words(example_key(seed, epoch), torch.cat([examples_C] * 2) if alone else examples_C)
+            given = dict(zip(self._names, strengths, strict=True))
+            found = planned(words, given, fixed, options, self._shape)
+            return {name: each[:1] for name, each in found.items()} if alone else found
 
         examples = self._examples(["examples"])
         numbers = tuple(plan(*examples.values()))
