@@ -21,7 +21,7 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
 }
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)  # exact for polynomials up to degree 63
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NODES, _WEIGHTS = _NODES.tolist(), (_WEIGHTS / _WEIGHTS.sum()).tolist()
 
 
 def mean_of(activation: str, mean: Tensor, variance: Tensor) -> Tensor:

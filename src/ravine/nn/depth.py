@@ -107,11 +107,10 @@ class StochasticDepth(Stochastic):
         is_open = self._open(x, key)
         if not self.keyed:  # in anyone's loop, where a branch on a number is allowed
             return shortcut + self._scaled(branch(x)) if bool(is_open) else shortcut
-        statistics = [each for norm in norms if norm.training for each in norm.buffers(recurse=False)]
-        before = [each.clone() for each in statistics]
+        before = [(norm, name, each.clone()) for norm in norms for name, each in norm.named_buffers()]
         y = torch.where(is_open, shortcut + self._scaled(branch(x)), shortcut)
-        for each, old in zip(statistics, before, strict=True):
-            each.copy_(torch.where(is_open, each, old))
+        for norm, name, old in before:  # new tensors, since the backward pass needs those that the norm wrote to
+            setattr(norm, name, torch.where(is_open, getattr(norm, name), old))
         return y
 
     def _open(self, x: Tensor, key: Tensor) -> Tensor:
