@@ -109,7 +109,11 @@ class StochasticDepth(Stochastic):
             return shortcut + self._scaled(branch(x)) if bool(is_open) else shortcut
         before = [(norm, name, each.clone()) for norm in norms for name, each in norm.named_buffers()]
         y = torch.where(is_open, shortcut + self._scaled(branch(x)), shortcut)
-        for norm, name, old in before:  # new tensors, since the backward pass needs those that the norm wrote to
+        for (
+            norm,
+            name,
+            old,
+        ) in before:  # new tensors, since the backward pass needs those that the norm wrote to
             setattr(norm, name, torch.where(is_open, getattr(norm, name), old))
         return y
 
