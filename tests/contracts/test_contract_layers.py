@@ -42,7 +42,7 @@ class All(nn.Sequential):
         self.flat = nn.Flatten()
         branch = nn.Sequential(nn.Linear(12, 12), nn.BatchNorm1d(12), nn.Tanh())
         self.depth = layers.StochasticDepth(0.5, branch)
-        self.alpha = nn.AlphaDropout(0.2)
+        self.alpha = layers.AlphaDropout(0.2)
         self.linear = layers.DropConnectLinear(12, 6, 0.3, activation="tanh")
         self.dropout = layers.Dropout(0.2, scale="classic")
         self.output = nn.Linear(6, 3)
@@ -69,7 +69,7 @@ def connect(draw: str, activation: str) -> Make:
 
 
 OWN: dict[str, Make] = {
-    "alpha": lambda: nn.AlphaDropout(0.2),
+    "alpha": lambda: layers.AlphaDropout(0.2, features=True),
     "linear-example": connect("example", "relu"),
     "linear-gaussian": connect("gaussian", "gelu"),
     "conv-example": lambda: layers.DropConnectConv2d(1, 2, 3, draw="example", activation="silu"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from engine_runs import CPU, NATIVE, SERIAL, all_runs, network_of, same, study, train
-from torch import nn
+from engine_runs import CPU, NATIVE, PLAIN, SERIAL, all_runs, network_of, random_dataset, same, study, train
+from torch import Tensor, nn
 
+from ravine.engine.plan import plan
 from ravine.errors import ModelError
 from ravine.nn.dropout import Dropout
 from ravine.study import Study
@@ -121,3 +124,36 @@ def test_each_kind_has_streams_of_its_own() -> None:
     assert keys["a.key"] == rng.key(3, "dropout/a", 5)
     assert keys["b.key"] == rng.key(3, "other/b", 5)
     assert isinstance(Dropout(0.1).share, float)
+
+
+class Attends(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.2, batch_first=True)
+        self.output = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.layer(x).mean(1))
+
+
+class Alpha(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(32, 8), nn.AlphaDropout(0.2), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "rates"), [(Attends, {"dropout": [0.0, 0.2]}), (Alpha, {"alpha_dropout": [0.0, 0.2]})]
+)
+def test_rates_make_attention_and_alpha_dropout_keyed(
+    model: type[nn.Module], rates: dict[str, object]
+) -> None:
+    plain = study(model=model, data=random_dataset((4, 8)), rules=ONE, steps=3, seeds=1, batch_size=8)
+    chosen = plan(all_runs(plain), network_of(plain, all_runs(plain)), plain.data, CPU)
+    assert (chosen.backend, chosen.why) == (
+        PLAIN,
+        f"{model.__name__} cannot be fused: it draws random numbers itself",
+    )
+    made = replace(plain, rates=rates)
+    runs = all_runs(made)
+    together = train(made, runs, NATIVE)
+    same(train(made, runs[-1:], NATIVE), together, runs[-1])

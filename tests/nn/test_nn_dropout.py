@@ -10,7 +10,7 @@ from unkeyed import unkeyed_randomness
 
 from ravine import rng
 from ravine.nn.dropout import Dropout
-from ravine.nn.keyed import keyed
+from ravine.nn.replacing import keyed
 from ravine.nn.stochastic import layer_keys, mode, set_keyed, stochastic_modules
 
 
@@ -169,7 +169,7 @@ def test_randomness_that_no_key_reaches_is_named() -> None:
     found = unkeyed_randomness(CallsDropout(), (4,))
     assert len(found) == 2
     assert all(line.startswith("model (CallsDropout): aten.") for line in found)
-    encoder = unkeyed_randomness(keyed(Encoder(0.1)), (3, 4))
+    encoder = unkeyed_randomness(keyed(Encoder(0.1), rates=False), (3, 4))
     assert len(encoder) == 1
     assert encoder[0].startswith("layer.self_attn (MultiheadAttention): aten.")
     assert unkeyed_randomness(keyed(Encoder(0.0)), (3, 4)) == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from ravine.errors import ModelError
 from ravine.forms import Form, Refused
 from ravine.nn.build import build, check_output
 from ravine.nn.dropout import Dropout
-from ravine.nn.spec import MLP, ConvNet, Module, ResNet
+from ravine.nn.spec import MLP, RATES, ConvNet, Module, ResNet
+from ravine.nn.stochastic import stochastic_modules
 
 
 def made(spec: MLP | ConvNet | ResNet, shape: tuple[int, ...], k: int = 3, **options: bool) -> nn.Module:
@@ -155,3 +157,39 @@ def test_pictures_are_needed(spec: ConvNet | ResNet) -> None:
         ModelError, match=r"needs pictures \(channels, height, width\); one example has shape 64"
     ):
         build(spec, (64,), 10)
+
+
+@pytest.mark.parametrize(("norm", "dropped"), [("batch", [3]), ("layer", [1, 2, 3]), ("none", [1, 2, 3])])
+def test_dropout_comes_behind_the_last_batch_norm(norm: str, dropped: list[int]) -> None:
+    net = build(MLP(hidden=(4, 4, 4), norm=norm), (2,), 3, rates=["dropout"])
+    assert [name for name, _ in net.named_children() if name.startswith("dropout")] == [
+        f"dropout{i}" for i in dropped
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (MLP(hidden=(4, 4)), (3,)),
+        (ConvNet(channels=(2,), hidden=0), (1, 6, 6)),
+        (ResNet(depth=8, width=4), (1, 6, 6)),
+    ],
+)
+def test_names_and_initial_values_do_not_depend_on_stochastic_layers(
+    model: Any, shape: tuple[int, ...]
+) -> None:
+    states = []
+    for rates in ((), [name for name in RATES if hasattr(model, name)]):
+        with rng.keyed_init(1):
+            states.append(build(model, shape, 3, rates=rates).state_dict())
+    assert list(states[0]) == list(states[1])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_residual_network_drops_its_branches_by_the_linear_rule() -> None:
+    net = build(ResNet(depth=14, width=2, depth_drop=0.6), (1, 6, 6), 3)
+    shares = [layer.share for _, layer in stochastic_modules(net)]
+    assert shares == pytest.approx([i / 6 for i in range(1, 7)])
+    assert [float(layer.rate) for _, layer in stochastic_modules(net)] == pytest.approx(
+        [i / 10 for i in range(1, 7)]
+    )

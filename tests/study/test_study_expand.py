@@ -201,3 +201,17 @@ def test_a_models_key_that_came_later_leaves_older_ids_alone():
 
     assert structure_of(Later(), None) == structure_of(MLP(), None)
     assert structure_of(Later(skip=True), None) == {**structure_of(MLP(), None), "skip": True}
+
+
+def test_dropout_behind_the_last_batch_norm_only_is_marked_and_is_no_other_structure(plain, data):
+    """Before, it came between the norms too: those runs alone have new ids."""
+
+    def found(**model):
+        return runs(plain, data, model={"kind": "mlp", "dropout": [0, 0.2], **model}, seeds=1)
+
+    without, dropping = found(norm="batch")
+    assert "dropout_at" not in without.recipe.model
+    assert dropping.recipe.model["dropout_at"] == "end"
+    assert without.recipe.structure == dropping.recipe.structure
+    for same in (*found(norm="batch", hidden=[8]), *found(norm="layer"), *found()):
+        assert "dropout_at" not in same.recipe.model

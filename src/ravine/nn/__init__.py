@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ravine.nn.dropout import Dropout
     from ravine.nn.fractional import FractionalMaxPool2d
     from ravine.nn.frozen import freeze_norms
-    from ravine.nn.keyed import keyed
     from ravine.nn.pooling import StochasticPool2d
+    from ravine.nn.replacing import keyed
     from ravine.nn.stochastic import Stochastic, mode
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
     "StochasticDepth": "depth",
     "StochasticPool2d": "pooling",
     "freeze_norms": "frozen",
-    "keyed": "keyed",
+    "keyed": "replacing",
     "mode": "stochastic",
 }
 

@@ -20,8 +20,8 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)  # exact for polynomials up to degree 63
-_NODES, _WEIGHTS = _NODES.tolist(), (_WEIGHTS / _WEIGHTS.sum()).tolist()
+_HERMITE = np.polynomial.hermite_e.hermegauss(32)  # exact for polynomials up to degree 63
+_NODES, _WEIGHTS = _HERMITE[0].tolist(), (_HERMITE[1] / _HERMITE[1].sum()).tolist()
 
 
 def mean_of(activation: str, mean: Tensor, variance: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ravine.errors import ModelError, in_a_line, raised_at
 from ravine.nn.example import example_pass
-from ravine.nn.keyed import keyed
 from ravine.nn.models import convnet, mlp, resnet
 from ravine.nn.rates import Rates
+from ravine.nn.replacing import keyed
 from ravine.nn.spec import MATCH, MLP, RATES, ConvNet, Module, ResNet
 from ravine.nn.stochastic import kinds_of
 from ravine.nn.target import call_factory, find_factory
@@ -30,7 +30,7 @@ def build(
 ) -> nn.Module:
     """The module of a spec, with initial weights from torch's generator (use it inside `rng.keyed_init`).
 
-    The dropout layers of a user's module are replaced by ravine's, which do the same but can be keyed.
+    The dropout layers of a user's module are replaced by ravine's, which do the same but can be keyed (`keyed`).
 
     Args:
         model: a spec, or a user's class or function without arguments.
@@ -39,7 +39,7 @@ def build(
         search: the study's folder, where a `module`'s target is looked for first.
         rates: the rates whose stochastic layers a built-in model is to have, such as "dropout", at 0 too: runs that
             train together may differ in their rates. None: those above 0. Neither the names nor the initial values of
-            parameters depend on it.
+            parameters depend on it. Of a user's module those that are given.
 
     Returns:
         A module (B, *input_shape) -> (B, num_outputs), in training mode; not yet checked for a user's module.
@@ -65,14 +65,14 @@ def build(
         return resnet(model, input_shape, num_outputs, rates)
     if isinstance(model, Module):
         factory = find_factory(model.target, search, model.trust)
-        return _prepared(call_factory(factory, model.args, search))
-    return _prepared(call_factory(model, {}, search))
+        return _prepared(call_factory(factory, model.args, search), bool(rates))
+    return _prepared(call_factory(model, {}, search), bool(rates))
 
 
 def layer_kinds(
     model: object, input_shape: tuple[int, ...], num_outputs: int, rates: Collection[str]
 ) -> tuple[str, ...]:
-    """The kinds of stochastic layers that a built-in model is to have, so that each rate has its layers.
+    """The kinds of stochastic layers that a built-in model is to have, so that each rate has its layers; else rates.
 
     Args:
         model: a specification; of anything else the layers are as they are.
@@ -87,9 +87,11 @@ def layer_kinds(
         >>> layer_kinds(MLP(), (4,), 3, ["match:dropout1"])
         ('dropout',)
     """
+    if not isinstance(model, MLP | ConvNet | ResNet):
+        return tuple(rates)
     given = Rates.of(rates)
     found = set(given.kinds)
-    if given.patterns and isinstance(model, MLP | ConvNet | ResNet):
+    if given.patterns:
         with torch.device("meta"):
             whole = build(model, input_shape, num_outputs, rates=tuple(RATES))
         Rates.of([name for name in rates if name.startswith(MATCH)]).check(whole, f"kind = {model.kind!r}")
@@ -114,11 +116,11 @@ def _contains_itself(module: nn.Module) -> bool:
     return False
 
 
-def _prepared(module: nn.Module) -> nn.Module:
+def _prepared(module: nn.Module, rates: bool) -> nn.Module:
     if _contains_itself(module):  # found before torch descends without end
         raise ModelError(f"model: {type(module).__name__} contains itself: no pass comes to its end")
     try:
-        return keyed(module).train()
+        return keyed(module, rates=rates).train()
     except RecursionError:
         name = type(module).__name__
         raise ModelError(f"model: {name} is nested too deeply") from None

@@ -202,11 +202,17 @@ def mode(module: nn.Module, mode: Mode | None) -> Iterator[None]:
     """
     layers = [m for _, m in stochastic_modules(module)]
     before = [m.mode for m in layers]
+    fast = torch.backends.mha.get_fastpath_enabled()
     for m in layers:
         m.mode = mode
+    if mode is not None:
+        torch.backends.mha.set_fastpath_enabled(
+            False
+        )  # of a whole transformer layer in eval, which draws nothing
     try:
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for m, old in zip(layers, before, strict=True):
             m.mode = old
 
