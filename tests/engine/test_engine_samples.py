@@ -75,7 +75,7 @@ def outputs(
     samples = Samples(objective, points, sampling)
     if not native:
         samples._native, samples.backend = None, "serial"
-    return torch.cat([part for _, part in samples(x, first)], 1)
+    return torch.cat([part for _, part in samples(x, torch.arange(first, first + len(x)))], 1)
 
 
 X = torch.linspace(-1.0, 2.0, 5 * UNITS).reshape(5, UNITS).sin()

@@ -11,7 +11,8 @@ import pytest
 import ravine
 from ravine.cli.main import main
 from ravine.ensembles.modes import change_of, mode_grid, mode_rows, mode_words_of
-from ravine.report.draw_test_time import entropy_of, mode_curves
+from ravine.ensembles.scoring import entropy_of
+from ravine.report.draw_test_time import mode_curves
 from ravine.report.figures import figure, figures
 from ravine.store import Store
 from ravine.study import Study

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from ravine.outcomes import Results
 from ravine.predictors.rows import PredictedRows
 from ravine.store import Store
 from ravine.study import Study
+from ravine.study.views import check_views
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ravine.predictors.predictor import Predictor
+    from ravine.study.modes import Mode
 
 
 def predict(
@@ -28,6 +31,9 @@ def predict(
     new: Any,
     *,
     what: str | None = None,
+    mode: str = "mean",
+    samples: int | None = None,
+    views: str | Mapping[str, Any] | Sequence[Any] | None = None,
     model: str | Callable[..., nn.Module] | None = None,
     store: Path | str = "runs",
     device: str = "auto",
@@ -48,6 +54,11 @@ def predict(
             best on validation; "ensemble", all seeds of that config; "greedy", the ensemble that greedy selection
             finds among all runs; "average", the best stored average of the weights; "soup", weights averaged over runs;
             or the id of a run, or its beginning, perhaps with a stored average, "8e79#ema 0.99".
+        mode: "mean", one deterministic pass; or "mc": the mean of the probabilities of many passes in which the
+            stochastic layers of each member draw, with the entropy of each prediction and how much of it is about the
+            weights. An exported model has only the mean pass.
+        samples: how many passes "mc" makes of each row; None: 50.
+        views: of pictures, whose predictions are averaged: "flips", "crops", or a list, as in a study's `test_time`.
         model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
             the study says it, or the folder's ONNX graph evaluates it.
         store: where the study is, unless results are given.
@@ -71,7 +82,10 @@ def predict(
         'setosa'
     """
     check_address_space()
-    predictor = _predictor(where, what, model, store, device, trust)
+    from ravine.predictors.passes import asked_mode
+
+    asked = asked_mode(mode, samples, views)
+    predictor = _predictor(where, what, model, store, device, trust, asked)
     return PredictedRows.of(predictor, fresh(predictor.preparation, new))
 
 
@@ -133,6 +147,7 @@ def _predictor(
     store: Path | str,
     device: str,
     trust: Sequence[str],
+    mode: Mode | None,
 ) -> Predictor:
     from ravine.predictors.loading import load_model
     from ravine.predictors.stored import of_store
@@ -141,14 +156,29 @@ def _predictor(
         if is_exported(where):
             if what is not None:
                 raise InputError(f"what = {what!r}: {where} is one exported model; leave it out")
-            return load_model(where, model=model, trust=trust, device=device)[0]
+            if mode is not None and mode.samples:
+                raise InputError(
+                    f"mode = 'mc': {where} is an exported model, which has the mean pass only; give the study instead"
+                )
+            found = load_model(where, model=model, trust=trust, device=device)[0]
+            if mode is None:
+                return found
+            check_views(mode.views, found.preparation.inputs.shape, "views")
+            return replace(found, mode=mode, temperature=1.0)  # which was fitted to mean passes
         if os.path.isdir(where) and not _is_study(where, store):  # noqa: PTH112 (a name may be no path)
             raise InputError(
                 f"{where}: no exported model (there is no ravine.json in it), and no study in the store"
             )
     opened, name, find = stored_study(where, store, trust)
     return of_store(
-        opened, name, "winner" if what is None else what, find=find, model=model, trust=trust, device=device
+        opened,
+        name,
+        "winner" if what is None else what,
+        find=find,
+        model=model,
+        trust=trust,
+        device=device,
+        mode=mode,
     )
 
 

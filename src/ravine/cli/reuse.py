@@ -71,6 +71,9 @@ def predict(
     new: Annotated[str, Shown("DATA")] = "",
     /,
     what: Annotated[str | None, Shown("winner|ensemble|greedy|average|soup|RUN")] = None,
+    mode: Literal["mean", "mc"] = "mean",
+    samples: int | None = None,
+    views: Annotated[str | None, Shown("flips|crops")] = None,
     out: File = None,
     probabilities: bool = False,
     members: bool = False,
@@ -89,6 +92,9 @@ def predict(
         what: What of a study predicts; winner is the best seed of the best config, ensemble all of its seeds, greedy
             an ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights
             of several runs. Default winner.
+        mode: One deterministic pass, or the mean of many Monte Carlo passes, with entropy and mutual information.
+        samples: Number of Monte Carlo passes of each row. Default 50.
+        views: Also average over views of each picture: mirrored, or moved by a pixel towards each corner.
         out: Write the predictions to this CSV or Parquet file.
         probabilities: Add the probability of each class.
         members: Add the disagreement of the members; for a regression, their spread.
@@ -125,7 +131,18 @@ def predict(
     if out is not None:
         check_output(out, new)
     with prints_to_stderr():
-        found = predicted(where, new, what=what, model=model, store=store, device=device, trust=trust)
+        found = predicted(
+            where,
+            new,
+            what=what,
+            mode=mode,
+            samples=samples,
+            views=views,
+            model=model,
+            store=store,
+            device=device,
+            trust=trust,
+        )
     if out is not None:
         found.save(out, probabilities=probabilities, members=members)
     if json:

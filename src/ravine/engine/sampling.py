@@ -42,12 +42,12 @@ class Samples:
                 return
             self.backend = "native"
 
-    def __call__(self, x: Tensor, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
+    def __call__(self, x: Tensor, numbers_N: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Outputs of all samples.
 
         Args:
             x: examples, (N, ...).
-            first: number of the first of them.
+            numbers_N: of the examples, int64; None: 0, 1, ...
 
         Yields:
             Which examples, and their outputs, (R, n, S, K), on the CPU.
@@ -56,7 +56,7 @@ class Samples:
         if not num:
             return
         network, samples = self._objective.network, self._sampling.samples
-        examples_N = torch.arange(first, first + num, dtype=torch.int64)
+        examples_N = torch.arange(num) if numbers_N is None else numbers_N
         widest = max(map(len, self._sampling.blocks()))
         chunk = per_chunk(x, widest, native=self._native is not None)
         size = per_part(num, samples * network.num_outputs * len(self._points), chunk)

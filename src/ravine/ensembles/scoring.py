@@ -68,6 +68,17 @@ def brier(log_p: Array, answers: np.ndarray) -> Array:
     return found
 
 
+def entropy_of(log_p: Array) -> Array:
+    """Of each row of logarithms of probabilities, in nats.
+
+    Example:
+        >>> entropy_of(np.log([[0.5, 0.5]])).round(4).tolist()
+        [0.6931]
+    """
+    found: Array = -(np.exp(log_p) * np.maximum(log_p, -1e300)).sum(axis=1) + 0.0
+    return found
+
+
 def calibration_error(
     log_p: Array, predicted: NDArray[np.number], answers: np.ndarray, num_bins: int = NUM_BINS
 ) -> float:

@@ -19,8 +19,10 @@ from ravine.data.scale import Floats
 from ravine.data.spec import Task
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Combine
-from ravine.ensembles.scoring import heated
+from ravine.ensembles.scoring import entropy_of, heated
 from ravine.errors import ModelError, in_a_line
+from ravine.predictors.passes import Drawing, Passed, passed
+from ravine.study.modes import Mode
 
 Array = NDArray[np.float64]
 
@@ -47,11 +49,13 @@ class Part:
         name: id of the run, and behind it what of the run is used where that is not its end.
         share: its weight in the pool, above 0; all shares have the sum 1.
         model: a module in evaluation mode with the member's weights, or what stands for one.
+        drawing: draws its Monte Carlo passes, where the predictor's mode has some.
     """
 
     name: str
     share: float
     model: Model
+    drawing: Drawing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +69,11 @@ class Predictions:
         disagreement: (N,) the weight of the members that choose another class than the pool; of a regression the
             standard deviation between members, in the target's own units.
         outputs: of each member by name: logits (N, K), or values (N,).
+        entropy: (N,) of the predicted distribution, in nats; None for the mean pass, and for a regression.
+        information: (N,) mutual information between the answer and what was drawn: the pass, the view, the member
+            (BALD): the entropy less the mean entropy of the passes. None likewise, and for a pool that is no mean.
+        spread: (N,) of a regression the standard deviation over passes and members, in the target's own units; None
+            for the mean pass.
     """
 
     classes: tuple[str, ...]
@@ -72,6 +81,9 @@ class Predictions:
     predicted: NDArray[np.number]
     disagreement: Array
     outputs: Mapping[str, np.ndarray]
+    entropy: Array | None = None
+    information: Array | None = None
+    spread: Array | None = None
 
     def __len__(self) -> int:
         return len(self.predicted)
@@ -96,13 +108,15 @@ class Predictor:
         preparation: what was done to the raw values of the data set.
         members: sorted by run; at least one.
         combine: how their predictions become one.
-        temperature: what the logarithms of pooled probabilities are divided by.
+        temperature: what the logarithms of pooled probabilities are divided by; 1 with a mode.
+        mode: by which passes the members predict; None: the mean pass.
     """
 
     preparation: Preparation
     members: tuple[Part, ...]
     combine: Combine = "mean"
     temperature: float = 1.0
+    mode: Mode | None = None
 
     @property
     def task(self) -> Task:
@@ -120,7 +134,7 @@ class Predictor:
         return Pool(weights={each.name: each.share for each in self.members}, combine=self.combine)
 
     def outputs(self, x: Floats) -> dict[str, np.ndarray]:
-        """Of each member by name: logits (N, K), or values (N,) in the target's own units.
+        """Of each member by name, by the mean pass: logits (N, K), or values (N,) in the target's own units.
 
         Args:
             x: prepared examples, (N, ...).
@@ -128,7 +142,11 @@ class Predictor:
         Raises:
             ModelError: a member fails, or gives something else.
         """
-        return {each.name: self._of(each, x) for each in self.members}
+        target = self.preparation.target
+        found = {each.name: self._of(each, x) for each in self.members}
+        if not isinstance(target, NumberTarget):
+            return found
+        return {name: target.undo(outputs[:, 0]) for name, outputs in found.items()}
 
     def predict(self, raw: Any) -> Predictions:
         """What the pool says of raw examples.
@@ -141,28 +159,56 @@ class Predictor:
         """
         return self.predict_prepared(self.preparation.inputs.apply(raw))
 
-    def predict_prepared(self, x: Floats) -> Predictions:
-        """The same of examples as a model takes them, (N, ...)."""
-        outputs = self.outputs(x)
+    def predict_prepared(self, x: Floats, numbers: NDArray[np.int64] | None = None) -> Predictions:
+        """The same of examples as a model takes them, (N, ...).
+
+        Args:
+            x: the examples.
+            numbers: by which the passes of each are drawn; None: 0, 1, ...
+        """
+        within: dict[str, Array] = {}
+        if self.mode is None:
+            outputs = self.outputs(x)
+        else:
+            numbers = np.arange(len(x)) if numbers is None else numbers
+            both = {each.name: self._passed(self.mode, each, x, numbers) for each in self.members}
+            outputs = {name: each.outputs for name, each in both.items()}
+            within = {name: each.within for name, each in both.items()}
         pooled = self.pool.predict(self.task, outputs)
+        entropy = information = spread = None
         if pooled.log_p is None:
             assert pooled.spread is not None, "a regression's pool knows how far its members are apart"
             log_p, disagreement = None, pooled.spread
+            if within:
+                variance = sum(each.share * np.square(within[each.name]) for each in self.members)
+                spread = np.sqrt(np.square(pooled.spread) + variance)
         else:
             log_p = heated(pooled.log_p, self.temperature)
             disagreement = np.zeros(len(x))
             for each in self.members:
                 disagreement += each.share * (outputs[each.name].argmax(axis=1) != pooled.predicted)
+            if within:
+                entropy = entropy_of(log_p)
+                if self.combine == "mean":
+                    mean = sum(each.share * within[each.name] for each in self.members)
+                    information = np.maximum(entropy - mean, 0.0)  # rounding may leave less
         return Predictions(
             classes=self.classes,
             log_p=log_p,
             predicted=pooled.predicted,
             disagreement=disagreement,
             outputs=outputs,
+            entropy=entropy,
+            information=information,
+            spread=spread,
+        )
+
+    def _passed(self, mode: Mode, member: Part, x: Floats, numbers: NDArray[np.int64]) -> Passed:
+        return passed(
+            mode, lambda x: self._of(member, x), member.drawing, x, numbers, self.preparation.target
         )
 
     def _of(self, member: Part, x: Floats) -> np.ndarray:
-        target = self.preparation.target
         num_outputs = self.preparation.num_outputs
         parts = [np.zeros((0, num_outputs), dtype=np.float32)]
         for batch in _batches(x):
@@ -173,8 +219,7 @@ class Predictor:
                     f"{(len(batch), num_outputs)} is needed"
                 )
             parts.append(found)
-        outputs = np.concatenate(parts)
-        return target.undo(outputs[:, 0]) if isinstance(target, NumberTarget) else outputs
+        return np.concatenate(parts)
 
 
 def _batches(x: Floats) -> Iterator[Floats]:

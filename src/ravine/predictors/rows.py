@@ -45,8 +45,13 @@ class PredictedRows:
         probabilities: (N, K), rows of NaN there; None for a regression.
         disagreement: (N,) the weight of the members that choose another class; of a regression the standard deviation
             between members, in the target's own units.
+        entropy: (N,) of each prediction's probabilities, in nats; None by the mean pass, and for a regression.
+        information: (N,) mutual information between the answer and what was drawn: passes, views, members (BALD); None
+            likewise, and where probabilities are not pooled by their mean.
+        spread: (N,) of a regression the standard deviation over passes and members; None by the mean pass.
         files: of pictures, one for each row; else empty.
         num_members: how many members the predictor has.
+        passes: how each of them predicts, in words; "" for the mean pass.
         scores: where the data have answers: ``accuracy`` and ``nll``, or ``rmse`` and ``mae``.
         num_scored: rows with an answer that were decided.
         notes: what is unusual about the data.
@@ -58,8 +63,12 @@ class PredictedRows:
     predicted: NDArray[Any]
     probabilities: Array | None
     disagreement: Array
+    entropy: Array | None
+    information: Array | None
+    spread: Array | None
     files: tuple[str, ...]
     num_members: int
+    passes: str
     scores: Mapping[str, float]
     num_scored: int
     notes: tuple[str, ...]
@@ -76,13 +85,17 @@ class PredictedRows:
         indices = np.full(fresh.num, -1, dtype=np.int64)
         values, disagreement = np.full(fresh.num, np.nan), np.full(fresh.num, np.nan)
         log_p = None if regression else np.full((fresh.num, len(predictor.classes)), np.nan)
+        unsure: dict[str, Array] = {}
         for rows, x in fresh.parts():
             if not len(rows):
                 continue
-            found = predictor.predict_prepared(x)
+            found = predictor.predict_prepared(x, np.asarray(rows, dtype=np.int64))
             fine = np.isfinite(found.predicted) if found.log_p is None else ~np.isnan(found.log_p).any(axis=1)
             for row in rows[~fine]:
                 fresh.undecided[int(row)] = "the model's outputs are not finite numbers"
+            for name in ("entropy", "information", "spread"):
+                if (of := getattr(found, name)) is not None:
+                    unsure.setdefault(name, np.full(fresh.num, np.nan))[rows[fine]] = of[fine]
             rows = rows[fine]
             disagreement[rows] = found.disagreement[fine]
             if log_p is None:
@@ -100,8 +113,12 @@ class PredictedRows:
             predicted=values if regression else names[indices],
             probabilities=None if log_p is None else np.exp(log_p),
             disagreement=disagreement,
+            entropy=unsure.get("entropy"),
+            information=unsure.get("information"),
+            spread=unsure.get("spread"),
             files=fresh.files,
             num_members=len(predictor.members),
+            passes="" if predictor.mode is None else predictor.mode.words,
             scores=scores,
             num_scored=num_scored,
             notes=fresh.all_notes(),
@@ -122,7 +139,14 @@ class PredictedRows:
         if probabilities and self.probabilities is not None:
             for name, of in zip(self.classes, self.probabilities.T, strict=True):
                 found[f"p_{name}"] = _plain(of)
-        if members:
+        for name, of in (
+            ("entropy", self.entropy),
+            ("mutual_information", self.information),
+            ("spread", self.spread),
+        ):
+            if of is not None:
+                found[name] = _plain(of)
+        if members and "spread" not in found:
             found["disagreement" if self.probabilities is not None else "spread"] = _plain(self.disagreement)
         return found
 
@@ -162,7 +186,8 @@ class PredictedRows:
         decided = len(self) - sum(each is None for each in _plain(self.predicted))
         of = count(decided, "row") if decided == len(self) else f"{decided:,} of {count(len(self), 'row')}"
         model = "one model" if self.num_members == 1 else f"{self.num_members} models"
-        first = f"{of} predicted by {model}{self._spread()}."
+        by = f", {self.passes}" if self.passes else ""
+        first = f"{of} predicted by {model}{by}{self._spread()}."
         if not self.scores:
             return (first,)
         rows = count(self.num_scored, "row")

@@ -16,11 +16,14 @@ from ravine.launch.subject import check_same_model, model_of
 from ravine.outcomes.member import Member
 from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
+from ravine.predictors.passes import Drawing
 from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, kind_of
 from ravine.study import FindStudy
 from ravine.study.model import Model
+from ravine.study.modes import Mode
 from ravine.study.naming import naming
+from ravine.study.views import check_views
 
 UserModel = str | Callable[..., nn.Module]
 """A class or function that builds a network, or its name, ``"package.module:Name"``."""
@@ -35,6 +38,7 @@ def of_store(
     model: UserModel | None = None,
     trust: Sequence[str] = (),
     device: str = "auto",
+    mode: Mode | None = None,
 ) -> Predictor:
     """A predictor out of a study's finished runs.
 
@@ -46,12 +50,13 @@ def of_store(
         model: builds the network, or its name, where it is a module of the user's; None: the study says it.
         trust: installed packages whose functions may build it.
         device: where members are evaluated: "auto", "cpu", "cuda" or "mps".
+        mode: by which passes they predict; None: the mean pass.
 
     Raises:
         InputError: there is no such thing, or data or model are others than when the runs were trained.
     """
     choice = chosen(store, study_name, what, find=find, device=device)
-    return predictor_of(choice, store, find=find, model=model, trust=trust, device=device)
+    return predictor_of(choice, store, find=find, model=model, trust=trust, device=device, mode=mode)
 
 
 def predictor_of(
@@ -62,10 +67,13 @@ def predictor_of(
     model: UserModel | None = None,
     trust: Sequence[str] = (),
     device: str = "auto",
+    mode: Mode | None = None,
 ) -> Predictor:
     """The predictor that a choice describes. See `of_store`."""
     where = find_device(device)
     preparation = preparation_of(store, choice.study, find)
+    if mode is not None and mode.views:
+        check_views(mode.views, preparation.inputs.shape, "views")
     stored = [each for each in choice.members if each.name not in choice.weights]
     tensors = {**weights_of(store, stored), **choice.weights}
     parts = []
@@ -80,12 +88,18 @@ def predictor_of(
             device=where,
             where=f"run {each.run}",
         )
-        parts.append(Part(name=each.name, share=choice.pool.weights[each.name], model=module))
+        drawing = None
+        if mode is not None and mode.samples:
+            run, own_tensors = choice.runs[each.run], tensors[each.name]
+            drawing = Drawing(own, run, own_tensors, preparation, search=search, device=where)
+        share = choice.pool.weights[each.name]
+        parts.append(Part(name=each.name, share=share, model=module, drawing=drawing))
     return Predictor(
         preparation=preparation,
         members=tuple(parts),
         combine=choice.pool.combine,
-        temperature=choice.temperature,
+        temperature=choice.temperature if mode is None else 1.0,  # it was fitted to mean passes
+        mode=mode,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ravine.ensembles.modes import mode_grid, mode_rows, mode_words_of
 from ravine.ensembles.pooling import log_softmax
-from ravine.ensembles.scoring import nll
+from ravine.ensembles.scoring import entropy_of, nll
 from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import (
@@ -205,17 +205,6 @@ def _uncertainties(
         {name: entropy[part] for name, part in parts.items()},
         {name: information[part] for name, part in parts.items()},
     )
-
-
-def entropy_of(log_p: Array) -> Array:
-    """Of each row of logarithms of probabilities, in nats.
-
-    Example:
-        >>> entropy_of(np.log([[0.5, 0.5]])).round(4).tolist()
-        [0.6931]
-    """
-    found: Array = -(np.exp(log_p) * np.maximum(log_p, -1e300)).sum(axis=1)
-    return found
 
 
 def _view(results: Results, found: ModeCurves) -> View:
