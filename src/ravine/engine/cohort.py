@@ -10,6 +10,7 @@ from itertools import groupby
 from ravine.rules import shaped
 from ravine.rules.averages import averaged
 from ravine.rules.base import Rule
+from ravine.rules.clip import CLIPS
 from ravine.rules.regularize import REGULARIZERS, regularize
 from ravine.study import Recipe, Run, content_id
 from ravine.study.averages import Averages
@@ -25,6 +26,7 @@ class Segment:
         start, stop: rows of the cohort.
         noisy: whether any of its runs has noise added to its gradients.
         averages: names of the averages of the weights.
+        clips: out of `ravine.rules.clip.CLIPS`, those that any of its runs uses.
     """
 
     rule: Rule
@@ -33,6 +35,7 @@ class Segment:
     stop: int
     noisy: bool = False
     averages: tuple[str, ...] = ()
+    clips: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class Cohort:
                     stop=start + len(recipes),
                     noisy=any(r.hypers.get("noise", 0.0) > 0.0 for r in recipes),
                     averages=names,
+                    clips=tuple(name for name in CLIPS if any(r.hypers.get(name) for r in recipes)),
                 )
             )
             start += len(recipes)

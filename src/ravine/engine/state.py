@@ -59,12 +59,14 @@ class SegmentHypers(NamedTuple):
         mask_P: 1 where weight decay applies, else 0; empty where the rule has none.
         noise_G1: strength of the noise that is added to each run's gradient; empty where no run has any.
         inside_P: 1 where a row has a number, 0 in its gaps; empty where there is no noise.
+        clips: limits of each run's gradient, (G, 1) each.
     """
 
     rule: dict[str, Tensor]
     mask_P: Tensor
     noise_G1: Tensor
     inside_P: Tensor
+    clips: dict[str, Tensor]
 
     @staticmethod
     def of(cohort: Cohort, segment: Segment, layout: Layout, device: torch.device) -> SegmentHypers:
@@ -88,6 +90,10 @@ class SegmentHypers(NamedTuple):
             mask_P=layout.pack(decayed).to(device) if decayed else none,
             noise_G1=torch.tensor(strengths, device=device) if segment.noisy else none,
             inside_P=inside(layout, device) if segment.noisy else none,
+            clips={
+                name: torch.tensor([[run.recipe.hypers.get(name, 0.0)] for run in runs], device=device)
+                for name in segment.clips
+            },
         )
 
     def at(self, lr_G1: Tensor, shares: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, Tensor]:

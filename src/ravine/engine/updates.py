@@ -5,6 +5,7 @@ Shapes: R run of the cohort, G run of a segment, P numbers of one run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -16,6 +17,7 @@ from ravine.engine.noise import noise_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, SegmentHypers, State, averaged_name, flattened, rules_of, spread
 from ravine.rules.base import Rule
+from ravine.rules.clip import clipped
 from ravine.tensors import Layout
 
 
@@ -47,8 +49,14 @@ def update_segment(
     """
     if segment.noisy:
         grads_GP = grads_GP + noise_of(hypers.noise_G1, hypers.inside_P, *noise)
+    usable_G1 = None
+    if segment.clips:
+        grads_GP, usable_G1 = clipped(grads_GP, hypers.clips)
     numbers = hypers.at(lr_G1, shares)
     update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, numbers, hypers.mask, t)
+    if usable_G1 is not None:
+        # So that the loss is no number either: some rules take the sign of a gradient, or divide by its length.
+        update_GP = torch.where(usable_G1, update_GP, math.nan)
     params_GP.add_(update_GP)
     for name, slot in slots.items():
         slot.copy_(new[name])

@@ -56,7 +56,7 @@ SEARCH_HYPERS = {
     ),
 }
 
-REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm", "sam_radius"})
+REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm", "clip_value", "clip_norm", "sam_radius"})
 """Settings that change the gradient or the step but not the loss: a search needs a loss and its own gradient."""
 
 

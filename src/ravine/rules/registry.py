@@ -11,6 +11,7 @@ from ravine.rules.adam import ADAM
 from ravine.rules.adamw import ADAMW
 from ravine.rules.base import Rule
 from ravine.rules.bfgs import BFGS
+from ravine.rules.clip import CLIPS
 from ravine.rules.hyper import Hyper
 from ravine.rules.lbfgs import LBFGS
 from ravine.rules.lion import LION
@@ -53,7 +54,7 @@ OWN: dict[str, Rule] = {}
 NOISE = Hyper(
     about="standard deviation of what is added to each number of the gradient", default=0.0, log=True
 )
-AROUND: Mapping[str, Hyper] = {**REGULARIZERS, "sam_radius": SAM_RADIUS, "noise": NOISE}
+AROUND: Mapping[str, Hyper] = {**REGULARIZERS, **CLIPS, "sam_radius": SAM_RADIUS, "noise": NOISE}
 """What may be set around any rule, unless the rule refuses it."""
 
 
@@ -116,8 +117,8 @@ def hyper_names(kind: str) -> tuple[str, ...]:
     """The names of `hypers`.
 
     Example:
-        >>> hyper_names("sgd")
-        ('lr', 'weight_decay', 'decoupled_weight_decay', 'l1', 'max_norm', 'sam_radius', 'noise')
+        >>> hyper_names("sgd")[5:]
+        ('clip_value', 'clip_norm', 'sam_radius', 'noise')
     """
     return tuple(hypers(kind))
 

@@ -19,6 +19,17 @@ from ravine.study.values import Values, parse_values
 PRESETS = ("lecture", "torch")
 OWN_KEYS = ("kind", "label", "preset", "exclude")
 LONGEST_LABEL = 80
+_MEANT = {
+    "learning_rate": ("lr",),
+    "step_size": ("lr",),
+    "betas": ("beta1",),
+    "wd": ("weight_decay",),
+    "max_grad_norm": ("clip_norm",),
+    "grad_clip": ("clip_norm",),
+    "gradient_clip_val": ("clip_norm",),
+    "clipnorm": ("clip_norm",),
+    "clipvalue": ("clip_value",),
+}
 LONGEST_PATTERN = 1000
 
 
@@ -204,6 +215,4 @@ def _elsewhere(kind: str, key: object) -> tuple[str, ...]:
     """What a hyper of other libraries is called here."""
     if key == "momentum":
         return ("rho",) if kind.startswith(("momentum", "nesterov")) else ("beta1",)
-    return {"learning_rate": ("lr",), "step_size": ("lr",), "betas": ("beta1",), "wd": ("weight_decay",)}.get(
-        str(key), ()
-    )
+    return _MEANT.get(str(key), ())

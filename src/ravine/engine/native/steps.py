@@ -194,6 +194,7 @@ def _named(hypers: SegmentHypers) -> dict[str, Tensor]:
     shared = {"mask": hypers.mask_P, "noise": hypers.noise_G1, "inside": hypers.inside_P}
     return {
         **{f"hypers/{i}": tensor for i, tensor in enumerate(hypers.rule.values())},
+        **{f"clips/{name}": tensor for name, tensor in hypers.clips.items()},
         **{name: tensor for name, tensor in shared.items() if len(tensor)},
     }
 
@@ -205,4 +206,5 @@ def _unnamed(hypers: SegmentHypers, by_name: Mapping[str, Tensor]) -> SegmentHyp
         mask_P=by_name.get("mask", hypers.mask_P),
         noise_G1=by_name.get("noise", hypers.noise_G1),
         inside_P=by_name.get("inside", hypers.inside_P),
+        clips={name: by_name[f"clips/{name}"] for name in hypers.clips},
     )
