@@ -131,7 +131,10 @@ def test_presets() -> None:
 
 
 def test_names() -> None:
-    penalties, clips = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm"), ("clip_value", "clip_norm")
+    penalties, clips = (
+        ("weight_decay", "decoupled_weight_decay", "l1", "max_norm"),
+        ("clip_value", "clip_norm"),
+    )
     around = (*penalties, *clips, "sam_radius", "noise")
     assert hyper_names("momentum") == ("lr", "rho", *around)
     assert hyper_names("adamw").count("weight_decay") == 1

@@ -13,6 +13,7 @@ from ravine.data import Dataset
 from ravine.engine.capacity import batch_bytes, most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.indices import check_indices
+from ravine.engine.loss import OF_LOSS
 from ravine.engine.network import Network
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
@@ -24,8 +25,10 @@ from ravine.native.tensors import Unsupported
 from ravine.nn.build import check_single
 from ravine.nn.dropout import Dropout
 from ravine.rules import rule
+from ravine.rules.clip import CLIPS
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
+from ravine.study.stop import PATIENCE
 from ravine.trace import Untraceable
 
 # Parameters of a cohort: few enough for a CPU's caches, and enough that an operation takes long by the cost of calling
@@ -82,7 +85,8 @@ def plan(
         data: their data set.
         device: where they are trained.
         choice: a word of `ravine.backends.BackendName`.
-        num_averages: how many averages of the weights are kept: they need memory.
+        num_averages: how many averages of the weights are kept: they need memory, as do the best weights of runs that
+            may stop early.
 
     Raises:
         InputError: an unknown choice, or a model that cannot be trained with that backend, or with none.
@@ -99,6 +103,8 @@ def plan(
     if not network.built_in:
         check_indices(network, data)
     search, beside = rule(runs[0].recipe.rule).search, batch_bytes(runs, data)
+    if any(run.recipe.hypers.get(PATIENCE) for run in runs):
+        num_averages = 2 * num_averages + 1  # with the averages of those that have stopped
     if search is not None:
         _check_hessian(runs, network)
         try:
@@ -155,7 +161,8 @@ def _no_native(
         return f"it is made for processors, not for {device.type}"
     kinds = {}
     for run in runs:
-        active = tuple(sorted(name for name in (*REGULARIZERS, "noise") if run.recipe.hypers.get(name)))
+        around = (*REGULARIZERS, *CLIPS, *OF_LOSS, "noise")
+        active = tuple(sorted(name for name in around if run.recipe.hypers.get(name)))
         kinds[run.recipe.rule, run.recipe.exclude, active] = run
     some = split(kinds.values(), most)
     return next(filter(None, (_hindrance(part, network, data, device, "native") for part in some)), None)

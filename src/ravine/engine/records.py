@@ -102,6 +102,8 @@ class Finished:
         seconds: training time.
         backend: what trained it.
         averages: by name what the averages of the weights came to.
+        stopped: runs that stopped, and after which step: at it, their averages are.
+        restored: runs that may stop, and the step whose weights they end with.
     """
 
     runs: tuple[str, ...]
@@ -112,6 +114,8 @@ class Finished:
     seconds: float
     backend: str
     averages: Mapping[str, Averaged] = field(default_factory=dict)
+    stopped: Mapping[str, int] = field(default_factory=dict)
+    restored: Mapping[str, int] = field(default_factory=dict)
 
 
 Record = Tick | Evaluation | Kept | Banked | Finished

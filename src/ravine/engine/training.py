@@ -16,20 +16,23 @@ from ravine.data import Dataset
 from ravine.engine.averaging import Averaging
 from ravine.engine.batches import Order
 from ravine.engine.cohort import Cohort
+from ravine.engine.ending import Ending, Running, arrays_of, index, rows_of
+from ravine.engine.final import Final
 from ravine.engine.history import History
 from ravine.engine.keeping import Keeping
 from ravine.engine.network import Network
+from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
-from ravine.engine.records import Arrays, Averaged, Banked, Evaluation, Finished, Kept, Record, Tick
+from ravine.engine.records import Arrays, Banked, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
 from ravine.engine.state import Data, State
+from ravine.engine.stopping import Stopping
 from ravine.study.bank import BANK
 from ravine.study.keep import Keep
 
 TICK_SECONDS = 0.1
 _LOOK = 256  # examples that a rehearsal evaluates: as many as go through machine code at once
-_MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
 
 
 class Training:
@@ -60,8 +63,9 @@ class Training:
         self.cohort, self.network, self.data = cohort, network, data
         self.backend, self.device = backend, device
         self._repay_steps = repay_steps
-        self._train, self._validation = Data.of(data.train, device), Data.of(data.validation, device)
-        self._test = Data.of(data.test, device)
+        splits = {"train": data.train, "validation": data.validation, "test": data.test}
+        on_device = {name: Data.of(examples, device) for name, examples in splits.items()}
+        self._train, self._validation = on_device["train"], on_device["validation"]
         self._averaging = Averaging.of(cohort, network, self._train, backend)
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
@@ -75,6 +79,16 @@ class Training:
         self.whole = True  # False amid a step or an evaluation, where no snapshot can be taken
         self._diverged: dict[int, int] = {}  # row of the cohort: step
         state, self._all_fixed = State.initial(cohort, network, device)
+        self._stopping = Stopping(cohort, state)
+        objective = Objective(network=network, task=data.task, fused=backend in TOGETHER)
+        self._ending = Ending(
+            cohort=cohort,
+            layout=network.layout,
+            final=Final.of(data, on_device, objective, backend),
+            averaging=self._averaging,
+            stopping=self._stopping,
+            fixed=self._all_fixed,
+        )
         rows = list(range(len(cohort.runs)))
         if start is not None:
             self.step, arrays = start
@@ -85,6 +99,7 @@ class Training:
             self._diverged = dict(
                 zip(arrays["diverged_rows"].tolist(), arrays["diverged_steps"].tolist(), strict=True)
             )
+            self._stopping.load(arrays)
         self._make(rows, state)
         if start is not None:
             self._history.load(start[1])
@@ -94,8 +109,7 @@ class Training:
         self._rows = rows
         self._part = Cohort.of([self.cohort.runs[row] for row in rows], self.cohort.averages)
         self._history = History(len(rows))
-        index = torch.tensor(rows, device=self.device)
-        fixed = {name: tensor[index] for name, tensor in self._all_fixed.items()}
+        fixed = rows_of(self._all_fixed, index(rows, state.params_RP))
         self._scheduled = Scheduled(self._part, self._epoch, self.device)
         self.setting = Setting.of(
             self._part,
@@ -111,13 +125,31 @@ class Training:
         self._note_alive()
 
     def _note_alive(self) -> None:
-        """The places of the program's runs that have not diverged: they change at an evaluation, and not at a step."""
-        self._going = [place for place, row in enumerate(self._rows) if row not in self._diverged]
+        """The places of the program's runs that go on: they change at an evaluation, and not at a step."""
+        alive = set(self.alive)
+        self._going = [place for place, row in enumerate(self._rows) if row in alive]
+
+    @property
+    def _now(self) -> Running:
+        return Running(
+            rows=self._rows,
+            going=self._going,
+            setting=self.setting,
+            program=self._program,
+            scheduled=self._scheduled,
+            step=self.step,
+        )
 
     @property
     def alive(self) -> list[int]:
-        """Rows of the cohort that have not diverged."""
-        return [row for row in self._rows if row not in self._diverged]
+        """Rows of the cohort that go on: they have neither diverged nor stopped."""
+        over = self._diverged.keys() | self._stopping.stopped.keys()
+        return [row for row in self._rows if row not in over]
+
+    def run_steps(self) -> int:
+        """Steps done, summed over the runs; one that does not go on counts with all of its steps."""
+        going, steps = len(self.alive), self.cohort.recipe.steps
+        return going * self.step + (len(self.cohort.runs) - going) * steps
 
     def advance(self, most: int = 1) -> int:
         """Some steps of all runs: ``most`` or fewer, at least one.
@@ -189,8 +221,11 @@ class Training:
             drive(self.advance, min(to_look, keeping.next(self.step) - self.step))
             if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
                 self.whole = False
+                before = len(self._going)
                 evaluation = self._evaluate()
-                if evaluation.diverged:
+                self._ending.stop(self._now, evaluation)
+                self._note_alive()
+                if len(self._going) < before:
                     self._shrink()
                 self.whole = True
                 self.seconds += time.perf_counter() - clock
@@ -212,6 +247,7 @@ class Training:
         return {
             **self.setting.state.arrays(),
             **self._history.arrays(),
+            **self._stopping.arrays(),
             "rows": np.array(self._rows, dtype=np.int64),
             "seconds": np.array(self.seconds),
             "diverged_rows": np.array(list(self._diverged), dtype=np.int64),
@@ -239,7 +275,7 @@ class Training:
             scores["train_accuracy"] = train_accuracy_R[going]
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]
         for name in self._averaging.names:
-            scores.update(self._curve_of(name))
+            scores.update(self._ending.curve(name, self._now))
         self.evaluated = self.step
         return Evaluation(
             step=self.step,
@@ -252,25 +288,26 @@ class Training:
         """Rows found to have diverged, now noted: the first step without a finite loss, or the present one."""
         at_R = np.where((bad_R < 0) & ~np.isfinite(validation_loss_R), self.step, bad_R)
         lost = []
-        for i in np.flatnonzero(at_R >= 0):
-            row = self._rows[i]
-            if row not in self._diverged:
-                self._diverged[row] = int(at_R[i])
+        for place in self._going:
+            if at_R[place] >= 0:
+                row = self._rows[place]
+                self._diverged[row] = int(at_R[place])
                 lost.append(row)
         self._note_alive()
         return lost
 
     def _shrink(self) -> None:
-        """Leave diverged runs out of the program, if that saves more than making a smaller one costs."""
+        """Leave out of the program those that do not go on, if that saves more than making a smaller one costs."""
         repay_steps = self._program.repay_steps
         if repay_steps is None:
             return
         if self._repay_steps is not None:
             repay_steps = self._repay_steps
-        spare = self._fewest - len(self.alive)
-        rows = [row for row in self._rows if row not in self._diverged or (spare := spare - 1) >= 0]
+        alive = set(self.alive)
+        spare = self._fewest - len(alive)
+        rows = [row for row in self._rows if row in alive or (spare := spare - 1) >= 0]
         saved_steps = (1 - len(rows) / len(self._rows)) * (self.cohort.recipe.steps - self.step)
-        if self.alive and saved_steps > repay_steps:
+        if alive and saved_steps > repay_steps:
             places = [self._rows.index(row) for row in rows]
             self._make(rows, self.setting.state.take(places, self._part))
 
@@ -281,117 +318,41 @@ class Training:
         outputs_RNK, loss_RN, accuracy_RN = self._program.scores(split, points_RP, others)
         return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
 
-    def _places(self) -> Tensor:
-        """Rows of the program that have not diverged."""
-        return torch.tensor(self._going, dtype=torch.int64, device=self.device)
-
     def _along(self, keeping: Keeping) -> Iterator[Kept | Banked]:
-        """What is stored after this step, of the runs that have not diverged."""
+        """What is stored after this step, of the runs that go on."""
         if runs := keeping.now(self.step):
             places = [place for place in self._going if self.cohort.runs[self._rows[place]].id in runs]
-            weights = self._weights(torch.tensor(places, dtype=torch.int64, device=self.device))
+            weights = self._now.weights(places)
             ids = tuple(self.cohort.runs[self._rows[place]].id for place in places)
-            yield Kept(step=self.step, runs=ids, weights=_arrays(weights))
+            yield Kept(step=self.step, runs=ids, weights=arrays_of(weights))
         if keeping.banks(self.step):
-            going, views = self._places(), self.network.layout.views
+            going, views = self._now.index(self._going), self.network.layout.views
             points = {name: views(self.setting.point(name)[going]) for name in BANK}
             named = {f"{name}/{each}": view for name, found in points.items() for each, view in found.items()}
-            yield Banked(step=self.step, runs=self._ids(), weights=_arrays(named))
+            yield Banked(step=self.step, runs=self._ids(), weights=arrays_of(named))
 
     def _ids(self) -> tuple[str, ...]:
-        """Of the runs that have not diverged."""
+        """Of the runs that go on."""
         return tuple(self.cohort.runs[row].id for row in self.alive)
-
-    def _weights(self, going: Tensor) -> dict[str, Tensor]:
-        """Parameters as they would be deployed, and buffers, of some rows of the program."""
-        weights = self.network.layout.views(self.setting.point()[going])
-        weights.update({name: tensor[going] for name, tensor in self.setting.state.buffers.items()})
-        return weights
 
     def _finish(self) -> Finished:
         """What was learned."""
-        alive, going = self.alive, self._places()
-        metrics: dict[str, np.ndarray] = {}
-        predictions: Arrays = {}
-        if alive:
-            metrics, predictions = self._final(going)
-        weights = self._weights(going)
-        weights.update({name: tensor[going] for name, tensor in self.setting.constants.fixed.items()})
+        now, ending, runs = self._now, self._ending, self.cohort.runs
+        found = ending.runs(now, self._diverged)
+        averages = {name: ending.averaged(name, now) for name in self._averaging.names}
+        restored = ending.restorable(self._diverged)
         return Finished(
-            runs=self._ids(),
+            runs=found.runs,
             diverged=self.diverged(),
-            metrics=metrics,
-            weights=_arrays(weights),
-            predictions=predictions,
+            metrics=found.metrics,
+            weights=found.weights,
+            predictions=found.predictions,
             seconds=self.seconds,
             backend=f"{self.backend} on {self.device.type}",
-            averages={name: self._averaged(name) for name in self._averaging.names if self._begun(name)},
+            averages={name: each for name, each in averages.items() if each.runs},
+            stopped={runs[row].id: step for row, step in self._stopping.stopped.items()},
+            restored={runs[row].id: self._stopping.best_step(row) for row in restored},
         )
-
-    def _final(
-        self, going: Tensor, points_RP: Tensor | None = None, others: Others | None = None
-    ) -> tuple[dict[str, np.ndarray], Arrays]:
-        """Final scores and predictions of some rows of the program."""
-        metrics: dict[str, np.ndarray] = {}
-        predictions: Arrays = {}
-        examples = self._train.x[:_MAX_TRAIN_EXAMPLES], self._train.y[:_MAX_TRAIN_EXAMPLES]
-        train = Data(x=examples[0], y=examples[1])
-        for name, split in (("train", train), ("validation", self._validation), ("test", self._test)):
-            if not len(split.y):  # there is no test split
-                continue
-            scored = self._scored(split, points_RP, others)
-            outputs_RNK, loss_R, accuracy_R = (tensor[going] for tensor in scored)
-            if name != "test":  # read once, at the end, for the runs that were chosen: not here
-                metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self._unit
-                if self.data.task == "classification":
-                    metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
-            if name != "train":
-                predictions[name] = self._predictions(outputs_RNK)
-        return metrics, predictions
-
-    def _begun(self, name: str) -> list[int]:
-        """Rows of the program that have not diverged and whose average of this name has weights already."""
-        return self._averaging.begun(name, self._scheduled, self.step, self._going)
-
-    def _curve_of(self, name: str) -> dict[str, np.ndarray]:
-        """Scores of an average on the validation set, of the runs that go on."""
-        begun, going = self._begun(name), self._going
-        kinds = ("loss", "accuracy") if self.data.task == "classification" else ("loss",)
-        scores = {kind: np.full(len(self._rows), np.nan) for kind in kinds}
-        if begun:
-            points_RP = self.setting.point(name)
-            others = self._averaging.others(name, self.setting, points_RP, begun, at_end=False)
-            _, *found = self._scored(self._validation, points_RP, others)
-            for kind, values_R in zip(kinds, found, strict=False):
-                scores[kind][begun] = values_R.cpu().numpy()[begun]
-            scores["loss"] *= self._unit
-        return {f"{name}/validation_{kind}": values[going] for kind, values in scores.items()}
-
-    def _averaged(self, name: str) -> Averaged:
-        """What an average came to."""
-        begun = self._begun(name)
-        rows, points_RP = torch.tensor(begun, device=self.device), self.setting.point(name)
-        others = self._averaging.others(name, self.setting, points_RP, begun, at_end=True)
-        metrics, predictions = self._final(rows, points_RP, others)
-        weights = self.network.layout.views(points_RP[rows])
-        weights.update({name: tensor[rows] for name, tensor in others.items()})
-        return Averaged(
-            runs=tuple(self.cohort.runs[self._rows[place]].id for place in begun),
-            metrics=metrics,
-            weights=_arrays(weights),
-            predictions=predictions,
-        )
-
-    def _predictions(self, outputs_RNK: Tensor) -> np.ndarray:
-        outputs = outputs_RNK.cpu().numpy()
-        if self.data.task == "classification":
-            return outputs
-        with np.errstate(over="ignore"):  # a prediction beyond float32 is infinite, and its run is not judged
-            return self.data.in_own_units(outputs[..., 0])
-
-
-def _arrays(tensors: dict[str, Tensor]) -> Arrays:
-    return {name: np.ascontiguousarray(t.detach().cpu().numpy()) for name, t in tensors.items()}
 
 
 def _float32(values: np.ndarray) -> np.ndarray:

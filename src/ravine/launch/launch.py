@@ -290,8 +290,7 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
         ) from error
     num_runs, steps = len(cohort.runs), cohort.recipe.steps
     if start is not None:
-        lost = training.diverged()
-        meter.resume((num_runs - len(lost)) * training.step + len(lost) * steps)
+        meter.resume(training.run_steps())
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
     records = training.records(task.study.keep, tick_seconds=task.timing.tick_seconds)
@@ -310,9 +309,8 @@ def _train(task: _Task, work: _Work, meter: Meter) -> Iterator[Event]:
                 meter.end_cohort(num_runs * steps, num_runs, len(record.diverged))
                 yield meter.read()
                 return
-            lost = training.diverged()
-            meter.at((num_runs - len(lost)) * training.step + len(lost) * steps)
-            yield meter.read(len(lost))
+            meter.at(training.run_steps())
+            yield meter.read(len(training.diverged()))
 
 
 def _note_best(meter: Meter, record: Evaluation, score: str, labels: dict[str, str]) -> None:

@@ -36,7 +36,8 @@ class Progress:
     """How far a launch is.
 
     Args:
-        run_steps: steps done, summed over the runs to train; a diverged run counts with all of its steps.
+        run_steps: steps done, summed over the runs to train; one that diverged or
+            stopped counts with all of its steps.
         all_run_steps: steps of all these runs.
         runs_done: runs that have finished.
         num_runs: runs to train.

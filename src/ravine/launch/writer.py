@@ -14,7 +14,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.records import Arrays, Banked, Evaluation, Finished, Kept
 from ravine.engine.training import TICK_SECONDS, Training
 from ravine.errors import StoreError
-from ravine.store import AveragedTensors, RunResult, Store, kind_of
+from ravine.store import RESTORED, AveragedTensors, RunResult, Store, kind_of
 
 _BYTES_PER_SECOND = 1 << 27  # of a checkpoint, as long as none has been written
 
@@ -125,6 +125,8 @@ class Writer:
         for run in self._cohort.runs:
             row = rows.get(run.id)
             metrics = {} if row is None else {name: float(v[row]) for name, v in finished.metrics.items()}
+            if row is not None and run.id in finished.restored:
+                metrics[RESTORED] = float(finished.restored[run.id])
             for name, average in finished.averages.items():
                 if run.id in average.runs:
                     of_it = average.runs.index(run.id)
@@ -132,11 +134,12 @@ class Writer:
                         kind_of(name, metric): float(v[of_it]) for metric, v in average.metrics.items()
                     }
             diverged_at = finished.diverged.get(run.id)
+            ended = finished.stopped.get(run.id, run.recipe.steps)
             results.append(
                 RunResult(
                     id=run.id,
                     diverged_at=diverged_at,
-                    step=run.recipe.steps if diverged_at is None else diverged_at,
+                    step=ended if diverged_at is None else diverged_at,
                     seconds=share,
                     backend=finished.backend,
                     metrics=metrics,

@@ -3,6 +3,7 @@
 from ravine.store.averaged import average_of, kind_of
 from ravine.store.records import (
     FINISHED,
+    RESTORED,
     AveragedTensors,
     CohortRecord,
     Labels,
@@ -16,6 +17,7 @@ from ravine.store.store import Store
 
 __all__ = [
     "FINISHED",
+    "RESTORED",
     "AveragedTensors",
     "CohortRecord",
     "Labels",

@@ -37,6 +37,8 @@ def parsed(text: str, kind: type[Parsed], about: str) -> Parsed:
 
 
 Status = Literal["planned", "running", "done", "diverged"]
+RESTORED = "restored_step"
+"""The metric of a run with early stopping that says which step's weights it has."""
 FINISHED: tuple[Status, ...] = ("done", "diverged")
 """What a run is in the end; nothing trains it any more."""
 Kind = Literal["weights", "predictions"]
@@ -107,11 +109,13 @@ class RunRecord:
     """A run as stored; `status` says how far it came.
 
     Args:
-        step: steps done, as of the last checkpoint; for a diverged run the step at which it diverged.
+        step: steps done, as of the last checkpoint; for a diverged run the step at which it diverged, for one that
+            stopped early the step at which it did.
         diverged_at: that step, or None. Known from a checkpoint on, while the status is still "running".
         seconds: training time of this run's share of its cohort; None until it has finished.
         backend: what trained it, None until it has finished.
-        metrics: final numbers; one that was NaN or infinite is absent.
+        metrics: final numbers; one that was NaN or infinite is absent. `RESTORED` is among them where early stopping
+            decided which weights the run has.
 
     The other fields are those of `NewRun`.
     """
@@ -129,6 +133,16 @@ class RunRecord:
     seconds: float | None
     backend: str | None
     metrics: dict[str, float]
+
+    @property
+    def weights_of(self) -> int:
+        """The step whose weights a finished run has: its last, or where early stopping put back better ones."""
+        return int(self.metrics.get(RESTORED, self.step))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it stopped before its planned end."""
+        return self.status == "done" and self.step < self.num_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,8 @@ def definition_of(study: Study) -> str:
         content["compare"] = study.compare
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations
+    if study.stop is not None:
+        content["stop"] = study.stop.content()
     if study.keep is not None:
         content["keep"] = {"every": study.keep.every}
     if study.averages is not None:

@@ -23,6 +23,7 @@ from ravine.study.parts import Part
 from ravine.study.recipe import Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study, axes_of, num_configs
+from ravine.study.stop import PATIENCE
 from ravine.study.values import Range, plain
 
 STAGE = "stage"  # what a staged study's runs have among their chosen values: "1" or "2"
@@ -139,6 +140,8 @@ def _check_task(study: Study, data: Dataset) -> None:
         raise wrong("label_smoothing", plain(smoothing), words)
     if study.augment is not None:
         check_augmentation(study.augment, data)
+    if data.task == "regression" and study.stop is not None and study.stop.metric == "accuracy":
+        raise wrong("stop.metric", "accuracy", f"{data.name} is a regression, which has only a loss")
 
 
 def _base_batch(size: BatchSize, data: Dataset) -> int | str:
@@ -246,4 +249,5 @@ def _recipe(
         evaluate_every=max(1, -(-steps // study.evaluations)),
         full_batch=batch_size == "full",
         augment=None if study.augment is None else study.augment.used(hypers),
+        stop=((study.stop and study.stop.rest()) or None) if hypers[PATIENCE] else None,
     )

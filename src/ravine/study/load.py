@@ -34,6 +34,7 @@ _KEYS = (
     "tune",
     "compare",
     "evaluations",
+    "stop",
     "keep",
     "averages",
     "test_time",

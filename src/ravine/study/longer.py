@@ -13,6 +13,7 @@ from ravine.schedules.spec import ScheduleSpec
 from ravine.study.recipe import Recipe
 from ravine.study.search import Search
 from ravine.study.spec import Study
+from ravine.study.stop import PATIENCE
 
 # Of schedules: steps where they are whole numbers, else fractions.
 _LENGTHS = ("warmup", "every", "half", "peak")
@@ -60,6 +61,7 @@ def longer(
         rates=rates,
         label_smoothing=own.hypers.get("label_smoothing", 0.0),
         augment=None if part.study.augment is None else part.study.augment.at(own.hypers),
+        stop=None if part.study.stop is None else replace(part.study.stop, patience=own.hypers.get(PATIENCE, 0.0)),
         search=Search(),
         tune="joint",
         compare="rule",

@@ -40,6 +40,7 @@ from ravine.study.parts import parse_models
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
+from ravine.study.stop import parse_stop
 
 Reader = Callable[[Any], object]
 
@@ -55,6 +56,7 @@ READERS: Mapping[str, Reader] = {
     "tune": tuning,
     "compare": parse_compare,
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
+    "stop": parse_stop,
     "keep": parse_keep,
     "averages": parse_averages,
     "test_time": parse_test_time,

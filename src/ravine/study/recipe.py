@@ -108,6 +108,7 @@ class Recipe:
         evaluate_every: steps between two evaluations.
         full_batch: every batch is the whole training set, in its own order.
         augment: how examples are augmented beside strengths, which are hypers; None: as by default.
+        stop: of a run with a ``stop.patience``, what else decides when it stops; None: the defaults.
     """
 
     data: str
@@ -121,6 +122,7 @@ class Recipe:
     evaluate_every: int
     full_batch: bool = False
     augment: Mapping[str, Any] | None = None
+    stop: Mapping[str, Any] | None = None
 
     def content(self) -> dict[str, Any]:
         """The recipe as plain JSON data: of fields with a default that came later, those that differ from it."""

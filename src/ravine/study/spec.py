@@ -41,6 +41,7 @@ from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
 from ravine.study.source import DataLike, parse_source
+from ravine.study.stop import PATIENCE, Stop, StopLike, check_bank, parse_stop
 from ravine.study.values import Range, Values, ValuesLike, options
 
 
@@ -74,6 +75,8 @@ class Study:
         compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
             then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
         evaluations: how many times along a run the validation set is looked at.
+        stop: when runs end before their planned end: ``{"patience": 5}``, after so many evaluations in a row without a
+            gain, with the weights of the best one; None: never.
         keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, a number of steps,
             or "cycle"; None: none.
         averages: which averages of the weights are kept along each run: ``{"ema": [0.99, 0.999]}``, and others; None:
@@ -109,6 +112,7 @@ class Study:
     tune: str
     compare: str
     evaluations: int
+    stop: Stop | None
     keep: Keep | None
     averages: Averages | None
     test_time: AtTest | None
@@ -139,6 +143,7 @@ class Study:
         tune: str = "joint",
         compare: str = "rule",
         evaluations: int = 20,
+        stop: StopLike | None = None,
         keep: KeepLike | None = None,
         averages: AveragesLike | None = None,
         test_time: AtTestLike | None = None,
@@ -170,12 +175,14 @@ class Study:
             put("search", parse_search(search))
             put("tune", tuning(tune))
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
+            put("stop", parse_stop(stop))
             put("keep", parse_keep(keep))
             if self.keep is not None:
                 check_restarts(self.keep, self.schedule)
             put("averages", parse_averages(averages))
             if self.averages is not None:
                 check_schedules(self.averages, self.schedule)
+                check_bank(self.stop, self.averages)
             put("test_time", parse_test_time(test_time))
             if self.test_time is not None:
                 check_tuning(self.test_time, self.tune)
@@ -253,7 +260,8 @@ class Study:
             return {name: v for part in reversed(self._parts) for name, v in part.study.factors.items()}
         rates = {f"model.{name}": values for name, values in {"dropout": 0.0, **self.rates}.items()}
         augment = self.augment.factors if self.augment is not None else {}
-        return {**rates, "label_smoothing": self.label_smoothing, **augment}
+        patience = 0.0 if self.stop is None else self.stop.patience
+        return {**rates, "label_smoothing": self.label_smoothing, PATIENCE: patience, **augment}
 
     @property
     def num_runs(self) -> int:
