@@ -138,7 +138,7 @@ def epochs_of(runs: Mapping[str, int | None], records: Mapping[str, RunRecord], 
     total = 0.0
     for run, steps in runs.items():
         batches = num_train // Recipe.of(records[run].recipe).batch_size
-        total += (records[run].num_steps if steps is None else steps) / batches
+        total += (records[run].step if steps is None else steps) / batches  # fewer where it stopped early
     return total
 
 

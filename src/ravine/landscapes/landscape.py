@@ -239,8 +239,10 @@ def _path(trained: Trained, record: RunRecord, most: int) -> tuple[np.ndarray, T
     network, device = trained.network, trained.device
     params_1P, ending = trained.weights([record.id])
     steps, kept = trained.store.kept.path(record.id)
+    before = steps < record.weights_of  # early stopping put back weights along the way
+    steps, kept = steps[before], {name: array[before] for name, array in kept.items()}
     every = max(1, -(-len(steps) // max(1, most - 1)))
-    steps = np.append(steps[::every], record.num_steps)
+    steps = np.append(steps[::every], record.weights_of)
     parts, others = [params_1P], ending
     if kept:
         along = {name: torch.from_numpy(array[::every]).to(device) for name, array in kept.items()}

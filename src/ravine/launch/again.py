@@ -241,12 +241,23 @@ def _store(store: Store, same: Sequence[str], finished: Finished, evaluations: S
         for metric, values in average.metrics.items():
             for run, place in zip(runs, places, strict=True):
                 metrics[run][kind_of(name, metric)] = float(values[place])
-        curves = {
-            metric: np.stack(
-                [each.scores[metric][[each.runs.index(run) for run in runs]] for each in evaluations]
-            )
-            for metric in (evaluations[-1].scores if evaluations else ())
-            if average_of(metric) == name
-        }
-        store.append_curves(runs, np.array([each.step for each in evaluations]), curves)
+        for some, when in _evaluated(runs, evaluations):
+            curves = {
+                metric: np.stack(
+                    [each.scores[metric][[each.runs.index(run) for run in some]] for each in when]
+                )
+                for metric in when[-1].scores
+                if average_of(metric) == name
+            }
+            store.append_curves(some, np.array([each.step for each in when]), curves)
     store.averages.add(found, metrics)
+
+
+def _evaluated(
+    runs: Sequence[str], evaluations: Sequence[Evaluation]
+) -> list[tuple[list[str], list[Evaluation]]]:
+    """Runs with their evaluations, together those that have the same: some may have stopped before others."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for run in runs:
+        groups.setdefault(tuple(i for i, each in enumerate(evaluations) if run in each.runs), []).append(run)
+    return [(some, [evaluations[i] for i in when]) for when, some in groups.items() if when]

@@ -93,7 +93,9 @@ def lacking_averages(averages: Averages, store: Store, done: Sequence[RunRecord]
     return [
         record
         for record in done
-        if not wanted <= set(names[record.id])
+        if not (
+            record.stopped or wanted <= set(names[record.id])
+        )  # one that stopped may lack those of later steps
         or not set(bank_steps(averages.bank, record.num_steps)) <= set(banked.get(record.id, ()))
     ]
 

@@ -192,7 +192,7 @@ def _manifest(
             "rule": run.rule,
             "hypers": dict(run.hypers),
             "seed": run.seed,
-            "steps": run.num_steps,
+            "steps": run.weights_of,
             "average": member.average or None,
             "recipe": run.recipe,
         }

@@ -22,6 +22,7 @@ from ravine.errors import InputError
 from ravine.launch.subject import Subject, by_structure
 from ravine.outcomes.member import Member
 from ravine.predictors.choice import Choice
+from ravine.store import RESTORED
 from ravine.study import Recipe, Run, Study
 from ravine.study.naming import naming
 
@@ -68,6 +69,12 @@ def refit(
     if lost is not None:
         raise InputError(
             f"refit: {choice.what} cannot be trained again: its weights are the mean of several runs'"
+        )
+    early = next((each for each in choice.runs.values() if RESTORED in each.metrics), None)
+    if early is not None:
+        raise InputError(
+            f"refit: run {early.id} has the weights of step {early.weights_of:,} of {early.num_steps:,}, which its "
+            "validation examples chose: with these in training nothing would choose; export without refit"
         )
     subject = Subject.of(study, search=search, device=device)
     with naming(study.origin):

@@ -7,7 +7,7 @@ value; they are counted, not left out in silence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,14 +73,26 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyEnd:
+    """Where a run stopped early: the last point of its curves, and the step whose weights it has."""
+
+    seed: int
+    step: int
+    weights_of: int
+    training: float
+    validation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BestCurves:
-    """One rule's curves at the config that the verdict chose."""
+    """One rule's curves at the config that the verdict chose; ``ends`` are of the seeds that stopped early."""
 
     rule: str
     lr: float
     hypers: str
     training: Band
     validation: Band
+    ends: tuple[EarlyEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +225,8 @@ def best_curves(results: Results, quantity: str) -> tuple[BestCurves, ...]:
         if result.config is None or result.lr is None:
             continue
         ids = of_config[result.config]
-        training = band(list(results.curves(f"train_{quantity}", ids).values()))
-        validation = band(list(results.curves(f"validation_{quantity}", ids).values()))
+        curves = [results.curves(f"{part}_{quantity}", ids) for part in ("train", "validation")]
+        training, validation = (band(list(each.values())) for each in curves)
         if training is None or validation is None:
             continue
         names = [name for name in result.hypers if name != "lr"]
@@ -225,10 +237,30 @@ def best_curves(results: Results, quantity: str) -> tuple[BestCurves, ...]:
                 hypers=describe(result.hypers, names),
                 training=training,
                 validation=validation,
+                ends=_early_ends(
+                    [run for run in results.runs if run.id in curves[0] and run.stopped], *curves
+                ),
             )
         )
     place = {rule: i for i, rule in enumerate(results.rules)}
     return tuple(sorted(found, key=lambda curve: place[curve.rule]))
+
+
+def _early_ends(
+    runs: Sequence[RunRecord], training: Mapping[str, Curve], validation: Mapping[str, Curve]
+) -> tuple[EarlyEnd, ...]:
+    """The ends of the curves of runs that stopped early."""
+    return tuple(
+        EarlyEnd(
+            seed=run.seed,
+            step=run.step,
+            weights_of=run.weights_of,
+            training=float(training[run.id][1][-1]),
+            validation=float(validation[run.id][1][-1]),
+        )
+        for run in runs
+        if run.id in validation
+    )
 
 
 def gaps(results: Results, quantity: str) -> tuple[GapPoint, ...]:

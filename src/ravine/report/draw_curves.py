@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ravine.messages import count
 from ravine.outcomes.results import Results
-from ravine.report.chart import Json, accuracy_axis, curve, error, layout, log_axis, visible
+from ravine.report.chart import Json, accuracy_axis, curve, error, layout, line, log_axis, text, visible
 from ravine.report.collect import BestCurves, best_curves
-from ravine.report.palette import looks, regime_look
+from ravine.report.palette import Look, looks, regime_look
 from ravine.report.regimes import Regime, regimes
 from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread
 
@@ -29,6 +29,8 @@ def draw_curves(results: Results) -> Figure:
         " is much better on the left than on the right overfits. Training values are means over the minibatches"
         " since the previous evaluation, so they include regularizers that act during training."
     )
+    if any(each.ends for curves in found.values() for each in curves):
+        caption += " A cross is where a seed stopped early; it has the weights of its best evaluation."
     return Figure(
         name="curves",
         title=f"Training at each {results.noun}'s best learning rate",
@@ -51,12 +53,29 @@ def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> 
             label = f"{each.rule}, lr {each.lr:.4g}" + (f", {each.hypers}" if each.hypers else "")
             band = each.training if part == "training" else each.validation
             data += curve(each.rule, look[each.rule], band, label, floor)
+            data += _early(each, part, look[each.rule], label, floor)
         panels.append(_over_steps(data, f"{part.capitalize()} {quantity} ({unit})", axis))
     chips = tuple(
         Chip(key=each.rule, label=f"{each.rule}  lr {each.lr:.3g}", swatch=look[each.rule].swatch())
         for each in found
     )
     return View(label=quantity.capitalize(), panels=tuple(panels), chips=chips)
+
+
+def _early(each: BestCurves, part: str, look: Look, label: str, floor: float | None) -> list[Json]:
+    """A cross at the end of the curve of each seed that stopped early."""
+    if not each.ends:
+        return []
+    hover = [
+        f"<b>{text(label)}</b><br>seed {end.seed} stopped at step {end.step:,}"
+        f"<br>with the weights of step {end.weights_of:,}"
+        for end in each.ends
+    ]
+    values = [end.training if part == "training" else end.validation for end in each.ends]
+    y = [value if floor is None else error(value, floor) for value in values]
+    trace = line(each.rule, look, [end.step for end in each.ends], y, hover, mode="markers")
+    trace["marker"] = {"symbol": "x-thin", "size": 8, "line": {"width": 1.7, "color": look.colour}}
+    return [trace | {"meta": "stopped"}]
 
 
 def _over_steps(data: list[Json], title: str, axis: Json) -> Json:

@@ -218,6 +218,8 @@ def _cell(name: str, row: Mapping[str, float | str | None]) -> dict[str, Any]:
         text = str(value)
         if text == "diverged" and row["diverged_at"] is not None:
             text = f"diverged at {row['diverged_at']:,}"
+        elif text == "done" and row["step"] != row["num_steps"]:
+            text = f"stopped early at {row['step']:,}"
         elif text == "running":
             text = f"stopped at {row['step']:,}"
         return {"text": text, "value": None, "numeric": False}

@@ -135,7 +135,9 @@ def _progress(runs: Sequence[RunRecord]) -> str:
     count = {status: sum(run.status == status for run in runs) for status in ("done", "diverged")}
     begun = [run for run in runs if run.status == "running" and run.step > 0]
     waiting = len(runs) - sum(count.values()) - len(begun)
-    parts = [f"{count['done']:,} done", f"{count['diverged']:,} diverged"]
+    early = sum(run.stopped for run in runs)
+    done = f"{count['done']:,} done" + (f" ({early:,} stopped early)" if early else "")
+    parts = [done, f"{count['diverged']:,} diverged"]
     if begun:
         steps = sum(run.step for run in begun) / sum(run.num_steps for run in begun)
         parts.append(f"{len(begun):,} in training ({steps:.0%} of their steps at the last checkpoint)")
@@ -156,6 +158,10 @@ def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:
         status = f"diverged at step {record.diverged_at:,} of {record.num_steps:,}"
     elif record.status == "done":
         status = f"done, {counted(record.num_steps, 'step')}"
+        if record.stopped:
+            status = f"done, stopped early at step {record.step:,} of {record.num_steps:,}"
+        if record.weights_of < record.step:
+            status += f", with the weights of step {record.weights_of:,}"
     elif record.status == "running":
         status = f"stopped at step {record.step:,} of {record.num_steps:,}"
     facts = [
@@ -168,7 +174,11 @@ def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:
         ("seed", str(record.seed)),
         ("status", status),
         ("time", duration(record.seconds) + (f", {record.backend}" if record.backend else "")),
-        *((name.replace("_", " "), _metric(name, value)) for name, value in record.metrics.items()),
+        *(
+            (name.replace("_", " "), _metric(name, value))
+            for name, value in record.metrics.items()
+            if name != "restored_step"  # it is in the status
+        ),
     ]
     return Group(Text(f"run {record.id}", style="bold"), _facts(facts))
 
@@ -229,7 +239,7 @@ def _status(run: RunRecord) -> str:
     if run.diverged_at is not None:
         return f"diverged, {run.diverged_at:,}"
     if run.status == "done":
-        return "done"
+        return f"stopped, {run.step:,}" if run.stopped else "done"
     return f"at step {run.step:,} of {run.num_steps:,}" if run.step else "waiting"
 
 
