@@ -90,7 +90,7 @@ def test_every_key_of_a_study_is_read_alone() -> None:
     assert set(READERS) == set(_KEYS)
 
 
-@pytest.mark.parametrize("key", ["patience", "workers", "clip_norm", "max_grad_norm", "optimizer", "device"])
+@pytest.mark.parametrize("key", ["workers", "grad_accumulation", "optimizer", "device"])
 def test_a_key_that_is_something_else_has_no_hint_and_draws_one_error(key: str) -> None:
     for content in (
         {**SOUND, key: 3},
@@ -102,6 +102,35 @@ def test_a_key_that_is_something_else_has_no_hint_and_draws_one_error(key: str) 
         (fault,), study, _ = faults_of(content)
         assert f"{key}: unknown key; allowed: " in str(fault)
         assert study is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"patience": 3}, "patience: belongs in the stop table: stop = { patience = 5 }"),
+        ({"early_stopping": True}, "early_stopping: belongs in the stop table"),
+        ({"clip_norm": 1.0}, "clip_norm: belongs in a rule's table"),
+        (
+            {"rules": [{"kind": "adam", "max_grad_norm": 1}]},
+            "rules.0.max_grad_norm: unknown key; did you mean 'clip_norm'?",
+        ),
+        ({"stop": 5}, "stop = 5: must be a table such as { patience = 5 }"),
+        ({"stop": {"patience": 2.5}}, "stop.patience = 2.5: must be a whole number from 0 to 10000"),
+        ({"stop": {"patience": -1}}, "stop.patience = -1: must be a whole number"),
+        ({"stop": {"patience": 5, "metric": "f1"}}, "stop.metric = 'f1': allowed: accuracy, loss"),
+        (
+            {"stop": {"patience": 5, "min_delta": -1}},
+            "stop.min_delta = -1: must be a finite number of at least 0",
+        ),
+        ({"stop": {"patience": 5, "delta": 1}}, "stop.delta: unknown key"),
+        ({"stop": {}}, "stop.patience: missing"),
+        ({"stop": {"patience": 5}, "averages": {"bank": True}}, "averages.bank: not with stop"),
+    ],
+)
+def test_keys_of_early_stopping_and_clipping(content: dict[str, object], words: str) -> None:
+    (fault,), study, _ = faults_of({**SOUND, **content})
+    assert str(fault).startswith(words)
+    assert study is not None
 
 
 def test_a_misspelt_keys_value_is_not_called_wrong_under_a_name_that_nobody_wrote() -> None:

@@ -39,6 +39,13 @@ _KEYS = (
     "averages",
     "test_time",
 )
+_STOP = "belongs in the stop table: stop = { patience = 5 }"
+ELSEWHERE = {
+    **{rate: f'belongs in the model table: model = {{ kind = "mlp", {rate} = 0.2 }}' for rate in RATES},
+    **dict.fromkeys(("patience", "early_stopping"), _STOP),
+    **dict.fromkeys(("clip_norm", "clip_value"), "belongs in a rule's table, under [[rules]]"),
+}
+"""Keys that belong elsewhere, with where."""
 _LARGEST = 1_000_000  # bytes: a thousand rules take 100,000
 _DEEPEST = 20  # tables within tables; a study has three
 _MOST_BITS = 1024  # of a whole number: of any more there is no float
@@ -99,8 +106,8 @@ def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None
     """
     with naming(where):
         for key in content:
-            if key in RATES:
-                raise lacking(key, f'belongs in the model table: model = {{ kind = "mlp", {key} = 0.2 }}')
+            if key in ELSEWHERE:
+                raise lacking(key, ELSEWHERE[key])
             if key not in _KEYS:
                 raise unknown("", key, _KEYS)
         missing = [key for key in _NEEDED if key not in content]

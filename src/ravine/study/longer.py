@@ -61,7 +61,9 @@ def longer(
         rates=rates,
         label_smoothing=own.hypers.get("label_smoothing", 0.0),
         augment=None if part.study.augment is None else part.study.augment.at(own.hypers),
-        stop=None if part.study.stop is None else replace(part.study.stop, patience=own.hypers.get(PATIENCE, 0.0)),
+        stop=None
+        if part.study.stop is None
+        else replace(part.study.stop, patience=own.hypers.get(PATIENCE, 0.0)),
         search=Search(),
         tune="joint",
         compare="rule",

@@ -15,7 +15,6 @@ from typing import Any
 
 from ravine.errors import InputError
 from ravine.messages import unknown
-from ravine.nn.spec import RATES
 from ravine.study.augment import parse_augment
 from ravine.study.averages import parse_averages
 from ravine.study.block import parse_rule
@@ -34,7 +33,7 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import parse_keep
-from ravine.study.load import parse_study
+from ravine.study.load import ELSEWHERE, parse_study
 from ravine.study.modes import parse_test_time
 from ravine.study.parts import parse_models
 from ravine.study.search import parse_search
@@ -100,7 +99,7 @@ def faults_of(
     for key in content:
         if key not in READERS:
             fault = unknown("", key, READERS)
-            faults.append(_own(fault, key) if key in RATES else fault)
+            faults.append(_own(fault, key) if key in ELSEWHERE else fault)
             parts.add(key)
             value = now.pop(key)
             if fault.meant is not None and fault.meant not in content:
