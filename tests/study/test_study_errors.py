@@ -13,7 +13,10 @@ from ravine.study.keep import Keep
 POSITIVE = (
     "must be a finite number above 0, or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
 )
-SGD_KEYS = "clip_norm, clip_value, decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, noise, preset, sam_radius, weight_decay"
+SGD_KEYS = (
+    "clip_norm, clip_value, decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, noise, preset, "
+    "sam_radius, weight_decay"
+)
 
 
 class Mute:
