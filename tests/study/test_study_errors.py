@@ -193,7 +193,7 @@ PYTHON = [
     ({"epochs": ARRAY}, "epochs = array([0.1, 0.2]): must be a number above 0"),
     ({"batch_size": ARRAY}, "batch_size = array([0.1, 0.2]): must be a whole number from 1"),
     ({"batch_size": [ARRAY]}, "batch_size.0 = array([0.1, 0.2]): must be a whole number from 1"),
-    ({"tune": ARRAY}, "tune = array([0.1, 0.2]): allowed: joint, staged"),
+    ({"tune": ARRAY}, "tune = array([0.1, 0.2]): allowed: joint, regularize, staged"),
     ({"keep": Keep(every=0)}, "keep.every = 0: must be a whole number"),
     (
         {"rules": [{"kind": "sgd", "lr": {"log": [0.1, np.nan], "num": 3}}]},

@@ -138,11 +138,13 @@ def stage_lines(study: Study, runs: Sequence[Run]) -> list[str]:
     """A line for people about the stage of a staged study; no line for other studies."""
     if not study.staged:
         return []
+    decays = study.tune == "staged"
     chosen = {run.label: run.chosen["lr"] for run in runs if run.chosen[STAGE] == "2"}
     if not chosen:
-        return ["stage 1: every config at a constant lr"]
+        return [f"stage 1: every config {'at a constant lr' if decays else 'without dropout'}"]
     best = ", ".join(f"{label} (lr {lr:.4g})" for label, lr in chosen.items())
-    return [f"stage 2: {count(len(study.decays), 'schedule')} for the best of {best}"]
+    what = count(study.later, "schedule") if decays else f"{count(study.later, 'rate')} of dropout"
+    return [f"stage 2: {what} for the best of {best}"]
 
 
 def kept_times(keep: Keep, run: Run, num_train: int) -> int:

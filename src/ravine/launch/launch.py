@@ -132,7 +132,8 @@ def launch(
         if second is None:  # the first stage has just been finished
             second = second_stage(study, store, runs)
             assert second is not None, "all of the first stage has been trained"
-            yield from _round(task, [*runs, *second], backend, totals)
+            if second:
+                yield from _round(task, [*runs, *second], backend, totals)
     yield Trained(
         seconds=time.perf_counter() - began,
         num_trained=totals.num_trained,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ravine.outcomes.regularized import regularized
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store import FINISHED, Store
-from ravine.study import Run, Study, decayed_runs
+from ravine.study import Run, Study, decayed_runs, regularized_runs
 from ravine.verdict import best_configs
 
 
@@ -15,7 +16,8 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
     """The runs of the second stage.
 
     A rule's config is chosen as the verdict chooses one: fewest lost seeds, then the highest mean score on
-    validation. A rule without a surviving run has no second stage.
+    validation. A rule without a surviving run has no second stage; nor has one that does not overfit, where the second
+    stage is for dropout.
 
     Args:
         study: a staged study.
@@ -31,9 +33,15 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
     records = [
         replace(known[run.id], rule=run.label, config=run.recipe.id, hypers=dict(run.chosen)) for run in first
     ]
-    best = best_configs(trials(records, Predicted(store=store, labels=store.labels(first[0].recipe.data))))
+    found = trials(records, Predicted(store=store, labels=store.labels(first[0].recipe.data)))
+    if study.tune == "regularize":
+        decided = regularized(found, records, study.regularize.tolerance)
+        best = {each.rule: each.config for each in decided if each.overfits}
+    else:
+        best = best_configs(found)
     winners: dict[str, Run] = {}
     for run in first:
         if best.get(run.label) == run.recipe.id:
             winners.setdefault(run.label, run)
-    return decayed_runs(study, list(winners.values()))
+    later = regularized_runs if study.tune == "regularize" else decayed_runs
+    return later(study, list(winners.values()))

@@ -68,8 +68,8 @@ def levelled(runs: Sequence[RunRecord], compare: str, definition: str) -> tuple[
         return tuple(runs)
     if any(STAGE in run.hypers for run in runs):
         raise StudyError(
-            f"compare = {shown(compare)}: a staged study tries schedules for each rule's best config alone, so only "
-            '"rule" can be compared'
+            f"compare = {shown(compare)}: a study in stages has its second stage for each rule's best config alone, so "
+            'only "rule" can be compared'
         )
     names = compared_names(compare, varying(runs), _ranges(definition))
     several = len({run.rule for run in runs}) > 1

@@ -26,13 +26,20 @@ from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors, of_the_mean
+from ravine.outcomes.regularized import (
+    judged,
+    regularized,
+    regularized_json,
+    regularized_words,
+    tolerance_of,
+)
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, validation_metric
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
 from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Trial, Verdict, judge
+from ravine.verdict import Overfitting, Trial, Verdict, judge
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store, StudyRecord
@@ -56,6 +63,7 @@ class Results:
         warnings: what a reader must know before believing the verdict.
         validation_errors: of a regression, by run: errors on validation in the target's unit.
         test_errors: of a regression, by rule: those of the chosen config on the test data, over its seeds.
+        regularized: of a study with ``tune = "regularize"``: which rules overfit, and which keep dropout.
         source: the store that curves are read from, when they are asked for.
     """
 
@@ -69,6 +77,7 @@ class Results:
     warnings: tuple[str, ...]
     validation_errors: Mapping[str, Errors]
     test_errors: Mapping[str, Errors]
+    regularized: tuple[Overfitting, ...]
     source: Store
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
@@ -106,6 +115,9 @@ class Results:
             tested[run_id] = predicted.test_scores(run_id)
             return tested[run_id]
 
+        tolerance = tolerance_of(study.definition)
+        decided = () if tolerance is None else regularized(found, runs, tolerance)
+        found = judged(found, decided) if decided else found
         verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare))
         validation_errors, test_errors = _errors(labels, found, verdict, tested)
         recipes = {
@@ -130,6 +142,7 @@ class Results:
             warnings=tuple(warnings),
             validation_errors=validation_errors,
             test_errors=test_errors,
+            regularized=decided,
             source=store,
         )
 
@@ -182,7 +195,7 @@ class Results:
     @property
     def stages(self) -> tuple[StageRow, ...]:
         """What decay gained, a row per rule of a staged study that has runs of the second stage."""
-        return stages(self.runs, self.labels.task)
+        return () if self.regularized else stages(self.runs, self.labels.task)
 
     @property
     def averages(self) -> tuple[AverageRow, ...]:
@@ -272,6 +285,11 @@ class Results:
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **({"stages": [row.json() for row in two]} if two else {}),
+            **(
+                {"regularize": [regularized_json(row) for row in self.regularized]}
+                if self.regularized
+                else {}
+            ),
             **({"averages": [row.json() for row in averaged]} if averaged else {}),
             **({"to_beat": _plain_errors(self.to_beat, "test")} if self.to_beat else {}),
             "table": self.table(),
@@ -309,6 +327,7 @@ class Results:
             after=(
                 *((words.to_beat(self.to_beat),) if self.to_beat else ()),
                 *stage_words(self.stages, self.labels.task),
+                *regularized_words(self.regularized),
                 *average_words(self.averages, self.labels.task),
                 *(f"! {text}" for text in self.warnings),
                 *(f"note: {text}" for text in self.study.notes),

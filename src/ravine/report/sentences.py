@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ravine.ensembles.modes import mode_rows, mode_words_of
 from ravine.outcomes.averages import average_words
+from ravine.outcomes.regularized import regularized_words
 from ravine.outcomes.results import Results
 from ravine.outcomes.stages import stage_words
 from ravine.report.html import Html, join, tag
@@ -13,6 +14,10 @@ from ravine.report.html import Html, join, tag
 _STAGES = (
     "Every config was first trained at a constant lr; only each rule's best on validation was then trained with "
     "every schedule."
+)
+_REGULARIZED = (
+    "Every config was first trained without dropout. The other rates were tried only for rules whose best config "
+    "overfits, and one is kept only if it gains. Both intervals cover seeds and validation examples."
 )
 _AVERAGES = "Of each rule's chosen config, means over its seeds. The verdict above is about the last weights."
 
@@ -22,6 +27,9 @@ def sentence_sections(results: Results) -> Html:
     task = results.labels.task
     return join(
         _section("What decay gained", "stages", stage_words(results.stages, task), _STAGES),
+        _section(
+            "Whether dropout was needed", "regularize", regularized_words(results.regularized), _REGULARIZED
+        ),
         _section("What averaging gained", "gains", average_words(results.averages, task), _AVERAGES),
         _section("What test time gained", "modes", mode_words_of(mode_rows(results)), _modes(results)),
     )

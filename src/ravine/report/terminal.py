@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ravine.messages import count as counted
 from ravine.outcomes.averages import average_words
+from ravine.outcomes.regularized import regularized_words
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
@@ -50,6 +51,7 @@ def verdict(results: Results) -> Group:
         parts += ["", Text(to_beat(results.to_beat))]
     for sentences in (
         stage_words(results.stages, results.labels.task),
+        regularized_words(results.regularized),
         average_words(results.averages, results.labels.task),
     ):
         if sentences:

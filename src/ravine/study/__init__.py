@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ravine.study.definition import definition_of
-from ravine.study.expand import STAGE, base_of, decayed_runs, notes_of, runs_of
+from ravine.study.expand import STAGE, base_of, decayed_runs, notes_of, regularized_runs, runs_of
 from ravine.study.load import FindStudy, parse_study, read_study
 from ravine.study.recipe import Recipe, Run, content_id
 from ravine.study.spec import Study
@@ -23,5 +23,6 @@ __all__ = [
     "parse_definition",
     "parse_study",
     "read_study",
+    "regularized_runs",
     "runs_of",
 ]

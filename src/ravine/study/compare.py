@@ -78,7 +78,7 @@ def check_compare(key: str, axes: Mapping[str, Sequence[Mapping[str, Any]]], *, 
         raise wrong(
             "compare",
             key,
-            'a staged study tries schedules for each rule\'s best config alone; only "rule" can be compared',
+            'a study in stages has its second stage for each rule\'s best config alone; only "rule" can be compared',
         )
     values: dict[str, list[Any]] = {RULE: list(axes)}
     ranges = set()

@@ -68,6 +68,8 @@ def definition_of(study: Study) -> str:
         content["search"] = {"kind": study.search.kind, **study.search.changed()}
     if study.staged:
         content["tune"] = study.tune
+    if study.regularize.changed():
+        content["regularize"] = study.regularize.changed()
     if study.compare != "rule":
         content["compare"] = study.compare
     if study.evaluations != 20:

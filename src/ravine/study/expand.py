@@ -20,9 +20,10 @@ from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
-from ravine.study.recipe import Recipe, Run, content_id, lasting_hypers
+from ravine.study.recipe import MARKS, Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study, axes_of, num_configs
+from ravine.study.stages import DROPOUT
 from ravine.study.stop import PATIENCE
 from ravine.study.values import Range, plain
 
@@ -93,6 +94,28 @@ def decayed_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
     ]
 
 
+def regularized_runs(study: Study, winners: Sequence[Run]) -> list[Run]:
+    """The second stage of a study that regularizes: rules' winners again, with every rate of dropout and every seed.
+
+    Args:
+        study: whose rates and seeds.
+        winners: a run of the config that a rule's first stage chose, of any seed.
+    """
+    found = []
+    for winner in winners:
+        part = next(each for each in study.parts if each.chosen.items() <= winner.chosen.items())
+        structure = {key: value for key, value in winner.recipe.model.items() if key not in MARKS}
+        for rate in part.study.rates_left:
+            hypers = {**winner.recipe.hypers, DROPOUT: rate}
+            model = {**structure, **marks_of(part.model, part.study.rates, hypers)}
+            recipe = replace(winner.recipe, model=model, hypers=lasting_hypers(hypers))
+            chosen = {**winner.chosen, DROPOUT: rate, STAGE: "2"}
+            found += [
+                Run(recipe=recipe, seed=seed, label=winner.label, chosen=chosen) for seed in study.seeds
+            ]
+    return found
+
+
 def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
     """Hash of what must not change under one name.
 
@@ -138,6 +161,9 @@ def _check_task(study: Study, data: Dataset) -> None:
     if data.task == "regression" and smoothing not in (0.0, (0.0,)):
         words = f"{data.name} is a regression, and only classes are smoothed; leave it out"
         raise wrong("label_smoothing", plain(smoothing), words)
+    if study.tune == "regularize" and data.task == "regression":
+        words = f"{data.name} is a regression, and overfitting is a gap of accuracies; allowed: joint, staged"
+        raise wrong("tune", study.tune, words)
     if study.augment is not None:
         check_augmentation(study.augment, data)
     if data.task == "regression" and study.stop is not None and study.stop.metric == "accuracy":
@@ -167,7 +193,7 @@ def _runs_of_rule(
         chosen: dict[str, float | str] = {"lr": config["lr"]}
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
         chosen |= {name: config[name] for name, values in study.factors.items() if values != 0.0}
-        if study.staged or len(study.schedule) > 1:
+        if study.decays or len(study.schedule) > 1:
             chosen["schedule"] = schedule_label(schedule)
         if len(study.batch_size) > 1:
             chosen["batch_size"] = str(batch_size)

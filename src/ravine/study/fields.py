@@ -23,7 +23,7 @@ MOST_STEPS = 10**9
 MOST_RULES = 1000
 
 DEFAULT_BATCH = 64
-TUNINGS = ("joint", "staged")
+TUNINGS = ("joint", "staged", "regularize")
 
 BatchSize: TypeAlias = int | Literal["full", "auto"]
 ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
@@ -132,7 +132,7 @@ def schedules_of(value: object) -> tuple[ScheduleSpec, ...]:
 
 
 def tuning(value: object) -> str:
-    """How schedules are tuned.
+    """How schedules, or rates of dropout, are tuned.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.

@@ -32,6 +32,7 @@ _KEYS = (
     "augment",
     "search",
     "tune",
+    "regularize",
     "compare",
     "evaluations",
     "stop",

@@ -13,6 +13,7 @@ from ravine.schedules.spec import ScheduleSpec
 from ravine.study.recipe import Recipe
 from ravine.study.search import Search
 from ravine.study.spec import Study
+from ravine.study.stages import Regularize
 from ravine.study.stop import PATIENCE
 
 # Of schedules: steps where they are whole numbers, else fractions.
@@ -66,6 +67,7 @@ def longer(
         else replace(part.study.stop, patience=own.hypers.get(PATIENCE, 0.0)),
         search=Search(),
         tune="joint",
+        regularize=Regularize(),
         compare="rule",
         keep=None,
         averages=None,

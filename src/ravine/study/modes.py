@@ -165,9 +165,9 @@ def check_tuning(test_time: AtTest, tune: str) -> None:
     Raises:
         StudyError: the first stage would choose by the mean pass.
     """
-    if tune == "staged" and test_time.judge != MEAN:
+    if tune != "joint" and test_time.judge != MEAN:
         raise StudyError(
-            f"test_time.judge = {test_time.judge!r}: tune = \"staged\" chooses by the mean pass; allowed: 'mean'",
+            f"test_time.judge = {test_time.judge!r}: tune = \"{tune}\" chooses by the mean pass; allowed: 'mean'",
             at=[("test_time", "judge"), ("tune",)],
         )
 

@@ -39,6 +39,7 @@ from ravine.study.parts import parse_models
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
+from ravine.study.stages import parse_regularize
 from ravine.study.stop import parse_stop
 
 Reader = Callable[[Any], object]
@@ -53,6 +54,7 @@ READERS: Mapping[str, Reader] = {
     "schedule": schedules_of,
     "search": parse_search,
     "tune": tuning,
+    "regularize": parse_regularize,
     "compare": parse_compare,
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
     "stop": parse_stop,

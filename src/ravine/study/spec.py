@@ -10,7 +10,7 @@ from typing import Any
 from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.grid import Grid
-from ravine.messages import count, lacking, shown
+from ravine.messages import count, lacking
 from ravine.nn.spec import RATES
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
@@ -41,6 +41,7 @@ from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
 from ravine.study.shown import in_words, length, named
 from ravine.study.source import DataLike, parse_source
+from ravine.study.stages import DROPOUT, Regularize, check_stages, parse_regularize, positive_rates
 from ravine.study.stop import PATIENCE, Stop, StopLike, check_bank, parse_stop
 from ravine.study.values import Range, Values, ValuesLike, options
 
@@ -69,8 +70,11 @@ class Study:
             of the grid. 0: none. Not for regression.
         augment: how the examples of a batch are changed at random in training: ``{"flip": 0.5, "cutout": [0.0, 0.5]}``;
             a list or a range are part of the grid. None: not at all.
-        tune: "joint", every schedule with every config; or "staged", first all configs at a constant lr, then the
-            schedules for each rule's best.
+        tune: "joint", every schedule with every config; "staged", first all configs at a constant lr, then the
+            schedules for each rule's best; or "regularize", first all configs without dropout, then the other rates
+            for each rule's best if it overfits.
+        regularize: for the last: ``{"tolerance": 0.01}``, how far the accuracy on training data may be above that on
+            validation data.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
         compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
             then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
@@ -110,6 +114,7 @@ class Study:
     augment: Augmentation | None
     search: Search
     tune: str
+    regularize: Regularize
     compare: str
     evaluations: int
     stop: Stop | None
@@ -141,6 +146,7 @@ class Study:
         augment: AugmentLike | None = None,
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
+        regularize: Mapping[str, Any] | Regularize | None = None,
         compare: str = "rule",
         evaluations: int = 20,
         stop: StopLike | None = None,
@@ -174,6 +180,7 @@ class Study:
             put("schedule", schedules_of(schedule))
             put("search", parse_search(search))
             put("tune", tuning(tune))
+            put("regularize", parse_regularize(regularize))
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
             put("stop", parse_stop(stop))
             put("keep", parse_keep(keep))
@@ -197,7 +204,8 @@ class Study:
             put("_parts", _parts(self, named_models) if isinstance(named_models, tuple) else ())
             _check_size(self)
             if self.staged:
-                _check_stages(self)
+                nums = {block.label: num_configs(self, block) for block in self.rules}
+                check_stages(self.tune, nums, self.later, len(self.seeds))
             axes = {
                 block.label: [{**axes_of(part.study, block), **part.axes} for part in self.parts]
                 for block in self.rules
@@ -267,17 +275,29 @@ class Study:
     def num_runs(self) -> int:
         """How many runs it is."""
         num = sum(num_configs(self, block) for block in self.rules)
-        return (num + len(self.decays) * len(self.rules)) * len(self.seeds)
+        return (num + self.later * len(self.rules)) * len(self.seeds)
 
     @property
     def staged(self) -> bool:
-        """Whether schedules are tried only after the configs have been, without one."""
-        return self.tune == "staged"
+        """Whether there is a second stage, which is decided by the validation of the first."""
+        return self.tune != "joint"
+
+    @property
+    def later(self) -> int:
+        """How many configs of a rule a second stage tries, at most."""
+        if self.tune == "regularize":
+            return max(len(part.study.rates_left) for part in self.parts)
+        return len(self.decays)
+
+    @property
+    def rates_left(self) -> tuple[float, ...]:
+        """The rates of dropout that a second stage tries; empty where there is none."""
+        return positive_rates(self.dropout) if self.tune == "regularize" else ()
 
     @property
     def decays(self) -> tuple[ScheduleSpec, ...]:
-        """What a second stage tries; empty where there is none."""
-        return tuple(each for each in self.schedule if each != Constant()) if self.staged else ()
+        """The schedules that a second stage tries; empty where there is none."""
+        return tuple(each for each in self.schedule if each != Constant()) if self.tune == "staged" else ()
 
 
 def _parts(study: Study, models: tuple[NamedModel, ...]) -> tuple[Part[Study], ...]:
@@ -301,7 +321,9 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
     grid = study.search.kind == "grid"
     axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
     axes |= {name: options(values, grid=grid) for name, values in study.factors.items()}
-    schedules = (Constant(),) if study.staged else study.schedule
+    if study.rates_left:
+        axes[DROPOUT] = (0.0,)
+    schedules = (Constant(),) if study.tune == "staged" else study.schedule
     return {**axes, "schedule": schedules, "batch_size": study.batch_size}
 
 
@@ -325,7 +347,7 @@ def _shared(study: Study) -> tuple[str, ...]:
         *([f"batch_size {' or '.join(map(str, study.batch_size))}"] if study.batch_size != ("auto",) else []),
         *(f"{name.removeprefix('model.')} {in_words(v)}" for name, v in study.factors.items() if v != 0.0),
         *([f"{study.search.trials} random trials"] if study.search.trials is not None else []),
-        *(['tune "staged"'] if study.staged else []),
+        *([f'tune "{study.tune}"'] if study.staged else []),
         *([f"compare {study.compare}"] if study.compare != "rule" else []),
     ]
     return (f"with {'; '.join(parts)}",) if parts else ()
@@ -349,23 +371,6 @@ def _check_size(study: Study) -> None:
             f"rules, seeds: this study is {study.num_runs:,} runs, {count(len(study.seeds), 'seed')} of each config; "
             f"at most {MOST_RUNS:,} are allowed",
             at=[("rules",), ("seeds",)],
-        )
-
-
-def _check_stages(study: Study) -> None:
-    """There is a second stage, and the rules have equal chances in the first."""
-    if not study.decays:
-        raise lacking(
-            "schedule",
-            'tune = "staged" needs a schedule besides "constant", such as ["cosine", "linear"]: it is tried once lr '
-            "has been chosen without decay",
-        )
-    nums = {block.label: num_configs(study, block) for block in study.rules}
-    if len(set(nums.values())) > 1:
-        found = ", ".join(f"{shown(label)} has {num}" for label, num in nums.items())
-        raise lacking(
-            "rules",
-            f'tune = "staged" needs the same number of configs for each rule, so that all are tuned equally: {found}',
         )
 
 

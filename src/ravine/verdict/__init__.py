@@ -1,25 +1,29 @@
 """The verdict room: from finished runs to an honest answer, with numpy alone.
 
-`judge` is the door; `trials` goes in and `outcome` comes out. `selection` chooses a configuration, and `tuning`
-says how much luck that took. `comparison` and `student` compare two rules, `multiplicity` and `pairs` all of
-them, `planning` says what more seeds would find, `own_interval` is of one rule, `budget` of the winner against
-the tuning budget. `cautions` and `words` put it into sentences. docs/verdict.md explains all of it.
+`judge` is the door; `trials` goes in and `outcome` comes out. `selection` chooses a configuration, and `tuning` says
+how much luck that took. `comparison` and `student` compare two rules, `multiplicity` and `pairs` all of them,
+`planning` says what more seeds would find, `own_interval` is of one rule, `budget` of the winner against the tuning
+budget, `overfitting` of whether dropout is needed and kept. `cautions` and `words` put it into sentences.
+docs/verdict.md explains all of it.
 """
 
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.judge import judge
 from ravine.verdict.outcome import Pair, RuleResult, Verdict
+from ravine.verdict.overfitting import Overfitting, overfitting
 from ravine.verdict.selection import best_configs
 from ravine.verdict.trials import Trial, scorer
 
 __all__ = [
     "BudgetCurve",
     "Leader",
+    "Overfitting",
     "Pair",
     "RuleResult",
     "Trial",
     "Verdict",
     "best_configs",
     "judge",
+    "overfitting",
     "scorer",
 ]
