@@ -222,13 +222,15 @@ def jax_batch(x: Tensor, parts: tuple[str, ...]) -> Make | None:
 
     def moved(key: Any, image: Any) -> Any:
         keys = jax.random.split(key, 5)
+        if "flip" in parts:  # first: after it, XLA would compute the rest twice
+            image = jnp.where(jax.random.bernoulli(keys[2]), image[..., ::-1], image)
         if "affine" in parts:
             image = warped(keys[0], image)
         if "crop" in parts:
             padded = jnp.pad(image, ((0, 0), (PAD, PAD), (PAD, PAD)), mode="reflect")
             y, x = jax.random.randint(keys[1], (2,), 0, 2 * PAD + 1)
             image = jax.lax.dynamic_slice(padded, (0, y, x), (channels, height, width))
-        return jnp.where(jax.random.bernoulli(keys[2]), image[..., ::-1], image) if "flip" in parts else image
+        return image
 
     def changed(key: Any, image: Any) -> Any:
         keys = jax.random.split(key, 5)

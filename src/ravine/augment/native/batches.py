@@ -92,10 +92,12 @@ class PictureBatches:
         num, batch, channels, height, width = x.shape
         self._batch, self._shape = batch, (channels, height, width)
         per_batch = -(-batch // max(1, _PIXELS // x[0, 0].numel()))
-        self._part = -(-batch // per_batch)  # the last part of a batch may have some of the one before it
-        starts = [min(i * self._part, batch - self._part) for i in range(-(-batch // self._part))]
+        self._part = -(-batch // per_batch)
+        firsts = np.arange(0, batch, self._part)
+        # All parts are as long: the last one has pictures of the one before it, which it does not make.
+        starts = np.minimum(firsts, batch - self._part)
         self._batch_L = np.repeat(np.arange(num), len(starts))
-        self._start_L = np.tile(np.array(starts, dtype=np.int64), num)
+        self._start_L, self._skip_L = np.tile(starts, num), np.tile(firsts - starts, num)
         self._per_batch = len(starts)
         self._raw = torch.empty_like(x) if self._mixes else x
         self._stages = [self._pictures()]
@@ -147,7 +149,7 @@ class PictureBatches:
                     lambda *given: (torch.stack(list(plan(*given).values())),), examples, outputs
                 )
             )
-        names = ("source", "rows", "plan", "pictures", *channels_of)
+        names = ("source", "rows", "plan", "pictures", "skip", *channels_of)
         places = {name: compiler.number(name) for name in names}
         functions.append(pictures_function(frame, numbers, self._part, places))
         fixed_places = {"source": self._given.x, **channels_of}
@@ -180,7 +182,7 @@ class PictureBatches:
             ("answers", (self._part, *self._y.shape[2:]), 0),
         ]
         function = compiler.function(mixture, examples, outputs)
-        places = {name: compiler.number(name) for name in ("whole", "raw", "mixture", "pictures")}
+        places = {name: compiler.number(name) for name in ("whole", "raw", "mixture", "pictures", "skip")}
         channels, height, width = self._shape
         frame = Frame(channels=channels, height=height, width=width, fill="black", has=frozenset(box))
         mixes = mixing_function(frame, numbers, self._part, places)
@@ -223,7 +225,6 @@ class PictureBatches:
         """
         given, batch_L, start_L = self._given, self._batch_L, self._start_L
         group_L = batch_L % len(given.of_group["seed"])
-        self._starts_L = np.ascontiguousarray(start_L)
         table_LI = compiler.table({}, len(batch_L))
 
         def put(name: str, tensor: Tensor, places_L: np.ndarray) -> None:
@@ -243,9 +244,9 @@ class PictureBatches:
         put("seed", given.of_group["seed"], group_L)
         for name in self._names:
             put(f"strength/{name}", given.of_group[name], group_L)
-        if "start" in compiler.numbers:
-            place_L = 8 * np.arange(len(batch_L))
-            table_LI[:, compiler.numbers["start"]] = self._starts_L.ctypes.data + place_L
+        for name, each_L in {"start": start_L, "skip": self._skip_L}.items():
+            if name in compiler.numbers:
+                table_LI[:, compiler.numbers[name]] = each_L.ctypes.data + 8 * np.arange(len(batch_L))
         self._kept = [*getattr(self, "_kept", []), compiler]  # whose constants the code reads
         return Jobs(tables_JI=table_LI, functions=[functions] * len(batch_L), own=own)
 

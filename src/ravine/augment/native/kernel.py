@@ -26,8 +26,8 @@ def pictures_function(frame: Frame, names: tuple[str, ...], num: int, places: Ma
         frame: of the pictures.
         names: of the numbers of a plan, in order: it lies in memory as (P, B).
         num: B.
-        places: numbers of the inputs "source", "rows", "plan", "pictures", and "outside", "cut", "mean" and "deviation"
-            of the channels, in the table.
+        places: numbers of the inputs "source", "rows", "plan", "pictures", "skip" (of the first, which are not made)
+            and, of the channels, "outside", "cut", "mean" and "deviation", in the table.
     """
     library = _library(frame, names, num, tuple(sorted(places.items())))
     scratch = 16 * frame.padded * frame.groups if frame.bends else 0
@@ -45,7 +45,8 @@ def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple
     if frame.bends:
         write_border(code, frame, "%scratch", inputs["outside"])
     rows = inputs["rows"]
-    with code.loop(num) as picture:
+    skip = code.value(f"load i64, ptr {inputs['skip']}")
+    with code.loop(num, start=skip) as picture:
         row = code.value(f"load i64, ptr {code.value(f'getelementptr i64, ptr {rows}, i64 {picture}')}")
         source = lanes.float_at(inputs["source"], code.value(f"mul i64 {row}, {frame.size}"))
         target = lanes.float_at(inputs["pictures"], code.value(f"mul i64 {picture}, {frame.size}"))

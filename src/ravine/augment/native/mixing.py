@@ -23,7 +23,8 @@ def mixing_function(frame: Frame, names: tuple[str, ...], num: int, places: Mapp
         names: of the numbers of a mixture, in order: "lam", "partner", "by_box" and, with cutmix, those of the box;
             they lie in memory as (P, B).
         num: B, how many pictures are made.
-        places: numbers of the inputs "whole" (all pictures of the batch), "raw" (these), "mixture" and "pictures".
+        places: numbers of the inputs "whole" (all pictures of the batch), "raw" (these), "mixture", "pictures", "skip"
+            (of the first ones, which are not made).
     """
     library = _library(frame, names, num, tuple(sorted(places.items())))
     return Function(library=library, address=library.address(_NAME), scratch=0)
@@ -37,7 +38,8 @@ def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple
         name: code.value(f"load ptr, ptr {code.value(f'getelementptr ptr, ptr %inputs, i64 {place}')}")
         for name, place in places
     }
-    with code.loop(num) as picture:
+    skip = code.value(f"load i64, ptr {inputs['skip']}")
+    with code.loop(num, start=skip) as picture:
         numbers: dict[str, str] = {}
         for i, name in enumerate(names):
             place = code.value(f"add i64 {picture}, {i * num}")
