@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ravine.cli import averages, look, output, reuse, soups, stored, surface, train
+from ravine.cli import augment, averages, look, output, reuse, soups, stored, surface, train
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
 VERBS: dict[str, Callable[..., None]] = {
     "run": train.run,
     "lr": train.lr,
+    "augment": augment.augment,
     "list": stored.list_studies,
     "show": stored.show,
     "report": stored.report,

@@ -97,7 +97,7 @@ class Augmenting:
         device, size = train.x.device, cohort.recipe.batch_size
         self.groups = Groups.of(cohort, device)
         self._epoch = len(train.x) // size  # steps
-        self._full = cohort.recipe.full_batch
+        self._full, self._searches = cohort.recipe.full_batch, cohort.searches
         places = [list(seeds).index(seed) for seed in self.groups.seeds_G.tolist()]
         self._seed_index_G = torch.tensor(places, device=device)
         num_groups = len(places)
@@ -172,6 +172,20 @@ class Augmenting:
             self._rows_JB.copy_(rows_RB)
         self._epochs_J.copy_(number_R // self._epoch)
         self._make(len(number_R))
+
+    def at(self, rows_SB: Tensor, number: int) -> Data:
+        """The batches of one step, as `batch`; where rules search, as if each run took another batch at every step.
+
+        Args:
+            rows_SB: the examples of each seed's batch.
+            number: of the step, from 0.
+        """
+        if self._searches:
+            numbers_R = torch.full((len(self._seed_index_G),), number, device=rows_SB.device)
+            self.for_runs(rows_SB.index_select(0, self._seed_index_G), numbers_R)
+        else:
+            self.for_steps(rows_SB[None], number)
+        return self.batch
 
     def _made(
         self, cohort: Cohort, data: Dataset, train: Data, num_threads: int, *, team: bool

@@ -6,7 +6,7 @@ import re
 from typing import final
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;", "\0": "\ufffd"})
-_VOID = ("input",)  # elements that end where they begin
+_VOID = ("input", "img")  # elements that end where they begin
 _PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
 

@@ -1,0 +1,78 @@
+"""What training sees of an example as one picture, for slides and papers."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from ravine.errors import InputError
+from ravine.launch.seen import Seen, Variant
+from ravine.report.seen import answer_of, heading, pixels
+
+_SIDE = 96  # pixels of a picture's longer side, at least
+_GAP, _LINE, _LABEL, _MARGIN = 14, 17, 130, 20
+_INK, _MUTED = "#1f2429", "#5c6670"
+_FINER = 2  # the picture has so many pixels for each of these
+
+
+def picture(found: Seen) -> bytes:
+    """A PNG: a row of each setting, a column of each epoch.
+
+    Raises:
+        InputError: Pillow is missing, or the example is no picture.
+    """
+    if not found.is_picture:
+        raise InputError("--out: an example here is a row of a table, and no picture; write a page (.html)")
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ImportError:
+        raise InputError("a PNG needs Pillow: pip install 'ravine[images]'; a page needs nothing") from None
+    height, width = map(int, found.clean.shape[1:])
+    larger = max(1, round(_SIDE / max(height, width)))
+    wide, high = max(width * larger, 84), height * larger
+    columns = 1 + max(len(variant.looks) for variant in found.variants)
+    mixes = any(look.partner is not None for variant in found.variants for look in variant.looks)
+    below = _LINE * (1 + mixes) + 6
+    tall = [max(high + below, _LINE * len(variant.strengths)) + _GAP for variant in found.variants]
+    size = (2 * _MARGIN + _LABEL + columns * (wide + _GAP), 2 * _MARGIN + 3 * _LINE + sum(tall))
+    image = Image.new("RGB", (size[0] * _FINER, size[1] * _FINER), "#fff")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * _FINER)
+
+    def write(x: float, y: float, words: str, colour: str = _INK) -> None:
+        draw.text((x * _FINER, y * _FINER), words, fill=colour, font=font)
+
+    def column(number: int) -> int:
+        return _MARGIN + _LABEL + number * (wide + _GAP)
+
+    write(_MARGIN, _MARGIN, heading(found))
+    y = _MARGIN + 2 * _LINE
+    for number in range(columns):
+        write(column(number), y - 4, "as it is" if number == 0 else f"epoch {number - 1}", _MUTED)
+    y += _LINE + 4
+    for variant, far in zip(found.variants, tall, strict=True):
+        for line, words in enumerate(_strengths(variant)):
+            write(_MARGIN, y + line * _LINE, words)
+        shown: list[tuple[np.ndarray | None, str, str]] = [(found.clean, found.answer, "")]
+        for look in variant.looks:  # the font has no Greek letters
+            mixed = "" if look.partner is None else f"lambda {look.share:.2f}"
+            shown.append((look.x, answer_of(look), mixed))
+        for number, (x, answer, mixture) in enumerate(shown):
+            left = column(number)
+            if x is None:
+                write(left, y + high / 2, answer, _MUTED)
+                continue
+            bytes_HWC = pixels(found, x)
+            one = Image.fromarray(bytes_HWC if bytes_HWC.shape[-1] == 3 else bytes_HWC[..., 0])
+            large = one.resize((width * larger * _FINER, high * _FINER), Image.Resampling.NEAREST)
+            image.paste(large.convert("RGB"), (left * _FINER, y * _FINER))
+            write(left, y + high + 3, answer)
+            write(left, y + high + 3 + _LINE, mixture, _MUTED)
+        y += far
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    return written.getvalue()
+
+
+def _strengths(variant: Variant) -> list[str]:
+    return [f"{name} {value:g}" for name, value in variant.strengths.items()]
