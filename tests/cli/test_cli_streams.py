@@ -52,8 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["rum", "x"], "ravine: rum: no such command; did you mean 'run'? Allowed: average, check, delete,"),
-        ([], "ravine: a command is missing; allowed: average, check, delete, "),
+        (["rum", "x"], "ravine: rum: no such command; did you mean 'run'? Allowed: augment, average, check,"),
+        ([], "ravine: a command is missing; allowed: augment, average, check, "),
         (["run"], "ravine: STUDY.toml is missing; see ravine run --help"),
         (["run", "x", "--stoer", "y"], "did you mean --store?; see ravine run --help"),
         (
