@@ -46,12 +46,12 @@ EVERYTHING = (
     {"kind": "nesterov", "lr": 0.1, "l1": [0.0, 0.01]},
     {"kind": "nesterov_lookahead", "lr": 0.1, "decoupled_weight_decay": [0.0, 0.1]},
     {"kind": "rmsprop", "lr": 0.01, "max_norm": [0.0, 0.7]},
-    {"kind": "adagrad", "lr": 0.1},
+    {"kind": "adagrad", "lr": 0.1, "clip_norm": 0.3},
     {"kind": "lion", "lr": 0.01, "weight_decay": [0.0, 0.1]},
     {"kind": "muon", "lr": 0.003, "weight_decay": [0.0, 0.1]},
     {"kind": "nadam", "lr": 0.01, "max_norm": [0.0, 0.7]},
     {"kind": "schedule_free_adamw", "lr": 0.01, "weight_decay": [0.0, 0.1]},
-    {"kind": "sgd", "lr": 0.1},
+    {"kind": "sgd", "lr": 0.1, "clip_value": 0.01},
 )
 MODELS = {
     "odd": {"kind": "mlp", "hidden": [13, 7]},
@@ -71,6 +71,8 @@ def everything(model: str, data: str = "wine", batch_size: int | str = 13) -> St
         batch_size=batch_size,
         schedule=["constant", {"kind": "cosine", "warmup": 2}],
         dropout=0.0 if model == "linear" else [0.0, 0.3],
+        label_smoothing=0.1 if model == "layer-norm" else 0.0,
+        stop={"patience": 1 if model == "linear" else 0},
         evaluations=3,
     )
 
