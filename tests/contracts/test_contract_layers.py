@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from engine_runs import (
     FUSED,
     NATIVE,
@@ -23,7 +24,9 @@ from test_contract_cohorts import cut
 from torch import nn
 
 from ravine import nn as layers
+from ravine.data import Dataset
 from ravine.nn.spec import RATES
+from ravine.predictors.modules import built_in, module_of
 from ravine.study import Study
 
 PICTURES, TABLE = (1, 6, 6), (4,)
@@ -144,3 +147,19 @@ def test_a_new_rate_is_not_compiled_anew() -> None:
         with compiling() as texts:
             training_of(one, all_runs(one), NATIVE).rehearse()
     assert not texts
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp-relu", *(pytest.param(n, marks=pytest.mark.slow) for n in (*BUILT_IN, *OWN))]
+)
+def test_stored_weights_predict_as_the_run_did(name: str) -> None:
+    """The mean pass of some layers depends on the rate, which is stored with the weights."""
+    model, shape = BUILT_IN.get(name) or (with_layer(OWN[name]), PICTURES)
+    one = made(model, shape)
+    run = all_runs(one)[-1]
+    trained = train(one, [run], NATIVE)
+    assert isinstance(one.data, Dataset)
+    spec = built_in(run.recipe.model) if name in BUILT_IN else one.model
+    module = module_of(spec, shape, 3, trained.weights(run))
+    outputs = module(torch.from_numpy(one.data.test.x)).numpy()
+    np.testing.assert_allclose(outputs, trained.predictions(run), rtol=1e-4, atol=1e-5)

@@ -19,7 +19,7 @@ from ravine.nn.build import build, check_output, layer_kinds, remark_on
 from ravine.nn.functional import Pure, as_function
 from ravine.nn.rates import Rates
 from ravine.nn.spec import MLP, ConvNet, ResNet
-from ravine.nn.stochastic import kinds_of, layer_keys, set_keyed, stochastic_modules
+from ravine.nn.stochastic import kinds_of, layer_keys, rates_at_test, set_keyed, stochastic_modules
 from ravine.tensors import Layout
 
 
@@ -32,7 +32,8 @@ class Network:
         pure: it as a function of its tensors, in the mode (train or eval) that the template is in.
         num_outputs: K, how many numbers it returns for an example.
         layout: where the trained parameters lie in a run's row.
-        fixed: names of the parameters that are not trained.
+        fixed: names of the parameters that are not trained, and of the rates that evaluation depends on: they are
+            stored with a run's weights.
         buffers: names of the buffers that training may change, such as BatchNorm's statistics.
         layers: the kinds of the stochastic layers, by name.
         given: which rates the runs give; layers that none of them is for keep their own.
@@ -103,7 +104,10 @@ class Network:
             pure=as_function(module),
             num_outputs=num_outputs,
             layout=Layout.of(trained),
-            fixed=tuple(name for name, p in module.named_parameters() if not p.requires_grad),
+            fixed=(
+                *(name for name, p in module.named_parameters() if not p.requires_grad),
+                *rates_at_test(module),
+            ),
             buffers=tuple(name for name, _ in module.named_buffers() if name not in supplied),
             layers=layers,
             given=given,

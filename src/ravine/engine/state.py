@@ -125,7 +125,7 @@ class State:
 
     @staticmethod
     def initial(cohort: Cohort, network: Network, device: torch.device) -> tuple[State, dict[str, Tensor]]:
-        """The state before the first step, and the parameters that are not trained, (R, ...) by name."""
+        """The state before the first step, and what is not trained of the model, (R, ...) by name."""
         index = {seed: i for i, seed in enumerate(cohort.seeds)}
         of_seed = [network.initial(seed) for seed in cohort.seeds]
         rows = torch.tensor([index[run.seed] for run in cohort.runs])
@@ -134,6 +134,7 @@ class State:
             return torch.stack([found[name] for found in of_seed])[rows].to(device)
 
         buffers = {name: stacked(name) for name in network.buffers}
+        rates = network.rates([run.recipe.hypers for run in cohort.runs], device)
         packed_SP = torch.stack([network.layout.pack(found) for found in of_seed])
         params_RP = packed_SP[rows].to(device)
         return (
@@ -143,7 +144,7 @@ class State:
                 buffers=buffers,
                 averaged=_averaged(cohort, buffers),
             ),
-            {name: stacked(name) for name in network.fixed},
+            {name: rates[name] if name in rates else stacked(name) for name in network.fixed},
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -213,7 +214,7 @@ class Constants:
         rates: rate of each stochastic layer, (R,).
         of_loss: numbers that the loss takes beside outputs and answers, (R,) by name; one that is 0 in all runs is left
             out.
-        fixed: parameters that are not trained, (R, ...).
+        fixed: parameters that are not trained, and rates that evaluation depends on, (R, ...).
         grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
     """
 

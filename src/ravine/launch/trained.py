@@ -19,6 +19,7 @@ from ravine.engine.objective import Objective
 from ravine.engine.state import Data
 from ravine.errors import StoreError
 from ravine.launch.subject import Subject, stored_run
+from ravine.nn.stochastic import rates_at_test
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.store import RunRecord, Store, kind_of
@@ -93,6 +94,10 @@ class Trained:
         stored = self.store.tensors_many("weights", run_ids)
         shapes = dict(zip(self.network.layout.names, self.network.layout.shapes, strict=True))
         for run in run_ids:
+            for name in rates_at_test(
+                self.network.module
+            ):  # a network without the layer is one with a rate of 0
+                stored[run].setdefault(name, np.zeros((), dtype=np.float32))
             for name in (*shapes, *self.others):
                 found = stored[run].get(name)
                 if found is None or found.shape != tuple(shapes.get(name, found.shape)):
@@ -167,5 +172,5 @@ class Trained:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Names of the tensors that are not trained: buffers and fixed parameters."""
+        """Names of the tensors that are not trained: buffers, fixed parameters, rates that evaluation depends on."""
         return (*self.network.buffers, *self.network.fixed)

@@ -65,6 +65,11 @@ class StochasticDepth(Stochastic):
         self.draw = check_word("StochasticDepth", "draw", draw, ("batch", "example"))
         self.branch = branch
 
+    @property
+    def rate_at_test(self) -> bool:
+        """In the classic scale."""
+        return self.scale == "classic"
+
     def forward(self, x: Tensor) -> Tensor:
         """x + b f(x); of a layer without a branch, b x."""
         if self.branch is None:

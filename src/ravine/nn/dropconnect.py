@@ -45,6 +45,11 @@ class _DropConnect(Stochastic):
         self.weight = nn.Parameter(weight)
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
 
+    @property
+    def rate_at_test(self) -> bool:
+        """The variance of what goes into the activation does."""
+        return True
+
     @abstractmethod
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """W x + b."""

@@ -60,6 +60,11 @@ class Dropout(Stochastic):
         self.scale = check_word("Dropout", "scale", scale, ("inverted", "classic"))
         self.mask: Tensor | None = None
 
+    @property
+    def rate_at_test(self) -> bool:
+        """In the classic scale."""
+        return self.scale == "classic"
+
     def draw_mask(self, x: Tensor, key: Tensor) -> Tensor:
         """z for an input of that shape: 1 where a unit is kept, 0 where it is dropped.
 

@@ -86,6 +86,11 @@ class FractionalMaxPool2d(Stochastic):
             raise ValueError(f"{name}: test must be 'fixed', 'exact' or a number of draws, not {test!r}")
         self.test, self.overlapping = test, overlapping
 
+    @property
+    def rate_at_test(self) -> bool:
+        """Where the mean is over several draws."""
+        return self.test != "fixed"
+
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """How many rows and columns remain of a picture."""
         return _num_regions(height, self.ratio[0]), _num_regions(width, self.ratio[1])

@@ -49,6 +49,11 @@ class StochasticPool2d(Stochastic):
             raise ValueError("StochasticPool2d: kernel_size and stride must be at least 1")
         self.kernel_size, self.stride = kernel_size, stride or kernel_size
 
+    @property
+    def rate_at_test(self) -> bool:
+        """It says how much of the mean is the maximum."""
+        return True
+
     def sample(self, x: Tensor, key: Tensor) -> Tensor:
         """One number of each region."""
         places = self._places(x)

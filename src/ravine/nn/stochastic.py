@@ -52,6 +52,11 @@ class Stochastic(nn.Module, ABC):
         self.mode: Mode | None = None
         self.share = 1.0
 
+    @property
+    def rate_at_test(self) -> bool:
+        """Whether the mean pass depends on the rate: a run's weights then are of use only with it."""
+        return False
+
     @abstractmethod
     def sample(self, x: Tensor, key: Tensor) -> Tensor:
         """One random pass, a pure function of x, the rate and the key."""
@@ -147,6 +152,18 @@ def kinds_of(module: nn.Module) -> dict[str, str]:
         {'1': 'dropout'}
     """
     return {name: layer.kind for name, layer in stochastic_modules(module)}
+
+
+def rates_at_test(module: nn.Module) -> list[str]:
+    """The names of the rates that the mean pass depends on.
+
+    Example:
+        >>> from ravine.nn.dropout import Dropout
+        >>> rates_at_test(nn.Sequential(Dropout(0.5), Dropout(0.5, scale="classic")))
+        ['1.rate']
+    """
+    layers = stochastic_modules(module)
+    return [f"{name}.rate" if name else "rate" for name, layer in layers if layer.rate_at_test]
 
 
 def stream(kind: str, name: str) -> str:

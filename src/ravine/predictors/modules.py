@@ -18,9 +18,10 @@ from ravine.free_memory import built
 from ravine.messages import shown
 from ravine.nn import spec
 from ravine.nn.build import build, check_output
-from ravine.nn.stochastic import stochastic_modules
+from ravine.nn.stochastic import kinds_of, rates_at_test, stochastic_modules
 from ravine.nn.target import describe_factory, find_factory
 from ravine.study.model import Model, parse_model
+from ravine.study.recipe import MARKS
 from ravine.study.trust import packages_of
 
 BUILT_IN = ("mlp", "convnet", "resnet")
@@ -32,7 +33,9 @@ def built_in(structure: Mapping[str, Any]) -> Model | None:
     Raises:
         StudyError: a value of it is not allowed.
     """
-    return parse_model(dict(structure))[0] if structure.get("kind") in BUILT_IN else None
+    if structure.get("kind") not in BUILT_IN:
+        return None
+    return parse_model({key: value for key, value in structure.items() if key not in MARKS})[0]
 
 
 def named_model(
@@ -104,7 +107,7 @@ def module_of(
     """
     if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
         # Nothing of its size is allocated before its weights are known to have that size.
-        module = _on_meta(model, shape, num_outputs)
+        module = _on_meta(model, shape, num_outputs, tensors)
         _check_tensors(module, tensors, where)
         module = module.to_empty(device="cpu")
     else:
@@ -117,11 +120,18 @@ def module_of(
 
 
 def _on_meta(
-    model: spec.MLP | spec.ConvNet | spec.ResNet, shape: tuple[int, ...], num_outputs: int
+    model: spec.MLP | spec.ConvNet | spec.ResNet,
+    shape: tuple[int, ...],
+    num_outputs: int,
+    tensors: Mapping[str, np.ndarray],
 ) -> nn.Module:
+    """A built-in model with those layers whose rates are stored with the weights."""
     try:
         with torch.device("meta"):
-            return build(model, shape, num_outputs)
+            whole = build(model, shape, num_outputs, rates=tuple(spec.RATES))
+            kinds = kinds_of(whole)
+            given = {kinds[name.rpartition(".")[0]] for name in rates_at_test(whole) if name in tensors}
+            return build(model, shape, num_outputs, rates=tuple(given))
     except ModelError:
         raise
     except (RuntimeError, OverflowError, TypeError) as error:  # sides multiply to more than there can be
@@ -131,12 +141,12 @@ def _on_meta(
 
 
 def own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters and buffers by name, those that several layers share once; not the rates of stochastic layers."""
+    """Parameters and buffers by name, those that several layers share once; rates where evaluation depends on them."""
     supplied = {
         f"{name}.{what}" if name else what
         for name, _ in stochastic_modules(module)
         for what in ("rate", "key")
-    }
+    } - set(rates_at_test(module))
     named = (*module.named_parameters(), *module.named_buffers())
     return {name: tensor for name, tensor in named if name not in supplied}
 
