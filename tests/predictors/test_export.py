@@ -24,6 +24,7 @@ import ravine
 from ravine.cli import main
 from ravine.data import load
 from ravine.errors import InputError, RavineError
+from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.predictors.loading import load_model
 from ravine.predictors.manifest import digest_of
 from ravine.store import Store
@@ -193,6 +194,31 @@ def test_every_built_in_network_is_written_out(model: dict[str, Any], tmp_path: 
     net.load_state_dict(module.state_dict())
     x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(net.eval()(x), module(x))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLP(hidden=(4,), dropconnect=0.3),
+        MLP(hidden=(4,), dropconnect=0.3, activation="silu"),
+        MLP(hidden=(4,), dropconnect=0.3, norm="batch", activation="tanh"),
+        ConvNet(channels=(4,), hidden=0, pool="stochastic", dropconnect=0.2),
+        ConvNet(channels=(4, 4), hidden=6, pool="fractional"),
+        ResNet(depth=8, width=4, depth_drop=0.5),
+    ],
+    ids=lambda model: f"{model.kind}-{'-'.join(model.changed())}",
+)
+def test_layers_whose_mean_pass_depends_on_the_rate_are_written_out(model: Any, tmp_path: Path) -> None:
+    from ravine.nn.build import build
+    from ravine.predictors.modules import own_tensors
+    from ravine.predictors.source import source_of
+
+    module = build(model, (1, 9, 7), 3).eval()
+    (tmp_path / "net.py").write_text(source_of(module, "weights.safetensors", "logits"))
+    net = runpy.run_path(str(tmp_path / "net.py"))["network"]()
+    net.load_state_dict(own_tensors(module))
+    x = torch.rand(5, 1, 9, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(net.eval()(x), module(x), rtol=1e-5, atol=1e-6)
 
 
 def test_a_module_of_ones_own_needs_its_code_or_its_graph(place: Path, tmp_path: Path) -> None:
