@@ -103,6 +103,7 @@ def test_parts_of_a_batch_that_overlap_are_the_batch(monkeypatch: pytest.MonkeyP
     x = pixels(16, 1, 8, 8)
     whole = Both(x, {"crop": 2.0, "contrast": 0.5, "mixup": 0.5}, Augment(), size=13)
     monkeypatch.setattr("ravine.augment.native.batches._PIXELS", 5 * 64)
+    monkeypatch.setattr("ravine.augment.native.batches._THREAD", 64)
     parts = Both(x, {"crop": 2.0, "contrast": 0.5, "mixup": 0.5}, Augment(), size=13)
     assert torch.equal(parts.x, whole.x)
     assert torch.equal(parts.y, whole.y)

@@ -31,6 +31,7 @@ from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
 
 _PIXELS = 1 << 16  # numbers of the pictures of a job: they stay in a core's caches
+_THREAD = 1 << 18  # numbers of all pictures for which one more thread is woken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,8 @@ class PictureBatches:
         self._stages = [self._pictures()]
         if self._mixes:
             self._stages.append(self._mixing())
-        self._workers = [Workers(jobs, num_threads, team=team) for jobs in self._stages]
+        threads = min(num_threads, 1 + x.numel() // _THREAD)
+        self._workers = [Workers(jobs, threads, team=team) for jobs in self._stages]
         self._all = [workers.once_each() for workers in self._workers]
 
     def __call__(self, num: int) -> None:
