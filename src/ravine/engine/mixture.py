@@ -1,6 +1,6 @@
 """Predictions of several passes as one: the mean of their probabilities, and of a regression that of their values.
 
-Shapes: N example, S sample, V view of a picture, K output.
+Shapes: N example, S sample, V view of a picture, K output. Inside, classes come first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+_TINY = 1e-290  # below it a mean of probabilities is computed from logarithms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +39,30 @@ def of_classes(logits_NSVK: Tensor, answers_N: Tensor | None = None) -> Mixture:
         logits_NSVK: of each pass.
         answers_N: the right classes; None: nothing is scored.
     """
-    log_p = logits_NSVK.double().log_softmax(-1)
-    num_passes = log_p.shape[1] * log_p.shape[2]
-    mean_NK = log_p.logsumexp((1, 2)) - math.log(num_passes)
-    # A probability of 0 has no entropy.
-    within_N = -(log_p.exp() * log_p.clamp(min=-1e300)).sum((1, 2, 3)) / num_passes
+    # Classes first: then every operation goes along memory.
+    z = logits_NSVK.permute(3, 0, 1, 2).contiguous().double()
+    z = (z - z.amax(0)).clamp_(min=-1e300)  # a class of probability 0 has no entropy, and no NaN
+    p = z.exp()
+    total = p.sum(0)
+    p /= total
+    log_total = total.log()
+    num_passes = total.shape[1] * total.shape[2]
+    within_N = (log_total - (p * z).sum(0)).mean((1, 2))
+    views_KNS = p.sum(3)
+    mean_KN = views_KNS.sum(2) / num_passes
+    if float(mean_KN.min()) > _TINY:
+        log_mean_KN = mean_KN.log()
+    else:
+        log_mean_KN = (z - log_total).logsumexp((2, 3)) - math.log(num_passes)
     sums = {}
     if answers_N is not None:
-        views_NSK = log_p.logsumexp(2)
         rows = torch.arange(len(answers_N))
-        number_S = torch.arange(1, log_p.shape[1] + 1, dtype=torch.float64) * log_p.shape[2]
-        of_right_NS = views_NSK[rows, :, answers_N]
+        of_right_NS = (z[answers_N, rows] - log_total).logsumexp(2)
+        number_S = torch.arange(1, total.shape[1] + 1, dtype=torch.float64) * total.shape[2]
         nll_NS = number_S.log() - of_right_NS.logcumsumexp(1)
-        chosen_NS = views_NSK.exp().cumsum(1).argmax(-1)
+        chosen_NS = views_KNS.cumsum(2).argmax(0)
         sums = {"nll": nll_NS.sum(0), "right": (chosen_NS == answers_N[:, None]).double().sum(0)}
-    return Mixture(predicted_NK=mean_NK, within_N=within_N, sums=sums)
+    return Mixture(predicted_NK=log_mean_KN.T.contiguous(), within_N=within_N, sums=sums)
 
 
 def of_values(values_NSV: Tensor, answers_N: Tensor | None = None) -> Mixture:

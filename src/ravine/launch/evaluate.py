@@ -149,14 +149,14 @@ def _evaluate(subject: Subject, store: Store, mode: Mode, records: Sequence[RunR
             found = {
                 name: array
                 for split in get_args(Split)
-                for name, array in _of_split(passes, data, split, mode).items()
+                for name, array in of_split(passes, data, split, mode).items()
             }
         store.evaluated.add(mode.id, mode.content, [runs[row].id for row in rows], found)
         used[passes.backend] = None
     return used
 
 
-def _of_split(passes: Passes, data: Dataset, split: Split, mode: Mode) -> dict[str, np.ndarray]:
+def of_split(passes: Passes, data: Dataset, split: Split, mode: Mode) -> dict[str, np.ndarray]:
     """What is stored of a split: predictions and how passes differ, and of validation scores by number of samples."""
     examples = data.validation if split == "validation" else data.test
     num_runs, num = len(passes.points), len(examples)
