@@ -113,7 +113,7 @@ class Drawing:
         self._objective = Objective(network=network, task=preparation.task)
         self._points = Points(
             params_RP=network.layout.pack(given),
-            others={name: given[name] for name in (*network.buffers, *network.fixed)},
+            others={name: given[name] for name in (*network.buffers, *network.fixed) if name not in rates},
             rates=rates,
             seeds=(run.seed,),
         )
