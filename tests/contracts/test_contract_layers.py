@@ -163,3 +163,19 @@ def test_stored_weights_predict_as_the_run_did(name: str) -> None:
     module = module_of(spec, shape, 3, trained.weights(run))
     outputs = module(torch.from_numpy(one.data.test.x)).numpy()
     np.testing.assert_allclose(outputs, trained.predictions(run), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", [NATIVE, pytest.param(SERIAL, marks=pytest.mark.slow)])
+def test_frozen_norms_keep_their_statistics_in_a_study(backend: str) -> None:
+    def factory() -> nn.Module:
+        return layers.freeze_norms(
+            nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+        )
+
+    one = made(factory, TABLE)
+    run = all_runs(one)[0]
+    weights = train(one, [run], backend).weights(run)
+    np.testing.assert_array_equal(weights["1.running_mean"], np.zeros(6, dtype=np.float32))
+    np.testing.assert_array_equal(weights["1.running_var"], np.ones(6, dtype=np.float32))
+    assert weights["1.num_batches_tracked"] == 0
+    assert np.abs(weights["1.bias"]).max() > 0  # shifts go on learning

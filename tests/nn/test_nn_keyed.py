@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -22,6 +23,13 @@ MASKS: dict[str, dict[str, Tensor | bool]] = {
     "each-example": {"attn_mask": torch.linspace(-1, 1, 72).reshape(8, 3, 3)},
     "padding": {"key_padding_mask": torch.tensor([[False, False, True]] * 4)},
 }
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
 
 
 @pytest.mark.parametrize("batch_first", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -54,6 +54,13 @@ LAYERS: dict[str, tuple[Make, tuple[int, ...]]] = {
     ),
     "fractional-example": (lambda p: FractionalMaxPool2d(1.4, rate=p, draw="example", test=3), (2, 2, 7, 8)),
 }
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
 
 
 def made(name: str, rate: float, dtype: torch.dtype = torch.float64) -> tuple[Stochastic, Tensor]:

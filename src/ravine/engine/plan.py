@@ -23,6 +23,7 @@ from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
 from ravine.nn.build import check_single
+from ravine.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from ravine.nn.dropout import Dropout
 from ravine.rules import rule
 from ravine.rules.clip import CLIPS
@@ -51,6 +52,7 @@ _FLOPS = 2e11  # faster than any CPU that compiling would be considered on
 # Modules that are known to work under vmap, so that nothing has to be tried.
 _PLAIN_MODULES = (
     nn.Sequential, nn.Flatten, nn.Linear, nn.ReLU, nn.Tanh, nn.GELU, nn.SiLU, nn.BatchNorm1d, nn.LayerNorm, Dropout,
+    DropConnectLinear,
 )  # fmt: skip
 
 
@@ -344,4 +346,4 @@ def _check_hessian(runs: list[Run], network: Network) -> None:
 
 
 def _has_convolutions(module: nn.Module) -> bool:
-    return any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
+    return any(isinstance(m, nn.modules.conv._ConvNd | DropConnectConv2d) for m in module.modules())

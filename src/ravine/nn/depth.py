@@ -112,7 +112,12 @@ class StochasticDepth(Stochastic):
         is_open = self._open(x, key)
         if not self.keyed:  # in anyone's loop, where a branch on a number is allowed
             return shortcut + self._scaled(branch(x)) if bool(is_open) else shortcut
-        before = [(norm, name, each.clone()) for norm in norms for name, each in norm.named_buffers()]
+        before = [
+            (norm, name, each.clone())
+            for norm in norms
+            if norm.training
+            for name, each in norm.named_buffers()
+        ]
         y = torch.where(is_open, shortcut + self._scaled(branch(x)), shortcut)
         for (
             norm,
