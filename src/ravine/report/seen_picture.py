@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from ravine.launch.seen import Seen, Variant
 from ravine.report.seen import answer_of, heading, pixels
 
 _SIDE = 96  # pixels of a picture's longer side, at least
-_GAP, _LINE, _LABEL, _MARGIN = 14, 17, 130, 20
+_GAP, _LINE, _MARGIN = 14, 17, 20
+_WIDEST = 200  # of words under a picture; longer ones are cut short
 _INK, _MUTED = "#1f2429", "#5c6670"
 _FINER = 2  # the picture has so many pixels for each of these
 
@@ -30,20 +32,36 @@ def picture(found: Seen) -> bytes:
         raise InputError("a PNG needs Pillow: pip install 'ravine[images]'; a page needs nothing") from None
     height, width = map(int, found.clean.shape[1:])
     larger = max(1, round(_SIDE / max(height, width)))
-    wide, high = max(width * larger, 84), height * larger
+    font = ImageFont.load_default(13 * _FINER)
+
+    def long(words: str) -> float:
+        return float(font.getlength(words)) / _FINER
+
+    answers = [found.answer, *(answer_of(look) for variant in found.variants for look in variant.looks)]
+    wide = max(width * larger, 84, *(min(_WIDEST, math.ceil(long(words))) for words in answers))
+    high = height * larger
+    label = _GAP + math.ceil(
+        max(long(words) for variant in found.variants for words in _strengths(variant) or [""])
+    )
     columns = 1 + max(len(variant.looks) for variant in found.variants)
     mixes = any(look.partner is not None for variant in found.variants for look in variant.looks)
     below = _LINE * (1 + mixes) + 6
     tall = [max(high + below, _LINE * len(variant.strengths)) + _GAP for variant in found.variants]
-    size = (2 * _MARGIN + _LABEL + columns * (wide + _GAP), 2 * _MARGIN + 3 * _LINE + sum(tall))
+    across = max(label + columns * (wide + _GAP), math.ceil(long(heading(found))))
+    size = (2 * _MARGIN + across, 2 * _MARGIN + 3 * _LINE + sum(tall))
     image = Image.new("RGB", (size[0] * _FINER, size[1] * _FINER), "#fff")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * _FINER)
+    draw = ImageDraw.Draw(image)
 
     def write(x: float, y: float, words: str, colour: str = _INK) -> None:
         draw.text((x * _FINER, y * _FINER), words, fill=colour, font=font)
 
     def column(number: int) -> int:
-        return _MARGIN + _LABEL + number * (wide + _GAP)
+        return _MARGIN + label + number * (wide + _GAP)
+
+    def fitting(words: str) -> str:
+        while long(words) > wide:
+            words = f"{words.rstrip('…')[:-1]}…"
+        return words
 
     write(_MARGIN, _MARGIN, heading(found))
     y = _MARGIN + 2 * _LINE
@@ -66,7 +84,7 @@ def picture(found: Seen) -> bytes:
             one = Image.fromarray(bytes_HWC if bytes_HWC.shape[-1] == 3 else bytes_HWC[..., 0])
             large = one.resize((width * larger * _FINER, high * _FINER), Image.Resampling.NEAREST)
             image.paste(large.convert("RGB"), (left * _FINER, y * _FINER))
-            write(left, y + high + 3, answer)
+            write(left, y + high + 3, fitting(answer))
             write(left, y + high + 3 + _LINE, mixture, _MUTED)
         y += far
     written = io.BytesIO()
