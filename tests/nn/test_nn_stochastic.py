@@ -180,20 +180,24 @@ def test_behind_a_softmax_the_mean_pass_is_the_geometric_mean_over_all_masks(sca
 @pytest.mark.parametrize("scale", ["classic", "inverted"])
 def test_dropconnects_moments_are_those_over_all_masks(scale: str) -> None:
     p, q = 0.25, 0.75
-    layer = DropConnectLinear(3, 2, p, scale=scale, activation="relu").double()
-    x = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
+    layer = DropConnectLinear(8, 16, p, scale=scale, activation="relu").double()
+    x = torch.randn(1, 8, dtype=torch.float64)
     gain = 1 / q if scale == "inverted" else 1.0
-    first, second, rectified = torch.zeros(2), torch.zeros(2), torch.zeros(2)
-    for mask in itertools.product([0.0, 1.0], repeat=4):  # of a row's weights and its bias
-        m = torch.tensor(mask, dtype=torch.float64)
-        chance = p ** (4 - sum(mask)) * q ** sum(mask)
-        u = gain * ((layer.weight * m[:3]) @ x[0] + layer.bias * m[3])
-        first, second, rectified = first + chance * u, second + chance * u**2, rectified + chance * u.relu()
+    masks = torch.tensor(
+        list(itertools.product([0.0, 1.0], repeat=9)), dtype=torch.float64
+    )  # a row and its bias
+    chances = p ** (9 - masks.sum(1)) * q ** masks.sum(1)
+    u = (
+        gain
+        * (masks * torch.cat([x[0], torch.ones(1)]))
+        @ torch.cat([layer.weight, layer.bias[:, None]], 1).mT
+    )
+    first, second, rectified = chances @ u, chances @ u**2, chances @ u.relu()
     mean, variance = layer.moments(x)
     torch.testing.assert_close(mean[0], first, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(variance[0], second - first**2, rtol=1e-6, atol=1e-7)
-    # Four masks are far from a normal distribution; even so it is nearer than weights scaled by q.
-    assert (layer.eval()(x)[0] - rectified).abs().sum() < (first.relu() - rectified).abs().sum()
+    # 512 masks are no normal distribution, but far nearer to one than to weights scaled by q.
+    assert (layer.eval()(x)[0] - rectified).abs().sum() < 0.5 * (first.relu() - rectified).abs().sum()
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "silu"])
