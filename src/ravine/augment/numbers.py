@@ -3,12 +3,13 @@
 A word's place is ``64 example + slot`` of the key (seed, "augment", epoch). So what is drawn for an example depends
 neither on its batch nor on which other techniques there are, and a strength only scales it.
 
-Shapes: B batch.
+Shapes: B batch, S slot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def example_key(seed: int | Tensor, epoch: int | Tensor) -> Tensor:
 
 
 class Words:
-    """The words of the examples of a batch.
+    """The words of the examples of a batch: all that have a name are drawn at once, which is one pass over them.
 
     Args:
         key: of the epoch, 0-d.
@@ -44,13 +45,22 @@ class Words:
         self._key, self._examples_B = key, examples_B
         self.device = examples_B.device
 
+    @cached_property
+    def _words_SB(self) -> Tensor:
+        slots_S = torch.arange(len(_NAMES), device=self.device)
+        return rng.bits_at(self._key, slots_S[:, None] + self._examples_B * _SLOTS)
+
+    @cached_property
+    def _uniform_SB(self) -> Tensor:
+        return (self._words_SB >> 8).to(torch.float32) * _STEP
+
     def of(self, name: str) -> Tensor:
         """The word of a name, int64 (B,) in [0, 2^32)."""
-        return rng.bits_at(self._key, self._examples_B * _SLOTS + SLOT[name])
+        return self._words_SB[SLOT[name]]
 
     def uniform(self, name: str) -> Tensor:
         """In [0, 1), (B,): multiples of 2^-24."""
-        return (self.of(name) >> 8).to(torch.float32) * _STEP
+        return self._uniform_SB[SLOT[name]]
 
     def signed(self, name: str) -> Tensor:
         """In (-1, 1), (B,): odd multiples of 2^-24, so as likely above 0 as below."""
