@@ -171,3 +171,9 @@ def test_matrices_of_strength_0_are_the_identity() -> None:
     found = colour_matrix(one, numbers(**dict.fromkeys(one, 0.0)), PLAIN, 3)
     assert torch.equal(torch.stack([torch.stack(row) for row in found.matrix])[..., 0], torch.eye(3))
     assert not torch.stack([*found.offset, *(found.lift or ())]).any()
+
+
+def test_a_pixel_below_0_has_a_hue_all_the_same() -> None:
+    x = torch.tensor([0.0, -0.5, -0.5]).reshape(1, 3, 1, 1)
+    for order in ("fixed", "random"):
+        assert one_step(x, "hue", 0.3, order).isfinite().all()

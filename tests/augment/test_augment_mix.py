@@ -87,8 +87,8 @@ def test_the_share_of_cutmix_is_what_is_left_of_the_picture() -> None:
 
 
 def test_clipping_raises_the_mean_share_of_cutmix() -> None:
-    lam = mixture(60_000, cutmix=1.0).lam
-    assert abs(float(lam.mean()) - 0.698) < 0.004  # .50 before clipping
+    lam = mixture(30_000, cutmix=1.0).lam
+    assert abs(float(lam.mean()) - 0.698) < 0.006  # .50 before clipping
     inside = mixture(20_000, fit="inside", cutmix=1.0).lam
     assert abs(float(inside.mean()) - 0.5) < 0.04  # rounding to even numbers of pixels
 

@@ -46,21 +46,21 @@ class Words:
         self.device = examples_B.device
 
     @cached_property
-    def _words_SB(self) -> Tensor:
+    def _words(self) -> Tensor:
         slots_S = torch.arange(len(_NAMES), device=self.device)
         return rng.bits_at(self._key, slots_S[:, None] + self._examples_B * _SLOTS)
 
     @cached_property
-    def _uniform_SB(self) -> Tensor:
-        return (self._words_SB >> 8).to(torch.float32) * _STEP
+    def _uniform(self) -> Tensor:
+        return (self._words >> 8).to(torch.float32) * _STEP
 
     def of(self, name: str) -> Tensor:
         """The word of a name, int64 (B,) in [0, 2^32)."""
-        return self._words_SB[SLOT[name]]
+        return self._words[SLOT[name]]
 
     def uniform(self, name: str) -> Tensor:
         """In [0, 1), (B,): multiples of 2^-24."""
-        return self._uniform_SB[SLOT[name]]
+        return self._uniform[SLOT[name]]
 
     def signed(self, name: str) -> Tensor:
         """In (-1, 1), (B,): odd multiples of 2^-24, so as likely above 0 as below."""
