@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 from ravine.engine.mixture import of_classes, of_values
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
-from ravine.engine.passes import Points, Sampling
+from ravine.engine.passes import Points, Sampling, drawing, one_by_one
 from ravine.engine.sampling import Samples
+from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.nn.stochastic import layer_keys, stochastic_modules
 
 UNITS, CLASSES, RATE = 6, 3, 0.4
@@ -187,6 +189,43 @@ def test_a_model_that_vmap_cannot_take_goes_through_one_example_after_another() 
     layer.rate = torch.tensor(RATE)
     by_hand = layer.sample(X[1], keys[1]) @ weights["out.weight"].T + weights["out.bias"]
     torch.testing.assert_close(found[0, 1, 2], by_hand, rtol=0, atol=1e-6)
+
+
+LAYERS = [
+    (MLP(hidden=(6,)), (UNITS,), ("dropconnect",)),
+    (ResNet(depth=8, width=2), (1, 6, 6), ("depth_drop",)),
+    (ConvNet(channels=(3,), hidden=4, pool="stochastic"), (1, 6, 6), ()),
+    (ConvNet(channels=(3,), hidden=4, pool="fractional"), (1, 6, 6), ()),
+]
+
+
+@pytest.mark.parametrize(("model", "shape", "rates"), LAYERS)
+def test_every_kind_of_layer_draws_for_each_example_alone(
+    model: object, shape: tuple[int, ...], rates: tuple[str, ...]
+) -> None:
+    network = Network.of(model, shape, CLASSES, device=torch.device("cpu"), rates=rates)
+    first = network.initial(1)
+    hypers = {f"model.{name}": 0.5 for name in rates}
+    points = Points(
+        params_RP=network.layout.pack({name: first[name] for name in network.layout.names})[None],
+        others={name: first[name][None] for name in (*network.buffers, *network.fixed)},
+        rates=network.rates([hypers], torch.device("cpu")),
+        seeds=(1,),
+    )
+    objective = Objective(network=network, task="classification")
+    x = torch.linspace(0.0, 9.0, 3 * math.prod(shape)).sin().reshape(3, *shape)
+    sampling = Sampling(samples=5)
+    found = outputs(objective, points, sampling, x)[0]
+    assert float(found.var(1).sum()) > 0.0
+    with drawing(objective):
+        tensors = {**network.layout.views(points.params_RP), **points.others, **points.rates}
+        keys = sampling.keys(network.layers, torch.tensor([1]), torch.arange(3), range(1, 6))
+        plain = one_by_one(objective, "example")(
+            {name: tensor[0] for name, tensor in tensors.items()},
+            {name: key[0] for name, key in keys.items()},
+            x,
+        )
+    torch.testing.assert_close(found, plain, rtol=0, atol=2e-6)
 
 
 def test_a_mixture_is_a_mean_of_probabilities() -> None:
