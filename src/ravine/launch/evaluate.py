@@ -38,7 +38,7 @@ from ravine.study.naming import naming
 from ravine.study.views import View
 from ravine.trace import Untraceable
 
-_RUNS = 64  # of one structure whose samples are drawn side by side
+_RUNS = (64, 8)  # of one structure that are evaluated, and stored, together; and where examples are pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,35 +91,42 @@ def evaluate(
         InputError: data or model are others than when the runs were trained, or a mode cannot be evaluated.
     """
     began = time.perf_counter()
-    wanting = lacking_modes(study, store)
-    num = sum(map(len, wanting.values()))
     lines: list[str] = []
-    if num:
-        yield Evaluating(done=0, all=num)
-        subject = Subject.of(study, data=data, search=search, device=device)
-        with naming(study.origin):
-            records = list({run.id: run for some in wanting.values() for run in some}.values())
-            subject.check_same(records)
-            check_test_time(study, subject, [stored_run(run) for run in store.runs(study.name)])
-        done = 0
-        for mode, some in wanting.items():
-            backends: dict[str, None] = {}
-            for group in _groups(some):
-                with naming(study.origin), memory_errors("model", len(group)):
-                    backends |= _evaluate(subject, store, mode, group)
-                done += len(group)
-                yield Evaluating(done=done, all=num)
-            by = " + ".join(backends)
-            lines.append(f"test time: {count(len(some), 'run')}, {mode.words}, {by} on {subject.device.type}")
+    if lacking_modes(study, store):
+        with store.lock(study.name):
+            yield from _all(study, store, data, search, device, lines)
     yield EvaluatedAll(seconds=time.perf_counter() - began, lines=tuple(lines))
 
 
-def _groups(records: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
+def _all(
+    study: Study, store: Store, data: Dataset | None, search: Path | None, device: str, lines: list[str]
+) -> Iterator[Evaluating]:
+    """Evaluate what is lacking, mode by mode; notes for people are added to the lines."""
+    wanting = lacking_modes(study, store)
+    num, done = sum(map(len, wanting.values())), 0
+    yield Evaluating(done=0, all=num)
+    subject = Subject.of(study, data=data, search=search, device=device)
+    with naming(study.origin):
+        subject.check_same(list({run.id: run for some in wanting.values() for run in some}.values()))
+        check_test_time(study, subject, [stored_run(run) for run in store.runs(study.name)])
+    size = _RUNS[len(subject.data.input_shape) > 1]
+    for mode, some in wanting.items():
+        backends: dict[str, None] = {}
+        for group in _groups(some, size):
+            with naming(study.origin), memory_errors("model", len(group)):
+                backends |= _evaluate(subject, store, mode, group)
+            done += len(group)
+            yield Evaluating(done=done, all=num)
+        by = " + ".join(backends)
+        lines.append(f"test time: {count(len(some), 'run')}, {mode.words}, {by} on {subject.device.type}")
+
+
+def _groups(records: Sequence[RunRecord], size: int) -> Iterator[list[RunRecord]]:
     """Runs of one structure, so many at once."""
     by_id = {record.id: record for record in records}
     for same in by_structure([stored_run(record) for record in records]):
-        for start in range(0, len(same), _RUNS):
-            yield [by_id[run.id] for run in same[start : start + _RUNS]]
+        for start in range(0, len(same), size):
+            yield [by_id[run.id] for run in same[start : start + size]]
 
 
 def _evaluate(subject: Subject, store: Store, mode: Mode, records: Sequence[RunRecord]) -> dict[str, None]:

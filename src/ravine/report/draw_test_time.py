@@ -130,10 +130,11 @@ def draw_test_time(results: Results) -> Figure:
     found = mode_curves(results)
     rows = mode_rows(results) if found else ()
     samples = next((mode.samples for mode in results.asked.asked if mode.samples), 0) if results.asked else 0
+    how = "averaged" if results.is_regression else "averaged in probability"
     caption = (
-        f"Of each rule's chosen config on validation data: the first n of {samples:,} Monte Carlo passes, averaged in"
-        " probability, against n. The mean pass does not depend on n. Lines are means over seeds, bands reach from the"
-        " lowest seed to the highest."
+        f"Of each rule's chosen config on validation data: the first n of {samples:,} Monte Carlo passes, {how},"
+        " against n. The mean pass does not depend on n."
+        " Lines are means over seeds, bands reach from the lowest seed to the highest."
     )
     if not results.is_regression:
         caption += (
@@ -213,7 +214,7 @@ def _view(results: Results, found: ModeCurves) -> View:
     chips = [Chip(key=name, label=name, swatch=each.swatch()) for name, each in shown.items()]
     if found.entropies:
         panels += [
-            _histogram("Entropy of the average (nats): share of answers (%)", found.entropies),
+            _histogram("Entropy (nats): share of answers (%)", found.entropies),
             _histogram("Mutual information, BALD (nats): share of answers (%)", found.informations),
         ]
         chips += [
