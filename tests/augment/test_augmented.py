@@ -35,6 +35,8 @@ def test_arrays_and_tensors_bytes_and_floats_are_the_same_pictures() -> None:
         assert type(again) is type(other)
         np.testing.assert_array_equal(np.asarray(again), found)
     assert found.dtype == np.float32
+    plain = ravine.augmented(x, y, {}, **GIVEN)[0]
+    np.testing.assert_array_equal(plain, x.astype(np.float32) / 255)
 
 
 def test_an_example_looks_the_same_in_any_batch_and_torchs_generator_has_no_say() -> None:
@@ -82,6 +84,11 @@ def test_answers_are_mixed() -> None:
     ({"settings": {"pca": 0.5}}, "training = None: pca needs"),
     ({"settings": {"fill": "mean", "rotate": 5}}, "training = None: fill = mean"),
     ({"settings": {"pca": 0.5}, "training": torch.rand(4, 3, 8, 8) + 1}, "training: pixels lie from"),
+    ({"settings": {"fill": "mean", "crop": 2}, "training": torch.rand(4, 1, 8, 8)}, "training: must be pictures (N, 3"),
+    ({"y": ["a", "b", "c", "d"]}, "y = ['a', 'b', 'c', 'd']: must be integers"),
+    ({"y": [0, 1]}, "y: must have shape (4,)"),
+    ({"settings": {"mixup": 0.1}, "num_classes": 3}, "y = [0, 1, 2, 3]: must be classes from 0 to 2"),
+    ({"examples": "abcd"}, "examples = 'abcd': must be 4 whole numbers"),
     ({"epoch": -1}, "epoch = -1: must be a whole number"),
     ({"settings": [1]}, "settings = [1]: must be a table"),
 ])  # fmt: skip

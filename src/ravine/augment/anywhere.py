@@ -68,42 +68,66 @@ def augmented(
     options, given = read_augment(settings, "settings")
     strengths = {name: STRENGTHS[name].hyper.check(name, value, "settings") for name, value in given.items()}
     source = _source("x", x)
-    answers = None if y is None else torch.as_tensor(y, device=source.device)
+    answers = None if y is None else _answers(y, len(source))
     task = "regression" if answers is not None and answers.is_floating_point() else "classification"
     check_augment(strengths, source.shape[1:], task, "settings")
-    numbers = _numbers(examples, len(source)).to(source.device)
+    numbers = _numbers(examples, len(source))
     seed, epoch = whole_number("seed", seed, -(2**63)), whole_number("epoch", epoch, 0)
-    mixes = any(strengths.get(name, 0.0) > 0 for name in MIXING)
-    if mixes and answers is None:
-        raise InputError("y = None: mixup and cutmix mix the answers too, give them")
-    if mixes and task == "classification" and num_classes is None:
-        raise InputError("num_classes = None: mixup and cutmix of classes need the number of them")
-    if answers is not None and answers.shape != (len(source),):
-        raise InputError(
-            f"y: must have shape ({len(source)},), as many answers as examples, not {tuple(answers.shape)}"
-        )
     used = {
         name: torch.tensor(value, dtype=torch.float32, device=source.device)
         for name, value in strengths.items()
         if name == "mix_p" or value > 0
     }
-    if training is None and source.dim() == 4:
-        _check_known(used, options)
-    known = fixed_of(source, used) if training is None else _known(_Same(training), frozenset(used))
-    labels = torch.zeros(len(source)) if answers is None else answers
+    mixes = any(name in used for name in MIXING)
+    if mixes:
+        _check_mixed(answers, num_classes)
+    labels = torch.zeros(len(source), dtype=torch.int64) if answers is None else answers
     labels = labels.float() if task == "regression" else labels.long()
-    classes = None if task == "regression" else num_classes or 1
+    classes = None if task == "regression" else int(num_classes or 1)
+    known = None
+    if source.dim() == 4 and training is None:
+        _check_known(used, options)
+    elif source.dim() == 4:
+        known = _known(_Same(training), frozenset(used), source.shape[1])
     if source.dim() == 4 and source.device.type == "cpu":
         same = (tuple(source.shape), tuple(used), options, classes, torch.get_num_threads())
-        made = _machine(*same, _Same(None if training is None else known))
-        found, labels = made(source, labels, numbers, epoch, seed, used)
+        found, labels = _machine(*same, _Same(known))(source, labels, numbers, epoch, seed, used)
     else:
-        rows = torch.arange(len(source), device=source.device)
+        fixed = fixed_of(source[:1], ()) if known is None else known
+        labels, numbers, rows = (
+            each.to(source.device) for each in (labels, numbers, torch.arange(len(source)))
+        )
+        fixed = {name: each.to(source.device) for name, each in fixed.items()}
         found, labels = augmented_batch(
-            source, labels.to(source.device), rows, numbers, epoch, seed, used, known, options, classes
+            source, labels, rows, numbers, epoch, seed, used, fixed, options, classes
         )
     after = y if not mixes else labels if tensors else labels.numpy()
     return (found if tensors else found.numpy()), after
+
+
+def _answers(y: Any, num: int) -> Tensor:
+    try:
+        found = torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"y = {shown(y)}: must be integers, which are classes, or floats") from None
+    if found.shape != (num,):
+        raise InputError(
+            f"y: must have shape ({num},), as many answers as examples, not {tuple(found.shape)}"
+        )
+    return found
+
+
+def _check_mixed(answers: Tensor | None, num_classes: int | None) -> None:
+    """See that there are answers that can be mixed."""
+    if answers is None:
+        raise InputError("y = None: mixup and cutmix mix the answers too, give them")
+    if answers.is_floating_point():
+        return
+    if num_classes is None:
+        raise InputError("num_classes = None: mixup and cutmix of classes need the number of them")
+    whole_number("num_classes", num_classes, 1)
+    if bool(((answers < 0) | (answers >= num_classes)).any()):
+        raise InputError(f"y = {shown(answers.tolist())}: must be classes from 0 to {num_classes - 1}")
 
 
 def _check_known(names: Collection[str], options: Augment) -> None:
@@ -137,8 +161,13 @@ class _Same:
 
 
 @lru_cache(maxsize=1)
-def _known(training: _Same, names: frozenset[str]) -> dict[str, Tensor]:
-    return fixed_of(_source("training", training.array), names, where="training")
+def _known(training: _Same, names: frozenset[str], channels: int) -> dict[str, Tensor]:
+    pictures = _source("training", training.array)
+    if pictures.dim() != 4 or pictures.shape[1] != channels:
+        raise InputError(
+            f"training: must be pictures (N, {channels}, H, W) as x, not of shape {tuple(pictures.shape)}"
+        )
+    return fixed_of(pictures, names, where="training")
 
 
 @lru_cache(maxsize=8)
@@ -172,8 +201,8 @@ def _source(name: str, x: Any) -> Tensor:
             f"{name}: must be uint8 pictures or floats, not {str(found.dtype).removeprefix('torch.')}"
         )
     found = found.to(torch.float32)
-    if found.dim() == 4 and not bool(((found >= 0) & (found <= 1)).all()):
-        low, high = found.min().item(), found.max().item()
+    low, high = (each.item() for each in torch.aminmax(found)) if found.dim() == 4 else (0.0, 1.0)
+    if not (low >= 0 and high <= 1):
         raise InputError(
             f"{name}: pixels lie from {low:.4g} to {high:.4g}, they must be in [0, 1]; standardize after augmentation"
         )
@@ -181,7 +210,10 @@ def _source(name: str, x: Any) -> Tensor:
 
 
 def _numbers(examples: Any, num: int) -> Tensor:
-    found = torch.as_tensor(examples) if not isinstance(examples, Tensor) else examples
+    try:
+        found = torch.as_tensor(examples)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.zeros(0)
     if found.is_floating_point() or found.dtype == torch.bool or tuple(found.shape) != (num,):
         raise InputError(
             f"examples = {shown(examples)}: must be {num} whole numbers, one for each example of x"
