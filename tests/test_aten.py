@@ -11,6 +11,7 @@ from ravine.trace import trace
 _MORE = {  # arguments that have no default
     "clamp": (0.2, 0.6), "clamp_max": (0.5,), "clamp_min": (0.5,), "elu_backward": (1.0, 1.0, 1.0, False),
     "leaky_relu_backward": (0.1, False), "softplus_backward": (1.0, 20.0), "threshold_backward": (0.5,),
+    "hardshrink_backward": (0.5,), "softshrink_backward": (0.5,), "hardtanh_backward": (-1.0, 0.5),
 }  # fmt: skip
 _OF_INTEGERS = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "__lshift__", "__rshift__")
 

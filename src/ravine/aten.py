@@ -14,16 +14,19 @@ import torch
 from torch import fx
 
 _OF_ONE = (
-    "abs", "acos", "asin", "atan", "bitwise_not", "ceil", "clamp", "clamp_max", "clamp_min", "cos", "cosh", "elu",
-    "erf", "erfinv", "exp", "exp2", "expm1", "floor", "gelu", "hardtanh", "leaky_relu", "log", "log10", "log1p", "log2",
-    "logical_not", "neg", "reciprocal", "relu", "round", "rsqrt", "sgn", "sigmoid", "sign", "silu", "sin", "sinh",
-    "softplus", "sqrt", "square", "tan", "tanh", "trunc",
+    "abs", "acos", "asin", "atan", "bitwise_not", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "cos", "cosh",
+    "elu", "erf", "erfinv", "exp", "exp2", "expm1", "floor", "gelu", "hardshrink", "hardsigmoid", "hardswish",
+    "hardtanh", "isinf", "isnan", "leaky_relu", "log", "log10", "log1p", "log2", "logical_not", "mish",
+    "nan_to_num", "neg", "reciprocal", "relu", "round", "rsqrt", "sgn", "sigmoid", "sign", "silu", "sin", "sinh",
+    "softplus", "softshrink", "sqrt", "square", "tan", "tanh", "trunc",
 )  # fmt: skip
 _OF_TWO = (
-    "__lshift__", "__rshift__", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "div", "elu_backward",
-    "eq", "floor_divide", "ge", "gelu_backward", "gt", "le", "leaky_relu_backward", "logical_and", "logical_or",
-    "lt", "maximum", "minimum", "mul", "ne", "pow", "remainder", "rsub", "sigmoid_backward", "silu_backward",
-    "softplus_backward", "sub", "tanh_backward", "threshold_backward",
+    "__lshift__", "__rshift__", "_prelu_kernel", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "div",
+    "elu_backward", "eq", "floor_divide", "fmod", "ge", "gelu_backward", "gt", "hardshrink_backward",
+    "hardsigmoid_backward", "hardswish_backward", "hardtanh_backward", "le", "leaky_relu_backward", "logical_and",
+    "logical_or", "lt", "maximum", "minimum", "mish_backward", "mul", "ne", "pow", "remainder", "rsub",
+    "sigmoid_backward", "silu_backward", "softplus_backward", "softshrink_backward", "sub", "tanh_backward",
+    "threshold_backward",
 )  # fmt: skip
 _OF_THREE = ("addcdiv", "addcmul", "lerp", "masked_fill", "where")
 

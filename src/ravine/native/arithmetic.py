@@ -40,10 +40,13 @@ _INTRINSICS = {
     "round": "rint",
     "ceil": "ceil",
     "floor": "floor",
+    "trunc": "trunc",
 }
 _LIBRARY = {
     "exp": "expf", "log": "logf", "tanh": "tanhf", "erf": "erff", "expm1": "expm1f", "log1p": "log1pf",
     "sin": "sinf", "cos": "cosf", "pow": "powf", "rest": "fmodf",
+    "atan": "atanf", "atan2": "atan2f", "tan": "tanf", "acos": "acosf", "asin": "asinf", "sinh": "sinhf",
+    "cosh": "coshf", "exp2": "exp2f", "log2": "log2f", "log10": "log10f",
 }  # fmt: skip
 
 

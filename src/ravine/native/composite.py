@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
 from torch import fx
 
 from ravine import aten
+from ravine.native.activations import ACTIVATIONS
+from ravine.native.arranging import ARRANGING
 from ravine.native.bags import BAGS
 from ravine.native.code import Kind
 from ravine.native.convolution import CONVOLUTIONS
@@ -20,6 +21,7 @@ from ravine.native.lowering import Composite, Lowering
 from ravine.native.norms import NORMS, mean_of
 from ravine.native.places import PLACES
 from ravine.native.pooling import POOLING
+from ravine.native.statistics import STATISTICS
 from ravine.native.tensors import Unsupported, kind_of
 
 
@@ -180,17 +182,9 @@ def _triangle(side: str) -> Composite:
 
 
 def _cat(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> Value:
-    shape = _shape(node)
     if len(parts) == 1:
         return parts[0]
-    whole, start = low.tensors.memory(_kind(node), shape), 0
-    for part in parts:
-        if prod(part.shape):
-            target = low.tensors.sliced(whole, dim, start, part.shape[dim])
-            assert isinstance(target, Stored), "a view of memory is memory"
-            low.tensors.real(low.tensors.cast(part, whole.kind), target)
-            start += part.shape[dim]
-    return whole
+    return low.tensors.joined([low.tensors.cast(part, _kind(node)) for part in parts], dim)
 
 
 def _stack(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> Value:
@@ -251,6 +245,7 @@ def _mv(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
 
 COMPOSITE: Mapping[str, Composite] = {
     **NORMS, **CONVOLUTIONS, **POOLING, **PLACES, **BAGS, **EXTREMES,
+    **ACTIVATIONS, **STATISTICS, **ARRANGING,
     **dict.fromkeys((*aten.RESHAPES, "unsqueeze", "squeeze"), _view),
     "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,
     "select": _select, "slice": _slice, "unbind": _unbind,
@@ -258,7 +253,8 @@ COMPOSITE: Mapping[str, Composite] = {
     "unfold": _unfold,
     "select_backward": _select_backward, "slice_backward": _slice_backward, "constant_pad_nd": _pad,
     "zeros_like": _filled(0), "ones_like": _filled(1), "new_zeros": _filled(0), "new_ones": _filled(1),
-    "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "zeros": _filled(0), "ones": _filled(1),
+    "empty": _filled(0), "new_empty": _filled(0), "empty_like": _filled(0), "new_empty_strided": _filled(0),
+    "zeros": _filled(0), "ones": _filled(1),
     "full": _filled(None), "full_like": _filled(None), "new_full": _filled(None),
     "scalar_tensor": _filled(None), "arange": _arange, "tril": _triangle("le"), "triu": _triangle("ge"),
     "cat": _cat, "stack": _stack,

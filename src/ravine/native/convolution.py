@@ -34,11 +34,36 @@ def _picture(low: Lowering, node: Any, x: Value, padding: Sequence[int], times: 
     return low.once(node, ("framed", times, *padding), make)
 
 
-def _is_depthwise(transposed: bool, groups: int, channels: int) -> bool:
+def _is_depthwise(groups: int, channels: int) -> bool:
     """Whether each channel is convolved alone; else those of a group are convolved together."""
-    if transposed:
-        raise Unsupported("a transposed convolution")
     return groups == channels > 1
+
+
+def _apart(
+    tensors: Tensors,
+    grad: Value,
+    sizes: Sequence[int],
+    window: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> tuple[Stored, Value]:
+    """A convolution's result, its places as far apart as windows were, with zeros between and around them.
+
+    Windows turned round, place by place, then go from it back to the picture, of these sizes. Returned are this, and
+    the result in it.
+    """
+    before = [apart * (size - 1) - more for apart, size, more in zip(dilation, window, padding, strict=True)]
+    if min(before) < 0:
+        raise Unsupported("a convolution with a padding wider than its window")
+    around = [
+        size + apart * (places - 1) for size, apart, places in zip(sizes, dilation, window, strict=True)
+    ]
+    whole = framed(tensors, grad, before, around, stride)
+    inside: Value = whole
+    for dim, (start, places, far) in enumerate(zip(before, grad.shape[2:], stride, strict=True), start=2):
+        inside = tensors.sliced(inside, dim, start, places, far)
+    return whole, inside
 
 
 def _correlated(
@@ -109,7 +134,9 @@ def convolution(
     groups: int,
 ) -> Value:
     """PyTorch's ``aten::convolution``."""
-    alone = _is_depthwise(transposed, groups, x.shape[1])
+    if transposed:
+        return _transposed(low, node, x, weight, bias, stride, padding, dilation, groups)
+    alone = _is_depthwise(groups, x.shape[1])
     tensors, num = low.tensors, tuple(node.meta["tensor"][0][2:])
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     picture = _picture(low, node.args[0], x, padding, weight.shape[0] // groups if alone else 1)
@@ -117,9 +144,44 @@ def convolution(
         out = depthwise.correlated(tensors, picture, weight, num, stride, dilation)
     else:
         out = _correlated(tensors, picture, _kernel(tensors, weight, groups, False), num, stride, dilation)
+    return _with_bias(tensors, out, bias)
+
+
+def _with_bias(tensors: Tensors, out: Value, bias: Value | None) -> Value:
     if bias is None:
         return out
-    return tensors.op("add", out, tensors.reshaped(bias, (1, bias.shape[0], *[1] * len(num))))
+    return tensors.op("add", out, tensors.reshaped(bias, (1, bias.shape[0], *[1] * (len(out.shape) - 2))))
+
+
+def _transposed(
+    low: Lowering, node: fx.Node, x: Value, weight: Value, bias: Value | None, stride: Sequence[int],
+    padding: Sequence[int], dilation: Sequence[int], groups: int,
+) -> Value:  # fmt: skip
+    """What a convolution's gradient by its input is."""
+    tensors, sizes, window = low.tensors, node.meta["tensor"][0][2:], weight.shape[2:]
+    stride, padding, dilation = (every(each, len(window)) for each in (stride, padding, dilation))
+    whole, _ = _apart(tensors, x, sizes, window, stride, padding, dilation)
+    kernel = _kernel(tensors, weight, groups, True)
+    return _with_bias(tensors, _correlated(tensors, whole, kernel, sizes, [1] * len(window), dilation), bias)
+
+
+def _transposed_backward(
+    low: Lowering, grad: Value, x: Value, weight: Value, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], groups: int, wanted: Sequence[bool],
+) -> tuple[Value | None, ...]:  # fmt: skip
+    tensors, num = low.tensors, x.shape[2:]
+    stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
+    around = [size + 2 * more for size, more in zip(grad.shape[2:], padding, strict=True)]
+    picture = framed(tensors, grad, padding, around, [1] * len(num))
+    by_x: Value | None = None
+    if wanted[0]:
+        by_x = _correlated(tensors, picture, _kernel(tensors, weight, groups, False), num, stride, dilation)
+    by_weight: Value | None = None
+    if wanted[1]:
+        inside = framed(tensors, x, [0] * len(num), num, [1] * len(num))
+        by_weight = _by_weight(tensors, inside, picture, weight.shape, groups, stride, dilation)
+    others = [0, *range(2, len(x.shape))]
+    return by_x, by_weight, tensors.reduced("add", grad, others, False) if wanted[2] else None
 
 
 def convolution_backward(
@@ -138,26 +200,16 @@ def convolution_backward(
     wanted: Sequence[bool],
 ) -> tuple[Value | None, ...]:
     """PyTorch's ``aten::convolution_backward``: by the input, the weight, the bias."""
-    alone = _is_depthwise(transposed, groups, x.shape[1])
+    if transposed:
+        return _transposed_backward(low, grad, x, weight, stride, padding, dilation, groups, wanted)
+    alone = _is_depthwise(groups, x.shape[1])
     times = weight.shape[0] // groups if alone else 1
     tensors, num, window = low.tensors, grad.shape[2:], weight.shape[2:]
     stride, padding, dilation = (every(each, len(num)) for each in (stride, padding, dilation))
     by_x: Value | None = None
     inside = grad
     if wanted[0]:
-        before = [
-            apart * (size - 1) - more for apart, size, more in zip(dilation, window, padding, strict=True)
-        ]
-        if min(before) < 0:
-            raise Unsupported("a convolution with a padding wider than its window")
-        around = [
-            size + apart * (places - 1)
-            for size, apart, places in zip(x.shape[2:], dilation, window, strict=True)
-        ]
-        whole = framed(tensors, grad, before, around, stride)
-        inside = whole
-        for dim, (start, places, far) in enumerate(zip(before, num, stride, strict=True), start=2):
-            inside = tensors.sliced(inside, dim, start, places, far)
+        whole, inside = _apart(tensors, grad, x.shape[2:], window, stride, padding, dilation)
         one = [1] * len(num)
         if alone:
             each = depthwise.correlated(tensors, whole, weight, x.shape[2:], one, dilation, turned=True)

@@ -53,6 +53,14 @@ def _first(low: Lowering, x: Value, dim: int, top: Value, keep: bool) -> Value:
     return tensors.reduced("min", Value(shape=x.shape, kind="i64", at=place), [dim], keep)
 
 
+def largest_along(low: Lowering, op: str, x: Value, dim: int, keep: bool = False) -> tuple[Value, Value]:
+    """The largest ("max") or smallest ("min") along a dimension, and its first place."""
+    x = low.tensors.real(x)
+    top = _top(low, op, x, dim)
+    found = top if keep else low.tensors.without(top, [dim])
+    return found, _first(low, x, dim, top, keep)
+
+
 def _both(op: str) -> Composite:
     """``x.max()``, ``x.max(dim)`` with its places, or the larger of two tensors."""
 
@@ -63,10 +71,7 @@ def _both(op: str) -> Composite:
             return low.tensors.reduced(op, x, _all(x, None), False)
         if isinstance(other, Value):
             return low.tensors.op(op, x, other, kind=x.kind)
-        x = low.tensors.real(x)
-        top = _top(low, op, x, other)
-        found = top if keep else low.tensors.without(top, [other])
-        return found, _first(low, x, other, top, keep)
+        return largest_along(low, op, x, other, keep)
 
     return lower
 

@@ -15,7 +15,7 @@ from ravine.native.schedule import Assign, Loops, Reduction, Scatter
 
 _IDENTITY: dict[tuple[str, Kind], float] = {
     ("add", "f32"): 0.0, ("add", "i64"): 0, ("max", "f32"): float("-inf"), ("min", "i64"): 2**62,
-    ("min", "f32"): float("inf"), ("max", "i64"): -(2**62),
+    ("min", "f32"): float("inf"), ("mul", "f32"): 1.0, ("max", "i64"): -(2**62),
 }  # fmt: skip
 
 _PARSED: Mapping[Kind, Callable[[Any], float]] = {

@@ -17,6 +17,7 @@ from ravine.native.lowering import Lowering
 from ravine.native.places import WRITES
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
+_BOUNDS = {"clamp_min": "maximum", "clamp_max": "minimum"}  # by a tensor
 # In place, these change a tensor's shape and strides, but no number.
 _TURNED = ("t", "transpose", "squeeze", "unsqueeze")
 
@@ -111,6 +112,8 @@ class _Operations:
     def _elementwise(
         self, name: str, shape: Sequence[int], kind: Kind, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Value:
+        if name in _BOUNDS and len(args) > 1 and isinstance(args[1], Value):
+            name = _BOUNDS[name]
         make, num = self._pointwise[name], aten.ELEMENTWISE[name]
         if name == "elu_backward":  # whose second tensor comes last
             args = (args[0], args[-1], *args[1:-1])

@@ -22,7 +22,7 @@ _NONE = {"f32": float("nan"), "i64": -(2**63), "i1": False}  # what is read wher
 At = Callable[[Index], Expr]
 
 
-class _Indices:
+class Indices:
     """Numbers that say where in some dimensions of a tensor.
 
     Args:
@@ -92,11 +92,11 @@ def _is_trusted(expr: Expr) -> bool:
     return expr.op == "load" and expr.buffer.trusted
 
 
-def _read(
+def read_at(
     tensors: Tensors,
     source: Value,
     shape: Sequence[int],
-    indices: _Indices,
+    indices: Indices,
     rest: Callable[[Index], Sequence[Affine]],
 ) -> Value:
     """The numbers of a tensor at some indices; ``rest`` gives the places in all dimensions, those of indices as 0."""
@@ -110,11 +110,11 @@ def _read(
     return Value(shape=tuple(shape), kind=real.kind, at=at)
 
 
-def _write(
+def write_at(
     tensors: Tensors,
     target: Stored,
     source: Value,
-    indices: _Indices,
+    indices: Indices,
     rest: Callable[[Index], Sequence[Affine]],
     adds: bool,
 ) -> None:
@@ -145,7 +145,7 @@ def _along(dim: int) -> Callable[[Index], Sequence[Affine]]:
 def _index_select(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value) -> Value:
     dim, shape = dim % len(x.shape), tuple(node.meta["tensor"][0])
     at = _of_dimension(places, dim)
-    return _read(low.tensors, x, shape, _Indices(low.tensors, shape, {dim: (x.shape[dim], at)}), _along(dim))
+    return read_at(low.tensors, x, shape, Indices(low.tensors, shape, {dim: (x.shape[dim], at)}), _along(dim))
 
 
 def _of_dimension(places: Value, dim: int) -> At:
@@ -155,8 +155,8 @@ def _of_dimension(places: Value, dim: int) -> At:
 def embedding(low: Lowering, weight: Value, places: Value) -> Value:
     """Rows of a weight, one for each number of another tensor."""
     num, shape = len(places.shape), (*places.shape, weight.shape[1])
-    indices = _Indices(low.tensors, shape, {0: (weight.shape[0], lambda index: places.at(index[:num]))})
-    return _read(low.tensors, weight, shape, indices, lambda index: [Affine(), index[num]])
+    indices = Indices(low.tensors, shape, {0: (weight.shape[0], lambda index: places.at(index[:num]))})
+    return read_at(low.tensors, weight, shape, indices, lambda index: [Affine(), index[num]])
 
 
 def _embedding(low: Lowering, node: fx.Node, weight: Value, places: Value, *_: Any) -> Value:
@@ -165,8 +165,8 @@ def _embedding(low: Lowering, node: fx.Node, weight: Value, places: Value, *_: A
 
 def _gather(low: Lowering, node: fx.Node, x: Value, dim: int, places: Value, **_: Any) -> Value:
     dim, shape = dim % len(x.shape), tuple(node.meta["tensor"][0])
-    return _read(
-        low.tensors, x, shape, _Indices(low.tensors, shape, {dim: (x.shape[dim], places.at)}), _along(dim)
+    return read_at(
+        low.tensors, x, shape, Indices(low.tensors, shape, {dim: (x.shape[dim], places.at)}), _along(dim)
     )
 
 
@@ -174,12 +174,12 @@ def _index(low: Lowering, node: fx.Node, x: Value, given: Sequence[Value | None]
     """``x[i, :, j]``: indices are repeated to one shape, which stands where they do, or in front if they are apart."""
     shape = tuple(node.meta["tensor"][0])
     indices, rest = _spread(low.tensors, x.shape, given, shape)
-    return _read(low.tensors, x, shape, indices, rest)
+    return read_at(low.tensors, x, shape, indices, rest)
 
 
 def _spread(
     tensors: Tensors, sizes: Sequence[int], given: Sequence[Value | None], shape: Sequence[int]
-) -> tuple[_Indices, Callable[[Index], Sequence[Affine]]]:
+) -> tuple[Indices, Callable[[Index], Sequence[Affine]]]:
     """Indices of some dimensions of a tensor, and the places in all dimensions, for a result of a shape."""
     by_dim = {dim: each for dim, each in enumerate(given) if each is not None}
     if any(each.kind != "i64" for each in by_dim.values()):
@@ -203,7 +203,7 @@ def _spread(
 
         return sizes[dim], at
 
-    indices = _Indices(tensors, shape, {dim: of(each) for dim, each in by_dim.items()}, from_end=True)
+    indices = Indices(tensors, shape, {dim: of(each) for dim, each in by_dim.items()}, from_end=True)
     return indices, lambda index: [
         Affine() if dim in by_dim else index[place[dim]] for dim in range(len(sizes))
     ]
@@ -220,14 +220,14 @@ def _index_add(
 ) -> None:
     tensors, dim = low.tensors, dim % len(target.shape)
     source = source if alpha == 1 else tensors.op("mul", source, float(alpha))
-    indices = _Indices(tensors, source.shape, {dim: (target.shape[dim], _of_dimension(places, dim))})
-    _write(tensors, target, source, indices, _along(dim), adds=True)
+    indices = Indices(tensors, source.shape, {dim: (target.shape[dim], _of_dimension(places, dim))})
+    write_at(tensors, target, source, indices, _along(dim), adds=True)
 
 
 def _index_copy(low: Lowering, node: fx.Node, target: Stored, dim: int, places: Value, source: Value) -> None:
     dim %= len(target.shape)
-    indices = _Indices(low.tensors, source.shape, {dim: (target.shape[dim], _of_dimension(places, dim))})
-    _write(low.tensors, target, source, indices, _along(dim), adds=False)
+    indices = Indices(low.tensors, source.shape, {dim: (target.shape[dim], _of_dimension(places, dim))})
+    write_at(low.tensors, target, source, indices, _along(dim), adds=False)
 
 
 def _scatter_add(
@@ -257,8 +257,8 @@ def _scattered(
     tensors, dim = low.tensors, dim % len(target.shape)
     number = source.at if isinstance(source, Value) else _constant(tensors, target, source)
     part = Value(shape=places.shape, kind=target.kind, at=number)  # as much of the source as there are places
-    indices = _Indices(tensors, places.shape, {dim: (target.shape[dim], places.at)})
-    _write(tensors, target, part, indices, _along(dim), adds)
+    indices = Indices(tensors, places.shape, {dim: (target.shape[dim], places.at)})
+    write_at(tensors, target, part, indices, _along(dim), adds)
 
 
 def _constant(tensors: Tensors, target: Stored, number: float) -> At:
@@ -286,7 +286,7 @@ def _index_put(
     others = [size for dim, size in enumerate(target.shape) if dim not in dims]
     shape = (*others[:start], *common, *others[start:])
     indices, rest = _spread(tensors, target.shape, given, shape)
-    _write(tensors, target, tensors.expanded(values, shape), indices, rest, accumulate)
+    write_at(tensors, target, tensors.expanded(values, shape), indices, rest, accumulate)
 
 
 def _put_where(tensors: Tensors, target: Stored, mask: Value, values: Value, accumulate: bool) -> None:
@@ -331,7 +331,7 @@ def _one_place_added(
         found: Value = _into_copy(_scatter_add)(low, node, base, dim, places, source)
         return found
     pool = low.tensors.pool
-    indices = _Indices(low.tensors, places.shape, {dim: (base.shape[dim], places.at)})
+    indices = Indices(low.tensors, places.shape, {dim: (base.shape[dim], places.at)})
 
     def at(index: Index) -> Expr:
         own = _along(dim)(index)
@@ -358,8 +358,8 @@ def embedding_backward(
         return pool.op("select", "f32", skipped, pool.const(0.0, "f32"), grad.at(index))
 
     source = Value(shape=grad.shape, kind="f32", at=kept) if padding >= 0 else grad
-    indices = _Indices(tensors, grad.shape, {0: (num, lambda index: places.at(index[:-1]))})
-    _write(tensors, total, source, indices, lambda index: [Affine(), index[-1]], adds=True)
+    indices = Indices(tensors, grad.shape, {0: (num, lambda index: places.at(index[:-1]))})
+    write_at(tensors, total, source, indices, lambda index: [Affine(), index[-1]], adds=True)
     return total
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ravine.aten import COMPARISONS
+from ravine.native.activations import activations
 from ravine.native.code import Kind
 from ravine.native.expressions import Expr, ExprPool
 
@@ -262,6 +263,7 @@ def table(pool: ExprPool) -> dict[str, Make]:
         }
     )
     found.update({name: compare(name) for name in COMPARISONS})
+    found.update(activations(pool))
     return found
 
 

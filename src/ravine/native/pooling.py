@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import fx
 
-from ravine.native.expressions import Expr, Index, Stored, Value
+from ravine.native.expressions import Affine, Expr, Index, Stored, Value
+from ravine.native.extremes import largest_along
 from ravine.native.lowering import Composite, Lowering
 from ravine.native.pictures import every, framed
 from ravine.native.tensors import Tensors, Unsupported
@@ -137,26 +138,22 @@ def max_pool(
     )
     shape = (*x.shape[:2], *windows.num)
     whole = _framed(tensors, x, windows, float("-inf"))
-    best: Value | None = None
-    where: Value | None = None
-    for place, seen in windows.places(tensors, whole):
-        here = Value(shape=shape, kind="i64", at=windows.number(tensors, place))
-        if best is None or where is None:
-            best, where = seen, here
-            continue
-        # not a number is larger than any
-        larger = _either(
-            tensors, tensors.op("gt", seen, best, kind="i1"), tensors.op("ne", seen, seen, kind="i1")
-        )
-        where = tensors.op("select", larger, here, where, kind="i64")
-        best = tensors.op("select", larger, seen, best)
-    assert best is not None, "a window has places"
-    assert where is not None, "a window has places"
+    pool, seen = tensors.pool, list(windows.places(tensors, whole))
+
+    def largest(index: Index) -> tuple[Expr, Expr]:
+        """Of the window at an index, and where it is."""
+        best, where = seen[0][1].at(index), windows.number(tensors, seen[0][0])(index)
+        for place, value in seen[1:]:
+            here = value.at(index)
+            none = pool.op("ne", "i1", here, here)  # not a number is larger than any
+            larger = pool.op("or", "i1", pool.op("gt", "i1", here, best), none)
+            where = pool.op("select", "i64", larger, windows.number(tensors, place)(index), where)
+            best = pool.op("select", "f32", larger, here, best)
+        return best, where
+
+    best = Value(shape=shape, kind="f32", at=lambda index: largest(index)[0])
+    where = Value(shape=shape, kind="i64", at=lambda index: largest(index)[1])
     return tensors.real(best), tensors.real(where, tensors.channels_last("i64", shape))
-
-
-def _either(tensors: Tensors, one: Value, other: Value) -> Value:
-    return tensors.op("or", one, other, kind="i1")
 
 
 def max_pool_backward(
@@ -177,14 +174,14 @@ def avg_pool(
     low: Lowering, node: fx.Node, x: Value, sides: Sequence[int], stride: Sequence[int] = (),
     padding: Sequence[int] = (0,), ceil: bool = False, with_padding: bool = True, divisor: int | None = None,
 ) -> Value:  # fmt: skip
-    """PyTorch's ``aten::avg_pool2d``, as far as all windows count the same number of places."""
+    """PyTorch's ``aten::avg_pool2d``."""
     tensors, shape = low.tensors, tuple(node.meta["tensor"][0])
     windows = _windows(_pictures(x), shape[2:], sides, stride, padding, (1,))
     total: Value | None = None
     for _, seen in windows.places(tensors, _framed(tensors, x, windows, 0.0)):
         total = seen if total is None else tensors.op("add", total, seen)
     assert total is not None, "a window has places"
-    return tensors.op("mul", total, 1.0 / _counted(windows, ceil, with_padding, divisor))
+    return _averaged(tensors, total, windows, ceil, with_padding, divisor)
 
 
 def avg_pool_backward(
@@ -193,15 +190,132 @@ def avg_pool_backward(
 ) -> Value:  # fmt: skip
     """PyTorch's ``aten::avg_pool2d_backward``."""
     windows = _windows(_pictures(x), grad.shape[2:], sides, stride, padding, (1,))
-    share = low.tensors.op("mul", grad, 1.0 / _counted(windows, ceil, with_padding, divisor))
+    share = _averaged(low.tensors, grad, windows, ceil, with_padding, divisor)
+    share = share if windows.disjoint else low.tensors.real(share)
     return _spread(low.tensors, grad, x, windows, lambda _: share)
 
 
-def _counted(windows: _Windows, ceil: bool, with_padding: bool, divisor: int | None) -> int:
+def _averaged(
+    tensors: Tensors, total: Value, windows: _Windows, ceil: bool, with_padding: bool, divisor: int | None
+) -> Value:
+    """Sums of windows, (B, C, *num), over the number of places that each of them counts."""
     uneven = ceil or (max(windows.padding) > 0 and not with_padding)
-    if uneven and not divisor:
-        raise Unsupported("average pooling whose windows count different numbers of places")
-    return divisor or prod(windows.sides)
+    if divisor or not uneven:
+        return tensors.op("mul", total, 1.0 / (divisor or prod(windows.sides)))
+    pool = tensors.pool
+
+    def count(index: Index) -> Expr:
+        found = pool.const(1, "i64")
+        for d, (side, more, size) in enumerate(
+            zip(windows.sides, windows.padding, windows.sizes, strict=True)
+        ):
+            start = pool.index(index[2 + d].times(windows.stride[d], -more))
+            stop = pool.op("add", "i64", start, pool.const(side, "i64"))
+            stop = pool.op("min", "i64", stop, pool.const(size + (more if with_padding else 0), "i64"))
+            if not with_padding:
+                start = pool.op("max", "i64", start, pool.const(0, "i64"))
+            found = pool.op("mul", "i64", found, pool.op("sub", "i64", stop, start))
+        return pool.op("cast", "f32", found)
+
+    return tensors.op("div", total, Value(shape=total.shape, kind="f32", at=count))
+
+
+# Windows that are as many as asked for.
+
+
+def _sides(sizes: Sequence[int], num: Sequence[int]) -> list[int] | None:
+    """Of windows that are so many and lie side by side; None: some would have to be wider than others."""
+    even = all(size % each == 0 for size, each in zip(sizes, num, strict=True))
+    return [size // each for size, each in zip(sizes, num, strict=True)] if even else None
+
+
+def adaptive_avg_pool(low: Lowering, node: fx.Node, x: Value, num: Sequence[int]) -> Value:
+    """PyTorch's ``aten::_adaptive_avg_pool2d``."""
+    sides = _sides(x.shape[2:], num)
+    if sides is not None:
+        return avg_pool(low, node, _pictures(x), sides, sides)
+    tensors = low.tensors
+    whole = tensors.channels_last("f32", (*x.shape[:2], *num))
+    x = tensors.real(x)
+    for place, part in _cells(tensors, _pictures(x), num):
+        mean = tensors.reduced("add", part, range(2, len(x.shape)), True)
+        tensors.real(tensors.op("mul", mean, 1.0 / prod(part.shape[2:])), _cell(tensors, whole, place))
+    return whole
+
+
+def adaptive_avg_pool_backward(low: Lowering, node: fx.Node, grad: Value, x: Value) -> Value:
+    """PyTorch's ``aten::_adaptive_avg_pool2d_backward``."""
+    tensors, num = low.tensors, grad.shape[2:]
+    sides = _sides(x.shape[2:], num)
+    if sides is not None:
+        return avg_pool_backward(low, node, grad, x, sides, sides, [0] * len(num), False, True, None)
+    total = tensors.channels_last("f32", x.shape)
+    tensors.fill(total, 0.0)
+    grad = tensors.real(grad)
+    for place, part in _cells(tensors, total, num):
+        assert isinstance(part, Stored), "a view of memory is memory"
+        share = tensors.op("mul", _cell(tensors, grad, place), 1.0 / prod(part.shape[2:]))
+        tensors.real(tensors.op("add", part, tensors.expanded(share, part.shape)), part)
+    return total
+
+
+def _cells(tensors: Tensors, x: Value, num: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Value]]:
+    """The window of each place of the result: from the floor of where it begins to the ceiling of where it ends."""
+    for place in product(*map(range, num)):
+        part = x
+        for d, (i, each) in enumerate(zip(place, num, strict=True)):
+            size = x.shape[2 + d]
+            start, stop = i * size // each, -(-(i + 1) * size // each)
+            part = tensors.sliced(part, 2 + d, start, stop - start)
+        yield place, part
+
+
+def _cell(tensors: Tensors, x: Value, place: Sequence[int]) -> Stored:
+    for d, i in enumerate(place):
+        x = tensors.sliced(x, 2 + d, i, 1)
+    assert isinstance(x, Stored), "a view of memory is memory"
+    return x
+
+
+def adaptive_max_pool(low: Lowering, node: fx.Node, x: Value, num: Sequence[int]) -> tuple[Value, Value]:
+    """PyTorch's ``aten::adaptive_max_pool2d``, of windows side by side."""
+    if prod(num) == 1:
+        flat = low.tensors.real(low.tensors.reshaped(x, (*x.shape[:2], prod(x.shape[2:]))))
+        largest, where = largest_along(low, "max", flat, 2)
+        shape = (*x.shape[:2], *num)
+        return low.tensors.reshaped(largest, shape), low.tensors.reshaped(where, shape)
+    return max_pool(low, node, x, _of_even_sides(x, num))
+
+
+def adaptive_max_pool_backward(low: Lowering, node: fx.Node, grad: Value, x: Value, where: Value) -> Value:
+    """PyTorch's ``aten::adaptive_max_pool2d_backward``."""
+    if prod(grad.shape[2:]) == 1:
+        return _to_one_place(low.tensors, grad, x, where)
+    sides = _of_even_sides(x, grad.shape[2:])
+    return max_pool_backward(low, node, grad, x, sides, sides, (0,), (1,), False, where)
+
+
+def _to_one_place(tensors: Tensors, grad: Value, x: Value, where: Value) -> Value:
+    """A picture's number (B, C, 1, 1) at its place, zeros elsewhere."""
+    pool = tensors.pool
+    grad, where = tensors.real(grad), tensors.real(where)
+
+    def at(index: Index) -> Expr:
+        single = [*index[:2], *[Affine()] * (len(index) - 2)]
+        place = Affine()
+        for size, each in zip(x.shape[2:], index[2:], strict=True):
+            place = place.times(size) + each
+        hit = pool.op("eq", "i1", where.at(single), pool.index(place))
+        return pool.op("select", "f32", hit, grad.at(single), pool.const(0.0, "f32"))
+
+    return Value(shape=x.shape, kind="f32", at=at)
+
+
+def _of_even_sides(x: Value, num: Sequence[int]) -> list[int]:
+    sides = _sides(x.shape[2:], num)
+    if sides is None:
+        raise Unsupported("pooling whose windows differ in size")
+    return sides
 
 
 def _spread(
@@ -232,6 +346,14 @@ POOLING: Mapping[str, Composite] = {
     "max_pool2d_with_indices_backward": max_pool_backward,
     "max_pool3d_with_indices": max_pool,
     "max_pool3d_with_indices_backward": max_pool_backward,
-    "avg_pool2d": avg_pool,
-    "avg_pool2d_backward": avg_pool_backward,
+    **dict.fromkeys(("avg_pool2d", "avg_pool3d"), avg_pool),
+    **dict.fromkeys(("avg_pool2d_backward", "avg_pool3d_backward"), avg_pool_backward),
+    **dict.fromkeys(("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"), adaptive_avg_pool),
+    **dict.fromkeys(
+        ("_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward"), adaptive_avg_pool_backward
+    ),
+    **dict.fromkeys(("adaptive_max_pool2d", "adaptive_max_pool3d"), adaptive_max_pool),
+    **dict.fromkeys(
+        ("adaptive_max_pool2d_backward", "adaptive_max_pool3d_backward"), adaptive_max_pool_backward
+    ),
 }

@@ -242,6 +242,20 @@ class Tensors:
             lambda index: [each.times(step, start) if i == dim else each for i, each in enumerate(index)],
         )
 
+    def joined(self, parts: Sequence[Value], dim: int) -> Stored:
+        """Tensors one behind the other along a dimension."""
+        first, dim = parts[0], dim % len(parts[0].shape)
+        sizes = [part.shape[dim] for part in parts]
+        shape = [sum(sizes) if i == dim else size for i, size in enumerate(first.shape)]
+        whole, start = self.memory(first.kind, shape), 0
+        for part, size in zip(parts, sizes, strict=True):
+            if prod(part.shape):
+                target = self.sliced(whole, dim, start, size)
+                assert isinstance(target, Stored), "a view of memory is memory"
+                self.real(self.cast(part, whole.kind), target)
+                start += size
+        return whole
+
     def without(self, value: Value, dims: Sequence[int]) -> Value:
         """A tensor without some dimensions, of which it is the first place."""
         gone = {dim % len(value.shape) for dim in dims}
