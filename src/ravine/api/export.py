@@ -125,7 +125,7 @@ def _refitted(
 
     study, search = find()
     if callable(model):
-        study = replace(study, model=model, compare="rule")
+        study = replace(study, model=model, compare="rule", variants=())
     console = Console(file=sys.stderr)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("training on all examples", total=None)

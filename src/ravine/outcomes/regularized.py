@@ -15,7 +15,7 @@ from ravine.verdict import Overfitting, Trial, overfitting
 
 if TYPE_CHECKING:
     from ravine.store import RunRecord
-    from ravine.verdict.overfitting import Gain
+    from ravine.verdict.overfitting import RateGain
 
 
 def tolerance_of(definition: str) -> float | None:
@@ -108,7 +108,7 @@ def _dropout(row: Overfitting) -> str:
     return f"{head} Gains on validation{corrected}: {tried}. No gain is above 0 for sure, so it stays without dropout."
 
 
-def _gain(gain: Gain) -> str:
+def _gain(gain: RateGain) -> str:
     if gain.gain is None or gain.low is None or gain.high is None:
         return f"dropout {gain.rate:g} lost its seeds"
     interval = f"{_points(gain.low)} to {_points(gain.high)}"

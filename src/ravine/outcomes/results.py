@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ravine.errors import StoreError
 from ravine.grid import Grid
-from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
@@ -33,11 +32,12 @@ from ravine.outcomes.regularized import (
     regularized_words,
     tolerance_of,
 )
-from ravine.outcomes.runs import METRICS, Cell, Curve, plain, validation_metric
+from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data, validation_metric
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
+from ravine.study.compare import RULE
 from ravine.study.modes import AtTest, Mode, parse_test_time
 from ravine.verdict import Overfitting, Trial, Verdict, judge
 
@@ -102,7 +102,7 @@ class Results:
         finished = [run for run in runs if run.status in FINISHED]
         if not finished:
             raise StoreError(
-                f"study {study_name!r}: {_none_of(len(runs))} finished, so there is nothing to"
+                f"study {study_name!r}: {words.none_of(len(runs))} finished, so there is nothing to"
                 " report; `ravine run` with its file continues"
             )
         asked = parse_test_time(store.evaluated.asked(study_name))
@@ -118,7 +118,8 @@ class Results:
         tolerance = tolerance_of(study.definition)
         decided = () if tolerance is None else regularized(found, runs, tolerance)
         found = judged(found, decided) if decided else found
-        verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare))
+        baseline = None if compare == RULE else runs[0].rule
+        verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare), baseline=baseline)
         validation_errors, test_errors = _errors(labels, found, verdict, tested)
         recipes = {
             config_id(
@@ -130,7 +131,7 @@ class Results:
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
         warnings = [*missing, *verdict.warnings, *unlike(runs, verdict.noun), *unlogged]
         if len(finished) < len(runs):
-            warnings.insert(0, _unfinished(len(finished), len(runs)))
+            warnings.insert(0, words.unfinished(len(finished), len(runs)))
         return cls(
             study=study,
             compare=compare,
@@ -282,6 +283,11 @@ class Results:
             f"{self.noun}s": [self._rule_entry(place) for place in range(len(self.verdict.rules))],
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
+            **(
+                {"gains": [plain_data(asdict(gain)) for gain in self.verdict.gains]}
+                if self.verdict.gains
+                else {}
+            ),
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **({"stages": [row.json() for row in two]} if two else {}),
@@ -342,19 +348,6 @@ class Results:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return self.grid().html()
-
-
-def _none_of(num_runs: int) -> str:
-    return "its only run has not" if num_runs == 1 else f"none of its {count(num_runs, 'run')} has"
-
-
-def _unfinished(num_finished: int, num_runs: int) -> str:
-    left = num_runs - num_finished
-    have = "has" if left == 1 else "have"
-    return (
-        f"{left:,} of {count(num_runs, 'run')} {have} not finished, so this covers only the other {num_finished:,}. "
-        "Run the study file again to continue."
-    )
 
 
 def _errors(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ravine.messages import count
 from ravine.outcomes.runs import describe
 
 if TYPE_CHECKING:
@@ -116,4 +117,19 @@ def to_beat(errors: Errors) -> str:
     return (
         "To beat: always predicting the mean of the validation targets has a test "
         f"RMSE of {errors.rmse:.4g}, an MAE of {errors.mae:.4g} and an R² of {shown_r2(errors)}."
+    )
+
+
+def none_of(num_runs: int) -> str:
+    """That no run has finished."""
+    return "its only run has not" if num_runs == 1 else f"none of its {count(num_runs, 'run')} has"
+
+
+def unfinished(num_finished: int, num_runs: int) -> str:
+    """That some runs have not finished."""
+    left = num_runs - num_finished
+    have = "has" if left == 1 else "have"
+    return (
+        f"{left:,} of {count(num_runs, 'run')} {have} not finished, so this covers only the other {num_finished:,}. "
+        "Run the study file again to continue."
     )

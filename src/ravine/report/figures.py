@@ -13,6 +13,7 @@ from ravine.report.draw_cost import draw_cost
 from ravine.report.draw_coverage import draw_coverage
 from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_disagreement import draw_disagreement
+from ravine.report.draw_forest import draw_forest
 from ravine.report.draw_gain import draw_gain
 from ravine.report.draw_gap import draw_gap
 from ravine.report.draw_lengths import draw_lengths
@@ -31,6 +32,7 @@ def _draw_sharpness(results: Results) -> Figure:
 
 FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
     {
+        "forest": draw_forest,
         "lr": draw_lr,
         "curves": draw_curves,
         "regimes": draw_regimes,
@@ -91,7 +93,7 @@ def figures(results: Results) -> tuple[Figure, ...]:
             for name, draw in POOLED.items()
             if not (name in _OF_CLASSES and members.is_regression)
         ]
-    rare = ("sharpness", "averages", "averaging-length", "test-time")
+    rare = ("forest", "sharpness", "averages", "averaging-length", "test-time")
     return tuple(each for each in drawn if each.views or each.name not in rare)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -122,6 +122,11 @@ def parse_rule(value: object, where: str, search: Path | None = None) -> RuleBlo
         exclude=parse_pattern(table.get("exclude"), f"{where}.exclude"),
         hypers=given,
     )
+
+
+def block_of(rules: Sequence[RuleBlock], label: str) -> RuleBlock:
+    """The rule of that label."""
+    return next(block for block in rules if block.label == label)
 
 
 def has_target(value: object) -> bool:

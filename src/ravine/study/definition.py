@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import takewhile
 from typing import Any
@@ -13,7 +14,7 @@ from ravine.data import Dataset
 from ravine.forms import Form
 from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
-from ravine.study.parts import models_in
+from ravine.study.parts import NamedModel, models_in
 from ravine.study.search import Search
 from ravine.study.spec import Study
 from ravine.study.values import plain
@@ -50,7 +51,7 @@ def definition_of(study: Study) -> str:
     else:
         content["data"] = _table(study.data)
     notes += [f"{key}: {describe_factory(model)}" for key, model in _objects(study)]
-    if all(isinstance(model, Form) for model in study.models):
+    if not any(_objects(study)):
         content["model"] = _models(study)
     if study.epochs is not None:
         content["epochs"] = int(study.epochs) if study.epochs.is_integer() else study.epochs
@@ -70,7 +71,9 @@ def definition_of(study: Study) -> str:
         content["tune"] = study.tune
     if study.regularize.changed():
         content["regularize"] = study.regularize.changed()
-    if study.compare != "rule":
+    if study.variants:
+        content["variants"] = [each.content() for each in study.variants]
+    if study.compare != ("variant" if study.variants else "rule"):
         content["compare"] = study.compare
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations
@@ -87,21 +90,28 @@ def definition_of(study: Study) -> str:
     return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)
 
 
+def _own(study: Study) -> list[NamedModel]:
+    """The models of a study without its variants, each with all of its rates."""
+    if isinstance(study.model, tuple):
+        return [replace(each, rates={**study.rates, **each.rates}) for each in study.model]
+    return [NamedModel(label="", model=study.model, rates=study.rates)]
+
+
 def _objects(study: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
     """The models that are objects of a Python program, with their keys."""
-    for i, model in enumerate(study.models):
-        if not isinstance(model, Form):
-            yield f"model.{i}" if isinstance(study.model, tuple) else "model", model
+    for i, each in enumerate(_own(study)):
+        if not isinstance(each.model, Form):
+            yield f"model.{i}" if isinstance(study.model, tuple) else "model", each.model
 
 
 def _models(study: Study) -> Any:
     """The model as its kind or as a table; of several a list, with labels unless they say what differs."""
     found = []
-    for part in study.parts:
-        assert isinstance(part.model, Form), "a text names no class"
-        rates = {name: plain(values) for name, values in part.study.rates.items()}
-        short = all(name in part.model.defaults for name in rates)
-        found.append(_table(part.model, rates if short else {"rates": rates}))
+    for each in _own(study):
+        assert isinstance(each.model, Form), "a text names no class"
+        rates = {name: plain(values) for name, values in each.rates.items()}
+        short = all(name in each.model.defaults for name in rates)
+        found.append(_table(each.model, rates if short else {"rates": rates}))
     if not isinstance(study.model, tuple):
         return found[0]
     labels = [each.label for each in study.model]

@@ -15,7 +15,7 @@ from ravine.messages import shown, wrong
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
-from ravine.study.block import RuleBlock
+from ravine.study.block import RuleBlock, block_of
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
@@ -59,7 +59,7 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
             run
             for block in study.rules
             for part, model in zip(study.parts, structures, strict=True)
-            for run in _runs_of_rule(part, data, model, block)
+            for run in _runs_of_rule(part, data, model, block_of(part.study.rules, block.label))
         ]
         first: dict[str, Run] = {}
         for run in runs:

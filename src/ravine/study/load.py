@@ -33,6 +33,7 @@ _KEYS = (
     "search",
     "tune",
     "regularize",
+    "variants",
     "compare",
     "evaluations",
     "stop",

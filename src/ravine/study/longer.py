@@ -10,6 +10,7 @@ from ravine.errors import StudyError
 from ravine.messages import shown
 from ravine.schedules import parse_schedule
 from ravine.schedules.spec import ScheduleSpec
+from ravine.study.block import block_of
 from ravine.study.recipe import Recipe
 from ravine.study.search import Search
 from ravine.study.spec import Study
@@ -44,12 +45,12 @@ def longer(
         StudyError: the study has no such rule or model any more, or the new one would be too long.
     """
     own = Recipe.of(recipe)
-    block = next((each for each in study.rules if each.label == label), None)
-    if block is None:
+    if all(each.label != label for each in study.rules):
         raise StudyError(f"study {study.name!r}: it has no rule {shown(label)} any more; run it again")
     part = next((each for each in study.parts if each.chosen.items() <= chosen.items()), None)
     if part is None:
         raise StudyError(f"study {study.name!r}: it has not the model of that run any more; run it again")
+    block = block_of(part.study.rules, label)
     rates = {rate: own.hypers.get(f"model.{rate}", 0.0) for rate in part.study.rates}
     return replace(
         part.study,
@@ -69,6 +70,7 @@ def longer(
         tune="joint",
         regularize=Regularize(),
         compare="rule",
+        variants=(),
         keep=None,
         averages=None,
         test_time=None,

@@ -48,7 +48,8 @@ def naming(origin: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        text = printable(f"{_shortened(origin)}: {error}" if origin else str(error))
+        begins = f"{_shortened(origin)}: " if origin else ""
+        text = printable(str(error) if str(error).startswith(begins) else f"{begins}{error}")
         named = type(error)(text, at=error.at, meant=error.meant, what=error.what, each=error.each)
         raise named from error.__cause__
 

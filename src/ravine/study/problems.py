@@ -41,6 +41,7 @@ from ravine.study.source import parse_source
 from ravine.study.spec import Study
 from ravine.study.stages import parse_regularize
 from ravine.study.stop import parse_stop
+from ravine.study.variants import parse_variants
 
 Reader = Callable[[Any], object]
 
@@ -55,6 +56,7 @@ READERS: Mapping[str, Reader] = {
     "search": parse_search,
     "tune": tuning,
     "regularize": parse_regularize,
+    "variants": parse_variants,
     "compare": parse_compare,
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
     "stop": parse_stop,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 from ravine.data import Dataset
 from ravine.messages import count
 from ravine.nn.target import describe_factory
+from ravine.schedules import ScheduleSpec, label
+from ravine.schedules.spec import Constant
 from ravine.study.values import Range, Values
 
 _DIGEST = re.compile("@[0-9a-f]{16}")  # of a class's or a function's source: for ids, not for readers
@@ -45,3 +48,23 @@ def in_words(values: Values | None) -> str:
         return f"{low:g} to {high:g} ({how}{'' if values.num is None else f', {values.num}'})"
     some = values if isinstance(values, tuple) else (values,)
     return ", ".join(f"{value:g}" for value in some if value is not None)
+
+
+def shared(
+    schedules: Sequence[ScheduleSpec],
+    batch_sizes: Sequence[int | str],
+    factors: Mapping[str, Values],
+    trials: int | None,
+    tune: str,
+    compare: str,
+) -> tuple[str, ...]:
+    """What each rule's configs are made of beside its own hypers, where a study says more than the defaults."""
+    parts = [
+        *([f"schedule {' or '.join(map(label, schedules))}"] if tuple(schedules) != (Constant(),) else []),
+        *([f"batch_size {' or '.join(map(str, batch_sizes))}"] if tuple(batch_sizes) != ("auto",) else []),
+        *(f"{name.removeprefix('model.')} {in_words(v)}" for name, v in factors.items() if v != 0.0),
+        *([f"{trials} random trials"] if trials is not None else []),
+        *([f'tune "{tune}"'] if tune != "joint" else []),
+        *([f"compare {compare}"] if compare != "rule" else []),
+    ]
+    return (f"with {'; '.join(parts)}",) if parts else ()

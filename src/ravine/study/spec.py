@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.data import Dataset, DataSpec
@@ -12,12 +12,12 @@ from ravine.errors import StudyError
 from ravine.grid import Grid
 from ravine.messages import count, lacking
 from ravine.nn.spec import RATES
-from ravine.schedules import ScheduleSpec, label
+from ravine.schedules import ScheduleSpec
 from ravine.schedules.spec import Constant
 from ravine.study.augment import Augmentation, AugmentLike, parse_augment
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
-from ravine.study.block import RuleBlock, RuleLike
-from ravine.study.compare import check_compare, parse_compare
+from ravine.study.block import RuleBlock, RuleLike, block_of
+from ravine.study.compare import RULE, check_compare, parse_compare
 from ravine.study.fields import (
     MOST_STEPS,
     BatchSize,
@@ -36,14 +36,15 @@ from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.model import Model, kinds_of, without_zeros
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
-from ravine.study.parts import ModelsLike, NamedModel, Part, one_by_one, parse_models
+from ravine.study.parts import ModelsLike, NamedModel, Part, parse_models
 from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.search import MOST_RUNS, Search, parse_search
-from ravine.study.shown import in_words, length, named
+from ravine.study.shown import in_words, length, named, shared
 from ravine.study.source import DataLike, parse_source
 from ravine.study.stages import DROPOUT, Regularize, check_stages, parse_regularize, positive_rates
 from ravine.study.stop import PATIENCE, Stop, StopLike, check_bank, parse_stop
 from ravine.study.values import Range, Values, ValuesLike, options
+from ravine.study.variants import Variant, VariantLike, parse_variants, parts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False)
@@ -76,6 +77,8 @@ class Study:
         regularize: for the last: ``{"tolerance": 0.01}``, how far the accuracy on training data may be above that on
             validation data.
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
+        variants: tables of these keys, each of which takes the place of what the study says: techniques one at a time
+            instead of every combination; the verdict then compares the variants.
         compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
             then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
         evaluations: how many times along a run the validation set is looked at.
@@ -115,6 +118,7 @@ class Study:
     search: Search
     tune: str
     regularize: Regularize
+    variants: tuple[Variant, ...]
     compare: str
     evaluations: int
     stop: Stop | None
@@ -147,7 +151,8 @@ class Study:
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
         regularize: Mapping[str, Any] | Regularize | None = None,
-        compare: str = "rule",
+        variants: Sequence[VariantLike] = (),
+        compare: str | None = None,
         evaluations: int = 20,
         stop: StopLike | None = None,
         keep: KeepLike | None = None,
@@ -199,15 +204,19 @@ class Study:
             put("rates", _rates(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
             put("augment", parse_augment(augment))
-            put("compare", parse_compare(compare))
+            put("variants", parse_variants(variants))
+            put("compare", parse_compare(compare or ("variant" if self.variants else RULE)))
             put("data", parse_source(data))
-            put("_parts", _parts(self, named_models) if isinstance(named_models, tuple) else ())
+            put("_parts", parts_of(self))
             _check_size(self)
             if self.staged:
                 nums = {block.label: num_configs(self, block) for block in self.rules}
                 check_stages(self.tune, nums, self.later, len(self.seeds))
             axes = {
-                block.label: [{**axes_of(part.study, block), **part.axes} for part in self.parts]
+                block.label: [
+                    {**axes_of(part.study, block_of(part.study.rules, block.label)), **part.axes}
+                    for part in self.parts
+                ]
                 for block in self.rules
             }
             check_compare(self.compare, axes, staged=self.staged)
@@ -220,7 +229,9 @@ class Study:
             before=(
                 f"{named(self.data)}, {' or '.join(map(named, self.models))}, {length(self.epochs, self.steps)}: "
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
-                *_shared(self),
+                *shared(
+                    self.schedule, self.batch_size, self.factors, self.search.trials, self.tune, self.compare
+                ),
             ),
             columns=("rule", "lr", "other hypers", "configs"),
             rows=tuple(
@@ -255,8 +266,11 @@ class Study:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Its models, in its order; most studies have one."""
-        return tuple(each.model for each in self.model) if isinstance(self.model, tuple) else (self.model,)
+        """Its models, in its order, those of its variants last; most studies have one."""
+        own = [each.model for each in self.model] if isinstance(self.model, tuple) else [self.model]
+        for part in self._parts:
+            own += [part.model] if part.model not in own else []
+        return tuple(own)
 
     @property
     def factors(self) -> dict[str, Values]:
@@ -300,18 +314,6 @@ class Study:
         return tuple(each for each in self.schedule if each != Constant()) if self.tune == "staged" else ()
 
 
-def _parts(study: Study, models: tuple[NamedModel, ...]) -> tuple[Part[Study], ...]:
-    """A study of one model for each of several."""
-    return tuple(
-        Part(
-            study=replace(study, model=each.model, rates=rates, compare="rule"),
-            model=each.model,
-            chosen={"model": each.label},
-        )
-        for each, rates in one_by_one(models, study.rates)
-    )
-
-
 def _same(given: object, before: float | None) -> bool:
     return isinstance(given, int | float) and given == before
 
@@ -330,27 +332,13 @@ def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
 def num_configs(study: Study, block: RuleBlock) -> int:
     """How many configs a rule gets; random search gives none twice, so there may be fewer than trials."""
     if len(study.parts) > 1:
-        return sum(num_configs(part.study, block) for part in study.parts)
+        return sum(num_configs(part.study, block_of(part.study.rules, block.label)) for part in study.parts)
     axes = axes_of(study, block)
     trials = study.search.trials
     if trials is not None and any(isinstance(axis, Range) for axis in axes.values()):
         return trials
     all_of_them = math.prod(len(axis) for axis in axes.values())
     return all_of_them if trials is None else min(trials, all_of_them)
-
-
-def _shared(study: Study) -> tuple[str, ...]:
-    """What each rule's configs are made of beside its own hypers, where the study says more than the defaults."""
-    schedules = " or ".join(label(schedule) for schedule in study.schedule)
-    parts = [
-        *([f"schedule {schedules}"] if study.schedule != (Constant(),) else []),
-        *([f"batch_size {' or '.join(map(str, study.batch_size))}"] if study.batch_size != ("auto",) else []),
-        *(f"{name.removeprefix('model.')} {in_words(v)}" for name, v in study.factors.items() if v != 0.0),
-        *([f"{study.search.trials} random trials"] if study.search.trials is not None else []),
-        *([f'tune "{study.tune}"'] if study.staged else []),
-        *([f"compare {study.compare}"] if study.compare != "rule" else []),
-    ]
-    return (f"with {'; '.join(parts)}",) if parts else ()
 
 
 def _check_size(study: Study) -> None:

@@ -9,13 +9,14 @@ docs/verdict.md explains all of it.
 
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.judge import judge
-from ravine.verdict.outcome import Pair, RuleResult, Verdict
+from ravine.verdict.outcome import Gain, Pair, RuleResult, Verdict
 from ravine.verdict.overfitting import Overfitting, overfitting
 from ravine.verdict.selection import best_configs
 from ravine.verdict.trials import Trial, scorer
 
 __all__ = [
     "BudgetCurve",
+    "Gain",
     "Leader",
     "Overfitting",
     "Pair",

@@ -12,7 +12,7 @@ from ravine.errors import InputError, choices
 from ravine.verdict import budget, cautions, words
 from ravine.verdict.outcome import RuleResult, Verdict
 from ravine.verdict.own_interval import mean_interval
-from ravine.verdict.pairs import all_pairs
+from ravine.verdict.pairs import all_pairs, gains_over
 from ravine.verdict.selection import median_rank, ranked
 from ravine.verdict.trials import Candidate, Scores, Trial, gather
 from ravine.verdict.tuning import Luck, luck_of
@@ -28,6 +28,7 @@ def judge(
     task: Literal["classification", "regression"] | str,
     alpha: float = 0.05,
     noun: str = "rule",
+    baseline: str | None = None,
 ) -> Verdict:
     """Choose hypers on validation, read the test set for the chosen only, and say what can be said.
 
@@ -41,6 +42,7 @@ def judge(
         task: "classification" (scores 1 or 0) or "regression" (minus squared errors).
         alpha: chance of any false "separable" in the study, in (0, 0.5].
         noun: what a trial's `rule` is called in words: "rule", or where something else is compared "model" or "level".
+        baseline: the rule that all others are to be compared with too; None: none.
 
     Returns:
         The verdict; no number in it is NaN.
@@ -104,6 +106,9 @@ def judge(
         ),
         budget=drawn,
         leaders=budget.leaders(drawn),
+        gains=()
+        if baseline is None
+        else gains_over(baseline, finished, scores, lucks, binary=binary, alpha=alpha),
     )
 
 

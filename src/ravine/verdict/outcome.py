@@ -76,6 +76,26 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """What a level gained on the test set over the first level of its study.
+
+    Args:
+        level: its label.
+        baseline: that of the first one.
+        difference: over the seeds that they share.
+        low, high: its interval, corrected for the number of levels that are compared with the first.
+        seeds: each shared seed's own difference.
+    """
+
+    level: str
+    baseline: str
+    difference: float
+    low: float
+    high: float
+    seeds: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The outcome of a study.
 
@@ -83,7 +103,7 @@ class Verdict:
     whose did not, rules that only diverged last. `best` is the first of them, None if nothing finished.
     `separable`: the best is separable from the second. `num_configs` is the common tuning budget. Scores
     are accuracies in [0, 1], or minus mean squared errors. `noun` is what a rule is called in words: "rule", or where
-    a study compares something else "model" or "level".
+    a study compares something else "model" or "level"; `gains` are then those over the first of them, the best first.
     """
 
     task: str
@@ -100,6 +120,7 @@ class Verdict:
     budget: tuple[BudgetCurve, ...]
     leaders: tuple[Leader, ...]
     noun: str = "rule"
+    gains: tuple[Gain, ...] = ()
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The pair of these two rules, in either order."""

@@ -48,7 +48,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gain:
+class RateGain:
     """What a rate of dropout gained on validation over none.
 
     Args:
@@ -88,7 +88,7 @@ class Overfitting:
     hypers: Mapping[str, float | str]
     gap: Gap | None
     tolerance: float
-    gains: tuple[Gain, ...]
+    gains: tuple[RateGain, ...]
     kept: str
 
     @property
@@ -210,18 +210,18 @@ def _gain(
     plain: tuple[Mapping[int, Scores], int],
     dropped: tuple[Mapping[int, Scores], int],
     alpha: float,
-) -> Gain:
+) -> RateGain:
     before, after = plain[0], dropped[0]
     validation = float(np.mean([np.mean(each) for each in after.values()])) if after else None
     shared = sorted(set(before) & set(after))
     if len(shared) < 2:
-        return Gain(
+        return RateGain(
             rate=rate, config=config, validation=validation, gain=None, low=None, high=None, certain=False
         )
     first, second = _table(after, shared), _table(before, shared)
     gain = float((first - second).mean())
     half = width(difference_error(first, second, matched=True, binary=True), alpha)
-    return Gain(
+    return RateGain(
         rate=rate,
         config=config,
         validation=validation,

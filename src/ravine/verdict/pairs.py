@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ravine.verdict import comparison, planning
 from ravine.verdict.multiplicity import Decision, decide
-from ravine.verdict.outcome import Pair, RuleResult
+from ravine.verdict.outcome import Gain, Pair, RuleResult
 from ravine.verdict.student import KNOWN, Error
 from ravine.verdict.tuning import Luck
 
@@ -74,6 +74,58 @@ def all_pairs(
     return tuple(_decided(compared[names], decision, alpha, most) for names, decision in decisions.items())
 
 
+def gains_over(
+    baseline: str,
+    results: Sequence[RuleResult],
+    scores: Mapping[str, Mapping[int, Array]],
+    lucks: Mapping[str, Luck],
+    *,
+    binary: bool,
+    alpha: float,
+) -> tuple[Gain, ...]:
+    """What all others gained over one rule: a question of its own, with as many comparisons as there are others.
+
+    Args:
+        baseline: the one.
+        results, scores, lucks, binary: as in `all_pairs`.
+        alpha: chance of any false gain or loss.
+
+    Returns:
+        The largest gain first; () where the baseline has no result.
+    """
+    base = next((each for each in results if each.rule == baseline), None)
+    others = [each for each in results if each.rule != baseline]
+    most = 1.0 if binary else math.inf  # no two accuracies are further apart
+    if base is None:
+        return ()
+    found = []
+    for each in others:
+        pair = _compare(each, base, scores, lucks, binary=binary)
+        half = comparison.width(pair.whole, alpha / len(others))
+        low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
+        low, high = _open_ends(pair, low, high)
+        own = scores[each.rule], scores[baseline]
+        found.append(
+            Gain(
+                level=each.rule,
+                baseline=baseline,
+                difference=pair.difference,
+                low=low,
+                high=high,
+                seeds={
+                    seed: float((own[0][seed] - own[1][seed]).mean())
+                    for seed in sorted(own[0].keys() & own[1].keys())
+                },
+            )
+        )
+    return tuple(sorted(found, key=lambda gain: (-gain.difference, gain.level)))
+
+
+def _open_ends(pair: _Compared, low: float, high: float) -> tuple[float, float]:
+    """An interval, extended to zero where nobody knows how far lost runs, or other seeds, would have taken it back."""
+    return (min(low, 0.0), max(high, 0.0)) if pair.leads or pair.num_seeds < 2 else (low, high)
+
+
 def _compare(
     first: RuleResult,
     second: RuleResult,
@@ -104,10 +156,7 @@ def _compare(
 def _decided(pair: _Compared, decision: Decision, alpha: float, most: float) -> Pair:
     half = comparison.width(pair.whole, alpha / decision.factor)
     low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
-    if (
-        pair.leads or pair.num_seeds < 2
-    ):  # nobody knows how far lost runs, or other seeds, would have taken it back
-        low, high = min(low, 0.0), max(high, 0.0)
+    low, high = _open_ends(pair, low, high)
     open_question = not (decision.separable or pair.leads or pair.num_seeds < 2)
     return Pair(
         first=pair.first.rule,
