@@ -53,6 +53,7 @@ _HOMES = {
     "results": "api.run",
     "run": "api.run",
     "sharpness": "api.look",
+    "slowness": "api.slowness",
     "soup": "api.soups",
     "surface": "report.surface",
 }
@@ -88,6 +89,7 @@ __all__ = [
     "results",
     "run",
     "sharpness",
+    "slowness",
     "soup",
     "surface",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from inspect import signature
 from pathlib import Path
+from typing import Annotated
 
 from ravine.backends import DeviceName
-from ravine.cli.options import File, RunIds, Store, StudyOrFile, Trust, ids
-from ravine.cli.output import prints_to_stderr, put, put_json
+from ravine.cli.options import File, RunIds, Shown, Store, StudyOrFile, Trust, ids
+from ravine.cli.output import prints_to_stderr, put, put_grids, put_json
 
 
 def sharpness(
@@ -136,3 +137,64 @@ def landscape(
         put_json(found.json())
         return
     put(*summary(found), f"landscape: {target}")
+
+
+def slowness(
+    study: StudyOrFile,
+    /,
+    store: Store = "runs",
+    rule: str | None = None,
+    rate: Annotated[str | None, Shown("NAME")] = None,
+    loss: float | None = None,
+    draws: int = 64,
+    device: DeviceName = "auto",
+    trust: Trust = (),
+    out: File = None,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Write a page about why training takes longer with dropout: gradients and steps against its rate.
+
+    Args:
+        study: Name of a study in the store, or its file if the text in the store is not enough.
+        store: Folder of the store.
+        rule: Whose runs (default: the best rule).
+        rate: Name of the rate, such as dropout (default: the one that varies).
+        loss: Validation loss to come to (default: the lowest that every rate comes to).
+        draws: Number of masks for each rate.
+        device: Where to compute; auto uses CUDA if available.
+        trust: An installed package whose functions may build the model. Can be repeated.
+        out: A page, .html (default: NAME-slowness.html in the store's folder).
+        json: Print all numbers as one JSON object; write a page only if --out is given.
+        quiet: Do not show progress.
+    """
+    from ravine.api.slowness import slowness as look
+    from ravine.api.studies import name_of
+    from ravine.report.landscape import command_of
+
+    name = name_of(study)
+    target = out if out is not None or json else Path(store) / f"{name}-slowness.html"
+    given = {
+        "store": store, "rule": rule, "rate": rate, "loss": loss, "draws": draws, "trust": trust, "out": out,
+    }  # fmt: skip
+    known = signature(slowness).parameters
+    words = {key: value for key, value in given.items() if value != known[key].default}
+    with prints_to_stderr():
+        found = look(
+            study,
+            store=store,
+            rule=rule,
+            rate=rate,
+            loss=loss,
+            draws=draws,
+            device=device,
+            trust=trust,
+            out=target,
+            command=command_of({"study": study, **words}, "slowness"),
+            quiet=quiet or json,
+        )
+    if json:
+        put_json(found.json())
+        return
+    put_grids([found.grid()])
+    put(f"slowness: {target}")

@@ -27,6 +27,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "delete": stored.delete,
     "landscape": look.landscape,
     "sharpness": look.sharpness,
+    "slowness": look.slowness,
     "surface": surface.surface,
     "average": averages.average,
     "ensemble": reuse.ensemble,

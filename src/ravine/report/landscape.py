@@ -170,13 +170,14 @@ def summary(found: Landscape) -> list[str]:
     return lines
 
 
-def command_of(words: Mapping[str, Any]) -> str:
+def command_of(words: Mapping[str, Any], verb: str = "landscape") -> str:
     """The command line that does the same.
 
     Args:
         words: the study's name by "study", options by their names; None and those at their defaults left out.
+        verb: what it does.
     """
-    found = ["ravine", "landscape", str(words["study"])]
+    found = ["ravine", verb, str(words["study"])]
     for name, value in words.items():
         if name != "study" and value is not None:
             for each in value if isinstance(value, tuple) else (value,):

@@ -1,0 +1,101 @@
+"""Figure ``slowness``: what the masks of a stochastic layer do to gradients, and how long training takes, by rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ravine.landscapes.slowness import END, START, Slowness
+from ravine.messages import count
+from ravine.report.chart import Json, layout, line, log_axis, number, percent, text, visible
+from ravine.report.palette import Look, looks
+from ravine.report.views import Chip, Figure, View
+
+WORDS = {START: "at the initial weights", END: "where the lowest rate ends"}
+STEPS, SAMPLING = "steps", "other minibatches, no masks"
+
+
+def draw_slowness(found: Slowness, command: str) -> Figure:
+    """Share of units with a gradient, noise of the gradient, and steps to a loss, each against the rate."""
+    chosen = found.chosen
+    name = chosen.hyper.removeprefix("model.")
+    look = looks([*WORDS.values(), SAMPLING, STEPS])
+    view = View(
+        label=chosen.rule,
+        panels=(_units(found, name, look), _noise(found, name, look), _steps(found, name, look)),
+        chips=tuple(
+            Chip(key=key, label=key, swatch=each.swatch()) for key, each in look.items() if key != STEPS
+        ),
+    )
+    return Figure(
+        name="slowness",
+        title=f"Why training takes longer with {name}",
+        caption=(
+            "Left: the share of hidden units that get a gradient from an example. Middle: the variance of a "
+            f"minibatch's gradient over {count(found.draws, 'draw')} of the masks, divided by the squared length of "
+            "its mean; the level line is the same over minibatches without any masks. Both are taken at weights that "
+            f"are the same for all rates, and are means over {count(len(chosen.rates[0].records), 'seed')}. Right: "
+            f"steps to a validation loss of {chosen.loss:.3g}, at each rate's fastest config; a dot for each seed, the "
+            "line through the median."
+        ),
+        command=command,
+        views=(view,),
+        table=found.grid(),
+    )
+
+
+def _units(found: Slowness, name: str, look: dict[str, Look]) -> Json:
+    rates = [each.rate for each in found.chosen.rates]
+    data: list[Json] = []
+    for point, label in WORDS.items():
+        values = [100 * found.mean("share", point, rate) for rate in rates]
+        hover = [
+            f"<b>{text(label)}</b><br>{name} {rate:g}: {percent(value / 100)}"
+            for rate, value in zip(rates, values, strict=True)
+        ]
+        data.append(line(label, look[label], rates, values, hover))
+    return _panel(data, "Hidden units with a gradient (%)", name, {"rangemode": "tozero"})
+
+
+def _noise(found: Slowness, name: str, look: dict[str, Look]) -> Json:
+    rates = [each.rate for each in found.chosen.rates]
+    data, every = [], []
+    for point, label in WORDS.items():
+        values = [found.mean("noise", point, rate) for rate in rates]
+        data.append(_curve(label, look[label], rates, values, name))
+        every += values
+    ends = (rates[0], rates[-1])
+    level = found.mean("sampling", START, rates[0])
+    data.append(_curve(SAMPLING, look[SAMPLING], ends, (level, level), name))
+    shown = [value for value in (*every, level) if 0.0 < value < math.inf]
+    return _panel(data, "Variance of the gradient by its squared mean", name, log_axis(visible(shown)))
+
+
+def _steps(found: Slowness, name: str, look: dict[str, Look]) -> Json:
+    rates = found.chosen.rates
+    dots = [
+        (each.rate, step, each.records[i].seed)
+        for each in rates
+        for i, step in enumerate(each.steps)
+        if step is not None
+    ]
+    hover = [f"{name} {rate:g}, seed {seed}: step {step:,}" for rate, step, seed in dots]
+    points = line(
+        STEPS, look[STEPS], [dot[0] for dot in dots], [dot[1] for dot in dots], hover, mode="markers"
+    )
+    there = [each for each in rates if math.isfinite(each.typical)]
+    through = _curve(
+        STEPS, look[STEPS], [each.rate for each in there], [each.typical for each in there], name
+    )
+    title = f"Steps to a validation loss of {found.chosen.loss:.3g}"
+    return _panel([through, points], title, name, {"rangemode": "tozero"})
+
+
+def _curve(label: str, look: Look, rates: Sequence[float], values: Sequence[float], name: str) -> Json:
+    finite = [(rate, value) for rate, value in zip(rates, values, strict=True) if 0.0 < value < math.inf]
+    hover = [f"<b>{text(label)}</b><br>{name} {rate:g}: {number(value)}" for rate, value in finite]
+    return line(label, look, [rate for rate, _ in finite], [value for _, value in finite], hover)
+
+
+def _panel(data: list[Json], title: str, name: str, y: Json) -> Json:
+    return {"data": data, "layout": layout(title, name, {"rangemode": "tozero"}, y)}
