@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Slowness:
-    return ravine.slowness("s", store=folder, draws=400, quiet=True)
+    return ravine.slowness("s", store=folder, draws=150, quiet=True)
 
 
 def test_noise_and_units_are_those_of_all_masks(folder: Path, found: Slowness) -> None:
@@ -65,8 +65,8 @@ def test_noise_and_units_are_those_of_all_masks(folder: Path, found: Slowness) -
         (start,) = (
             each for each in found.points if (each.point, each.seed, each.rate) == ("start", seed, 0.5)
         )
-        assert start.noise == pytest.approx(exact, rel=0.2)  # of 400 draws the standard error is 8 %
-        assert start.share == pytest.approx(np.mean(shares), abs=0.06)
+        assert start.noise == pytest.approx(exact, rel=0.3)  # of 150 draws the standard error is 13 %
+        assert start.share == pytest.approx(np.mean(shares), abs=0.08)
 
 
 def test_without_masks_there_is_no_noise(found: Slowness) -> None:

@@ -12,14 +12,15 @@ from ravine.report.palette import Look, looks
 from ravine.report.views import Chip, Figure, View
 
 WORDS = {START: "at the initial weights", END: "where the lowest rate ends"}
-STEPS, SAMPLING = "steps", "other minibatches, no masks"
+STEPS = "steps"
+SAMPLING = {START: "other minibatches, initial weights", END: "other minibatches, at that end"}
 
 
 def draw_slowness(found: Slowness, command: str) -> Figure:
     """Share of units with a gradient, noise of the gradient, and steps to a loss, each against the rate."""
     chosen = found.chosen
     name = chosen.hyper.removeprefix("model.")
-    look = looks([*WORDS.values(), SAMPLING, STEPS])
+    look = looks([*WORDS.values(), *SAMPLING.values(), STEPS])
     view = View(
         label=chosen.rule,
         panels=(_units(found, name, look), _noise(found, name, look), _steps(found, name, look)),
@@ -31,12 +32,12 @@ def draw_slowness(found: Slowness, command: str) -> Figure:
         name="slowness",
         title=f"Why training takes longer with {name}",
         caption=(
-            "Left: the share of hidden units that get a gradient from an example. Middle: the variance of a "
-            f"minibatch's gradient over {count(found.draws, 'draw')} of the masks, divided by the squared length of "
-            "its mean; the level line is the same over minibatches without any masks. Both are taken at weights that "
-            f"are the same for all rates, and are means over {count(len(chosen.rates[0].records), 'seed')}. Right: "
-            f"steps to a validation loss of {chosen.loss:.3g}, at each rate's fastest config; a dot for each seed, the "
-            "line through the median."
+            "First the share of hidden units that get a gradient from an example. Then the variance of a minibatch's "
+            f"gradient over {count(found.draws, 'draw')} of the masks, divided by the squared length of its mean; "
+            "level lines are the same over minibatches without any masks. Both are taken at weights that are the same "
+            f"for all rates, and are means over {count(len(chosen.rates[0].records), 'seed')}. Last the steps to a "
+            f"validation loss of {chosen.loss:.3g}, at each rate's fastest config; a mark for each seed, the line "
+            "through the median."
         ),
         command=command,
         views=(view,),
@@ -63,11 +64,11 @@ def _noise(found: Slowness, name: str, look: dict[str, Look]) -> Json:
     for point, label in WORDS.items():
         values = [found.mean("noise", point, rate) for rate in rates]
         data.append(_curve(label, look[label], rates, values, name))
-        every += values
-    ends = (rates[0], rates[-1])
-    level = found.mean("sampling", START, rates[0])
-    data.append(_curve(SAMPLING, look[SAMPLING], ends, (level, level), name))
-    shown = [value for value in (*every, level) if 0.0 < value < math.inf]
+        level = found.mean("sampling", point, rates[0])
+        others = SAMPLING[point]
+        data.append(_curve(others, look[others], (rates[0], rates[-1]), (level, level), name))
+        every += [*values, level]
+    shown = [value for value in every if 0.0 < value < math.inf]
     return _panel(data, "Variance of the gradient by its squared mean", name, log_axis(visible(shown)))
 
 
