@@ -70,10 +70,10 @@ def slowness(
     if loss is not None:
         positive("loss", loss)
     check_address_space()
-    from ravine.report import page
+    from ravine.report.page import check_page, figure_page, save
 
     if out is not None:
-        page.check_page(out)
+        check_page(out)
     opened = Store(store, create=False)
     name = name_of(study)
     results = Results.load(opened, name)
@@ -97,5 +97,5 @@ def slowness(
     found: Slowness = follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "measuring gradients")
     if out is not None:
         drawn = draw_slowness(found, command)
-        page.save(page.figure_page([drawn], title=drawn.title, name=name), out)
+        save(figure_page([drawn], title=drawn.title, name=name), out)
     return found
