@@ -19,6 +19,7 @@ from engine_runs import (
     compiling,
     dataset,
     distance,
+    network_of,
     same,
     study,
     train,
@@ -27,6 +28,7 @@ from engine_runs import (
 from plain_loop import batches, train_plainly, weights_of
 from test_contract_cohorts import cut, shuffled
 from torch import Tensor
+from torch.nn import functional as F
 
 from ravine.augment.batch import augmented_batch
 from ravine.augment.fixed import fixed_of
@@ -264,3 +266,34 @@ def test_batches_are_those_of_one_run_after_the_other(kind: type[TracedBatches])
         expected_x, expected_y = one(x, y, rows_JB[j], epochs_J[j], seeds_G[j % 2], given)
         torch.testing.assert_close(found.x[j], expected_x, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(found.y[j], expected_y, rtol=1e-6, atol=1e-6)
+
+
+def test_the_scores_at_the_end_are_of_clean_examples() -> None:
+    """The curve is of mixed and cut examples, and no measure of how well a network knows them."""
+    made = pictures(mixed=True)
+    trained, run = together(True, FUSED), all_runs(made)[-1]
+    module = network_of(made, [run]).make().eval()
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights(run).items()})
+    data = made.data
+    assert isinstance(data, Dataset)
+    with torch.no_grad():
+        outputs, y = module(torch.from_numpy(data.train.x)), torch.from_numpy(data.train.y)
+    found = trained.metrics(run)
+    assert found["train_loss"] == pytest.approx(F.cross_entropy(outputs, y).item(), rel=1e-5)
+    assert found["train_accuracy"] == pytest.approx((outputs.argmax(1) == y).float().mean().item(), abs=1e-6)
+    assert trained.curve(run, "train_loss")[-1][1] > found["train_loss"]
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_does_not_matter() -> None:
+    made, threads = pictures(mixed=True), torch.get_num_threads()
+    runs = all_runs(made)
+    try:
+        torch.set_num_threads(1)
+        one = train(made, runs, NATIVE)
+        torch.set_num_threads(2)
+        two = train(made, runs, NATIVE)
+    finally:
+        torch.set_num_threads(threads)
+    for run in runs:
+        same(one, two, run)

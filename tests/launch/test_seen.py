@@ -57,6 +57,8 @@ def test_it_shows_the_bits_of_a_training_that_goes_on(found: Seen) -> None:
     assert augmenting is not None
     looks = {variant.words: variant.looks for variant in found.variants}
     assert [len(each) for each in looks.values()] == [3, 3]
+    drawn = [each.x.tobytes() for looks_of in looks.values() for each in looks_of if each.x is not None]
+    assert len(set(drawn)) == len(drawn)  # other draws in each epoch
     num_seen = 0
     for step in range(runs[0].recipe.steps):
         rows = training._order.rows(step)[0, 0]
