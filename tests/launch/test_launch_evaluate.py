@@ -14,7 +14,9 @@ import ravine
 from ravine.data import load, parse_data
 from ravine.ensembles.pooling import log_softmax
 from ravine.errors import InputError
+from ravine.launch.checked import check_test_time
 from ravine.launch.evaluate import EvaluatedAll, evaluate
+from ravine.launch.subject import Subject
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.modes import Mode
@@ -134,6 +136,23 @@ def test_nothing_is_evaluated_twice_and_more_samples_are_a_mode_of_their_own(
         np.testing.assert_allclose(many[:6], few, rtol=1e-12)
 
 
+def test_an_evaluation_that_was_stopped_goes_on(stored: tuple[Path, ravine.Results]) -> None:
+    folder, _ = stored
+    asked = {"modes": ["mean", "mc"], "samples": 2, "views": "crops"}
+    with Store(folder) as store:
+        events = evaluate(study(test_time=asked), store)
+        while next(events).done < 4:  # type: ignore[union-attr]
+            pass
+        events.close()  # type: ignore[attr-defined]
+        first, *_, ended = evaluate(study(test_time=asked), store)
+        assert first.all == 8  # type: ignore[union-attr]
+        assert isinstance(ended, EvaluatedAll)
+        assert [line.split(", ")[1] for line in ended.lines] == [
+            "the mean pass of 5 views",
+            "mc with 2 samples of 5 views",
+        ]
+
+
 def test_mc_of_a_model_without_stochastic_layers_is_refused_before_training(tmp_path: Path) -> None:
     made = study(model={"kind": "mlp", "hidden": [4]}, test_time={"modes": ["mc"]})
     with pytest.raises(InputError, match='"mc" needs a stochastic layer, and no run has one'):
@@ -157,25 +176,14 @@ class Own(nn.Module):
         return self.out(self.drop(nn.functional.dropout(x, 0.1, self.training)))
 
 
-def test_what_mc_leaves_out_is_said(tmp_path: Path) -> None:
-    from ravine.launch.launch import launch
-    from ravine.launch.progress import Planned
-
-    made = study(data="iris", model=Own, steps=2, seeds=1, test_time={"modes": ["mc"], "samples": 3})
-    with Store(tmp_path) as store:
-        first, *_ = launch(made, store, definition="")
-        assert isinstance(first, Planned)
-        assert any(
-            "mc: in training the model also draws random numbers itself" in line for line in first.lines
-        )
-        *_, ended = evaluate(made, store)
-        assert isinstance(ended, EvaluatedAll)
-        assert "native" in ended.lines[0]
-        [run] = store.runs("small")
-        found = store.evaluated.read(Mode(samples=3).id, [run.id])[run.id]
-    assert (-(np.exp(found["test"]) * found["test"]).sum(1) - found["test_within"]).mean() > 1e-3
+def test_what_mc_leaves_out_is_said() -> None:
+    made = study(data="iris", model=Own, test_time={"modes": ["mc"], "samples": 3})
+    subject = Subject.of(made, device="cpu")
+    [line] = check_test_time(made, subject, subject.runs())
+    assert line.startswith("! mc: in training the model also draws random numbers itself")
 
 
+@pytest.mark.slow
 def test_a_regression_has_means_and_their_spread(tmp_path: Path) -> None:
     made = study(
         data="diabetes", model={"kind": "mlp", "hidden": [8], "dropout": 0.5}, steps=30, seeds=1,

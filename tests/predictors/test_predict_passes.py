@@ -119,12 +119,14 @@ def test_what_is_not_allowed_is_one_line(folder: Path, given: dict[str, Any], wo
     assert str(caught.value).startswith(words)
 
 
+@pytest.mark.slow
 def test_a_run_without_stochastic_layers_is_refused(tmp_path: Path) -> None:
     ravine.run(study(model={"kind": "mlp", "hidden": [4]}, steps=2, seeds=1), store=tmp_path, quiet=True)
     with pytest.raises(InputError, match="has no stochastic layer with a rate above 0"):
         ravine.predict("flowers", [[5.1, 3.5, 1.4, 0.2]], mode="mc", store=tmp_path)
 
 
+@pytest.mark.slow
 def test_views_of_pictures_are_averaged(tmp_path: Path) -> None:
     digits = load(parse_data("digits"))
     made = study(name="digits", data="digits", model={"kind": "mlp", "hidden": [16]}, seeds=1)
@@ -139,6 +141,7 @@ def test_views_of_pictures_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.p, by_hand, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_regression_says_how_far_passes_are_apart(tmp_path: Path) -> None:
     diabetes = load(parse_data("diabetes"))
     model = {"kind": "mlp", "hidden": [8], "dropout": 0.5}

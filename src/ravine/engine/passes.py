@@ -29,7 +29,7 @@ Draw = Literal["example", "batch"]
 
 # Examples times samples that go through a network at once, and how many of them where examples are pictures. In machine
 # code so few that their numbers stay in a core's caches.
-_AT_ONCE, _NATIVE_AT_ONCE = (1 << 14, 256), (512, 256)
+_AT_ONCE, _NATIVE_AT_ONCE = (1 << 14, 256), (512, 128)
 _MOST_SAMPLES = 64  # of an example at once
 _OUTPUTS = 1 << 22  # that are kept before they are handed on
 
