@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ravine.augment.mix import drawn_mixture, mixed_answers
+from ravine.augment.native.frame import Frame
 from ravine.augment.native.kernel import pictures_function
 from ravine.augment.native.mixing import mixing_function
-from ravine.augment.native.reading import Frame
 from ravine.augment.numbers import Words, example_key
 from ravine.augment.plan import planned
 from ravine.augment.spec import MIXING, Augment

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ravine.augment.native.frame import Frame, Number
 from ravine.augment.native.lanes import Lanes
-from ravine.augment.native.reading import Frame, Number
 from ravine.native.code import Code
 
 

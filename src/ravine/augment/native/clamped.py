@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ravine.augment.colour import GREY, ORDERS, STEPS
 from ravine.augment.native.changing import each_pixel, means
+from ravine.augment.native.frame import Frame, Number
 from ravine.augment.native.lanes import Lanes
-from ravine.augment.native.reading import Frame, Number
 from ravine.native.code import Code
 
 Pixels = Sequence[str]

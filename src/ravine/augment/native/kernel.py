@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from ravine.augment.native.changing import write_colour, write_cut
 from ravine.augment.native.clamped import write_clamped
+from ravine.augment.native.frame import Frame
 from ravine.augment.native.lanes import Lanes
-from ravine.augment.native.reading import Frame, write_border, write_reading
+from ravine.augment.native.reading import write_border, write_reading
 from ravine.native.code import Code
 from ravine.native.function import Function
 from ravine.native.machine import Library, machine

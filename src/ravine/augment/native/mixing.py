@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ravine.augment.native.changing import write_box
+from ravine.augment.native.frame import Frame
 from ravine.augment.native.lanes import Lanes
-from ravine.augment.native.reading import Frame
 from ravine.native.code import Code
 from ravine.native.function import Function
 from ravine.native.machine import Library, machine

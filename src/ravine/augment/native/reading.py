@@ -9,56 +9,12 @@ Shapes: C channel, H W space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from ravine.augment.native.copying import Copy
+from ravine.augment.native.frame import Frame, Number
 from ravine.augment.native.lanes import FOUR, Lanes
 from ravine.native.code import Code
-
-Number = Callable[[str], str]
-"""The name of a number of the picture's plan, as a float."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What is known of the pictures.
-
-    Args:
-        channels, height, width: of each.
-        fill: what lies outside, an option of `ravine.augment.spec.Augment`.
-        has: names of the numbers that a plan has.
-    """
-
-    channels: int
-    height: int
-    width: int
-    fill: str
-    has: frozenset[str]
-
-    @property
-    def size(self) -> int:
-        """Numbers of a picture."""
-        return self.channels * self.height * self.width
-
-    @property
-    def groups(self) -> int:
-        """Of up to four channels."""
-        return -(-self.channels // 4)
-
-    @property
-    def wide(self) -> int:
-        """Pixels of a row with its border: one before it, and two after it, the last of which only has to be there."""
-        return self.width + 3
-
-    @property
-    def padded(self) -> int:
-        """Pixels of a picture with its border, in memory."""
-        return self.wide * (self.height + 3)
-
-    @property
-    def bends(self) -> bool:
-        """Whether a map may read between pixels."""
-        return bool(self.has & {"xx", "lens", "move_x"})
 
 
 def write_border(code: Code, frame: Frame, padded: str, outside: str) -> None:
@@ -95,7 +51,7 @@ def write_reading(
         code.do(f"call {kind}(ptr {target}, ptr {source}, i64 {4 * frame.size}, i1 false)")
         return
     if not frame.bends:
-        _Copy(code, frame, number).write(source, target, outside)
+        Copy(code, frame, number).write(source, target, outside)
         return
     still = {"xx": 1.0, "xy": 0.0, "yx": 0.0, "yy": 1.0, "lens": 0.0, "move_x": 0.0, "move_y": 0.0}
     whole = "true"
@@ -105,7 +61,7 @@ def write_reading(
             whole = code.value(f"and i1 {whole}, {same}")
     lanes = Lanes(code)
     with lanes.only_if(whole):
-        _Copy(code, frame, number).write(source, target, outside)
+        Copy(code, frame, number).write(source, target, outside)
     with lanes.only_if(code.value(f"xor i1 {whole}, true")):
         _interleave(code, frame, source, padded)
         _Read(code, frame, number).write(padded, target)
@@ -113,105 +69,6 @@ def write_reading(
 
 def _pixel(code: Code, base: str, place: str) -> str:
     return code.value(f"getelementptr {FOUR}, ptr {base}, i64 {place}")
-
-
-class _Copy:
-    """A picture shifted by whole pixels, and perhaps mirrored."""
-
-    def __init__(self, code: Code, frame: Frame, number: Number) -> None:
-        self._code, self._frame, self._number, self._lanes = code, frame, number, Lanes(code)
-
-    def write(self, source: str, target: str, outside: str) -> None:
-        code, number = self._code, self._number
-        shift_x = shift_y = "0"
-        if "shift_x" in self._frame.has:
-            shift_x, shift_y = (
-                code.value(f"fptosi float {number(name)} to i64") for name in ("shift_x", "shift_y")
-            )
-        if "mirrored" not in self._frame.has:
-            self._rows(source, target, outside, shift_x, shift_y, mirrored=False)
-            return
-        mirrored = code.value(f"fcmp olt float {number('mirrored')}, {self._lanes.number(0.0, 1)}")
-        with self._lanes.only_if(mirrored):
-            self._rows(source, target, outside, shift_x, shift_y, mirrored=True)
-        with self._lanes.only_if(code.value(f"xor i1 {mirrored}, true")):
-            self._rows(source, target, outside, shift_x, shift_y, mirrored=False)
-
-    def _rows(
-        self, source: str, target: str, outside: str, shift_x: str, shift_y: str, *, mirrored: bool
-    ) -> None:
-        code, frame, lanes = self._code, self._frame, self._lanes
-        height, width = frame.height, frame.width
-        with code.loop(frame.channels) as channel:
-            fill = lanes.splat(code.value(f"load float, ptr {lanes.float_at(outside, channel)}"))
-            first = code.value(f"mul i64 {channel}, {height}")
-            with code.loop(height) as i:
-                y = code.value(f"add i64 {i}, {shift_y}")
-                inside, row = self._row_of(y)
-                at = code.value(f"mul i64 {code.value(f'add i64 {first}, {row}')}, {width}")
-                row_at = lanes.float_at(source, at)
-                to = code.value(f"mul i64 {code.value(f'add i64 {first}, {i}')}, {width}")
-                to_at = lanes.float_at(target, to)
-                full = width // lanes.num * lanes.num
-                if full:
-                    with code.loop(full, lanes.num) as j:
-                        self._part(row_at, to_at, shift_x, inside, fill, j, lanes.num, mirrored=mirrored)
-                if full < width:
-                    self._part(
-                        row_at, to_at, shift_x, inside, fill, str(full), width - full, mirrored=mirrored
-                    )
-                if frame.fill == "reflect" and shift_x != "0":
-                    self._reflected(row_at, to_at, shift_x, mirrored=mirrored)
-
-    def _row_of(self, y: str) -> tuple[str, str]:
-        """Whether a row lies inside, and the row to read."""
-        code, last = self._code, self._frame.height - 1
-        above = code.value(f"icmp slt i64 {y}, 0")
-        below = code.value(f"icmp sgt i64 {y}, {last}")
-        if self._frame.fill == "reflect":
-            up = code.value(f"sub i64 0, {y}")
-            down = code.value(f"sub i64 {2 * last}, {y}")
-            return "true", code.value(
-                f"select i1 {above}, i64 {up}, i64 {code.value(f'select i1 {below}, i64 {down}, i64 {y}')}"
-            )
-        gone = code.value(f"or i1 {above}, {below}")
-        return code.value(f"xor i1 {gone}, true"), code.value(f"select i1 {gone}, i64 0, i64 {y}")
-
-    def _part(
-        self, row_at: str, to_at: str, shift: str, inside: str, fill: str, j: str, num: int, *, mirrored: bool
-    ) -> None:
-        """Some neighbours of a row."""
-        code, lanes, width = self._code, self._lanes, self._frame.width
-        first = code.value(f"add i64 {j}, {shift}")
-        if mirrored:
-            last = code.value(f"sub i64 {width - lanes.num}, {j}")
-            first = code.value(f"add i64 {last}, {shift}")
-        places = lanes.i("add", lanes.splat(code.value(f"trunc i64 {first} to i32"), "i32"), lanes.steps())
-        mask = lanes.between(places, lanes.integers(0), lanes.integers(width))
-        mask = code.value(f"and {lanes.truth} {mask}, {lanes.splat(inside, 'i1')}")
-        found = lanes.load(lanes.float_at(row_at, first), mask=mask, other=fill)
-        if mirrored:
-            found = lanes.shuffle(found, "poison", range(lanes.num)[::-1], lanes.num)
-        lanes.store(found, lanes.float_at(to_at, j), mask=None if num == lanes.num else lanes.first(num))
-
-    def _reflected(self, row_at: str, to_at: str, shift: str, *, mirrored: bool) -> None:
-        """The pixels of a row that lie outside its source: as many as it is shifted by, at one of its ends."""
-        code, lanes, width = self._code, self._lanes, self._frame.width
-        left = code.value(f"icmp slt i64 {shift}, 0")
-        many = code.value(f"select i1 {left}, i64 {code.value(f'sub i64 0, {shift}')}, i64 {shift}")
-        begin = code.value(f"sub i64 {width}, {many}")
-        start = code.value(
-            f"select i1 {left}, i64 {begin if mirrored else 0}, i64 {0 if mirrored else begin}"
-        )
-        with code.loop(many, start="0") as k:
-            j = code.value(f"add i64 {start}, {k}")
-            from_j = code.value(f"sub i64 {width - 1}, {j}") if mirrored else j
-            x = code.value(f"add i64 {from_j}, {shift}")
-            back = code.value(f"sub i64 0, {x}")
-            forth = code.value(f"sub i64 {2 * (width - 1)}, {x}")
-            x = code.value(f"select i1 {left}, i64 {back}, i64 {forth}")
-            pixel = code.value(f"load float, ptr {lanes.float_at(row_at, x)}")
-            code.do(f"store float {pixel}, ptr {lanes.float_at(to_at, j)}")
 
 
 def _interleave(code: Code, frame: Frame, source: str, padded: str) -> None:
