@@ -179,3 +179,18 @@ def test_frozen_norms_keep_their_statistics_in_a_study(backend: str) -> None:
     np.testing.assert_array_equal(weights["1.running_var"], np.ones(6, dtype=np.float32))
     assert weights["1.num_batches_tracked"] == 0
     assert np.abs(weights["1.bias"]).max() > 0  # shifts go on learning
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp-relu", *(pytest.param(n, marks=pytest.mark.slow) for n in ("mlp", "resnet"))]
+)
+def test_a_run_at_rate_zero_is_the_run_of_a_network_without_the_layer(name: str) -> None:
+    model, shape = BUILT_IN[name]
+    one = made(model, shape)
+    run = all_runs(one)[0]
+    alone, together = train(one, [run], NATIVE), train(one, backend=NATIVE)
+    among = together.weights(run)
+    for tensor, weights in alone.weights(run).items():
+        np.testing.assert_array_equal(weights, among[tensor], err_msg=tensor)
+    assert all(name.endswith(".rate") for name in among.keys() - alone.weights(run).keys())
+    np.testing.assert_array_equal(alone.predictions(run), together.predictions(run))

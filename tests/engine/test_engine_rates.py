@@ -149,10 +149,9 @@ def test_rates_make_attention_and_alpha_dropout_keyed(
 ) -> None:
     plain = study(model=model, data=random_dataset((4, 8)), rules=ONE, steps=3, seeds=1, batch_size=8)
     chosen = plan(all_runs(plain), network_of(plain, all_runs(plain)), plain.data, CPU)
-    assert (chosen.backend, chosen.why) == (
-        PLAIN,
-        f"{model.__name__} cannot be fused: it draws random numbers itself",
-    )
+    assert chosen.backend == PLAIN
+    assert chosen.why.startswith(f"{model.__name__} cannot be fused: it draws random numbers itself; ")
+    assert chosen.why.endswith(" does so, unless the study gives rates")
     made = replace(plain, rates=rates)
     runs = all_runs(made)
     together = train(made, runs, NATIVE)

@@ -25,6 +25,7 @@ from ravine.native.tensors import Unsupported
 from ravine.nn.build import check_single
 from ravine.nn.dropconnect import DropConnectConv2d, DropConnectLinear
 from ravine.nn.dropout import Dropout
+from ravine.nn.replacing import would_be_keyed
 from ravine.rules import rule
 from ravine.rules.clip import CLIPS
 from ravine.rules.regularize import REGULARIZERS
@@ -215,6 +216,9 @@ def _in_torch(
         if traced is not None:
             _see_it_trains(runs[:1], network, data, device)
         why = "" if unable is None else f"{type(network.module).__name__} cannot be fused: {unable}"
+        own = would_be_keyed(network.module)
+        if unable is not None and own:
+            why += f"; {own[0]} does so, unless the study gives rates"
         return Plan(backend="serial" if traced is None else "eager", size=1, why=why)
     size = min(_cohort_size(network, device), most)
     if choice == "compiled":

@@ -47,6 +47,20 @@ def keyed(module: nn.Module, *, rates: bool = True) -> nn.Module:
     return _replaced(module, {}, rates)
 
 
+def would_be_keyed(module: nn.Module) -> list[str]:
+    """The names of layers that are replaced only where a study gives rates.
+
+    Example:
+        >>> would_be_keyed(keyed(nn.Sequential(nn.AlphaDropout(0.1), nn.Dropout(0.1)), rates=False))
+        ['0']
+    """
+    return [
+        name
+        for name, each in module.named_modules()
+        if type(each) in _LATER or (type(each) is nn.MultiheadAttention and each.dropout)
+    ]
+
+
 def _replaced(module: nn.Module, done: dict[nn.Module, nn.Module], rates: bool) -> nn.Module:
     """A module used in several places stays one module: `done` remembers what became of it."""
     if module in done:
