@@ -297,3 +297,19 @@ def test_the_number_of_threads_does_not_matter() -> None:
         torch.set_num_threads(threads)
     for run in runs:
         same(one, two, run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [NATIVE, FUSED])
+def test_a_run_that_diverges_leaves_its_neighbours_as_they_are(backend: str) -> None:
+    made = pictures(rules=({"kind": "adam", "lr": 0.01}, {"kind": "momentum", "lr": [0.05, 1e20]}))
+    runs = all_runs(made)
+    whole = train(made, runs, backend, repay_steps=0)  # a smaller program is made, and its stage
+    assert whole.finished.diverged
+    going = [run for run in runs if run.id not in whole.finished.diverged]
+    apart = train(made, going, backend)
+    for run in going:
+        same(apart, whole, run)
+    (resumed,) = cut(made, runs, backend, [8], repay_steps=0)
+    for run in runs:
+        same(resumed, whole, run)
