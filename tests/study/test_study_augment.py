@@ -150,6 +150,14 @@ def test_colour_needs_pixels_from_0_to_1() -> None:
             runs_of(study, data)
 
 
+def test_neither_pictures_nor_rows_are_refused() -> None:
+    data = from_arrays(np.random.default_rng(0).random((40, 5, 4)).astype(np.float32), np.arange(40) % 2)
+    for augment in ({"mixup": 0.2}, {"noise": 0.1}, {"flip": 0.5}):
+        study = Study(**{**BASE, "data": data, "augment": augment})  # type: ignore[arg-type]
+        with pytest.raises(StudyError, match=r"an example here has shape \(5, 4\); leave it out"):
+            runs_of(study, data)
+
+
 @pytest.mark.parametrize("normalize", ["channel", "none"])
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_a_scaling_is_known_in_pixels_from_0_to_1(normalize: Any, kind: type) -> None:

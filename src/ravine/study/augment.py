@@ -114,7 +114,14 @@ def check_augmentation(found: Augmentation, data: Dataset) -> None:
     """
     largest = {name: _largest(values) for name, values in found.strengths.items()}
     used = {name: value for name, value in largest.items() if value > 0.0}
-    check_augment(used, data.input_shape, data.task)
+    shape = data.input_shape
+    if used and len(shape) not in (1, 3):
+        name, value = next(iter(used.items()))
+        words = (
+            f"needs pictures (channels, height, width) or rows of numbers; an example here has shape {shape}"
+        )
+        raise wrong(f"{AUGMENT}{name}", value, f"{words}; leave it out")
+    check_augment(used, shape, data.task)
     first = next((name for name in used if name in _OF_PIXELS), None)
     if first is None:
         return
