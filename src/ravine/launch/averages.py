@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ravine.errors import StudyError
 from ravine.messages import count
+from ravine.rules.averages import ema_name
 from ravine.schedules import parse_schedule
 from ravine.store import RunRecord, Store
 from ravine.study import Run, Study
@@ -90,12 +91,11 @@ def lacking_averages(averages: Averages, store: Store, done: Sequence[RunRecord]
     names, banked = store.averages.names(ids), store.bank.steps(ids) if averages.bank else {}
     swa = {"swa"} if averages.swa is not None and averages.swa.every == "cycle" else set()
     wanted = set(averages.names) - swa  # which a run without cycles never has
+    later = wanted - {ema_name(decay) for decay in averages.ema}  # may begin after a run has stopped
     return [
         record
         for record in done
-        if not (
-            record.stopped or wanted <= set(names[record.id])
-        )  # one that stopped may lack those of later steps
+        if not wanted - (later if record.stopped else set()) <= set(names[record.id])
         or not set(bank_steps(averages.bank, record.num_steps)) <= set(banked.get(record.id, ()))
     ]
 
