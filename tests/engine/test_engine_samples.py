@@ -131,7 +131,7 @@ def test_a_linear_regressions_mean_pass_is_the_limit_of_mc() -> None:
 
 
 @pytest.mark.parametrize("draw", ["example", "batch"])
-@pytest.mark.parametrize("factory", [one_layer, normed])
+@pytest.mark.parametrize("factory", [normed])
 def test_samples_depend_on_seed_number_and_example_alone(factory: Callable[[], nn.Module], draw: str) -> None:
     objective, points = made(factory, seeds=(3, 7))
     fifty = outputs(objective, points, Sampling(samples=50, draw=draw), X)  # type: ignore[arg-type]
@@ -226,6 +226,61 @@ def test_every_kind_of_layer_draws_for_each_example_alone(
             x,
         )
     torch.testing.assert_close(found, plain, rtol=0, atol=2e-6)
+
+
+class Recurrent(nn.Module):
+    """What `vmap` cannot take, but for its dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.drop = nn.LSTM(2, 4, batch_first=True), nn.Dropout(RATE)
+        self.out = nn.Linear(4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: Tensor = self.lstm(x.unflatten(1, (3, 2)))[0]
+        found: Tensor = self.out(self.drop(states)[:, -1])
+        return found
+
+
+class Turned(Recurrent):
+    """The examples are not in the first dimension where it draws."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: Tensor = self.lstm(x.unflatten(1, (3, 2)))[0]
+        found: Tensor = self.out(self.drop(states.transpose(0, 1))[-1])
+        return found
+
+
+class Attending(nn.Module):
+    """In eval mode PyTorch has a fast path for it, without dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(2, 1, 4, dropout=RATE, batch_first=True)
+        self.encoder, self.out = (
+            nn.TransformerEncoder(layer, 1, enable_nested_tensor=False),
+            nn.Linear(2, CLASSES),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.out(self.encoder(x.unflatten(1, (3, 2))).mean(1))
+        return found
+
+
+@pytest.mark.parametrize("draw", ["example", "batch"])
+@pytest.mark.parametrize(("factory", "together"), [(Recurrent, True), (Turned, False), (Attending, None)])
+def test_a_users_module_draws_in_whatever_way_its_passes_are_made(
+    factory: type[nn.Module], together: bool | None, draw: str
+) -> None:
+    objective, points = made(factory)
+    sampling = Sampling(samples=3, draw=draw)  # type: ignore[arg-type]
+    samples = Samples(objective, points, sampling)
+    found = torch.cat([part for _, part in samples(X[:3])], 1)[0]  # as many examples as steps
+    assert samples._side_by_side is together
+    assert bool((found.var(1).sum(-1) > 0.0).all())
+    plain = Samples(objective, points, sampling)
+    plain._native, plain.backend, plain._side_by_side = None, "eager", False
+    torch.testing.assert_close(found, torch.cat([part for _, part in plain(X[:3])], 1)[0], rtol=0, atol=2e-6)
 
 
 def test_a_mixture_is_a_mean_of_probabilities() -> None:

@@ -12,9 +12,10 @@ Shapes: R run, N example, B example of a chunk, S sample, K output, P numbers of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, final
 
 import torch
@@ -22,10 +23,12 @@ from torch import Tensor
 from torch.func import vmap
 
 from ravine.engine.objective import Objective
-from ravine.nn.stochastic import layer_keys, mode
+from ravine.nn.stochastic import Stochastic, layer_keys, mode, stochastic_modules
 
 Tensors = Mapping[str, Tensor]
 Draw = Literal["example", "batch"]
+Passes = Callable[[Tensors, Tensors, Tensor], Tensor]
+"""Of one run's tensors, keys and examples: outputs (B, S, K)."""
 
 # Examples times samples that go through a network at once, and how many of them where examples are pictures. In machine
 # code so few that their numbers stay in a core's caches.
@@ -100,11 +103,18 @@ class Sampling:
 @contextmanager
 def drawing(objective: Objective) -> Iterator[None]:
     """Within it, the model evaluates but for its stochastic layers, which draw."""
-    with torch.no_grad(), objective.evaluating(), mode(objective.network.module, "mc"):
-        yield
+    fast = (
+        torch.backends.mha.get_fastpath_enabled()
+    )  # of transformers in eval mode: it passes over their dropout
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), objective.evaluating(), mode(objective.network.module, "mc"):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def sampled(objective: Objective, draw: Draw) -> Callable[[Tensors, Tensors, Tensor], Tensor]:
+def sampled(objective: Objective, draw: Draw) -> Passes:
     """The outputs of one run for some examples and samples: (tensors, keys, x) -> (B, S, K).
 
     Args:
@@ -119,7 +129,51 @@ def sampled(objective: Objective, draw: Draw) -> Callable[[Tensors, Tensors, Ten
     return vmap(samples, in_dims=(None, 0 if draw == "example" else None, 0))
 
 
-def one_by_one(objective: Objective, draw: Draw) -> Callable[[Tensors, Tensors, Tensor], Tensor]:
+def side_by_side(objective: Objective, draw: Draw) -> Passes:
+    """The same for a model that `vmap` cannot take: all examples in one batch, only the layers that draw under `vmap`.
+
+    It fails where such a layer does not have the examples in its first dimension. Whether these are the samples must be
+    compared with `one_by_one`.
+    """
+    layers = [layer for _, layer in stochastic_modules(objective.network.module)]
+
+    def each(tensors: Tensors, keys: Tensors, x_B: Tensor) -> Tensor:
+        num = next(iter(keys.values())).shape[-1]
+        with _alone(layers, len(x_B), draw):
+            passes = [
+                objective.network.pure(
+                    {**tensors, **{name: key[..., s] for name, key in keys.items()}}, {}, x_B.clone()
+                )[0]
+                for s in range(num)
+            ]
+        return torch.stack(passes, 1)
+
+    return each
+
+
+@contextmanager
+def _alone(layers: Sequence[Stochastic], num: int, draw: Draw) -> Iterator[None]:
+    """Within it, each layer draws for every example of a batch by a key of its own."""
+
+    def forward(layer: Stochastic, x: Tensor) -> Tensor:
+        if len(x) != num:
+            raise ValueError("examples are not in the first dimension")
+
+        def one(x: Tensor, key: Tensor) -> Tensor:
+            return layer.sample(x[None], key)[0]
+
+        return vmap(one, in_dims=(0, 0 if draw == "example" else None))(x, layer.key)
+
+    for layer in layers:
+        layer.forward = partial(forward, layer)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def one_by_one(objective: Objective, draw: Draw) -> Passes:
     """The same for a model that `vmap` cannot take: as many passes as there are examples and samples."""
 
     def each(tensors: Tensors, keys: Tensors, x_B: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Shapes: R run, N example, B example of a chunk, S sample, K output.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import final
 
 import torch
@@ -13,7 +14,16 @@ from torch import Tensor
 
 from ravine.engine.native.samples import NativeSamples
 from ravine.engine.objective import Objective
-from ravine.engine.passes import Points, Sampling, drawing, one_by_one, per_chunk, per_part, sampled
+from ravine.engine.passes import (
+    Points,
+    Sampling,
+    drawing,
+    one_by_one,
+    per_chunk,
+    per_part,
+    sampled,
+    side_by_side,
+)
 from ravine.native.tensors import Unsupported
 from ravine.trace import Untraceable
 
@@ -28,12 +38,15 @@ class Samples:
         sampling: which samples.
 
     Attributes:
-        backend: "native", "serial", or "eager" for a model that goes through one example after another.
+        backend: "native", "serial", or "eager" for a model that `vmap` cannot take.
     """
 
     def __init__(self, objective: Objective, points: Points, sampling: Sampling) -> None:
         self._objective, self._points, self._sampling = objective, points, sampling
         self._native: NativeSamples | None = None
+        self._side_by_side: bool | None = (
+            None  # whether a batch makes the samples of its examples; None: not tried
+        )
         self.backend = "serial"
         if points.params_RP.device.type == "cpu":
             try:
@@ -98,10 +111,20 @@ class Samples:
         return torch.cat(blocks, 1)[None].cpu()
 
     def _chunk(self, tensors: dict[str, Tensor], keys: dict[str, Tensor], x: Tensor) -> Tensor:
-        draw = self._sampling.draw
+        objective, draw = self._objective, self._sampling.draw
         if self.backend == "serial":
             try:
-                return sampled(self._objective, draw)(tensors, keys, x)
-            except (RuntimeError, ValueError):  # what vmap cannot take: control flow by numbers, say
+                return sampled(objective, draw)(tensors, keys, x)
+            except (RuntimeError, ValueError):  # what vmap cannot take: an LSTM, control flow by numbers
                 self.backend = "eager"
-        return one_by_one(self._objective, draw)(tensors, keys, x)
+        if self._side_by_side is not False:
+            with suppress(RuntimeError, ValueError, TypeError):
+                found = side_by_side(objective, draw)(tensors, keys, x)
+                if self._side_by_side is None:
+                    first = {name: key[:1] for name, key in keys.items()} if draw == "example" else keys
+                    alone = one_by_one(objective, draw)(tensors, first, x[:1])
+                    self._side_by_side = bool(torch.isclose(found[:1], alone, rtol=1e-4, atol=1e-5).all())
+                if self._side_by_side:
+                    return found
+            self._side_by_side = False
+        return one_by_one(objective, draw)(tensors, keys, x)
