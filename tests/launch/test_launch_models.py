@@ -97,6 +97,13 @@ def test_what_predicts_is_the_model_of_its_run(folder: Path) -> None:
         assert len(found.predicted) == 1
 
 
+def test_monte_carlo_of_a_model_without_random_layers_is_its_mean_pass(folder: Path) -> None:
+    asked = replace(SEVERAL, test_time={"modes": ["mean", "mc"], "samples": 2, "judge": "mc"})
+    by_mc = ravine.run(asked, store=folder, quiet=True)
+    means = {rule.rule: rule.test for rule in ravine.run(SEVERAL, store=folder, quiet=True).verdict.rules}
+    assert next(rule.test for rule in by_mc.verdict.rules if rule.rule == ALONE) == means[ALONE]
+
+
 def test_a_range_test_has_a_row_for_each_model() -> None:
     few = replace(SEVERAL, seeds=1)
     found = ravine.lr_range(few, num_steps=20, quiet=True)

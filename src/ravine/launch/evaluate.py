@@ -134,7 +134,7 @@ def _evaluate(subject: Subject, store: Store, mode: Mode, records: Sequence[RunR
     runs = [stored_run(record) for record in records]
     network, data = subject.network(runs), subject.data
     rates = network.rates([run.recipe.hypers for run in runs], subject.device)
-    # Where no layer is random, one sample is all of them.
+    # Where no layer is random, one sample is all of them; where there is no such layer, it is the mean pass.
     random = [any(float(rate[row]) > 0.0 for rate in rates.values()) for row in range(len(runs))]
     none = Data(x=torch.empty(0), y=torch.empty(0))  # of training nothing is looked at
     trained = Trained(
@@ -143,7 +143,7 @@ def _evaluate(subject: Subject, store: Store, mode: Mode, records: Sequence[RunR
     used: dict[str, None] = {}
     for draws in sorted(set(random)):
         rows = [row for row, each in enumerate(random) if each == draws]
-        own = mode if draws or not mode.samples else replace(mode, samples=1)
+        own = mode if draws or not mode.samples else replace(mode, samples=min(1, len(network.layers)))
         params_RP, others = trained.weights([runs[row].id for row in rows])
         points = Points(
             params_RP=params_RP,
