@@ -378,3 +378,14 @@ def test_mistakes_are_one_line(make: Callable[[], object], line: str) -> None:
     with pytest.raises(ValueError) as error:
         make()
     assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_module_of_another_type_draws_the_same(dtype: torch.dtype) -> None:
+    for name in ("dropout", "linear", "depth", "pool", "alpha"):
+        layer, x = made(name, 0.3, torch.float32)
+        once = layer(x)
+        other = layer.to(dtype)(x.to(dtype))
+        assert other.dtype == dtype
+        assert layer.rate.dtype == torch.float32
+        torch.testing.assert_close(other.float(), once, rtol=0.05, atol=0.05)

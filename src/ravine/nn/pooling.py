@@ -58,7 +58,7 @@ class StochasticPool2d(Stochastic):
         """One number of each region."""
         places = self._places(x)
         parts, total, top = self._parts(places)
-        words = rng.uniform(key, (2, *top.shape)).to(top.dtype)
+        words = rng.uniform(key, (2, *top.shape))  # float32: in a shorter type they could round up to 1
         aim, before, picked = words[0] * total, parts[0], places[0]
         for place, part in zip(places[1:], parts[1:], strict=True):
             picked = torch.where(aim >= before, place, picked)

@@ -14,7 +14,7 @@ from torch's generator at each call.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal, TypeVar
 
@@ -56,6 +56,14 @@ class Stochastic(nn.Module, ABC):
     def rate_at_test(self) -> bool:
         """Whether the mean pass depends on the rate: a run's weights then are of use only with it."""
         return False
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Stochastic:
+        """As of any module, but the rate stays float32: a shorter type has no such probabilities, nor 2^32 words."""
+        before = self.rate
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.rate.dtype != before.dtype:
+            self.rate = before.to(self.rate.device)
+        return self
 
     @abstractmethod
     def sample(self, x: Tensor, key: Tensor) -> Tensor:
