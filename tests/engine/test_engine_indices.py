@@ -9,6 +9,7 @@ from engine_runs import CPU, FUSED, NATIVE, all_runs, distance, made, network_of
 from torch import Tensor, nn
 
 from ravine.data import Dataset
+from ravine.engine.indices import check_indices
 from ravine.engine.plan import plan
 from ravine.errors import ModelError
 
@@ -74,3 +75,25 @@ def test_a_number_that_is_not_there_is_refused_before_training(
         ModelError, match=rf"^model: {model.__name__} .*{bad}.* in the {name} part; normalize"
     ):
         plan(runs, network_of(given, runs), given.data, CPU)
+
+
+class Shuffling(nn.Module):
+    """Looks up places that are always the same, and counts the examples that it meets."""
+
+    seen = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        Shuffling.seen += len(x)
+        return self.output(x[:, torch.tensor([4, 0, 1, 2, 3])])
+
+
+def test_a_model_whose_indices_are_its_own_does_not_meet_all_examples() -> None:
+    given = study(model=Shuffling, data=words(), batch_size=8)
+    network = network_of(given, all_runs(given))
+    Shuffling.seen = 0
+    check_indices(network, given.data)
+    assert Shuffling.seen == 16

@@ -23,9 +23,9 @@ class StochasticDepth(Stochastic):
     The paper's linear rule drops branch i of L with probability (i / L) p_L, from i = 1 on: give ``share=i / L``, and
     p_L as the rate. Others count otherwise (torchvision's ConvNeXt from 0, by (i - 1) / (L - 1)).
 
-    Drawn per batch, a closed gate leaves the statistics of the branch's BatchNorms alone, and outside a study its
-    branch is not computed. Drawn per example, as in timm, every branch is computed, and BatchNorms see the examples
-    that are dropped afterwards too.
+    Drawn per batch, a closed gate leaves the statistics of the branch's BatchNorms alone, and its branch is not
+    computed in machine code and in a loop of your own. Drawn per example, as in timm, every branch is computed, and
+    BatchNorms see the examples that are dropped afterwards too.
 
     Args:
         rate: probability p_L of dropping, in [0, 1].
