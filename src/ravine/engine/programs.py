@@ -105,6 +105,7 @@ class NativeProgram(Program):
     def __init__(self, setting: Setting) -> None:
         self.repay_steps = None
         self._steps = NativeSteps(setting)
+        self._going: list[int] | None = None  # as of the last steps: all, before the first
         deployed = [
             Deployed(
                 start=segment.start,
@@ -122,11 +123,12 @@ class NativeProgram(Program):
         self, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int, alive: list[int]
     ) -> tuple[Tensor, Tensor]:
         """T steps; not a number where a run was not trained, or not any more."""
+        self._going = alive
         return self._steps.run(rows_TSB, scheduled_TNR, number, alive)
 
     def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
-        """By machine code."""
-        return self._scores(split, points_RP, others)
+        """By machine code; not a number for runs that were not among those of the last steps."""
+        return self._scores(split, points_RP, others, self._going)
 
     def running(self) -> AbstractContextManager[Drive]:
         """One thread: PyTorch's wait by spinning, and would be in the workers' way."""

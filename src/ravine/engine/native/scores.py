@@ -76,7 +76,11 @@ class NativeScores:
                 self._of_run.setdefault(name, [0] * self._num_runs)[span] = rows
 
     def __call__(
-        self, split: Data, points_RP: Tensor | None = None, others: Mapping[str, Tensor] | None = None
+        self,
+        split: Data,
+        points_RP: Tensor | None = None,
+        others: Mapping[str, Tensor] | None = None,
+        rows: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs (R, N, K), and loss and accuracy of each example, (R, N); for regression both are the squared error.
 
@@ -84,11 +88,12 @@ class NativeScores:
             split: the examples.
             points_RP: weights of each run; None: what its rule would deploy.
             others: with points, every other tensor of the model; None: those of the runs.
+            rows: the runs to evaluate; what the others would have is not a number. None: all.
         """
         x, y, width = split.x.contiguous(), split.y.contiguous(), self._network.num_outputs
         num = len(x)
-        outputs_RNK = torch.empty(self._num_runs, num, width)
-        loss_RN, accuracy_RN = torch.empty(self._num_runs, num), torch.empty(self._num_runs, num)
+        outputs_RNK = torch.full((self._num_runs, num, width), torch.nan)
+        loss_RN, accuracy_RN = (torch.full((self._num_runs, num), torch.nan) for _ in range(2))
         if not num:
             return outputs_RNK, loss_RN, accuracy_RN
         chunk = native_chunk(x)
@@ -100,7 +105,8 @@ class NativeScores:
             jobs.tables_JI[:, self._compiler.number("weights")] = rows_of(points_RP)
             for name, tensor in (others or self._others).items():
                 jobs.tables_JI[:, self._compiler.number(f"others/{name}")] = rows_of(tensor)
-        order, stopped_R = np.arange(self._num_runs), np.zeros(self._num_runs, dtype=np.uint8)
+        order = np.arange(self._num_runs) if rows is None else np.asarray(rows, dtype=np.int64)
+        stopped_R = np.zeros(self._num_runs, dtype=np.uint8)
         given: Mapping[str, tuple[Any, int]] = {
             "x": (x.data_ptr(), 4 * x[0].numel()),
             "y": (y.data_ptr(), y[0].numel() * y.element_size()),
@@ -115,7 +121,7 @@ class NativeScores:
                 i = self._compiler.number(name)
                 jobs.tables_JI[:, i] = np.asarray(start) + first * far
                 steps_I[i] = chunk * far
-            if times:
+            if times and len(order):
                 workers.run(order, times, steps_I, stopped_R)
         return outputs_RNK, loss_RN, accuracy_RN
 
