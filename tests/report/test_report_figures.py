@@ -13,7 +13,7 @@ from ravine.errors import InputError
 from ravine.outcomes.results import Results
 from ravine.report.chart import accuracy_axis, error, log_axis, log_ticks, ribbon, text
 from ravine.report.collect import lr_curves
-from ravine.report.figures import FIGURES, figure, figures
+from ravine.report.figures import FIGURES, RARE, figure, figures
 from ravine.report.palette import COLOURS, look, looks
 from ravine.report.views import View, command
 from ravine.verdict.words import listed
@@ -27,7 +27,7 @@ def test_every_figure_is_strict_json(six: Results, regression: Results, lost: Re
     for results in (six, regression, lost):
         found = figures(results)
         assert [each.name for each in found if each.group is None] == [
-            name for name in FIGURES if name not in ("sharpness", "averages", "averaging-length", "test-time")
+            name for name in FIGURES if name not in RARE
         ]
         json.dumps([each.json() for each in found], allow_nan=False)
         for each in found:

@@ -17,7 +17,7 @@ from ravine.landscapes.findings import Sharpness
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import final
 from ravine.report.draw_sharpness import draw_sharpness
-from ravine.report.figures import FIGURES, figure, figures
+from ravine.report.figures import FIGURES, RARE, figure, figures
 from ravine.report.page import report
 from ravine.report.sharp import correlations, sharp_points, spearman
 from ravine.report.terminal_sharpness import sharpness
@@ -63,7 +63,7 @@ def test_every_measured_run_is_a_point_with_its_gaps(measured: Results) -> None:
 
 def test_the_figure_has_these_points_and_says_the_correlation(measured: Results) -> None:
     assert [each.name for each in figures(measured) if not each.group] == [
-        name for name in FIGURES if "averag" not in name and name != "test-time"
+        name for name in FIGURES if name not in RARE or name == "sharpness"
     ]
     drawn = figure(measured, "sharpness")
     json.dumps(drawn.json(), allow_nan=False)

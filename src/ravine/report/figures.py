@@ -56,6 +56,8 @@ POOLED: Mapping[str, Callable[[Results, Members], Figure]] = MappingProxyType(
     }
 )
 _OF_CLASSES = ("reliability",)
+RARE = ("forest", "sharpness", "averages", "averaging-length", "test-time")
+"""Figures that are only in the report of a study that has something for them."""
 
 
 def figure(results: Results, name: str) -> Figure:
@@ -93,8 +95,7 @@ def figures(results: Results) -> tuple[Figure, ...]:
             for name, draw in POOLED.items()
             if not (name in _OF_CLASSES and members.is_regression)
         ]
-    rare = ("forest", "sharpness", "averages", "averaging-length", "test-time")
-    return tuple(each for each in drawn if each.views or each.name not in rare)
+    return tuple(each for each in drawn if each.views or each.name not in RARE)
 
 
 def _nothing(results: Results, name: str, why: str) -> Figure:
