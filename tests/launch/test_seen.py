@@ -38,7 +38,7 @@ name = "rows"
 data = "wine"
 model = "mlp"
 epochs = 2
-augment = { noise = [0.0, 0.5], mixup = 0.4 }
+augment = { noise = [0.1, 0.5] }
 rules = ["adam"]
 """
 
@@ -127,7 +127,7 @@ def test_a_table_is_printed_before_and_after(
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"rows: example 3 \(class_\d\) of wine, seed 0, 2 settings, 2 epochs", lines[0])
     assert any(line.startswith("as it is") for line in lines)
-    assert sum(line.startswith("mixup 0.4") for line in lines) == 4
+    assert sum(line.startswith("noise 0.") for line in lines) == 4
     assert lines[-1] == f"page: {out}"
     assert "as it is" in out.read_text()
     assert main(["augment", str(file), "--example", "3", "--json"]) == 0
