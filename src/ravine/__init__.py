@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ravine.api.look import landscape, sharpness
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
+    from ravine.api.slowness import slowness
     from ravine.api.soups import soup
     from ravine.augment.anywhere import augmented
     from ravine.data import Dataset, from_arrays, from_torch_dataset
