@@ -28,7 +28,7 @@ from ravine.data import Dataset
 from ravine.engine.loss import cross_entropy, example_losses, smoothed
 from ravine.study import Run, Study
 
-WAYS = (NATIVE, FUSED, SERIAL, PLAIN)
+WAYS = [NATIVE, *(pytest.param(way, marks=pytest.mark.slow) for way in (FUSED, SERIAL, PLAIN))]
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -192,6 +192,7 @@ def along_every(made: Study, run: Run) -> list[Kept]:
     return [record for record in records if isinstance(record, Kept) and record.step > 0]
 
 
+@pytest.mark.slow
 def test_rules_that_search_stop_too() -> None:
     made = study(
         rules=[{"kind": "lbfgs"}],
