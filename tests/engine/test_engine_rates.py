@@ -142,7 +142,11 @@ class Alpha(nn.Sequential):
 
 
 @pytest.mark.parametrize(
-    ("model", "rates"), [(Attends, {"dropout": [0.0, 0.2]}), (Alpha, {"alpha_dropout": [0.0, 0.2]})]
+    ("model", "rates"),
+    [
+        pytest.param(Attends, {"dropout": [0.0, 0.2]}, marks=pytest.mark.slow),
+        (Alpha, {"alpha_dropout": [0.0, 0.2]}),
+    ],
 )
 def test_rates_make_attention_and_alpha_dropout_keyed(
     model: type[nn.Module], rates: dict[str, object]
