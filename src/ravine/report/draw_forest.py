@@ -144,7 +144,7 @@ def _panel(results: Results, gains: Sequence[Gain]) -> Json:
     else:
         title, x_title = (
             f"Gain over {gains[0].baseline}, in test accuracy",
-            "points of test accuracy, better →",
+            "points of accuracy, better →",
         )
     reach = _reach(gains)
     return {

@@ -117,7 +117,7 @@ def gap_of(training: Sequence[float], validation: Array, alpha: float = ALPHA) -
     Example:
         >>> gap = gap_of([1.0, 1.0, 1.0], np.array([[1.0] * 90 + [0.0] * 10] * 3))
         >>> round(gap.size, 3), round(gap.low, 3)
-        (0.1, 0.036)
+        (0.1, 0.039)
     """
     scores, trained = np.asarray(validation, dtype=np.float64), np.asarray(training, dtype=np.float64)
     num_seeds, num_examples = scores.shape
