@@ -84,11 +84,13 @@ def test_soups_and_landscapes_have_one_model(folder: Path) -> None:
     assert ravine.soup("several", runs=own, store=folder).members
 
 
+@pytest.mark.slow
 def test_sharpness_is_measured_model_by_model(folder: Path) -> None:
     members = [runs_of(folder, first=first)[0].id for first in (True, False)]
     assert [each.run for each in ravine.sharpness("several", runs=members, store=folder, probes=2)] == members
 
 
+@pytest.mark.slow
 def test_what_predicts_is_the_model_of_its_run(folder: Path) -> None:
     """A network of another width could not have read the weights."""
     for first in (True, False):
@@ -104,6 +106,7 @@ def test_monte_carlo_of_a_model_without_random_layers_is_its_mean_pass(folder: P
     assert next(rule.test for rule in by_mc.verdict.rules if rule.rule == ALONE) == means[ALONE]
 
 
+@pytest.mark.slow
 def test_a_range_test_has_a_row_for_each_model() -> None:
     few = replace(SEVERAL, seeds=1)
     found = ravine.lr_range(few, num_steps=20, quiet=True)

@@ -79,6 +79,7 @@ def test_two_levels_have_the_interval_of_their_pair() -> None:
     assert gain.low > 0.0
 
 
+@pytest.mark.slow
 def test_equal_levels_gain_for_sure_in_at_most_their_share_of_studies() -> None:
     """Of 15 studies a test at 5 % finds a gain or loss in more than 4 once in 1,000 times."""
     rng = np.random.default_rng(1)
