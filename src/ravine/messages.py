@@ -176,10 +176,12 @@ def whole_number(name: str, value: object, low: int, high: int = LARGEST_WHOLE) 
         >>> whole_number("points", 51, 3, 501)
         51
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        allowed = f"of at least {low:,}" if high == LARGEST_WHOLE else f"from {low:,} to {high:,}"
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or not low <= int(value) <= high:  # type: ignore[call-overload]
+        open_above = high == LARGEST_WHOLE and not (is_whole and int(value) > high)  # type: ignore[call-overload]
+        allowed = f"of at least {low:,}" if open_above else f"from {low:,} to {high:,}"
         raise InputError(f"{name} = {shown(value)}: must be a whole number {allowed}")
-    return int(value)
+    return int(value)  # type: ignore[call-overload,no-any-return]
 
 
 def printable(text: str) -> str:

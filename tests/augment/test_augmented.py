@@ -56,6 +56,15 @@ def test_means_and_principal_colours_are_those_of_the_training_set() -> None:
     np.testing.assert_array_equal(alone[0], found[1])
 
 
+def test_a_dropped_cell_comes_from_the_training_set_and_not_from_the_batch() -> None:
+    rows = np.arange(60, dtype=np.float32).reshape(20, 3)
+    given = {"settings": {"cell_dropout": 0.5}, "seed": 1, "epoch": 2, "training": rows}
+    whole = ravine.augmented(rows, None, **given, examples=np.arange(20))[0]
+    assert len({*whole[whole != rows] // 3}) > 8
+    few = ravine.augmented(rows[[7, 3]], None, **given, examples=np.array([7, 3], dtype=np.uint8))[0]
+    np.testing.assert_array_equal(few, whole[[7, 3]])
+
+
 def test_answers_are_mixed() -> None:
     mix = {"mixup": 0.5, "draw": "batch"}
     _, soft = ravine.augmented(bytes_of(), [0, 1, 2, 2], mix, **GIVEN, num_classes=3)
@@ -78,6 +87,12 @@ def test_answers_are_mixed() -> None:
     ({"x": torch.rand(4, 1, 8, 8), "settings": {"hue": 0.1}}, "settings.hue = 0.1: needs pictures of 3 channels"),
     ({"x": torch.zeros(4, 3, 8, 8, dtype=torch.int64)}, "x: must be uint8 pictures or floats, not int64"),
     ({"x": "no"}, "x = 'no': must be a tensor"),
+    ({"x": torch.zeros(4, 3, 0, 8)}, "x: must be pictures (B, C, H, W) or rows of a table (B, D), not of shape (4, 3, 0"),
+    ({"x": torch.rand(4, 7), "settings": {"cell_dropout": 0.1}}, "training = None: cell_dropout takes cells of other rows"),
+    ({"x": torch.rand(4, 7), "settings": {"noise": 0.1}, "training": torch.rand(9, 6)}, "training: must be rows (N, 7)"),
+    ({"x": torch.rand(4, 256), "settings": {"noise": 0.1}, "examples": [0, 1, 2, 2**24]}, "examples = [0, 1, 2, 16777216]:"),
+    ({"examples": np.full(4, 2**63, dtype=np.uint64)}, "examples = array([9223372036854775808,"),
+    ({"seed": 2**63}, "seed = 9223372036854775808: must be a whole number from -9,223"),
     ({"examples": [1, 2]}, "examples = [1, 2]: must be 4 whole numbers"),
     ({"examples": [1, 2, 3, -1]}, "examples = [1, 2, 3, -1]: must be from 0 to"),
     ({"settings": {"cutout": 0.5}}, "training = None: cutout fills with the mean of the training set"),

@@ -46,8 +46,8 @@ def augmented(
         epoch: counted from 0.
         examples: each example's number in the training set, (B,), from 0, below 2^26.
         num_classes: K, which mixup and cutmix of classes need.
-        training: pictures of the training set, as x: ``"mean"`` fill (cutout's, too, unless it is ``"black"``) and
-            ``pca`` know means and principal colours from them.
+        training: examples of the training set, as x: ``"mean"`` fill (cutout's, too, unless it is ``"black"``) and
+            ``pca`` know means and principal colours from them, and ``cell_dropout`` takes cells of these rows.
 
     Returns:
         x, float32, and y: as it was, but with mixup or cutmix float32 (B, K) of classes, (B,) of numbers. Tensors
@@ -71,7 +71,7 @@ def augmented(
     answers = None if y is None else _answers(y, len(source))
     task = "regression" if answers is not None and answers.is_floating_point() else "classification"
     check_augment(strengths, source.shape[1:], task, "settings")
-    numbers = _numbers(examples, len(source))
+    numbers = _numbers(examples, source)
     seed, epoch = whole_number("seed", seed, -(2**63)), whole_number("epoch", epoch, 0)
     used = {
         name: torch.tensor(value, dtype=torch.float32, device=source.device)
@@ -85,10 +85,10 @@ def augmented(
     labels = labels.float() if task == "regression" else labels.long()
     classes = None if task == "regression" else int(num_classes or 1)
     known = None
-    if source.dim() == 4 and training is None:
+    if training is None:
         _check_known(used, options)
-    elif source.dim() == 4:
-        known = _known(_Same(training), frozenset(used), source.shape[1])
+    else:
+        known = _known(_Same(training), frozenset(used), source.dim(), source.shape[1])
     if source.dim() == 4 and source.device.type == "cpu":
         same = (tuple(source.shape), tuple(used), options, classes, torch.get_num_threads())
         found, labels = _machine(*same, _Same(known))(source, labels, numbers, epoch, seed, used)
@@ -132,6 +132,10 @@ def _check_mixed(answers: Tensor | None, num_classes: int | None) -> None:
 
 def _check_known(names: Collection[str], options: Augment) -> None:
     """See that nothing has to be known of the training set, where it was not given."""
+    if "cell_dropout" in names:
+        raise InputError(
+            "training = None: cell_dropout takes cells of other rows of the training set, give them"
+        )
     if "pca" in names:
         raise InputError(
             "training = None: pca needs the principal colours of the training set, give pictures of it"
@@ -161,13 +165,12 @@ class _Same:
 
 
 @lru_cache(maxsize=1)
-def _known(training: _Same, names: frozenset[str], channels: int) -> dict[str, Tensor]:
-    pictures = _source("training", training.array)
-    if pictures.dim() != 4 or pictures.shape[1] != channels:
-        raise InputError(
-            f"training: must be pictures (N, {channels}, H, W) as x, not of shape {tuple(pictures.shape)}"
-        )
-    return fixed_of(pictures, names, where="training")
+def _known(training: _Same, names: frozenset[str], num_dims: int, width: int) -> dict[str, Tensor]:
+    found = _source("training", training.array)
+    if found.dim() != num_dims or found.shape[1] != width:
+        like = f"pictures (N, {width}, H, W)" if num_dims == 4 else f"rows (N, {width})"
+        raise InputError(f"training: must be {like} as x, not of shape {tuple(found.shape)}")
+    return fixed_of(found, names, where="training") if num_dims == 4 else {"rows": found}
 
 
 @lru_cache(maxsize=8)
@@ -190,7 +193,7 @@ def _source(name: str, x: Any) -> Tensor:
         found = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
     except (TypeError, ValueError):
         raise InputError(f"{name} = {shown(x)}: must be a tensor or an array of numbers") from None
-    if found.dim() not in (2, 4) or not len(found):
+    if found.dim() not in (2, 4) or not found.numel():
         raise InputError(
             f"{name}: must be pictures (B, C, H, W) or rows of a table (B, D), not of shape {tuple(found.shape)}"
         )
@@ -209,7 +212,8 @@ def _source(name: str, x: Any) -> Tensor:
     return found
 
 
-def _numbers(examples: Any, num: int) -> Tensor:
+def _numbers(examples: Any, source: Tensor) -> Tensor:
+    num = len(source)
     try:
         found = torch.as_tensor(examples)
     except (TypeError, ValueError, RuntimeError):
@@ -218,6 +222,9 @@ def _numbers(examples: Any, num: int) -> Tensor:
         raise InputError(
             f"examples = {shown(examples)}: must be {num} whole numbers, one for each example of x"
         )
-    if bool(((found < 0) | (found >= _MOST_EXAMPLES)).any()):
-        raise InputError(f"examples = {shown(examples)}: must be from 0 to {_MOST_EXAMPLES - 1:,}")
-    return found.long()
+    found = found.long()  # of shorter types, and of those without a sign, torch compares nothing
+    # Each cell of a table has a word of its own, of the 2^32 that a key has.
+    most = _MOST_EXAMPLES if source.dim() == 4 else min(_MOST_EXAMPLES, 2**32 // source.shape[1])
+    if bool(((found < 0) | (found >= most)).any()):
+        raise InputError(f"examples = {shown(examples)}: must be from 0 to {most - 1:,}")
+    return found

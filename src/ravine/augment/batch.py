@@ -48,7 +48,8 @@ def augmented_batch(
         epoch: counted from 0; a number or int64, 0-d.
         seed: of the run; a number or int64, 0-d.
         strengths: float32, 0-d each, by name: see `ravine.augment.spec.STRENGTHS`.
-        fixed: what is known of the training part, from `ravine.augment.fixed.fixed_of`.
+        fixed: what is known of the training part, from `ravine.augment.fixed.fixed_of`; of a table "rows", the training
+            rows, unless x is these.
         options: structure.
         num_classes: K; None for regression.
 
@@ -61,7 +62,7 @@ def augmented_batch(
     if x.dim() == 4:
         found = _pictures(x, rows_B, words, strengths, fixed, options)
     else:
-        found = changed(x, rows_B, examples_B, strengths, seed, epoch)
+        found = changed(x, rows_B, examples_B, strengths, seed, epoch, fixed.get("rows", x))
     if not any(name in strengths for name in MIXING):
         return found, answers
     shape = (x.shape[-2], x.shape[-1]) if x.dim() == 4 else None

@@ -22,21 +22,23 @@ def changed(
     strengths: Mapping[str, Tensor],
     seed: int | Tensor,
     epoch: int | Tensor,
+    training_ND: Tensor,
 ) -> Tensor:
     """Rows with noise and swapped cells, (B, D).
 
-    A dropped cell gets the value that another row of the source has in its column (swap noise), not a constant: each
+    A dropped cell gets the value that another training row has in its column (swap noise), not a constant: each
     column keeps its distribution, and 0 would be a common value of many.
 
     Args:
-        x_ND: the source; in training the whole training part.
+        x_ND: the source.
         rows_B: the rows in it.
         examples_B: the numbers that they draw by.
         strengths: 0-d each.
         seed, epoch: of the draw.
+        training_ND: the training part, in training the source itself.
     """
     found = x_ND.index_select(0, rows_B)
-    num_rows, width = x_ND.shape
+    num_rows, width = training_ND.shape
     places = examples_B[:, None] * width + torch.arange(width, device=x_ND.device)
 
     def words(name: str) -> Tensor:
@@ -45,7 +47,7 @@ def changed(
     if "cell_dropout" in strengths:
         donor = (words("donor") * num_rows) >> 32
         dropped = words("cell_dropout") < (strengths["cell_dropout"] * 2.0**32).ceil().to(torch.int64)
-        found = torch.where(dropped, x_ND.gather(0, donor), found)
+        found = torch.where(dropped, training_ND.gather(0, donor), found)
     if "noise" in strengths:
         u = (words("noise") >> 8).to(torch.float32) * 2.0**-24
         normal = torch.erfinv(u * 2 - (1 - 2.0**-24)) * 2.0**0.5
