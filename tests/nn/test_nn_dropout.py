@@ -201,5 +201,5 @@ def test_a_traced_step_takes_rate_and_key_as_inputs() -> None:
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
 def test_a_rate_outside_its_range_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="rate must lie in"):
+    with pytest.raises(ValueError, match="rate must be a number in"):
         Dropout(rate)

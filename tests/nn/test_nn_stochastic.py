@@ -25,6 +25,7 @@ from ravine.nn import (
     StochasticDepth,
     StochasticPool2d,
     freeze_norms,
+    keyed,
     mode,
 )
 from ravine.nn.stochastic import set_keyed
@@ -349,7 +350,18 @@ def test_monte_carlo_passes_vary_while_norms_stay_in_eval() -> None:
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: Dropout(1.5), "Dropout: rate must lie in [0, 1], not 1.5"),
+        (lambda: Dropout(1.5), "Dropout: rate must be a number in [0, 1], not 1.5"),
+        (lambda: Dropout("0.5"), "Dropout: rate must be a number in [0, 1], not '0.5'"),  # type: ignore[arg-type]
+        (lambda: Dropout(0.5, -1), "Dropout: num_shared must be at least 0, not -1"),
+        (lambda: Dropout(0.5, 2)(torch.ones(6)), "Dropout: an input of shape (6,) has no 2 dimensions"),
+        (
+            lambda: DropConnectLinear(4, 3, draw="example")(torch.ones(4)),
+            "DropConnectLinear: draw = 'example' needs a batch of examples, not shape (4,)",
+        ),
+        (
+            lambda: keyed(nn.Dropout2d(0.5))(torch.ones(2, 3, 4)),
+            "nn.Dropout2d: needs an input (B, C, H, W), not of shape (2, 3, 4); nn.Dropout1d drops",
+        ),
         (
             lambda: Dropout(0.5, scale="other"),
             "Dropout: scale must be one of 'inverted', 'classic', not 'other'",

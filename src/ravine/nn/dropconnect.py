@@ -165,13 +165,13 @@ class DropConnectLinear(_DropConnect):
         return F.linear(x, weight, bias)
 
     def _products(self, x: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
-        y = x.reshape(len(x), -1, x.shape[-1]) @ weights.mT
+        y = (x.flatten(1, -2) if x.dim() > 2 else x[:, None]) @ weights.mT
         if biases is not None:
             y = y + biases[:, None]
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
     def _num_examples(self, x: Tensor) -> int:
-        return len(x)
+        return _length(self, x, 2)
 
 
 class DropConnectConv2d(_DropConnect):
@@ -230,4 +230,12 @@ class DropConnectConv2d(_DropConnect):
         return y.reshape(num, -1, *y.shape[2:])
 
     def _num_examples(self, x: Tensor) -> int:
-        return len(x)
+        return _length(self, x, 4)
+
+
+def _length(layer: nn.Module, x: Tensor, least: int) -> int:
+    """Of a batch."""
+    if x.dim() < least:
+        name = type(layer).__name__
+        raise ValueError(f"{name}: draw = 'example' needs a batch of examples, not shape {tuple(x.shape)}")
+    return len(x)

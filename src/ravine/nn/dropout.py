@@ -38,7 +38,7 @@ class Dropout(Stochastic):
             broadcast against x. None: z is drawn at each call.
 
     Raises:
-        ValueError: for a rate outside [0, 1], or an unknown scale.
+        ValueError: for a rate outside [0, 1], an unknown scale, or an input of fewer dimensions than share a draw.
 
     References:
         Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
@@ -56,6 +56,8 @@ class Dropout(Stochastic):
 
     def __init__(self, rate: float = 0.5, num_shared: int = 0, scale: Scale = "inverted") -> None:
         super().__init__(checked_rate("Dropout", rate))
+        if num_shared < 0:
+            raise ValueError(f"Dropout: num_shared must be at least 0, not {num_shared}")
         self.num_shared = num_shared
         self.scale = check_word("Dropout", "scale", scale, ("inverted", "classic"))
         self.mask: Tensor | None = None
@@ -78,6 +80,10 @@ class Dropout(Stochastic):
         return self._kept(x, key).to(torch.float32)
 
     def _kept(self, x: Tensor, key: Tensor) -> Tensor:
+        if x.dim() < self.num_shared:
+            raise ValueError(
+                f"Dropout: an input of shape {tuple(x.shape)} has no {self.num_shared} dimensions that share a draw"
+            )
         drawn = x.shape[: x.dim() - self.num_shared]
         return rng.bernoulli(key, drawn, 1 - self.rate).reshape(drawn + (1,) * self.num_shared)
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from ravine.nn.alpha import AlphaDropout
 from ravine.nn.attention import KeyedAttention
 from ravine.nn.dropout import Dropout
 
+
+class Pictures(Dropout):
+    """A `torch.nn.Dropout2d` of pictures; of inputs of other dimensions torch's drops something else."""
+
+    def _kept(self, x: Tensor, key: Tensor) -> Tensor:
+        if x.dim() != 4:
+            instead = {2: "nn.Dropout", 3: "nn.Dropout1d", 5: "nn.Dropout3d"}.get(x.dim())
+            same = f"; {instead} drops what it would drop of that" if instead else ""
+            raise ValueError(f"nn.Dropout2d: needs an input (B, C, H, W), not of shape {tuple(x.shape)}{same}")
+        return super()._kept(x, key)
+
+
 # Of each class, ours with the same rate; and how many trailing dimensions of the batched input share one draw.
 _OURS: dict[type[nn.Module], Callable[[float], nn.Module]] = {
     nn.Dropout: Dropout,
     nn.Dropout1d: lambda rate: Dropout(rate, 1),
-    nn.Dropout2d: lambda rate: Dropout(rate, 2),
+    nn.Dropout2d: lambda rate: Pictures(rate, 2),
     nn.Dropout3d: lambda rate: Dropout(rate, 3),
     nn.AlphaDropout: AlphaDropout,
     nn.FeatureAlphaDropout: lambda rate: AlphaDropout(rate, features=True),

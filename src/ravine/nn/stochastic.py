@@ -96,8 +96,12 @@ def checked_rate(layer: str, rate: float) -> float:
     Raises:
         ValueError: it does not.
     """
-    if not 0 <= rate <= 1:
-        raise ValueError(f"{layer}: rate must lie in [0, 1], not {rate}")
+    try:
+        inside = bool(0 <= rate <= 1)
+    except (TypeError, ValueError, RuntimeError):  # not a number, or several
+        inside = False
+    if not inside:
+        raise ValueError(f"{layer}: rate must be a number in [0, 1], not {rate!r}")
     return rate
 
 
