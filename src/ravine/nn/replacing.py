@@ -18,7 +18,9 @@ class Pictures(Dropout):
         if x.dim() != 4:
             instead = {2: "nn.Dropout", 3: "nn.Dropout1d", 5: "nn.Dropout3d"}.get(x.dim())
             same = f"; {instead} drops what it would drop of that" if instead else ""
-            raise ValueError(f"nn.Dropout2d: needs an input (B, C, H, W), not of shape {tuple(x.shape)}{same}")
+            raise ValueError(
+                f"nn.Dropout2d: needs an input (B, C, H, W), not of shape {tuple(x.shape)}{same}"
+            )
         return super()._kept(x, key)
 
 
