@@ -34,6 +34,8 @@ class _Recorder(OperationMode):
     def _know(self, tensor: Tensor, node: fx.Node) -> None:
         node.meta.setdefault("like", _like(tensor))
         node.meta.setdefault("tensor", (tuple(tensor.shape), tensor.dtype))
+        if tensor.layout is torch.strided:
+            node.meta.setdefault("strides", tensor.stride())
         self._nodes[id(tensor)] = node
         self._kept.append(tensor)
 

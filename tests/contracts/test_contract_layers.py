@@ -140,6 +140,14 @@ def test_the_keys_of_built_in_models(name: str) -> None:
     check(made(model, shape))
 
 
+def test_a_serial_run_whose_closed_gates_leave_work_out_is_the_same_run_continued() -> None:
+    one = made({"kind": "resnet", "depth": 8, "width": 8, "depth_drop": 0.9}, PICTURES)
+    (run, *_) = all_runs(one)
+    together = train(one, [run], SERIAL)
+    for resumed in cut(one, [run], SERIAL, (3,)):
+        same(resumed, together, run)
+
+
 def test_a_new_rate_is_not_compiled_anew() -> None:
     kinds = list(RATES)
     for rate in (0.3, 0.123):

@@ -24,8 +24,8 @@ class StochasticDepth(Stochastic):
     p_L as the rate. Others count otherwise (torchvision's ConvNeXt from 0, by (i - 1) / (L - 1)).
 
     Drawn per batch, a closed gate leaves the statistics of the branch's BatchNorms alone, and its branch is not
-    computed in machine code and in a loop of your own. Drawn per example, as in timm, every branch is computed, and
-    BatchNorms see the examples that are dropped afterwards too.
+    computed in machine code, in serial programs and in a loop of your own. Drawn per example, as in timm, every branch
+    is computed, and BatchNorms see the examples that are dropped afterwards too.
 
     Args:
         rate: probability p_L of dropping, in [0, 1].

@@ -213,6 +213,7 @@ def _over_arguments(graph: fx.Graph) -> None:
             apart = all(aten.root(each) is not root for each in others)
             if last[root] == i and apart and _is_whole(arg, root) and _can_write(node, arg):
                 written = _with_out(graph, node, arg)
+                written.meta["over_argument"] = True
                 node.replace_all_uses_with(written)
                 graph.erase_node(node)
                 last[root] = last.get(node, i)

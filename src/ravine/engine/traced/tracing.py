@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.step import Step, step
+from ravine.engine.traced.gates import leave_out, raise_gates
 from ravine.engine.traced.passes import fold, share, write_through
 from ravine.trace import trace
 
@@ -90,7 +91,12 @@ def traced(
     if compiler is None:
         fold(graph, fixed)
         share(graph)
+        alone = not setting.objective.fused and fixed[0].device.type == "cpu"  # where a gate is cheap to read
+        if alone:
+            raise_gates(graph)
         write_through(graph)
+        if alone:
+            leave_out(graph)
     run = graph.forward if compiler is None else compiler(graph, [*fixed, *inputs])
 
     def of_inputs(*given: Tensor) -> tuple[Tensor, Tensor]:
