@@ -97,6 +97,8 @@ def test_a_longer_study_has_the_strengths_of_its_config() -> None:
 REFUSED: list[tuple[Any, str]] = [
     ({"flipp": 1}, r"^augment\.flipp: unknown key; did you mean 'flip'"),
     ({"flip": 2}, r"^augment\.flip = 2: must be a number of at least 0 and at most 1"),
+    ({"flip": True}, r"^augment\.flip = True: must be a number of at least 0 and at most 1, or a list"),
+    ({"flip": [False, True]}, r"^augment\.flip\.0 = False: must be a number"),
     ({"flip": -0.5}, r"^augment\.flip = -0\.5: must be"),
     ({"rotate": [0, -5]}, r"^augment\.rotate\.1 = -5: must be"),
     ({"crop": {"pad": 2, "fil": "mean"}}, r"^augment\.crop\.fil: unknown key; did you mean 'fill'"),

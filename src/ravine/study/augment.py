@@ -85,7 +85,8 @@ def parse_augment(value: object) -> Augmentation | None:
         return value
     options, given = read_augment(value)
     strengths = {
-        name: parse_values(each, f"{AUGMENT}{name}", STRENGTHS[name].hyper) for name, each in given.items()
+        name: parse_values(each, f"{AUGMENT}{name}", STRENGTHS[name].hyper, switches=False)
+        for name, each in given.items()
     }
     return Augmentation(options=options, strengths=strengths)
 

@@ -28,7 +28,7 @@ def parse_rate(name: str, value: object, where: str) -> Values:
     """
     if name.startswith(MATCH):
         parse_pattern(name.removeprefix(MATCH), where)
-    return parse_values(value, where, _POOL if name in POOLS else _RATE)
+    return parse_values(value, where, _POOL if name in POOLS else _RATE, switches=False)
 
 
 def parse_rates(table: object, where: str, kinds: Collection[str]) -> dict[str, Values]:

@@ -86,13 +86,14 @@ Values: TypeAlias = float | tuple[float, ...] | Range
 ValuesLike: TypeAlias = float | Sequence[float] | Mapping[str, Any] | Range
 
 
-def parse_values(value: object, where: str, hyper: Hyper) -> Values:
+def parse_values(value: object, where: str, hyper: Hyper, *, switches: bool = True) -> Values:
     """What a hyper is to be: a number, several, or a range, every one of them allowed.
 
     Args:
         value: what the user wrote.
         where: the key as the user wrote it, such as ``"rules.0.lr"``.
         hyper: what is allowed, as for `parse_number`.
+        switches: as for `parse_number`.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -107,7 +108,8 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
     if isinstance(value, Range | Mapping):
         return _range(value, where, hyper)
     if not isinstance(value, list | tuple):
-        return parse_number(value, where, hyper, ", or a list of them" if hyper.whole else f", {FORMS}")
+        also = ", or a list of them" if hyper.whole else f", {FORMS}"
+        return parse_number(value, where, hyper, also, switches=switches)
     if not value:
         raise wrong(where, [], "must have at least one value in it")
     if len(value) > MOST_VALUES:
@@ -115,7 +117,9 @@ def parse_values(value: object, where: str, hyper: Hyper) -> Values:
             f"{where}: must have at most {MOST_VALUES:,} values in it, not {len(value):,}",
             at=[tuple(where.split("."))],
         )
-    listed = tuple(parse_number(item, f"{where}.{i}", hyper) for i, item in enumerate(value))
+    listed = tuple(
+        parse_number(item, f"{where}.{i}", hyper, switches=switches) for i, item in enumerate(value)
+    )
     check_distinct(listed, where)
     return listed
 
@@ -133,7 +137,7 @@ def check_distinct(listed: Sequence[object], where: str) -> None:
         known.add(item)
 
 
-def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> float:
+def parse_number(value: object, where: str, hyper: Hyper, also: str = "", *, switches: bool = True) -> float:
     """One number that is allowed.
 
     Args:
@@ -141,11 +145,12 @@ def parse_number(value: object, where: str, hyper: Hyper, also: str = "") -> flo
         where: the key as the user wrote it.
         hyper: what is allowed. A switch, a hyper from 0 to 1 with both ends, takes true and false too.
         also: what else is allowed there, for the error text.
+        switches: whether such a hyper is a switch, and no probability, whose true would be "always".
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
     """
-    switch = (hyper.low, hyper.high, hyper.low_open, hyper.high_open) == (0.0, 1.0, False, False)
+    switch = switches and (hyper.low, hyper.high, hyper.low_open, hyper.high_open) == (0.0, 1.0, False, False)
     given = float(value) if switch and isinstance(value, bool) else value
     fault = hyper.fault(given, f"{', or true or false' if switch else ''}{also}")
     if fault is not None:
