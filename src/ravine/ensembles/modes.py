@@ -22,7 +22,7 @@ from ravine.outcomes.results import Results
 from ravine.outcomes.runs import plain_data
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.trials import Predicted
-from ravine.study.modes import MEAN, Mode
+from ravine.study.modes import MC, MEAN, WITH_VIEWS, Mode
 from ravine.verdict.comparison import difference_error, width
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ class ModeRow:
     """A mode at the chosen config of a rule, on test data.
 
     Args:
-        rule: its label.
+        rule: its label, or the level's.
         mode: the mode's name.
         words: the same with its numbers.
         scores: means over the seeds: ``accuracy``, ``nll``, ``brier``, ``ece``; or ``rmse``, ``mae``.
@@ -135,28 +135,35 @@ def mode_rows(results: Results) -> tuple[ModeRow, ...]:
 
 def mode_words_of(rows: tuple[ModeRow, ...]) -> list[str]:
     """The rows as sentences, one for each rule and mode: how good the cheap approximation is."""
+    random = random_rules(rows)
     return [
         f"{row.rule}: {row.words} against the mean pass at test: {_in_words(row)}."
         if row.changes
-        else f"{row.rule}: {row.words} is the mean pass, since the chosen runs have no stochastic layer."
+        else f"{row.rule}: {row.words} is the mean pass, since no layer of the chosen runs is random."
         for row in rows
-        if row.mode != MEAN
+        if row.mode != MEAN and (row.mode != MC + WITH_VIEWS or row.rule in random)
     ]
 
 
-def mode_grid(rows: tuple[ModeRow, ...], judged: Mode | None = None) -> Grid:
+def random_rules(rows: tuple[ModeRow, ...]) -> frozenset[str]:
+    """The rules whose chosen runs have a layer that draws: only theirs differ between mc and the mean pass."""
+    return frozenset(row.rule for row in rows if row.mode == MC and row.changes)
+
+
+def mode_grid(rows: tuple[ModeRow, ...], judged: Mode | None = None, noun: str = "rule") -> Grid:
     """The rows as a small table.
 
     Args:
         rows: of a study.
         judged: what its verdict is about; None: the mean pass.
+        noun: what one of the compared is called.
     """
     names = list(rows[0].scores) if rows else []
     against = "mse" if "rmse" in names else "nll"
     return Grid(
         title="Predictions at test" if rows else "",
         before=() if judged is None else (f"The verdict above is about {judged.words}.",),
-        columns=("rule", "mode", *(TITLES[name] for name in names), f"{_SHORT[against]} against mean"),
+        columns=(noun, "mode", *(TITLES[name] for name in names), f"{_SHORT[against]} against mean"),
         rows=tuple(
             (
                 row.rule,
@@ -166,7 +173,7 @@ def mode_grid(rows: tuple[ModeRow, ...], judged: Mode | None = None) -> Grid:
             )
             for row in rows
         ),
-        left=("rule", "mode"),
+        left=(noun, "mode"),
         after=tuple(mode_words_of(rows)),
     )
 

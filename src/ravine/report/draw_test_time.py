@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.ensembles.modes import mode_grid, mode_rows, mode_words_of
+from ravine.ensembles.modes import mode_grid, mode_rows, mode_words_of, random_rules
 from ravine.ensembles.pooling import log_softmax
 from ravine.ensembles.scoring import entropy_of, nll
 from ravine.messages import count
@@ -126,13 +126,19 @@ def mode_curves(results: Results) -> tuple[ModeCurves, ...]:
 
 
 def draw_test_time(results: Results) -> Figure:
-    """Scores against the number of passes, and histograms of uncertainty, for one rule at a time."""
-    found = mode_curves(results)
-    rows = mode_rows(results) if found else ()
+    """Scores against the number of passes, and histograms of uncertainty, for one rule or level at a time.
+
+    One whose chosen runs have no random layer is left out: all of its passes are the mean pass.
+    """
+    rows, noun = mode_rows(results), results.noun
+    random = random_rules(rows)
+    curves = mode_curves(results)
+    found = [each for each in curves if each.rule in random]
+    others = [each.rule for each in curves if each.rule not in random]
     samples = next((mode.samples for mode in results.asked.asked if mode.samples), 0) if results.asked else 0
     how = "averaged" if results.is_regression else "averaged in probability"
     caption = (
-        f"Of each rule's chosen config on validation data: the first n of {samples:,} Monte Carlo passes, {how},"
+        f"Of each {noun}'s chosen config on validation data: the first n of {samples:,} Monte Carlo passes, {how},"
         " against n. The mean pass does not depend on n."
         " Lines are means over seeds, bands reach from the lowest seed to the highest."
     )
@@ -142,15 +148,18 @@ def draw_test_time(results: Results) -> Figure:
             " and the mutual information between an answer and the masks (BALD), which is the part of the entropy that"
             " is about the weights. Bars are shares of the right, or of the wrong, answers."
         )
+    if others:
+        are = "are the mean pass and are" if len(others) > 1 else "is the mean pass and is"
+        caption += f" Without a random layer, {', '.join(others)} {are} not drawn."
     return Figure(
         name="test-time",
         title="How good the mean pass is",
-        caption=caption if found else "Nothing to draw: no chosen run has Monte Carlo passes.",
+        caption=caption if found else "Nothing to draw: no chosen run has Monte Carlo passes of a random layer.",
         command=command(results, "test-time"),
         views=tuple(_view(results, each) for each in found),
-        select="Rule",
-        lead=" ".join(mode_words_of(rows)[:1]),
-        table=mode_grid(rows, results.mode) if rows else None,
+        select=noun.capitalize(),
+        lead=" ".join(mode_words_of(tuple(row for row in rows if row.rule in random))[:1]),
+        table=mode_grid(rows, results.mode, noun) if rows else None,
     )
 
 

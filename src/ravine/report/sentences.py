@@ -19,7 +19,7 @@ _REGULARIZED = (
     "Every config was first trained without dropout. The other rates were tried only for rules whose best config "
     "overfits, and one is kept only if it gains. Both intervals cover seeds and validation examples."
 )
-_AVERAGES = "Of each rule's chosen config, means over its seeds. The verdict above is about the last weights."
+_AVERAGES = "Of each {}'s chosen config, means over its seeds. The verdict above is about the last weights."
 
 
 def sentence_sections(results: Results) -> Html:
@@ -30,7 +30,7 @@ def sentence_sections(results: Results) -> Html:
         _section(
             "Whether dropout was needed", "regularize", regularized_words(results.regularized), _REGULARIZED
         ),
-        _section("What averaging gained", "gains", average_words(results.averages, task), _AVERAGES),
+        _section("What averaging gained", "gains", average_words(results.averages, task), _AVERAGES.format(results.noun)),
         _section("What test time gained", "modes", mode_words_of(mode_rows(results)), _modes(results)),
     )
 
@@ -38,7 +38,7 @@ def sentence_sections(results: Results) -> Html:
 def _modes(results: Results) -> str:
     about = "the mean pass" if results.mode is None else results.mode.words
     return (
-        "Of each rule's chosen config on test data: the same weights, once by the mean pass and once by another mode, "
+        f"Of each {results.noun}'s chosen config on test data: the same weights, once by the mean pass and once by another mode, "
         f"with intervals of 95 % over seeds and examples. The verdict above is about {about}."
     )
 

@@ -86,8 +86,8 @@ def _reading(results: Results) -> str:
     return (
         f"Each {results.noun} has the hypers that did best on validation, averaged over seeds. Its test "
         f"{what} was read once, after that choice. The dot marks the test score, the bar its interval over seeds"
-        " and test examples. Two {results.noun}s can be separable although their bars overlap: runs are paired by seed,"
-        " and the verdict compares the paired differences." + units * results.is_regression
+        f" and test examples. Two {results.noun}s can be separable although their bars overlap: runs are paired by"
+        " seed, and the verdict compares the paired differences." + units * results.is_regression
     )
 
 

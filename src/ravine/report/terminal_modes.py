@@ -14,7 +14,7 @@ from ravine.report.terminal_grid import as_rich
 def modes(results: Results) -> list[RenderableType]:
     """A small table and its sentences behind an empty line; nothing for a study that asks for no mode."""
     rows = mode_rows(results)
-    return ["", as_rich(mode_grid(rows, results.mode))] if rows else []
+    return ["", as_rich(mode_grid(rows, results.mode, results.noun))] if rows else []
 
 
 def modes_json(results: Results) -> dict[str, Any]:

@@ -153,15 +153,18 @@ def _is_several(key: str, item: object, defaults: Mapping[str, Any]) -> bool:
 
 
 def _labels(found: Sequence[tuple[str | None, Model, Mapping[str, Values]]]) -> list[str]:
-    """A short label for each: the kind, or the kind with what differs among those of the kind."""
+    """A short label for each: the kind, or the kind with what differs in structure among those of the kind.
+
+    Rates are hypers, which a level is tuned over. They are named only between models of the same structure.
+    """
     names = [_name(model) for _, model, _ in found]
-    contents = [_content(model, rates) for _, model, rates in found]
+    structures = [_structure(model) for _, model, _ in found]
     labels: list[str] = []
-    for i, (label, _, _) in enumerate(found):
-        alike = [contents[k] for k in range(len(found)) if names[k] == names[i] and found[k][0] is None]
-        keys = dict.fromkeys(key for each in alike for key in each)
-        differ = [key for key in keys if any(each.get(key) != contents[i].get(key) for each in alike)]
-        words = [f"{key} {_shown(contents[i][key])}" for key in differ if key in contents[i]]
+    for i, (label, _, rates) in enumerate(found):
+        alike = [k for k in range(len(found)) if names[k] == names[i] and found[k][0] is None]
+        words = _differing(structures[i], [structures[k] for k in alike])
+        twins = [found[k][2] for k in alike if structures[k] == structures[i]]
+        words += _differing(rates, twins)
         made = label if label is not None else " ".join([names[i], ", ".join(words)]).strip()
         if made in labels:
             if label is None:
@@ -179,13 +182,22 @@ def _name(model: Model) -> str:
     return str(getattr(model, "kind", "") if target is None else target.rpartition(":")[2])
 
 
-def _content(model: Model, rates: Mapping[str, Values]) -> dict[str, Any]:
+def _differing(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What one has otherwise than some of the others, in words."""
+    return [
+        f"{key} {_shown(value)}"
+        for key, value in own.items()
+        if any(each.get(key) != value for each in others)
+    ]
+
+
+def _structure(model: Model) -> dict[str, Any]:
     plain: dict[str, Any] = (
         dict(model.plain()) if isinstance(model, Form) else {"source": describe_factory(model)}
     )
     args: dict[str, Any] = plain.pop("args", None) or {}
     structure = {key: value for key, value in plain.items() if key not in _NO_STRUCTURE}
-    return {**structure, **args, **rates}
+    return {**structure, **args}
 
 
 def _shown(value: object) -> str:

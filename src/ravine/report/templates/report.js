@@ -38,6 +38,7 @@
         if (layout.meta === "square") layout.height = Math.min(layout.height, 0.8 * width + 45);
         layout.margin.t += room;
         layout.height += room;
+        target.style.minHeight = `${layout.height}px`; // as high as it is, not as most are
         if (long(panel)) layout.title.text = layout.title.text.replace(" (", "<br>(");
         if (touch) {
           // A finger scrolls the page; it doesn't drag the axes.
