@@ -97,7 +97,7 @@ def test_answers_are_mixed() -> None:
     ({"examples": [1, 2, 3, -1]}, "examples = [1, 2, 3, -1]: must be from 0 to"),
     ({"settings": {"cutout": 0.5}}, "training = None: cutout fills with the mean of the training set"),
     ({"settings": {"pca": 0.5}}, "training = None: pca needs"),
-    ({"settings": {"fill": "mean", "rotate": 5}}, "training = None: fill = mean"),
+    ({"settings": {"fill": "mean", "rotate": 5}}, "training = None: fill = 'mean'"),
     ({"settings": {"pca": 0.5}, "training": torch.rand(4, 3, 8, 8) + 1}, "training: pixels lie from"),
     ({"settings": {"fill": "mean", "crop": 2}, "training": torch.rand(4, 1, 8, 8)}, "training: must be pictures (N, 3"),
     ({"y": ["a", "b", "c", "d"]}, "y = ['a', 'b', 'c', 'd']: must be integers"),

@@ -121,6 +121,13 @@ def test_page_and_plain_data(folder: Path, found: Slowness, tmp_path: Path) -> N
     assert "steps to" in str(found.grid())
 
 
+def test_a_study_that_compares_the_rate_has_the_same_steps(folder: Path, found: Slowness) -> None:
+    ravine.run(study_of(name="levels", compare="dropout"), store=folder, quiet=True)  # the same runs
+    levels = ravine.slowness("levels", store=folder, draws=2, quiet=True).chosen
+    assert levels.rule == "sgd"
+    assert [each.steps for each in levels.rates] == [each.steps for each in found.chosen.rates]
+
+
 def test_bad_input(folder: Path, tmp_path: Path) -> None:
     for given, words in (
         ({"draws": 1}, "draws = 1: must be"),

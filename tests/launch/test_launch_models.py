@@ -110,6 +110,4 @@ def test_monte_carlo_of_a_model_without_random_layers_is_its_mean_pass(folder: P
 def test_a_range_test_has_a_row_for_each_model() -> None:
     few = replace(SEVERAL, seeds=1)
     found = ravine.lr_range(few, num_steps=20, quiet=True)
-    assert [each.rule for each in found] == [
-        f"sgd, {label}" for label in (ALONE, "mlp hidden 8")
-    ]
+    assert [each.rule for each in found] == [f"sgd, {label}" for label in (ALONE, "mlp hidden 8")]

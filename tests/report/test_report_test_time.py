@@ -134,6 +134,27 @@ def test_the_figure_has_the_stored_curves_and_the_mean_pass(folder: Path) -> Non
     assert "test-time" in [each.name for each in figures(results)]
 
 
+def test_a_level_without_a_random_layer_is_not_drawn(tmp_path: Path) -> None:
+    given = {"name": "levels", "model": {"kind": "mlp", "hidden": [4], "dropout": [0.0, 0.5]}}
+    ravine.run(study(**given, compare="dropout", test_time=ASKED), store=tmp_path, quiet=True)
+    results = ravine.results("levels", store=tmp_path)
+    rows = mode_rows(results)
+    assert {row.rule for row in rows} == {"without dropout", "dropout 0.5"}
+    assert mode_grid(rows, None, results.noun).columns[0] == "level"
+    plain = [words for words in mode_words_of(rows) if words.startswith("without dropout")]
+    assert [words.partition(":")[2][:37] for words in plain] == [
+        " mc with 8 samples is the mean pass, ",
+        " the mean pass of 2 views against the",
+    ]
+    drawn = figure(results, "test-time")
+    assert [view.label for view in drawn.views] == ["dropout 0.5"]
+    assert drawn.lead.startswith("dropout 0.5: mc with 8 samples against")
+    assert "Of each level's" in drawn.caption
+    assert drawn.caption.endswith(
+        "Without a random layer, without dropout is the mean pass and is not drawn."
+    )
+
+
 def test_entropy_of_a_sure_answer_is_nothing() -> None:
     with np.errstate(divide="ignore"):
         assert entropy_of(np.log([[1.0, 0.0]])).tolist() == [0.0]

@@ -49,6 +49,18 @@ def other() -> nn.Module:
         ({"kind": "convnet", "channels": [[8], [8, 16]]}, ["convnet channels 8", "convnet channels 8-16"]),
         ({"kind": "resnet", "depth": [8, 20]}, ["resnet depth 8", "resnet depth 20"]),
         (
+            [{"kind": "mlp", "dropout": [0.0, 0.2]}, {"kind": "mlp", "hidden": [8], "dropout": 0.5}],
+            ["mlp hidden 128-128", "mlp hidden 8"],  # rates are factors of a level, and no part of its name
+        ),
+        (
+            [
+                {"kind": "mlp"},
+                {"kind": "mlp", "dropout": 0.5},
+                {"kind": "mlp", "norm": "batch", "dropout": 0.5},
+            ],
+            ["mlp norm none", "mlp norm none, dropout 0.5", "mlp norm batch"],
+        ),
+        (
             {"kind": "mlp", "norm": ["none", "batch"], "hidden": [[4], [8]]},
             [
                 "mlp hidden 4, norm none",

@@ -143,11 +143,11 @@ def _check_known(names: Collection[str], options: Augment) -> None:
     if "cutout" in names and options.cutout_fill == "mean":
         raise InputError(
             "training = None: cutout fills with the mean of the training set: give pictures of it, "
-            "or cutout_fill = black"
+            "or cutout_fill = 'black'"
         )
     if options.fill == "mean" and any(name in GEOMETRY for name in names):
         raise InputError(
-            "training = None: fill = mean is that of the training set: give pictures of it, or another fill"
+            "training = None: fill = 'mean' is that of the training set: give pictures of it, or another fill"
         )
 
 

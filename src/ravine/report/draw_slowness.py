@@ -55,7 +55,7 @@ def _units(found: Slowness, name: str, look: dict[str, Look]) -> Json:
             for rate, value in zip(rates, values, strict=True)
         ]
         data.append(line(label, look[label], rates, values, hover))
-    return _panel(data, "Hidden units with a gradient (%)", name, {"rangemode": "tozero"})
+    return _panel(found, data, "Hidden units with a gradient (%)", {"rangemode": "tozero"})
 
 
 def _noise(found: Slowness, name: str, look: dict[str, Look]) -> Json:
@@ -69,7 +69,7 @@ def _noise(found: Slowness, name: str, look: dict[str, Look]) -> Json:
         data.append(_curve(others, look[others], (rates[0], rates[-1]), (level, level), name))
         every += [*values, level]
     shown = [value for value in every if 0.0 < value < math.inf]
-    return _panel(data, "Variance of the gradient by its squared mean", name, log_axis(visible(shown)))
+    return _panel(found, data, "Variance of the gradient by its squared mean", log_axis(visible(shown)))
 
 
 def _steps(found: Slowness, name: str, look: dict[str, Look]) -> Json:
@@ -89,7 +89,7 @@ def _steps(found: Slowness, name: str, look: dict[str, Look]) -> Json:
         STEPS, look[STEPS], [each.rate for each in there], [each.typical for each in there], name
     )
     title = f"Steps to a validation loss of {found.chosen.loss:.3g}"
-    return _panel([through, points], title, name, {"rangemode": "tozero"})
+    return _panel(found, [through, points], title, {"rangemode": "tozero"})
 
 
 def _curve(label: str, look: Look, rates: Sequence[float], values: Sequence[float], name: str) -> Json:
@@ -98,5 +98,8 @@ def _curve(label: str, look: Look, rates: Sequence[float], values: Sequence[floa
     return line(label, look, [rate for rate, _ in finite], [value for _, value in finite], hover)
 
 
-def _panel(data: list[Json], title: str, name: str, y: Json) -> Json:
-    return {"data": data, "layout": layout(title, name, {"rangemode": "tozero"}, y)}
+def _panel(found: Slowness, data: list[Json], title: str, y: Json) -> Json:
+    rates = [each.rate for each in found.chosen.rates]
+    room = 0.03 * (max(rates) - min(rates))  # for the marks at both ends
+    x = {"range": [min(rates) - room, max(rates) + room], "zeroline": False}
+    return {"data": data, "layout": layout(title, found.chosen.hyper.removeprefix("model."), x, y)}

@@ -149,12 +149,15 @@ def draw_test_time(results: Results) -> Figure:
             " is about the weights. Bars are shares of the right, or of the wrong, answers."
         )
     if others:
-        are = "are the mean pass and are" if len(others) > 1 else "is the mean pass and is"
-        caption += f" Without a random layer, {', '.join(others)} {are} not drawn."
+        caption += (
+            f" Where no layer is random, every pass is the mean pass; so not drawn: {', '.join(others)}."
+        )
     return Figure(
         name="test-time",
         title="How good the mean pass is",
-        caption=caption if found else "Nothing to draw: no chosen run has Monte Carlo passes of a random layer.",
+        caption=caption
+        if found
+        else "Nothing to draw: no chosen run has Monte Carlo passes of a random layer.",
         command=command(results, "test-time"),
         views=tuple(_view(results, each) for each in found),
         select=noun.capitalize(),

@@ -30,7 +30,12 @@ def sentence_sections(results: Results) -> Html:
         _section(
             "Whether dropout was needed", "regularize", regularized_words(results.regularized), _REGULARIZED
         ),
-        _section("What averaging gained", "gains", average_words(results.averages, task), _AVERAGES.format(results.noun)),
+        _section(
+            "What averaging gained",
+            "gains",
+            average_words(results.averages, task),
+            _AVERAGES.format(results.noun),
+        ),
         _section("What test time gained", "modes", mode_words_of(mode_rows(results)), _modes(results)),
     )
 
