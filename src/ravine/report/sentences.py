@@ -43,8 +43,8 @@ def sentence_sections(results: Results) -> Html:
 def _modes(results: Results) -> str:
     about = "the mean pass" if results.mode is None else results.mode.words
     return (
-        f"Of each {results.noun}'s chosen config on test data: the same weights, once by the mean pass and once by another mode, "
-        f"with intervals of 95 % over seeds and examples. The verdict above is about {about}."
+        f"Of each {results.noun}'s chosen config on test data: the same weights, once by the mean pass and once by "
+        f"another mode, with intervals of 95 % over seeds and examples. The verdict above is about {about}."
     )
 
 
