@@ -91,6 +91,13 @@ def test_convolutions_on_a_cpu_are_measured(faster: str, monkeypatch: pytest.Mon
     assert (found.size == 1) == (faster == "serial")
 
 
+def test_convolutions_of_a_run_alone_are_no_cohort() -> None:
+    made = study(data=random_dataset((2, 6, 6)), model=Sorting)
+    found = planned(made, num=1)
+    assert (found.backend, found.why) == ("serial", "no machine code for aten::sort")
+    assert planned(made, "fused", num=1).backend == "fused"
+
+
 def test_the_measurement_itself() -> None:
     made = study(data=random_dataset((2, 6, 6)), model=Sorting)
     found = planned(made)

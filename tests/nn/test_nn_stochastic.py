@@ -299,7 +299,7 @@ def test_stochastic_depth_enumerated_and_its_linear_rule() -> None:
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-def test_a_closed_gate_leaves_norms_alone_and_computes_nothing_where_it_can(keyed: bool) -> None:
+def test_a_closed_gate_leaves_norms_alone_and_computes_nothing(keyed: bool) -> None:
     calls = []
     branch = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     branch.register_forward_hook(lambda *_: calls.append(1))
@@ -308,10 +308,29 @@ def test_a_closed_gate_leaves_norms_alone_and_computes_nothing_where_it_can(keye
     x = torch.randn(8, 3)
     assert torch.equal(layer(x), x)
     assert all(torch.equal(each, before[name]) for name, each in branch.named_buffers())
-    assert len(calls) == int(keyed)
+    assert not calls
     layer.rate = torch.tensor(0.0)
     assert torch.equal(layer(x), x + branch(x))
     assert branch[1].num_batches_tracked == 2
+
+
+def test_behind_a_closed_gate_a_branch_draws_what_it_would_have_drawn() -> None:
+    """What is drawn afterwards does not depend on the gate; norms do not see the pass, and gradients are 0."""
+    branch = nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(inplace=True), nn.Dropout(0.5))
+    layer = set_keyed(StochasticDepth(1.0, branch), True)
+    x = torch.randn(8, 3, requires_grad=True)
+    drawn = []
+    for rate in (1.0, 0.0):
+        layer.rate = torch.tensor(rate)
+        before = [each.clone() for each in branch.buffers()]
+        with rng.keyed_draws(seed=1, stream="forward", step=2):
+            y = layer(x)
+            drawn.append(torch.rand(4))
+        assert torch.equal(y, x) == (rate == 1)
+        assert (branch[0].num_batches_tracked == before[2]) == (rate == 1)
+        grads = torch.autograd.grad(y.sum(), [x, *branch.parameters()], allow_unused=True)
+        assert all(grad is None for grad in grads[1:]) == (rate == 1)
+    assert torch.equal(*drawn)
 
 
 def test_a_gate_per_example_is_shared_by_its_numbers() -> None:

@@ -7,11 +7,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from ravine import rng
 from ravine.nn.dropout import Scale
 from ravine.nn.norms import BatchNorm
 from ravine.nn.stochastic import Stochastic, check_word, checked_rate, fresh_key
+from ravine.rng.torch_draws import Drawing
 
 
 class StochasticDepth(Stochastic):
@@ -110,20 +112,25 @@ class StochasticDepth(Stochastic):
         if self.draw == "example":
             return shortcut + self.sample(branch(x), key)
         is_open = self._open(x, key)
-        if not self.keyed:  # in anyone's loop, where a branch on a number is allowed
-            return shortcut + self._scaled(branch(x)) if bool(is_open) else shortcut
+        known = not self.keyed or _has_number(is_open)
+        if known and bool(is_open):
+            return shortcut + self._scaled(branch(x))
+        if known and not _drawing():
+            return shortcut
         before = [
             (norm, name, each.clone())
             for norm in norms
             if norm.training
             for name, each in norm.named_buffers()
         ]
+        if known:  # only what the branch draws is wanted: later draws are numbered from there on
+            with torch.no_grad():
+                branch(x.clone())  # which it may change
+            for norm, name, old in before:
+                setattr(norm, name, old)
+            return shortcut
         y = torch.where(is_open, shortcut + self._scaled(branch(x)), shortcut)
-        for (
-            norm,
-            name,
-            old,
-        ) in before:  # new tensors, since the backward pass needs those that the norm wrote to
+        for norm, name, old in before:  # new tensors: the backward pass needs those that the norm wrote to
             setattr(norm, name, torch.where(is_open, getattr(norm, name), old))
         return y
 
@@ -138,3 +145,15 @@ class StochasticDepth(Stochastic):
             return x
         keep = 1 - self.rate
         return x * (1 / torch.where(keep > 0, keep, 1.0)).to(x.dtype)
+
+
+def _has_number(gate: Tensor) -> bool:
+    """Whether Python may ask for it: it is no tensor of many runs, and nothing is being traced."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(gate) or torch.compiler.is_compiling():
+        return False
+    return all(isinstance(mode, Drawing) for mode in _get_current_dispatch_mode_stack())
+
+
+def _drawing() -> bool:
+    """Whether draws of the modules themselves are numbered."""
+    return any(isinstance(mode, Drawing) for mode in _get_current_dispatch_mode_stack())
