@@ -1,8 +1,9 @@
-"""What randomness costs in a step of machine code: dropout, DropConnect and stochastic depth beside a net without them.
+"""What randomness costs in a step: dropout, DropConnect and stochastic depth beside a net without them.
 
     python benchmarks/stochastic.py                       # all
     python benchmarks/stochastic.py --parts digits depth --repeats 9
     python benchmarks/stochastic.py --steps 200 --repeats 3
+    python benchmarks/stochastic.py --parts depth --backend serial
 
 One run is trained on one thread. A repetition trains every contender for the same number of steps, one after another,
 in one process; a ratio is that of two times of one repetition, and the tables show its median with the smallest and the
@@ -64,14 +65,15 @@ class Step:
         data: of a study.
         batch_size: examples of a step.
         steps: of a repetition.
+        backend: what trains the run.
     """
 
-    def __init__(self, model: Any, data: Any, batch_size: int, steps: int) -> None:
+    def __init__(self, model: Any, data: Any, batch_size: int, steps: int, backend: str) -> None:
         made = Study(
             name="step", data=data, model=model, rules=[{"kind": "adam", "lr": 1e-3}], steps=steps,
             batch_size=batch_size, seeds=1, evaluations=1,
         )  # fmt: skip
-        self.data, self.steps = made.data, steps
+        self.data, self.steps, self.backend = made.data, steps, backend
         self.runs = list(runs_of(made, made.data))
         self.network = Network.of(
             made.model, self.data.input_shape, self.data.num_outputs, device=CPU, rates=rates_of(self.runs)
@@ -79,7 +81,7 @@ class Step:
 
     def seconds(self) -> float:
         """Of one step, after a first one."""
-        training = Training(Cohort.of(self.runs), self.network, self.data, "native", CPU)
+        training = Training(Cohort.of(self.runs), self.network, self.data, self.backend, CPU)
         training.advance()
         began, first = time.perf_counter(), training.step
         for _ in training.losses():
@@ -87,7 +89,7 @@ class Step:
         return (time.perf_counter() - began) / (training.step - first)
 
 
-def digits(steps: int) -> dict[str, Step]:
+def digits(steps: int, backend: str) -> dict[str, Step]:
     """The MLP on digits; the first one is what the others are compared with."""
     mlp = {"kind": "mlp", "hidden": list(HIDDEN)}
     models: dict[str, Any] = {
@@ -98,10 +100,10 @@ def digits(steps: int) -> dict[str, Step]:
         "DropConnect, a mask per example": lambda: Connected("example"),
     }
     data = load(parse_data("digits", "data"))
-    return {name: Step(model, data, 64, steps) for name, model in models.items()}
+    return {name: Step(model, data, 64, steps, backend) for name, model in models.items()}
 
 
-def depth(steps: int) -> dict[str, Step]:
+def depth(steps: int, backend: str) -> dict[str, Step]:
     """ResNet-20 on pictures of 32 x 32, whose last branch is dropped with a probability."""
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(384, 3, 32, 32)).astype(np.float32), draw.integers(0, 10, 384)
@@ -111,7 +113,7 @@ def depth(steps: int) -> dict[str, Step]:
         "no gates": resnet,
         **{f"p = {p:g}": {**resnet, "depth_drop": p} for p in (1e-6, 0.3, 0.5, 0.9)},
     }
-    return {name: Step(model, data, 32, max(4, steps // 50)) for name, model in models.items()}
+    return {name: Step(model, data, 32, max(4, steps // 50), backend) for name, model in models.items()}
 
 
 def survival(name: str) -> str:
@@ -121,9 +123,11 @@ def survival(name: str) -> str:
     return f"{1 - float(name.removeprefix('p = ')) * 10 / 18:.2f}"
 
 
-def measure(made: Callable[[int], dict[str, Step]], steps: int, repeats: int) -> dict[str, list[float]]:
+def measure(
+    made: Callable[[int, str], dict[str, Step]], steps: int, repeats: int, backend: str
+) -> dict[str, list[float]]:
     """Seconds of a step by contender, in turn."""
-    contenders = made(steps)
+    contenders = made(steps, backend)
     for each in contenders.values():
         each.seconds()
     times: dict[str, list[float]] = {name: [] for name in contenders}
@@ -159,11 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--steps", type=int, default=2000, help="of the MLP in a repetition; of ResNet-20 a fiftieth"
     )
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--backend", choices=("native", "serial"), default="native")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, PyTorch {torch.__version__}, "
-        f"one thread, n = {given.repeats}\n"
+        f"one thread, {given.backend}, n = {given.repeats}\n"
     )
     for part in given.parts:
         title = {
@@ -171,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "depth": "ResNet-20, width 16, batch 32",
         }
         print(
-            "\n".join(table(title[part], measure(globals()[part], given.steps, given.repeats))) + "\n",
+            "\n".join(table(title[part], measure(globals()[part], given.steps, given.repeats, given.backend)))
+            + "\n",
             flush=True,
         )
 
