@@ -67,3 +67,14 @@ def test_outputs_that_are_probabilities_are_told_by_check_and_run(tmp_path: Path
     assert isinstance(planned, Planned)
     assert planned.lines[-1] == said
     assert remarks(parse_study({**STUDY, "model": "mlp"})) == []
+
+
+def test_a_layer_that_is_called_twice_and_draws_the_same_each_time_is_named(tmp_path: Path) -> None:
+    (tmp_path / "twice_models.py").write_text(
+        "from torch import nn\n\nclass Twice(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.one, self.drop, self.out = nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 3)\n\n"
+        "    def forward(self, x):\n        return self.out(self.drop(self.one(self.drop(x))))\n"
+    )
+    (said,) = remarks(parse_study({**STUDY, "model": "twice_models:Twice"}, search=tmp_path), tmp_path)
+    assert said.startswith("! layer 'drop' is called 2 times in a pass, and draws the same each time")
+    assert remarks(parse_study({**STUDY, "model": {"kind": "mlp", "dropout": 0.5}})) == []

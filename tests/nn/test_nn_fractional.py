@@ -102,6 +102,9 @@ def test_a_pass_is_the_maximum_of_each_box_and_the_exact_mean_that_over_all(
     )
     layer.test = "exact"
     torch.testing.assert_close(layer.mean(x), expected)
+    many = x.clone()
+    many[0, 0, ::3, ::2] = torch.inf
+    assert not layer.mean(many).isnan().any()  # a box that does not occur has no infinity either
     layer.rate = torch.tensor(0.25)
     torch.testing.assert_close(layer.mean(x), 0.25 * expected + 0.75 * boxes(x, *fixed, overlapping))
 

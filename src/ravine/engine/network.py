@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from ravine import rng
 from ravine.errors import ModelError
 from ravine.free_memory import built
-from ravine.nn.build import build, check_output, layer_kinds, remark_on
+from ravine.nn.build import (
+    build,
+    check_output,
+    counting_calls,
+    layer_kinds,
+    remark_on,
+    remark_on_calls,
+)
 from ravine.nn.functional import Pure, as_function
 from ravine.nn.rates import Rates
 from ravine.nn.spec import MLP, ConvNet, ResNet
@@ -40,7 +47,7 @@ class Network:
         built_in: whether the model is one of ravine's, and no module of the user's.
         make: builds a module with fresh initial weights.
         about: what errors about its size name.
-        remark: what a reader should know about its outputs; may be empty.
+        remark: what a reader should know about its outputs and its random layers; may be empty.
     """
 
     module: nn.Module
@@ -92,7 +99,9 @@ class Network:
         about = _about(model)
         with rng.keyed_init(0):
             module = built(make, about)
-        remark = remark_on(check_output(module, input_shape, num_outputs), type(module).__name__)
+        with counting_calls(module) as calls:
+            output = check_output(module, input_shape, num_outputs)
+        remark = "; ".join(filter(None, (remark_on(output, type(module).__name__), remark_on_calls(calls))))
         built_in = isinstance(model, MLP | ConvNet | ResNet)
         given.check(module, f"kind = {model.kind!r}" if built_in else type(module).__name__)  # type: ignore[attr-defined]
         layers = kinds_of(module)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,7 +16,7 @@ from ravine.nn.models import convnet, mlp, resnet
 from ravine.nn.rates import Rates
 from ravine.nn.replacing import keyed
 from ravine.nn.spec import MATCH, MLP, RATES, ConvNet, Module, ResNet
-from ravine.nn.stochastic import kinds_of
+from ravine.nn.stochastic import kinds_of, stochastic_modules
 from ravine.nn.target import call_factory, find_factory
 
 _OUTPUTS = (torch.float32, torch.float64, torch.float16)  # not bfloat16, which NumPy does not have
@@ -191,6 +193,42 @@ def remark_on(output: Tensor, name: str) -> str:
     return (
         f"the outputs of {name} look like probabilities (each row is non-negative and sums to 1), but the loss is the "
         "cross-entropy of logits: leave the softmax out"
+    )
+
+
+@contextmanager
+def counting_calls(module: nn.Module) -> Iterator[Counter[str]]:
+    """Within it, calls of each stochastic layer in training mode are counted, by its name."""
+    calls: Counter[str] = Counter()
+    hooks = []
+    for name, layer in stochastic_modules(module):
+
+        def count(layer: nn.Module, _: object, name: str = name) -> None:
+            calls[name] += layer.training
+
+        hooks.append(layer.register_forward_pre_hook(count))
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def remark_on_calls(calls: Mapping[str, int]) -> str:
+    """What a reader should know about layers that are called several times in a pass; else an empty text.
+
+    Example:
+        >>> remark_on_calls({"drop": 2, "late": 1})[:66]
+        "layer 'drop' is called 2 times in a pass, and draws the same each "
+    """
+    again = {name: num for name, num in calls.items() if num > 1}
+    if not again:
+        return ""
+    name, num = next(iter(again.items()))
+    more = f" (and so are {len(again) - 1} more)" if len(again) > 1 else ""
+    return (
+        f"layer {name!r} is called {num} times in a pass, and draws the same each time, unlike PyTorch's{more}: give "
+        "each place a layer of its own"
     )
 
 

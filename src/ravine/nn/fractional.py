@@ -133,8 +133,8 @@ class FractionalMaxPool2d(Stochastic):
             rows = torch.zeros((), dtype=x.dtype, device=x.device)
             for others, shares in zip(*windows(height, sizes[0], self.regions), strict=True):
                 pooled = self._largest(columns, -2, _indices(others, x, self._ends))
-                rows = rows + pooled * torch.tensor(shares, dtype=x.dtype, device=x.device)[:, None]
-            total = total + rows * torch.tensor(chances, dtype=x.dtype, device=x.device)
+                rows = rows + _shared(pooled, torch.tensor(shares, dtype=x.dtype, device=x.device)[:, None])
+            total = total + _shared(rows, torch.tensor(chances, dtype=x.dtype, device=x.device))
         return total
 
     def _starts(
@@ -166,6 +166,11 @@ class FractionalMaxPool2d(Stochastic):
             other = _taken(x, dim, place)
             y = torch.where((other > y) | (other != other), other, y)
         return y
+
+
+def _shared(x: Tensor, share: Tensor) -> Tensor:
+    """Of a box that does not occur nothing, though it contain an infinity."""
+    return torch.where(share > 0, x * share, 0.0)
 
 
 def _num_regions(places: int, ratio: float) -> int:
