@@ -181,7 +181,7 @@ def test_the_text_of_a_staged_study_is_read_again() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tune": "stagd"}, "tune = 'stagd': did you mean 'staged'? Allowed: joint, staged"),
+        ({"tune": "stagd"}, "tune = 'stagd': did you mean 'staged'? Allowed: joint, regularize, staged"),
         ({"schedule": "constant"}, 'schedule: tune = "staged" needs a schedule besides "constant"'),
         (
             {"rules": [RULES[0], {"kind": "adam", "lr": 0.1}]},

@@ -479,20 +479,6 @@ def test_a_store_of_format_4_that_can_only_be_read_is_read(filled: Store) -> Non
     assert (root / "ravine.db").read_bytes() == content
 
 
-def test_a_study_that_was_refused_before_its_first_launch_is_forgotten(
-    store: Store, new_run: Callable[..., NewRun]
-) -> None:
-    store.add_runs("digits", [new_run(1)])
-    store.open_cohort("c", [new_run(1).id], {})
-    store.forget_unlaunched("digits")
-    assert store.studies() == []
-    assert store.check() == []
-    store.save_study("d", definition="", base="", data_fingerprint="")
-    store.begin_launch("d", command="", versions={}, hardware={}, plan="")
-    store.forget_unlaunched("d")
-    assert [study.name for study in store.studies()] == ["d"]
-
-
 @pytest.mark.parametrize(
     ("statement", "what"),
     [

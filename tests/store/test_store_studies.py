@@ -107,9 +107,10 @@ def test_studies_that_share_an_unfinished_run_know_of_each_other(store: Store, n
     store.save_study("other", definition="", base="b", data_fingerprint="d")
     store.add_runs("digits", [new_run(0), new_run(1)])
     store.add_runs("other", [new_run(2)])
-    assert store.sharing("digits") == []
+    assert store.sharing("digits", []) == []
+    assert store.sharing("digits", [new_run(2).id]) == ["other"]
     store.add_runs("other", [new_run(1), new_run(2)])
-    assert (store.sharing("digits"), store.sharing("other")) == (["other"], ["digits"])
+    assert (store.sharing("digits", []), store.sharing("other", [])) == (["other"], ["digits"])
 
 
 def test_a_run_has_in_each_study_that_studys_names(store: Store, new_run: Make) -> None:

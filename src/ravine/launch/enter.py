@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ravine.data import Dataset
 from ravine.errors import StoreError
-from ravine.launch.averages import lacking_lines
+from ravine.launch.averages import check_averages, lacking_lines
 from ravine.launch.machine import versions
 from ravine.launch.progress import Planned
 from ravine.launch.stages import second_stage
@@ -21,6 +21,30 @@ from ravine.store import FINISHED, Labels, NewRun, Store
 from ravine.study import STAGE, Run, Study, base_of, notes_of, runs_of
 from ravine.study.keep import Keep
 from ravine.study.naming import naming
+
+
+def check_enter(
+    study: Study, store: Store, runs: Sequence[Run], *, data: Dataset, definition: str, search: Path | None
+) -> None:
+    """See that a study and its runs can be entered; nothing is written.
+
+    Args:
+        study: the study.
+        store: where it would be entered.
+        runs: its runs.
+        data: its data set.
+        definition: its text.
+        search: the study file's folder.
+
+    Raises:
+        StoreError: the store has another study of this name, and some of its runs have begun; or some of these runs
+            are being trained for another study.
+    """
+    store.check_writable()
+    with naming(study.origin):
+        base = base_of(study, data, search)
+        store.check_study(study.name, definition=definition, base=base, data_fingerprint=data.fingerprint)
+    _check_alone(store, study.name, runs)
 
 
 def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, search: Path | None) -> None:
@@ -58,7 +82,7 @@ def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:
         StoreError: some of them are being trained for another study.
     """
     store.add_runs(study.name, [_new_run(run) for run in runs])
-    _check_alone(store, study.name)
+    _check_alone(store, study.name, runs)  # once more: another study might have begun at the same time
 
 
 def enter_finished(
@@ -83,15 +107,17 @@ def enter_finished(
         file: the study's file, stored with it; None for a study made in Python.
 
     Returns:
-        The plan; None, with nothing changed, if some run has not finished.
+        The plan; None, with nothing changed, if some run has not finished, or not been evaluated as the study asks.
 
     Raises:
         InputError: the study does not fit its data, its model or the store.
     """
     began = time.perf_counter()
     runs = _finished(study, store, runs_of(study, data, search))
-    if runs is None:
+    if runs is None or not _evaluated(study, store, runs):
         return None
+    with naming(study.origin):
+        check_averages(study, runs, len(data.train))
     with store.lock(study.name):
         enter_study(study, store, data=data, definition=definition, search=search)
         enter_runs(study, store, runs)
@@ -123,9 +149,17 @@ def _finished(study: Study, store: Store, first: list[Run]) -> list[Run] | None:
     return runs if all(status.get(run.id) in FINISHED for run in runs) else None
 
 
-def _check_alone(store: Store, name: str) -> None:
+def _evaluated(study: Study, store: Store, runs: Sequence[Run]) -> bool:
+    """Whether runs that have finished were evaluated by all modes that a study asks for."""
+    if study.test_time is None:
+        return True
+    done = [run_id for run_id, status in store.statuses([run.id for run in runs]).items() if status == "done"]
+    return all(len(store.evaluated.having(mode.id, done)) == len(done) for mode in study.test_time.asked)
+
+
+def _check_alone(store: Store, name: str, runs: Sequence[Run]) -> None:
     """Raise StoreError if runs of a study are being trained for another study: a cohort has one trainer."""
-    for other in store.sharing(name):
+    for other in store.sharing(name, [run.id for run in runs]):
         holder = store.holder(other)
         if holder is not None:
             raise StoreError(

@@ -27,8 +27,11 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
     Returns:
         The runs; None while some run of the first stage has not finished.
     """
+    status = store.statuses([run.id for run in first])
+    if any(status.get(run.id) not in FINISHED for run in first) or not store.has(study.name):
+        return None
     known = {record.id: record for record in store.runs(study.name, all=True)}
-    if any(run.id not in known or known[run.id].status not in FINISHED for run in first):
+    if any(run.id not in known for run in first):
         return None
     records = [
         replace(known[run.id], rule=run.label, config=run.recipe.id, hypers=dict(run.chosen)) for run in first

@@ -115,6 +115,22 @@ class Store:
             own = {"definition": definition, "base": base, "data_fingerprint": data_fingerprint}
             studies.save(connection, name, **own, notes=notes)
 
+    def check_study(self, name: str, *, definition: str, base: str, data_fingerprint: str) -> None:
+        """See that `save_study` would take a study; nothing is written.
+
+        Raises:
+            StoreError: as `save_study`.
+        """
+        with self._core.read() as connection:
+            studies.check(
+                connection, name, definition=definition, base=base, data_fingerprint=data_fingerprint
+            )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a study of this name."""
+        with self._core.read() as connection:
+            return studies.find(connection, name) is not None
+
     def study(self, name: str) -> StudyRecord:
         """One study by name; StoreError with the nearest name if there is none."""
         with self._core.read() as connection:
@@ -157,14 +173,6 @@ class Store:
                 count, unused = upkeep.delete_study(connection, name)
             self._core.remove(unused)
         return count
-
-    def forget_unlaunched(self, name: str) -> None:
-        """Delete a study that its caller has locked and has never begun to train: it was refused."""
-        with self._core.write() as connection:
-            unused = (
-                [] if studies.read(connection, name)[0].launches else upkeep.delete_study(connection, name)[1]
-            )
-        self._core.remove(unused)
 
     def check_writable(self) -> None:
         """See that something can be stored, before it is computed.
@@ -232,10 +240,15 @@ class Store:
         with self._core.read() as connection:
             return studies.looks_finished(connection, study)
 
-    def sharing(self, study: str) -> list[str]:
-        """The other studies that have a run of this one which is not finished, listed in either or not."""
+    def statuses(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """The status of those of these runs that the store has, of whatever study."""
         with self._core.read() as connection:
-            return studies.sharing(connection, study)
+            return studies.existing(connection, run_ids)
+
+    def sharing(self, study: str, run_ids: Sequence[str]) -> list[str]:
+        """The studies of other names that have one of these runs or of its own, unfinished, listed or not."""
+        with self._core.read() as connection:
+            return studies.sharing(connection, study, run_ids)
 
     def run(self, prefix: str) -> RunRecord:
         """The run whose id begins with these 4 to 16 hex digits; StoreError if there is none or several."""

@@ -33,7 +33,7 @@ def save(
     notes: Sequence[str] = (),
 ) -> None:
     """Add a study or update its text. See `Store.save_study`."""
-    found = connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
+    found = check(connection, name, definition=definition, base=base, data_fingerprint=data_fingerprint)
     row = {
         "name": name,
         "definition": definition,
@@ -45,6 +45,18 @@ def save(
     if found is None:
         digests.add(connection, studies, [row])
         return
+    if any(getattr(found, key) != value for key, value in row.items()):
+        digest = digests.digest_of(studies, row)
+        connection.execute(update(studies).where(studies.c.id == found.id).values(**row, digest=digest))
+
+
+def check(
+    connection: Connection, name: str, *, definition: str, base: str, data_fingerprint: str
+) -> Row[Any] | None:
+    """The row of a study that may get a new text; None where it is new. See `Store.check_study`."""
+    found = find(connection, name)
+    if found is None:
+        return None
     digests.verify(studies, found, f"study {name!r}")
     same = (found.base, found.data_fingerprint) == (base, data_fingerprint)
     if not same and _has_begun(connection, found.id):
@@ -57,9 +69,12 @@ def save(
             f"study {name!r} has changed since it was first stored on {found.created_at[:10]}: {changed}; "
             "give the changed study another name, or another store; nothing was changed"
         )
-    if any(getattr(found, key) != value for key, value in row.items()):
-        digest = digests.digest_of(studies, row)
-        connection.execute(update(studies).where(studies.c.id == found.id).values(**row, digest=digest))
+    return found
+
+
+def find(connection: Connection, name: str) -> Row[Any] | None:
+    """The row of a study; None if there is none of this name."""
+    return connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
 
 
 def _has_begun(connection: Connection, study: int) -> bool:
@@ -236,14 +251,17 @@ def existing(connection: Connection, run_ids: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def sharing(connection: Connection, study: str) -> list[str]:
-    """The other studies with an unfinished run of this one. See `Store.sharing`."""
-    number = study_id(connection, study)
-    own = select(study_runs.c.run_id).join(runs, runs.c.id == study_runs.c.run_id)
-    own = own.where(study_runs.c.study_id == number, runs.c.status.not_in(FINISHED))
-    query = select(studies.c.name).join(study_runs, study_runs.c.study_id == studies.c.id).distinct()
-    query = query.where(studies.c.id != number, study_runs.c.run_id.in_(own))
-    return list(connection.scalars(query.order_by(studies.c.name)))
+def sharing(connection: Connection, study: str, run_ids: Iterable[str]) -> list[str]:
+    """The studies of other names with one of these runs or of a study's own, unfinished. See `Store.sharing`."""
+    own = select(study_runs.c.run_id).join(studies, study_runs.c.study_id == studies.c.id)
+    ids = {*run_ids, *connection.scalars(own.where(studies.c.name == study))}
+    query = select(studies.c.name).distinct().where(studies.c.name != study, runs.c.status.not_in(FINISHED))
+    query = query.join(study_runs, study_runs.c.study_id == studies.c.id)
+    query = query.join(runs, runs.c.id == study_runs.c.run_id)
+    found: set[str] = set()
+    for some in portions(ids):
+        found.update(connection.scalars(query.where(runs.c.id.in_(some))))
+    return sorted(found)
 
 
 def of_study(connection: Connection, study: str, *, everything: bool) -> list[RunRecord]:

@@ -1,0 +1,191 @@
+"""What a launch is going to train, decided before anything is written: whatever may be refused is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ravine.engine.cohort import Cohort, split
+from ravine.engine.plan import Plan, plan
+from ravine.engine.programs import TOGETHER, backend_of
+from ravine.launch.averages import lacking_lines, without_lines
+from ravine.launch.enter import kept_lines
+from ravine.launch.room import AveragesRoom, check_room, room_of
+from ravine.launch.subject import Subject, by_structure, stored_run
+from ravine.messages import count
+from ravine.store import FINISHED, Store
+from ravine.study import Run, Study, regularized_runs
+from ravine.study.averages import parse_averages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A cohort to train: a new one, or one to go on with.
+
+    Args:
+        cohort: its runs.
+        backend: a word of `ravine.engine.programs.BACKENDS`.
+        plan: the same, as the store has it: cohorts of older versions keep theirs.
+        resumed: whether it goes on from a checkpoint.
+    """
+
+    cohort: Cohort
+    backend: str
+    plan: Mapping[str, Any]
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What is to be trained, and how.
+
+    Args:
+        works: the cohorts.
+        dropped: ids of planned cohorts that others take the place of.
+        opened: the cohorts that the store does not have yet.
+        lines: for people.
+        num_known: how many runs have finished already.
+    """
+
+    works: tuple[Work, ...]
+    dropped: tuple[str, ...]
+    opened: tuple[Work, ...]
+    lines: tuple[str, ...]
+    num_known: int
+
+    def enter(self, store: Store) -> None:
+        """Write it before any run is trained: a later launch might measure, and choose, differently."""
+        for cohort in self.dropped:
+            store.drop_cohort(cohort)
+        for work in self.opened:
+            store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
+
+
+def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> Decided:
+    """The cohorts to train; nothing is written.
+
+    Args:
+        subject: the study with its data and models.
+        store: where its runs will be, or are.
+        runs: all runs of the study.
+        choice: a word of `ravine.backends.BackendName`.
+
+    Raises:
+        InputError: the study cannot be trained, or what it keeps does not fit on the disk.
+    """
+    study = subject.study
+    status = store.statuses([run.id for run in runs])
+    wanted = [run for run in runs if status.get(run.id) not in FINISHED]
+    averages = None if study.averages is None else study.averages.content()
+    num_averages = len(study.averages.tracked) if study.averages else 0
+    works: list[Work] = []
+    opened: list[Work] = []
+    dropped: list[str] = []
+    lines: list[str] = []
+    begun: set[str] = set()
+    for record in store.cohorts(unfinished_for=[run.id for run in wanted]):
+        if not record.checkpoint and choice != "auto":
+            dropped.append(record.id)
+            continue
+        begun.update(record.run_ids)
+        how, again = record.plan, False
+        if not record.checkpoint and how.get("averages") != averages:
+            dropped.append(record.id)  # planned, by the same backend, for other averages
+            how, again = _how(backend_of(how), averages), True
+        own = parse_averages(how.get("averages"))
+        cohort = Cohort.of([stored_run(store.run(run_id)) for run_id in record.run_ids], own)
+        works.append(Work(cohort=cohort, backend=backend_of(how), plan=how, resumed=record.checkpoint))
+        opened += works[-1:] if again else []
+        go, start = ("goes", "starts") if len(record.run_ids) == 1 else ("go", "start")
+        words = f"{go} on from step {record.step:,}" if record.checkpoint else f"{start} as planned before"
+        if record.checkpoint and how.get("averages") != averages:
+            words += f", with the averages that {'it' if len(record.run_ids) == 1 else 'they'} began with"
+        lines.append(f"{count(len(record.run_ids), 'run')} {words}, {works[-1].backend}")
+    for same in by_structure([run for run in wanted if run.id not in begun]):
+        network = subject.network(same)
+        chosen = plan(same, network, subject.data, subject.device, choice, num_averages)
+        groups = split(same, chosen.size)
+        for group in groups:
+            how = _how(chosen.backend, averages)
+            cohort = Cohort.of(group, study.averages)
+            works.append(Work(cohort=cohort, backend=chosen.backend, plan=how, resumed=False))
+            opened.append(works[-1])
+        lines.append(_line(len(same), len(groups), chosen, subject.device))
+        lines += [f"! {network.remark}"] if network.remark else []
+    lines += _room_lines(subject, store, [run for work in works for run in work.cohort.runs])
+    return Decided(
+        works=tuple(works),
+        dropped=tuple(dropped),
+        opened=tuple(opened),
+        lines=tuple(lines),
+        num_known=len(runs) - len(wanted),
+    )
+
+
+def check_second_stage(subject: Subject, first: Sequence[Run]) -> None:
+    """See that the model has layers for the rates of a second stage, before the first is trained.
+
+    Raises:
+        ModelError: it has none.
+    """
+    if subject.study.tune != "regularize":
+        return
+    winners = {run.recipe.structure: run for run in first}
+    for same in by_structure(regularized_runs(subject.study, list(winners.values()))):
+        subject.network(same)
+
+
+def _room_lines(subject: Subject, store: Store, to_train: Sequence[Run]) -> list[str]:
+    """Lines about the disk space of kept weights and averages, which is refused where there is too little."""
+    study = subject.study
+    lines = []
+    if study.keep is not None and to_train:
+        room = room_of(study.keep, to_train, subject.network, subject.data)
+        check_room(study, room, store.folder)
+        lines += room.lines()
+    if study.averages is not None and to_train:
+        averages_room = AveragesRoom.of(study.averages, to_train, subject.network)
+        averages_room.check(store.folder)
+        lines += averages_room.lines(study.averages)
+        lines += without_lines(study, to_train, len(subject.data.train))
+    return lines
+
+
+def known_lines(
+    study: Study, store: Store, runs: Sequence[Run], works: Sequence[Work], num_train: int
+) -> list[str]:
+    """Lines about finished runs without what the study keeps.
+
+    Args:
+        study: a study that has been entered.
+        store: where it is.
+        runs: its runs.
+        works: what is to be trained of them.
+        num_train: training examples.
+    """
+    coming = {run.id for work in works for run in work.cohort.runs}
+    known = [run for run in runs if run.id not in coming]
+    ids = [run.id for run in known]
+    return [*kept_lines(study, store, known, num_train), *lacking_lines(study, store, ids)]
+
+
+def _how(backend: str, averages: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a cohort is trained, as the store has it."""
+    return {"backend": backend} | ({} if averages is None else {"averages": averages})
+
+
+def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
+    """How the runs of one structure are trained, for people."""
+    runs = count(num_runs, "run")
+    if chosen.backend in TOGETHER:
+        how = (
+            f"{runs} at once"
+            if num_cohorts == 1
+            else f"{runs} in {num_cohorts} cohorts of about {num_runs // num_cohorts}"
+        )
+    else:
+        how = f"{runs}, one after another" if num_runs > 1 else runs
+    return f"{how}, {chosen.backend} on {device.type}" + (f" ({chosen.why})" if chosen.why else "")
