@@ -26,7 +26,14 @@ from ravine.nn.build import (
 from ravine.nn.functional import Pure, as_function
 from ravine.nn.rates import Rates
 from ravine.nn.spec import MLP, ConvNet, ResNet
-from ravine.nn.stochastic import kinds_of, layer_keys, rates_at_test, set_keyed, stochastic_modules
+from ravine.nn.stochastic import (
+    buffer_name,
+    kinds_of,
+    layer_keys,
+    rates_at_test,
+    set_keyed,
+    stochastic_modules,
+)
 from ravine.tensors import Layout
 
 
@@ -105,7 +112,7 @@ class Network:
         built_in = isinstance(model, MLP | ConvNet | ResNet)
         given.check(module, f"kind = {model.kind!r}" if built_in else type(module).__name__)  # type: ignore[attr-defined]
         layers = kinds_of(module)
-        supplied = {_join(name, what) for name in layers for what in ("rate", "key")}
+        supplied = {buffer_name(name, each) for name in layers for each in ("rate", "key")}
         trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
         module = set_keyed(module.to(device))
         return Network(
@@ -153,7 +160,7 @@ class Network:
         found = {}
         for name, layer in stochastic_modules(self.module):
             rate_R = [self.given.of_layer(name, layer, each) for each in hypers]
-            found[_join(name, "rate")] = torch.tensor(rate_R, dtype=torch.float32, device=device)
+            found[buffer_name(name, "rate")] = torch.tensor(rate_R, dtype=torch.float32, device=device)
         return found
 
 
@@ -166,7 +173,3 @@ def _about(model: object) -> str:
     if isinstance(model, ResNet):
         return f"model.width = {model.width}"
     return f"model: {getattr(model, 'target', None) or getattr(model, '__qualname__', type(model).__name__)}"
-
-
-def _join(name: str, what: str) -> str:
-    return f"{name}.{what}" if name else what

@@ -103,15 +103,8 @@ class Sampling:
 @contextmanager
 def drawing(objective: Objective) -> Iterator[None]:
     """Within it, the model evaluates but for its stochastic layers, which draw."""
-    fast = (
-        torch.backends.mha.get_fastpath_enabled()
-    )  # of transformers in eval mode: it passes over their dropout
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), objective.evaluating(), mode(objective.network.module, "mc"):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with torch.no_grad(), objective.evaluating(), mode(objective.network.module, "mc"):
+        yield
 
 
 def sampled(objective: Objective, draw: Draw) -> Passes:

@@ -45,8 +45,7 @@ class KeyedAttention(nn.MultiheadAttention):
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """As `torch.nn.MultiheadAttention`."""
-        draws = self.weights.mode or ("sample" if self.training else "mean")
-        if draws == "mean":
+        if not self.weights.draws:
             return super().forward(
                 query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
             )

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from ravine import rng
-from ravine.nn.dropout import Scale
 from ravine.nn.norms import BatchNorm
-from ravine.nn.stochastic import Stochastic, check_word, checked_rate, fresh_key
+from ravine.nn.scale import SCALES, Scale, at_test, in_training
+from ravine.nn.stochastic import Stochastic, checked_rate, checked_word
 from ravine.rng.torch_draws import Drawing
 
 
@@ -63,8 +63,8 @@ class StochasticDepth(Stochastic):
             raise ValueError(f"StochasticDepth: share must lie in [0, 1], not {share}")
         super().__init__(share * checked_rate("StochasticDepth", rate))
         self.share = share
-        self.scale = check_word("StochasticDepth", "scale", scale, ("classic", "inverted"))
-        self.draw = check_word("StochasticDepth", "draw", draw, ("batch", "example"))
+        self.scale = checked_word("StochasticDepth", "scale", scale, SCALES)
+        self.draw = checked_word("StochasticDepth", "draw", draw, ("batch", "example"))
         self.branch = branch
 
     @property
@@ -85,10 +85,7 @@ class StochasticDepth(Stochastic):
 
     def mean(self, x: Tensor) -> Tensor:
         """(1 - p) x, or x."""
-        if self.scale == "inverted":
-            return x
-        keep = (1 - self.rate).to(x.dtype)
-        return torch.where(keep > 0, x * keep, 0.0)
+        return at_test(x, self.rate, self.scale)
 
     def add(
         self,
@@ -105,10 +102,9 @@ class StochasticDepth(Stochastic):
             x: its input.
             norms: its BatchNorms, whose statistics a closed gate leaves alone.
         """
-        mode = self.mode or ("sample" if self.training else "mean")
-        if mode == "mean":
+        if not self.draws:
             return shortcut + self.mean(branch(x))
-        key = self.key if self.keyed else fresh_key(x.device)
+        key = self.next_key(x.device)
         if self.draw == "example":
             return shortcut + self.sample(branch(x), key)
         is_open = self._open(x, key)
@@ -117,12 +113,8 @@ class StochasticDepth(Stochastic):
             return shortcut + self._scaled(branch(x))
         if known and not _drawing():
             return shortcut
-        before = [
-            (norm, name, each.clone())
-            for norm in norms
-            if norm.training
-            for name, each in norm.named_buffers()
-        ]
+        moving = [norm for norm in norms if norm.training]
+        before = [(norm, name, each.clone()) for norm in moving for name, each in norm.named_buffers()]
         if known:  # only what the branch draws is wanted: later draws are numbered from there on
             with torch.no_grad():
                 branch(x.clone())  # which it may change
@@ -141,10 +133,7 @@ class StochasticDepth(Stochastic):
         return rng.bernoulli(key, x.shape[:1], 1 - self.rate).reshape(-1, *[1] * (x.dim() - 1))
 
     def _scaled(self, x: Tensor) -> Tensor:
-        if self.scale == "classic":
-            return x
-        keep = 1 - self.rate
-        return x * (1 / torch.where(keep > 0, keep, 1.0)).to(x.dtype)
+        return in_training(x, self.rate, self.scale)
 
 
 def _has_number(gate: Tensor) -> bool:

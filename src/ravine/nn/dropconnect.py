@@ -14,12 +14,11 @@ from torch.nn import functional as F
 
 from ravine import rng
 from ravine.nn.activations import FUNCTIONS, ActivationName, mean_of
-from ravine.nn.dropout import Scale
-from ravine.nn.stochastic import Stochastic, check_word, checked_rate
+from ravine.nn.scale import SCALES, Scale, at_test, in_training
+from ravine.nn.stochastic import Stochastic, checked_rate, checked_word
 
 Draw = Literal["batch", "example", "gaussian"]
 _DRAWS: tuple[Draw, ...] = ("batch", "example", "gaussian")
-_SCALES: tuple[Scale, ...] = ("classic", "inverted")
 
 
 class _DropConnect(Stochastic):
@@ -39,9 +38,9 @@ class _DropConnect(Stochastic):
     ) -> None:
         name = type(self).__name__
         super().__init__(checked_rate(name, rate))
-        self.activation = check_word(name, "activation", activation, tuple(FUNCTIONS))
-        self.draw = check_word(name, "draw", draw, _DRAWS)
-        self.scale = check_word(name, "scale", scale, _SCALES)
+        self.activation = checked_word(name, "activation", activation, tuple(FUNCTIONS))
+        self.draw = checked_word(name, "draw", draw, _DRAWS)
+        self.scale = checked_word(name, "scale", scale, SCALES)
         self.weight = nn.Parameter(weight)
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
 
@@ -97,16 +96,10 @@ class _DropConnect(Stochastic):
         factor = self.rate.to(x.dtype) / safe if inverted else self.rate.to(x.dtype) * keep
         some = (self.rate > 0) & (keep > 0)
         variance = torch.where(some, squares * factor, 0.0)
-        if inverted:
-            return mean, variance
-        return torch.where(keep > 0, mean * keep, 0.0), variance
+        return at_test(mean, self.rate, self.scale), variance
 
     def _dropped(self, kept: Tensor, weights: Tensor) -> Tensor:
-        dropped = torch.where(kept, weights, 0.0)
-        if self.scale == "classic":
-            return dropped
-        keep = 1 - self.rate
-        return dropped * (1 / torch.where(keep > 0, keep, 1.0)).to(weights.dtype)
+        return in_training(torch.where(kept, weights, 0.0), self.rate, self.scale)
 
     def extra_repr(self) -> str:
         """Shown by `print(module)`."""

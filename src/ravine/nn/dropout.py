@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from ravine import rng
-from ravine.nn.stochastic import Stochastic, check_word, checked_rate
-
-Scale = Literal["inverted", "classic"]
+from ravine.nn.scale import SCALES, Scale, at_test, in_training
+from ravine.nn.stochastic import Stochastic, checked_rate, checked_word
 
 
 class Dropout(Stochastic):
@@ -59,7 +56,7 @@ class Dropout(Stochastic):
         if num_shared < 0:
             raise ValueError(f"Dropout: num_shared must be at least 0, not {num_shared}")
         self.num_shared = num_shared
-        self.scale = check_word("Dropout", "scale", scale, ("inverted", "classic"))
+        self.scale = checked_word("Dropout", "scale", scale, SCALES)
         self.mask: Tensor | None = None
 
     @property
@@ -90,16 +87,9 @@ class Dropout(Stochastic):
     def sample(self, x: Tensor, key: Tensor) -> Tensor:
         """x z / (1 - p), or x z."""
         kept = self._kept(x, key) if self.mask is None else self.mask != 0
-        y = torch.where(kept, x, 0.0)  # no product: infinity times 0 is no number
-        if self.scale == "classic":
-            return y
-        keep = 1 - self.rate
-        # At p = 1 all is 0: any finite scale does.
-        return y * (1 / torch.where(keep > 0, keep, 1.0)).to(x.dtype)
+        # No product: infinity times 0 is no number.
+        return in_training(torch.where(kept, x, 0.0), self.rate, self.scale)
 
     def mean(self, x: Tensor) -> Tensor:
         """x, whose mean the division by 1 - p has already made that of y; or (1 - p) x."""
-        if self.scale == "inverted":
-            return x
-        keep = (1 - self.rate).to(x.dtype)
-        return torch.where(keep > 0, x * keep, 0.0)
+        return at_test(x, self.rate, self.scale)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ravine import rng
 from ravine.nn.regions import drawn_starts, fixed_starts, windows
-from ravine.nn.stochastic import Stochastic, check_word, checked_rate
+from ravine.nn.stochastic import Stochastic, checked_rate, checked_word
 
 Regions = Literal["pseudo", "random"]
 Test = Literal["fixed", "exact"]
@@ -78,8 +78,8 @@ class FractionalMaxPool2d(Stochastic):
         self.ratio = (ratio, ratio) if isinstance(ratio, int | float) else tuple(ratio)
         if len(self.ratio) != 2 or not all(1 < each <= 2 for each in self.ratio):
             raise ValueError(f"{name}: ratio must be above 1 and at most 2, not {ratio}")
-        self.regions = check_word(name, "regions", regions, ("pseudo", "random"))
-        self.draw = check_word(name, "draw", draw, ("batch", "example"))
+        self.regions = checked_word(name, "regions", regions, ("pseudo", "random"))
+        self.draw = checked_word(name, "draw", draw, ("batch", "example"))
         if test not in ("fixed", "exact") and (
             not isinstance(test, int) or isinstance(test, bool) or test < 1
         ):

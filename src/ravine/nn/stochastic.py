@@ -75,10 +75,16 @@ class Stochastic(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """The pass of the current mode."""
-        mode = self.mode or ("sample" if self.training else "mean")
-        if mode == "mean":
-            return self.mean(x)
-        return self.sample(x, self.key if self.keyed else fresh_key(x.device))
+        return self.sample(x, self.next_key(x.device)) if self.draws else self.mean(x)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the next pass is a random one."""
+        return self.training if self.mode is None else self.mode != "mean"
+
+    def next_key(self, device: torch.device) -> Tensor:
+        """The key of the next pass, 0-d: the one that was supplied, or a fresh one."""
+        return self.key if self.keyed else fresh_key(device)
 
     def extra_repr(self) -> str:
         """Shown by `print(module)`."""
@@ -105,7 +111,7 @@ def checked_rate(layer: str, rate: float) -> float:
     return rate
 
 
-def check_word(layer: str, name: str, word: _Word, allowed: Sequence[_Word]) -> _Word:
+def checked_word(layer: str, name: str, word: _Word, allowed: Sequence[_Word]) -> _Word:
     """One of a layer's words.
 
     Args:
@@ -175,7 +181,17 @@ def rates_at_test(module: nn.Module) -> list[str]:
         ['1.rate']
     """
     layers = stochastic_modules(module)
-    return [f"{name}.rate" if name else "rate" for name, layer in layers if layer.rate_at_test]
+    return [buffer_name(name, "rate") for name, layer in layers if layer.rate_at_test]
+
+
+def buffer_name(name: str, buffer: Literal["rate", "key"]) -> str:
+    """The name of a stochastic layer's buffer in its module.
+
+    Example:
+        >>> buffer_name("1", "rate"), buffer_name("", "key")
+        ('1.rate', 'key')
+    """
+    return f"{name}.{buffer}" if name else buffer
 
 
 def stream(kind: str, name: str) -> str:
@@ -208,7 +224,7 @@ def layer_keys(
     """
     suffix = f"/{draw}" if draw else ""
     return {
-        f"{name}.key" if name else "key": rng.key(seed, stream(kind, name) + suffix, step)
+        buffer_name(name, "key"): rng.key(seed, stream(kind, name) + suffix, step)
         for name, kind in kinds.items()
     }
 
@@ -235,9 +251,8 @@ def mode(module: nn.Module, mode: Mode | None) -> Iterator[None]:
     for m in layers:
         m.mode = mode
     if mode is not None:
-        torch.backends.mha.set_fastpath_enabled(
-            False
-        )  # of a whole transformer layer in eval, which draws nothing
+        # That of a whole transformer layer in eval mode passes over its dropout.
+        torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
@@ -266,14 +281,3 @@ def set_keyed(module: nn.Module, keyed: bool = True) -> nn.Module:
     for _, m in stochastic_modules(module):
         m.keyed = keyed
     return module
-
-
-def rates(module: nn.Module) -> Mapping[str, float]:
-    """The rate of each stochastic layer, by name.
-
-    Example:
-        >>> from ravine.nn.dropout import Dropout
-        >>> rates(nn.Sequential(Dropout(0.5)))
-        {'0': 0.5}
-    """
-    return {name: float(m.rate) for name, m in stochastic_modules(module)}
