@@ -1,4 +1,4 @@
-"""A dict of tensors as one flat row, and back.
+"""A dict of tensors as one flat row, and back; classes as numbers.
 
 Shapes: R runs, P numbers of one run.
 """
@@ -141,3 +141,18 @@ class Layout:
             if gap := end - start - math.prod(shape):
                 pieces.append(first.new_zeros((*lead, gap)))
         return torch.cat(pieces, dim=-1)
+
+
+def one_hot(classes: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    """Classes as soft targets with all weight on one, (*classes.shape, K): by comparison, which vmap and traces take.
+
+    Args:
+        classes: int64, from 0; any shape.
+        num_classes: K.
+        dtype: of the result.
+
+    Example:
+        >>> one_hot(torch.tensor([2, 0]), 3, torch.float32).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    return (classes.unsqueeze(-1) == torch.arange(num_classes, device=classes.device)).to(dtype)

@@ -314,3 +314,22 @@ def test_a_run_that_diverges_leaves_its_neighbours_as_they_are(backend: str) -> 
     (resumed,) = cut(made, runs, backend, [8], repay_steps=0)
     for run in runs:
         same(resumed, whole, run)
+
+
+@pytest.mark.parametrize("augment", [{"flip": [0.0, 0.5]}, pytest.param(MIXED, marks=pytest.mark.slow)])
+def test_batches_of_runs_that_are_over_are_not_made(augment: dict[str, Any]) -> None:
+    made = pictures(augment=augment, rules=RULES[1:])
+    training = training_of(made, all_runs(made), NATIVE)
+    augmenting, num_seeds = training.setting.augmenting, len(training.cohort.seeds)
+    assert augmenting is not None
+    rows_TSB = torch.arange(3 * num_seeds * 115).reshape(3, num_seeds, 115) % 1000
+    augmenting.for_steps(rows_TSB, 7)
+    x, y = augmenting.room.x.clone(), augmenting.room.y.clone()
+    augmenting.room.x.zero_()
+    augmenting.for_steps(rows_TSB, 7, alive=[1, 2])
+    groups = augmenting.groups.of_run_R[[1, 2]]
+    over = [group for group in range(x.shape[1]) if group not in groups.tolist()]
+    assert over
+    assert torch.equal(augmenting.room.x[:3, groups], x[:3, groups])
+    assert torch.equal(augmenting.room.y[:3, groups], y[:3, groups])
+    assert not augmenting.room.x[:, over].any()

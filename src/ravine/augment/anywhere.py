@@ -170,7 +170,7 @@ def _known(training: _Same, names: frozenset[str], num_dims: int, width: int) ->
     if found.dim() != num_dims or found.shape[1] != width:
         like = f"pictures (N, {width}, H, W)" if num_dims == 4 else f"rows (N, {width})"
         raise InputError(f"training: must be {like} as x, not of shape {tuple(found.shape)}")
-    return fixed_of(found, names, where="training") if num_dims == 4 else {"rows": found}
+    return fixed_of(found, names) if num_dims == 4 else {"rows": found}
 
 
 @lru_cache(maxsize=8)

@@ -10,10 +10,6 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from ravine.augment.spec import COLOUR
-from ravine.errors import DataError
-
-_ROUNDING = 1e-4  # of pixels that were standardized in float32
 _MANY = 1 << 20  # pixels whose squares are added up at once
 
 
@@ -23,7 +19,6 @@ def fixed_of(
     *,
     mean: Sequence[float] = (),
     deviation: Sequence[float] = (),
-    where: str = "data",
 ) -> dict[str, Tensor]:
     """What `ravine.augment.batch.augmented_batch` takes as ``fixed``.
 
@@ -35,10 +30,6 @@ def fixed_of(
         x: the training part, standardized, (N, C, H, W) or (N, D); nothing is needed of a table.
         names: of the strengths.
         mean, deviation: x is (pixels - mean) / deviation, one of each a channel; empty: x are pixels.
-        where: the data set, for errors.
-
-    Raises:
-        DataError: colour is to be changed, and pixels lie outside [0, 1].
 
     Example:
         >>> found = fixed_of(torch.rand(8, 3, 4, 4), ["pca"])
@@ -56,8 +47,6 @@ def fixed_of(
         "black": ((0.0 - means) / deviations).float(),
         "average": x.mean((0, 2, 3), dtype=torch.float64).float(),
     }
-    if any(name in COLOUR for name in names):
-        _check_pixels(x, means, deviations, next(name for name in COLOUR if name in names), where)
     if "pca" in names:
         found["pca"] = principal_colours(x, deviations)
     return found
@@ -83,13 +72,3 @@ def principal_colours(x_NCHW: Tensor, deviation_C: Tensor) -> Tensor:
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
     found: Tensor = (vectors * largest.sign() * values).float()
     return found
-
-
-def _check_pixels(x: Tensor, mean_C: Tensor, deviation_C: Tensor, name: str, where: str) -> None:
-    low = (x.amin((0, 2, 3)).double() * deviation_C + mean_C).min().item()
-    high = (x.amax((0, 2, 3)).double() * deviation_C + mean_C).max().item()
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-        raise DataError(
-            f"{where}: pixels lie from {low:.4g} to {high:.4g}, augment.{name} needs them in [0, 1]: "
-            "give bytes, or floats divided by the largest value"
-        )

@@ -18,6 +18,7 @@ from torch import Tensor
 from ravine.augment.boxes import area_of, box_at, inside
 from ravine.augment.numbers import Words
 from ravine.augment.spec import MIXING, Augment
+from ravine.tensors import one_hot
 
 
 class Mixture(NamedTuple):
@@ -109,6 +110,5 @@ def mixed_answers(y: Tensor, other: Tensor, mixture: Mixture, num_classes: int |
     lam = mixture.lam
     if num_classes is None:
         return torch.where(lam == 1.0, y, lam * y + (1.0 - lam) * other)
-    classes = torch.arange(num_classes, device=y.device)
-    hard, hard_other = ((each[:, None] == classes).to(torch.float32) for each in (y, other))
+    hard, hard_other = (one_hot(each, num_classes, torch.float32) for each in (y, other))
     return lam[:, None] * hard + (1.0 - lam[:, None]) * hard_other

@@ -25,7 +25,6 @@ _NAMES = (
 SLOT: Mapping[str, int] = {name: i for i, name in enumerate(_NAMES)}
 """The slot of each word: never renumbered, or stored runs would draw other examples than they were trained with."""
 _LAMBDA = _SLOTS - rng.BETA_WORDS
-_STEP = 2.0**-24
 
 
 def example_key(seed: int | Tensor, epoch: int | Tensor) -> Tensor:
@@ -52,7 +51,7 @@ class Words:
 
     @cached_property
     def _uniform(self) -> Tensor:
-        return (self._words >> 8).to(torch.float32) * _STEP
+        return rng.to_uniform(self._words)
 
     def of(self, name: str) -> Tensor:
         """The word of a name, int64 (B,) in [0, 2^32)."""
@@ -64,12 +63,11 @@ class Words:
 
     def signed(self, name: str) -> Tensor:
         """In (-1, 1), (B,): odd multiples of 2^-24, so as likely above 0 as below."""
-        return self.uniform(name) * 2 - (1 - _STEP)
+        return rng.to_signed(self.uniform(name))
 
     def normal(self, name: str) -> Tensor:
         """Standard normal, (B,)."""
-        found: Tensor = torch.erfinv(self.signed(name)) * 2.0**0.5
-        return found
+        return rng.to_normal(self.uniform(name))
 
     def beta(self, alpha: Tensor) -> Tensor:
         """Beta(alpha, alpha), (B,)."""

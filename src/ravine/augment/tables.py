@@ -49,7 +49,6 @@ def changed(
         dropped = words("cell_dropout") < (strengths["cell_dropout"] * 2.0**32).ceil().to(torch.int64)
         found = torch.where(dropped, training_ND.gather(0, donor), found)
     if "noise" in strengths:
-        u = (words("noise") >> 8).to(torch.float32) * 2.0**-24
-        normal = torch.erfinv(u * 2 - (1 - 2.0**-24)) * 2.0**0.5
+        normal = rng.to_normal(rng.to_uniform(words("noise")))
         found = torch.where(strengths["noise"] != 0, found + strengths["noise"] * normal, found)
     return found

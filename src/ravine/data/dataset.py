@@ -33,7 +33,7 @@ class Examples:
         return len(self.y)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Dataset:
     """A data set, cut in three and scaled by what its training part knows.
 

@@ -9,11 +9,13 @@ at once, batch j of group j modulo G, K class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import vmap
@@ -32,6 +34,14 @@ from ravine.trace import Untraceable, trace
 
 _ROOM = 32 << 20  # bytes of the batches that machine code gets at once; of one step there are always all
 _MOST_STEPS = 256  # likewise
+_FIXED: WeakKeyDictionary[Dataset, dict[tuple[bool, torch.device], dict[str, Tensor]]] = WeakKeyDictionary()
+
+
+class Maker(Protocol):
+    """What makes batches of the rows and epochs that were put in place."""
+
+    def __call__(self, num: int, wanted: np.ndarray | None = None) -> None:
+        """Make the first batches, so many of them; or those of them that are wanted, by number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +155,13 @@ class Augmenting:
         """The batches of the first step, x (G, B, ...) and y (G, B[, K])."""
         return Data(x=self.room.x[0], y=self.room.y[0])
 
-    def for_steps(self, rows_TSB: Tensor, number: int) -> None:
+    def for_steps(self, rows_TSB: Tensor, number: int, alive: Sequence[int] | None = None) -> None:
         """Make the batches of some steps, `most` of them or fewer.
 
         Args:
             rows_TSB: the examples of each seed's batch.
             number: of the first step, from 0.
+            alive: the runs that are trained; groups without any may be left out. None: all.
         """
         num_steps, num_groups = len(rows_TSB), len(self._seed_index_G)
         num = num_steps * num_groups
@@ -159,7 +170,11 @@ class Augmenting:
             self._rows_JB[:num].copy_(rows_TGB.flatten(0, 1))
         epochs_T = torch.arange(number, number + num_steps, device=rows_TSB.device) // self._epoch
         self._epochs_J[:num].copy_(epochs_T.repeat_interleave(num_groups))
-        self._make(num)
+        wanted = None
+        if alive is not None and len(alive) < len(self.groups.of_run_R):
+            groups = np.unique(self.groups.of_run_R.numpy(force=True)[list(alive)])
+            wanted = (np.arange(0, num, num_groups)[:, None] + groups).ravel()
+        self._make(num, wanted)
 
     def for_runs(self, rows_RB: Tensor, number_R: Tensor) -> None:
         """Make the batch of each run, at a step of its own.
@@ -187,15 +202,9 @@ class Augmenting:
             self.for_steps(rows_SB[None], number)
         return self.batch
 
-    def _made(
-        self, cohort: Cohort, data: Dataset, train: Data, num_threads: int, *, team: bool
-    ) -> Callable[[int], None]:
-        """What makes so many batches, of the rows and epochs that were put in place."""
-        options = Augment.of(cohort.recipe.augment or {})
-        mean, deviation = pixel_scale(data) or ((), ())
-        fixed = fixed_of(
-            train.x, tuple(self.groups.strengths), mean=mean, deviation=deviation, where=data.name
-        )
+    def _made(self, cohort: Cohort, data: Dataset, train: Data, num_threads: int, *, team: bool) -> Maker:
+        """What makes batches, of the rows and epochs that were put in place."""
+        options, fixed = Augment.of(cohort.recipe.augment or {}), _fixed(data, train, self.groups.strengths)
         num_classes = data.num_outputs if data.task == "classification" else None
 
         def augmented(
@@ -256,7 +265,7 @@ class TracedBatches:
 
         self._run = trace(vmap(one), self._of_step(0))
 
-    def __call__(self, num: int) -> None:
+    def __call__(self, num: int, wanted: np.ndarray | None = None) -> None:  # noqa: ARG002 (of a step all)
         """Make the first batches, so many of them: those of whole steps."""
         num_groups = len(self._of_group[0])
         for start in range(0, num, num_groups):
@@ -268,6 +277,15 @@ class TracedBatches:
         """What differs by batch, of those from one on."""
         stop = start + len(self._of_group[0])
         return [self._rows_JB[start:stop], self._epochs_J[start:stop], *self._of_group]
+
+
+def _fixed(data: Dataset, train: Data, names: Collection[str]) -> dict[str, Tensor]:
+    """What augmentation must know of the training part. It is found once: every pixel is looked at."""
+    found, key = _FIXED.setdefault(data, {}), ("pca" in names, train.x.device)
+    if key not in found:
+        mean, deviation = pixel_scale(data) or ((), ())
+        found[key] = fixed_of(train.x, names, mean=mean, deviation=deviation)
+    return found[key]
 
 
 def techniques_of(cohort: Cohort) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from ravine.tensors import one_hot
+
 LABEL_SMOOTHING = "label_smoothing"
 OF_LOSS = (LABEL_SMOOTHING,)
 """Hypers that the loss of training takes: 0 for off."""
@@ -60,7 +62,7 @@ def smoothed(answers: Tensor, smoothing: Tensor, num_classes: int) -> Tensor:
         >>> smoothed(torch.tensor([2]), torch.tensor(0.1), 7)[0, 2].item()  # doctest: +ELLIPSIS
         0.9142...
     """
-    soft_BK = answers if answers.is_floating_point() else _whole(answers, num_classes, smoothing)
+    soft_BK = answers if answers.is_floating_point() else one_hot(answers, num_classes, smoothing.dtype)
     return soft_BK * (1.0 - smoothing) + smoothing / num_classes
 
 
@@ -117,8 +119,3 @@ def example_losses(task: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor,
 
 def _weighted(logits: Tensor, weights: Tensor) -> Tensor:
     return (torch.where(weights > 0.0, logits, 0.0) * weights).sum(-1)
-
-
-def _whole(labels: Tensor, num_classes: int, like: Tensor) -> Tensor:
-    """Soft targets with all weight on one class."""
-    return (labels.unsqueeze(-1) == torch.arange(num_classes, device=labels.device)).to(like.dtype)

@@ -17,7 +17,7 @@ from ravine.native.code import Kind
 from ravine.native.convolution import CONVOLUTIONS
 from ravine.native.expressions import Affine, Expr, Index, Stored, Value
 from ravine.native.extremes import EXTREMES
-from ravine.native.lowering import Composite, Lowering
+from ravine.native.lowering import Composite, Lowering, dims_of
 from ravine.native.norms import NORMS, mean_of
 from ravine.native.places import PLACES
 from ravine.native.pooling import POOLING
@@ -196,29 +196,23 @@ def _stack(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -
 # Sums.
 
 
-def _dims(x: Value, dims: Sequence[int] | int | None) -> list[int]:
-    if dims is None or dims == []:
-        return list(range(len(x.shape)))
-    return [dims] if isinstance(dims, int) else list(dims)
-
-
 def _sum(
     low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False, *, dtype: Any = None
 ) -> Value:
     x = low.tensors.cast(x, _kind(node))
-    return low.tensors.reduced("add", x, _dims(x, dims), keep, low.home(node))
+    return low.tensors.reduced("add", x, dims_of(x, dims), keep, low.home(node))
 
 
 def _mean(
     low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False, *, dtype: Any = None
 ) -> Value:
-    return mean_of(low, x, _dims(x, dims), keep)
+    return mean_of(low, x, dims_of(x, dims), keep)
 
 
 def _logsumexp(low: Lowering, node: fx.Node, x: Value, dims: Sequence[int], keep: bool = False) -> Value:
     tensors, x = low.tensors, low.tensors.real(x)
-    top = tensors.real(tensors.reduced("max", x, _dims(x, dims), True))
-    total = tensors.reduced("add", tensors.op("exp", tensors.op("sub", x, top)), _dims(x, dims), True)
+    top = tensors.real(tensors.reduced("max", x, dims_of(x, dims), True))
+    total = tensors.reduced("add", tensors.op("exp", tensors.op("sub", x, top)), dims_of(x, dims), True)
     return tensors.reshaped(tensors.op("add", tensors.op("log", total), top), _shape(node))
 
 

@@ -4,25 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import fx
 
 from ravine.native.expressions import Affine, Expr, Index, Value
-from ravine.native.lowering import Composite, Lowering
+from ravine.native.lowering import Composite, Lowering, dims_of
 from ravine.native.tensors import Unsupported
-
-
-def _all(x: Value, dims: Sequence[int] | int | None) -> list[int]:
-    if dims is None or dims == []:
-        return list(range(len(x.shape)))
-    return [dims] if isinstance(dims, int) else list(dims)
 
 
 def _reduced(op: str) -> Composite:
     def lower(low: Lowering, node: fx.Node, x: Value, dims: Any = None, keep: bool = False) -> Value:
-        return low.tensors.reduced(op, x, _all(x, dims), keep)
+        return low.tensors.reduced(op, x, dims_of(x, dims), keep)
 
     return lower
 
@@ -68,7 +62,7 @@ def _both(op: str) -> Composite:
         low: Lowering, node: fx.Node, x: Value, other: Value | int | None = None, keep: bool = False
     ) -> Value | tuple[Value, Value]:
         if other is None:
-            return low.tensors.reduced(op, x, _all(x, None), False)
+            return low.tensors.reduced(op, x, dims_of(x, None), False)
         if isinstance(other, Value):
             return low.tensors.op(op, x, other, kind=x.kind)
         return largest_along(low, op, x, other, keep)

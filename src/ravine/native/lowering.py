@@ -15,6 +15,13 @@ Composite = Callable[..., Any]
 """The lowering of an operation: of a `Lowering`, its node, and its arguments with values in place of nodes."""
 
 
+def dims_of(x: Value, dims: Sequence[int] | int | None) -> list[int]:
+    """The dimensions that an operation goes over: those that it names; all, where it names none."""
+    if dims is None or dims == []:
+        return list(range(len(x.shape)))
+    return [dims] if isinstance(dims, int) else list(dims)
+
+
 @final
 class Lowering:
     """A graph while it is lowered.

@@ -11,7 +11,7 @@ from typing import Any
 from torch import fx
 
 from ravine.native.expressions import Expr, Index, Value
-from ravine.native.lowering import Composite, Lowering
+from ravine.native.lowering import Composite, Lowering, dims_of
 from ravine.native.norms import mean_of
 from ravine.native.tensors import Unsupported, kind_of
 
@@ -28,13 +28,7 @@ def _spread(root: bool, with_mean: bool) -> Composite:
         tensors = low.tensors
         if isinstance(dims, bool):
             dims, unbiased = None, dims
-        dims = (
-            list(range(len(x.shape)))
-            if dims is None or dims == []
-            else [dims]
-            if isinstance(dims, int)
-            else dims
-        )
+        dims = dims_of(x, dims)
         less = float(unbiased) if correction is None else float(correction)
         num = prod(x.shape[dim] for dim in dims)
         center = tensors.real(mean_of(low, tensors.real(x), dims))
@@ -55,7 +49,7 @@ def _norm(
     dtype: Any = None,
 ) -> Value:  # fmt: skip
     tensors, size = low.tensors, low.tensors.op("abs", x)
-    dims = list(range(len(x.shape))) if dims is None else [dims] if isinstance(dims, int) else list(dims)
+    dims = dims_of(x, dims)
     if power == 2:
         return tensors.op("sqrt", tensors.reduced("add", tensors.op("mul", x, x), dims, keep))
     if power == 1:

@@ -2,7 +2,20 @@
 
 from ravine.rng.beta import BETA_WORDS, beta
 from ravine.rng.torch_draws import draws, keyed_draws, keyed_init
-from ravine.rng.words import bernoulli, bits, bits_at, indicator, integers, key, normal, permutation, uniform
+from ravine.rng.words import (
+    bernoulli,
+    bits,
+    bits_at,
+    indicator,
+    integers,
+    key,
+    normal,
+    permutation,
+    to_normal,
+    to_signed,
+    to_uniform,
+    uniform,
+)
 
 __all__ = [
     "BETA_WORDS",
@@ -18,5 +31,8 @@ __all__ = [
     "keyed_init",
     "normal",
     "permutation",
+    "to_normal",
+    "to_signed",
+    "to_uniform",
     "uniform",
 ]

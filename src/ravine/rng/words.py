@@ -151,7 +151,27 @@ def uniform(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float3
     """
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"uniform: dtype must be torch.float32 or torch.float64, not {dtype}")
-    return (_shaped(key, shape) >> (32 - _UNIFORM_BITS)).to(dtype) * 2.0**-_UNIFORM_BITS
+    return to_uniform(_shaped(key, shape), dtype)
+
+
+def to_uniform(words: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Random words, int64 from `bits`, as the numbers in [0, 1) that `uniform` makes of them."""
+    return (words >> (32 - _UNIFORM_BITS)).to(dtype) * 2.0**-_UNIFORM_BITS
+
+
+def to_signed(uniform: Tensor) -> Tensor:
+    """Numbers of `to_uniform` as odd multiples of 2^-24 in (-1, 1): as likely above 0 as below.
+
+    Example:
+        >>> to_signed(torch.tensor([0.0, 0.5])) * 2**24
+        tensor([-16777215.,         1.])
+    """
+    return uniform * 2 - (1 - 2.0**-_UNIFORM_BITS)
+
+
+def to_normal(uniform: Tensor) -> Tensor:
+    """Numbers of `to_uniform` as the standard normal ones that `normal` makes of them."""
+    return torch.erfinv(to_signed(uniform)) * math.sqrt(2)
 
 
 def bernoulli(key: Tensor, shape: Sequence[int], rate: float | Tensor) -> Tensor:
@@ -171,8 +191,7 @@ def bernoulli(key: Tensor, shape: Sequence[int], rate: float | Tensor) -> Tensor
         >>> bernoulli(keys, (10_000,), torch.tensor([0.0, 0.5])).float().mean(1).round(decimals=1)
         tensor([0.0000, 0.5000])
     """
-    bound = _bound(rate, len(shape))
-    return _shaped(key, shape) < bound
+    return _shaped(key, shape) < _bound(rate, len(shape))
 
 
 def indicator(key: Tensor, shape: Sequence[int], rate: float | Tensor) -> Tensor:
@@ -227,8 +246,7 @@ def normal(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float32
         >>> bool(abs(z.mean()) < 0.05 and abs(z.std() - 1) < 0.05)
         True
     """
-    v = uniform(key, shape, dtype) * 2 - (1 - 2.0**-_UNIFORM_BITS)
-    return torch.erfinv(v) * math.sqrt(2)
+    return to_normal(uniform(key, shape, dtype))
 
 
 def permutation(key: Tensor, n: int) -> Tensor:

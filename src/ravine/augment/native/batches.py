@@ -108,15 +108,16 @@ class PictureBatches:
         self._workers = [Workers(jobs, threads, team=team) for jobs in self._stages]
         self._all = [workers.once_each() for workers in self._workers]
 
-    def __call__(self, num: int) -> None:
-        """Make the first batches, so many of them."""
-        many = num * self._per_batch
+    def __call__(self, num: int, wanted: np.ndarray | None = None) -> None:
+        """Make the first batches, so many of them; or those of them that are wanted, by number."""
         for jobs, workers, all_of_them in zip(self._stages, self._workers, self._all, strict=True):
-            if num == len(self._x):
+            if wanted is None and num == len(self._x):
                 all_of_them()
                 continue
+            batches = np.arange(num) if wanted is None else wanted
+            parts = (batches[:, None] * self._per_batch + np.arange(self._per_batch)).ravel()
             still_I = np.zeros(jobs.tables_JI.shape[1], dtype=np.int64)
-            workers.run(np.arange(many), 1, still_I, np.zeros(many, dtype=np.uint8))
+            workers.run(parts, 1, still_I, np.zeros(len(self._batch_L), dtype=np.uint8))
         if not self._mixes:
             rows = self._given.rows_JB[:num].flatten()
             torch.index_select(self._given.y, 0, rows, out=self._y[:num].view(-1))

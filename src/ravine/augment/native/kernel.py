@@ -39,10 +39,7 @@ def pictures_function(frame: Frame, names: tuple[str, ...], num: int, places: Ma
 def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple[str, int], ...]) -> Library:
     code = Code(machine().lanes)
     lanes = Lanes(code)
-    inputs = {
-        name: code.value(f"load ptr, ptr {code.value(f'getelementptr ptr, ptr %inputs, i64 {place}')}")
-        for name, place in places
-    }
+    inputs = lanes.inputs(places)
     if frame.bends:
         write_border(code, frame, "%scratch", inputs["outside"])
     rows = inputs["rows"]
@@ -51,11 +48,7 @@ def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple
         row = code.value(f"load i64, ptr {code.value(f'getelementptr i64, ptr {rows}, i64 {picture}')}")
         source = lanes.float_at(inputs["source"], code.value(f"mul i64 {row}, {frame.size}"))
         target = lanes.float_at(inputs["pictures"], code.value(f"mul i64 {picture}, {frame.size}"))
-        loaded: dict[str, str] = {}
-        for i, name in enumerate(names):
-            place = code.value(f"add i64 {picture}, {i * num}")
-            loaded[name] = code.value(f"load float, ptr {lanes.float_at(inputs['plan'], place)}")
-        number = loaded.__getitem__
+        number = lanes.column(inputs["plan"], names, picture, num).__getitem__
         write_reading(code, frame, number, source, target, "%scratch", inputs["outside"])
         if "offset_0" in frame.has:
             write_colour(code, frame, number, target)

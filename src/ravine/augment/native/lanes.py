@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ravine.native.code import Code, literal
@@ -94,6 +94,19 @@ class Lanes:
     def float_at(self, base: str, offset: str | int) -> str:
         """Where a float lies, so many behind a pointer."""
         return self.code.value(f"getelementptr float, ptr {base}, i64 {offset}")
+
+    def inputs(self, places: Iterable[tuple[str, int]]) -> dict[str, str]:
+        """Where the inputs of the function lie, by name: each has a place in its table."""
+        code = self.code
+        tables = (
+            (name, code.value(f"getelementptr ptr, ptr %inputs, i64 {place}")) for name, place in places
+        )
+        return {name: code.value(f"load ptr, ptr {at}") for name, at in tables}
+
+    def column(self, base: str, names: Sequence[str], number: str, num: int) -> dict[str, str]:
+        """The numbers of one picture, by name, out of a matrix (names, num)."""
+        places = ((name, self.code.value(f"add i64 {number}, {i * num}")) for i, name in enumerate(names))
+        return {name: self.code.value(f"load float, ptr {self.float_at(base, at)}") for name, at in places}
 
     def load(
         self, at: str, num: int | None = None, mask: str | None = None, other: str = "zeroinitializer"

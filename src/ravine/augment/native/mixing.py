@@ -34,16 +34,10 @@ def mixing_function(frame: Frame, names: tuple[str, ...], num: int, places: Mapp
 def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple[str, int], ...]) -> Library:
     code = Code(machine().lanes)
     lanes = Lanes(code)
-    inputs = {
-        name: code.value(f"load ptr, ptr {code.value(f'getelementptr ptr, ptr %inputs, i64 {place}')}")
-        for name, place in places
-    }
+    inputs = lanes.inputs(places)
     skip = code.value(f"load i64, ptr {inputs['skip']}")
     with code.loop(num, start=skip) as picture:
-        numbers: dict[str, str] = {}
-        for i, name in enumerate(names):
-            place = code.value(f"add i64 {picture}, {i * num}")
-            numbers[name] = code.value(f"load float, ptr {lanes.float_at(inputs['mixture'], place)}")
+        numbers = lanes.column(inputs["mixture"], names, picture, num)
         first = code.value(f"mul i64 {picture}, {frame.size}")
         own, target = (lanes.float_at(inputs[name], first) for name in ("raw", "pictures"))
         partner = code.value(f"fptosi float {numbers['partner']} to i64")

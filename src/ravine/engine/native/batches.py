@@ -84,9 +84,10 @@ class NativeBatches:
         self._workers = Workers(jobs, num_threads, team=team)
         self._still_I = np.zeros(len(compiler.numbers), dtype=np.int64)
 
-    def __call__(self, num: int) -> None:
-        """Make the first batches, so many of them."""
-        self._workers.run(np.arange(num), 1, self._still_I, np.zeros(num, dtype=np.uint8))
+    def __call__(self, num: int, wanted: np.ndarray | None = None) -> None:
+        """Make the first batches, so many of them; or those of them that are wanted, by number."""
+        batches = np.arange(num) if wanted is None else wanted
+        self._workers.run(batches, 1, self._still_I, np.zeros(len(self._rows_JB), dtype=np.uint8))
         if self._copies_y:
             rows_JB = self._rows_JB[:num]
             torch.index_select(self._data.y, 0, rows_JB.flatten(), out=self._found.y[:num].view(-1))

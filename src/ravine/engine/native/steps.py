@@ -89,7 +89,7 @@ class NativeSteps:
         augmenting = self._setting.augmenting
         if augmenting is not None:
             rows_TSB, scheduled_TNR = rows_TSB[: augmenting.most], scheduled_TNR[: augmenting.most]
-            augmenting.for_steps(rows_TSB, step)
+            augmenting.for_steps(rows_TSB, step, alive)
         num_steps, num_scheduled, num_runs = scheduled_TNR.shape
         loss_TR = torch.full((num_steps, num_runs), torch.nan)
         accuracy_TR = torch.full((num_steps, num_runs), torch.nan)
