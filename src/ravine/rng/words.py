@@ -163,8 +163,8 @@ def to_signed(uniform: Tensor) -> Tensor:
     """Numbers of `to_uniform` as odd multiples of 2^-24 in (-1, 1): as likely above 0 as below.
 
     Example:
-        >>> to_signed(torch.tensor([0.0, 0.5])) * 2**24
-        tensor([-16777215.,         1.])
+        >>> (to_signed(torch.tensor([0.0, 0.5])) * 2**24).tolist()
+        [-16777215.0, 1.0]
     """
     return uniform * 2 - (1 - 2.0**-_UNIFORM_BITS)
 
