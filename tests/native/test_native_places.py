@@ -27,6 +27,7 @@ READS: dict[str, Callable[[Tensor], Tensor]] = {
     "points": lambda x: x[PLACES % 3, ROWS[:3, None]],
     "points apart": lambda x: x[PLACES % 3, :, ROWS[:3]],
     "points behind": lambda x: x[:, ROWS[:3], PLACES],
+    "points by one index twice": lambda x: (lambda rows: x[:, rows, rows])(ROWS - 5),
     "embedding": lambda x: F.embedding(PLACES, x[1]),
     "bags": lambda x: F.embedding_bag(PLACES, x[0]) + F.embedding_bag(PLACES, x[1], mode="sum"),
     "pooling by row and column": lambda x: x[:, PLACES[0] % 5][:, :, ROWS].amax((1, 2)),

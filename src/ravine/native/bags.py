@@ -11,8 +11,8 @@ from torch import fx
 
 from ravine import aten
 from ravine.native.expressions import Value
+from ravine.native.lookups import embedding, embedding_backward
 from ravine.native.lowering import Composite, Lowering
-from ravine.native.places import embedding, embedding_backward
 from ravine.native.tensors import Unsupported
 
 _SUM, _MEAN = 0, 1

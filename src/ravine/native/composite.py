@@ -17,9 +17,9 @@ from ravine.native.code import Kind
 from ravine.native.convolution import CONVOLUTIONS
 from ravine.native.expressions import Affine, Expr, Index, Stored, Value
 from ravine.native.extremes import EXTREMES
+from ravine.native.lookups import LOOKUPS
 from ravine.native.lowering import Composite, Lowering, dims_of
 from ravine.native.norms import NORMS, mean_of
-from ravine.native.places import PLACES
 from ravine.native.pooling import POOLING
 from ravine.native.statistics import STATISTICS
 from ravine.native.tensors import Unsupported, kind_of
@@ -238,7 +238,7 @@ def _mv(low: Lowering, node: fx.Node, left: Value, right: Value) -> Value:
 
 
 COMPOSITE: Mapping[str, Composite] = {
-    **NORMS, **CONVOLUTIONS, **POOLING, **PLACES, **BAGS, **EXTREMES,
+    **NORMS, **CONVOLUTIONS, **POOLING, **LOOKUPS, **BAGS, **EXTREMES,
     **ACTIVATIONS, **STATISTICS, **ARRANGING,
     **dict.fromkeys((*aten.RESHAPES, "unsqueeze", "squeeze"), _view),
     "t": _t, "transpose": _transpose, "permute": _permute, "expand": _expand,

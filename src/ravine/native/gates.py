@@ -183,7 +183,7 @@ class _Closed:
                 values = [(work.assign.buffer, is_zero)]
             found.append([is_zero for _, is_zero in values])
             for buffer, is_zero in values:
-                # of memory that had other numbers, perhaps only a part is 0 now
+                # Of memory that had other numbers, perhaps only a part is 0 now.
                 fresh = buffer not in state and buffer.source is None
                 state[buffer] = is_zero and (fresh or state.get(buffer, False))
         return found

@@ -13,8 +13,8 @@ from ravine.native import pointwise
 from ravine.native.code import Kind
 from ravine.native.composite import COMPOSITE
 from ravine.native.expressions import Stored, Value, contiguous_strides, counters, strides_agree
+from ravine.native.lookups import WRITES
 from ravine.native.lowering import Lowering
-from ravine.native.places import WRITES
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 
 _BOUNDS = {"clamp_min": "maximum", "clamp_max": "minimum"}  # by a tensor
