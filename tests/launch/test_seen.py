@@ -55,7 +55,7 @@ def test_it_shows_the_bits_of_a_training_that_goes_on(found: Seen) -> None:
     training = Training(Cohort.of(runs), subject.network(runs), subject.data, "native", CPU)
     augmenting = training.setting.augmenting
     assert augmenting is not None
-    looks = {variant.words: variant.looks for variant in found.variants}
+    looks = {setting.words: setting.looks for setting in found.settings}
     assert [len(each) for each in looks.values()] == [3, 3]
     drawn = [each.x.tobytes() for looks_of in looks.values() for each in looks_of if each.x is not None]
     assert len(set(drawn)) == len(drawn)  # other draws in each epoch
@@ -80,8 +80,8 @@ def test_it_shows_the_bits_of_a_training_that_goes_on(found: Seen) -> None:
 
 def test_a_share_is_that_of_the_answer(found: Seen) -> None:
     y = found.data.train.y
-    for variant in found.variants:
-        for one in variant.looks:
+    for setting in found.settings:
+        for one in setting.looks:
             if one.partner is None:
                 continue
             assert one.share is not None
@@ -109,8 +109,8 @@ def test_the_page_has_a_picture_of_each_epoch_and_no_script(found: Seen) -> None
     html = page(found, "ravine augment <b>.toml").decode()
     assert "<script" not in html
     assert "script-src &#39;none&#39;" in html
-    shown = sum(each.x is not None for variant in found.variants for each in variant.looks)
-    assert html.count("<img ") == shown + len(found.variants)
+    shown = sum(each.x is not None for setting in found.settings for each in setting.looks)
+    assert html.count("<img ") == shown + len(found.settings)
     assert "&lt;b&gt;.toml" in html
     assert re.search(r"λ 0\.\d\d, with \d+", html)
     assert picture(found).startswith(b"\x89PNG")
@@ -134,8 +134,8 @@ def test_a_table_is_printed_before_and_after(
     told = json.loads(capsys.readouterr().out)
     again = seen(file, example=3)
     assert np.array_equal(np.float32(told["x"]), again.clean)
-    for variant, each in zip(told["variants"], again.variants, strict=True):
-        for one, expected in zip(variant["epochs"], each.looks, strict=True):
+    for setting, each in zip(told["settings"], again.settings, strict=True):
+        for one, expected in zip(setting["epochs"], each.looks, strict=True):
             assert (one["x"] is None) == (expected.x is None)
             assert expected.x is None or np.array_equal(np.float32(one["x"]), expected.x)
 
@@ -143,18 +143,18 @@ def test_a_table_is_printed_before_and_after(
 def test_an_example_that_an_epoch_leaves_out_is_said_to_be() -> None:
     study = Study(**{**BASE, "batch_size": 600}, rules=["adam"], augment={"flip": 0.5})
     found = seen(study, example=5, epochs=3)
-    (variant,) = found.variants
-    assert len(variant.looks) == 3
-    words = [answer_of(each) for each in variant.looks]
+    (setting,) = found.settings
+    assert len(setting.looks) == 3
+    words = [answer_of(each) for each in setting.looks]
     assert all(
-        (each.x is None) == (said == "left out") for each, said in zip(variant.looks, words, strict=True)
+        (each.x is None) == (said == "left out") for each, said in zip(setting.looks, words, strict=True)
     )
 
 
 def test_rules_that_search_and_full_batches_are_shown_too() -> None:
     study = Study(**{**BASE, "batch_size": "full"}, rules=[{"kind": "lbfgs", "lr": 1}], augment={"flip": 0.5})
-    (variant,) = seen(study, example=5, epochs=3).variants
-    assert all(each.x is not None for each in variant.looks)
+    (setting,) = seen(study, example=5, epochs=3).settings
+    assert all(each.x is not None for each in setting.looks)
 
 
 @pytest.mark.parametrize(

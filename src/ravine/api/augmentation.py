@@ -44,7 +44,7 @@ def seen(
         command: what makes the page again, shown on it.
 
     Returns:
-        ``clean``, the example as it is, and ``variants``: for each setting its ``strengths``, and ``looks``, with what
+        ``clean``, the example as it is, and ``settings``: for each setting its ``strengths``, and ``looks``, with what
         training sees of the example in each epoch.
 
     Raises:
@@ -54,7 +54,7 @@ def seen(
         >>> study = Study(name="turned", data="digits", model="mlp", epochs=5, seeds=1, rules=["adam"],
         ...     augment={"rotate": [0, 15], "cutout": 0.25})
         >>> found = seen(study, example=17, epochs=3)
-        >>> [variant.words for variant in found.variants], len(found.variants[0].looks)
+        >>> [setting.words for setting in found.settings], len(found.settings[0].looks)
         (['cutout 0.25', 'rotate 15, cutout 0.25'], 3)
     """
     check_address_space()

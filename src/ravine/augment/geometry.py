@@ -23,6 +23,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
+from ravine import rng
 from ravine.augment.numbers import Words
 
 Numbers = Mapping[str, Tensor]
@@ -58,8 +59,7 @@ def drawn_map(words: Words, strengths: Mapping[str, Tensor], height: int, width:
 
 def mirrored(words: Words, probability: Tensor) -> Tensor:
     """-1 where a picture is mirrored and 1 where it is not; a higher probability mirrors more of them."""
-    bound = (probability * 2.0**32).ceil().to(torch.int64)
-    return torch.where(words.of("flip") < bound, -1.0, 1.0)
+    return torch.where(rng.to_bernoulli(words.of("flip"), probability), -1.0, 1.0)
 
 
 def inverse(

@@ -46,7 +46,7 @@ def changed(
 
     if "cell_dropout" in strengths:
         donor = (words("donor") * num_rows) >> 32
-        dropped = words("cell_dropout") < (strengths["cell_dropout"] * 2.0**32).ceil().to(torch.int64)
+        dropped = rng.to_bernoulli(words("cell_dropout"), strengths["cell_dropout"])
         found = torch.where(dropped, training_ND.gather(0, donor), found)
     if "noise" in strengths:
         normal = rng.to_normal(rng.to_uniform(words("noise")))

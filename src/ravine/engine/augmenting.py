@@ -106,7 +106,7 @@ class Augmenting:
     ) -> None:
         device, size = train.x.device, cohort.recipe.batch_size
         self.groups = Groups.of(cohort, device)
-        self._epoch = len(train.x) // size  # steps
+        self._batches_per_epoch = len(train.x) // size
         self._full, self._searches = cohort.recipe.full_batch, cohort.searches
         places = [list(seeds).index(seed) for seed in self.groups.seeds_G.tolist()]
         self._seed_index_G = torch.tensor(places, device=device)
@@ -168,7 +168,7 @@ class Augmenting:
         if not self._full:
             rows_TGB = rows_TSB.index_select(1, self._seed_index_G)
             self._rows_JB[:num].copy_(rows_TGB.flatten(0, 1))
-        epochs_T = torch.arange(number, number + num_steps, device=rows_TSB.device) // self._epoch
+        epochs_T = torch.arange(number, number + num_steps, device=rows_TSB.device) // self._batches_per_epoch
         self._epochs_J[:num].copy_(epochs_T.repeat_interleave(num_groups))
         wanted = None
         if alive is not None and len(alive) < len(self.groups.of_run_R):
@@ -185,7 +185,7 @@ class Augmenting:
         """
         if not self._full:
             self._rows_JB.copy_(rows_RB)
-        self._epochs_J.copy_(number_R // self._epoch)
+        self._epochs_J.copy_(number_R // self._batches_per_epoch)
         self._make(len(number_R))
 
     def at(self, rows_SB: Tensor, number: int) -> Data:

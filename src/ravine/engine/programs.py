@@ -54,8 +54,8 @@ class Program(ABC):
     """The training of the runs of a cohort, and their evaluation.
 
     Attributes:
-        repay_steps: a smaller program is made where it saves the time of so many steps; None: runs that have diverged
-            cost nothing.
+        repay_steps: a smaller program is made where it saves the time of so many steps; None: runs that are over cost
+            nothing.
     """
 
     repay_steps: int | None
@@ -70,7 +70,7 @@ class Program(ABC):
             rows_TSB: examples of the batches of each seed.
             scheduled_TNR: learning rates, and the shares of each average.
             number: of the first step, from 0.
-            alive: the runs that have not diverged.
+            alive: the runs that go on: they have neither diverged nor stopped.
 
         Returns:
             Losses and accuracies of the steps, (T, R).
@@ -288,9 +288,8 @@ def _one_step(
     device = rows_TSB.device
     t, at = torch.tensor(number + 1.0, device=device), torch.tensor(number, device=device)
     if setting.augmenting is not None and setting.cohort.searches:
-        hold(
-            setting, setting.state, setting.constants, rows_TSB[0], at
-        )  # which the step does to no effect again
+        # The step does it once more, to no effect.
+        hold(setting, setting.state, setting.constants, rows_TSB[0], at)
         augment_held(setting)
     elif setting.augmenting is not None:
         setting.augmenting.for_steps(rows_TSB[:1], number)

@@ -44,9 +44,8 @@ class Samples:
     def __init__(self, objective: Objective, points: Points, sampling: Sampling) -> None:
         self._objective, self._points, self._sampling = objective, points, sampling
         self._native: NativeSamples | None = None
-        self._side_by_side: bool | None = (
-            None  # whether a batch makes the samples of its examples; None: not tried
-        )
+        # Whether a batch makes the samples of its examples; None: not tried.
+        self._side_by_side: bool | None = None
         self.backend = "serial"
         if points.params_RP.device.type == "cpu":
             try:
@@ -83,17 +82,12 @@ class Samples:
                 return self._native(x, examples_N, chunk)
             except (Unsupported, Untraceable):
                 self._native, self.backend = None, "serial"
-        found = torch.cat([self._of_run(row, x, examples_N) for row in range(len(self._points))])
-        return found
+        return torch.cat([self._of_run(row, x, examples_N) for row in range(len(self._points))])
 
     def _of_run(self, row: int, x: Tensor, examples_N: Tensor) -> Tensor:
         network, draw = self._objective.network, self._sampling.draw
         point = self._points.row(row)
-        tensors = {
-            **network.layout.views(point.params_RP),
-            **point.others,
-            **point.rates,
-        }
+        tensors = {**network.layout.views(point.params_RP), **point.others, **point.rates}
         tensors = {name: tensor[0] for name, tensor in tensors.items()}
         blocks = []
         with drawing(self._objective):

@@ -56,10 +56,10 @@ def hold(setting: Setting, state: State, constants: Constants, rows_SB: Tensor, 
 def augment_held(setting: Setting) -> None:
     """Make the batch that each run has, where batches are augmented."""
     if setting.augmenting is not None:
-        setting.augmenting.for_runs(rows_of(setting.state), numbers_of(setting.state))
+        setting.augmenting.for_runs(examples_of(setting.state), numbers_of(setting.state))
 
 
-def rows_of(state: State) -> Tensor:
+def examples_of(state: State) -> Tensor:
     """The examples of each run's batch, (R, B)."""
     return torch.cat([slots["batch_rows"] for slots in state.slots])
 
@@ -102,7 +102,7 @@ def search_step(
         state.buffers,
         replace(constants, batch_index_R=each_its_own),
         data,
-        None if setting.takes_all else rows_of(state),
+        None if setting.takes_all else examples_of(state),
         number_R,
         hessians,
     )

@@ -70,7 +70,6 @@ class Training:
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
         self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
-        self._epoch = len(data.train) // cohort.recipe.batch_size
         self._fewest = fewest_runs()  # of a program that is made smaller
         self._threads = torch.get_num_threads()  # outside of a program
         self.step = 0
@@ -110,7 +109,7 @@ class Training:
         self._part = Cohort.of([self.cohort.runs[row] for row in rows], self.cohort.averages)
         self._history = History(len(rows))
         fixed = rows_of(self._all_fixed, index(rows, state.params_RP))
-        self._scheduled = Scheduled(self._part, self._epoch, self.device)
+        self._scheduled = Scheduled(self._part, self._order.batches_per_epoch, self.device)
         self.setting = Setting.of(
             self._part,
             (self.network, fixed),
@@ -206,7 +205,7 @@ class Training:
         """
         with self._program.running() as drive:
             bank = self.cohort.averages.bank if self.cohort.averages else 0
-            keeping = Keeping(keep, self.cohort.runs, self._epoch, bank)
+            keeping = Keeping(keep, self.cohort.runs, self._order.batches_per_epoch, bank)
             yield from self._records(drive, keeping, tick_seconds)
 
     def _records(self, drive: Drive, keeping: Keeping, tick_seconds: float) -> Iterator[Record]:

@@ -27,7 +27,7 @@ from ravine.study import Run
 from ravine.study.augment import strength, techniques
 from ravine.study.naming import naming
 
-MOST_VARIANTS = 48
+MOST_SETTINGS = 48
 MOST_EPOCHS = 100
 
 
@@ -52,7 +52,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Variant:
+class Setting:
     """An example under some strengths.
 
     Args:
@@ -80,8 +80,8 @@ class Seen:
         example: its number in the training part.
         clean: the example as it is, standardized.
         answer: its class, or its number as the data write it.
-        variants: of the study's runs, in its order.
-        left_out: how many further variants are not shown.
+        settings: of the study's runs, in its order.
+        left_out: how many further settings are not shown.
     """
 
     study: str
@@ -90,7 +90,7 @@ class Seen:
     example: int
     clean: np.ndarray
     answer: str
-    variants: tuple[Variant, ...]
+    settings: tuple[Setting, ...]
     left_out: int = 0
 
     @property
@@ -123,10 +123,10 @@ def seen(subject: Subject, *, seed: int, example: int, epochs: int) -> Seen:
                 "augment = { flip = 0.5 }, for example"
             )
     train = Data.of(data.train, subject.device)
-    found: dict[str, Variant] = {}
-    for same in by_structure([replace(run, seed=seed) for run in runs[:MOST_VARIANTS]]):
-        for run, variant in zip(same, _variants(same, data, train, example, epochs), strict=True):
-            found[run.recipe.id] = variant
+    found: dict[str, Setting] = {}
+    for same in by_structure([replace(run, seed=seed) for run in runs[:MOST_SETTINGS]]):
+        for run, setting in zip(same, _settings(same, data, train, example, epochs), strict=True):
+            found[run.recipe.id] = setting
     return Seen(
         study=study.name,
         data=data,
@@ -134,13 +134,13 @@ def seen(subject: Subject, *, seed: int, example: int, epochs: int) -> Seen:
         example=example,
         clean=data.train.x[example],
         answer=_answer(data, train.y[example].cpu().numpy()),
-        variants=tuple(found[run.recipe.id] for run in runs[:MOST_VARIANTS]),
-        left_out=max(0, len(runs) - MOST_VARIANTS),
+        settings=tuple(found[run.recipe.id] for run in runs[:MOST_SETTINGS]),
+        left_out=max(0, len(runs) - MOST_SETTINGS),
     )
 
 
 def _one_of_each(runs: Sequence[Run]) -> list[Run]:
-    """A run of each variant that changes examples, of the study's first batch size."""
+    """A run of each setting that changes examples, of the study's first batch size."""
     first, known = runs[0].recipe, dict[str, Run]()
     for run in runs:
         recipe = run.recipe
@@ -152,10 +152,10 @@ def _one_of_each(runs: Sequence[Run]) -> list[Run]:
     return list(known.values())
 
 
-def _variants(
+def _settings(
     runs: Sequence[Run], data: Dataset, train: Data, example: int, epochs: int
-) -> Iterator[Variant]:
-    """The variants of runs of one structure and one seed, in their order."""
+) -> Iterator[Setting]:
+    """The settings of runs of one structure and one seed, in their order."""
     cohort = Cohort.of(runs)
     recipe, (seed,) = cohort.recipe, cohort.seeds
     augmenting = Augmenting.of(
@@ -189,7 +189,7 @@ def _variants(
     for run in runs:
         names = techniques([run.recipe.hypers])
         strengths = {name: strength(run.recipe.hypers, name) for name in names}
-        yield Variant(strengths=strengths, looks=tuple(looks[run.id]))
+        yield Setting(strengths=strengths, looks=tuple(looks[run.id]))
 
 
 def _step_of(example: int, epoch: int, order: Order, full: bool) -> tuple[int | None, int, torch.Tensor]:

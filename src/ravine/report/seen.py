@@ -24,10 +24,10 @@ _SIDE = 112  # CSS pixels of a picture's longer side, at least
 
 def heading(found: Seen) -> str:
     """What is looked at, in a line."""
-    looks = max((len(variant.looks) for variant in found.variants), default=0)
+    looks = max((len(setting.looks) for setting in found.settings), default=0)
     return (
         f"{found.study}: example {found.example} ({found.answer}) of {found.data.name}, seed {found.seed}, "
-        f"{count(len(found.variants), 'setting')}, {count(looks, 'epoch')}"
+        f"{count(len(found.settings), 'setting')}, {count(looks, 'epoch')}"
     )
 
 
@@ -75,16 +75,16 @@ def grid(found: Seen) -> Grid:
     """A row's numbers before and after, as training sees them."""
     names = found.data.features or tuple(f"x{i}" for i in range(len(found.clean)))
     shown = min(len(names), _MOST_COLUMNS)
-    mixes = any(look.share is not None for variant in found.variants for look in variant.looks)
+    mixes = any(look.share is not None for setting in found.settings for look in setting.looks)
 
     def line(strengths: str, epoch: str, x: np.ndarray | None, answer: str, mixture: str) -> tuple[str, ...]:
         numbers = ("",) * shown if x is None else tuple(f"{value:.4g}" for value in x[:shown])
         return (strengths, epoch, *numbers, answer, *((mixture,) if mixes else ()))
 
     rows = [line("as it is", "", found.clean, found.answer, "")]
-    for variant in found.variants:
-        for look in variant.looks:
-            rows.append(line(variant.words, str(look.epoch), look.x, answer_of(look), mixture_of(look)))
+    for setting in found.settings:
+        for look in setting.looks:
+            rows.append(line(setting.words, str(look.epoch), look.x, answer_of(look), mixture_of(look)))
     more = (
         [f"and {count(len(names) - shown, 'column')} more, which --json prints"] if len(names) > shown else []
     )
@@ -134,9 +134,9 @@ def content(found: Seen) -> dict[str, Any]:
         "example": found.example,
         "answer": found.answer,
         "x": found.clean.tolist(),
-        "variants": [
+        "settings": [
             {
-                "strengths": dict(variant.strengths),
+                "strengths": dict(setting.strengths),
                 "epochs": [
                     {
                         "epoch": look.epoch,
@@ -145,10 +145,10 @@ def content(found: Seen) -> dict[str, Any]:
                         "share": look.share,
                         "partner": look.partner,
                     }
-                    for look in variant.looks
+                    for look in setting.looks
                 ],
             }
-            for variant in found.variants
+            for setting in found.settings
         ],
     }
 
@@ -168,7 +168,7 @@ def _facts(found: Seen) -> list[tuple[str, str]]:
         ("data", found.data.name),
         ("answer", found.answer),
         ("seed", str(found.seed)),
-        ("settings", f"{len(found.variants)}{f' ({left[0]})' if left else ''}"),
+        ("settings", f"{len(found.settings)}{f' ({left[0]})' if left else ''}"),
     ]
 
 
@@ -177,21 +177,21 @@ def _left_out(found: Seen) -> list[str]:
 
 
 def _pictures(found: Seen) -> Html:
-    epochs = max(len(variant.looks) for variant in found.variants)
+    epochs = max(len(setting.looks) for setting in found.settings)
     head = [tag("th", "strengths", scope="col"), tag("th", "as it is", scope="col")]
     head += [tag("th", f"epoch {epoch}", scope="col") for epoch in range(epochs)]
     rows = []
-    for variant in found.variants:
+    for setting in found.settings:
         cells = [_cell(_image(found, found.clean, "as it is"), found.answer, "")]
-        for look in variant.looks:
-            words = f"{variant.words}, epoch {look.epoch}"
+        for look in setting.looks:
+            words = f"{setting.words}, epoch {look.epoch}"
             image = tag("span", "left out", class_="out") if look.x is None else _image(found, look.x, words)
             cells.append(_cell(image, "" if look.x is None else answer_of(look), mixture_of(look)))
-        cells += [tag("td")] * (epochs - len(variant.looks))
-        rows.append(tag("tr", tag("th", _strengths(variant.strengths), scope="row"), *cells))
+        cells += [tag("td")] * (epochs - len(setting.looks))
+        rows.append(tag("tr", tag("th", _strengths(setting.strengths), scope="row"), *cells))
     table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="seen-grid")
     note = None
-    if any(look.x is None for variant in found.variants for look in variant.looks):
+    if any(look.x is None for setting in found.settings for look in setting.looks):
         words = "Left out: the examples that do not fill an epoch's last batch are others in each epoch."
         note = tag("p", words, class_="reading")
     return join(elements.scroll(table, "Pictures by strengths and epoch"), note)

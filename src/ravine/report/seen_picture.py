@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ravine.errors import InputError
-from ravine.launch.seen import Seen, Variant
+from ravine.launch.seen import Seen, Setting
 from ravine.report.seen import answer_of, heading, pixels
 
 _SIDE = 96  # pixels of a picture's longer side, at least
@@ -37,16 +37,16 @@ def picture(found: Seen) -> bytes:
     def long(words: str) -> float:
         return float(font.getlength(words)) / _FINER
 
-    answers = [found.answer, *(answer_of(look) for variant in found.variants for look in variant.looks)]
+    answers = [found.answer, *(answer_of(look) for setting in found.settings for look in setting.looks)]
     wide = max(width * larger, 84, *(min(_WIDEST, math.ceil(long(words))) for words in answers))
     high = height * larger
     label = _GAP + math.ceil(
-        max(long(words) for variant in found.variants for words in _strengths(variant) or [""])
+        max(long(words) for setting in found.settings for words in _strengths(setting) or [""])
     )
-    columns = 1 + max(len(variant.looks) for variant in found.variants)
-    mixes = any(look.partner is not None for variant in found.variants for look in variant.looks)
+    columns = 1 + max(len(setting.looks) for setting in found.settings)
+    mixes = any(look.partner is not None for setting in found.settings for look in setting.looks)
     below = _LINE * (1 + mixes) + 6
-    tall = [max(high + below, _LINE * len(variant.strengths)) + _GAP for variant in found.variants]
+    tall = [max(high + below, _LINE * len(setting.strengths)) + _GAP for setting in found.settings]
     across = max(label + columns * (wide + _GAP), math.ceil(long(heading(found))))
     size = (2 * _MARGIN + across, 2 * _MARGIN + 3 * _LINE + sum(tall))
     image = Image.new("RGB", (size[0] * _FINER, size[1] * _FINER), "#fff")
@@ -68,11 +68,11 @@ def picture(found: Seen) -> bytes:
     for number in range(columns):
         write(column(number), y - 4, "as it is" if number == 0 else f"epoch {number - 1}", _MUTED)
     y += _LINE + 4
-    for variant, far in zip(found.variants, tall, strict=True):
-        for line, words in enumerate(_strengths(variant)):
+    for setting, far in zip(found.settings, tall, strict=True):
+        for line, words in enumerate(_strengths(setting)):
             write(_MARGIN, y + line * _LINE, words)
         shown: list[tuple[np.ndarray | None, str, str]] = [(found.clean, found.answer, "")]
-        for look in variant.looks:  # the font has no Greek letters
+        for look in setting.looks:  # the font has no Greek letters
             mixed = "" if look.partner is None else f"lambda {look.share:.2f}"
             shown.append((look.x, answer_of(look), mixed))
         for number, (x, answer, mixture) in enumerate(shown):
@@ -92,5 +92,5 @@ def picture(found: Seen) -> bytes:
     return written.getvalue()
 
 
-def _strengths(variant: Variant) -> list[str]:
-    return [f"{name} {value:g}" for name, value in variant.strengths.items()]
+def _strengths(setting: Setting) -> list[str]:
+    return [f"{name} {value:g}" for name, value in setting.strengths.items()]

@@ -194,6 +194,11 @@ def bernoulli(key: Tensor, shape: Sequence[int], rate: float | Tensor) -> Tensor
     return _shaped(key, shape) < _bound(rate, len(shape))
 
 
+def to_bernoulli(words: Tensor, rate: Tensor) -> Tensor:
+    """Which random words, int64 from `bits`, count as True: each with probability `rate`, 0-d."""
+    return words < _bound(rate, 0)
+
+
 def indicator(key: Tensor, shape: Sequence[int], rate: float | Tensor) -> Tensor:
     """The same draw as `bernoulli`, as numbers 1 and 0.
 

@@ -87,9 +87,9 @@ class Lanes:
         below = self.i("icmp slt", index, high)
         return self.code.value(f"and {self.truth} {above}, {below}")
 
-    def first(self, num: int) -> str:
-        """The mask of the first lanes."""
-        return "<" + ", ".join(f"i1 {'true' if i < num else 'false'}" for i in range(self.num)) + ">"
+    def first(self, num: int, of: int | None = None) -> str:
+        """The mask of the first lanes; of so many, if it is not of all."""
+        return "<" + ", ".join(f"i1 {'true' if i < num else 'false'}" for i in range(of or self.num)) + ">"
 
     def float_at(self, base: str, offset: str | int) -> str:
         """Where a float lies, so many behind a pointer."""

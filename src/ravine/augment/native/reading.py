@@ -83,9 +83,8 @@ def _interleave(code: Code, frame: Frame, source: str, padded: str) -> None:
             to = code.value(f"add i64 {to}, {group * frame.padded + frame.wide + 1}")
 
             def four(j: str, num: int, row: str = row, to: str = to, channels: range = channels) -> None:
-                place, mask = code.value(f"add i64 {row}, {j}"), None
-                if num < 4:
-                    mask = "<" + ", ".join(f"i1 {'true' if k < num else 'false'}" for k in range(4)) + ">"
+                place = code.value(f"add i64 {row}, {j}")
+                mask = lanes.first(num, of=4) if num < 4 else None
                 planes = [
                     lanes.load(lanes.float_at(source, code.value(f"add i64 {place}, {c * plane}")), 4, mask)
                     for c in channels
@@ -191,11 +190,7 @@ class _Read:
         """Four pixels of a row, or the last ones, of all channels."""
         code, lanes, frame = self._code, self._lanes, self._frame
         plane = frame.height * frame.width
-        mask = (
-            "<" + ", ".join(f"i1 {'true' if n < num else 'false'}" for n in range(4)) + ">"
-            if num < 4
-            else None
-        )
+        mask = lanes.first(num, of=4) if num < 4 else None
         at = []
         for n in range(num):
             nth = code.value(f"add i64 {k}, {n}")
