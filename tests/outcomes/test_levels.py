@@ -11,7 +11,7 @@ import pytest
 from ravine import results, run
 from ravine.errors import StudyError
 from ravine.outcomes import Results
-from ravine.outcomes.levels import label_of, levelled
+from ravine.outcomes.levels import label_of, levelled, unlike
 from ravine.outcomes.trials import Predicted, trials
 from ravine.report.page import report
 from ravine.report.views import command
@@ -64,6 +64,13 @@ def test_a_level_is_judged_by_its_best_config_on_validation(
         if result.num_configs == fewest:
             best = max(np.mean(scores) for scores in of_level[result.rule].values())
             assert result.validation == pytest.approx(best)
+
+
+def test_no_caution_says_that_compared_rates_of_learning_differ(folder: Path) -> None:
+    same = tuple(run for run in Store(folder).runs("s") if run.rule == "sgd")
+    assert unlike(levelled(same, "lr", ""), "lr") == []
+    (words,) = unlike(levelled(Store(folder).runs("s"), "lr", ""), "lr")
+    assert "same rule and weight_decay and rho," in words
 
 
 def test_levels_of_runs_are_what_a_verdict_on_trials_with_these_labels_says(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -163,3 +164,45 @@ def test_labels() -> None:
         "hidden 4-8",
         "lr a range",
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": {"rates": 3}}, "variants.1: model.rates = 3: must be a table"),
+        (
+            {"model": {"rates": {"dropout": 0.1}, "dropout": 0.2}},
+            "variants.1: model.dropout: cannot be given beside",
+        ),
+        (
+            {"rules": {"rho": 0.5}},
+            "variants.1: rules.rho: not with rule 'adam'; a variant gives hypers that every",
+        ),
+        (functools.reduce(lambda inner, _: {"model": inner}, range(3000), {}), "variants.1.model"),
+    ],
+)
+def test_changes_that_are_none_are_refused_in_a_line(change: dict[str, Any], words: str) -> None:
+    rules = ["adam", {"kind": "momentum", "lr": 0.1}]
+    with pytest.raises(StudyError) as raised:
+        Study(name="s", data="iris", model="mlp", steps=5, rules=rules, variants=[{}, change])
+    assert str(raised.value).startswith(words)
+
+
+def test_a_variant_replaces_a_rate_that_a_study_of_several_models_gives_beside_them() -> None:
+    study = Study(
+        name="s", data="iris", model=["mlp", {"kind": "mlp", "hidden": [8]}], dropout=0.1, steps=5, rules=["adam"],
+        seeds=1, variants=[{}, {"model": {"dropout": 0.2}}],
+    )  # fmt: skip
+    assert [part.study.rates["dropout"] for part in study.parts] == [0.1, 0.1, 0.2, 0.2]
+
+
+def test_a_label_for_millions_of_models_is_refused_at_once() -> None:
+    table = {
+        "kind": "mlp",
+        "label": "x",
+        "hidden": [[4]] * 5000,
+        "norm": ["none"] * 5000,
+        "activation": ["relu"] * 50,
+    }
+    with pytest.raises(StudyError, match="one label for several models"):
+        Study(name="s", data="iris", model=[table], steps=5, rules=["adam"])

@@ -82,18 +82,20 @@ def levelled(runs: Sequence[RunRecord], compare: str, definition: str) -> tuple[
     return tuple(found)
 
 
-def unlike(runs: Sequence[RunRecord], noun: str) -> list[str]:
+def unlike(runs: Sequence[RunRecord], compare: str) -> list[str]:
     """A caution where the levels were not tried with the same rest: then they differ in more than what is compared.
 
     Args:
         runs: with their levels as labels.
-        noun: what a level is called; rules, models and variants have hypers of their own, so there is none of them.
+        compare: what is compared; rules, models and variants have hypers of their own, so there is none of them.
     """
-    if noun != "level":
+    if noun_of(compare) != "level":
         return []
     tried: dict[str, dict[str, set[Value]]] = {}
     for run in runs:
         for name, value in run.hypers.items():
+            if name == compare:  # the learning rate, which a run keeps
+                continue
             tried.setdefault(name, {}).setdefault(run.rule, set()).add(value)
     levels = {run.rule for run in runs}
     names = [

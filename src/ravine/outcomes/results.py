@@ -129,7 +129,7 @@ class Results:
             if rule.config is not None and set(rule.runs) & tested.keys()
         }
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        warnings = [*missing, *verdict.warnings, *unlike(runs, verdict.noun), *unlogged]
+        warnings = [*missing, *verdict.warnings, *unlike(runs, compare), *unlogged]
         if len(finished) < len(runs):
             warnings.insert(0, words.unfinished(len(finished), len(runs)))
         return cls(

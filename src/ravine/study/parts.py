@@ -6,6 +6,7 @@ that share batch order by seed. Everything that reads one model, its rates and i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -137,7 +138,7 @@ def _expanded(value: object, where: str, *, listed: bool) -> Iterator[tuple[str 
     for key, items in several.items():
         if not items:
             raise wrong(f"{where}.{key}", [], "must have at least one value in it")
-    if label is not None and len([*product(*several.values())]) > 1:
+    if label is not None and math.prod(map(len, several.values())) > 1:
         raise wrong(f"{where}.label", label, f"one label for several models: {', '.join(several)} has a list")
     for values in product(*several.values()):
         yield label, {**table, **dict(zip(several, values, strict=True))}

@@ -186,6 +186,8 @@ class Study:
             put("search", parse_search(search))
             put("tune", tuning(tune))
             put("regularize", parse_regularize(regularize))
+            if self.regularize.changed() and self.tune != "regularize":
+                raise lacking("regularize", 'only with tune = "regularize", which reads it')
             put("evaluations", whole(evaluations, "evaluations", 1, 10_000))
             put("stop", parse_stop(stop))
             put("keep", parse_keep(keep))

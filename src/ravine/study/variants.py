@@ -16,7 +16,7 @@ from ravine.errors import InputError, StudyError
 from ravine.forms import Form
 from ravine.messages import lacking, unknown, wrong
 from ravine.nn.spec import RATES, Module
-from ravine.rules import hypers, preset
+from ravine.rules import Hyper, hypers, preset
 from ravine.study.augment import Augmentation
 from ravine.study.block import RuleBlock
 from ravine.study.compare import RULE
@@ -28,6 +28,7 @@ from ravine.study.values import Range, Values, parse_values
 KEYS = ("label", "model", "augment", "label_smoothing", "stop", "batch_size", "schedule", "rules")
 MOST_VARIANTS = 100
 PLAIN = "plain"  # what a variant is called that changes nothing
+_DEEPEST = 8
 _TABLES = ("model", "augment", "rules")
 _SAID = ("model", "schedule", "kind")  # whose values say what they are values of
 
@@ -104,16 +105,18 @@ def _variant(value: object, where: str) -> Variant:
     return Variant(label=label, change=change)
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: Any, where: str, depth: int = 0) -> Any:
     """A value that a text has a form for."""
+    if depth > _DEEPEST:
+        raise lacking(where, f"must be plain data, with at most {_DEEPEST} tables or lists in one another")
     if isinstance(value, Range):
         return value.changed()
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {str(key): _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, where) for item in value]
+        return [_plain(item, where, depth + 1) for item in value]
     if isinstance(value, str | bool | int | float):
         return value
     raise wrong(where, value, "must be plain data: a number, a text, a list or a table")
@@ -175,6 +178,12 @@ def changed(base: Base, variant: Variant) -> dict[str, Any]:
             **change["augment"],
         }
     if "rules" in change:
+        for key in change["rules"]:
+            have = [block.label for block in base.rules if key in _hypers(block)]
+            lack = [block.label for block in base.rules if key not in _hypers(block)]
+            if have and lack:
+                words = f"not with rule {lack[0]!r}; a variant gives hypers that every rule of the study has"
+                raise lacking(f"rules.{key}", words)
         keys["rules"] = tuple(_rule(block, change["rules"]) for block in base.rules)
     return keys
 
@@ -213,14 +222,22 @@ def _models(base: Base, change: Any) -> dict[str, Any]:
             if isinstance(each.model, Module):
                 raise wrong("model", change, "a variant cannot name a module; it can change its args")
         return {"model": change, "rates": {}}
-    rates = {**change.get("rates", {}), **{key: value for key, value in change.items() if key in RATES}}
+    listed, short = change.get("rates", {}), {key: value for key, value in change.items() if key in RATES}
+    if not isinstance(listed, Mapping):
+        raise wrong("model.rates", listed, "must be a table such as { dropout = 0.2 }")
+    if listed and short:
+        raise lacking(f"model.{next(iter(short))}", "cannot be given beside rates")
+    rates = {**listed, **short}
     structure = {key: value for key, value in change.items() if key not in RATES and key != "rates"}
     if isinstance(base.model, tuple):
         models = tuple(
             replace(each, model=_model(each.model, structure), rates={**each.rates, **_values(rates)})
             for each in base.model
         )
-        return {"model": models}
+        return {
+            "model": models,
+            "rates": {name: each for name, each in base.rates.items() if name not in rates},
+        }
     return {"model": _model(base.model, structure), "rates": {**base.rates, **rates}}
 
 
@@ -245,9 +262,13 @@ def _values(rates: Mapping[str, Any]) -> dict[str, Values]:
 
 def _rule(block: RuleBlock, change: Mapping[str, Any]) -> RuleBlock:
     """A rule with other hypers."""
-    known = hypers(preset(block.kind, block.preset)[0])
+    known = _hypers(block)
     for key in change:
         if key not in known:
             raise unknown("rules", key, known)
     given = {key: parse_values(value, f"rules.{key}", known[key]) for key, value in change.items()}
     return replace(block, hypers={**block.hypers, **given})
+
+
+def _hypers(block: RuleBlock) -> Mapping[str, Hyper]:
+    return hypers(preset(block.kind, block.preset)[0])
