@@ -125,6 +125,10 @@ class _Fact:
         reads: the memory of its arguments.
         writes: the memory that it changes.
         is_kept: whether what it writes is there after the step.
+        is_zero: whether all its numbers are 0.
+        zero_if: whether they are where ``all`` or ``any`` of others are.
+        zero_of: these others.
+        chooses_by: the single truth value that it chooses by.
         is_changed: whether something changes its memory later on.
     """
 
@@ -133,6 +137,9 @@ class _Fact:
     writes: tuple[fx.Node, ...]
     is_kept: bool
     is_zero: bool
+    zero_if: Callable[[Iterable[bool]], bool]
+    zero_of: tuple[Any, ...]
+    chooses_by: fx.Node | None
     is_changed: bool
 
 
@@ -155,22 +162,29 @@ def _facts(module: fx.GraphModule) -> dict[fx.Node, _Fact]:
             memory[node] = targets[0]
     changed = {each for targets in writes.values() for each in targets}
     roots = aten.changed(module.graph)
-    return {
-        node: _Fact(
+    found = {}
+    for node in module.graph.nodes:
+        zero_if, zero_of = _zero_if(node)
+        found[node] = _Fact(
             memory=memory[node],
             reads=tuple(memory[arg] for arg in node.all_input_nodes),
             writes=writes.get(node, ()),
             is_kept=any(each.op in ("placeholder", "get_attr") for each in writes.get(node, ())),
-            is_zero=(
-                node.op == "get_attr"
-                and aten.root(node) is node
-                and node not in roots
-                and not bool(getattr(module, str(node.target)).any())
-            ),
+            is_zero=_has_zeros(module, node, roots),
+            zero_if=zero_if,
+            zero_of=zero_of,
+            chooses_by=node.args[0] if _is_choice(node) else None,
             is_changed=memory[node] in changed,
         )
-        for node in module.graph.nodes
-    }
+    return found
+
+
+def _has_zeros(module: fx.GraphModule, node: fx.Node, changed: set[fx.Node]) -> bool:
+    """Whether a node is made of zeros, or a constant that is."""
+    if node.op != "get_attr":
+        return aten.is_operation(node) and aten.name_of(node) in _OF_ZEROS
+    constant = aten.root(node) is node and node not in changed
+    return constant and not bool(getattr(module, str(node.target)).any())
 
 
 def _actions(
@@ -191,18 +205,11 @@ def _actions(
             actions[node] = "skip"
         elif node in zero and not fact.writes and "strides" in node.meta:
             actions[node] = "zero"
-        elif (chosen := _chosen(node, gate, closed)) is not None:
-            live.add(facts[chosen].memory)
+        elif fact.chooses_by is gate:
+            live.add(facts[node.args[1 if closed else 2]].memory)  # type: ignore[index]
         else:
             live.update(fact.reads)
     return actions
-
-
-def _chosen(node: fx.Node, gate: fx.Node | None, closed: bool) -> Any:
-    """What a choice by the gate takes; None: a node is none."""
-    if gate is not None and _is_choice(node) and node.args[0] is gate:
-        return node.args[1 if closed else 2]
-    return None
 
 
 def _zeros(facts: dict[fx.Node, _Fact], gate: fx.Node | None = None, closed: bool = False) -> set[fx.Node]:
@@ -211,31 +218,36 @@ def _zeros(facts: dict[fx.Node, _Fact], gate: fx.Node | None = None, closed: boo
     for node, fact in facts.items():
         if fact.is_changed:
             continue
-        chosen = _chosen(node, gate, closed)
-        if fact.is_zero or chosen in zero or (chosen is None and _is_zero(node, zero)):
+        if gate is not None and fact.chooses_by is gate:
+            is_zero = node.args[1 if closed else 2] in zero
+        else:
+            is_zero = fact.is_zero or (
+                bool(fact.zero_of) and fact.zero_if(term in zero for term in fact.zero_of)
+            )
+        if is_zero:
             zero.add(node)
     return zero
 
 
-def _is_zero(node: fx.Node, zero: set[fx.Node]) -> bool:
+def _zero_if(node: fx.Node) -> tuple[Callable[[Iterable[bool]], bool], tuple[Any, ...]]:
+    """Of which arguments all, or any one, must be 0 for a node to be 0; none of them: it isn't for their sake."""
+    first = node.args[:1]
     if node.op != "call_function":
-        return False
-    first = node.args[0] if node.args else None
+        return all, ()
     if not aten.is_operation(node):  # one of several results
-        return first in zero
+        return all, first
     name, schema = aten.name_of(node), node.target._schema  # type: ignore[union-attr]
-    if name in _OF_ZEROS:
-        return True
-    if not zero:
-        return False
     if "backward" in name and schema.arguments[0].name.startswith("grad"):
-        return first in zero  # a gradient is linear in that of the result
+        return all, first  # a gradient is linear in that of the result
     if name in _PRODUCTS:
-        return any(arg in zero for arg in node.args[:2]) and (name != "convolution" or node.args[2] is None)
-    if name in ("add", "sub", "where", "cat", "stack"):
-        terms = {"where": node.args[1:3], "cat": first, "stack": first}.get(name, node.args[:2])
-        return all(term in zero for term in terms)  # type: ignore[union-attr]
-    return (aten.is_view(node) or name == "div" or name in _KEEP_ZERO) and first in zero
+        return any, node.args[:2] if name != "convolution" or node.args[2] is None else ()
+    if name in ("add", "sub"):
+        return all, node.args[:2]
+    if name == "where":
+        return all, node.args[1:3]
+    if name in ("cat", "stack"):
+        return all, tuple(node.args[0])  # type: ignore[arg-type]
+    return all, first if aten.is_view(node) or name == "div" or name in _KEEP_ZERO else ()
 
 
 def _size(node: fx.Node) -> int:
