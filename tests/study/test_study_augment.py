@@ -37,10 +37,12 @@ def made(augment: Any, **changes: Any) -> Study:
 def test_each_strength_is_a_factor_and_off_is_the_run_without_the_key() -> None:
     data = load(parse_study(BASE).data)
     (plain,) = runs_of(parse_study(BASE), data)
-    off, on = runs_of(made({"cutout": [0.0, 0.5], "cutout_fill": "black", "mix_p": 1.0}), data)
+    off, on = runs_of(made({"cutout": [0.0, 0.5], "cutout_fill": "black", "mixup": 0.0, "mix_p": 1.0}), data)
     assert off.id == plain.id
     assert (on.recipe.hypers["augment.cutout"], on.recipe.augment) == (0.5, {"cutout_fill": "black"})
     assert on.chosen == {"lr": 0.001, "augment.cutout": 0.5, "augment.mix_p": 1.0}
+    with pytest.raises(StudyError, match=r"augment\.mix_p = 0\.5: has no meaning without mixup or cutmix"):
+        made({"cutout": 0.5, "mix_p": 0.5})
     half = runs_of(made({"flip": [0.0, 0.5]}), data)
     assert len({run.recipe.structure for run in (plain, *half)}) == 1  # one program
     assert len(runs_of(made(ALL), data)) == 8

@@ -17,7 +17,7 @@ def beta(words: Tensor, alpha: Tensor) -> Tensor:
 
     For alpha > 1/2 by Ulrich's formula, 1/2 + sqrt(1 - U^(2 / (2 alpha - 1))) cos(2 pi V) / 2. For smaller ones by
     Joehnk's, X / (X + Y) for the first X = U^(1 / alpha), Y = V^(1 / alpha) with X + Y <= 1, in logarithms: one of 12
-    pairs is accepted except once in 10^8, where the first is taken as it is.
+    pairs is accepted except once in 10^8, where the number is 0.
 
     Args:
         words: int64 (..., 26), from `ravine.rng.bits` or `bits_at`.

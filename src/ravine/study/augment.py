@@ -88,6 +88,8 @@ def parse_augment(value: object) -> Augmentation | None:
         name: parse_values(each, f"{AUGMENT}{name}", STRENGTHS[name].hyper, switches=False)
         for name, each in given.items()
     }
+    if "mix_p" in strengths and not any(name in strengths for name in MIXING):
+        raise wrong(f"{AUGMENT}mix_p", given["mix_p"], "has no meaning without mixup or cutmix; leave it out")
     return Augmentation(options=options, strengths=strengths)
 
 
