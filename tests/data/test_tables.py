@@ -207,6 +207,7 @@ def test_parquet_nulls(tmp_path):
     assert imputed.features == ("whole", "part", "name=missing", "name=u", "name=v", "flag")
 
 
+@pytest.mark.slow
 def test_a_large_file_is_read_at_once(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "large.csv"

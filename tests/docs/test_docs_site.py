@@ -84,6 +84,7 @@ def test_the_site_is_built_without_a_warning(site: str) -> None:
         assert "ravine" in page.read().decode("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_pages_fit_the_screen_and_load_nothing_from_elsewhere(browser: Any, site: str) -> None:
     page = browser.new_page()

@@ -101,6 +101,7 @@ def test_no_autograd_and_no_vmap_at_run_time(monkeypatch: pytest.MonkeyPatch) ->
     assert len(targets - operations) <= 1  # picking one of several results
 
 
+@pytest.mark.slow
 def test_training_does_not_import_torchs_compiler() -> None:
     """It would take longer than many a study."""
     code = (

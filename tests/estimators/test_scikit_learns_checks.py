@@ -43,7 +43,7 @@ SOON = [
 BOTH = pytest.mark.parametrize("kind", [ravine.Classifier, ravine.Regressor])
 
 
-@BOTH
+@pytest.mark.parametrize("kind", [ravine.Classifier, pytest.param(ravine.Regressor, marks=pytest.mark.slow)])
 def test_those_that_are_soon_done(kind: type) -> None:
     done = set()
     for estimator, check in estimator_checks_generator(kind(runs=1, epochs=1)):

@@ -156,7 +156,7 @@ def test_runs_that_are_being_trained_for_another_study_are_left_alone(store: Sto
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("backend", ["native", "fused", "serial"])
+@pytest.mark.parametrize("backend", ["native", "fused", pytest.param("serial", marks=pytest.mark.slow)])
 def test_closing_it_at_any_moment_changes_nothing_in_the_end(
     backend: str, every: bool, tmp_path: Path
 ) -> None:

@@ -71,7 +71,9 @@ def column(page: Any, place: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
+@pytest.mark.parametrize(
+    "size", [pytest.param(PHONE, id="phone"), pytest.param(WIDE, id="wide", marks=pytest.mark.slow)]
+)
 def test_all_figures_are_drawn_and_nothing_overflows(
     tab: Any, six_page: Path, six: Results, size: tuple[int, int]
 ) -> None:

@@ -161,6 +161,7 @@ def test_learning_rates_one_for_each_or_one_for_all(opened: Open) -> None:
         assert end_of(page, "sgd").startswith("ends at")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_hypers_change_the_path_and_reset_brings_it_back(opened: Open) -> None:
     with opened("ellipse", rules=["momentum", "adam"], lr=0.05) as page:
@@ -349,6 +350,7 @@ def test_mistakes_are_told_in_a_line(given: dict[str, Any], words: str, tmp_path
     assert not (tmp_path / "x.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_maps_of_final_losses_follow_their_slider_and_set_a_start(opened: Open) -> None:
     with opened("ellipse", maps=True, rules=["sgd", "momentum"], steps=60) as page:
