@@ -80,12 +80,12 @@ def path_of(stored: Stored, name: str) -> np.ndarray:
 @pytest.mark.parametrize(
     "wanted",
     [
-        Asked(kind="ema", value=0.97),
+        pytest.param(Asked(kind="ema", value=0.97), marks=pytest.mark.slow),
         Asked(kind="ema", value=0.999),
-        Asked(kind="width", value=0.03),
+        pytest.param(Asked(kind="width", value=0.03), marks=pytest.mark.slow),
         Asked(kind="width", value=0.15),
         Asked(kind="tail", value=0.25),
-        Asked(kind="tail", value=1.0),
+        pytest.param(Asked(kind="tail", value=1.0), marks=pytest.mark.slow),
     ],
     ids=lambda wanted: wanted.name,
 )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from command_line import ravine
 
 HEAVY = ("torch", "sklearn", "scipy", "pyarrow", "plotly", "llvmlite", "PIL", "pandas")
@@ -60,6 +61,7 @@ def test_a_command_with_nothing_to_train_imports_no_heavy_library(tmp_path: Path
     assert "known already" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_ensemble_needs_pytorch_only_where_weights_were_kept(tmp_path: Path) -> None:
     """LLVM is for greedy selection."""
     (tmp_path / "small.toml").write_text(STUDY.replace("keep = { every = 3 }\n", ""))

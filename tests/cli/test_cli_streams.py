@@ -287,6 +287,7 @@ def test_a_signal_keeps_what_was_done_and_an_unfinished_study_is_shown(
     assert (found["runs"], found["done"], found["begun"], found["holder"]) == (4, 0, 4, None)
 
 
+@pytest.mark.slow
 def test_runs_under_way_are_shown_with_their_last_score(tmp_path: Path) -> None:
     text = STUDY.replace("steps = 40", "steps = 400000\nevaluations = 400")  # it is stopped long before
     often = Timing(tick_seconds=0.0, checkpoint_seconds=0.0)

@@ -90,6 +90,7 @@ def test_an_archive_that_unpacks_to_more_than_there_is(tmp_path):
     assert "GiB of memory are needed" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits addresses")
 def test_a_limit_of_the_process_counts(tmp_path):
     np.savez_compressed(

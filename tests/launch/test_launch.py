@@ -343,6 +343,7 @@ def replayed(made: Study, store: Store, prefix: str) -> Replayed:
     return events[-1]
 
 
+@pytest.mark.slow
 def test_a_replay_of_a_serial_run_has_its_bits_and_one_of_a_fused_run_is_near(tmp_path: Path) -> None:
     made = study(steps=15, seeds=1, dropout=0.2)
     for backend, limit in (("serial", 0.0), ("fused", 1e-5)):

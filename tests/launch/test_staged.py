@@ -143,7 +143,7 @@ def test_again_and_extended_only_what_is_new_is_trained(tmp_path: Path) -> None:
     assert {each.rule: each.hypers["lr"] for each in of_stage(run(more, tmp_path), "2")} == after
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_stopped_in_either_stage_it_goes_on_to_the_same_numbers(stage: int, tmp_path: Path) -> None:
     study = study_of(evaluations=40)
     with Store(tmp_path / "stopped") as store:

@@ -167,6 +167,7 @@ def test_python_factories(folder: Path) -> None:
         build(nn.Linear(6, 3), (6,), 3)
 
 
+@pytest.mark.slow
 def test_description_follows_the_source_and_nothing_else(folder: Path, tmp_path: Path) -> None:
     described = describe_factory(find_factory("zoo_models:SmallNet", folder))
     assert described.startswith("zoo_models:SmallNet@")

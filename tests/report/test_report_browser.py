@@ -202,6 +202,7 @@ def test_print_fits_the_paper_and_shows_every_run(wide: Any, six: Results, tmp_p
     assert pdf.startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_resizing_the_window_resizes_the_figures(wide: Any, six: Results) -> None:
     page = wide
     page.set_viewport_size({"width": 800, "height": 900})
@@ -284,6 +285,7 @@ def test_five_hundred_runs_are_fluent(opened: Any, make: Make) -> None:
         assert took < 500  # ms per sort of 504 rows with layout; about 30 on a quiet machine
 
 
+@pytest.mark.slow
 def test_small_and_lost_studies_draw_what_there_is(opened: Any, lost: Results, make: Make) -> None:
     with opened(lost) as page:
         assert curves(page, "lr") == 2  # a row of crosses per rule

@@ -12,7 +12,7 @@ import pytest
 TORTURE = Path(__file__).with_name("torture.py")
 
 
-@pytest.mark.parametrize("num_kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_kills_at_random_moments(num_kills: int, tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, str(TORTURE), str(tmp_path / "runs"), "20261124", str(num_kills)],

@@ -302,6 +302,7 @@ def test_a_change_in_the_database_is_seen(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_in_the_database_is_seen(filled: Store, tmp_path: Path) -> None:
     """Of the bits of the file, every one that changes what is read."""
     root = Path(filled.root)

@@ -91,6 +91,7 @@ with Store(root) as store:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_create_and_write_at_once_all_get_through(tmp_path: Path) -> None:
     root = str(tmp_path / "new")
     with child(WRITE, root, "1") as one, child(WRITE, root, "2") as two, child(WRITE, root, "3") as three:

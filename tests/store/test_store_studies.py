@@ -191,6 +191,7 @@ def test_deleting_breaks_up_an_open_cohort_of_shared_runs(store: Store, new_run:
     assert len(store.curves(ids[:1], "train_loss")[ids[0]][0]) == 0
 
 
+@pytest.mark.slow
 def test_thousands_of_runs_fit_into_one_call(store: Store, new_run: Make) -> None:
     runs = [new_run(number) for number in range(6000)]
     store.add_runs("digits", runs)

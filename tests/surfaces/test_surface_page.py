@@ -113,6 +113,7 @@ def test_a_print_has_the_numbers_and_no_controls(opened: Open) -> None:
         assert not page.locator("[data-rule=nesterov]").is_visible()  # it is off
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_start_is_dragged_by_mouse_and_moved_by_keys(opened: Open) -> None:
     with opened("ellipse") as page:

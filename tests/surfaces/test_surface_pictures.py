@@ -113,6 +113,7 @@ def test_an_svg_is_sound_xml_whatever_a_rule_is_called() -> None:
     assert str(text.text).startswith("<&>, lr 0.1")
 
 
+@pytest.mark.slow
 def test_files_of_every_kind_are_written(tmp_path: Path) -> None:
     for kind in ("svg", "png", "gif"):
         ravine.surface("saddle", rules=["momentum", "adam"], lr=0.05, steps=10, out=tmp_path / f"x.{kind}")

@@ -50,6 +50,7 @@ def test_a_large_gap_is_found_and_a_copy_is_not() -> None:
     assert verdict.sentences[1].endswith("is separable from bad.")
 
 
+@pytest.mark.slow
 def test_intervals_agree_with_what_is_said() -> None:
     for seed in range(20):
         levels = {f"r{i}": (0.7 + 0.02 * i, 0.5) for i in range(5)}
