@@ -16,13 +16,14 @@ from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
 from ravine.study.block import RuleBlock, block_of
+from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
 from ravine.study.recipe import MARKS, Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
-from ravine.study.spec import Study, axes_of, num_configs
+from ravine.study.spec import Study
 from ravine.study.stages import DROPOUT
 from ravine.study.stop import PATIENCE
 from ravine.study.values import Range, plain

@@ -16,9 +16,10 @@ from ravine.forms import Form
 from ravine.messages import lacking, wrong
 from ravine.nn.spec import RATES
 from ravine.nn.target import describe_factory
-from ravine.study.model import Model, ModelLike, defaults_of, parse_model
+from ravine.study.model import Model, ModelLike, defaults_of, kinds_of, parse_model, without_zeros
+from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.recipe import Run
-from ravine.study.values import Values
+from ravine.study.values import Values, ValuesLike
 
 AnyStudy = TypeVar("AnyStudy")
 
@@ -229,3 +230,22 @@ def one_by_one(
             if name in rates:
                 raise lacking(name, f"given twice, in model.{i} and beside it")
         yield each, {**rates, **each.rates}
+
+
+def rates_of(
+    given: NamedModel | tuple[NamedModel, ...], dropout: ValuesLike | None, rates: object
+) -> Mapping[str, Values]:
+    """The values of each rate that is given, in the model or beside it; of several models those beside them."""
+    if dropout is not None and rates:
+        raise lacking("dropout", "cannot be given beside rates: write rates = { dropout = ... }")
+    kinds = RATES if isinstance(given, tuple) else kinds_of(given.model)
+    if dropout is not None:
+        beside = {"dropout": parse_rate("dropout", dropout, "dropout")}
+    else:
+        beside = parse_rates({} if rates is None else rates, "rates", kinds)
+    if isinstance(given, tuple):
+        return beside
+    for name in beside:
+        if name in given.rates:
+            raise lacking(name, "given twice, in the model and beside it")
+    return {**given.rates, **without_zeros(beside, given.model)}

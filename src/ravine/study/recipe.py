@@ -109,6 +109,10 @@ class Recipe:
         full_batch: every batch is the whole training set, in its own order.
         augment: how examples are augmented beside strengths, which are hypers; None: as by default.
         stop: of a run with a ``stop.patience``, what else decides when it stops; None: the defaults.
+        before: of a run that goes on from another's end, the content of that one's recipe; None: it begins anew.
+            Steps, schedule and hypers are those of what comes after it.
+        train: which parameters are trained: "all", "head", "from:K" of the model's blocks, or "match:REGEX" of names.
+        part: which part of the training set is used, where it is not all of it.
     """
 
     data: str
@@ -123,6 +127,24 @@ class Recipe:
     full_batch: bool = False
     augment: Mapping[str, Any] | None = None
     stop: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
+    train: str = "all"
+    part: Mapping[str, Any] | None = None
+
+    @cached_property
+    def parent(self) -> Recipe | None:
+        """The recipe of the run that this one goes on from."""
+        return None if self.before is None else Recipe.of(self.before)
+
+    @cached_property
+    def chain(self) -> tuple[Recipe, ...]:
+        """The recipes of all phases, the first one first, this one last."""
+        return (*(self.parent.chain if self.parent is not None else ()), self)
+
+    @cached_property
+    def first_step(self) -> int:
+        """How many steps all phases before this one have."""
+        return sum(each.steps for each in self.chain[:-1])
 
     def content(self) -> dict[str, Any]:
         """The recipe as plain JSON data: of fields with a default that came later, those that differ from it."""
@@ -149,11 +171,14 @@ class Recipe:
     def structure(self) -> str:
         """Hash of what two runs that share one program have in common: all but numbers, rule, schedule.
 
-        Rules that search have programs of their own. Whether a second gradient is taken counts, how far away does not.
+        Of the phases before, that is which parameters were trained for how many steps. Rules that search have programs
+        of their own. Whether a second gradient is taken counts, how far away does not.
         """
         content = self.content()
         for varies in ("rule", "hypers", "schedule"):
             del content[varies]
+        if self.before is not None:
+            content["before"] = [[each.train, each.steps] for each in self.chain[:-1]]
         content["model"] = {key: value for key, value in self.model.items() if key != "dropout_at"}
         content |= structure(self.rule, self.hypers)
         return content_id(content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +10,13 @@ from ravine.data import Dataset, DataSpec
 from ravine.errors import StudyError
 from ravine.grid import Grid
 from ravine.messages import count, lacking
-from ravine.nn.spec import RATES
 from ravine.schedules import ScheduleSpec
 from ravine.schedules.spec import Constant
 from ravine.study.augment import Augmentation, AugmentLike, parse_augment
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
 from ravine.study.block import RuleBlock, RuleLike, block_of
 from ravine.study.compare import RULE, check_compare, parse_compare
+from ravine.study.configs import axes_of, check_size, num_configs
 from ravine.study.fields import (
     MOST_STEPS,
     BatchSize,
@@ -33,17 +32,16 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
-from ravine.study.model import Model, kinds_of, without_zeros
+from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
-from ravine.study.parts import ModelsLike, NamedModel, Part, parse_models
-from ravine.study.rates import parse_rate, parse_rates
-from ravine.study.search import MOST_RUNS, Search, parse_search
+from ravine.study.parts import ModelsLike, NamedModel, Part, parse_models, rates_of
+from ravine.study.search import Search, parse_search
 from ravine.study.shown import in_words, length, named, shared
 from ravine.study.source import DataLike, parse_source
-from ravine.study.stages import DROPOUT, Regularize, check_stages, parse_regularize, positive_rates
+from ravine.study.stages import Regularize, check_stages, parse_regularize, positive_rates
 from ravine.study.stop import PATIENCE, Stop, StopLike, check_bank, parse_stop
-from ravine.study.values import Range, Values, ValuesLike, options
+from ravine.study.values import Values, ValuesLike
 from ravine.study.variants import Variant, VariantLike, parse_variants, parts_of
 
 
@@ -203,14 +201,14 @@ class Study:
             put("rules", rules_of(rules))
             named_models = parse_models(model)
             put("model", named_models if isinstance(named_models, tuple) else named_models.model)
-            put("rates", _rates(named_models, dropout, rates))
+            put("rates", rates_of(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
             put("augment", parse_augment(augment))
             put("variants", parse_variants(variants))
             put("compare", parse_compare(compare or ("variant" if self.variants else RULE)))
             put("data", parse_source(data))
             put("_parts", parts_of(self))
-            _check_size(self)
+            check_size(self)
             if self.staged:
                 nums = {block.label: num_configs(self, block) for block in self.rules}
                 check_stages(self.tune, nums, self.later, len(self.seeds))
@@ -318,66 +316,3 @@ class Study:
 
 def _same(given: object, before: float | None) -> bool:
     return isinstance(given, int | float) and given == before
-
-
-def axes_of(study: Study, block: RuleBlock) -> dict[str, Any]:
-    """What a rule's configs are made of, by name: tuples of values, in random search ranges too."""
-    grid = study.search.kind == "grid"
-    axes: dict[str, Any] = {name: options(v, grid=grid) for name, v in block.complete()[1].items()}
-    axes |= {name: options(values, grid=grid) for name, values in study.factors.items()}
-    if study.rates_left:
-        axes[DROPOUT] = (0.0,)
-    schedules = (Constant(),) if study.tune == "staged" else study.schedule
-    return {**axes, "schedule": schedules, "batch_size": study.batch_size}
-
-
-def num_configs(study: Study, block: RuleBlock) -> int:
-    """How many configs a rule gets; random search gives none twice, so there may be fewer than trials."""
-    if len(study.parts) > 1:
-        return sum(num_configs(part.study, block_of(part.study.rules, block.label)) for part in study.parts)
-    axes = axes_of(study, block)
-    trials = study.search.trials
-    if trials is not None and any(isinstance(axis, Range) for axis in axes.values()):
-        return trials
-    all_of_them = math.prod(len(axis) for axis in axes.values())
-    return all_of_them if trials is None else min(trials, all_of_them)
-
-
-def _check_size(study: Study) -> None:
-    """Every range in a grid has ``num``, and the whole is not too much."""
-    if study.search.kind == "grid":
-        of_rules = {
-            f"rules.{i}.{key}": v for i, rule in enumerate(study.rules) for key, v in rule.hypers.items()
-        }
-        for where, values in {**of_rules, **study.factors}.items():
-            if isinstance(values, Range) and values.num is None:
-                raise lacking(
-                    f"{where}.num",
-                    "missing: a grid needs to know how many values; only "
-                    'search = { kind = "random", trials = 30 } does without',
-                )
-    if study.num_runs > MOST_RUNS:
-        raise StudyError(
-            f"rules, seeds: this study is {study.num_runs:,} runs, {count(len(study.seeds), 'seed')} of each config; "
-            f"at most {MOST_RUNS:,} are allowed",
-            at=[("rules",), ("seeds",)],
-        )
-
-
-def _rates(
-    given: NamedModel | tuple[NamedModel, ...], dropout: ValuesLike | None, rates: object
-) -> Mapping[str, Values]:
-    """The values of each rate that is given, in the model or beside it; of several models those beside them."""
-    if dropout is not None and rates:
-        raise lacking("dropout", "cannot be given beside rates: write rates = { dropout = ... }")
-    kinds = RATES if isinstance(given, tuple) else kinds_of(given.model)
-    if dropout is not None:
-        beside = {"dropout": parse_rate("dropout", dropout, "dropout")}
-    else:
-        beside = parse_rates({} if rates is None else rates, "rates", kinds)
-    if isinstance(given, tuple):
-        return beside
-    for name in beside:
-        if name in given.rates:
-            raise lacking(name, "given twice, in the model and beside it")
-    return {**given.rates, **without_zeros(beside, given.model)}

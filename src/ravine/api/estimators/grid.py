@@ -13,7 +13,7 @@ from ravine.errors import InputError
 from ravine.messages import whole_number
 from ravine.rules import Rule
 from ravine.study import Study
-from ravine.study.spec import num_configs
+from ravine.study.configs import num_configs
 
 NAME = "fit"  # of the study
 MOST_RUNS = 10_000
