@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_runs import CPU, all_runs, dataset, study
+from engine_runs import all_runs, dataset, study
 from launches import contents, run_all, until
 
-from ravine.engine.network import Network
 from ravine.errors import StudyError
 from ravine.launch.launch import launch
 from ravine.launch.progress import Planned
 from ravine.launch.room import room_of
+from ravine.launch.subject import Subject
 from ravine.launch.writer import Timing
 from ravine.store import Store
 from ravine.study import Study
@@ -117,11 +117,8 @@ def test_the_room_is_the_size_of_the_files(store: Store) -> None:
     made = study(keep={"every": 4})
     run_all(made, store)
     written = sum(path.stat().st_size for path in (store.folder / "blocks").glob("kept-*"))
-
-    def network(runs: object) -> Network:
-        return Network.of(made.model, (4,), 3, device=CPU)
-
-    room = room_of(Keep(every=4), all_runs(made), network, dataset())
+    subject = Subject.of(made, data=dataset(), device="cpu")
+    room = room_of(Keep(every=4), all_runs(made), subject)
     assert (room.times, room.num_runs) == ((5, 5), len(all_runs(made)))
     assert room.size <= written < room.size + 2000  # the header with the names
 

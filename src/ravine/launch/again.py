@@ -140,7 +140,9 @@ def _groups(subject: Subject, records: Sequence[RunRecord]) -> tuple[list[_Group
         num = len(subject.study.averages.tracked)
         for same in by_structure(own):
             network = subject.network(same)
-            size = 1 if word == "eager" else plan(same, network, subject.data, subject.device, word, num).size
+            size = 1
+            if word != "eager":
+                size = plan(same, network, subject.data_of(same), subject.device, word, num).size
             size = min(size, _most(subject.study.averages, same, subject.network))
             groups += [_Group(runs=tuple(some), backend=word) for some in split(same, size)]
             together = " at once" if word in TOGETHER and len(same) > 1 else ""
@@ -167,7 +169,7 @@ def _train(
     cohort = Cohort.of(group.runs, averages)
     ids = [run.id for run in cohort.runs]
     steps, network = cohort.recipe.steps, subject.network(cohort.runs)
-    training = Training(cohort, network, subject.data, group.backend, subject.device)
+    training = Training(cohort, network, subject.data_of(cohort.runs), group.backend, subject.device)
     evaluations: list[Evaluation] = []
     banked: list[Banked] = []
     records = training.records(tick_seconds=timing.tick_seconds)

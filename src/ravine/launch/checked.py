@@ -35,7 +35,8 @@ def check_test_time(study: Study, subject: Subject, runs: Sequence[Run]) -> list
     if asked is None:
         return []
     if asked.views:
-        check_views(asked.views, subject.data.input_shape, "test_time.views")
+        for same in by_structure(runs):
+            check_views(asked.views, subject.data_of(same).input_shape, "test_time.views")
     if not any(mode.samples for mode in asked.asked):
         return []
     without, lines = 0, []
@@ -44,7 +45,7 @@ def check_test_time(study: Study, subject: Subject, runs: Sequence[Run]) -> list
         rates = network.rates([run.recipe.hypers for run in same], torch.device("cpu"))
         random = torch.stack(list(rates.values())).amax(0) > 0.0 if rates else torch.zeros(len(same))
         without += len(same) - int(random.sum())
-        if not network.built_in and _draws_itself(network, subject.data.input_shape):
+        if not network.built_in and _draws_itself(network, subject.data_of(same).input_shape):
             lines.append(
                 "! mc: in training the model also draws random numbers itself, in torch.nn.functional.dropout, say; mc "
                 "leaves these out, as the mean pass does. A layer torch.nn.Dropout is drawn"

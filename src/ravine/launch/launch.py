@@ -182,9 +182,9 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
         start = writer.resume()
     else:
         writer.begin()
-    network = task.subject.network(cohort.runs)
+    network, data = task.subject.network(cohort.runs), task.subject.data_of(cohort.runs)
     try:
-        training = Training(cohort, network, task.data, work.backend, task.subject.device, start)
+        training = Training(cohort, network, data, work.backend, task.subject.device, start)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         if start is None or isinstance(error, RavineError):
             raise

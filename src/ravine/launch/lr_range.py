@@ -123,8 +123,8 @@ def lr_range(
     done = 0
     for same in by_structure(runs):
         with naming(study.origin), memory_errors("model"):
-            network = subject.network(same)
-            chosen = plan(same, network, data, subject.device, backend)
+            network, own = subject.network(same), subject.data_of(same)
+            chosen = plan(same, network, own, subject.device, backend)
         for group in split(same, chosen.size):
             cohort = Cohort.of(group)
             with (
@@ -132,7 +132,7 @@ def lr_range(
                 memory_errors("model", len(group)),
                 module_errors(network.module, network.about),
             ):
-                training = Training(cohort, network, data, chosen.backend, subject.device)
+                training = Training(cohort, network, own, chosen.backend, subject.device)
                 parts = []
                 for part in training.losses():
                     parts.append(part)

@@ -68,7 +68,7 @@ def pace(
     began = time.perf_counter()
     subject = Subject.of(study, data=data, search=search, device=device)
     runs = next(by_structure(subject.runs()))
-    network = subject.network(runs)
+    network, data = subject.network(runs), subject.data_of(runs)
     chosen = plan(runs, network, data, subject.device, backend)
     at_once = 1
     if chosen.backend in TOGETHER:

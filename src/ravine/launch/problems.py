@@ -62,7 +62,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     runs = subject.runs()
     lines = []
     if study.keep is not None:
-        lines += room_of(study.keep, runs, subject.network, subject.data).lines()
+        lines += room_of(study.keep, runs, subject).lines()
     if study.averages is not None:
         lines += AveragesRoom.of(study.averages, runs, subject.network).lines(study.averages)
         lines += without_lines(study, runs, len(subject.data.train))
@@ -88,4 +88,4 @@ def _try(study: Study, data: Dataset, search: Path | None) -> None:
     check_test_time(study, subject, subject.runs())
     with memory_errors("model"):
         for same in by_structure(subject.runs()):
-            plan(same, subject.network(same), subject.data, subject.device)
+            plan(same, subject.network(same), subject.data_of(same), subject.device)

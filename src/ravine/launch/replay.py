@@ -66,10 +66,9 @@ def replay(
     if record.status not in FINISHED:
         raise StoreError(f"run {record.id} is {record.status}; only a run that has finished can be replayed")
     subject, run = Subject.of(study, search=search, device=device), stored_run(record)
-    data = subject.data
     with naming(study.origin):
         subject.check_same([record])
-        network = subject.network([run])
+        network, data = subject.network([run]), subject.data_of([run])
     training = Training(Cohort.of([run]), network, data, "eager", subject.device)
     for event in training.records():
         if isinstance(event, Finished):

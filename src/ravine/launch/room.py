@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ravine.data import Dataset
 from ravine.engine.network import Network
 from ravine.errors import StudyError
 from ravine.free_memory import gib
 from ravine.launch.enter import kept_times
-from ravine.launch.subject import by_structure
+from ravine.launch.subject import Subject, by_structure
 from ravine.messages import count
 from ravine.study import Run, Study
 from ravine.study.averages import Averages
@@ -55,23 +54,21 @@ class Room:
         return [*([self.line()] if self.num_runs else []), without]
 
 
-def room_of(
-    keep: Keep, runs: Sequence[Run], network: Callable[[Sequence[Run]], Network], data: Dataset
-) -> Room:
+def room_of(keep: Keep, runs: Sequence[Run], subject: Subject) -> Room:
     """The disk space that the kept weights of some runs will take.
 
     Args:
         keep: how often weights are kept.
         runs: the runs.
-        network: makes the network of runs of one structure.
-        data: their data set.
+        subject: the study with its data and models.
     """
     times: list[int] = []
     size = 0
     for same in by_structure(runs):
-        found = [kept_times(keep, run, len(data.train)) for run in same]
+        num_train = len(subject.data_of(same).train)
+        found = [kept_times(keep, run, num_train) for run in same]
         times += filter(None, found)
-        size += sum(found) * _bytes(network(same))
+        size += sum(found) * _bytes(subject.network(same))
     return Room(
         num_runs=len(times),
         num_without=len(runs) - len(times),

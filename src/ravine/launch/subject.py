@@ -62,6 +62,11 @@ class Subject:
         """All runs of the study, in its order; of a staged study, those of the first stage."""
         return runs_of(self.study, self.data, self.search)
 
+    def data_of(self, runs: Sequence[Run]) -> Dataset:
+        """What runs of one model are trained and evaluated on; the study's data set, or what is made of it."""
+        assert runs, "asked for runs"
+        return self.data
+
     def network(self, runs: Sequence[Run]) -> Network:
         """The network of runs of one structure; a built-in model has the layers whose rate is above 0 in some run.
 
@@ -75,10 +80,11 @@ class Subject:
                     f"runs {first.id} and {other.id} have different models, so there is no network of both; give "
                     "runs of one model"
                 )
+        data = self.data_of(runs)
         return Network.of(
             model_of(self.study, first.recipe.model, self.search),
-            self.data.input_shape,
-            self.data.num_outputs,
+            data.input_shape,
+            data.num_outputs,
             device=self.device,
             rates=rates_of(runs),
             search=self.search,

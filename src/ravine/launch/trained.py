@@ -73,8 +73,9 @@ class Trained:
         subject = Subject.of(study, search=search, device=device)
         with naming(study.origin):
             subject.check_same(records)
-            network = subject.network([stored_run(record) for record in records])
-        data, where = subject.data, subject.device
+            runs = [stored_run(record) for record in records]
+            network, data = subject.network(runs), subject.data_of(runs)
+        where = subject.device
         whole = Data.of(data.train, where)
         return Trained(
             store=store,

@@ -106,7 +106,7 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         lines.append(f"{count(len(record.run_ids), 'run')} {words}, {works[-1].backend}")
     for same in by_structure([run for run in wanted if run.id not in begun]):
         network = subject.network(same)
-        chosen = plan(same, network, subject.data, subject.device, choice, num_averages)
+        chosen = plan(same, network, subject.data_of(same), subject.device, choice, num_averages)
         groups = split(same, chosen.size)
         for group in groups:
             how = _how(chosen.backend, averages)
@@ -143,7 +143,7 @@ def _room_lines(subject: Subject, store: Store, to_train: Sequence[Run]) -> list
     study = subject.study
     lines = []
     if study.keep is not None and to_train:
-        room = room_of(study.keep, to_train, subject.network, subject.data)
+        room = room_of(study.keep, to_train, subject)
         check_room(study, room, store.folder)
         lines += room.lines()
     if study.averages is not None and to_train:

@@ -98,10 +98,10 @@ def refit(
     total, done = sum(run.recipe.steps for run in runs.values()), 0
     found: dict[tuple[str, str], Weights] = {}
     for same in by_structure(list({run.id: run for run in runs.values()}.values())):
-        network = subject.network(same)
-        chosen = plan(same, network, data, subject.device, "auto", len(averages.tracked) if averages else 0)
+        network, own = subject.network(same), subject.data_of(same)
+        chosen = plan(same, network, own, subject.device, "auto", len(averages.tracked) if averages else 0)
         for group in split(same, chosen.size):
-            training = Training(Cohort.of(group, averages), network, data, chosen.backend, subject.device)
+            training = Training(Cohort.of(group, averages), network, own, chosen.backend, subject.device)
             for record in training.records():
                 if isinstance(record, Finished):
                     _collect(record, found)
