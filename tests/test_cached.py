@@ -106,3 +106,19 @@ def test_a_cache_that_cannot_be_written_stops_nobody(folder: Path, monkeypatch: 
     assert find("features", KEY).arrays is None
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
     assert cache_folder() == Path.home() / ".cache" / "ravine"
+
+
+def test_what_was_found_unchecked_is_checked_later() -> None:
+    kept = keep("pictures", KEY, ARRAYS)
+    assert not kept.damaged()
+    found = find("pictures", KEY, check=False)
+    assert not found.damaged()
+    assert found.path is not None
+    content = bytearray(found.path.read_bytes())
+    at = content.rindex(ARRAYS["x"].tobytes())
+    content[at + 1] ^= 1
+    found.path.write_bytes(content)
+    found = find("pictures", KEY, check=False)
+    assert found.arrays is not None
+    assert found.damaged()
+    assert find("pictures", KEY).arrays is None

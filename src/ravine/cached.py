@@ -37,12 +37,19 @@ class Kept:
         note: for people, where something was found that is of no use, or nothing could be written.
         path: the file; None where there is no cache folder.
         size: its bytes.
+        digests: checksums of each array, as it was written.
     """
 
     arrays: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
     note: str = ""
     path: Path | None = None
     size: int = 0
+    digests: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
+
+    def damaged(self) -> bool:
+        """Whether some byte differs from what was written: for whoever found it unchecked."""
+        arrays = self.arrays or {}
+        return any(_digests(arrays[name]) != digests for name, digests in self.digests.items())
 
 
 class _Damaged(Exception):
@@ -70,19 +77,22 @@ def key_hash(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(key)).hexdigest()[:32]
 
 
-def find(kind: str, key: Mapping[str, Any]) -> Kept:
+def find(kind: str, key: Mapping[str, Any], *, check: bool = True) -> Kept:
     """Look for what is kept under a key.
 
     Args:
         kind: what it is, a plain word: a folder of the cache.
         key: plain data: all that the arrays depend on.
+        check: read every byte and see that it is what was written; False: whoever uses it asks `Kept.damaged` later,
+            beside other work.
     """
     path = _path(kind, key)
     if path is None:
         return Kept()
     try:
-        arrays = _read(path, key)
-        size = path.stat().st_size
+        found = _opened(path, key)
+        if check and found.damaged():
+            raise _Damaged
     except FileNotFoundError:
         return Kept(path=path)
     except (OSError, _Damaged, ValueError, KeyError, TypeError) as error:
@@ -90,7 +100,7 @@ def find(kind: str, key: Mapping[str, Any]) -> Kept:
         return Kept(path=path, note=f"{path}: {why}, so its {kind} are made again")
     with suppress(OSError):
         os.utime(path)  # read now
-    return Kept(arrays=arrays, path=path, size=size)
+    return found
 
 
 def keep(kind: str, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray], most: int = MOST_BYTES) -> Kept:
@@ -116,9 +126,9 @@ def keep(kind: str, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray], mo
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        size = path.stat().st_size
+        kept = _opened(path, key)
         _prune(path, most)
-        return Kept(arrays=_mapped(path)[0], path=path, size=size)
+        return kept
     except (OSError, _Damaged) as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else "it changed at once"
         return Kept(arrays=arrays, path=path, note=f"{path}: {why}, so these {kind} are not kept")
@@ -157,14 +167,13 @@ def _write(path: Path, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
         os.fsync(file.fileno())
 
 
-def _read(path: Path, key: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of a file, every byte of which has been checked."""
+def _opened(path: Path, key: Mapping[str, Any]) -> Kept:
+    """A file that was written under a key; its header has been checked."""
     arrays, header = _mapped(path)
     if _canonical(header["key"]) != _canonical(key):
         raise _Damaged
-    if any(_digests(array) != header["arrays"][name]["digests"] for name, array in arrays.items()):
-        raise _Damaged
-    return arrays
+    digests = {name: each["digests"] for name, each in header["arrays"].items()}
+    return Kept(arrays=arrays, path=path, size=path.stat().st_size, digests=digests)
 
 
 def _mapped(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
