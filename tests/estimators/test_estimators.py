@@ -75,6 +75,24 @@ def test_a_row_is_predicted_the_same_alone_and_among_others(iris: ravine.Classif
     np.testing.assert_allclose(alone, iris.predict_proba(X)[::10], rtol=1e-12)
 
 
+def test_it_takes_a_studys_augmentation_smoothing_and_stopping() -> None:
+    keys = {"augment": {"noise": [0.0, 0.2]}, "label_smoothing": [0.0, 0.1], "stop": {"patience": 2}}
+    data = without_test(X, Y, task="classification", name="fit", validation=0.2, split_seed=0)
+    study = Wanted(model="mlp", rules="auto", epochs=2, batch_size=8, **keys, seed=0).study(data, 16)
+    hypers = [run.recipe.hypers for run in runs_of(study, data)]
+    assert {(each.get("augment.noise", 0.0), each.get("label_smoothing", 0.0)) for each in hypers} == {
+        (noise, smoothing) for noise in (0.0, 0.2) for smoothing in (0.0, 0.1)
+    }
+    assert {each["stop.patience"] for each in hypers} == {2.0}
+    assert study.evaluations == 20
+    with pytest.raises(InputError, match=r"^label_smoothing = 0\.1: fit is a regression"):
+        ravine.Regressor(**SMALL, label_smoothing=0.1).fit(X[:, :3], X[:, 3])
+    with pytest.raises(InputError, match=r"^augment\.flip"):
+        ravine.Classifier(**SMALL, augment={"flip": 0.5}).fit(X, Y)
+    with pytest.raises(InputError, match=r"^stop = 5: must be a table"):
+        ravine.Classifier(**SMALL, stop=5).fit(X, Y)
+
+
 def test_the_table_has_every_run_and_its_weight(iris: ravine.Classifier) -> None:
     assert len(iris.results_) == iris.runs_ == 4
     weights = {row["run"]: row["weight"] for row in iris.results_ if row["weight"]}

@@ -58,10 +58,12 @@ def test_those_that_are_soon_done(kind: type) -> None:
 
 @pytest.mark.slow
 @BOTH
-def test_all_of_them(kind: type) -> None:
+@pytest.mark.parametrize("stopping", [False, True])
+def test_all_of_them(kind: type, stopping: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = check_estimator(kind(runs=4, epochs=20), on_skip=None, expected_failed_checks={})
+        keys = {"augment": {"noise": [0.0, 0.05]}, "stop": {"patience": 10}} if stopping else {}
+        found = check_estimator(kind(runs=4, epochs=20, **keys), on_skip=None, expected_failed_checks={})
     # That one wants an environment variable of SciPy, and estimators that take arrays of any library.
     skipped = {each["check_name"] for each in found if isinstance(each["exception"], SkipTest)}
     assert skipped <= {"check_array_api_input"}

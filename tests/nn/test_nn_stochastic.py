@@ -385,6 +385,10 @@ def test_monte_carlo_passes_vary_while_norms_stay_in_eval() -> None:
             lambda: Dropout(0.5, scale="other"),
             "Dropout: scale must be one of 'inverted', 'classic', not 'other'",
         ),
+        (
+            lambda: StochasticDepth(draw="example")(torch.ones(())),
+            "StochasticDepth: draw = 'example' needs a batch of examples, not shape ()",
+        ),
         (lambda: StochasticDepth(share=2), "StochasticDepth: share must lie in [0, 1], not 2"),
         (
             lambda: FractionalMaxPool2d(2.5),

@@ -10,7 +10,8 @@ import pytest
 from torch import nn
 
 from ravine.data import load
-from ravine.errors import StudyError
+from ravine.errors import ModelError, StudyError
+from ravine.launch.subject import Subject
 from ravine.study import Run, Study, runs_of
 from ravine.study.definition import definition_of
 from ravine.study.stored import parse_definition
@@ -206,3 +207,26 @@ def test_a_label_for_millions_of_models_is_refused_at_once() -> None:
     }
     with pytest.raises(StudyError, match="one label for several models"):
         Study(name="s", data="iris", model=[table], steps=5, rules=["adam"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"variants": [{}, {"augment": {"crop": 9}}]}, "variants.1: augment.crop"),
+        ({"variants": [{}, {"batch_size": 100_000}]}, "variants.1: batch_size = 100000"),
+        ({"variants": [{}, {"augment": {"flip": 0.5}}], "batch_size": 100_000}, "batch_size = 100000"),
+    ],
+)
+def test_what_is_found_wrong_with_data_names_its_variant(keys: dict[str, Any], line: str) -> None:
+    with pytest.raises(StudyError) as fault:
+        made(Study(**{**KEYS, **keys}))
+    assert str(fault.value).startswith(line)
+
+
+def test_a_model_that_does_not_fit_the_data_names_its_variant() -> None:
+    found = study([{}, {"model": "convnet"}], data="iris", model="mlp")
+    subject = Subject.of(found, device="cpu")
+    runs = [run for run in subject.runs() if run.chosen["variant"] != "plain"]
+    with pytest.raises(ModelError) as fault:
+        subject.network(runs)
+    assert str(fault.value).startswith("variants.1: ")

@@ -286,6 +286,32 @@ def test_a_tie_names_what_decided_it(lrs: tuple[float, ...], told: str) -> None:
     assert has_text(verdict, told)
 
 
+@pytest.mark.parametrize(
+    ("tied", "told"),
+    [
+        (((0.1, 0.2), (1.0, 0.0)), "tie on validation; the smallest rate or strength was taken."),
+        (
+            ((0.1, 0.2), (0.1, 0.0), (0.01, 0.0)),
+            "tie on validation; the smallest rate or strength was taken, and of those the smallest lr.",
+        ),
+        (
+            ((0.1, 0.2), (0.1, 0.0), (0.1, 0.0)),
+            "tie on validation; the smallest rate or strength was taken, and of its 2 the first by id",
+        ),
+    ],
+)
+def test_a_tie_goes_to_what_adds_less(tied: tuple[tuple[float, float], ...], told: str) -> None:
+    ones = np.ones(200)
+    trials = [
+        trial("a", f"c{i}", s, ones, lr=lr, **{"model.dropout": rate})
+        for i, (lr, rate) in enumerate(tied)
+        for s in range(2)
+    ]
+    verdict = judge(trials, lambda run: ones, task="classification")
+    assert has_text(verdict, told)
+    assert verdict.rules[0].hypers["model.dropout"] == 0.0
+
+
 def test_identical_predictions_still_have_an_interval() -> None:
     scores = (np.arange(100) < 90).astype(float)
     trials = [trial(rule, "c", s, scores) for rule in "ab" for s in range(3)]

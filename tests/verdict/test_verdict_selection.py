@@ -16,12 +16,12 @@ from ravine.verdict.trials import Candidate, Trial, gather
 from ravine.verdict.tuning import luck_of, shortfall_error
 
 
-def candidate(config: str, mean: float, *, lost: int = 0, lr: float = 0.1) -> Candidate:
+def candidate(config: str, mean: float, *, lost: int = 0, lr: float = 0.1, **factors: float) -> Candidate:
     scores = {0: mean}
     return Candidate(
         rule="r",
         config=config,
-        hypers={"lr": lr},
+        hypers={"lr": lr, **{name.replace("__", "."): value for name, value in factors.items()}},
         runs={0: config},
         scores=scores,
         validation={0: np.array([mean])},
@@ -60,6 +60,21 @@ def test_highest_mean_first_lost_seeds_last_ties_to_the_smaller_lr() -> None:
         ]
     )
     assert [c.config for c in order] == ["best", "tie-small", "tie-large", "lost"]
+
+
+def test_ties_go_to_the_plainer_config_then_to_the_smaller_lr() -> None:
+    order = ranked(
+        [
+            candidate("better", 0.95, model__dropout=0.5, label_smoothing=0.1),
+            candidate("a", 0.9, lr=1e-3, model__dropout=0.2, label_smoothing=0.1),
+            candidate("b", 0.9, lr=1e-3, model__dropout=0.2),
+            candidate("c", 0.9, lr=1e-3, model__dropout=0.1),
+            candidate("d", 0.9, lr=0.1, model__dropout=0.0, label_smoothing=0.0),
+            candidate("e", 0.9, lr=0.01),
+            candidate("f", 0.9, lr=0.01, model__dropout=0.0),
+        ]
+    )
+    assert [c.config for c in order] == ["better", "e", "f", "d", "c", "b", "a"]
 
 
 def test_choice_is_by_the_mean_over_seeds_not_by_the_luckiest_seed() -> None:

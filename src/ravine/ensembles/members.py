@@ -14,6 +14,7 @@ from ravine.outcomes.member import Member
 from ravine.outcomes.runs import by_config, describe, final, lr_of, quality
 from ravine.store import Labels, RunRecord, Store, StudyRecord, kind_of
 from ravine.study import Recipe
+from ravine.verdict.selection import beside
 
 KINDS = ("seeds", "configs", "snapshots", "all")
 _FIRST = 32  # examples whose predictions are compared first
@@ -42,7 +43,8 @@ class Candidates:
 def winner_of(runs: Sequence[RunRecord], metric: str, study: str) -> list[RunRecord]:
     """The finished runs of the winner: the config with the best mean validation score, best seed first.
 
-    A config that lost a seed comes after those that lost none; of equals the one with the smaller lr is taken.
+    A config that lost a seed comes after those that lost none; of equals the plainer one is taken, then that with the
+    smaller lr.
 
     Args:
         runs: of a study.
@@ -58,9 +60,10 @@ def winner_of(runs: Sequence[RunRecord], metric: str, study: str) -> list[RunRec
     if not groups:
         raise InputError(f"study {study!r}: no run has finished with a finite score, so there are no members")
 
-    def order(config: str) -> tuple[float, float, float, str]:
+    def order(config: str) -> tuple[object, ...]:
         share, mean = quality(groups[config], metric)
-        return -share, -mean, lr_of(groups[config][0]), config
+        first = groups[config][0]
+        return -share, -mean, beside(first.hypers), lr_of(first), config
 
     return sorted(groups[min(groups, key=order)], key=lambda run: _best_first(run, metric))
 

@@ -20,6 +20,7 @@ from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 from ravine.study.recipe import MARKS
+from ravine.study.variants import naming_variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +82,15 @@ class Subject:
                     "runs of one model"
                 )
         data = self.data_of(runs)
-        return Network.of(
-            model_of(self.study, first.recipe.model, self.search),
-            data.input_shape,
-            data.num_outputs,
-            device=self.device,
-            rates=rates_of(runs),
-            search=self.search,
-        )
+        with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
+            return Network.of(
+                model_of(self.study, first.recipe.model, self.search),
+                data.input_shape,
+                data.num_outputs,
+                device=self.device,
+                rates=rates_of(runs),
+                search=self.search,
+            )
 
     def check_same(self, records: Sequence[RunRecord]) -> None:
         """Refuse to look at stored runs with other data or another model than they were trained with.

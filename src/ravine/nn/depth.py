@@ -130,6 +130,10 @@ class StochasticDepth(Stochastic):
         """b, of no dimensions or one for each example."""
         if self.draw == "batch":
             return rng.bernoulli(key, (1,), 1 - self.rate).squeeze(-1)
+        if not x.dim():
+            raise ValueError(
+                f"StochasticDepth: draw = 'example' needs a batch of examples, not shape {tuple(x.shape)}"
+            )
         return rng.bernoulli(key, x.shape[:1], 1 - self.rate).reshape(-1, *[1] * (x.dim() - 1))
 
     def _scaled(self, x: Tensor) -> Tensor:

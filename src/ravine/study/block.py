@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from ravine.messages import lacking, shown, unknown, wrong
 from ravine.nn.target import find_named
 from ravine.rules import KINDS, Rule, hypers, preset, rule
 from ravine.rules.own import own
+from ravine.study.patterns import parse_pattern
 from ravine.study.values import Values, parse_values
 
 PRESETS = ("lecture", "torch")
@@ -30,7 +29,6 @@ _MEANT = {
     "clipnorm": ("clip_norm",),
     "clipvalue": ("clip_value",),
 }
-LONGEST_PATTERN = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,27 +191,6 @@ def _label(value: object, where: str) -> str:
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.strip()) <= LONGEST_LABEL:
         raise wrong(where, value, f"must be 1 to {LONGEST_LABEL} printable characters")
     return value.strip()
-
-
-def parse_pattern(value: object, where: str) -> str | None:
-    """A regular expression that is searched for in names; None is none.
-
-    Raises:
-        StudyError: it is none, or too long.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise wrong(where, value, "must be a regular expression, as text")
-    if len(value) > LONGEST_PATTERN:
-        raise wrong(where, value, f"must have at most {LONGEST_PATTERN} characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # "possible nested set": it would not mean what it seems to
-            re.compile(value)
-    except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise wrong(where, value, f"must be a regular expression: {error}") from None
-    return value
 
 
 def _elsewhere(kind: str, key: object) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from ravine.study.spec import Study
 from ravine.study.stages import DROPOUT
 from ravine.study.stop import PATIENCE
 from ravine.study.values import Range, plain
+from ravine.study.variants import naming_variant
 
 STAGE = "stage"  # what a staged study's runs have among their chosen values: "1" or "2"
 _BLOCK = 256  # Sobol points that are drawn at a time
@@ -54,14 +56,14 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
     """
     with naming(study.origin):
         for part in study.parts:
-            _check_task(part.study, data)
+            with _naming(study, part):
+                _check_task(part.study, data)
         structures = [structure_of(part.model, search) for part in study.parts]
-        runs = [
-            run
-            for block in study.rules
-            for part, model in zip(study.parts, structures, strict=True)
-            for run in _runs_of_rule(part, data, model, block_of(part.study.rules, block.label))
-        ]
+        runs: list[Run] = []
+        for block in study.rules:
+            for part, model in zip(study.parts, structures, strict=True):
+                with _naming(study, part):
+                    runs += _runs_of_rule(part, data, model, block_of(part.study.rules, block.label))
         first: dict[str, Run] = {}
         for run in runs:
             other = first.setdefault(run.id, run)
@@ -154,6 +156,11 @@ def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
             f"batch_size: {size}, all training examples: the default, {DEFAULT_BATCH}, is more than that",
         )
     return ()
+
+
+def _naming(study: Study, part: Part[Study]) -> AbstractContextManager[None]:
+    """Errors name the variant that they are in."""
+    return naming_variant(study.variants, [part.chosen.get("variant")])
 
 
 def _check_task(study: Study, data: Dataset) -> None:

@@ -8,7 +8,7 @@ from ravine.errors import choices
 from ravine.messages import unknown, wrong
 from ravine.nn.spec import MATCH, POOLS, RATES
 from ravine.rules import Hyper
-from ravine.study.block import parse_pattern
+from ravine.study.patterns import parse_pattern
 from ravine.study.values import Values, parse_values
 
 _RATE = Hyper(about="how random a layer is", default=0.0, low=0.0, high=1.0, high_open=True)

@@ -6,7 +6,8 @@ of its own, whose runs are told apart by its label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -212,6 +213,26 @@ def parts_of(study: Any) -> tuple[Part[Any], ...]:
         one = replace(study, model=each.model, rates=rates, compare=RULE)
         found.append(Part(study=one, model=each.model, chosen={"model": each.label}))
     return tuple(found)
+
+
+@contextmanager
+def naming_variant(variants: Sequence[Variant], labels: Collection[object]) -> Iterator[None]:
+    """Errors that pass through name the variant that they are in, unless its study has what is wrong too.
+
+    Args:
+        variants: of the study.
+        labels: what the variants are called that are looked at; an error is that of a variant where it is one alone.
+    """
+    try:
+        yield
+    except InputError as error:
+        keys = {place[0] for place in error.at}
+        for i, each in enumerate(variants):
+            if {each.label} == set(labels) and (keys or each.change.keys()) & each.change.keys():
+                at = [("variants", str(i))]
+                named = type(error)(f"variants.{i}: {error}", at=at, what=error.what, each=error.each)
+                raise named from error.__cause__
+        raise
 
 
 def _models(base: Base, change: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ravine.messages import count
 from ravine.verdict import words
 from ravine.verdict.outcome import Pair, RuleResult
-from ravine.verdict.selection import ranked
+from ravine.verdict.selection import beside, ranked
 from ravine.verdict.trials import Candidate, number
 from ravine.verdict.tuning import NUM_RIVALS
 
@@ -187,13 +187,15 @@ def _tied(group: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _tie_break(tied: Sequence[Candidate]) -> str:
-    """How `ranked` orders configurations of one mean: by lr, then by id, which says nothing about them."""
-    first = [c for c in tied if c.lr == tied[0].lr]
-    if len(first) == 1:
-        return "the smallest lr was taken"
-    if len(first) < len(tied):
-        return f"the smallest lr was taken, and of its {len(first)} the first by id, which is arbitrary"
-    return "no lr tells them apart, so the first by id was taken, which is arbitrary"
+    """How `ranked` orders configurations of one mean; the id comes last, and says nothing about them."""
+    plainest = [c for c in tied if beside(c.hypers) == beside(tied[0].hypers)]
+    first = [c for c in plainest if c.lr == plainest[0].lr]
+    ways = ["the smallest rate or strength"] if len(plainest) < len(tied) else []
+    ways += ["the smallest lr"] if len(first) < len(plainest) else []
+    if not ways:
+        return "no lr tells them apart, so the first by id was taken, which is arbitrary"
+    text = " was taken, and of those ".join(ways) + (" was taken" if len(ways) == 1 else "")
+    return text if len(first) == 1 else f"{text}, and of its {len(first)} the first by id, which is arbitrary"
 
 
 def _log_scaled(values: set[float]) -> bool:

@@ -14,22 +14,37 @@ configuration's test is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.verdict.trials import Candidate, Trial, gather
+from ravine.study.recipe import is_factor
+from ravine.verdict.trials import Candidate, Trial, gather, number
 
 Array = NDArray[np.float64]
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Best first: fewest lost seeds, then the highest mean, then the smaller lr, then the id."""
+    """Best first: fewest lost seeds, then the highest mean, then the plainer one, then the smaller lr, then the id."""
     return sorted(
         candidates,
-        key=lambda c: (c.lost, -c.mean, c.lr if c.lr is not None else 0.0, c.config),
+        key=lambda c: (c.lost, -c.mean, beside(c.hypers), c.lr if c.lr is not None else 0.0, c.config),
     )
+
+
+def beside(hypers: Mapping[str, float | str]) -> tuple[int, tuple[tuple[str, float], ...]]:
+    """What a configuration adds to its rule: how many rates, strengths and the like are above 0, and their values.
+
+    Of configurations with one score the smallest is the plainest.
+
+    Example:
+        >>> beside({"lr": 0.1, "model.dropout": 0.2, "label_smoothing": 0.0})
+        (1, (('model.dropout', 0.2),))
+    """
+    values = ((name, number(value)) for name, value in hypers.items() if is_factor(name))
+    on = tuple(sorted((name, value) for name, value in values if value))
+    return len(on), on
 
 
 def best_configs(trials: Sequence[Trial]) -> dict[str, str]:

@@ -32,6 +32,11 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         runs: how many networks are trained. More are the same ones and others.
         epochs: passes over the training part; "auto": about 2,000 steps, but 25 to 100 passes.
         batch_size: examples of a batch, at most all, or "full"; "auto": 64, or fewer of a small data set.
+        augment: how training examples are changed, as in a study: ``{"flip": 0.5, "crop": 4}`` for pictures,
+            ``{"noise": 0.1}`` for tables. Lists and ranges are drawn from.
+        label_smoothing: how much of an answer's weight is on all classes alike; a list or a range is drawn from.
+        stop: when networks stop early: ``{"patience": 5}``, after so many of 20 evaluations in a row without a gain.
+            Each has its best weights then.
         size: members of the ensemble, at most.
         validation_fraction: share of the examples that networks are chosen on, every class in proportion.
         budget: a time, such as "60s", "5 min" or a number of seconds, in place of ``runs``. It is converted to a number

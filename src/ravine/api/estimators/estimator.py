@@ -30,8 +30,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     """A study as an estimator; abstract.
 
     Args:
-        model, rules, runs, epochs, batch_size, size, validation_fraction, budget, random_state, device, backend,
-            verbose: see `ravine.Classifier`.
+        model, rules, runs, epochs, batch_size, augment, label_smoothing, stop, size, validation_fraction, budget,
+            random_state, device, backend, verbose: see `ravine.Classifier`.
     """
 
     predictor_: Predictor
@@ -48,6 +48,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         runs: int = 24,
         epochs: Any = "auto",
         batch_size: Any = "auto",
+        augment: Any = None,
+        label_smoothing: Any = 0.0,
+        stop: Any = None,
         size: int = 10,
         validation_fraction: float = 0.2,
         budget: str | float | None = None,
@@ -61,6 +64,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.runs = runs
         self.epochs = epochs
         self.batch_size = batch_size
+        self.augment = augment
+        self.label_smoothing = label_smoothing
+        self.stop = stop
         self.size = size
         self.validation_fraction = validation_fraction
         self.budget = budget
@@ -85,7 +91,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             missing="impute",
         )
         wanted = Wanted(
-            model=self.model, rules=self.rules, epochs=self.epochs, batch_size=self.batch_size, seed=seed
+            model=self.model,
+            rules=self.rules,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            augment=self.augment,
+            label_smoothing=self.label_smoothing,
+            stop=self.stop,
+            seed=seed,
         )
         from ravine.api.estimators.fitting import fit
 

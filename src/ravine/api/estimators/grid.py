@@ -18,6 +18,7 @@ from ravine.study.configs import num_configs
 NAME = "fit"  # of the study
 MOST_RUNS = 10_000
 _EVALUATIONS = 5  # along a run: where it has diverged, it ends
+_EVALUATIONS_TO_STOP = 20  # where it may end earlier: patience counts them
 
 # Chosen on validation: see benchmarks/estimators.md.
 _LARGE = 5000  # training examples, from which on the network is deeper, and faster rates are tried
@@ -31,6 +32,7 @@ class Wanted:
 
     Args:
         model, rules, epochs, batch_size: as a study takes them, or "auto".
+        augment, label_smoothing, stop: as a study takes them.
         seed: of the first run of each config.
     """
 
@@ -38,6 +40,9 @@ class Wanted:
     rules: Any
     epochs: Any
     batch_size: Any
+    augment: Any = None
+    label_smoothing: Any = 0.0
+    stop: Any = None
     seed: int
 
     def study(self, data: Dataset, runs: int) -> Study:
@@ -82,7 +87,10 @@ class Wanted:
             seeds=[self.seed + number for number in range(num_seeds)],
             schedule="cosine",
             search={"kind": "random", "trials": trials},
-            evaluations=_EVALUATIONS,
+            evaluations=_EVALUATIONS if self.stop is None else _EVALUATIONS_TO_STOP,
+            augment=self.augment,
+            label_smoothing=self.label_smoothing,
+            stop=self.stop,
         )
 
 
