@@ -11,6 +11,7 @@ Everything goes through `ravine.verdict.judge`, from per-example validation scor
     python benchmarks/calibration.py df                 # how to add the errors of seeds and of examples
     python benchmarks/calibration.py levels             # equal levels of a factor: false "separable"
     python benchmarks/calibration.py regularize         # dropout that does nothing: how often it is kept
+    python benchmarks/calibration.py ladder             # arms on draws of pictures: false crossovers, coverage
     python benchmarks/calibration.py few                # and rare, advice, found, own, limits: calibration_checks.py
 
 `real` reads `validation` (rules, configs, seeds, n_validation) and `test` (rules, configs, seeds, n_test): 1
@@ -34,6 +35,7 @@ import numpy as np
 from calibration_checks import CHECKS
 from calibration_decisions import DECISIONS
 from calibration_df import run_df
+from calibration_ladder import LADDER
 from calibration_noise import A_A, EQUALS, LR_COST, Array, Bits, from_arrays, rate, simulate, verdict
 
 from ravine.verdict.comparison import difference_error, p_value
@@ -237,7 +239,7 @@ def _gaps(validation: Bits, test: Bits) -> Iterator[tuple[tuple[int, int], tuple
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "mode", choices=["aa", "power", "methods", "tuning", "real", "df", *CHECKS, *DECISIONS]
+        "mode", choices=["aa", "power", "methods", "tuning", "real", "df", *CHECKS, *DECISIONS, *LADDER]
     )
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--reps", type=int, default=200)
@@ -258,6 +260,8 @@ def main() -> None:
         CHECKS[args.mode](args.reps)
     elif args.mode in DECISIONS:
         DECISIONS[args.mode](args.reps)
+    elif args.mode in LADDER:
+        LADDER[args.mode](args.reps)
     elif args.mode == "tuning":
         run_tuning(args.reps)
     else:

@@ -4,10 +4,13 @@
 how much luck that took. `comparison` and `student` compare two rules, `multiplicity` and `pairs` all of them,
 `planning` says what more seeds would find, `own_interval` is of one rule, `budget` of the winner against the tuning
 budget, `overfitting` of whether dropout is needed and kept. `cautions` and `words` put it into sentences.
-docs/verdict.md explains all of it.
+docs/verdict.md explains all of it. `crossover` compares two arms of a ladder over n pictures per class, with draws of
+pictures as units (`draws`): docs/ladder.md.
 """
 
 from ravine.verdict.budget import BudgetCurve, Leader
+from ravine.verdict.crossover import Crossover, Difference, Outcome, crossover
+from ravine.verdict.draws import ArmResult, Reading, arm_results
 from ravine.verdict.judge import judge
 from ravine.verdict.outcome import Gain, Pair, RuleResult, Verdict
 from ravine.verdict.overfitting import Overfitting, overfitting
@@ -15,15 +18,22 @@ from ravine.verdict.selection import best_configs
 from ravine.verdict.trials import Trial, scorer
 
 __all__ = [
+    "ArmResult",
     "BudgetCurve",
+    "Crossover",
+    "Difference",
     "Gain",
     "Leader",
+    "Outcome",
     "Overfitting",
     "Pair",
+    "Reading",
     "RuleResult",
     "Trial",
     "Verdict",
+    "arm_results",
     "best_configs",
+    "crossover",
     "judge",
     "overfitting",
     "scorer",

@@ -56,7 +56,7 @@ def difference_error(first: Array, second: Array, *, matched: bool, binary: bool
         per_example, noise = difference.mean(axis=0), noise_of(difference)
     else:
         per_example, noise = first.mean(axis=0) - second.mean(axis=0), noise_of(first) + noise_of(second)
-    example = _example_variance(per_example, noise, min(num_first, num_second), binary=binary)
+    example = example_variance(per_example, noise, min(num_first, num_second), binary=binary)
     if min(num_first, num_second) < 2:
         return Error(seed=0.0, df=0.0, floor=0.0, example=unit * math.sqrt(example))
     means = first.mean(axis=1), second.mean(axis=1)
@@ -129,8 +129,14 @@ def noise_of(scores: Array) -> float:
     return residual / float((num_seeds - 1) * (num_examples - 1) * num_seeds * num_examples)
 
 
-def _example_variance(per_example: Array, noise: float, num_seeds: int, *, binary: bool) -> float:
+def example_variance(per_example: Array, noise: float, num_seeds: int, *, binary: bool) -> float:
     """Variance of the mean difference from the choice of test examples, never quite zero.
+
+    Args:
+        per_example: (n,) mean difference of each example.
+        noise: what of their spread is noise of single runs, see `noise_of`.
+        num_seeds: how many runs each is a mean over.
+        binary: the scores are 1 or 0.
 
     With few examples on which the rules differ, a normal interval claims too much: four examples gained and
     none lost look like 2.0 standard errors. Adding two examples, one each way, before taking the root
