@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
-from ravine.data.dataset import Dataset, Examples, fingerprint
+from ravine.data.dataset import Dataset, fingerprint
 from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
+from ravine.data.examples import Examples
 from ravine.data.images import Pictures
 from ravine.data.inputs import ArrayInputs, ImageInputs, Order, TableInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
@@ -56,12 +57,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Prepared:
-    """Inputs of the three splits, how they were made, and notes about it."""
+    """Inputs of the three splits, how they were made, and notes about it.
 
-    xs: tuple[npt.NDArray[np.float32], ...]
+    Args:
+        xs: float32, or bytes that `scaling` makes that of.
+    """
+
+    xs: tuple[npt.NDArray[Any], ...]
     inputs: TableInputs | ArrayInputs | ImageInputs
     features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Of inputs that are kept as bytes; None where they have been scaled."""
+        return self.inputs.scaling if self.xs[0].dtype == np.uint8 else None
 
 
 def marks_for(num_open: int, num_validation: int = 0, num_test: int = 0) -> npt.NDArray[np.int8]:
@@ -157,9 +167,13 @@ def _prepared_array(x: npt.NDArray[Any], splits: Splits, options: Options, sourc
     rows = x.ndim == 2 and scaling.values == "float64"
     low = tuple(known.min(axis=0).tolist()) if rows else ()
     high = tuple(known.max(axis=0).tolist()) if rows else ()
-    del known  # a copy
+    if x.dtype == np.uint8:
+        xs: tuple[npt.NDArray[Any], ...] = (known, x[splits.validation], x[splits.test])
+    else:
+        del known  # a copy
+        xs = _scaled(x, splits, scaling)
     return _Prepared(
-        xs=_scaled(x, splits, scaling),
+        xs=xs,
         inputs=ArrayInputs(
             shape=tuple(x.shape[1:]),
             scaling=scaling,
@@ -174,13 +188,13 @@ def _prepared_array(x: npt.NDArray[Any], splits: Splits, options: Options, sourc
 
 def _prepared_pictures(x: Pictures, splits: Splits, options: Options, source: Source) -> _Prepared:
     if x.blank:
-        nothing = np.float32(0)
+        nothing = np.uint8(0)
         xs = tuple(np.broadcast_to(nothing, (len(rows), *x.reading.shape)) for rows in _rows(splits))
         return _Prepared(xs=xs, inputs=ImageInputs(reading=x.reading, scaling=Scaling(values="bytes")))
     train = x[splits.train]
     scaling = fit_scaling(train, options.normalize, source.where)
     return _Prepared(
-        xs=(scaling(train), scaling(x[splits.validation]), scaling(x[splits.test])),
+        xs=(train, x[splits.validation], x[splits.test]),
         inputs=ImageInputs(reading=x.reading, scaling=scaling),
     )
 
@@ -218,7 +232,8 @@ def _dataset(
         y = ((target.values - mean) / scale).astype(np.float32)
         outputs = NumberTarget(mean=mean, scale=scale, column=source.y.name)
     train, validation, test = (
-        Examples(x=x, y=y[rows]) for x, rows in zip(prepared.xs, _rows(splits), strict=True)
+        Examples(x=x, y=y[rows], scaling=prepared.scaling)
+        for x, rows in zip(prepared.xs, _rows(splits), strict=True)
     )
     blank = isinstance(source.x, Pictures) and source.x.blank
     if not blank:

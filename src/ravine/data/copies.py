@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Place
-from ravine.data.dataset import Examples
 from ravine.data.deal import Splits
+from ravine.data.examples import Examples
 from ravine.messages import count
 
 _BLOCK = 1 << 22  # numbers that are hashed at once
@@ -64,7 +66,7 @@ def _twins(part: Examples, train: Examples) -> npt.NDArray[np.int64]:
             if known[place] != hash_:
                 break
             other = int(of[place])
-            if train.y[other] == part.y[row] and np.array_equal(train.x[other], part.x[row]):
+            if train.y[other] == part.y[row] and np.array_equal(train.raw([other]), part.raw([row])):
                 twins[row] = other
                 break
     return twins
@@ -87,17 +89,18 @@ def _hashes(part: Examples, rows: npt.NDArray[np.int64], most: int | None) -> np
         rows: which of them.
         most: so many of their numbers, spread evenly, are looked at; None: all.
     """
-    x = part.x.reshape(len(part), -1)
-    width = x.shape[1]
+    width = math.prod(part.shape)
     weights = np.random.PCG64(0).random_raw(width + 1).astype(np.uint64) | np.uint64(1)
     glance = most is not None and most < width
     columns = np.linspace(0, width - 1, most or width).astype(np.int64) if glance else np.arange(width)
     found = np.empty(len(rows), dtype=np.uint64)
     step = max(1, _BLOCK // max(1, width))
     for start in range(0, len(rows), step):
-        few = x[rows[start : start + step, None], columns] if glance else x[rows[start : start + step]]
+        few = part.raw(rows[start : start + step]).reshape(-1, width)
+        few = few[:, columns] if glance else few
         # + 0.0 makes one zero of two; the sum wraps around
-        numbers = (few + np.float32(0)).view(np.uint32).astype(np.uint64)
+        words = few if few.dtype == np.uint8 else (few + np.float32(0)).view(np.uint32)
+        numbers = words.astype(np.uint64)
         found[start : start + step] = (numbers * weights[columns]).sum(axis=1, dtype=np.uint64)
     y = (part.y[rows] + part.y.dtype.type(0)).astype(np.float64).view(np.uint64)
     mixed = (found + y * weights[-1]).astype(np.uint64)

@@ -9,28 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.examples import Examples, Targets
 from ravine.data.inputs import ArrayInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
-from ravine.data.scale import Floats, Scaling
+from ravine.data.scale import Scaling
 from ravine.data.spec import Task
-
-Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Examples:
-    """Some examples.
-
-    Args:
-        x: float32 (N, D) features or (N, C, H, W) images.
-        y: int64 (N,) class indices, or float32 (N,) standardized targets.
-    """
-
-    x: Floats = field(repr=False)
-    y: Targets = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.y)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
@@ -70,7 +53,7 @@ class Dataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example."""
-        return tuple(self.train.x.shape[1:])
+        return self.train.shape
 
     @property
     def loss_unit(self) -> float:
@@ -104,12 +87,18 @@ def fingerprint(
     target_mean: float,
     target_scale: float,
 ) -> str:
-    """SHA-256 over the splits' shapes and bytes, the classes and the target's scale."""
+    """SHA-256 over the splits' shapes and bytes, as a model takes them, the classes and the target's scale."""
     digest = hashlib.sha256(repr((task, classes, target_mean, target_scale)).encode())
     for split in splits:
-        for array in (split.x, split.y):
-            # Little-endian everywhere, so that the same data have one fingerprint on every machine.
-            plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-            digest.update(repr((plain.dtype.str, plain.shape)).encode())
-            digest.update(plain.reshape(-1).view(np.uint8).data)
+        digest.update(repr(("<f4", (len(split), *split.shape))).encode())
+        for rows in split.chunks():
+            digest.update(_plain(split.some(rows)))
+        digest.update(repr((split.y.dtype.newbyteorder("<").str, split.y.shape)).encode())
+        digest.update(_plain(split.y))
     return digest.hexdigest()
+
+
+def _plain(array: npt.NDArray[Any]) -> memoryview:
+    """Its bytes, little-endian everywhere, so that the same data have one fingerprint on every machine."""
+    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return plain.reshape(-1).view(np.uint8).data

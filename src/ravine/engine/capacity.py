@@ -99,7 +99,7 @@ def batch_bytes(runs: Sequence[Run], data: Dataset) -> int:
     recipe = runs[0].recipe
     if not techniques([run.recipe.hypers for run in runs]):
         return 0
-    x_bytes: int = data.train.x[0].nbytes
+    x_bytes: int = data.train.some([0]).nbytes
     return recipe.batch_size * (x_bytes + NUMBER_BYTES * (data.num_outputs + 2))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.data import Dataset
+from ravine.data import Dataset, Examples
 from ravine.dispatch import OperationMode
 from ravine.engine.network import Network
 from ravine.errors import ModelError
@@ -76,16 +76,16 @@ def check_indices(network: Network, data: Dataset) -> None:
     """
     with rng.keyed_init(0):
         module = network.make().eval()
-    x = data.train.x
-    few = max(1, min(_FEW, len(x) // 2))
-    one, other = _looked_up(module, x[:few]), _looked_up(module, x[-few:])
+    known = data.train
+    few = max(1, min(_FEW, len(known) // 2))
+    one, other = (_looked_up(module, known.some(rows)) for rows in (slice(few), slice(-few, None)))
     if one is not None and other is not None and len(one) == len(other) and all(map(torch.equal, one, other)):
         return  # whatever is looked up, it does not depend on the data
     for part in ("train", "validation", "test"):
-        x = getattr(data, part).x
-        for first in range(0, len(x), _CHUNK):
+        examples: Examples = getattr(data, part)
+        for first in range(0, len(examples), _CHUNK):
             try:
-                _pass(module, x[first : first + _CHUNK], _Watch())
+                _pass(module, examples.some(slice(first, first + _CHUNK)), _Watch())
             except Exception as error:  # noqa: BLE001 (whatever else is wrong is said where it is rehearsed)
                 if not _is_outside(error):
                     return

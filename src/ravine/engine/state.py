@@ -39,7 +39,9 @@ class Data:
         """Move the examples of a split to the device."""
         # Copied: the last bits of a product may depend on where in a cache line its numbers begin, which for
         # numpy's memory is left to chance. And what a module does to its input is not done to the caller's.
-        return Data(x=torch.tensor(examples.x, device=device), y=torch.tensor(examples.y, device=device))
+        x = torch.empty((len(examples), *examples.shape))
+        examples.fill(x.numpy())
+        return Data(x=x.to(device), y=torch.tensor(examples.y, device=device))
 
 
 # What slots of rules that search were called in checkpoints of version 0.1.0.

@@ -132,7 +132,7 @@ def seen(subject: Subject, *, seed: int, example: int, epochs: int) -> Seen:
         data=data,
         seed=seed,
         example=example,
-        clean=data.train.x[example],
+        clean=data.train.some([example])[0],
         answer=_answer(data, train.y[example].cpu().numpy()),
         settings=tuple(found[run.recipe.id] for run in runs[:MOST_SETTINGS]),
         left_out=max(0, len(runs) - MOST_SETTINGS),

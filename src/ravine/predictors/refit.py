@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data import Dataset, Examples
+from ravine.data import Dataset
 from ravine.data.dataset import fingerprint
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.plan import plan
@@ -119,10 +119,7 @@ def refit(
 
 def with_validation(data: Dataset) -> Dataset:
     """The same data, with the validation examples behind those of training."""
-    train = Examples(
-        x=np.concatenate([data.train.x, data.validation.x]),
-        y=np.concatenate([data.train.y, data.validation.y]),
-    )
+    train = data.train.followed_by(data.validation)
     splits = (train, data.validation, data.test)
     return replace(
         data,

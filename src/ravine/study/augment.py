@@ -169,7 +169,11 @@ def _pixels(data: Dataset) -> tuple[float, float]:
     ):  # image files, not read for a check
         return 0.0, 1.0
     mean, deviation = (np.array(each).reshape(-1, 1, 1) for each in scale)
-    low, high = data.train.x.min(axis=(0, 2, 3)), data.train.x.max(axis=(0, 2, 3))
+    ends = [
+        (part.min(axis=(0, 2, 3)), part.max(axis=(0, 2, 3)))
+        for part in map(data.train.some, data.train.chunks())
+    ]
+    low, high = np.min([each[0] for each in ends], axis=0), np.max([each[1] for each in ends], axis=0)
     if mean.size:
         low, high = low * deviation.ravel() + mean.ravel(), high * deviation.ravel() + mean.ravel()
     return float(low.min()), float(high.max())

@@ -1,0 +1,104 @@
+"""Some examples, as a model takes them or as bytes that become so when they are asked for.
+
+Shapes: N example, C channel, H W space, D feature.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ravine.data.scale import Floats, Scaling
+
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+_CHUNK = 1 << 18  # numbers that are scaled at once: they stay in a core's caches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, init=False)
+class Examples:
+    """Some examples.
+
+    Args:
+        x: float32 (N, D) features or (N, C, H, W) images; or what `scaling` makes that of, such as bytes.
+        y: int64 (N,) class indices, or float32 (N,) standardized targets.
+        scaling: how `x` becomes what a model takes; None: it is that.
+        at: (N,) which rows of `x` these examples are; None: all. So that several share one array.
+
+    Example:
+        >>> pixels = np.array([[[[0, 51]]], [[[255, 0]]]], dtype=np.uint8)
+        >>> few = Examples(x=pixels, y=np.array([1, 0]), scaling=Scaling(values="bytes"))
+        >>> few.x.dtype.name, few.some([1]).tolist(), few.take(np.array([1])).y
+        ('float32', [[[[1.0, 0.0]]]], array([0]))
+    """
+
+    kept: npt.NDArray[Any] = field(repr=False)
+    y: Targets = field(repr=False)
+    scaling: Scaling | None = field(repr=False)
+    at: Rows | None = field(repr=False)
+
+    def __init__(
+        self, *, x: npt.NDArray[Any], y: Targets, scaling: Scaling | None = None, at: Rows | None = None
+    ) -> None:
+        for name, value in (("kept", x), ("y", y), ("scaling", scaling), ("at", at)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def x(self) -> Floats:
+        """All inputs, float32 (N, ...). Where they are kept as bytes it is made anew each time: see `some`."""
+        if self.at is None and self.scaling is None:
+            return self.kept
+        found = np.empty((len(self), *self.shape), dtype=np.float32)
+        self.fill(found)
+        return found
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return tuple(self.kept.shape[1:])
+
+    def some(self, which: slice | Rows | list[int]) -> Floats:
+        """Inputs of some examples, float32, as `x[which]` has them."""
+        raw = self.raw(which)
+        return raw if self.scaling is None else self.scaling(raw)
+
+    def raw(self, which: slice | Rows | list[int]) -> npt.NDArray[Any]:
+        """The same as they are kept: float32, or bytes."""
+        return np.asarray(self.kept[which if self.at is None else self.at[which]])
+
+    def fill(self, into: Floats) -> None:
+        """Write all inputs into an array of their shape."""
+        for rows in self.chunks():
+            into[rows] = self.some(rows)
+
+    def chunks(self, numbers: int = _CHUNK) -> Iterator[slice]:
+        """Slices of about so many numbers, which together are all examples."""
+        step = max(1, numbers // max(1, math.prod(self.shape)))
+        for start in range(0, len(self), step):
+            yield slice(start, min(start + step, len(self)))
+
+    def take(self, rows: Rows) -> Examples:
+        """Some of these examples; inputs are shared with these, not copied."""
+        at = np.asarray(rows, dtype=np.int64) if self.at is None else self.at[rows]
+        return Examples(x=self.kept, y=self.y[rows], scaling=self.scaling, at=at)
+
+    def followed_by(self, others: Examples) -> Examples:
+        """These examples and others of the same data set, in one."""
+        y = np.concatenate([self.y, others.y])
+        if self.kept is others.kept and self.at is not None and others.at is not None:
+            at = np.concatenate([self.at, others.at])
+            return Examples(x=self.kept, y=y, scaling=self.scaling, at=at)
+        every = slice(None)
+        if self.scaling == others.scaling:
+            x = np.concatenate([self.raw(every), others.raw(every)])
+            return Examples(x=x, y=y, scaling=self.scaling)
+        return Examples(x=np.concatenate([self.x, others.x]), y=y)
