@@ -140,7 +140,10 @@ KEYS = [
         "rules.0.lr: missing, it must be given for sgd: learning rate, a finite number above 0",
     ),
     ({"rules": ["adam", "adam"]}, "rules.1.label = 'adam': rules.0 has this label too"),
-    ({"model": "mpl"}, "model.kind = 'mpl': no such model; did you mean 'mlp'? Allowed: convnet, mlp,"),
+    (
+        {"model": "mpl"},
+        "model.kind = 'mpl': no such model; did you mean 'mlp'? Allowed: backbone, convnet, mlp,",
+    ),
     ({"model": {"kind": "mlp", "hiden": [3]}}, "model.hiden: unknown key; did you mean 'hidden'?"),
     (
         {"model": {"kind": "mlp", "dropout": 1.0}},

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
+from ravine.backbones.assembled import assembled, head_layers
 from ravine.errors import ModelError
 from ravine.free_memory import built
 from ravine.nn.build import (
@@ -25,7 +26,7 @@ from ravine.nn.build import (
 )
 from ravine.nn.functional import Pure, as_function
 from ravine.nn.rates import Rates
-from ravine.nn.spec import MLP, ConvNet, ResNet
+from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
 from ravine.nn.stochastic import (
     buffer_name,
     kinds_of,
@@ -93,9 +94,15 @@ class Network:
         Raises:
             ModelError: the model cannot be built, does not fit the data, or has no layer that a rate is for.
         """
-        given, kinds = Rates.of(rates), layer_kinds(model, input_shape, num_outputs, rates)
+        given = Rates.of(rates)
+        if isinstance(model, Backbone):
+            kinds = head_layers(model.head, rates)
+        else:
+            kinds = layer_kinds(model, input_shape, num_outputs, rates)
 
         def make() -> nn.Module:
+            if isinstance(model, Backbone):
+                return assembled(model, input_shape, num_outputs, search=search, rates=kinds)
             module = build(model, input_shape, num_outputs, search=search, rates=kinds)  # type: ignore[arg-type]
             if not isinstance(module, nn.Module):
                 raise ModelError(
@@ -110,7 +117,8 @@ class Network:
             output = check_output(module, input_shape, num_outputs)
         remark = "; ".join(filter(None, (remark_on(output, type(module).__name__), remark_on_calls(calls))))
         built_in = isinstance(model, MLP | ConvNet | ResNet)
-        given.check(module, f"kind = {model.kind!r}" if built_in else type(module).__name__)  # type: ignore[attr-defined]
+        named = built_in or isinstance(model, Backbone)
+        given.check(module, f"kind = {model.kind!r}" if named else type(module).__name__)  # type: ignore[attr-defined]
         layers = kinds_of(module)
         supplied = {buffer_name(name, each) for name in layers for each in ("rate", "key")}
         trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
@@ -172,4 +180,6 @@ def _about(model: object) -> str:
         return f"model.channels, hidden = {list(model.channels)}, {model.hidden}"
     if isinstance(model, ResNet):
         return f"model.width = {model.width}"
+    if isinstance(model, Backbone):
+        return f"model: {model.weights or model.target}"
     return f"model: {getattr(model, 'target', None) or getattr(model, '__qualname__', type(model).__name__)}"

@@ -59,7 +59,7 @@ class Rates:
         matching = self.matching(name)
         if matching:
             return hypers.get(f"model.{MATCH}{matching[-1]}", 0.0)
-        if layer.kind in self.kinds:
+        if layer.kind in self.kinds and not layer.own_rate:
             return layer.share * hypers.get(f"model.{layer.kind}", 0.0)
         return float(layer.rate)
 

@@ -6,9 +6,9 @@ import math
 import re
 from datetime import date, time
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from ravine.errors import with_article
+from ravine.errors import choices, with_article
 from ravine.forms import Form, Limits, Refused, read
 
 Width = Annotated[int, Limits(least=1, most=1_000_000)]
@@ -168,7 +168,26 @@ def _item(kind: type, value: object, keys: tuple[str, ...]) -> Any:
         raise Refused(fault.words, value, keys) from None
 
 
-class Module(Form):
+class _Targeted(Form):
+    """What may name code of the user's."""
+
+    @property
+    def trust(self) -> tuple[str, ...] | None:
+        """Installed packages all of whose functions may run; None: no code may, since only a store names it.
+
+        It is an argument of whoever runs a study, never a key of a study file nor a part of a run's recipe.
+        """
+        trust: tuple[str, ...] | None = vars(self).get("_trust", ())
+        return trust
+
+    def trusting(self, packages: tuple[str, ...] | None) -> Self:
+        """The same, with this `trust`."""
+        copy = self.but()
+        vars(copy)["_trust"] = packages
+        return copy
+
+
+class Module(_Targeted):
     """The user's own module: a class, or a function that returns an `nn.Module`.
 
     Attributes:
@@ -185,17 +204,131 @@ class Module(Form):
     target: Annotated[str, _target]
     args: Annotated[dict[str, Any], _args] = {}  # noqa: RUF012 (frozen, like all of a form)
 
-    @property
-    def trust(self) -> tuple[str, ...] | None:
-        """Installed packages all of whose functions may run; None: no code may, since only a store names it.
 
-        It is an argument of whoever runs a study, never a key of a study file nor a part of a run's recipe.
-        """
-        trust: tuple[str, ...] | None = vars(self).get("_trust", ())
-        return trust
+LITE0 = "efficientnet-lite0"
+BUILTIN = (LITE0,)
+"""Architectures that are written here, whose weights a package brings."""
+_SOURCES = ("builtin", "file", "timm", "hf")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+@[\w./-]+")
 
-    def trusting(self, packages: tuple[str, ...] | None) -> Module:
-        """The same, with this `trust`."""
-        copy = self.but()
-        vars(copy)["_trust"] = packages
-        return copy
+
+def _weights(value: object) -> str | None:
+    if value is None:
+        return None
+    source, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not colon or source not in _SOURCES or not name.strip() or not name.isprintable():
+        raise ValueError(
+            f'must be "builtin:{LITE0}", "file:PATH.safetensors", "timm:NAME", or "hf:" and OWNER/NAME@REVISION or a '
+            "folder"
+        )
+    if source == "builtin" and name not in BUILTIN:
+        raise ValueError(choices(name, BUILTIN))
+    if source == "file" and not name.endswith(".safetensors"):
+        raise ValueError("must be a .safetensors file: other formats may contain code")
+    if source == "hf" and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith("."):
+        raise ValueError(f'must name a revision: "hf:{name}@REVISION"; for a folder write "hf:./{name}"')
+    return str(value)
+
+
+def _architecture(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and value.partition(":")[0] in ("builtin", "timm"):
+        source, _, name = value.partition(":")
+        if source == "builtin" and name not in BUILTIN:
+            raise ValueError(choices(name, BUILTIN))
+        return value
+    return _target(value)
+
+
+class Head(Form):
+    """The layers of a backbone that are drawn anew: [dropout, linear, ReLU] for each hidden width, dropout, linear.
+
+    Attributes:
+        hidden: widths of the hidden layers; none of them is a linear classifier of the features.
+        dropout: probability that an input of one of its linear layers is dropped in training, in [0, 1).
+
+    Example:
+        >>> Head(hidden=[64]).dropout
+        0.0
+    """
+
+    hidden: Annotated[tuple[Width, ...], Limits(longest=1000)] = ()
+    dropout: Rate = 0.0
+
+
+Three = Annotated[tuple[float, ...], Limits(shortest=1, longest=3)]
+Pixels = Annotated[int, Limits(least=1, most=4096)]
+
+
+class Input(Form):
+    """How pictures are brought to a backbone, where that is not as its weights say; see `ravine.data.sheet.Sheet`.
+
+    Attributes:
+        size: side in pixels, which `data.size` overrides.
+        crop: share of the scaled picture's side that is kept, around its middle, in (0, 1].
+        resize: "cover": scaled until it covers the square; "squash": both sides are scaled to the square.
+        interpolation: how pictures are scaled; always with antialiasing.
+        mean, std: of each channel, or one for all, after values were brought to `range`.
+        range: what 0 and 255 become before `mean` is taken off.
+        channels: their order.
+    """
+
+    size: Pixels | None = None
+    crop: Annotated[float, Limits(above=0.0, most=1.0)] | None = None
+    resize: Literal["cover", "squash"] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] | None = None
+    mean: Three | None = None
+    std: Annotated[tuple[Annotated[float, Limits(above=0.0)], ...], Limits(shortest=1, longest=3)] | None = (
+        None
+    )
+    range: tuple[float, float] | None = None
+    channels: Literal["rgb", "bgr"] | None = None
+
+
+class Backbone(_Targeted):
+    """A network that has learned elsewhere, with a head that is drawn anew.
+
+    Attributes:
+        weights: where its numbers come from: ``"builtin:efficientnet-lite0"`` (extra `pretrained`),
+            ``"file:PATH.safetensors"``, ``"timm:NAME"`` (extra `timm`), ``"hf:OWNER/NAME@REVISION"`` or ``"hf:FOLDER"``
+            (extra `hub`); None: drawn by the run's seed.
+        target: its architecture, where the weights don't say it: ``"package.module:Name"`` of one's own,
+            ``"timm:NAME"`` or ``"builtin:efficientnet-lite0"``.
+        args: keyword arguments of `target`.
+        cut: name of the module that the head takes the place of; None: the last linear layer.
+        head: what takes its place.
+        norm: its BatchNorms: "frozen", statistics, scales and shifts stay as they are, in training too; "affine",
+            scales and shifts are trained; "adapt", all of them change, as usual.
+        input: preprocessing, where it is not as the weights say.
+
+    Example:
+        >>> Backbone(weights="builtin:efficientnet-lite0", head={"hidden": [64]}).head
+        Head(hidden=(64,), dropout=0.0)
+    """
+
+    kind: Literal["backbone"] = "backbone"
+    weights: Annotated[str | None, _weights] = None
+    target: Annotated[str | None, _architecture] = None
+    args: Annotated[dict[str, Any], _args] = {}  # noqa: RUF012 (frozen, like all of a form)
+    cut: Annotated[str, Limits(shortest=1)] | None = None
+    head: Head = Head()
+    norm: Literal["frozen", "affine", "adapt"] = "frozen"
+    input: Input = Input()
+
+    def check(self) -> None:
+        """See that the architecture is known once."""
+        super().check()
+        source = (self.weights or "").partition(":")[0]
+        if self.target is None and source in ("", "file"):
+            raise ValueError(
+                "needs weights, or target: "
+                + ("the architecture" if source else "a network, such as")
+                + ' target = "net:Small"'
+            )
+        if self.target is not None and source not in ("", "file"):
+            raise ValueError(
+                f"target cannot be given beside weights = {self.weights!r}, which name their network"
+            )
+        if self.args and (self.target is None or self.target.startswith(("builtin:",))):
+            raise ValueError("args belong to a target")

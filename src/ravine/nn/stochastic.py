@@ -33,6 +33,7 @@ class Stochastic(nn.Module, ABC):
     Attributes:
         kind: what a study calls the rate of such layers, one of `ravine.nn.spec.RATES`; it names their streams too.
         share: what a rate that a study gives to the kind is multiplied by in this layer.
+        own_rate: whether it keeps its rate whatever a study gives to the kind; a pattern reaches it all the same.
         rate: float32 buffer, 0-d. Each layer defines what it means, but 0 is not random at all.
         key: int64 buffer, 0-d; used where the layer is `keyed`, else a fresh key is drawn at each call.
         keyed: whether `key` is supplied from outside. Structure, not a number: set once, before tracing.
@@ -51,6 +52,7 @@ class Stochastic(nn.Module, ABC):
         self.keyed = False
         self.mode: Mode | None = None
         self.share = 1.0
+        self.own_rate = False
 
     @property
     def rate_at_test(self) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ravine import rng
+from ravine.backbones.assembled import assembled
 from ravine.errors import InputError, ModelError, StoreError, in_a_line
 from ravine.forms import Refused
 from ravine.free_memory import built
@@ -112,7 +113,10 @@ def module_of(
         module = module.to_empty(device="cpu")
     else:
         with rng.keyed_init(0):
-            module = built(lambda: build(model, shape, num_outputs, search=search), "model")
+            if isinstance(model, spec.Backbone):
+                module = built(lambda: assembled(model, shape, num_outputs, search=search), "model")
+            else:
+                module = built(lambda: build(model, shape, num_outputs, search=search), "model")
         check_output(module, shape, num_outputs)
         _check_tensors(module, tensors, where)
     fill(module, tensors)

@@ -182,7 +182,10 @@ def _key(key: str) -> str:
 def _table(model: Form, more: Mapping[str, Any] | None = None) -> Any:
     """A specification as its kind, or as a table where there is more to say."""
     kind = model.kind  # type: ignore[attr-defined]
-    rest = {**model.changed(), **(more or {})}
+    changed = {
+        key: value.changed() if isinstance(value, Form) else value for key, value in model.changed().items()
+    }
+    rest = {**changed, **(more or {})}
     return {"kind": kind, **rest} if rest else kind
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ravine import backbones
 from ravine.errors import StudyError, choices
 from ravine.forms import Refused
 from ravine.messages import lacking, unknown, wrong
@@ -16,14 +17,18 @@ from ravine.study.rates import parse_rate, parse_rates
 from ravine.study.recipe import lasting
 from ravine.study.values import Values
 
-Model: TypeAlias = spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | Callable[[], Any]
+Model: TypeAlias = spec.MLP | spec.ConvNet | spec.ResNet | spec.Module | spec.Backbone | Callable[[], Any]
 ModelLike: TypeAlias = str | Mapping[str, Any] | Model
 
-_KINDS: Mapping[str, type[spec.MLP] | type[spec.ConvNet] | type[spec.ResNet] | type[spec.Module]] = {
+_KINDS: Mapping[
+    str,
+    type[spec.MLP] | type[spec.ConvNet] | type[spec.ResNet] | type[spec.Module] | type[spec.Backbone],
+] = {
     "mlp": spec.MLP,
     "convnet": spec.ConvNet,
     "resnet": spec.ResNet,
     "module": spec.Module,
+    "backbone": spec.Backbone,
 }
 # The keys of a built-in model's structure that have been hashed from the first: see `ravine.study.recipe.lasting`.
 _FIRST = {
@@ -58,6 +63,9 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
         return value.but(**dict.fromkeys(given, 0.0)), given
     if isinstance(value, spec.Module):
         return value, {}
+    if isinstance(value, spec.Backbone):
+        dropout = value.head.dropout
+        return value.but(head=value.head.but(dropout=0.0)), {"dropout": dropout} if dropout else {}
     if isinstance(value, str):
         value = {"kind": "module", "target": value} if ":" in value else {"kind": value}
     if isinstance(value, Mapping):
@@ -80,6 +88,8 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, 
     if not isinstance(kind, str) or kind not in _KINDS:
         raise wrong(f"{where}.kind", kind, f"no such model; {choices(kind, _KINDS)}")
     form = _KINDS[kind]
+    if form is spec.Backbone:
+        return _backbone(table, where)
     for key in table:
         if key not in form.defaults and key != "rates":
             raise unknown(where, key, [*form.defaults, "rates"])
@@ -100,6 +110,26 @@ def _from_table(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, 
         raise fault.in_study(where) from None
 
 
+def _backbone(table: Mapping[str, Any], where: str) -> tuple[Model, dict[str, Values]]:
+    """A backbone, whose rate is the dropout of its head."""
+    content = {key: value for key, value in table.items() if key != "rates"}
+    rates: dict[str, Values] = {}
+    head = content.get("head")
+    if isinstance(head, Mapping) and "dropout" in head:
+        if "rates" in table:
+            raise lacking(
+                f"{where}.head.dropout", "cannot be given beside rates: write rates = { dropout = ... }"
+            )
+        rates = {"dropout": parse_rate("dropout", head["dropout"], f"{where}.head.dropout")}
+        content["head"] = {key: value for key, value in head.items() if key != "dropout"}
+    if "rates" in table:
+        rates = parse_rates(table["rates"], f"{where}.rates", kinds_of(spec.Backbone))
+    try:
+        return spec.Backbone.of(content), without_zeros(rates, spec.Backbone)
+    except Refused as fault:
+        raise fault.in_study(where) from None
+
+
 def kinds_of(model: object) -> list[str]:
     """The kinds of stochastic layers that a model may have, as rates call them.
 
@@ -112,19 +142,26 @@ def kinds_of(model: object) -> list[str]:
     """
     if not _is_built_in(model):
         return list(RATES)
-    fields = model.defaults  # type: ignore[attr-defined]
+    fields = _fields(model)
     return [name for name in RATES if name in fields or (name in POOLS and "pool" in fields)]
 
 
 def without_zeros(rates: Mapping[str, Values], model: object) -> dict[str, Values]:
     """The rates that say more than a model's own: those of a built-in model's keys are 0."""
-    fields = model.defaults if _is_built_in(model) else ()  # type: ignore[attr-defined]
+    fields = _fields(model)
     return {name: values for name, values in rates.items() if values != 0.0 or name not in fields}
 
 
 def _is_built_in(model: object) -> bool:
     kind = model if isinstance(model, type) else type(model)
-    return issubclass(kind, spec.MLP | spec.ConvNet | spec.ResNet)
+    return issubclass(kind, spec.MLP | spec.ConvNet | spec.ResNet | spec.Backbone)
+
+
+def _fields(model: object) -> Collection[str]:
+    """The keys among which those of a built-in model's own rates are."""
+    if model is spec.Backbone or isinstance(model, spec.Backbone):
+        return ("dropout",)  # in its head
+    return model.defaults if _is_built_in(model) else ()  # type: ignore[attr-defined]
 
 
 def marks_of(model: Model, rates: Mapping[str, Values], hypers: Mapping[str, float]) -> dict[str, Any]:
@@ -139,7 +176,7 @@ def marks_of(model: Model, rates: Mapping[str, Values], hypers: Mapping[str, flo
         rates: the study's.
         hypers: the recipe's.
     """
-    fields = model.defaults if _is_built_in(model) else ()  # type: ignore[union-attr]
+    fields = _fields(model)
     given = [name for name in rates if name not in fields]
     marks: dict[str, Any] = {"rates": given} if given else {}
     between = isinstance(model, spec.MLP) and model.norm == "batch" and len(model.hidden) > 1
@@ -166,6 +203,8 @@ def structure_of(model: Model, search: Path | None) -> dict[str, Any]:
     if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
         content = {name: value for name, value in model.plain().items() if name not in RATES}
         return lasting(content, _FIRST[model.kind], model.defaults)
+    if isinstance(model, spec.Backbone):
+        return backbones.structure(model, search)
     if isinstance(model, spec.Module):
         source = describe_factory(find_factory(model.target, search, model.trust))
         return {**model.plain(), "source": source}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ravine.errors import InputError
 from ravine.messages import shown
 from ravine.nn.provenance import is_standard
-from ravine.nn.spec import Module
+from ravine.nn.spec import Backbone, Module
 from ravine.study.model import Model
 from ravine.study.spec import Study
 
@@ -63,7 +63,7 @@ def distrusted(study: Study) -> Study:
 
 def _each(study: Study, packages: tuple[str, ...] | None) -> Study:
     """The study, with targets that may be functions of these packages."""
-    if not any(isinstance(model, Module) for model in study.models):
+    if not any(isinstance(model, Module | Backbone) for model in study.models):
         return study
     if isinstance(study.model, tuple):
         models = tuple(replace(each, model=_of(each.model, packages)) for each in study.model)
@@ -72,4 +72,4 @@ def _each(study: Study, packages: tuple[str, ...] | None) -> Study:
 
 
 def _of(model: Model, packages: tuple[str, ...] | None) -> Model:
-    return model.trusting(packages) if isinstance(model, Module) else model
+    return model.trusting(packages) if isinstance(model, Module | Backbone) else model

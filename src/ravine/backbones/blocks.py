@@ -1,0 +1,158 @@
+"""The numbered blocks of a body, from its input on: what `train = "from:5"` and `layer_decay` speak of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from torch import nn
+
+from ravine.backbones.assembled import Assembled
+from ravine.errors import ModelError
+from ravine.messages import shown
+from ravine.nn.norms import BatchNorm
+
+_LISTS = (nn.Sequential, nn.ModuleList)
+_NORMS = (BatchNorm, nn.GroupNorm, nn.LayerNorm)
+
+
+def blocks(module: Assembled) -> tuple[tuple[str, ...], ...]:
+    """The names of the parameters of each block of the body, in order; the first block is the stem.
+
+    A block is an element of a list of modules (`nn.Sequential`, `nn.ModuleList`), and so are those in lists within it
+    whose elements are of one class. What comes before, between or after lists is a block as well: the stem is
+    number 0. In a network without such lists each layer with parameters is a block, with the norm that follows it.
+    Parameters that several blocks share belong to the first. Frozen ones are named too.
+
+    Args:
+        module: from `assembled`.
+
+    Returns:
+        For each block the names of its parameters, `body.` included; each parameter of the body is in one of them.
+    """
+    known: set[int] = set()
+    found: list[tuple[str, ...]] = []
+    for parts in _parts(module.body):
+        names = []
+        for name, part in parts:
+            for inner, parameter in part.named_parameters(prefix=f"body.{name}".rstrip(".")):
+                if id(parameter) not in known:
+                    known.add(id(parameter))
+                    names.append(inner)
+        if names:
+            found.append(tuple(names))
+    own = [name for name, p in module.body.named_parameters(prefix="body") if id(p) not in known]
+    if own:  # of the body itself or of what holds lists, such as the class token of a transformer
+        found[:1] = [(*own, *(found[0] if found else ()))]
+    return tuple(found)
+
+
+def trained(module: Assembled, train: str) -> frozenset[str]:
+    """The names of the parameters that a phase trains.
+
+    Args:
+        module: from `assembled`.
+        train: "all"; "head"; "from:5", the blocks from number 5 on, and the head; or "match:REGEX", parameters in whose
+            name it is found, and the head. What `norm` freezes is never trained.
+
+    Raises:
+        ModelError: there is no such block, or the pattern is found in no name.
+    """
+    able = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    head = [name for name in able if name.startswith("head.")]
+    if train == "all":
+        return frozenset(able)
+    if train == "head":
+        return frozenset(head)
+    word, _, rest = train.partition(":")
+    if word == "from":
+        each = blocks(module)
+        number = int(rest)
+        if number >= len(each):
+            raise ModelError(f"train = {shown(train)}: the body has {len(each)} blocks, 0 to {len(each) - 1}")
+        chosen = {name for block in each[number:] for name in block}
+    else:
+        chosen = {name for name in able if re.search(rest, name)}
+        if not chosen:
+            raise ModelError(f"train = {shown(train)}: no parameter has a name in which this is found")
+    return frozenset(name for name in able if name in chosen) | frozenset(head)
+
+
+def hold(module: Assembled, names: Collection[str]) -> Assembled:
+    """Keep what a phase does not train as it is in eval mode, whatever `train` says: no dropout, no statistics move.
+
+    Args:
+        module: changed in place.
+        names: of the parameters that are trained.
+
+    Returns:
+        The module.
+    """
+    parts = [name for name, _ in module.named_modules() if name == "body" or name.startswith("body.")]
+    kept = {name.rpartition(".")[0] for name in names}
+    held = [
+        name
+        for name in parts
+        if any(each == name or each.startswith(f"{name}.") for each in _with_parameters(module))
+        and not any(each == name or each.startswith(f"{name}.") for each in kept)
+    ]
+    module.held = tuple(
+        name for name in held if not any(name.startswith(f"{other}.") for other in held if other != name)
+    )
+    return module.train(module.training)
+
+
+def _with_parameters(module: nn.Module) -> list[str]:
+    return list(dict.fromkeys(name.rpartition(".")[0] for name, _ in module.named_parameters()))
+
+
+def _parts(body: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
+    """The blocks as named modules."""
+    if _has_lists(body):
+        yield from _expanded(body, "")
+        return
+    group: list[tuple[str, nn.Module]] = []
+    for name, layer in body.named_modules():
+        if next(layer.parameters(recurse=False), None) is None:
+            continue
+        if group and not isinstance(layer, _NORMS):
+            yield group
+            group = []
+        group.append((name, layer))
+    if group:
+        yield group
+
+
+def _expanded(module: nn.Module, name: str) -> Iterator[list[tuple[str, nn.Module]]]:
+    """The blocks of a module that has lists: those of its lists, and what lies between."""
+    between: list[tuple[str, nn.Module]] = []
+    inside = isinstance(module, _LISTS)
+    for child_name, child in module.named_children():
+        full = f"{name}.{child_name}".lstrip(".")
+        if _has_lists(child, deeper=not inside):
+            if between:
+                yield between
+                between = []
+            yield from _expanded(child, full)
+        elif inside:
+            yield [(full, child)]
+        else:
+            between.append((full, child))
+    if between:
+        yield between
+
+
+def _has_lists(module: nn.Module, *, deeper: bool = True) -> bool:
+    """Whether blocks are to be looked for in a module."""
+    if isinstance(module, _LISTS):
+        return any(_is_composed(child) for child in module.children())
+    lists = [child for child in module.modules() if isinstance(child, _LISTS) and child is not module]
+    return any(
+        any(_is_composed(child) for child in each.children())
+        and (deeper or len({type(c) for c in each}) == 1)
+        for each in lists
+    )
+
+
+def _is_composed(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None and next(module.parameters(), None) is not None

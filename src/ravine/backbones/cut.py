@@ -1,0 +1,173 @@
+"""Where a network is cut, so that a new head takes the place of its last layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ravine.errors import ModelError, choices, in_a_line, raised_at
+from ravine.messages import shown
+from ravine.nn.example import example_pass
+
+_DIMENSIONS = (2, 3, 4)
+
+
+class Reached(Exception):
+    """A pass has come to the cut.
+
+    Args:
+        x: what the module at the cut would be given.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__("the cut was reached")
+        self.x = x
+
+
+class _End(nn.Module):
+    """In the place of the module at the cut where others come after it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Ends the pass."""
+        raise Reached(x)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Where the head goes.
+
+    Args:
+        name: of the module that it takes the place of.
+        width: D, how many features it is given.
+        last: whether nothing comes after it.
+        idle: modules that no pass to the cut needs.
+    """
+
+    name: str
+    width: int
+    last: bool
+    idle: tuple[str, ...]
+
+    def applied(self, net: nn.Module) -> nn.Module:
+        """The network up to the cut, in place."""
+        for name in self.idle:
+            _put(net, name, nn.Identity())
+        return _put(net, self.name, nn.Identity() if self.last else _End())
+
+
+def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> Cut:
+    """Where a network is cut.
+
+    Args:
+        net: in eval mode; its numbers don't matter.
+        name: of a module; None: the last linear layer of a pass.
+        input_shape: of one example.
+
+    Raises:
+        ModelError: there is no such module, no pass comes to it, or a pass fails.
+    """
+    modules = dict(net.named_modules())
+    if name is not None and (name not in modules or not name):
+        raise ModelError(
+            f"model.cut = {shown(name)}: {type(net).__name__} has no such module; "
+            f"{choices(name, [each for each in modules if each])}"
+        )
+    _check_channels(net, input_shape)
+    called: list[str] = []
+    inputs: dict[str, list[object]] = {}
+    hooks = []
+    for each, module in modules.items():
+
+        def note(_: nn.Module, args: tuple[object, ...], each: str = each) -> None:
+            called.append(each)
+            inputs.setdefault(each, []).append(args[0] if args else None)
+
+        hooks.append(module.register_forward_pre_hook(note))
+    try:
+        _pass(net, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if name is None:
+        linear = [each for each in called if isinstance(modules[each], nn.Linear)]
+        if not linear:
+            raise ModelError(
+                f"model.cut: missing: {type(net).__name__} has no linear layer that the head could take the place of; "
+                f"{choices('', [each for each in dict.fromkeys(called) if each])}"
+            )
+        name = linear[-1]
+    given = inputs.get(name, [])
+    if len(given) != 1:
+        times = "never called" if not given else f"called {len(given)} times"
+        raise ModelError(f"model.cut = {shown(name)}: is {times} in a pass; it must be called once")
+    x = given[0]
+    if not isinstance(x, Tensor) or x.dim() not in _DIMENSIONS or x.shape[0] != 2:
+        what = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise ModelError(
+            f"model.cut = {shown(name)}: is given {what} for two examples; a head needs (2, features), a map "
+            "(2, channels, height, width) or tokens (2, number, features)"
+        )
+    width = x.shape[1] if x.dim() == 4 else x.shape[-1]
+    before = set(called[: called.index(name)])
+    # A layer that others use without calling it (a projection of an attention) is no layer that comes after the cut.
+    after = set(called[called.index(name) + 1 :]) - before
+    idle = tuple(each for each in after if _alone(each, name) and not _above(each, after))
+    return Cut(name=name, width=width, last=_ends(net, name, input_shape, x), idle=idle)
+
+
+def _alone(each: str, cut: str) -> bool:
+    """Whether a module has nothing to do with the cut: it is neither above it nor below."""
+    return not f"{cut}.".startswith(f"{each}.") and not each.startswith(f"{cut}.")
+
+
+def _above(each: str, others: set[str]) -> bool:
+    """Whether a module lies in one of the others."""
+    return any(each.startswith(f"{other}.") for other in others)
+
+
+def _ends(net: nn.Module, name: str, input_shape: tuple[int, ...], x: Tensor) -> bool:
+    """Whether what the module at the cut is given is what the network would return without it."""
+    whole = net.get_submodule(name)
+    try:
+        _put(net, name, nn.Identity())
+        without = _pass(net, input_shape)
+    except ModelError:  # what comes after it needs its shape
+        return False
+    finally:
+        _put(net, name, whole)
+    return isinstance(without, Tensor) and without.shape == x.shape and torch.equal(without, x)
+
+
+def _put(net: nn.Module, name: str, module: nn.Module) -> nn.Module:
+    above, _, last = name.rpartition(".")
+    setattr(net.get_submodule(above), last, module)
+    return net
+
+
+def _pass(net: nn.Module, input_shape: tuple[int, ...]) -> object:
+    try:
+        return example_pass(net, input_shape, training=False)
+    except Exception as error:  # noqa: BLE001 (whatever a module of the user's raises)
+        shape = (2, *input_shape)
+        raise ModelError(
+            f"model: {type(net).__name__} fails on an input of shape {shape}: {in_a_line(error)}{raised_at(error)}"
+        ) from None
+
+
+def _check_channels(net: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Refuse pictures with other channels than the first convolution has."""
+    first = next((each for each in net.modules() if isinstance(each, nn.Conv2d)), None)
+    if first is None or len(input_shape) != 3 or input_shape[0] == first.in_channels:
+        return
+    have, wanted = input_shape[0], first.in_channels
+    what = {
+        (
+            1,
+            3,
+        ): "the pictures are grey, the network wants colours: give it each picture three times over, as a folder "
+        "of image files is read, or arrays (N, 3, height, width)",
+        (3, 1): "the pictures have colours, the network wants grey ones: make them grey",
+    }.get((have, wanted), f"the pictures have {have} channels, the network wants {wanted}")
+    raise ModelError(f"model: {what}")
