@@ -6,11 +6,12 @@ The folder appears all at once: it is written beside its place and then renamed.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,21 +21,34 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from ravine.backbones.assembled import Assembled
+from ravine.data.preparation import Preparation
 from ravine.ensembles.scoring import WIDEST
 from ravine.errors import InputError, short
 from ravine.launch.machine import versions
 from ravine.messages import printable
+from ravine.predictors.bodies import BODY
 from ravine.predictors.card import card
 from ravine.predictors.choice import Choice
 from ravine.predictors.graph.door import require_onnx, write_graph
 from ravine.predictors.loading import GRAPH, outputs_for
-from ravine.predictors.manifest import FILE, FORMAT, Manifest, MemberEntry, entry_of, is_model
+from ravine.predictors.manifest import (
+    FILE,
+    FORMAT,
+    SHARED_FORMAT,
+    Manifest,
+    MemberEntry,
+    SharedEntry,
+    entry_of,
+    is_model,
+)
 from ravine.predictors.modules import BUILT_IN, own_tensors
 from ravine.predictors.predictor import Predictor
 from ravine.predictors.source import source_of
 from ravine.predictors.vectors import prepared, raw_vectors
 
 CARD, SOURCE = "README.md", "model.py"
+_BODY = "body"
 _ALLOWED = 1e-4  # of a probability, or of a value in the target's scale: other machines round otherwise
 _ROUNDING = 3e-6  # of the largest logit
 _OURS = re.compile(r"ravine\.json|README\.md|model\.py|model\.onnx|[0-9a-z][0-9a-z._-]*\.safetensors")
@@ -181,11 +195,24 @@ def _manifest(
     if predictor.classes:
         largest = max(float(np.abs(each).max(initial=0.0)) for each in predictor.outputs(x).values())
     rounding = _ROUNDING * largest / max(predictor.temperature, 1.0 / WIDEST)
-    files = _file_names([each.name for each in predictor.members])
+    files = _file_names([_BODY, *(each.name for each in predictor.members)])
+    shared, common = None, frozenset[str]()
+    metadata: dict[str, str] | None = None
+    first = predictor.members[0].model
+    if isinstance(first, Assembled):
+        metadata = _metadata(predictor.preparation)
+        if all(
+            isinstance(each.model, Assembled) and each.model.body is first.body for each in predictor.members
+        ):
+            common = frozenset(name for name in own_tensors(first) if name.startswith(BODY))
+            data = _tensors(first, keep=common)
+            _write(folder / files[_BODY], data)
+            shared = SharedEntry(file=files[_BODY], sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     members = []
     for part, member in zip(predictor.members, choice.members, strict=True):
         assert isinstance(part.model, nn.Module), "only modules are exported"
-        data = _tensors(part.model)
+        own = own_tensors(part.model).keys() - common
+        data = _tensors(part.model, keep=own, metadata=metadata)
         _write(folder / files[part.name], data)
         run = choice.runs[member.run]
         about = {
@@ -210,7 +237,7 @@ def _manifest(
     labels = choice.labels
     sizes = dict(zip(("training", "validation", "test"), labels.sizes, strict=True))
     return Manifest(
-        format=FORMAT,
+        format=FORMAT if shared is None else SHARED_FORMAT,
         study=choice.study.name,
         what=choice.what,
         text=choice.text,
@@ -227,11 +254,12 @@ def _manifest(
         versions=versions(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         vectors=entry_of(inputs, outputs, min(0.01, max(_ALLOWED, rounding))),
+        shared=shared,
     )
 
 
-def _tensors(module: nn.Module) -> bytes:
-    """The weights of a module as safetensors; what several layers share is written once."""
+def _tensors(module: nn.Module, *, keep: Collection[str], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Some weights of a module as safetensors; what several layers share is written once."""
     from safetensors.numpy import save
 
     return save(
@@ -240,8 +268,17 @@ def _tensors(module: nn.Module) -> bytes:
             if tensor.ndim
             else tensor.detach().cpu().numpy()
             for name, tensor in own_tensors(module).items()
-        }
+            if name in keep
+        },
+        metadata=None if metadata is None else dict(metadata),
     )
+
+
+def _metadata(preparation: Preparation) -> dict[str, str]:
+    """What a file of weights says of itself: what goes in, and what the outputs are called."""
+    content = preparation.content()
+    texts = {"preprocessing": content["inputs"], "classes": list(preparation.classes)}
+    return {name: json.dumps(each, allow_nan=False, ensure_ascii=False) for name, each in texts.items()}
 
 
 def _file_names(names: Sequence[str]) -> dict[str, str]:

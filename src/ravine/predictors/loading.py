@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ravine.data.preparation import NumberTarget
+from ravine.data.preparation import NumberTarget, Preparation
 from ravine.engine.device import find_device
 from ravine.errors import InputError, RavineError, in_a_line
+from ravine.predictors.bodies import Bodies
 from ravine.predictors.graph.door import members_of
-from ravine.predictors.manifest import FILE, Manifest, MemberEntry, read_manifest, vectors_of
+from ravine.predictors.manifest import FILE, Manifest, MemberEntry, SharedEntry, read_manifest, vectors_of
 from ravine.predictors.modules import built_in, module_of, named_model
 from ravine.predictors.predictor import Part, Predictor
 from ravine.predictors.vectors import prepared
@@ -55,20 +56,7 @@ def load_model(
     else:
         chosen = named_model(model, manifest.model, trust) if model is not None else spec
         assert chosen is not None, "one of the two is there"
-        parts = tuple(
-            Part(
-                name=each.name,
-                share=each.share,
-                model=module_of(
-                    chosen,
-                    preparation.inputs.shape,
-                    preparation.num_outputs,
-                    _weights(folder, each),
-                    where=f"{folder / each.file}",
-                ),
-            )
-            for each in manifest.members
-        )
+        parts = _of_weights(chosen, manifest, preparation, folder)
     predictor = Predictor(
         preparation=preparation,
         members=parts,
@@ -100,6 +88,27 @@ def outputs_for(predictor: Predictor, inputs: Mapping[str, np.ndarray]) -> np.nd
     return found.p if found.log_p is not None else np.asarray(found.predicted, dtype=np.float64)[:, None]
 
 
+def _of_weights(model: Model, manifest: Manifest, preparation: Preparation, folder: Path) -> tuple[Part, ...]:
+    shared = {} if manifest.shared is None else _weights(folder, manifest.shared)
+    bodies: Bodies = {}
+    parts = []
+    for each in manifest.members:
+        tensors = _weights(folder, each)
+        twice = next(iter(tensors.keys() & shared.keys()), None)
+        if twice is not None:
+            raise InputError(f"{folder / each.file}: tensor {twice[:60]!r} is in the file of all members too")
+        module = module_of(
+            model,
+            preparation.inputs.shape,
+            preparation.num_outputs,
+            {**shared, **tensors},
+            where=f"{folder / each.file}",
+            bodies=bodies,
+        )
+        parts.append(Part(name=each.name, share=each.share, model=module))
+    return tuple(parts)
+
+
 def _spec(manifest: Manifest, folder: Path) -> Model | None:
     try:
         return built_in(manifest.model)
@@ -121,8 +130,8 @@ def _of_graph(manifest: Manifest, folder: Path) -> tuple[Part, ...]:
     return tuple(Part(name=each.name, share=each.share, model=found[each.name]) for each in manifest.members)
 
 
-def _weights(folder: Path, member: MemberEntry) -> dict[str, np.ndarray]:
-    """The weights of a member, as `ravine.json` knows them.
+def _weights(folder: Path, member: MemberEntry | SharedEntry) -> dict[str, np.ndarray]:
+    """The weights of a member, or what all have in common, as `ravine.json` knows them.
 
     Raises:
         InputError: the file is missing, was changed, or is no plain file of the folder.

@@ -21,7 +21,7 @@ from ravine.forms import Limits, Refused, plain, read
 from ravine.predictors.vectors import as_json, of_json
 
 FILE = "ravine.json"
-FORMAT = 1
+FORMAT, SHARED_FORMAT = 1, 2  # the second has a file with what all members have in common
 _LARGEST = 256 << 20  # bytes
 _MOST_MEMBERS = 10_000
 _WEIGHTS = re.compile(r"[0-9a-z][0-9a-z._-]{0,99}\.safetensors")
@@ -67,6 +67,21 @@ class MemberEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedEntry:
+    """What the weights of all members have in common: their body.
+
+    Args:
+        file: that has it.
+        sha256: of that file.
+        size: of that file, in bytes.
+    """
+
+    file: Annotated[str, _file_name]
+    sha256: Annotated[str, _digest]
+    size: Annotated[int, Limits(least=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestVectors:
     """Raw inputs that nobody's data contain, with what the model says about them.
 
@@ -103,6 +118,7 @@ class Manifest:
         versions: of the packages that it was exported with.
         created_at: ISO time, UTC.
         vectors: test vectors.
+        shared: of backbones with one body, the file that has it; None: each member's file has all of its weights.
         digest: of all else, by which a change is found that the test vectors do not feel.
     """
 
@@ -123,11 +139,14 @@ class Manifest:
     versions: dict[str, str]
     created_at: str
     vectors: TestVectors
+    shared: SharedEntry | None = None
     digest: str = ""
 
     def text_of(self) -> str:
         """As JSON; every number comes back to the last bit."""
         content = plain(self)
+        if self.shared is None:  # as in format 1
+            del content["shared"]
         content["digest"] = digest_of(content)
         # Many numbers: one line.
         vectors = json.dumps(content.pop("vectors"), allow_nan=False, ensure_ascii=False)
@@ -149,9 +168,9 @@ def read_manifest(folder: Path) -> tuple[Manifest, Preparation]:
     path = folder / FILE
     content = _parsed(path)
     number = content.get("format")
-    if isinstance(number, int) and not isinstance(number, bool) and number > FORMAT:
+    if isinstance(number, int) and not isinstance(number, bool) and number > SHARED_FORMAT:
         raise InputError(
-            f"{path}: format {number}, which a later version of ravine writes; this one reads {FORMAT}"
+            f"{path}: format {number}, which a later version of ravine writes; this one reads up to {SHARED_FORMAT}"
         )
     try:
         manifest: Manifest = read(Manifest, content)
@@ -160,8 +179,9 @@ def read_manifest(folder: Path) -> tuple[Manifest, Preparation]:
         raise InputError(fault.line(str(path))) from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply") from None
-    if manifest.format != FORMAT:
-        raise InputError(f"{path}: format = {manifest.format}: must be {FORMAT}")
+    needed = FORMAT if manifest.shared is None else SHARED_FORMAT
+    if manifest.format != needed:
+        raise InputError(f"{path}: format = {manifest.format}: must be {needed}")
     check_preparation(preparation, f"{path}: preparation")
     _check(manifest, preparation, path)
     if manifest.digest != digest_of(content):

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from ravine import rng
-from ravine.backbones.assembled import assembled
 from ravine.errors import InputError, ModelError, StoreError, in_a_line
 from ravine.forms import Refused
 from ravine.free_memory import built
@@ -21,6 +20,7 @@ from ravine.nn import spec
 from ravine.nn.build import build, check_output
 from ravine.nn.stochastic import kinds_of, rates_at_test, stochastic_modules
 from ravine.nn.target import describe_factory, find_factory
+from ravine.predictors.bodies import KIND, Bodies, backbone_of, on_body
 from ravine.study.model import Model, parse_model
 from ravine.study.recipe import MARKS
 from ravine.study.trust import packages_of
@@ -34,6 +34,11 @@ def built_in(structure: Mapping[str, Any]) -> Model | None:
     Raises:
         StudyError: a value of it is not allowed.
     """
+    if structure.get("kind") == KIND:
+        try:
+            return backbone_of(structure)
+        except Refused as fault:
+            raise fault.in_study("model") from None
     if structure.get("kind") not in BUILT_IN:
         return None
     return parse_model({key: value for key, value in structure.items() if key not in MARKS})[0]
@@ -52,11 +57,16 @@ def named_model(
     Raises:
         InputError: it is neither, or the structure has no module of the user's.
     """
-    if structure.get("kind") in BUILT_IN:
-        raise InputError(f"model: the network is a built-in one, {structure['kind']!r}: leave it out")
+    if built_in(structure) is not None:
+        kind = structure.get("architecture", structure["kind"])
+        raise InputError(f"model: the network is a built-in one, {kind!r}: leave it out")
     args = structure.get("args") or {}
+    if structure.get("kind") == KIND and not isinstance(model, str):
+        raise InputError(f"model = {shown(model)}: of a backbone it must be a name, as in net:Net")
     if isinstance(model, str):
         try:
+            if (backbone := backbone_of(structure, model)) is not None and structure.get("kind") == KIND:
+                return backbone.trusting(packages_of(trust))
             return spec.Module.of({"target": model, "args": args}).trusting(packages_of(trust))
         except Refused as fault:
             raise InputError(fault.line(inside="model")) from None
@@ -73,10 +83,13 @@ def check_source(model: Model, structure: Mapping[str, Any], search: Path | None
     Raises:
         StoreError: it is other code.
     """
-    factory = find_factory(model.target, search, model.trust) if isinstance(model, spec.Module) else model
+    factory: Any = model
+    if isinstance(model, spec.Module | spec.Backbone):
+        factory = find_factory(str(model.target), search, model.trust)
     while isinstance(factory, functools.partial):
         factory = factory.func
-    now, before = describe_factory(factory), str(structure.get("source", ""))  # type: ignore[arg-type]
+    source = "architecture" if isinstance(model, spec.Backbone) else "source"
+    now, before = describe_factory(factory), str(structure.get(source, ""))
     if now.partition(":")[2] != before.partition("(")[0].partition(":")[2]:
         raise StoreError(f"{where}: was trained with another model, {before[:80]}; here is {now[:80]}")
 
@@ -90,6 +103,7 @@ def module_of(
     search: Path | None = None,
     device: torch.device | None = None,
     where: str = "",
+    bodies: Bodies | None = None,
 ) -> nn.Module:
     """A module with given weights, for evaluation: no gradients, no dropout.
 
@@ -101,6 +115,7 @@ def module_of(
         search: the study's folder, where a user's module is looked for.
         device: where it is evaluated.
         where: whose weights these are, for errors.
+        bodies: of backbones that were built before, which it may share; its own is added.
 
     Raises:
         ModelError: the model cannot be built, or does not fit the data.
@@ -111,12 +126,12 @@ def module_of(
         module = _on_meta(model, shape, num_outputs, tensors)
         _check_tensors(module, tensors, where)
         module = module.to_empty(device="cpu")
+    elif isinstance(model, spec.Backbone):
+        module = on_body(model, shape, num_outputs, tensors, {} if bodies is None else bodies, search, where)
+        _check_tensors(module, tensors, where)
     else:
         with rng.keyed_init(0):
-            if isinstance(model, spec.Backbone):
-                module = built(lambda: assembled(model, shape, num_outputs, search=search), "model")
-            else:
-                module = built(lambda: build(model, shape, num_outputs, search=search), "model")
+            module = built(lambda: build(model, shape, num_outputs, search=search), "model")
         check_output(module, shape, num_outputs)
         _check_tensors(module, tensors, where)
     fill(module, tensors)

@@ -5,7 +5,7 @@ Shapes: N example, B batch, K class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ravine.backbones.assembled import Assembled
 from ravine.data.preparation import NumberTarget, Preparation
 from ravine.data.scale import Floats
 from ravine.data.spec import Task
@@ -21,6 +22,7 @@ from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Combine
 from ravine.ensembles.scoring import entropy_of, heated
 from ravine.errors import ModelError, in_a_line
+from ravine.predictors.bodies import features_of
 from ravine.predictors.passes import Drawing, Passed, passed
 from ravine.study.modes import Mode
 
@@ -143,7 +145,7 @@ class Predictor:
             ModelError: a member fails, or gives something else.
         """
         target = self.preparation.target
-        found = {each.name: self._of(each, x) for each in self.members}
+        found = self._outputs(self.members, x)
         if not isinstance(target, NumberTarget):
             return found
         return {name: target.undo(outputs[:, 0]) for name, outputs in found.items()}
@@ -205,21 +207,29 @@ class Predictor:
 
     def _passed(self, mode: Mode, member: Part, x: Floats, numbers: NDArray[np.int64]) -> Passed:
         return passed(
-            mode, lambda x: self._of(member, x), member.drawing, x, numbers, self.preparation.target
+            mode,
+            lambda x: self._outputs([member], x)[member.name],
+            member.drawing,
+            x,
+            numbers,
+            self.preparation.target,
         )
 
-    def _of(self, member: Part, x: Floats) -> np.ndarray:
+    def _outputs(self, members: Sequence[Part], x: Floats) -> dict[str, np.ndarray]:
+        """Of each member (N, K), before anything is undone."""
         num_outputs = self.preparation.num_outputs
-        parts = [np.zeros((0, num_outputs), dtype=np.float32)]
+        parts = {each.name: [np.zeros((0, num_outputs), dtype=np.float32)] for each in members}
         for batch in _batches(x):
-            found = _evaluated(member, batch)
-            if found.shape != (len(batch), num_outputs):
-                raise ModelError(
-                    f"member {member.name}: outputs of shape {found.shape} for {len(batch)} examples; "
-                    f"{(len(batch), num_outputs)} is needed"
-                )
-            parts.append(found)
-        return np.concatenate(parts)
+            features: dict[int, torch.Tensor] = {}
+            for each in members:
+                found = _evaluated(each, batch, features)
+                if found.shape != (len(batch), num_outputs):
+                    raise ModelError(
+                        f"member {each.name}: outputs of shape {found.shape} for {len(batch)} examples; "
+                        f"{(len(batch), num_outputs)} is needed"
+                    )
+                parts[each.name].append(found)
+        return {name: np.concatenate(each) for name, each in parts.items()}
 
 
 def _batches(x: Floats) -> Iterator[Floats]:
@@ -228,13 +238,19 @@ def _batches(x: Floats) -> Iterator[Floats]:
         yield x[start : start + size]
 
 
-def _evaluated(member: Part, x: Floats) -> np.ndarray:
+def _evaluated(member: Part, x: Floats, features: dict[int, torch.Tensor]) -> np.ndarray:
+    """Outputs of a member; `features` are what bodies have made of the batch."""
     if not isinstance(member.model, nn.Module):
         return member.model.run(x)
     first = next(member.model.parameters(), torch.zeros(()))
     try:
         with torch.inference_mode():
-            found = member.model(torch.from_numpy(np.ascontiguousarray(x)).to(first.device))
+            given = torch.from_numpy(np.ascontiguousarray(x)).to(first.device)
+            model = member.model
+            if isinstance(model, Assembled):
+                found = model.head(features_of(model, given, features))
+            else:
+                found = model(given)
             return np.asarray(found.float().cpu().numpy())
     except Exception as error:
         raise ModelError(f"member {member.name}: its model fails: {in_a_line(error)}") from error

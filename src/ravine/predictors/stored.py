@@ -14,6 +14,7 @@ from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model, model_of
 from ravine.outcomes.member import Member
+from ravine.predictors.bodies import Bodies
 from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
 from ravine.predictors.passes import Drawing
@@ -76,7 +77,8 @@ def predictor_of(
         check_views(mode.views, preparation.inputs.shape, "views")
     stored = [each for each in choice.members if each.name not in choice.weights]
     tensors = {**weights_of(store, stored), **choice.weights}
-    parts = []
+    parts: list[Part] = []
+    bodies: Bodies = {}
     for each in choice.members:
         own, search = _model_of(choice.runs[each.run], find, model, trust)
         module = module_of(
@@ -87,6 +89,7 @@ def predictor_of(
             search=search,
             device=where,
             where=f"run {each.run}",
+            bodies=bodies,
         )
         drawing = None
         if mode is not None and mode.samples:

@@ -21,6 +21,7 @@ import torch
 from onnx import GraphProto, ModelProto, inliner, numpy_helper
 from torch import Tensor, nn
 
+from ravine.backbones.assembled import Assembled
 from ravine.errors import ModelError, in_a_line, raised_at
 from ravine.predictors.graph.nodes import Nodes
 
@@ -54,9 +55,43 @@ class Network:
         return output
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OnBody:
+    """A traced backbone: members that share a body compute it once.
+
+    Args:
+        module: what was traced.
+        body: its graph, from examples to features.
+        head: its graph, from features to outputs.
+    """
+
+    module: nn.Module
+    body: Network
+    head: Network
+
+    def place(self, nodes: Nodes, module: nn.Module, x: str, prefix: str) -> str:
+        """This graph with the weights of such a module, as a part of another graph; the name of its output."""
+        assert isinstance(module, Assembled), "alike modules are of one class"
+        key = id(module.body)
+        if key not in nodes.made:
+            nodes.made[key] = self.body.place(nodes, _Features(module), x, f"{prefix}body/")
+        return self.head.place(nodes, module.head, nodes.made[key], prefix)
+
+
+class _Features(nn.Module):
+    """What a backbone's body makes of examples, (B, ...) -> (B, D)."""
+
+    def __init__(self, module: Assembled) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module.features(x)
+
+
 def networks_of(
     modules: Sequence[nn.Module], shape: tuple[int, ...], *, alone: bool = False
-) -> list[Network]:
+) -> list[Network | OnBody]:
     """The graph of each module; those that are alike but for their tensors share one.
 
     Args:
@@ -67,9 +102,13 @@ def networks_of(
     Raises:
         ModelError: a module cannot be traced.
     """
-    found: list[Network] = []
+    found: list[Network | OnBody] = []
     for module in modules:
         same = next((each for each in found if not alone and alike(each.module, module)), None)
+        if same is None and isinstance(module, Assembled):
+            body = _Features(module)
+            width = body(torch.zeros(1, *shape)).shape[1]
+            same = OnBody(module=module, body=traced(body, shape), head=traced(module.head, (width,)))
         found.append(same or traced(module, shape))
     return found
 

@@ -27,6 +27,9 @@ class Nodes:
             self.prefix = f"_{self.prefix}"
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
+        self.made: dict[
+            int, str
+        ] = {}  # tensors that several parts of the graph read, by the id of what made them
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op: str, *inputs: str, into: str | None = None, domain: str = "", **attributes: Any) -> str:

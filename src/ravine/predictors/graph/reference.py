@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,13 +46,14 @@ def modules_of(predictor: Predictor) -> list[nn.Module]:
         ModelError: a member is an ONNX graph already, or cannot be copied.
     """
     found = []
+    known: dict[int, Any] = {}  # what members share, their copies share
     for each in predictor.members:
         if not isinstance(each.model, nn.Module):
             raise ModelError(
                 f"member {each.name} is an ONNX graph already; a module is needed to write another"
             )
         try:
-            found.append(copy.deepcopy(each.model).cpu().eval().requires_grad_(False))
+            found.append(copy.deepcopy(each.model, known).cpu().eval().requires_grad_(False))
         except Exception as error:
             raise ModelError(f"member {each.name}: its model cannot be copied: {in_a_line(error)}") from error
     return found

@@ -17,7 +17,7 @@ from ravine.data.preparation import ClassTarget
 from ravine.errors import ModelError
 from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
 from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
-from ravine.predictors.graph.networks import OPSET, Network, networks_of
+from ravine.predictors.graph.networks import OPSET, Network, OnBody, networks_of
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
 from ravine.predictors.graph.raw import prepare
 from ravine.predictors.graph.reference import OTHER, Vectors, modules_of, vectors_of
@@ -132,7 +132,7 @@ def _proved(
 
 
 def _assembled(
-    predictor: Predictor, modules: Sequence[nn.Module], networks: Sequence[Network], names: Names
+    predictor: Predictor, modules: Sequence[nn.Module], networks: Sequence[Network | OnBody], names: Names
 ) -> Graph:
     preparation = predictor.preparation
     nodes = Nodes(input_names(preparation.inputs))
