@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ravine.native.compiler import Compiler, rows_of
+from ravine.native.gathering import gathering
 from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
 
@@ -232,6 +233,54 @@ def test_several_steps_over_several_jobs_stop_where_the_watched_number_is_none()
     assert out_TJ[0, 1] == pytest.approx(2e38)
     assert out_TJ[1, 1] == float("inf")
     assert out_TJ[2:, 1].isnan().all()
+
+
+def test_jobs_of_a_group_share_what_is_done_once_for_them() -> None:
+    """Each step counts once for a group, and each of its jobs adds the count; one that is stopped ends alone."""
+    compiler = Compiler()
+
+    def count(counter: Tensor) -> tuple[Tensor, ...]:
+        counter.add_(1)
+        return ()
+
+    def add(x: Tensor, counter: Tensor) -> tuple[Tensor, ...]:
+        x.add_(counter)
+        return (x * 1,)
+
+    first = compiler.function(count, {"counter": torch.zeros(1)}, [])
+    function = compiler.function(add, {"x": torch.zeros(1), "counter": torch.zeros(1)}, [("out", (1,), 0)])
+    x_J, counts_J = torch.tensor([0.0, float("inf"), 10.0, 20.0]), torch.zeros(4)
+    out_TJ = torch.full((3, 4), float("nan"))
+    places = {
+        "x": rows_of(x_J),
+        "counter": [rows_of(counts_J)[j] for j in (0, 1, 0, 1)],
+        "out": rows_of(out_TJ[0]),
+    }
+    table = compiler.table(places, 4)
+    steps_I = np.zeros(len(compiler.numbers), dtype=np.int64)
+    steps_I[compiler.number("out")] = 4 * 4
+    stopped_J = np.zeros(4, dtype=np.uint8)
+    jobs = Jobs(
+        tables_JI=table, functions=[[function]] * 4, own={}, first=first, watched=compiler.number("out")
+    )
+    Workers(jobs, 2, most=2).run(np.array([0, 2, 1, 3]), 3, steps_I, stopped_J, np.array([2, 2]))
+    assert counts_J.tolist() == [3, 3, 0, 0]
+    assert stopped_J.tolist() == [0, 1, 0, 0]
+    assert out_TJ[:, [0, 2, 3]].tolist() == [[1, 11, 21], [3, 13, 23], [6, 16, 26]]
+    assert out_TJ[1:, 1].isnan().all()
+
+
+@pytest.mark.parametrize(("num", "width"), [(5, 3), (16, 16), (35, 50), (64, 33)])
+def test_rows_are_gathered_also_turned_round(num: int, width: int) -> None:
+    compiler, examples = Compiler(), normal(90, width)
+    rows, batch, turned = torch.randperm(90)[:num], torch.zeros(num, width), torch.zeros(width, num)
+    tensors = {"x": examples, "rows": rows, "batch": batch, "turned": turned}
+    function = gathering(tuple(compiler.number(name) for name in tensors), num, width)  # type: ignore[arg-type]
+    table = compiler.table({name: [tensor.data_ptr()] for name, tensor in tensors.items()}, 1)
+    jobs = Jobs(tables_JI=table, functions=[[function]], own={})
+    Workers(jobs, 1).run(np.array([0]), 1, np.zeros(4, dtype=np.int64), np.zeros(1, dtype=np.uint8))
+    assert torch.equal(batch, examples[rows])
+    assert torch.equal(turned, examples[rows].T)
 
 
 def test_the_inverse_of_erf_is_torchs_up_to_its_ends() -> None:

@@ -172,10 +172,12 @@ class Code:
             )
         return self.value(f"icmp ne {wide} {found}, zeroinitializer") if kind == "i1" else found
 
-    def prefetch(self, base: str, offset: str, kind: Kind) -> None:
-        """Have what lies there brought into the nearest cache: it is written to soon."""
+    def prefetch(self, base: str, offset: str, kind: Kind, *, writes: bool = True) -> None:
+        """Have what lies there brought into the nearest cache: it is written to soon, or read."""
         where = self.value(f"getelementptr {_MEMORY[kind]}, ptr {base}, i64 {offset}")
-        self.call("void", "llvm.prefetch.p0", ("ptr", where), ("i32", "1"), ("i32", "3"), ("i32", "1"))
+        self.call(
+            "void", "llvm.prefetch.p0", ("ptr", where), ("i32", str(int(writes))), ("i32", "3"), ("i32", "1")
+        )
 
     def gather(self, base: str, offsets: str, kind: Kind, num: int) -> str:
         """The numbers at a vector of offsets, in the first ``num`` lanes."""

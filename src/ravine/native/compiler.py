@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -24,13 +25,17 @@ _MANY_NODES = 3000  # of which the lowering takes seconds
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a tensor of a function lies: at an offset of an input, by the input's number."""
+    """Where a tensor of a function lies: at an offset of an input, by the input's number.
+
+    Of an input that is a matrix, ``turned`` is the number of another one that has it turned round.
+    """
 
     number: int
     dtype: torch.dtype
     shape: tuple[int, ...]
     offset: int = 0
     trusted: bool = False
+    turned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,7 @@ class Compiler:
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
         trusted: Sequence[str] = (),
+        turned: Mapping[str, str] = MappingProxyType({}),
     ) -> Function:
         """Compile a function of tensors.
 
@@ -80,6 +86,7 @@ class Compiler:
             outputs: for each tensor that it returns, the input in whose memory it is wanted, its shape there
                 and its offset.
             trusted: inputs whose numbers, where they are indices, are known to be inside.
+            turned: of inputs that are matrices, other inputs that have them turned round.
 
         Raises:
             Unsupported: some operation cannot be lowered.
@@ -95,7 +102,7 @@ class Compiler:
                 name = f"constant/{len(self.constants)}"
                 self.constants[name] = getattr(constants, node.target).contiguous()
                 node.target = name
-        return _compiled(self._task(graph, examples, outputs, trusted))
+        return _compiled(self._task(graph, examples, outputs, trusted, turned))
 
     def of_any_length(
         self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
@@ -120,9 +127,12 @@ class Compiler:
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
         trusted: Sequence[str] = (),
+        turned: Mapping[str, str] = MappingProxyType({}),
     ) -> _Task:
         def place(name: str, tensor: Tensor) -> _Place:
-            return _Place(self.number(name), tensor.dtype, tuple(tensor.shape), trusted=name in trusted)
+            other = self.number(turned[name]) if name in turned else None
+            shape = tuple(tensor.shape)
+            return _Place(self.number(name), tensor.dtype, shape, trusted=name in trusted, turned=other)
 
         inputs = tuple(place(name, tensor) for name, tensor in examples.items())
         names = [str(node.target) for node in graph.nodes if node.op == "get_attr"]
@@ -151,9 +161,11 @@ def _compiled(task: _Task) -> Function:
     buffers: dict[int, Buffer] = {}
 
     def memory(place: _Place) -> Stored:
-        buffer = buffers.setdefault(
-            place.number, Buffer(kind_of(place.dtype), source=place.number, trusted=place.trusted)
-        )
+        kind = kind_of(place.dtype)
+        buffer = buffers.setdefault(place.number, Buffer(kind, source=place.number, trusted=place.trusted))
+        if place.turned is not None:
+            other = Buffer(kind, source=place.turned)
+            buffer.turned = stored(tensors.pool, other, place.shape[::-1])
         return stored(tensors.pool, buffer, place.shape, None, place.offset)
 
     inputs = [memory(place) for place in task.inputs]

@@ -90,25 +90,35 @@ def pack(
         return
     full_rows, full_columns = num_rows // lanes * lanes, num_columns // lanes * lanes
     if strides[0] != 1:
-        full_rows = full_columns = 0
+        full_rows = 0
     if full_rows and full_columns:
         with code.loop(full_columns, lanes) as j, code.loop(full_rows, lanes) as k:
-            _turn_square(code, matrix, strides, k, j, num_columns, room)
-    if full_columns < num_columns:
-        _turn_rest(code, matrix, strides, (0, num_rows), (full_columns, num_columns), num_columns, room)
-    if full_columns and full_rows < num_rows:
-        _turn_rest(code, matrix, strides, (full_rows, num_rows), (0, full_columns), num_columns, room)
+            _turn_square(code, matrix, strides, k, j, lanes, num_columns, room)
+    if full_rows and full_columns < num_columns:
+        with code.loop(full_rows, lanes) as k:
+            num = num_columns - full_columns
+            _turn_square(code, matrix, strides, k, str(full_columns), num, num_columns, room)
+    if full_rows < num_rows:
+        _turn_rest(code, matrix, strides, (full_rows, num_rows), (0, num_columns), num_columns, room)
 
 
 def _turn_square(
-    code: Code, matrix: str, strides: tuple[int, ...], row: str, column: str, num_columns: int, room: str
+    code: Code,
+    matrix: str,
+    strides: tuple[int, ...],
+    row: str,
+    column: str,
+    num: int,
+    num_columns: int,
+    room: str,
 ) -> None:
-    """As many columns as lanes, each a vector of the rows' numbers, turned within registers."""
+    """As many columns as lanes, or ``num`` of them, each a vector of the rows' numbers, turned within registers."""
     lanes = code.lanes
     wide = vector_type("f32", lanes)
     far = code.value(f"mul nsw i64 {column}, {strides[1]}")
     start = code.address(code.address(matrix, far, "f32"), row, "f32")
-    lines = [code.load_vector(start, str(i * strides[1]), "f32", lanes) for i in range(lanes)]
+    lines = [code.load_vector(start, str(i * strides[1]), "f32", lanes) for i in range(num)]
+    lines += ["zeroinitializer"] * (lanes - num)
     size = 1
     while size < lanes:
         for i in (i for i in range(lanes) if not i & size):
@@ -126,7 +136,7 @@ def _turn_square(
     far = code.value(f"mul nsw i64 {row}, {num_columns}")
     target = code.address(code.address(room, far, "f32"), column, "f32")
     for i, line in enumerate(lines):
-        code.store_vector(target, str(i * num_columns), "f32", line, lanes)
+        code.store_vector(target, str(i * num_columns), "f32", line, num)
 
 
 def _turn_rest(

@@ -147,7 +147,7 @@ class _Blocks:
                 self._rows(counter + 1, self._far(left, coef, i), right, self._far(out, out_coef, i), nums)
             return
         room = (machine().registers - len(nums) - 2) // len(nums)
-        most = HEIGHT if room >= HEIGHT and len(nums) > 1 else max(1, min(room, 16))
+        most = HEIGHT if room >= HEIGHT and len(nums) > 1 and size > room else max(1, min(room, 16))
         height = HEIGHT if self.packing.left else -(-size // -(-size // most))
         full = size // height * height
         far = self.sums[0] if self.packing.left else coef

@@ -10,13 +10,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ravine.engine.native.sharing import Shared
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, copied
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
 
 
-def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
+def gradient(setting: Setting, compiler: Compiler, at: str, shared: Shared | None = None) -> Function:
     """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else.
 
     It also reads "rows", the examples of the batch (unless it takes all of x and y), and "number", of the step.
@@ -25,12 +26,13 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
         setting: what a step is made of.
         compiler: of the program that it is a part of.
         at: "points" or "above", the input that says where the gradient is taken.
+        shared: how runs share the batch, which is then in "batch"; None: each takes its examples from x.
 
     Raises:
         Unsupported: no machine code is made for some operation of the model.
     """
     layout = setting.network.layout
-    alone = replace(setting.objective, fused=False)
+    alone = replace(setting.objective, fused=False, made=setting.objective.made or shared is not None)
     names = {kind: list(tensors) for kind, tensors in _groups(setting).items()}
 
     def program(*given: Tensor) -> tuple[Tensor, ...]:
@@ -49,6 +51,9 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
         )
         data = Data(x=by_name["x"], y=by_name["y"])
         rows_SB = None if setting.takes_all else by_name["rows"]
+        if shared is not None:
+            answers = data.y.index_select(0, by_name["rows"][0])
+            data, rows_SB = Data(x=by_name["batch"][None], y=answers[None]), None
         grads, scores = alone.gradients(by_name[at], buffers, constants, data, rows_SB, by_name["number"])
         return (*(grads[name] for name in layout.names), *(scores if at == "points" else ()))
 
@@ -63,12 +68,15 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
             f"{kind}/{n}": t[:1].clone() for kind, group in _groups(setting).items() for n, t in group.items()
         },
     }
+    if shared is not None:
+        examples["batch"] = setting.data.x[: setting.cohort.recipe.batch_size].clone()
+    turned = {"batch": "turned"} if shared is not None and shared.turned else {}
     outputs = [
         ("grads", (1, *shape), offset) for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
     ]
     if at == "points":
         outputs += [("loss", (1,), 0), ("accuracy", (1,), 0)]
-    return compiler.function(program, examples, outputs, trusted=("rows", "y"))
+    return compiler.function(program, examples, outputs, trusted=("rows", "y"), turned=turned)
 
 
 def addresses(setting: Setting) -> dict[str, list[int]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ravine.engine.cohort import Segment
 from ravine.engine.native.gradients import addresses, gradient
+from ravine.engine.native.sharing import Shared
 from ravine.engine.setting import Setting
 from ravine.engine.state import SegmentHypers
 from ravine.engine.updates import average_buffers, update_segment
@@ -40,9 +41,10 @@ class NativeSteps:
         state, constants = setting.state, setting.constants
         num_runs, layout = len(setting.cohort.runs), setting.network.layout
         self._stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        at_points = gradient(setting, self._compiler, "points")
+        self._shared = shared = Shared.of(setting)
+        at_points = gradient(setting, self._compiler, "points", shared)
         ascends = setting.cohort.ascends
-        above = [self._ascent(), gradient(setting, self._compiler, "above")] if ascends else []
+        above = [self._ascent(), gradient(setting, self._compiler, "above", shared)] if ascends else []
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
             **addresses(setting),
@@ -61,16 +63,23 @@ class NativeSteps:
             for name, tensor in {**own, **_named(constants.hypers[number])}.items():
                 rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
                 of_run.setdefault(name, [0] * num_runs)[span] = rows
+        first = shared.copy(self._compiler) if shared else None
         table_RI = self._compiler.table(of_run, num_runs)
         room = 4 * layout.size
         own_memory = {self._compiler.number(name): room for name in ("grads", "points")}
+        if shared:
+            own_memory |= {self._compiler.number(name): size for name, size in shared.sizes.items()}
         if ascends:
             own_memory[self._compiler.number("above")] = room
-        self._table_RI = table_RI
+        self._table_RI, self._num_threads = table_RI, torch.get_num_threads()
         jobs = Jobs(
-            tables_JI=table_RI, functions=functions, own=own_memory, watched=self._compiler.number("loss")
+            tables_JI=table_RI,
+            functions=functions,
+            own=own_memory,
+            first=first,
+            watched=self._compiler.number("loss"),
         )
-        self._workers = Workers(jobs, torch.get_num_threads())
+        self._workers = Workers(jobs, self._num_threads, most=shared.most if shared else 1)
 
     def run(
         self, rows_TSB: Tensor, scheduled_TNR: Tensor, step: int, alive: Sequence[int]
@@ -115,7 +124,10 @@ class NativeSteps:
             i = self._compiler.number(name)
             self._table_RI[:, i] = tensor.data_ptr() + far * tensor.element_size()
             steps_I[i] = tensor.stride(0) * tensor.element_size()
-        self._workers.run(np.asarray(alive), num_steps, steps_I, self._stopped_R)
+        order, sizes = np.asarray(alive), None
+        if self._shared:
+            order, sizes = self._shared.groups(order, batch_index_R, self._num_threads)
+        self._workers.run(order, num_steps, steps_I, self._stopped_R, sizes)
         return loss_TR, accuracy_TR
 
     def _ascent(self) -> Function:

@@ -1,0 +1,268 @@
+"""How long transfer takes: all heads at once on features, beside what else one would do, in one process.
+
+    python benchmarks/transfer.py                                # all parts
+    python benchmarks/transfer.py --parts heads --repeats 3
+    python benchmarks/transfer.py --parts heads --batches 64 --epochs 2   # a quick look
+
+heads: 100 heads (4 rules x 5 learning rates x 5 seeds), 20 epochs on 10,000 made-up features of 1,280 numbers, beside
+scikit-learn's LogisticRegression for three values of C, a PyTorch loop for each head on the same features, the same
+loop with the frozen network in it (both extrapolated), and 100 heads in one ModuleDict that see one batch together.
+What ravine takes is a whole `ravine.run`: planning, training, evaluations, scores and storing.
+
+Every repetition measures each contender once, in turn. Notes and results: transfer.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PARTS = ("heads",)
+NUM, WIDTH, CLASSES, HELD_OUT = 10_000, 1280, 10, 1000
+SEEDS, HEADS = 5, 100
+CS = (0.01, 0.1, 1.0)
+RULES = (
+    ("sgd", (0.003, 0.01, 0.03, 0.1, 0.3)),
+    ("momentum", (0.0003, 0.001, 0.003, 0.01, 0.03)),
+    ("adam", (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)),
+    ("adamw", (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)),
+)
+
+Times = dict[str, list[float]]
+
+
+def features() -> dict[str, np.ndarray]:
+    """Features as a network's last layer gives them, standardized: ten clusters in 64 dimensions, mixed, rectified."""
+    draw = np.random.default_rng(0)
+    centers, mix = 0.45 * draw.normal(size=(CLASSES, 64)), draw.normal(size=(64, WIDTH)) / 8
+    found: dict[str, np.ndarray] = {}
+    for name, num in (("train", NUM), ("validation", HELD_OUT), ("test", HELD_OUT)):
+        y = draw.integers(0, CLASSES, num)
+        hidden = (centers[y] + draw.normal(size=(num, 64))) @ mix + 0.5 * draw.normal(size=(num, WIDTH))
+        found[name], found[f"{name}_y"] = np.maximum(hidden, 0), y
+    mean, scale = found["train"].mean(0), found["train"].std(0)
+    for name in ("train", "validation", "test"):
+        found[name] = ((found[name] - mean) / scale).astype(np.float32)
+    return found
+
+
+class Heads:
+    """100 heads on features that were computed before.
+
+    Args:
+        batch: examples of a step.
+        epochs: of every head.
+    """
+
+    def __init__(self, batch: int, epochs: int) -> None:
+        self.batch, self.epochs, self.arrays = batch, epochs, features()
+        self.x, self.y = (torch.from_numpy(self.arrays[name]) for name in ("train", "train_y"))
+        self.steps = epochs * (NUM // batch)
+
+    def contenders(self) -> dict[str, Callable[[], float]]:
+        """Seconds of each for all heads; the first is ours."""
+        return {
+            "ravine.run": self.ours,
+            f"scikit-learn, C = {', '.join(f'{c:g}' for c in CS)}": self.convex,
+            "ModuleDict of 100 heads": self.together,
+            "PyTorch loop per head": self.alone,
+            "the same, frozen network inside": self.with_network,
+        }
+
+    def ours(self) -> float:
+        import ravine
+
+        arrays = self.arrays
+        data = ravine.from_arrays(
+            arrays["train"], arrays["train_y"], x_validation=arrays["validation"],
+            y_validation=arrays["validation_y"], x_test=arrays["test"], y_test=arrays["test_y"], normalize="none",
+        )  # fmt: skip
+        made = ravine.Study(
+            name="heads", data=data, model={"kind": "mlp", "hidden": []}, epochs=self.epochs, batch_size=self.batch,
+            rules=[{"kind": kind, "lr": list(lrs)} for kind, lrs in RULES], seeds=SEEDS, evaluations=4,
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            results = ravine.run(made, store=folder, device="cpu", quiet=True)
+            took = time.perf_counter() - began
+        assert len(results.runs) == HEADS, "as many heads as the others"
+        return took
+
+    def convex(self) -> float:
+        from sklearn.linear_model import LogisticRegression
+
+        began = time.perf_counter()
+        for c in CS:
+            LogisticRegression(C=c, max_iter=1000).fit(self.arrays["train"], self.arrays["train_y"])
+        return time.perf_counter() - began
+
+    def together(self) -> float:
+        """As DINOv2's linear.py has them: one batch, all losses added up, one optimizer with a group for each head."""
+        heads = nn.ModuleDict({f"head{i}": nn.Linear(WIDTH, CLASSES) for i in range(HEADS)})
+        lrs = np.geomspace(1e-3, 0.1, HEADS)
+        groups = [
+            {"params": head.parameters(), "lr": lr} for head, lr in zip(heads.values(), lrs, strict=True)
+        ]
+        optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=0.0)  # type: ignore[arg-type]
+
+        def step(rows: Tensor) -> None:
+            x, y = self.x[rows], self.y[rows]
+            outputs = {name: head(x) for name, head in heads.items()}
+            loss = torch.stack([F.cross_entropy(output, y) for output in outputs.values()]).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        return self._extrapolated(step, 40) * self.steps
+
+    def alone(self) -> float:
+        """Of one head after the other, with torch's fused kernels."""
+        return HEADS * self.steps * statistics.fmean(self._loop(kind, lambda x: x) for kind, _ in RULES)
+
+    def with_network(self) -> float:
+        """The same with the network in the loop, on pictures of 96 x 96."""
+        network = lite0().eval().to(memory_format=torch.channels_last)
+        pictures = torch.randn(self.batch, 3, 96, 96).contiguous(memory_format=torch.channels_last)
+
+        @torch.no_grad()
+        def featured(x: Tensor) -> Tensor:
+            found: Tensor = network(pictures)
+            return found
+
+        return HEADS * self.steps * self._loop("momentum", featured, 5)
+
+    def _loop(self, kind: str, featured: Callable[[Tensor], Tensor], num: int = 150) -> float:
+        head = nn.Linear(WIDTH, CLASSES)
+        make: dict[str, Callable[..., torch.optim.Optimizer]] = {
+            "sgd": torch.optim.SGD, "momentum": torch.optim.SGD, "adam": torch.optim.Adam,
+            "adamw": torch.optim.AdamW,
+        }  # fmt: skip
+        more = {"momentum": 0.9} if kind == "momentum" else {}
+        optimizer = make[kind](head.parameters(), lr=1e-3, fused=True, **more)
+
+        def step(rows: Tensor) -> None:
+            x, y = featured(self.x[rows]), self.y[rows]
+            loss = F.cross_entropy(head(x), y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+        return self._extrapolated(step, num)
+
+    def _extrapolated(self, step: Callable[[Tensor], None], num: int) -> float:
+        """Seconds of a step, the mean of some after two that are not counted."""
+        batches = [torch.randperm(NUM)[: self.batch] for _ in range(num + 2)]
+        for rows in batches[:2]:
+            step(rows)
+        began = time.perf_counter()
+        for rows in batches[2:]:
+            step(rows)
+        return (time.perf_counter() - began) / num
+
+
+def lite0() -> nn.Module:
+    """EfficientNet-Lite0 without its last layer, as PyTorch has its parts: (B, 3, H, W) -> (B, 1280)."""
+    layers: list[nn.Module] = [*_conv(3, 32, 3, 2)]
+    stages = [
+        (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    ]  # fmt: skip
+    channels = 32
+    for repeats, kernel, stride, expand, out in stages:
+        for i in range(repeats):
+            layers.append(_Block(channels, out, kernel, stride if i == 0 else 1, expand))
+            channels = out
+    return nn.Sequential(*layers, *_conv(channels, 1280, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _conv(
+    channels: int, out: int, kernel: int, stride: int, groups: int = 1, active: bool = True
+) -> list[nn.Module]:
+    conv: list[nn.Module] = [
+        nn.Conv2d(channels, out, kernel, stride, 0 if stride > 1 else kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out, eps=1e-3, momentum=0.01),
+    ]
+    if stride > 1:  # SAME: for even pictures, the smaller half first
+        before = (kernel - 2) // 2
+        conv.insert(0, nn.ZeroPad2d((before, kernel - 2 - before, before, kernel - 2 - before)))
+    return [*conv, nn.ReLU6()] if active else conv
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        inner = channels * expand
+        wider = _conv(channels, inner, 1, 1) if expand > 1 else []
+        self.layers = nn.Sequential(
+            *wider, *_conv(inner, inner, kernel, stride, inner), *_conv(inner, out, 1, 1, active=False)
+        )
+        self.skips = stride == 1 and channels == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layers(x)
+        return x + found if self.skips else found
+
+
+def measured(contenders: dict[str, Callable[[], float]], repeats: int) -> Times:
+    """Seconds of each contender, in turn."""
+    times: Times = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, seconds in contenders.items():
+            times[name].append(seconds())
+    return times
+
+
+def table(title: str, times: Times) -> str:
+    """Of one part, as Markdown: how many times as long as ours each takes."""
+    ours = next(iter(times.values()))
+    lines = [f"| {title} | s | times ours |", "|---|---|---|"]
+    for name, own in times.items():
+        ratios = [other / mine for other, mine in zip(own, ours, strict=True)]
+        spread = f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
+        lines.append(f"| {name} | {statistics.median(own):.3g} | {spread if own is not ours else ''} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument(
+        "--batches", nargs="+", type=int, default=[64, 256], help="examples of a step, for heads"
+    )
+    parser.add_argument("--epochs", type=int, default=20, help="for heads")
+    parser.add_argument("--repeats", type=int, default=3)
+    given: Any = parser.parse_args()
+    threads = os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    print(
+        f"`{shlex.join(['python', *sys.argv])}`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, {threads} threads, "
+        f"torch {torch.__version__}, n = {given.repeats}, load {os.getloadavg()[0]:.1f}\n"
+    )
+    for part in given.parts:
+        if part == "heads":
+            for batch in given.batches:
+                title = f"{HEADS} heads, {given.epochs} epochs, batch {batch}"
+                print(
+                    table(title, measured(Heads(batch, given.epochs).contenders(), given.repeats)),
+                    "\n",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
