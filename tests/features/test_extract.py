@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from nets import Small, small_body
 from torch import Tensor, nn
 
-from ravine.errors import ModelError
+from ravine.data import Examples
 from ravine.features.extract import batch_size, extract
 from ravine.features.fold import folded
+from small_backbone import Small, small_body
 
 CPU = torch.device("cpu")
 PICTURES = np.random.default_rng(0).normal(size=(150, 3, 8, 9)).astype(np.float32)
@@ -26,8 +26,12 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+def examples(x: np.ndarray) -> Examples:
+    return Examples(x=x, y=np.zeros(len(x), np.int64))
+
+
 def features(body: nn.Module, x: np.ndarray) -> np.ndarray:
-    return np.concatenate([found for _, found in extract(body, x, CPU)])
+    return np.concatenate([found for _, found in extract(body, examples(x), CPU)])
 
 
 def test_a_folded_network_computes_the_same_in_fewer_operations() -> None:
@@ -47,7 +51,7 @@ def test_a_folded_network_computes_the_same_in_fewer_operations() -> None:
 
 def test_features_are_those_of_the_network_on_any_number_of_threads(threads: int) -> None:
     body = small_body()
-    parts = list(extract(body, PICTURES, CPU))
+    parts = list(extract(body, examples(PICTURES), CPU))
     assert [(part.start, part.stop) for part, _ in parts] == [(0, 64), (64, 128), (128, 150)]
     found = np.concatenate([found for _, found in parts])
     with torch.no_grad():
@@ -66,7 +70,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_its_other_examples() -> None:
 
 def test_large_pictures_come_in_smaller_batches_and_no_examples_in_none() -> None:
     assert [batch_size((3, side, side)) for side in (32, 128, 129, 600, 4096)] == [64, 64, 32, 2, 1]
-    assert list(extract(small_body(), PICTURES[:0], CPU)) == []
+    assert list(extract(small_body(), examples(PICTURES[:0]), CPU)) == []
 
 
 class Odd(nn.Module):
@@ -97,8 +101,3 @@ def test_what_cannot_be_traced_or_folded_runs_as_it_is() -> None:
     with torch.no_grad():
         right = varying(torch.from_numpy(PICTURES)).numpy()
     np.testing.assert_allclose(features(varying, PICTURES), right, rtol=1e-5, atol=1e-6)
-
-
-def test_a_network_that_returns_maps_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"model\.cut: .* numbers of shape \(4, 6, 7\) for an example"):
-        features(nn.Conv2d(3, 4, 3), PICTURES)

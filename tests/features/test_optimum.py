@@ -29,9 +29,7 @@ def test_the_minimum_is_that_of_scikit_learn(weight_decay: float) -> None:
 def test_the_gradient_is_that_of_its_value_with_smoothing_and_a_penalized_bias() -> None:
     x, y = examples(20, 4)
     for bias in (False, True):
-        convex = Convex(
-            x_ND=x, y_N=y, num_classes=3, weight_decay=0.3, smoothing=0.2, decays_bias=bias
-        )
+        convex = Convex(x_ND=x, y_N=y, num_classes=3, weight_decay=0.3, smoothing=0.2, decays_bias=bias)
         table = np.random.default_rng(1).normal(size=(3, 5))
         value, gradient = convex._value_and_gradient(table)
         log_p = table[:, :-1] @ x.T + table[:, -1:]

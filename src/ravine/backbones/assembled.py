@@ -26,6 +26,7 @@ from ravine.nn.dropout import Dropout
 from ravine.nn.frozen import freeze_norms
 from ravine.nn.rates import Rates
 from ravine.nn.spec import Backbone, Head
+from ravine.nn.standard import Standard
 
 
 class Assembled(nn.Module):
@@ -104,7 +105,7 @@ def assembled(
 
 
 def head_of(spec: Head, width: int, num_outputs: int, rates: Collection[str]) -> nn.Sequential:
-    """The head alone: (B, D) -> (B, K).
+    """The head alone: (B, D) -> (B, K); at first features are as they are, see `Standard`.
 
     Args:
         spec: of the head.
@@ -116,7 +117,7 @@ def head_of(spec: Head, width: int, num_outputs: int, rates: Collection[str]) ->
         >>> [name for name, _ in head_of(Head(hidden=[8]), 4, 3, ()).named_parameters()]
         ['linear1.weight', 'linear1.bias', 'output.weight', 'output.bias']
     """
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers: OrderedDict[str, nn.Module] = OrderedDict(standard=Standard(width))
     for i, after in enumerate(spec.hidden, start=1):
         if "dropout" in rates:
             layers[f"dropout{i}"] = Dropout(spec.dropout)

@@ -1,7 +1,7 @@
 """Carries examples through a frozen network, once, on all cores.
 
 Every batch has the same shape, the last one filled up, and is the work of one thread: so the bits of an example's
-features depend on nothing but the network and the example's place in the data.
+features depend on the network and the example alone.
 
 Shapes: N example, B batch, D feature.
 """
@@ -16,16 +16,15 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ravine.errors import ModelError
+from ravine.data import Examples
 from ravine.features.fold import folded
 
 _BATCH = 64
 _NUMBERS = _BATCH * 3 * 128 * 128  # of a batch's input, at most
 
 Floats = npt.NDArray[np.float32]
-Raw = npt.NDArray[np.generic]
 
 
 def batch_size(shape: tuple[int, ...]) -> int:
@@ -40,52 +39,40 @@ def batch_size(shape: tuple[int, ...]) -> int:
 
 
 def extract(
-    body: nn.Module, x: Raw, device: torch.device, as_input: Callable[[Raw], Tensor] | None = None
+    network: Callable[[Tensor], Tensor], examples: Examples, device: torch.device
 ) -> Iterator[tuple[slice, Floats]]:
-    """Features of examples, batch by batch, in order.
+    """What a frozen network makes of examples, batch by batch, in order.
 
     Args:
-        body: a network without its head, (B, ...) -> (B, D); it is evaluated, never trained.
-        x: the examples, (N, ...).
-        device: of the body.
-        as_input: what makes the network's input of some of them; None: their numbers as float32.
+        network: in eval mode, (B, ...) -> (B, D).
+        examples: what it is given.
+        device: of the network.
 
     Yields:
-        Which examples, and their features, (n, D).
-
-    Raises:
-        ModelError: the body does not return a vector of finite numbers for each example.
+        Which examples, and what comes out for them, (n, ...).
     """
-    size = batch_size(x.shape[1:])
-    starts = range(0, len(x), size)
-    body.eval()
-    network: Callable[[Tensor], Tensor] = body
+    size = batch_size(examples.shape)
+    starts = range(0, len(examples), size)
+    used = network
+    if device.type == "cpu" and starts:
+        used, _ = folded(network, (size, *examples.shape))
 
     def of_batch(start: int) -> tuple[slice, Floats]:
-        part = slice(start, min(start + size, len(x)))
+        part = slice(start, min(start + size, len(examples)))
         rows = np.minimum(np.arange(start, start + size), part.stop - 1)
         with torch.inference_mode():
-            given = torch.tensor(x[rows]).float() if as_input is None else as_input(x[rows])
-            found = network(given.to(device))
-        if found.ndim != 2:
-            shape = tuple(found.shape[1:])
-            raise ModelError(
-                f"model.cut: the network before it returns numbers of shape {shape} for an example; a head takes a "
-                "vector of them: cut behind the pooling"
-            )
+            found = used(torch.tensor(examples.some(rows), device=device))
         return part, found[: part.stop - start].cpu().numpy()
 
     if device.type != "cpu":
         yield from map(of_batch, starts)
         return
-    if len(x):
-        network, _ = folded(body, (size, *x.shape[1:]))
     before = torch.get_num_threads()
     with ThreadPoolExecutor(before, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting = iter(starts)
+        # Few batches ahead of whoever takes them: little waits in memory, and an end is soon.
+        ahead = [pool.submit(of_batch, start) for start in islice(waiting, 2 * before)]
         try:
-            # Few batches ahead of whoever takes them, so that nothing waits in memory, and an end is soon.
-            waiting = iter(starts)
-            ahead = [pool.submit(of_batch, start) for start in islice(waiting, 2 * before)]
             while ahead:
                 done = ahead.pop(0).result()
                 ahead += [pool.submit(of_batch, start) for start in islice(waiting, 1)]
@@ -93,4 +80,4 @@ def extract(
         finally:
             for each in ahead:
                 each.cancel()
-            torch.set_num_threads(before)  # of this process, which the workers have set too
+            torch.set_num_threads(before)  # the workers have set it for the whole process

@@ -25,11 +25,13 @@ TOLERANCE = 1e-4
 _ATEN = torch.ops.aten
 
 
-def folded(body: nn.Module, batch_shape: tuple[int, ...]) -> tuple[Callable[[Tensor], Tensor], bool]:
-    """A frozen network as a faster function of batches of one shape; on the CPU only.
+def folded(
+    network: Callable[[Tensor], Tensor], batch_shape: tuple[int, ...]
+) -> tuple[Callable[[Tensor], Tensor], bool]:
+    """A frozen network on the CPU as a faster function of batches of one shape.
 
     Args:
-        body: in eval mode, its parameters and buffers as they are to stay.
+        network: in eval mode, its parameters and buffers as they are to stay.
         batch_shape: of every batch, examples first.
 
     Returns:
@@ -38,14 +40,11 @@ def folded(body: nn.Module, batch_shape: tuple[int, ...]) -> tuple[Callable[[Ten
     example = _laid_out(rng.normal(rng.key(torch.arange(batch_shape[0]), "fold"), batch_shape[1:]))
 
     def as_it_is(x: Tensor) -> Tensor:
-        found: Tensor = body(_laid_out(x))
-        return found
+        return network(_laid_out(x))
 
-    if example.device.type != "cpu" or any(each.device.type != "cpu" for each in body.parameters()):
-        return as_it_is, False
     with torch.no_grad():
         try:
-            graph, root = recorded(lambda x: (body(x),), [example])
+            graph, root = recorded(lambda x: (network(x),), [example])
         except Untraceable:
             return as_it_is, False
         _fold(graph, root)
@@ -103,7 +102,7 @@ def _fold(graph: fx.Graph, root: nn.Module) -> None:
 def _convolution(node: fx.Node, root: nn.Module) -> _Convolution | None:
     if node.target is not _ATEN.convolution.default:
         return None
-    x, weight, bias, stride, padding, dilation, transposed, _, groups = node.args
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = _args(node)
     kernel = _constant(weight, root)
     if transposed or kernel is None or kernel.ndim != 4 or kernel.dtype != torch.float32:
         return None
@@ -111,14 +110,14 @@ def _convolution(node: fx.Node, root: nn.Module) -> _Convolution | None:
     if term is None:
         return None
     return _Convolution(
-        x=x,  # type: ignore[arg-type]
+        x=x,
         last=node,
         weight=kernel.double(),
         bias=term.double(),
-        stride=list(stride),  # type: ignore[arg-type]
-        padding=list(padding),  # type: ignore[arg-type]
-        dilation=list(dilation),  # type: ignore[arg-type]
-        groups=groups,  # type: ignore[arg-type]
+        stride=list(stride),
+        padding=list(padding),
+        dilation=list(dilation),
+        groups=groups,
     )
 
 
@@ -130,6 +129,11 @@ def _constant(node: Any, root: nn.Module) -> Tensor | None:
     return None
 
 
+def _args(node: fx.Node) -> tuple[Any, ...]:
+    """What an operation is given; its schema says what that is, not its type."""
+    return node.args
+
+
 def _only_user(node: fx.Node) -> fx.Node | None:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
@@ -139,7 +143,7 @@ def _norms(found: _Convolution, root: nn.Module) -> None:
     norm = _only_user(found.last)
     if norm is None or norm.target is not _ATEN.native_batch_norm.default or norm.args[0] is not found.last:
         return
-    _, scale, shift, mean, var, training, _, eps = norm.args
+    _, scale, shift, mean, var, training, _, eps = _args(norm)
     result = _only_user(norm)
     mean_C, var_C = _constant(mean, root), _constant(var, root)
     if training or result is None or result.args[1] != 0 or mean_C is None or var_C is None:
@@ -148,7 +152,7 @@ def _norms(found: _Convolution, root: nn.Module) -> None:
     shift_C = torch.zeros_like(mean_C) if shift is None else _constant(shift, root)
     if scale_C is None or shift_C is None:
         return
-    factor_C = scale_C.double() / (var_C.double() + eps).sqrt()  # type: ignore[operator]
+    factor_C = scale_C.double() / (var_C.double() + eps).sqrt()
     found.weight = found.weight * factor_C[:, None, None, None]
     found.bias = (found.bias - mean_C.double()) * factor_C + shift_C.double()
     found.last = result
@@ -174,8 +178,9 @@ def _activation(found: _Convolution) -> None:
     if node.target in (_ATEN.relu.default, _ATEN.relu_.default):
         found.activation = "relu", []
     elif node.target in (_ATEN.hardtanh.default, _ATEN.hardtanh_.default) and found.added is None:
-        low, high = (*node.args[1:], *(-1, 1)[len(node.args) - 1 :])
-        found.activation = "hardtanh", [float(low), float(high)]  # type: ignore[arg-type]
+        given = _args(node)[1:]
+        limits = [*given, *[-1.0, 1.0][len(given) :]]
+        found.activation = "hardtanh", [float(each) for each in limits]
     else:
         return
     found.last = node
@@ -186,18 +191,17 @@ def _padding(found: _Convolution) -> None:
     pad = found.x
     if pad.target is not _ATEN.constant_pad_nd.default or found.dilation != [1, 1]:
         return
-    amounts = list(pad.args[1])  # type: ignore[arg-type]
-    value = pad.args[2] if len(pad.args) > 2 else 0
-    if value != 0 or len(amounts) != 4 or min(amounts) < 0:  # type: ignore[type-var]
+    (x, amounts), value = _args(pad)[:2], _args(pad)[2:]
+    if any(value) or len(amounts) != 4 or min(amounts) < 0:
         return
-    left, right, top, bottom = (int(each) for each in amounts)  # type: ignore[call-overload]
+    left, right, top, bottom = amounts
     before, after = (top, left), (bottom, right)
     if any(late - early not in (0, 1) for early, late in zip(before, after, strict=True)):
         return
     more = [late - early for early, late in zip(before, after, strict=True)]
     found.weight = F.pad(found.weight, (more[1], 0, more[0], 0))
     found.padding = [own + late for own, late in zip(found.padding, after, strict=True)]
-    found.x = pad.args[0]  # type: ignore[assignment]
+    found.x = x
 
 
 def _emit(graph: fx.Graph, root: nn.Module, found: _Convolution, number: int) -> fx.Node:

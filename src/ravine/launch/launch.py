@@ -22,7 +22,7 @@ from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject
-from ravine.launch.works import Work, check_second_stage, decide, known_lines
+from ravine.launch.works import Work, check_second_stage, decide, known_lines, lacking
 from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.store import Store
 from ravine.study import Run, Study
@@ -90,7 +90,7 @@ def launch(
         timing: how often it reports and writes checkpoints.
 
     Yields:
-        The plan, progress about ten times a second, and the end.
+        What is prepared, the plan, progress about ten times a second, and the end.
 
     Raises:
         InputError: the study does not fit its data, its model or the store.
@@ -134,6 +134,7 @@ def _round(
         remarks = check_test_time(study, task.subject, runs)
         if second is None:
             check_second_stage(task.subject, first)
+        yield from task.subject.prepare(lacking(store, runs))
         decided = decide(task.subject, store, runs, choice)
     enter_study(study, store, data=data, definition=task.definition, search=task.subject.search)
     enter_runs(study, store, runs)
@@ -145,6 +146,7 @@ def _round(
         num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
         lines=(
             *stage_lines(study, runs),
+            *task.subject.frozen.lines(),
             *decided.lines,
             *known_lines(study, store, runs, works, len(data.train)),
             *(remarks if works else []),

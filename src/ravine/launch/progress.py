@@ -32,6 +32,21 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """What has to be made before runs can be trained.
+
+    Args:
+        done: examples that are done.
+        all: how many there are.
+        about: what is done, for people.
+    """
+
+    done: int
+    all: int
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a launch is.
 
@@ -74,7 +89,7 @@ class Trained:
     lines: tuple[str, ...] = ()
 
 
-Event = Planned | Progress | Trained
+Event = Preparing | Planned | Progress | Trained
 
 
 class Meter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,15 @@ from typing import Any
 import torch
 
 from ravine.data import Dataset, load
+from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
+from ravine.features.head import Standardized, on_features
+from ravine.launch.frozen import Frozen, check_alike, head_network
+from ravine.launch.progress import Preparing
 from ravine.messages import shown
+from ravine.nn.spec import Backbone
 from ravine.store import RunRecord
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import Model, structure_of
@@ -32,12 +37,20 @@ class Subject:
         data: its data set.
         search: the study file's folder, where data and a user's module are looked for.
         device: the device of its networks.
+
+    Attributes:
+        frozen: the features of frozen bodies, as far as runs need them.
     """
 
     study: Study
     data: Dataset
     search: Path | None
     device: torch.device
+    frozen: Frozen = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        frozen = Frozen(data=self.data, search=self.search, device=self.device)
+        object.__setattr__(self, "frozen", frozen)
 
     @staticmethod
     def of(
@@ -65,8 +78,37 @@ class Subject:
 
     def data_of(self, runs: Sequence[Run]) -> Dataset:
         """What runs of one model are trained and evaluated on; the study's data set, or what is made of it."""
-        assert runs, "asked for runs"
-        return self.data
+        scaled = self._scaled(runs)
+        return self._part(self.data, runs[0].recipe) if scaled is None else scaled.data
+
+    def prepare(self, runs: Sequence[Run]) -> Iterator[Preparing]:
+        """Compute the features that any of some runs learn from; `data_of` does so too, but says nothing of it.
+
+        Yields:
+            Progress.
+        """
+        for same in by_structure(runs):
+            recipe = same[0].recipe
+            if on_features(recipe):
+                for event in self.frozen.compute(self._backbone(recipe), recipe):
+                    yield Preparing(done=event.done, all=event.all, about="features")
+
+    def _scaled(self, runs: Sequence[Run]) -> Standardized | None:
+        """The features that runs learn from; None: they learn from the examples themselves."""
+        recipe = runs[0].recipe
+        if not on_features(recipe):
+            return None
+        return self.frozen.standardized(self._backbone(recipe), recipe, lambda data: self._part(data, recipe))
+
+    @staticmethod
+    def _part(data: Dataset, recipe: Recipe) -> Dataset:
+        """The part of a data set that a recipe's runs learn from."""
+        return data if recipe.part is None else part_of(data, PartOf.of(recipe.part))
+
+    def _backbone(self, recipe: Recipe) -> Backbone:
+        spec = model_of(self.study, recipe.model, self.search)
+        assert isinstance(spec, Backbone), "what has features is a backbone"
+        return spec
 
     def network(self, runs: Sequence[Run]) -> Network:
         """The network of runs of one structure; a built-in model has the layers whose rate is above 0 in some run.
@@ -81,8 +123,11 @@ class Subject:
                     f"runs {first.id} and {other.id} have different models, so there is no network of both; give "
                     "runs of one model"
                 )
-        data = self.data_of(runs)
+        check_alike(runs)
+        data, scaled = self.data_of(runs), self._scaled(runs)
         with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
+            if scaled is not None:
+                return head_network(scaled, self._backbone(first.recipe), rates_of(runs), self.device)
             return Network.of(
                 model_of(self.study, first.recipe.model, self.search),
                 data.input_shape,

@@ -77,8 +77,7 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         InputError: the study cannot be trained, or what it keeps does not fit on the disk.
     """
     study = subject.study
-    status = store.statuses([run.id for run in runs])
-    wanted = [run for run in runs if status.get(run.id) not in FINISHED]
+    wanted = lacking(store, runs)
     averages = None if study.averages is None else study.averages.content()
     num_averages = len(study.averages.tracked) if study.averages else 0
     works: list[Work] = []
@@ -123,6 +122,12 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         lines=tuple(lines),
         num_known=len(runs) - len(wanted),
     )
+
+
+def lacking(store: Store, runs: Sequence[Run]) -> list[Run]:
+    """Those of some runs that have not finished."""
+    status = store.statuses([run.id for run in runs])
+    return [run for run in runs if status.get(run.id) not in FINISHED]
 
 
 def check_second_stage(subject: Subject, first: Sequence[Run]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from ravine.launch.progress import Event, Planned, Trained
+from ravine.launch.progress import Event, Planned, Preparing, Trained
 from ravine.launch.progress import Progress as Reached
 from ravine.messages import count
 from ravine.report.plan import show_plan
@@ -48,9 +48,14 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
     with _interrupts() as interrupted, closing(events), bar:  # type: ignore[type-var]
         task = bar.add_task("planning", total=None, words="")
         for event in events:
-            if isinstance(event, Planned):
+            if isinstance(event, Preparing):
+                bar.update(task, description=event.about, completed=event.done, total=event.all)
+                if bar.disable and time.monotonic() - shown_at > _LOG_SECONDS:
+                    console.print(Text(f"  {event.about}: {event.done:,} of {event.all:,}"), soft_wrap=True)
+                    shown_at = time.monotonic()
+            elif isinstance(event, Planned):
                 show_plan(event, console, name)
-                bar.update(task, description="training", total=1.0)
+                bar.update(task, description="training", completed=0.0, total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
                 if not expected and event.seconds_left:  # 0: all is done, there is nothing to expect

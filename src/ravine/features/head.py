@@ -1,0 +1,109 @@
+"""A head that is trained on features: the network without its body.
+
+Shapes: B batch, D feature, K output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ravine.backbones.assembled import head_layers, head_of
+from ravine.data import Dataset, Examples
+from ravine.errors import StudyError
+from ravine.nn.spec import MATCH, Head
+from ravine.nn.standard import Standard, moments, standardized
+from ravine.study import Recipe
+from ravine.study.augment import AUGMENT, techniques
+
+
+def on_features(recipe: Recipe) -> bool:
+    """Whether a run learns from features computed once: its body has learned elsewhere, and no phase trains it.
+
+    Raises:
+        StudyError: pictures are augmented all the same.
+    """
+    model = recipe.model
+    if model.get("kind") != "backbone" or model.get("weights") is None:
+        return False
+    if any(each.train != "head" for each in recipe.chain):
+        return False
+    if any(value and name.startswith(f"model.{MATCH}") for name, value in recipe.hypers.items()):
+        return False  # a rate may be for a layer of the body
+    changing = techniques([recipe.hypers])
+    if changing:
+        name = changing[0]
+        raise StudyError(
+            f"augment.{name} = {recipe.hypers[f'{AUGMENT}{name}']:g}: a head learns from features that are computed "
+            'once, so no picture changes from epoch to epoch; leave augment out, or train = "all"'
+        )
+    return True
+
+
+class HeadAlone(nn.Module):
+    """The head of a network, whose tensors are named as in the whole; what it is given is brought to its scale already.
+
+    Args:
+        head: from `head_of`.
+    """
+
+    def __init__(self, head: nn.Sequential) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """(B, D) -> (B, K)."""
+        logits_BK: Tensor = self.head(x_BD)
+        return logits_BK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Standardized:
+    """Features at one scale, found on their training part.
+
+    Args:
+        data: the features.
+        mean, deviation: (D,) each; see `Standard`.
+    """
+
+    data: Dataset
+    mean: npt.NDArray[np.float32]
+    deviation: npt.NDArray[np.float32]
+
+    @staticmethod
+    def of(data: Dataset) -> Standardized:
+        """Features, brought to the scale of their training part."""
+        mean, deviation = moments(data.train.x)
+
+        def part(examples: Examples) -> Examples:
+            return Examples(x=standardized(examples.x, mean, deviation), y=examples.y)
+
+        scaled = replace(data, train=part(data.train), validation=part(data.validation), test=part(data.test))
+        return Standardized(data=scaled, mean=mean, deviation=deviation)
+
+    def network(self, spec: Head, rates: Collection[str]) -> HeadAlone:
+        """The head that learns from them, with initial weights from torch's generator.
+
+        Args:
+            spec: of the head.
+            rates: those that the runs give.
+        """
+        head = head_of(spec, len(self.mean), self.data.num_outputs, head_layers(spec, rates))
+        assert isinstance(head.standard, Standard), "a head begins with its scale"
+        head.standard.given = True
+        head.standard.mean = torch.tensor(self.mean)
+        head.standard.deviation = torch.tensor(self.deviation)
+        return HeadAlone(head)
+
+
+def structure_of_body(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says of the body of its model: what features, and a store's frozen weights, are known by."""
+    return {
+        name: value for name, value in model.items() if name not in ("head", "norm", "rates", "dropout_at")
+    }
