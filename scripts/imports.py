@@ -33,7 +33,10 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.api.*", "ravine.report.*"): "start-up time: progress and pages are not always wanted",
     ("ravine.data.load", "ravine.data.*"): "a reader is imported for its own kind of source",
     ("ravine.data.fashion", "urllib.*"): "only a download needs it",
-    ("ravine.features.optimum", "scipy.optimize"): "start-up time: only whoever asks for the optimum needs it",
+    (
+        "ravine.features.optimum",
+        "scipy.optimize",
+    ): "start-up time: only whoever asks for the optimum needs it",
     ("ravine.*", "PIL*"): "an extra; only pictures need it",
     ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.predictors.graph.door", "ravine.predictors.graph"): "an extra; only graphs need it",
