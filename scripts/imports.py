@@ -43,6 +43,7 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.predictors.rows", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.predictors.choice", "ravine.soups.*"): "imports PyTorch, which no other choice needs",
     ("ravine.predictors.*", "safetensors*"): "start-up time where no weights are read or written",
+    ("ravine.store.bodies", "safetensors*"): "start-up time where no frozen weights are read",
     ("ravine.store.blocks", "safetensors*"): "start-up time where no block is read",
     (
         "ravine.grid",

@@ -20,6 +20,7 @@ from ravine.features.features import SPLITS, Extracting, Features, features_of
 from ravine.features.head import Standardized, on_features, structure_of_body
 from ravine.messages import count
 from ravine.nn.spec import Backbone
+from ravine.nn.stochastic import buffer_name, kinds_of
 from ravine.study import Recipe, Run, content_id
 
 BLANK = "blank"  # the fingerprint of data that were only looked at
@@ -108,6 +109,17 @@ def whole_of(spec: Backbone, data: Dataset, search: Path | None) -> Assembled:
     """A whole network; the numbers of its head don't matter."""
     with rng.keyed_init(0):
         return assembled(spec, data.input_shape, data.num_outputs, search=search)
+
+
+def frozen_tensors(module: Assembled) -> dict[str, np.ndarray]:
+    """The tensors of a network's body, by their names in the whole."""
+    supplied = {buffer_name(name, each) for name in kinds_of(module) for each in ("rate", "key")}
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {
+        name: each.detach().cpu().numpy()
+        for name, each in named.items()
+        if name.startswith("body.") and name not in supplied
+    }
 
 
 def head_network(scaled: Standardized, spec: Backbone, rates: Sequence[str], device: torch.device) -> Network:

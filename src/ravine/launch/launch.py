@@ -138,6 +138,7 @@ def _round(
         decided = decide(task.subject, store, runs, choice)
     enter_study(study, store, data=data, definition=task.definition, search=task.subject.search)
     enter_runs(study, store, runs)
+    task.subject.keep_bodies(store, runs)
     decided.enter(store)
     works = decided.works
     planned = Planned(

@@ -16,11 +16,11 @@ from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.features.head import Standardized, on_features
-from ravine.launch.frozen import Frozen, check_alike, head_network
+from ravine.launch.frozen import Frozen, check_alike, frozen_tensors, head_network, whole_of
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
 from ravine.nn.spec import Backbone
-from ravine.store import RunRecord
+from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
@@ -92,6 +92,14 @@ class Subject:
             if on_features(recipe):
                 for event in self.frozen.compute(self._backbone(recipe), recipe):
                     yield Preparing(done=event.done, all=event.all, about="features")
+
+    def keep_bodies(self, store: Store, runs: Sequence[Run]) -> None:
+        """Store the frozen bodies of those runs that store their heads alone, once each."""
+        models = {body_id(run.recipe.model): run.recipe for run in runs if on_features(run.recipe)}
+        for recipe in models.values():
+            if not store.bodies.has(recipe.model):
+                whole = whole_of(self._backbone(recipe), self.data, self.search)
+                store.bodies.put(recipe.model, frozen_tensors(whole))
 
     def _scaled(self, runs: Sequence[Run]) -> Standardized | None:
         """The features that runs learn from; None: they learn from the examples themselves."""

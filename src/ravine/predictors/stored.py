@@ -14,7 +14,7 @@ from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model, model_of
 from ravine.outcomes.member import Member
-from ravine.predictors.bodies import Bodies
+from ravine.predictors.bodies import KIND, Bodies
 from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
 from ravine.predictors.passes import Drawing
@@ -115,8 +115,18 @@ def weights_of(store: Store, members: Sequence[Member]) -> dict[str, dict[str, n
     found: dict[str, dict[str, np.ndarray]] = {}
     for kind, some in kinds.items():
         stored = store.tensors_many(kind, [each.run for each in some])
-        found |= {each.name: stored[each.run] for each in some}
+        found |= {each.name: _whole(store, each.run, stored[each.run]) for each in some}
     return found
+
+
+def _whole(store: Store, run: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a run; of one that trained a head alone, with those of its frozen body, which others may share."""
+    if not any(name.startswith("head.") for name in tensors) or any(
+        name.startswith("body.") for name in tensors
+    ):
+        return tensors
+    model = store.run(run).recipe["model"]
+    return {**store.bodies.get(model), **tensors} if model.get("kind") == KIND else tensors
 
 
 def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Preparation:

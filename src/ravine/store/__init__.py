@@ -1,6 +1,7 @@
 """What studies leave behind: a database for what is small, safetensors files for what is large."""
 
 from ravine.store.averaged import average_of, kind_of
+from ravine.store.bodies import body_id
 from ravine.store.records import (
     FINISHED,
     RESTORED,
@@ -28,5 +29,6 @@ __all__ = [
     "Store",
     "StudyRecord",
     "average_of",
+    "body_id",
     "kind_of",
 ]

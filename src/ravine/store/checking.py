@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, Table, inspect, select
 from ravine.errors import StoreError
 from ravine.messages import shown
 from ravine.store import blocks as files
-from ravine.store import cohorts, curves, digests, evaluated, labels, studies
+from ravine.store import bodies, cohorts, curves, digests, evaluated, labels, studies
 from ravine.store import schema as tables
 from ravine.store.averaged import average_of
 from ravine.store.core import Core
@@ -37,7 +37,7 @@ def check(core: Core) -> list[str]:
                 problems += part(connection, core.blocks)
         except StoreError as error:
             problems.append(str(error))
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys([*problems, *bodies.damaged(core)]))
 
 
 def _database(connection: Connection, _folder: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ravine.store import blocks, checking, cohorts, curves, database, lock, stud
 from ravine.store import labels as labels_
 from ravine.store.averaged import Averages, check_kind, contents_of
 from ravine.store.banked import Bank
+from ravine.store.bodies import Bodies, remove_unused
 from ravine.store.core import Core
 from ravine.store.evaluated import Evaluated
 from ravine.store.kept import Kept
@@ -48,6 +49,7 @@ class Store:
 
     Attributes:
         averages: the averages of the weights of runs.
+        bodies: frozen weights that runs have in common.
         bank: averages of runs at some of their steps, out of which others are made.
         evaluated: what runs predict at test by other modes than the mean pass.
         kept: the weights of runs along their training.
@@ -75,6 +77,7 @@ class Store:
         self.folder = opened.blocks.parent
         self._core = Core(opened, self.root)
         self.averages = Averages(self._core)
+        self.bodies = Bodies(self._core)
         self.bank = Bank(self._core)
         self.evaluated = Evaluated(self._core)
         self.kept = Kept(self._core)
@@ -171,6 +174,7 @@ class Store:
                     )
             with self._core.write() as connection:
                 count, unused = upkeep.delete_study(connection, name)
+                remove_unused(self._core, connection)
             self._core.remove(unused)
         return count
 
