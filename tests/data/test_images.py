@@ -1,5 +1,9 @@
 """Folders of images, drawn here."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 
@@ -103,6 +107,35 @@ def broken(folder):
     (folder / "b" / "x.jpg").write_bytes(b"not a jpeg")
 
 
+def cut_short(folder):
+    whole = io.BytesIO()
+    Image.fromarray(pictures(1, (4, 4, 3))[0]).save(whole, "jpeg")
+    (folder / "b" / "x.jpg").write_bytes(whole.getvalue()[:-20])
+
+
+def empty_file(folder):
+    (folder / "b" / "x.png").write_bytes(b"")
+
+
+def too_large(folder):
+    header = struct.pack(">II", 20_000, 10_000) + b"\x08\x02\0\0\0"
+    (folder / "b" / "large.png").write_bytes(png((b"IHDR", header), (b"IDAT", zlib.compress(b"\0"))))
+
+
+def several(folder):
+    (folder / "a" / "0.png").write_bytes(b"no image")
+    (folder / "a" / "1.png").write_bytes(b"")
+    for name in ("a/2.png", "b/0.png", "b/1.png"):
+        Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(folder / name)
+
+
+def png(*chunks):
+    """A PNG file of chunks, each a name and its content."""
+    parts = [(len(content), name + content) for name, content in chunks]
+    made = [struct.pack(">I", size) + part + struct.pack(">I", zlib.crc32(part)) for size, part in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(made)
+
+
 def empty_class(folder):
     (folder / "c").mkdir()
 
@@ -129,13 +162,24 @@ def one_class(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (empty_file, "{folder}/b/x.png: cannot be read as an image: it is empty"),
+        (
+            too_large,
+            "{folder}/b/large.png: has more than 178,956,970 pixels, the most that Pillow reads; scale it down",
+        ),
+        (
+            several,
+            "5 images cannot be used: {folder}/a/0.png: cannot be read as an image: its content is that of no image; "
+            "{folder}/a/1.png: cannot be read as an image: it is empty; {folder}/a/2.png: I;16 pixels (more than 8 "
+            "bits) cannot be used; save it with 8 bits a channel; and 2 more",
+        ),
         (
             odd_size,
             "{folder}/b/odd.png: 5 x 4 pixels, 0.png has 4 x 4; give size = to bring all to one",
         ),
         (
             broken,
-            "{folder}/b/x.jpg: cannot be read as an image: cannot identify image file '{folder}/b/x.jpg'",
+            "{folder}/b/x.jpg: cannot be read as an image: its content is that of no image",
         ),
         (
             empty_class,
@@ -165,3 +209,73 @@ def test_what_cannot_be_used(tmp_path, change, message):
     with pytest.raises(DataError) as error:
         images(tmp_path)
     assert str(error.value) == message.format(folder=tmp_path)
+
+
+def test_a_file_that_was_cut_short_is_named(tmp_path):
+    two_classes(tmp_path)
+    cut_short(tmp_path)
+    with pytest.raises(DataError, match=r"/b/x.jpg: cannot be read as an image: image file is truncated"):
+        images(tmp_path)
+
+
+def test_every_file_that_cannot_be_used_is_named(tmp_path):
+    two_classes(tmp_path)
+    for number in range(30):
+        (tmp_path / "a" / f"x{number:02}.png").write_bytes(b"none")
+    with pytest.raises(DataError) as error:
+        images(tmp_path)
+    lines = [str(each) for each in error.value.each]
+    assert lines[0] == f"{tmp_path}/a/x00.png: cannot be read as an image: its content is that of no image"
+    assert len(lines) == 21
+    assert lines[-1] == "and 10 more images that cannot be used"
+
+
+def test_what_is_read_with_a_note(tmp_path):
+    two_classes(tmp_path)
+    three = [Image.fromarray(each) for each in pictures(3, (4, 4, 3))]
+    three[0].save(tmp_path / "a" / "moves.gif", save_all=True, append_images=three[1:])
+    for name, image in zip(("one", "two"), three[1:], strict=True):
+        image.convert("CMYK").save(tmp_path / "b" / f"{name}.jpg")
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4096
+    raw = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in deep)
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    whole = png((b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    (tmp_path / "b" / "deep.png").write_bytes(whole)
+    data = images(tmp_path, normalize="none")
+    assert data.notes == (
+        f"{tmp_path}/a/moves.gif has several pictures in it: the first was taken",
+        f"2 images are in CMYK: their colours are approximate ({tmp_path}/b/one.jpg is the first)",
+        f"{tmp_path}/b/deep.png has 16 bits a channel: the upper 8 were taken",
+    )
+    inputs = data.preparation.inputs
+    read = inputs.apply([tmp_path / "b" / "deep.png", tmp_path / "a" / "moves.gif"]) * 255
+    np.testing.assert_allclose(read[0], np.broadcast_to(deep >> 8, (3, 4, 4)), atol=1e-3)
+    with Image.open(tmp_path / "a" / "moves.gif") as image:
+        first = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    np.testing.assert_allclose(read[1], first, atol=1e-3)
+    blank = load(parse_data({"kind": "images", "path": str(tmp_path)}), blank=True)
+    assert blank.notes == data.notes
+
+
+def test_classes_are_known_by_their_names(tmp_path):
+    for label in ("2", "10", "1"):
+        for number, pixels in enumerate(pictures(4, (4, 4, 3), int(label))):
+            draw(tmp_path / label / f"{number}.png", pixels)
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    draw(tmp_path / "1" / ".ipynb_checkpoints" / "0-checkpoint.png", pictures(1, (9, 9, 3))[0])
+    data = images(tmp_path)
+    assert data.classes == ("1", "10", "2")  # as names are sorted
+    assert data.preparation.target.names == ("1", "10", "2")
+    assert len(data.train) + len(data.validation) + len(data.test) == 12
+
+
+def test_a_class_that_a_split_lacks_is_named(tmp_path):
+    for part, labels in (("train", "abc"), ("test", "ab")):
+        for label in labels:
+            for number, pixels in enumerate(pictures(4, (4, 4, 3))):
+                draw(tmp_path / part / label / f"{number}.png", pixels)
+    with pytest.raises(DataError, match=r": the test split has no example of class 'c'; it must have all"):
+        images(tmp_path)
+    (tmp_path / "test" / "c").mkdir()
+    with pytest.raises(DataError, match=r"test/c: there are no images in it"):
+        images(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,10 +13,12 @@ from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
 from ravine.data.dataset import Dataset, fingerprint
 from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
+from ravine.data.decoding import Decoding, Pictures, Verification, decoding
 from ravine.data.examples import Examples
-from ravine.data.images import Pictures
-from ravine.data.inputs import ArrayInputs, ImageInputs, Order, TableInputs
+from ravine.data.images import remarks
+from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.reading import Order, SheetReading
 from ravine.data.scale import Scaling, check_finite, fit_scaling
 from ravine.data.spec import Options, Task
 from ravine.data.table import Table, complete_rows, encode, refused_cells
@@ -61,12 +64,16 @@ class _Prepared:
 
     Args:
         xs: float32, or bytes that `scaling` makes that of.
+        ats: which rows of these a split has; None: all.
+        verification: what is to be checked of pixels that were kept.
     """
 
     xs: tuple[npt.NDArray[Any], ...]
     inputs: TableInputs | ArrayInputs | ImageInputs
     features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ats: tuple[npt.NDArray[np.int64] | None, ...] = (None, None, None)
+    verification: Verification | None = None
 
     @property
     def scaling(self) -> Scaling | None:
@@ -85,9 +92,24 @@ def assemble(source: Source, options: Options) -> Dataset:
     Raises:
         DataError: the data cannot be trained on as they are.
     """
+    return last(assembling(source, options))
+
+
+def last(steps: Generator[Decoding, None, Dataset]) -> Dataset:
+    """What comes out of something, however far it says that it is on the way."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Dataset = end.value
+            return found
+
+
+def assembling(source: Source, options: Options) -> Generator[Decoding, None, Dataset]:
+    """The same; it says how far it is, where images are decoded."""
     faults = list(source.x.faults) if isinstance(source.x, Table) else []
     try:
-        data = _assembled(source, options, faults)
+        data = yield from _assembled(source, options, faults)
     except DataError as error:
         raise together([*faults, error]) from error.__cause__
     if faults:
@@ -95,7 +117,9 @@ def assemble(source: Source, options: Options) -> Dataset:
     return data
 
 
-def _assembled(source: Source, options: Options, faults: list[DataError]) -> Dataset:
+def _assembled(
+    source: Source, options: Options, faults: list[DataError]
+) -> Generator[Decoding, None, Dataset]:
     """The same, with the columns that cannot be used left out and added to the faults."""
     if not len(source.y.values):
         raise DataError(f"{source.where}: there are no examples in it")
@@ -136,7 +160,7 @@ def _assembled(source: Source, options: Options, faults: list[DataError]) -> Dat
     if isinstance(x, Table):
         prepared = _prepared_table(x, splits, options, source, place)
     elif isinstance(x, Pictures):
-        prepared = _prepared_pictures(x, splits, options, source)
+        prepared = yield from _prepared_pictures(x, splits, options, source)
     else:
         check_finite(x, source.where, place, source.features)
         prepared = _prepared_array(x, splits, options, source)
@@ -186,16 +210,26 @@ def _prepared_array(x: npt.NDArray[Any], splits: Splits, options: Options, sourc
     )
 
 
-def _prepared_pictures(x: Pictures, splits: Splits, options: Options, source: Source) -> _Prepared:
+def _prepared_pictures(
+    x: Pictures, splits: Splits, options: Options, source: Source
+) -> Generator[Decoding, None, _Prepared]:
+    reading, used = x.reading, np.concatenate(_rows(splits))
+    given = reading.scaling() if isinstance(reading, SheetReading) else None
     if x.blank:
-        nothing = np.uint8(0)
-        xs = tuple(np.broadcast_to(nothing, (len(rows), *x.reading.shape)) for rows in _rows(splits))
-        return _Prepared(xs=xs, inputs=ImageInputs(reading=x.reading, scaling=Scaling(values="bytes")))
-    train = x[splits.train]
-    scaling = fit_scaling(train, options.normalize, source.where)
+        return _Prepared(
+            xs=tuple(np.broadcast_to(np.uint8(0), (len(rows), *reading.shape)) for rows in _rows(splits)),
+            inputs=ImageInputs(reading=reading, scaling=given or Scaling(values="bytes")),
+            notes=tuple(remarks(x.files, x.table.flags)),
+        )
+    stored = yield from decoding(x, used)
+    pixels, rows = stored.pixels, stored.table.rows
+    scaling = given or fit_scaling(pixels[rows[splits.train]], options.normalize, source.where)
     return _Prepared(
-        xs=(train, x[splits.validation], x[splits.test]),
-        inputs=ImageInputs(reading=x.reading, scaling=scaling),
+        xs=(pixels, pixels, pixels),
+        ats=tuple(rows[each] for each in _rows(splits)),
+        inputs=ImageInputs(reading=reading, scaling=scaling),
+        notes=tuple(remarks([x.files[row] for row in used], stored.table.flags[used])),
+        verification=stored.verification,
     )
 
 
@@ -232,12 +266,13 @@ def _dataset(
         y = ((target.values - mean) / scale).astype(np.float32)
         outputs = NumberTarget(mean=mean, scale=scale, column=source.y.name)
     train, validation, test = (
-        Examples(x=x, y=y[rows], scaling=prepared.scaling)
-        for x, rows in zip(prepared.xs, _rows(splits), strict=True)
+        Examples(x=x, y=y[rows], scaling=prepared.scaling, at=at)
+        for x, at, rows in zip(prepared.xs, prepared.ats, _rows(splits), strict=True)
     )
     blank = isinstance(source.x, Pictures) and source.x.blank
     if not blank:
         notes += copy_notes(train, validation, test, splits, place)
+    by_bytes = isinstance(prepared.inputs, ImageInputs) and isinstance(prepared.inputs.reading, SheetReading)
     return Dataset(
         name=source.name,
         task=target.task,
@@ -251,7 +286,8 @@ def _dataset(
         notes=notes,
         fingerprint="blank"
         if blank
-        else fingerprint(target.task, (train, validation, test), target.classes, mean, scale),
+        else fingerprint(target.task, (train, validation, test), target.classes, mean, scale, by_bytes),
+        verification=prepared.verification,
         preparation=Preparation(inputs=prepared.inputs, target=outputs),
     )
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from ravine.data.inputs import ArrayInputs, ImageInputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.reading import CHANNELS, SheetReading
+from ravine.data.sheet import Sheet
 from ravine.data.spec import is_encoding
 from ravine.errors import DataError
 
@@ -29,6 +31,12 @@ def check_preparation(preparation: Preparation, where: str) -> None:
 
 def _inputs_fault(preparation: Preparation) -> str:
     inputs = preparation.inputs
+    if (
+        isinstance(inputs, ImageInputs)
+        and isinstance(inputs.reading, SheetReading)
+        and not _fine(inputs.reading.sheet)
+    ):
+        return "inputs.reading: the sheet is none"
     shape = inputs.shape
     if not shape or not all(0 < side <= _LONGEST_SIDE for side in shape) or math.prod(shape) > _MOST_NUMBERS:
         return f"inputs: an example of shape {shape[:8]} cannot be"
@@ -70,6 +78,17 @@ def _inputs_fault(preparation: Preparation) -> str:
     if isinstance(inputs, ImageInputs) and (len(shape) != 3 or shape[0] not in (1, 3)):
         return f"inputs: pictures of shape {shape} cannot be"
     return ""
+
+
+def _fine(sheet: Sheet) -> bool:
+    """Whether pictures can be brought to what a sheet says."""
+    sizes = (*(sheet.size or (0,)), *((sheet.scaled or (0,)) if 0.0 < sheet.crop <= 1.0 else (0,)))
+    return (
+        all(0 < side <= _LONGEST_SIDE for side in sizes)
+        and len(sheet.mean) == len(sheet.std) in (1, CHANNELS)
+        and all(each != 0.0 for each in sheet.std)
+        and sheet.low < sheet.high
+    )
 
 
 def _target_fault(preparation: Preparation) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.decoding import Verification
 from ravine.data.examples import Examples, Targets
 from ravine.data.inputs import ArrayInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
@@ -30,6 +31,7 @@ class Dataset:
         notes: what was done to the data, one sentence each.
         fingerprint: SHA-256 of everything training can see; equal data, equal fingerprint.
         preparation: what was done to the raw values, and can be done to new ones; None where nothing is known of it.
+        verification: what is to be checked of pixels out of the cache, before results are written; see `unchanged`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     fingerprint: str
     preparation: Preparation | None = field(default=None, repr=False)
+    verification: Verification | None = field(default=None, repr=False)
 
     @property
     def num_outputs(self) -> int:
@@ -73,6 +76,15 @@ class Dataset:
         inputs = ArrayInputs(shape=self.input_shape, scaling=Scaling(values="float64"))
         return Preparation(inputs=inputs, target=target)
 
+    def unchanged(self) -> None:
+        """See that the files are still what their pixels were decoded from; it waits until that is known.
+
+        Raises:
+            DataError: one is not.
+        """
+        if self.verification is not None:
+            self.verification.finish()
+
     def in_own_units(self, y: Targets) -> npt.NDArray[Any]:
         """Targets or predictions as the raw data have them: ``y target_scale + target_mean``; classes stay indices."""
         if self.task == "classification":
@@ -86,13 +98,27 @@ def fingerprint(
     classes: tuple[str, ...],
     target_mean: float,
     target_scale: float,
+    by_bytes: bool = False,
 ) -> str:
-    """SHA-256 over the splits' shapes and bytes, as a model takes them, the classes and the target's scale."""
+    """SHA-256 over the splits' shapes and bytes, as a model takes them, the classes and the target's scale.
+
+    Args:
+        task, splits, classes, target_mean, target_scale: of the data set.
+        by_bytes: of inputs that are kept as bytes take these, which are a quarter, and their scaling.
+    """
     digest = hashlib.sha256(repr((task, classes, target_mean, target_scale)).encode())
     for split in splits:
-        digest.update(repr(("<f4", (len(split), *split.shape))).encode())
-        for rows in split.chunks():
-            digest.update(_plain(split.some(rows)))
+        if by_bytes and split.scaling is not None:
+            digest.update(repr(("|u1", (len(split), *split.shape), asdict(split.scaling))).encode())
+            for rows in split.chunks():
+                raw = split.raw(rows)
+                digest.update(
+                    _plain(raw if split.kept.strides[1] else raw[:, :1])
+                )  # channels that are the same
+        else:
+            digest.update(repr(("<f4", (len(split), *split.shape))).encode())
+            for rows in split.chunks():
+                digest.update(_plain(split.some(rows)))
         digest.update(repr((split.y.dtype.newbyteorder("<").str, split.y.shape)).encode())
         digest.update(_plain(split.y))
     return digest.hexdigest()

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.column import Cells, Place
-from ravine.data.inputs import ArrayInputs, NamesInput, NumberInput, ReadCells, TableInputs
+from ravine.data.inputs import ArrayInputs, ImageInputs, NamesInput, NumberInput, ReadCells, TableInputs
 from ravine.data.numerals import Numerals
 from ravine.data.preparation import EMPTY, UNKNOWN, ClassTarget, NumberTarget, Preparation
 from ravine.data.scale import Floats
@@ -150,6 +150,19 @@ def of_array(inputs: ArrayInputs, x: npt.NDArray[Any], where: str) -> Fresh:
     prepared = inputs.scaling(x[rows])
     fresh.parts = lambda: iter(((rows, prepared),))
     return fresh
+
+
+def of_pictures(inputs: ImageInputs, pixels: npt.NDArray[np.uint8], where: str) -> Fresh:
+    """New pictures of an array, as a sheet has made them."""
+    if not len(pixels):
+        raise DataError(f"{where}: there are no examples in it")
+    rows = np.arange(len(pixels))
+    return Fresh(
+        where=where,
+        num=len(pixels),
+        place=lambda row: f"{where}, row {row}",
+        parts=lambda: iter(((rows, inputs.scaling(pixels)),)),
+    )
 
 
 def answers(fresh: Fresh, preparation: Preparation, cells: Cells, numerals: Numerals = PLAIN) -> Answers:

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from ravine.data.by_sheet import pictures_of
 from ravine.data.column import Cells
 from ravine.data.containers import as_numpy
 from ravine.data.csv_file import read_csv
 from ravine.data.files import LONGEST, regular
 from ravine.data.frames import columns_of, is_frame, series_cells
-from ravine.data.fresh import Fresh, Part, Rows, answers, of_array, of_table
+from ravine.data.fresh import Fresh, Part, Rows, answers, of_array, of_pictures, of_table
 from ravine.data.image_folders import SUFFIXES, files_below
-from ravine.data.images import ImageReading, read_pictures
+from ravine.data.images import check_pillow, read_pictures
 from ravine.data.inputs import PLAIN_CSV, ArrayInputs, ImageInputs, TableInputs
 from ravine.data.npz import read_new
 from ravine.data.parquet_file import read_parquet
 from ravine.data.preparation import UNKNOWN, ClassTarget, Preparation
+from ravine.data.reading import ImageReading, Reading, SheetReading
 from ravine.data.scale import Scaling
 from ravine.errors import DataError, short, with_article
 from ravine.messages import count
@@ -44,7 +46,7 @@ def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
     if isinstance(raw, str | Path):
         return _of_path(preparation, Path(raw))
     inputs = preparation.inputs
-    if isinstance(inputs, ImageInputs):
+    if isinstance(inputs, ImageInputs) and not _are_pictures(inputs.reading, raw):
         try:
             files = [Path(each) for each in raw]
         except TypeError:
@@ -52,7 +54,7 @@ def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
             raise DataError(f"{where} is {kind}; a folder or paths of pictures are needed") from None
         return _pictures(preparation, inputs.reading, inputs.scaling, files, None, where)
     x, y = raw if isinstance(raw, tuple) and len(raw) == 2 else (raw, None)
-    table = inputs if isinstance(inputs, TableInputs) else inputs.table
+    table = inputs if isinstance(inputs, TableInputs) else getattr(inputs, "table", None)
     if table is not None and (is_frame(x) or isinstance(x, Mapping)):
         cells = columns_of(x, where)
         found = of_table(preparation, table, cells, where, lambda row: f"{where}, row {row}")
@@ -62,7 +64,7 @@ def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
             "model was trained on named columns"
         )
     else:
-        found = of_array(inputs, inputs.array(as_numpy(x, where), where), where)
+        found = _of_array(inputs, x, where)
     if y is not None:
         cells_y = series_cells(y, f"{where}: y")
         if cells_y.values.ndim != 1:
@@ -84,21 +86,22 @@ def _of_path(preparation: Preparation, path: Path) -> Fresh:
     if not there:
         raise DataError(f"{short(where, LONGEST)}: there is no such file or folder")
     inputs = preparation.inputs
-    if isinstance(inputs, ImageInputs):
+    archive = path.suffix.lower() in _ARRAYS
+    if isinstance(inputs, ImageInputs) and not (archive and isinstance(inputs.reading, SheetReading)):
         return _of_pictures(preparation, inputs.reading, inputs.scaling, path)
-    if isinstance(inputs, ArrayInputs):
-        reading = _as_pictures(inputs)
+    if not isinstance(inputs, TableInputs):
+        reading = _as_pictures(inputs) if isinstance(inputs, ArrayInputs) else None
         if reading is not None and (path.is_dir() or path.suffix.lower() in SUFFIXES):
             return _of_pictures(preparation, reading, inputs.scaling, path)
-        if path.suffix.lower() in _ARRAYS:
+        if archive:
             x, y = read_new(regular(path))
-            found = of_array(inputs, inputs.array(x, where), where)
+            found = _of_array(inputs, x, where)
             if y is not None:
                 if y.ndim != 1 or len(y) != len(x):
                     raise DataError(f"{where}: y has shape {y.shape}; one answer for each example is needed")
                 found.answers = answers(found, preparation, Cells(values=y))
             return found
-        if inputs.table is None:
+        if isinstance(inputs, ImageInputs) or inputs.table is None:
             shape = tuple(inputs.shape)
             raise DataError(
                 f"{where}: the model takes arrays of shape (N, {str(shape)[1:]}: give a .npz or .npy file"
@@ -119,6 +122,19 @@ def _of_path(preparation: Preparation, path: Path) -> Fresh:
     return of_table(preparation, table, cells, where, lambda row: f"{where}, {unit} {rows[row]}")
 
 
+def _are_pictures(reading: Reading, raw: Any) -> bool:
+    """Whether something has pictures in it, and no paths, where a model takes them out of arrays too."""
+    x = raw[0] if isinstance(raw, tuple) and len(raw) == 2 else raw
+    return isinstance(reading, SheetReading) and getattr(x, "ndim", 0) >= 3
+
+
+def _of_array(inputs: ArrayInputs | ImageInputs, x: Any, where: str) -> Fresh:
+    if isinstance(inputs, ImageInputs):
+        assert isinstance(inputs.reading, SheetReading), "others take files alone"
+        return of_pictures(inputs, pictures_of(x, inputs.reading, where), where)
+    return of_array(inputs, inputs.array(as_numpy(x, where), where), where)
+
+
 def _as_pictures(inputs: ArrayInputs) -> ImageReading | None:
     """How files become such arrays, where these are bytes of grey or coloured pictures."""
     if inputs.scaling.values != "bytes" or len(inputs.shape) != 3 or inputs.shape[0] not in (1, 3):
@@ -127,7 +143,7 @@ def _as_pictures(inputs: ArrayInputs) -> ImageReading | None:
     return ImageReading(shape=(channels, height, width))
 
 
-def _of_pictures(preparation: Preparation, reading: ImageReading, scaling: Scaling, path: Path) -> Fresh:
+def _of_pictures(preparation: Preparation, reading: Reading, scaling: Scaling, path: Path) -> Fresh:
     """A picture, or all pictures of a folder and those below it; folders named like classes are answers."""
     known = ", ".join(sorted(SUFFIXES))
     if not path.is_dir():
@@ -163,7 +179,7 @@ def _of_pictures(preparation: Preparation, reading: ImageReading, scaling: Scali
 
 def _pictures(
     preparation: Preparation,
-    reading: ImageReading,
+    reading: Reading,
     scaling: Scaling,
     files: Sequence[Path],
     labels: Any,
@@ -171,10 +187,7 @@ def _pictures(
 ) -> Fresh:
     if not files:
         raise DataError(f"{where}: there are no pictures in it")
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError:
-        raise DataError(f'{where}: images need Pillow: pip install "ravine[images]"') from None
+    check_pillow(where)
     found = Fresh(
         where=where,
         num=len(files),
@@ -199,7 +212,7 @@ def _pictures(
 
 
 def _one_by_one(
-    rows: Rows, files: Sequence[Path], reading: ImageReading, undecided: dict[int, str]
+    rows: Rows, files: Sequence[Path], reading: Reading, undecided: dict[int, str]
 ) -> tuple[Any, Any]:
     good, pixels = [], []
     for row in map(int, rows):

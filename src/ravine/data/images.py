@@ -1,18 +1,23 @@
-"""Image files: their sizes and colours out of their headers, and their pixels when they are needed."""
+"""Image files: what their headers say, and their pixels."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-from collections.abc import Iterator, Sequence
+import struct
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.reading import GREY, Pixels, Reading
 from ravine.data.room import require
 from ravine.errors import DataError
 from ravine.messages import count
@@ -20,140 +25,213 @@ from ravine.messages import count
 if TYPE_CHECKING:
     from PIL import Image
 
-GREY = frozenset({"1", "L"})
+T = TypeVar("T")
+
 _ORIENTATION = 0x0112  # EXIF's key; from 5 on, width and height are exchanged
 _TURNED = 5
 _MOST_THREADS = 8
-_BYTES_A_PIXEL = 5.0  # as a byte, and as float32
+_BATCH = 16  # files for each thread between two looks at how far it is
+_NAMED = 3  # files that a line names where several cannot be used
+_LISTED = 20  # that are named by whoever names each
+
+# What a note says about files that can be used, but perhaps not as their owner thinks.
+GREY_FLAG, FRAMES, CMYK, DEEP = 1, 2, 4, 8
+REMARKS = {
+    FRAMES: (
+        "has several pictures in it: the first was taken",
+        "have several pictures in them: the first was taken",
+    ),
+    CMYK: ("is in CMYK: its colours are approximate", "are in CMYK: their colours are approximate"),
+    DEEP: ("has 16 bits a channel: the upper 8 were taken", "have 16 bits a channel: the upper 8 were taken"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageReading:
-    """How a file becomes bytes (C, H, W).
+class Header:
+    """What an image file's header says.
 
     Args:
-        shape: (C, H, W): one channel is grey, three are colours.
-        fit: scale to cover (H, W) and crop around the centre; else every image must have that size.
+        height, width: as it is shown.
+        flags: whether it is grey, and what a remark says of it.
     """
 
-    shape: tuple[int, int, int]
-    fit: bool = False
+    height: int
+    width: int
+    flags: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pictures:
-    """Image files whose headers were read.
+class Decoded:
+    """An image file that was read.
 
     Args:
-        files: their paths.
-        reading: how they become bytes.
-        blank: give no pixels, only their number and shape: what a check of the study needs.
+        pixels: uint8 (C, H, W).
+        header: what its header says.
+        digest: SHA-256 of the file.
     """
 
-    files: tuple[Path, ...]
-    reading: ImageReading
-    blank: bool = False
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        """Some images as uint8 (N, C, H, W).
-
-        Raises:
-            DataError: one cannot be read.
-        """
-        if self.blank:
-            return np.broadcast_to(np.uint8(0), (len(rows), *self.reading.shape))
-        return read_pictures([self.files[row] for row in rows], self.reading)
+    pixels: Pixels
+    header: Header
+    digest: bytes
 
 
-def look(files: Sequence[Path], size: int | tuple[int, int] | None, folder: Path, *, blank: bool) -> Pictures:
-    """Read the headers of image files: one channel if all are grey, else three.
-
-    Args:
-        files: their paths.
-        size: side, or (height, width): images are scaled to cover it and cropped around their centre.
-        folder: where they are, for errors.
-        blank: give no pixels.
+def check_pillow(where: object) -> None:
+    """See that Pillow is installed.
 
     Raises:
-        DataError: a file that is no image, has more than 8 bits a channel, or differs in size.
+        DataError: it is not.
     """
     try:
-        from PIL import Image
+        import PIL.Image  # noqa: F401
     except ImportError:
-        raise DataError(f'{folder}: images need Pillow: pip install "ravine[images]"') from None
-    box = (size, size) if isinstance(size, int) else size
-    first: tuple[int, int] | None = None
-    grey = True
-    for file in files:
-        with _readable(file), Image.open(file) as image:
-            _check_depth(image, file)
-            grey = grey and image.mode in GREY and "transparency" not in image.info
-            if box is None:
-                height, width = _upright_size(image)
-                first = first or (height, width)
-                if (height, width) != first:
-                    raise DataError(
-                        f"{file}: {height} x {width} pixels, {files[0].name} has "
-                        f"{first[0]} x {first[1]}; give size = to bring all to one"
-                    )
-    height, width = box or first or (0, 0)
-    shape = (1 if grey else 3, height, width)
-    return Pictures(files=tuple(files), reading=ImageReading(shape=shape, fit=box is not None), blank=blank)
+        raise DataError(f'{where}: images need Pillow: pip install "ravine[images]"') from None
 
 
-def read_pictures(files: Sequence[Path | str], reading: ImageReading) -> npt.NDArray[np.uint8]:
+def read_header(file: Path) -> Header:
+    """What a file's header says.
+
+    Raises:
+        DataError: it is no image, or has pixels that cannot be used.
+    """
+    from PIL import Image
+
+    with _readable(file), Image.open(file) as image:
+        flags = _flags(image, file)
+        return _header(image, flags | _frames(image))
+
+
+def decode(file: Path, reading: Reading) -> Decoded:
+    """An image file, turned upright, as bytes.
+
+    Raises:
+        DataError: it cannot be read, or not in this way.
+    """
+    from PIL import Image, ImageOps
+
+    with _readable(file):
+        content = file.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            flags = _flags(image, file)
+            shown = image.convert("RGBA") if "transparency" in image.info else image
+            upright = ImageOps.exif_transpose(shown).convert("L" if shown.mode in GREY else "RGB")
+            header = _header(image, flags | _frames(image))
+        try:
+            pixels = reading.bytes_of(upright)
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from None
+    return Decoded(pixels=pixels, header=header, digest=hashlib.sha256(content).digest())
+
+
+def read_pictures(files: Sequence[Path | str], reading: Reading) -> npt.NDArray[np.uint8]:
     """The pixels of image files, uint8 (N, C, H, W), read by as many threads as there are cores.
 
     Raises:
-        DataError: one cannot be read, or has another size.
+        DataError: some cannot be read.
     """
-    from PIL import Image  # noqa: F401 (once, and not by every thread)
-
     paths = [Path(file) for file in files]
-    channels, height, width = reading.shape
-    what = f"{count(len(paths), 'image')} of {height} x {width} pixels"
-    require(
-        _BYTES_A_PIXEL * len(paths) * channels * height * width, f"{paths[0].parent if paths else ''}: {what}"
-    )
-    pixels = np.empty((len(paths), *reading.shape), dtype=np.uint8)
-
-    def read(row: int) -> None:
-        pixels[row] = _pixels(paths[row], reading)
-
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
-    try:
-        for _ in pool.map(read, range(len(paths))):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)  # after a broken file the rest need not be read
+    pixels = room_for(len(paths), reading, str(paths[0].parent) if paths else "")
+    for batch in each_of(lambda file: decode(file, reading), paths):
+        for row, found in batch:
+            pixels[row] = found.pixels
     return pixels
 
 
-def _pixels(file: Path, reading: ImageReading) -> npt.NDArray[np.uint8]:
-    """One image, turned upright."""
-    from PIL import Image, ImageOps
+def room_for(number: int, reading: Reading, where: str) -> npt.NDArray[np.uint8]:
+    """An array for the pixels of so many images.
 
-    channels, height, width = reading.shape
-    with _readable(file), Image.open(file) as image:
-        _check_depth(image, file)
-        shown = image.convert("RGBA") if "transparency" in image.info else image
-        upright = ImageOps.exif_transpose(shown).convert("L" if shown.mode in GREY else "RGB")
-        if reading.fit:
-            upright = ImageOps.fit(upright, (width, height), method=Image.Resampling.BICUBIC)
-    array = np.asarray(upright, dtype=np.uint8)
-    if array.shape[:2] != (height, width):
-        raise DataError(f"{file}: {array.shape[0]} x {array.shape[1]} pixels, {height} x {width} are needed")
-    if channels == 1 and array.ndim == 3:
-        raise DataError(f"{file}: has colours; the images of the data set are grey")
-    return array[None] if channels == 1 else _coloured(array)
+    Raises:
+        DataError: there is not enough memory.
+    """
+    _, height, width = reading.shape
+    shape = (number, *reading.shape)
+    require(float(np.prod(shape)), f"{where}: {count(number, 'image')} of {height} x {width} pixels")
+    return np.empty(shape, dtype=np.uint8)
 
 
-def _coloured(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    colours = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
-    return np.asarray(colours.transpose(2, 0, 1))
+def each_of(work: Callable[[Path], T], files: Sequence[Path]) -> Iterator[list[tuple[int, T]]]:
+    """Do something with every file, by as many threads as there are cores, a batch after the other.
+
+    Yields:
+        Of each batch the files that could be used: their numbers and results.
+
+    Raises:
+        DataError: at the end; it names the files that cannot be used.
+    """
+    from PIL import Image
+
+    faults: list[DataError] = []
+
+    def tried(file: Path) -> T | DataError:
+        try:
+            return work(file)
+        except DataError as error:
+            return error
+
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for start in range(0, len(files), _BATCH * threads):
+            with warnings.catch_warnings():  # of a large image, which is read all the same
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                found = list(pool.map(tried, files[start : start + _BATCH * threads]))
+            faults += [each for each in found if isinstance(each, DataError)]
+            yield [(start + at, each) for at, each in enumerate(found) if not isinstance(each, DataError)]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if faults:
+        raise unusable(faults)
+
+
+def unusable(faults: Sequence[DataError]) -> DataError:
+    """What is wrong with files, in one line: the first few, and how many there are."""
+    if len(faults) == 1:
+        return faults[0]
+    named = "; ".join(str(each) for each in faults[:_NAMED])
+    more = len(faults) - _NAMED
+    each = list(faults[:_LISTED])
+    if len(faults) > _LISTED:
+        rest = len(faults) - _LISTED
+        each.append(DataError(f"and {count(rest, 'more image')} that cannot be used"))
+    rest_of_line = f"; and {more:,} more" if more > 0 else ""
+    return DataError(f"{count(len(faults), 'image')} cannot be used: {named}{rest_of_line}", each=each)
+
+
+def remarks(files: Sequence[Path], flags: npt.NDArray[np.uint8]) -> list[str]:
+    """Notes about images that are read, but perhaps not as their owner thinks; the first of each kind is named."""
+    notes = []
+    for flag, (one, many) in REMARKS.items():
+        rows = np.flatnonzero(flags & flag)
+        if len(rows) == 1:
+            notes.append(f"{files[int(rows[0])]} {one}")
+        elif len(rows):
+            notes.append(f"{len(rows):,} images {many} ({files[int(rows[0])]} is the first)")
+    return notes
+
+
+def _flags(image: Image.Image, file: Path) -> int:
+    """What is to be known of an image that was opened, and not yet decoded.
+
+    Raises:
+        DataError: its pixels cannot be used.
+    """
+    if image.mode[0] in "IF":
+        raise DataError(
+            f"{file}: {image.mode} pixels (more than 8 bits) cannot be used; save it with 8 bits a channel"
+        )
+    flags = GREY_FLAG * (image.mode in GREY and "transparency" not in image.info)
+    flags |= CMYK * (image.mode == "CMYK")
+    return flags | DEEP * any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _frames(image: Image.Image) -> int:
+    """Whether a file has several pictures. It may seek, so what is needed of the first has been read before."""
+    # A phone's photo in the MPO format has others for its screen beside it, which nobody misses.
+    return FRAMES * (image.format != "MPO" and bool(getattr(image, "is_animated", False)))
+
+
+def _header(image: Image.Image, flags: int) -> Header:
+    height, width = _upright_size(image)
+    return Header(height=height, width=width, flags=flags)
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
@@ -165,22 +243,35 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def _check_depth(image: Image.Image, file: Path) -> None:
-    if image.mode[0] in "IF":
-        raise DataError(
-            f"{file}: {image.mode} pixels (more than 8 bits) cannot be used; save it with 8 bits a channel"
-        )
-
-
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
     """Within it, what Pillow raises of a broken file is the user's error."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         yield
     except DataError:  # ours, of an image that can be read
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except UnidentifiedImageError:
+        reason = "its content is that of no image" if file.stat().st_size else "it is empty"
+        raise DataError(f"{file}: cannot be read as an image: {reason}") from None
+    except Image.DecompressionBombError:
+        most = f"{2 * (Image.MAX_IMAGE_PIXELS or 0):,}"
+        raise DataError(
+            f"{file}: has more than {most} pixels, the most that Pillow reads; scale it down"
+        ) from None
+    except MemoryError:
+        raise DataError(f"{file}: does not fit into memory") from None
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        struct.error,
+    ) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        reason = said.splitlines()[0] if said else type(error).__name__
         raise DataError(f"{file}: cannot be read as an image: {reason}") from None

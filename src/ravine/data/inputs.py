@@ -12,8 +12,9 @@ import numpy.typing as npt
 from ravine.data.column import Cells, Column, typed_column
 from ravine.data.containers import as_numpy
 from ravine.data.frames import columns_of
-from ravine.data.images import ImageReading, read_pictures
+from ravine.data.images import read_pictures
 from ravine.data.numerals import Numerals
+from ravine.data.reading import Order, Reading
 from ravine.data.scale import Floats, Scaling, check_finite
 from ravine.data.texts import MARKERS, MISSING, PLAIN, text_column
 from ravine.data.written import as_written
@@ -21,8 +22,6 @@ from ravine.errors import DataError, choices
 from ravine.messages import shown
 
 MISSING_LEVEL = "missing"
-
-Order = Literal["as it is", "grey", "channels last"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +241,7 @@ class ImageInputs:
         scaling: of the bytes.
     """
 
-    reading: ImageReading
+    reading: Reading
     scaling: Scaling
     kind: Literal["images"] = "images"
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
-from ravine.data.assemble import Source, assemble
+from ravine.data.assemble import Source, assembling, last
+from ravine.data.by_sheet import by_sheet, check_unscaled, sized
 from ravine.data.dataset import Dataset
+from ravine.data.decoding import Decoding
 from ravine.data.files import existing
+from ravine.data.sheet import Sheet
 from ravine.data.spec import CsvSpec, DataSpec, FashionMnistSpec, ImagesSpec, NpzSpec, ParquetSpec
 from ravine.errors import DataError
 
 
-def load(spec: DataSpec | Dataset, *, base: Path | str | None = None, blank: bool = False) -> Dataset:
+def load(
+    spec: DataSpec | Dataset,
+    *,
+    base: Path | str | None = None,
+    blank: bool = False,
+    reading: Sheet | None = None,
+) -> Dataset:
     """Read, cut, encode and scale a data set.
 
     Args:
-        spec: which one, and how; a data set is returned as it is.
+        spec: which one, and how; a data set is returned as it is, unless there is a sheet.
         base: folder that relative paths start from; None: the current one.
         blank: of a folder of images read the headers alone; all pixels are 0 and the fingerprint is none. What a
             model must fit is known then, in a fraction of the time.
+        reading: how a network that has learned elsewhere wants its pictures.
 
     Returns:
         Its three splits.
@@ -31,18 +43,57 @@ def load(spec: DataSpec | Dataset, *, base: Path | str | None = None, blank: boo
         >>> data = load(parse_data("digits"))
         >>> data.input_shape, len(data.train), len(data.validation), len(data.test)
         ((1, 8, 8), 1079, 359, 359)
+        >>> load(parse_data("digits"), reading=Sheet(size=(32, 32))).input_shape
+        (3, 32, 32)
     """
-    if isinstance(spec, Dataset):
-        return spec
+    found = last(loading(spec, base=base, blank=blank, reading=reading))
+    found.unchanged()
+    return found
+
+
+def loading(
+    spec: DataSpec | Dataset,
+    *,
+    base: Path | str | None = None,
+    blank: bool = False,
+    reading: Sheet | None = None,
+) -> Generator[Decoding, None, Dataset]:
+    """The same as `load`; it says how far it is, and what it took from the cache is yet to be verified.
+
+    Args:
+        spec, base, blank, reading: as there.
+
+    Yields:
+        How far it is, where pictures are decoded.
+
+    Returns:
+        The data set. Whoever writes results of it calls `Dataset.unchanged` before.
+
+    Raises:
+        DataError: as there.
+    """
     try:
-        return assemble(_read(spec, Path(base) if base is not None else Path(), blank), spec)
+        if isinstance(spec, Dataset):
+            return (yield from by_sheet(spec, reading)) if reading is not None else spec
+        if reading is not None:
+            check_unscaled(spec.normalize)
+        where = Path(base) if base is not None else Path()
+        if isinstance(spec, ImagesSpec):
+            # Readers are imported when they are needed: a study of digits should not wait for the others.
+            from ravine.data.pictures import read_images
+
+            folder = existing(spec.path, where, "path", folder=True)
+            sheet, notes = (None, []) if reading is None else sized(reading, spec.size)
+            source = yield from read_images(spec, folder, blank=blank, sheet=sheet)
+            return (yield from assembling(replace(source, notes=(*source.notes, *notes)), spec))
+        found = yield from assembling(_read(spec, where), spec)
+        return (yield from by_sheet(found, reading)) if reading is not None else found
     except MemoryError:
-        where = getattr(spec, "path", None) or spec.kind
-        raise DataError(f"{where}: the data do not fit into memory") from None
+        name = getattr(spec, "path", None) or getattr(spec, "kind", "data")
+        raise DataError(f"{name}: the data do not fit into memory") from None
 
 
-def _read(spec: DataSpec, base: Path, blank: bool) -> Source:
-    # Readers are imported when they are needed: a study of digits should not wait for the others.
+def _read(spec: DataSpec, base: Path) -> Source:
     if isinstance(spec, FashionMnistSpec):
         from ravine.data.fashion import read_fashion_mnist
 
@@ -58,11 +109,7 @@ def _read(spec: DataSpec, base: Path, blank: bool) -> Source:
 
         test = None if spec.test_path is None else existing(spec.test_path, base, "test_path")
         return read_tabular(spec, existing(spec.path, base, "path"), test)
-    if isinstance(spec, ImagesSpec):
-        from ravine.data.pictures import read_images
-
-        folder = existing(spec.path, base, "path", folder=True)
-        return read_images(spec, folder, blank=blank)
     from ravine.data.builtin import read_builtin
 
+    assert not isinstance(spec, ImagesSpec), "read by itself, since it takes long"
     return read_builtin(spec)

@@ -13,7 +13,8 @@ from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Cells, Place, typed_column
 from ravine.data.containers import as_numpy, joined
 from ravine.data.frames import columns_of, is_frame, series_cells
-from ravine.data.inputs import Order, in_order, number_array
+from ravine.data.inputs import in_order, number_array
+from ravine.data.reading import Order
 from ravine.data.spec import Options, Task, Texts
 from ravine.data.table import Missing, Table, build_table
 from ravine.errors import DataError
