@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.backbones.assembled import assembled, head_layers
+from ravine.backbones.assembled import Assembled, assembled, head_layers
 from ravine.errors import ModelError
 from ravine.free_memory import built
 from ravine.nn.build import (
@@ -140,6 +140,11 @@ class Network:
             about=about,
             remark=remark,
         )
+
+    @property
+    def flushes(self) -> bool:
+        """Whether denormal numbers are taken for 0: in fine-tuning they are many, and slow on processors."""
+        return isinstance(self.module, Assembled)
 
     def initial(self, seed: int) -> dict[str, Tensor]:
         """Initial parameters and buffers of one seed: a pure function of it, drawn on the CPU."""

@@ -32,6 +32,7 @@ from ravine.engine.state import Data
 from ravine.engine.step import Step, step
 from ravine.engine.traced.threads import Pace, Threads
 from ravine.engine.traced.tracing import inductor, traced_step
+from ravine.native.denormals import flushed
 from ravine.rng import keyed_draws
 
 BACKENDS = ("native", "fused", "compiled", "serial", "eager")
@@ -293,7 +294,8 @@ def _one_step(
         augment_held(setting)
     elif setting.augmenting is not None:
         setting.augmenting.for_steps(rows_TSB[:1], number)
-    loss_R, accuracy_R = run(rows_TSB[0], scheduled_TNR[0], t, at)
+    with _flushed(setting):
+        loss_R, accuracy_R = run(rows_TSB[0], scheduled_TNR[0], t, at)
     return loss_R[None], accuracy_R[None]
 
 
@@ -301,7 +303,12 @@ def _scores_in_torch(
     setting: Setting, split: Data, points_RP: Tensor | None, others: Others | None
 ) -> Scores:
     points_RP = setting.point() if points_RP is None else points_RP
-    return setting.objective.scores(points_RP, setting.others if others is None else others, split)
+    with _flushed(setting):
+        return setting.objective.scores(points_RP, setting.others if others is None else others, split)
+
+
+def _flushed(setting: Setting) -> AbstractContextManager[None]:
+    return flushed(setting.network.flushes and setting.data.x.device.type == "cpu")
 
 
 def _are_many(setting: Setting) -> bool:

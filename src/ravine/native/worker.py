@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 
+from ravine.native.denormals import control
 from ravine.native.machine import Library
 
 _WORKER = """
@@ -158,8 +159,9 @@ declare float @llvm.fabs.f32(float)
 """
 
 # What all threads get, 64 bits each: how many have come so far; a function that returns a thread's number, else 0; how
-# many threads there are; from place `_FIRST` on the following; and then the area of each thread.
-_FIRST = 3
+# many threads there are; whether denormal numbers are taken for 0; from place `_FIRST` on the following; and then the
+# area of each thread.
+_FIRST = 4
 CALL = {
     "groups": "i64", "bounds": "ptr", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64",
     "functions": "ptr", "calls": "i64", "first": "ptr", "num": "i64", "watched": "i64", "stopped": "ptr",
@@ -170,6 +172,10 @@ _FIELDS = "".join(
     for i, (name, kind) in enumerate(CALL.items())
 )
 
+_WORK = (
+    "call void @worker(ptr %areas, i64 %many, i64 %place, "
+    f"{', '.join(f'{kind} %{name}' for name, kind in CALL.items())})"
+)
 _MEMBER = f"""
 define void @member(ptr %call) {{
   %asks_at = getelementptr i64, ptr %call, i64 1
@@ -191,7 +197,17 @@ go:
   br i1 %mine, label %join, label %leave
 join:
 {_FIELDS}  %areas = getelementptr i64, ptr %call, i64 {_FIRST + len(CALL)}
-  call void @worker(ptr %areas, i64 %many, i64 %place, {", ".join(f"{kind} %{name}" for name, kind in CALL.items())})
+  %flushes_at = getelementptr i64, ptr %call, i64 3
+  %flushes = load i64, ptr %flushes_at
+  %plainly = icmp eq i64 %flushes, 0
+  br i1 %plainly, label %plain, label %flushing
+plain:
+  {_WORK}
+  br label %leave
+flushing:
+  %word = call i64 @flush()
+  {_WORK}
+  call void @restore(i64 %word)
   br label %leave
 leave:
   ret void
@@ -202,5 +218,5 @@ leave:
 @cache
 def thread() -> tuple[Library, Callable[[int], None]]:
     """What each thread calls with the address of an array: where it is, and as a function."""
-    library = Library(_WORKER.replace("AREA", str(AREA)) + _MEMBER)
+    library = Library(_WORKER.replace("AREA", str(AREA)) + control() + _MEMBER)
     return library, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.address("member"))

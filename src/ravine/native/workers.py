@@ -36,6 +36,7 @@ class Jobs:
         first: called before the functions of a group's jobs, at each step, with the inputs of its first job; None:
             nothing is.
         watched: an input, a float32, that stops its job where it is not finite after a step; None: none does.
+        flushes: whether denormal numbers are taken for 0.
     """
 
     tables_JI: np.ndarray
@@ -43,6 +44,7 @@ class Jobs:
     own: dict[int, int]
     first: Function | None = None
     watched: int | None = None
+    flushes: bool = False
 
 
 class Workers:
@@ -118,7 +120,9 @@ class Workers:
             "watched": -1 if jobs.watched is None else jobs.watched, "stopped": stopped_J.ctypes.data,
         }  # fmt: skip
         areas = [at for area in used for at in (area.tables, area.own_I.ctypes.data, area.scratch, 0)]
-        call = np.array([0, 0, len(used), *(given[name] for name in CALL), *areas], dtype=np.int64)
+        call = np.array(
+            [0, 0, len(used), int(jobs.flushes), *(given[name] for name in CALL), *areas], dtype=np.int64
+        )
         taken = call[-len(areas) :][AREA - 1 :: AREA]
         call_at, num_threads, team = call.ctypes.data, len(used), self._team
         library, member = thread()

@@ -139,6 +139,7 @@ class NativeScores:
             tables_JI=self._compiler.table(self._of_run, self._num_runs),
             functions=[[deploy if deploys else None, forward, scores] for deploy in self._deploy],
             own={self._compiler.number("weights"): 4 * self._network.layout.size},
+            flushes=self._network.flushes,
         )
         return Workers(jobs, self._num_threads), jobs
 

@@ -46,7 +46,10 @@ class NativeSearch:
             "accuracy": rows_of(self._accuracy_R),
         }
         jobs = Jobs(
-            tables_JI=self._compiler.table(of_run, num_runs), functions=[[function]] * num_runs, own={}
+            tables_JI=self._compiler.table(of_run, num_runs),
+            functions=[[function]] * num_runs,
+            own={},
+            flushes=setting.network.flushes,
         )
         self._evaluate = Workers(jobs, torch.get_num_threads(), team=True).once_each()
 

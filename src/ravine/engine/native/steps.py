@@ -78,6 +78,7 @@ class NativeSteps:
             own=own_memory,
             first=first,
             watched=self._compiler.number("loss"),
+            flushes=setting.network.flushes,
         )
         self._workers = Workers(jobs, self._num_threads, most=shared.most if shared else 1)
 
