@@ -77,7 +77,10 @@ def test_the_set_contains_a_known_crossover() -> None:
     assert found[0].better(5) == "frozen"
     assert found[0].better(50) == "tuned"
     assert found[0].better(2) is None  # nobody tuned there
-    assert "frozen is better for few pictures, tuned for more: they cross near n = " in found[0].sentence
+    assert (
+        "frozen is better with few examples per class, tuned with more: they cross near n = "
+        in found[0].sentence
+    )
 
 
 def test_swapped_arms_say_the_same() -> None:
@@ -129,7 +132,11 @@ def test_outcomes() -> None:
     found, text = outcome({5: 0.8, 20: 0.4, 80: 0.4}, {5: 0.4, 20: 0.4, 80: 0.4})
     assert (found, text[:20]) == (Outcome.SOME, "a is better at n = 5")
     found, text = outcome({5: 0.8, 20: 0.4, 80: 0.8}, {5: 0.4, 20: 0.8, 80: 0.4})
-    assert (found, text) == (Outcome.SEVERAL, "they change places more than once: n = 5 a, 20 b, 80 a.")
+    assert (found, text) == (
+        Outcome.SEVERAL,
+        "a and b change places more than once: a is better at n = 5, b is better at n = 20, a is better at n = 80.",
+    )
+    assert outcome({5: 0.5}, {5: 0.5}) == (Outcome.NONE, "a and b are not separable at n = 5.")
     assert outcome(high, low, draws=1)[0] is Outcome.ONE_DRAW
     assert outcome(_flat((1, 2), 0.8), _flat((1, 2), 0.4))[0] is Outcome.UNTUNED
 

@@ -17,6 +17,7 @@ from ravine.ensembles.reading import Evaluate, Reader
 from ravine.ensembles.snapshots import Snapshots, no_snapshots, snapshots
 from ravine.errors import InputError
 from ravine.messages import one_of, whole_number
+from ravine.outcomes.ladder import check_no_ladder, is_ladder, own_labels
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final, validation_metric
 from ravine.outcomes.trials import Predicted
@@ -75,6 +76,10 @@ def choose(
     labels = store.labels(study.data_fingerprint)
     way = _checked(select, size, combine, labels, study_name)
     runs = store.runs(study_name)
+    if is_ladder(runs):
+        if isinstance(members, str) or len(members) != 1:
+            check_no_ladder(runs, study_name)
+        labels = own_labels(store.run(members[0].partition("#")[0]), labels)
     metric = validation_metric(labels.task)
     winner = winner_of(runs, metric, study_name)
     found = candidates(members, store, study, runs, winner)

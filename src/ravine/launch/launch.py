@@ -26,6 +26,7 @@ from ravine.launch.works import Work, check_second_stage, decide, known_lines, l
 from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.store import Store
 from ravine.study import Run, Study
+from ravine.study.ladder import cost_lines
 from ravine.study.naming import naming
 
 
@@ -147,6 +148,7 @@ def _round(
         num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
         lines=(
             *stage_lines(study, runs),
+            *(cost_lines(study.ladder, runs, len(data.test)) if works else []),
             *task.subject.frozen.lines(),
             *decided.lines,
             *known_lines(study, store, runs, works, len(data.train)),

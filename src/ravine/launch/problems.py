@@ -16,6 +16,7 @@ from ravine.launch.room import AveragesRoom, room_of
 from ravine.launch.subject import Subject, by_structure
 from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.study import Study
+from ravine.study.ladder import cost_lines, first_draw
 from ravine.study.model import structure_of
 from ravine.study.problems import faults_of
 from ravine.study.trust import trusting
@@ -56,11 +57,12 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         InputError: it is not sound.
     """
     own = not all(isinstance(model, MLP | ConvNet | ResNet) for model in study.models)
-    if study.keep is None and study.averages is None and study.test_time is None and not own:
+    asked = (study.keep, study.averages, study.test_time, study.ladder)
+    if all(each is None for each in asked) and not own:
         return []
     subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)
     runs = subject.runs()
-    lines = []
+    lines = cost_lines(study.ladder, runs, len(subject.data.test))
     if study.keep is not None:
         lines += room_of(study.keep, runs, subject).lines()
     if study.averages is not None:
@@ -68,7 +70,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         lines += without_lines(study, runs, len(subject.data.train))
     lines += check_test_time(study, subject, runs)
     if own:
-        found = dict.fromkeys(subject.network(same).remark for same in by_structure(runs))
+        found = dict.fromkeys(subject.network(same).remark for same in by_structure(first_draw(runs)))
         lines += [f"! {remark}" for remark in found if remark]
     return lines
 
@@ -87,5 +89,5 @@ def _try(study: Study, data: Dataset, search: Path | None) -> None:
     check_averages(study, subject.runs(), len(data.train))
     check_test_time(study, subject, subject.runs())
     with memory_errors("model"):
-        for same in by_structure(subject.runs()):
+        for same in by_structure(first_draw(subject.runs())):
             plan(same, subject.network(same), subject.data_of(same), subject.device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from ravine.launch.room import AveragesRoom, check_room, room_of
 from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.messages import count
 from ravine.store import FINISHED, Store
-from ravine.study import Run, Study, regularized_runs
+from ravine.study import Recipe, Run, Study, regularized_runs
 from ravine.study.averages import parse_averages
 
 
@@ -103,9 +104,14 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         if record.checkpoint and how.get("averages") != averages:
             words += f", with the averages that {'it' if len(record.run_ids) == 1 else 'they'} began with"
         lines.append(f"{count(len(record.run_ids), 'run')} {words}, {works[-1].backend}")
+    plans: dict[tuple[str, int], Plan] = {}  # draws of as many examples are trained alike
     for same in by_structure([run for run in wanted if run.id not in begun]):
         network = subject.network(same)
-        chosen = plan(same, network, subject.data_of(same), subject.device, choice, num_averages)
+        key = (_but_for_draws(same[0].recipe), len(same))
+        if key not in plans:
+            data = subject.data_of(same)
+            plans[key] = plan(same, network, data, subject.device, choice, num_averages)
+        chosen = plans[key]
         groups = split(same, chosen.size)
         for group in groups:
             how = _how(chosen.backend, averages)
@@ -119,7 +125,7 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         works=tuple(works),
         dropped=tuple(dropped),
         opened=tuple(opened),
-        lines=tuple(lines),
+        lines=tuple(alike(lines) if study.ladder is not None else lines),
         num_known=len(runs) - len(wanted),
     )
 
@@ -128,6 +134,24 @@ def lacking(store: Store, runs: Sequence[Run]) -> list[Run]:
     """Those of some runs that have not finished."""
     status = store.statuses([run.id for run in runs])
     return [run for run in runs if status.get(run.id) not in FINISHED]
+
+
+def _but_for_draws(recipe: Recipe) -> str:
+    """The structure of a recipe, with the size of its part of the training set alone."""
+    if recipe.part is None:
+        return recipe.structure
+    return replace(recipe, part={"per_class": recipe.part["per_class"]}).structure
+
+
+def alike(lines: Sequence[str]) -> list[str]:
+    """Lines in their order, equal ones as one with their number: the parts of a ladder are trained alike.
+
+    Example:
+        >>> alike(["3 runs", "1 run", "3 runs"])
+        ['2 times: 3 runs', '1 run']
+    """
+    found = Counter(lines)
+    return [line if num == 1 else f"{num} times: {line}" for line, num in found.items()]
 
 
 def check_second_stage(subject: Subject, first: Sequence[Run]) -> None:

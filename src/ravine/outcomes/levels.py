@@ -16,6 +16,7 @@ from ravine.messages import shown
 from ravine.rules.registry import AROUND
 from ravine.study import STAGE
 from ravine.study.compare import MODEL, RULE, compared_names, ranges_in, short_name
+from ravine.study.ladder import DRAW, PER_CLASS
 from ravine.study.load import content_of
 from ravine.study.recipe import is_factor
 
@@ -66,6 +67,10 @@ def levelled(runs: Sequence[RunRecord], compare: str, definition: str) -> tuple[
     """
     if compare == RULE:
         return tuple(runs)
+    if compare in (PER_CLASS, DRAW):
+        raise StudyError(
+            f"compare = {shown(compare)}: a ladder compares its arms at each n, on all draws together"
+        )
     if any(STAGE in run.hypers for run in runs):
         raise StudyError(
             f"compare = {shown(compare)}: a study in stages has its second stage for each rule's best config alone, so "

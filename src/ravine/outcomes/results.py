@@ -20,8 +20,9 @@ import numpy as np
 
 from ravine.errors import StoreError
 from ravine.grid import Grid
-from ravine.outcomes import words
+from ravine.outcomes import ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
+from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors, of_the_mean
@@ -32,6 +33,7 @@ from ravine.outcomes.regularized import (
     regularized_words,
     tolerance_of,
 )
+from ravine.outcomes.rows import errors_of, plain_errors, row_of
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data, validation_metric
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
@@ -39,7 +41,7 @@ from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
 from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Overfitting, Trial, Verdict, judge
+from ravine.verdict import Overfitting, Verdict, judge
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store, StudyRecord
@@ -64,6 +66,7 @@ class Results:
         validation_errors: of a regression, by run: errors on validation in the target's unit.
         test_errors: of a regression, by rule: those of the chosen config on the test data, over its seeds.
         regularized: of a study with ``tune = "regularize"``: which rules overfit, and which keep dropout.
+        ladder: of a study with one: each arm with n examples per class; the verdict then has words alone.
         source: the store that curves are read from, when they are asked for.
     """
 
@@ -79,6 +82,7 @@ class Results:
     test_errors: Mapping[str, Errors]
     regularized: tuple[Overfitting, ...]
     source: Store
+    ladder: LadderResult | None = None
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -105,6 +109,8 @@ class Results:
                 f"study {study_name!r}: {words.none_of(len(runs))} finished, so there is nothing to"
                 " report; `ravine run` with its file continues"
             )
+        if is_ladder(runs):
+            return cls._of_ladder(store, study, compare, runs, labels)
         asked = parse_test_time(store.evaluated.asked(study_name))
         mode, missing = judged_mode(asked, store, finished)
         predicted = Predicted(store=store, labels=labels, mode=mode)
@@ -120,7 +126,7 @@ class Results:
         found = judged(found, decided) if decided else found
         baseline = None if compare == RULE else runs[0].rule
         verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare), baseline=baseline)
-        validation_errors, test_errors = _errors(labels, found, verdict, tested)
+        validation_errors, test_errors = errors_of(labels, found, verdict, tested)
         recipes = {
             config_id(
                 rule.config, mode
@@ -144,6 +150,32 @@ class Results:
             validation_errors=validation_errors,
             test_errors=test_errors,
             regularized=decided,
+            source=store,
+        )
+
+    @classmethod
+    def _of_ladder(
+        cls, store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], labels: Labels
+    ) -> Results:
+        ladder = ladder_of(store, runs, labels)
+        verdict = ladder_words.ladder_verdict(ladder, labels, noun_of(compare))
+        recipes = {each.config: f"{study.name}: {each.words}" for each in ladder.chosen}
+        _, unlogged = log_scored(store, study.data_fingerprint, recipes)
+        num_finished = sum(run.status in FINISHED for run in runs)
+        unfinished = [words.unfinished(num_finished, len(runs))] if num_finished < len(runs) else []
+        return cls(
+            study=study,
+            compare=compare,
+            runs=runs,
+            labels=labels,
+            asked=None,
+            mode=None,
+            verdict=verdict,
+            warnings=(*unfinished, *verdict.warnings, *unlike(runs, compare), *unlogged),
+            validation_errors={},
+            test_errors={},
+            regularized=(),
+            ladder=ladder,
             source=store,
         )
 
@@ -268,7 +300,7 @@ class Results:
         A hyper named like one of the fixed columns is left out: the column is what it says.
         """
         columns = self.columns()
-        return [_row(run, columns, self.noun, self.validation_errors.get(run.id)) for run in self.runs]
+        return [row_of(run, columns, self.noun, self.validation_errors.get(run.id)) for run in self.runs]
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
@@ -288,6 +320,7 @@ class Results:
                 if self.verdict.gains
                 else {}
             ),
+            **({"ladder": self.ladder.json()} if self.ladder is not None else {}),
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **({"stages": [row.json() for row in two]} if two else {}),
@@ -297,7 +330,7 @@ class Results:
                 else {}
             ),
             **({"averages": [row.json() for row in averaged]} if averaged else {}),
-            **({"to_beat": _plain_errors(self.to_beat, "test")} if self.to_beat else {}),
+            **({"to_beat": plain_errors(self.to_beat, "test")} if self.to_beat else {}),
             "table": self.table(),
         }
 
@@ -311,7 +344,7 @@ class Results:
         # A loss is minus its score, so the bounds change places.
         bounds = sorted(self.readable(end) for end in result.ci or ())
         errors = self.test_errors.get(result.rule)
-        more = _plain_errors(errors, "test") if self.is_regression else {}
+        more = plain_errors(errors, "test") if self.is_regression else {}
         return entry | {"ci": [plain(end) for end in bounds] or [None, None]} | more
 
     def readable(self, score: float | None) -> float:
@@ -323,12 +356,16 @@ class Results:
         columns = words.rule_columns(self.is_regression, self.verdict, self.test_errors)
         titles = words.column_titles(self.is_regression, self.verdict)
         names = [rule.rule for rule in self.verdict.rules]
+        shown = (self.noun, *(titles.get(name, name) for name in columns)) if names else ()
+        rows = tuple(zip(names, *columns.values(), strict=True))
+        if self.ladder is not None:
+            shown, rows = ladder_words.columns(self.ladder), ladder_words.rows(self.ladder)
         return Grid(
             title=self.name,
             before=self.verdict.sentences,
-            columns=(self.noun, *(titles.get(name, name) for name in columns)) if names else (),
-            rows=tuple(zip(names, *columns.values(), strict=True)),
-            left=(self.noun, ""),
+            columns=shown,
+            rows=rows,
+            left=(self.noun, "", "better"),
             below=words.below(self.is_regression, self.verdict, self.runs),
             after=(
                 *((words.to_beat(self.to_beat),) if self.to_beat else ()),
@@ -348,43 +385,3 @@ class Results:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return self.grid().html()
-
-
-def _errors(
-    labels: Labels, found: Sequence[Trial], verdict: Verdict, tested: Mapping[str, np.ndarray]
-) -> tuple[dict[str, Errors], dict[str, Errors]]:
-    """Of a regression: validation errors by run, and test errors by rule."""
-    if labels.task != "regression":
-        return {}, {}
-    validation = {
-        trial.run: Errors.of(np.asarray(trial.validation), labels.validation)
-        for trial in found
-        if trial.validation is not None and np.isfinite(trial.validation).all()
-    }
-    by_rule = {
-        rule.rule: [Errors.of(tested[run], labels.test) for run in rule.runs if run in tested]
-        for rule in verdict.rules
-    }
-    return validation, {rule: Errors.mean(seeds) for rule, seeds in by_rule.items() if seeds}
-
-
-def _plain_errors(errors: Errors | None, prefix: str) -> dict[str, Cell]:
-    """As plain data, each name behind the name of its split."""
-    return {f"{prefix}_{name}": plain(getattr(errors, name, None)) for name in Errors.__slots__}
-
-
-def _row(run: RunRecord, columns: Sequence[str], noun: str, errors: Errors | None) -> dict[str, Cell]:
-    known: Mapping[str, object] = {
-        **run.metrics,
-        **_plain_errors(errors, "validation"),
-        **run.hypers,
-        "run": run.id,
-        noun: run.rule,
-        "seed": run.seed,
-        "status": run.status,
-        "step": run.step,
-        "num_steps": run.num_steps,
-        "diverged_at": run.diverged_at,
-        "seconds": run.seconds,
-    }
-    return {name: plain(known.get(name)) for name in columns}

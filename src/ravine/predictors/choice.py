@@ -14,6 +14,7 @@ from ravine.ensembles.naming import is_named, member_of, named
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, choices
 from ravine.messages import count, shown
+from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final, validation_metric
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord
@@ -85,6 +86,7 @@ def chosen(
     if what not in WHATS:
         return _one_run(store, study, labels, what)
     runs = store.runs(study_name)
+    check_no_ladder(runs, study_name)
     unfinished = sum(run.status not in FINISHED for run in runs)
     if unfinished:
         has = "has" if unfinished == 1 else "have"
@@ -133,6 +135,7 @@ def _pooled(
     size: int = SIZE,
 ) -> Choice:
     found = choose(store, study.name, members=members, select=select, size=size)
+    labels = found.labels
     used = tuple(each for each in found.able if each.name in found.pool.weights)
     runs = {run.id: run for run in (*found.best, *store.runs(study.name, all=True))}
     runs |= {each.run: store.run(each.run) for each in used if each.run not in runs}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from ravine.outcomes.ladder import LadderResult
+from ravine.outcomes.ladder_words import READING, columns, rows
 from ravine.outcomes.results import Results
 from ravine.report import elements
 from ravine.report.figure_body import drawing, numbers
@@ -24,7 +26,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
         "main",
         _heading(results, texts),
         _warnings(results.warnings, heading=True),
-        _verdict(texts),
+        _verdict(texts) if results.ladder is None else _ladder(results.ladder),
         sentence_sections(results),
         tag(
             "noscript",
@@ -119,6 +121,39 @@ def _verdict(texts: Table) -> Html:
         tag("p", texts["to_beat"], class_="beat") if texts["to_beat"] else None,
         tag("p", texts["reading"], class_="reading"),
         _pairs(texts["pairs"], texts["noun"]),
+        aria_labelledby="verdict",
+    )
+
+
+def _ladder(ladder: LadderResult) -> Html:
+    """A row for each number of examples."""
+    titles = columns(ladder)
+    return tag(
+        "section",
+        tag("h2", "Verdict", id="verdict"),
+        elements.scroll(
+            tag(
+                "table",
+                tag(
+                    "thead",
+                    tag("tr", *(elements.column(name, numeric=name != "better") for name in titles)),
+                ),
+                tag(
+                    "tbody",
+                    *(
+                        tag(
+                            "tr",
+                            tag("th", row[0], scope="row", class_="n"),
+                            *(elements.cell(each) for each in row[1:-1]),
+                            tag("td", row[-1]),
+                        )
+                        for row in rows(ladder)
+                    ),
+                ),
+            ),
+            "Verdict, one row per number of examples per class",
+        ),
+        tag("p", READING, class_="reading"),
         aria_labelledby="verdict",
     )
 

@@ -16,6 +16,7 @@ from ravine.report.draw_disagreement import draw_disagreement
 from ravine.report.draw_forest import draw_forest
 from ravine.report.draw_gain import draw_gain
 from ravine.report.draw_gap import draw_gap
+from ravine.report.draw_ladder import draw_ladder, draw_ladder_gap
 from ravine.report.draw_lengths import draw_lengths
 from ravine.report.draw_lr import draw_lr
 from ravine.report.draw_reliability import draw_reliability
@@ -55,6 +56,10 @@ POOLED: Mapping[str, Callable[[Results, Members], Figure]] = MappingProxyType(
         "cost": draw_cost,
     }
 )
+LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
+    {"ladder": draw_ladder, "ladder-gap": draw_ladder_gap}
+)
+"""The figures of a study that has a ladder. No other is of it: its arms have no one config."""
 _OF_CLASSES = ("reliability",)
 RARE = ("forest", "sharpness", "averages", "averaging-length", "test-time")
 """Figures that are only in the report of a study that has something for them."""
@@ -65,15 +70,19 @@ def figure(results: Results, name: str) -> Figure:
 
     Args:
         results: the study.
-        name: one of `FIGURES` or `POOLED`.
+        name: one of `FIGURES`, `POOLED` or `LADDER`.
 
     Raises:
         InputError: there is no figure of that name.
     """
+    if name in LADDER:
+        return LADDER[name](results)
+    if name not in FIGURES and name not in POOLED:
+        raise InputError(f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER))}")
+    if results.ladder is not None:
+        return _nothing(results, name, f"a {results.noun} of a ladder has another config on each part")
     if name in FIGURES:
         return FIGURES[name](results)
-    if name not in POOLED:
-        raise InputError(f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED))}")
     members = members_of(results)
     if members is None:
         return _nothing(
@@ -86,6 +95,8 @@ def figure(results: Results, name: str) -> Figure:
 
 def figures(results: Results) -> tuple[Figure, ...]:
     """All figures, in the order of the report; those that not every study has only where there is something."""
+    if results.ladder is not None:
+        return tuple(draw(results) for draw in LADDER.values())
     measured = results.source.sharpness.read([run.id for run in results.runs])
     drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
     members = members_of(results)

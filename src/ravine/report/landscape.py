@@ -12,6 +12,7 @@ from ravine.errors import InputError
 from ravine.landscapes.choice import chosen_runs
 from ravine.landscapes.scenes import Landscape, Line, Plane, Wanted
 from ravine.messages import count
+from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe, others
 from ravine.report.draw_landscape import draw_around, draw_lines, draw_paths
@@ -57,6 +58,8 @@ def select(
     def named(prefixes: Sequence[str]) -> list[RunRecord]:
         return chosen_runs(results.runs, prefixes, results.name)
 
+    if runs is None:
+        check_no_ladder(results.runs, results.name)
     shown = default_runs(results) if runs is None else named(runs)
     if not shown:
         raise InputError(f"study {results.name!r}: no run has finished with a finite loss")

@@ -46,7 +46,7 @@ def figure(results: Results, name: str) -> bytes:
 
     Args:
         results: the study.
-        name: one of `figures.FIGURES` or `figures.POOLED`.
+        name: one of `figures.FIGURES`, `figures.POOLED` or `figures.LADDER`.
 
     Raises:
         InputError: there is no figure of that name.

@@ -17,6 +17,8 @@ from rich.text import Text
 
 from ravine.messages import count as counted
 from ravine.outcomes.averages import average_words
+from ravine.outcomes.ladder import LadderResult
+from ravine.outcomes.ladder_words import columns, rows
 from ravine.outcomes.regularized import regularized_words
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
@@ -47,6 +49,8 @@ def verdict(results: Results) -> Group:
     parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
     if results.verdict.rules:
         parts += ["", _rules(results)]
+    if results.ladder is not None:
+        parts += ["", _rungs(results.ladder)]
     if results.to_beat is not None:
         parts += ["", Text(to_beat(results.to_beat))]
     for sentences in (
@@ -249,6 +253,16 @@ def _rules(results: Results) -> Group:
     # Other hypers would squeeze the numbers at 80 columns: they come below.
     more = below(results.is_regression, results.verdict, results.runs)
     return Group(_RuleTable(results), "", _facts(more)) if more else Group(_RuleTable(results))
+
+
+def _rungs(ladder: LadderResult) -> Table:
+    """A row for each number of examples."""
+    table = plain_table()
+    for name in columns(ladder):
+        table.add_column(Text(name), justify="left" if name == "better" else "right")
+    for row in rows(ladder):
+        table.add_row(*map(Text, row))
+    return table
 
 
 @final

@@ -22,6 +22,7 @@ from ravine.ensembles.scoring import nll
 from ravine.errors import InputError
 from ravine.launch.trained import Trained
 from ravine.messages import count, one_of
+from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, Split
 from ravine.soups.basin import POINTS, Basin, Centre, Way, shares_of
@@ -66,6 +67,7 @@ def soup(
     one_of("how", how, HOWS)
     record = store.study(name)
     labels = store.labels(record.data_fingerprint)
+    check_no_ladder(store.runs(name), name)
     groups, records = _groups(store, name, labels, runs)
     if how == "auto":
         how = "greedy" if runs is None else "uniform"

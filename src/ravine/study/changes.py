@@ -11,6 +11,7 @@ from ravine.nn.spec import RATES
 from ravine.study.augment import parse_augment
 from ravine.study.definition import objects_of
 from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
+from ravine.study.ladder import parse_ladder
 from ravine.study.load import content_of
 from ravine.study.parts import models_in
 
@@ -65,6 +66,8 @@ def _fixed(definition: str) -> dict[str, str]:
         found["epochs"] = f"{num_epochs(content['epochs']):.12g}"
     if "steps" in content:
         found["steps"] = shown(content["steps"])
+    if (ladder := parse_ladder(content.get("ladder"))) is not None:
+        found["ladder.least_steps"] = shown(ladder.least_steps)
     found["batch_size"] = shown(DEFAULT_BATCH if batch_size == "auto" else batch_size)
     found["evaluations"] = shown(content.get("evaluations", 20))
     return found

@@ -14,6 +14,7 @@ from ravine.data import Dataset
 from ravine.forms import Form
 from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
+from ravine.study.ladder import search_of
 from ravine.study.parts import NamedModel, models_in
 from ravine.study.search import Search
 from ravine.study.spec import Study
@@ -65,7 +66,7 @@ def definition_of(study: Study) -> str:
         content["label_smoothing"] = plain(study.label_smoothing)
     if study.augment is not None:
         content["augment"] = study.augment.content()
-    if study.search != Search():
+    if study.search != search_of(study.ladder, Search()):
         content["search"] = {"kind": study.search.kind, **study.search.changed()}
     if study.staged:
         content["tune"] = study.tune
@@ -73,6 +74,8 @@ def definition_of(study: Study) -> str:
         content["regularize"] = study.regularize.changed()
     if study.variants:
         content["variants"] = [each.content() for each in study.variants]
+    if study.ladder is not None:
+        content["ladder"] = study.ladder.content()
     if study.compare != ("variant" if study.variants else "rule"):
         content["compare"] = study.compare
     if study.evaluations != 20:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ravine.data import Dataset
+from ravine.data.parts import check_parts
 from ravine.errors import StudyError
 from ravine.messages import shown, wrong
 from ravine.schedules import ScheduleSpec
@@ -19,6 +20,7 @@ from ravine.study.augment import check_augmentation
 from ravine.study.block import RuleBlock, block_of
 from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
+from ravine.study.ladder import Taught, taught_of
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -59,11 +61,15 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
             with _naming(study, part):
                 _check_task(part.study, data)
         structures = [structure_of(part.model, search) for part in study.parts]
+        if study.ladder is not None:
+            check_parts(data, study.ladder.per_class)
         runs: list[Run] = []
         for block in study.rules:
             for part, model in zip(study.parts, structures, strict=True):
                 with _naming(study, part):
-                    runs += _runs_of_rule(part, data, model, block_of(part.study.rules, block.label))
+                    own = block_of(part.study.rules, block.label)
+                    for taught in taught_of(study.ladder, data):
+                        runs += _runs_of_rule(part, taught, model, own)
         first: dict[str, Run] = {}
         for run in runs:
             other = first.setdefault(run.id, run)
@@ -142,8 +148,9 @@ def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
                 "model": structure_of(study.models[0], search),
                 "epochs": study.epochs,
                 "steps": study.steps,
-                "batch_size": _base_batch(study.batch_size[0], data),
+                "batch_size": _base_batch(study.batch_size[0], len(data.train)),
                 "evaluations": study.evaluations,
+                **({"ladder": study.ladder.least_steps} if study.ladder is not None else {}),
             }
         )
 
@@ -178,9 +185,9 @@ def _check_task(study: Study, data: Dataset) -> None:
         raise wrong("stop.metric", "accuracy", f"{data.name} is a regression, which has only a loss")
 
 
-def _base_batch(size: BatchSize, data: Dataset) -> int | str:
+def _base_batch(size: BatchSize, num_train: int) -> int | str:
     """What of a batch size must not change under one name: "full" stays "full", whatever the number of examples."""
-    return min(DEFAULT_BATCH, len(data.train)) if size == "auto" else size
+    return min(DEFAULT_BATCH, num_train) if size == "auto" else size
 
 
 def _twice(first: Run, second: Run) -> str:
@@ -191,13 +198,14 @@ def _twice(first: Run, second: Run) -> str:
 
 
 def _runs_of_rule(
-    part: Part[Study], data: Dataset, model: Mapping[str, Any], block: RuleBlock
+    part: Part[Study], taught: Taught, model: Mapping[str, Any], block: RuleBlock
 ) -> Iterator[Run]:
     study, (kind, _) = part.study, block.complete()
-    for config in _configs(study, block):
+    only = taught.only_config(axes_of(study, block))
+    for config in _configs(study, block) if only is None else [only]:
         schedule, batch_size = config.pop("schedule"), config.pop("batch_size")
         own = {**model, **marks_of(part.model, study.rates, config)}
-        recipe = _recipe(study, data, own, kind, block.exclude, config, schedule, batch_size)
+        recipe = _recipe(study, taught, own, kind, block.exclude, config, schedule, batch_size)
         chosen: dict[str, float | str] = {"lr": config["lr"]}
         chosen |= {name: value for name, value in config.items() if name in block.hypers}
         chosen |= {name: config[name] for name, values in study.factors.items() if values != 0.0}
@@ -207,7 +215,7 @@ def _runs_of_rule(
             chosen["batch_size"] = str(batch_size)
         if study.staged:
             chosen[STAGE] = "1"
-        chosen |= part.chosen
+        chosen |= {**part.chosen, **taught.chosen}
         for seed in study.seeds:
             yield Run(recipe=recipe, seed=seed, label=block.label, chosen=chosen)
 
@@ -250,7 +258,7 @@ def _place(axis: Range | tuple[Any, ...], fraction: float) -> float | int:
 
 def _recipe(
     study: Study,
-    data: Dataset,
+    taught: Taught,
     model: Mapping[str, Any],
     kind: str,
     exclude: str | None,
@@ -258,21 +266,21 @@ def _recipe(
     schedule: ScheduleSpec,
     batch_size: BatchSize,
 ) -> Recipe:
-    num_train = len(data.train)
-    size = num_train if batch_size == "full" else _base_batch(batch_size, data)
+    num_train = taught.num_train
+    size = num_train if batch_size == "full" else _base_batch(batch_size, num_train)
     assert isinstance(size, int), f"{size!r} is no number of examples"
     if size > num_train:
         raise StudyError(
-            f'batch_size = {size}: the training set has only {num_train} examples; write "full" for all'
+            f'batch_size = {size}: {taught.words} has only {num_train} examples; write "full" for all'
         )
     # Examples that do not fill a last batch are left out: an epoch has a whole number of steps.
-    steps = study.steps or max(1, round((study.epochs or 0.0) * (num_train // size)))
+    steps = study.steps or max(taught.least_steps, round((study.epochs or 0.0) * (num_train // size)))
     for each in study.decays or (schedule,):
         if isinstance(each.warmup, int) and each.warmup >= steps:
             where = f"schedule.{study.schedule.index(each)}" if len(study.schedule) > 1 else "schedule"
             raise StudyError(f"{where}.warmup = {each.warmup}: must be fewer steps than the run's {steps}")
     return Recipe(
-        data=data.fingerprint,
+        data=taught.fingerprint,
         model=model,
         rule=kind,
         hypers=lasting_hypers(hypers),
@@ -284,4 +292,5 @@ def _recipe(
         full_batch=batch_size == "full",
         augment=None if study.augment is None else study.augment.used(hypers),
         stop=((study.stop and study.stop.rest()) or None) if hypers[PATIENCE] else None,
+        part=taught.content,
     )

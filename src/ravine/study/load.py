@@ -34,6 +34,7 @@ _KEYS = (
     "tune",
     "regularize",
     "variants",
+    "ladder",
     "compare",
     "evaluations",
     "stop",

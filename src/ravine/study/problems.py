@@ -33,6 +33,7 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import parse_keep
+from ravine.study.ladder import parse_ladder
 from ravine.study.load import ELSEWHERE, parse_study
 from ravine.study.modes import parse_test_time
 from ravine.study.parts import parse_models
@@ -53,6 +54,7 @@ READERS: Mapping[str, Reader] = {
     "batch_size": batch_sizes,
     "seeds": seeds_of,
     "schedule": schedules_of,
+    "ladder": parse_ladder,
     "search": parse_search,
     "tune": tuning,
     "regularize": parse_regularize,

@@ -32,6 +32,8 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
+from ravine.study.ladder import Ladder, LadderLike, check_alone, parse_ladder, search_of
+from ravine.study.ladder import in_words as ladder_in_words
 from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
@@ -77,6 +79,8 @@ class Study:
         search: "grid", all combinations, or ``{"kind": "random", "trials": 30}``.
         variants: tables of these keys, each of which takes the place of what the study says: techniques one at a time
             instead of every combination; the verdict then compares the variants.
+        ladder: parts of the training set that everything is trained on: ``{"per_class": [5, 10, 20], "draws": 5}``, so
+            many examples of each class on several draws; the verdict then says which arm is better for how many.
         compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
             then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
         evaluations: how many times along a run the validation set is looked at.
@@ -117,6 +121,7 @@ class Study:
     tune: str
     regularize: Regularize
     variants: tuple[Variant, ...]
+    ladder: Ladder | None
     compare: str
     evaluations: int
     stop: Stop | None
@@ -150,6 +155,7 @@ class Study:
         tune: str = "joint",
         regularize: Mapping[str, Any] | Regularize | None = None,
         variants: Sequence[VariantLike] = (),
+        ladder: LadderLike | None = None,
         compare: str | None = None,
         evaluations: int = 20,
         stop: StopLike | None = None,
@@ -181,7 +187,8 @@ class Study:
             put("batch_size", batch_sizes(batch_size))
             put("seeds", seeds_of(seeds))
             put("schedule", schedules_of(schedule))
-            put("search", parse_search(search))
+            put("ladder", parse_ladder(ladder))
+            put("search", search_of(self.ladder, parse_search(search)))
             put("tune", tuning(tune))
             put("regularize", parse_regularize(regularize))
             if self.regularize.changed() and self.tune != "regularize":
@@ -204,6 +211,12 @@ class Study:
             put("rates", rates_of(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
             put("augment", parse_augment(augment))
+            if self.ladder is not None:
+                self.ladder.check_default(self.rules)
+                check_alone(
+                    self.ladder,
+                    {"tune": self.staged, "keep": keep, "averages": averages, "test_time": test_time},
+                )
             put("variants", parse_variants(variants))
             put("compare", parse_compare(compare or ("variant" if self.variants else RULE)))
             put("data", parse_source(data))
@@ -229,6 +242,7 @@ class Study:
             before=(
                 f"{named(self.data)}, {' or '.join(map(named, self.models))}, {length(self.epochs, self.steps)}: "
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
+                *([ladder_in_words(self.ladder)] if self.ladder is not None else []),
                 *shared(
                     self.schedule, self.batch_size, self.factors, self.search.trials, self.tune, self.compare
                 ),
@@ -289,6 +303,8 @@ class Study:
     def num_runs(self) -> int:
         """How many runs it is."""
         num = sum(num_configs(self, block) for block in self.rules)
+        if self.ladder is not None:
+            return self.ladder.num_configs(num, len(self.parts) * len(self.rules)) * len(self.seeds)
         return (num + self.later * len(self.rules)) * len(self.seeds)
 
     @property

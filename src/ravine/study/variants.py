@@ -202,7 +202,7 @@ def parts_of(study: Any) -> tuple[Part[Any], ...]:
     base = Base(model=study.model, rates=study.rates, rules=study.rules, augment=study.augment)
     for i, variant in enumerate(study.variants):
         try:
-            one = replace(study, variants=(), compare=RULE, **changed(base, variant))
+            one = replace(study, variants=(), ladder=None, compare=RULE, **changed(base, variant))
         except InputError as error:
             raise StudyError(f"variants.{i}: {error}", at=[("variants", str(i))]) from None
         chosen = {"variant": variant.label}
@@ -210,7 +210,7 @@ def parts_of(study: Any) -> tuple[Part[Any], ...]:
     if study.variants or not isinstance(study.model, tuple):
         return tuple(found)
     for each, rates in one_by_one(study.model, study.rates):
-        one = replace(study, model=each.model, rates=rates, compare=RULE)
+        one = replace(study, model=each.model, rates=rates, ladder=None, compare=RULE)
         found.append(Part(study=one, model=each.model, chosen={"model": each.label}))
     return tuple(found)
 

@@ -30,15 +30,15 @@ from ravine.verdict.draws import LEAST_TUNED, Reading, errors_of, lost_of, table
 class Outcome(Enum):
     """What a ladder says of two arms."""
 
-    ALL = "{better} is better for all n from {least} to {most}"
+    ALL = "{better} is better {everywhere}"
     CROSSOVER = (
-        "{few} is better for few pictures, {many} for more: they cross near n = {at} (95 % set: {set})"
+        "{few} is better with few examples per class, {many} with more: they cross near n = {at} ({set})"
     )
-    SEVERAL = "they change places more than once: n = {signs}"
-    SOME = "{better} is better at n = {where}; elsewhere they are not separable, so no crossover is shown"
-    NONE = "they are not separable at any n from {least} to {most}"
-    ONE_DRAW = "with a single draw of pictures, luck cannot be told from skill"
-    UNTUNED = "no n is 5 or more, so no arm is tuned and nothing is compared"
+    SEVERAL = "{first} and {second} change places more than once: {signs}"
+    SOME = "{better} is better at n = {where}; at other n they are not separable, so no crossover is shown"
+    NONE = "{first} and {second} are not separable {anywhere}"
+    ONE_DRAW = "{first} and {second}: with a single draw of examples, luck cannot be told from skill"
+    UNTUNED = "{first} and {second}: no n is 5 or more, so nothing is tuned and nothing is compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ def crossover(
         outcome=outcome,
         at=at,
         confidence=confidence,
-        sentence=_sentence(outcome, counted, (first, second), at, confidence),
+        sentence=_sentence(outcome, counted, (first, second), at, confidence, alpha),
     )
 
 
@@ -233,22 +233,24 @@ def _sentence(
     arms: tuple[str, str],
     at: float | None,
     confidence: Sequence[tuple[float, float]],
+    alpha: float,
 ) -> str:
     names = {1: arms[0], -1: arms[1]}
     sure = [each for each in rungs if each.sign]
-    words: dict[str, object] = {}
+    words = {"first": arms[0], "second": arms[1]}
     if rungs:
-        words |= {"least": rungs[0].per_class, "most": rungs[-1].per_class}
+        ends = f"n from {rungs[0].per_class} to {rungs[-1].per_class}"
+        alone = f"at n = {rungs[0].per_class}"
+        words["everywhere"] = f"for all {ends}" if len(rungs) > 1 else alone
+        words["anywhere"] = f"at any {ends}" if len(rungs) > 1 else alone
     if sure:
-        words |= {
-            "better": names[sure[0].sign],
-            "few": names[sure[0].sign],
-            "many": names[sure[-1].sign],
-            "where": ", ".join(str(each.per_class) for each in sure),
-            "signs": ", ".join(f"{each.per_class} {names[each.sign]}" for each in sure),
-        }
+        words["better"] = words["few"] = names[sure[0].sign]
+        words["many"] = names[sure[-1].sign]
+        words["where"] = ", ".join(str(each.per_class) for each in sure)
+        words["signs"] = ", ".join(f"{names[each.sign]} is better at n = {each.per_class}" for each in sure)
     if at is not None:
-        words |= {"at": number(at), "set": span(confidence)}
+        words["at"] = number(at)
+        words["set"] = f"{100 * (1 - alpha):g} % set: {span(confidence)}"
     return outcome.value.format_map(words) + "."
 
 

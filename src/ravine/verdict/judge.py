@@ -13,7 +13,7 @@ from ravine.verdict import budget, cautions, words
 from ravine.verdict.outcome import RuleResult, Verdict
 from ravine.verdict.own_interval import mean_interval
 from ravine.verdict.pairs import all_pairs, gains_over
-from ravine.verdict.selection import median_rank, ranked
+from ravine.verdict.selection import ranked, represented
 from ravine.verdict.trials import Candidate, Scores, Trial, gather
 from ravine.verdict.tuning import Luck, luck_of
 
@@ -70,7 +70,7 @@ def judge(
     candidates = gather(trials)
     alive = [group for group in candidates.values() if any(c.scores for c in group)]
     num_configs = min((len(group) for group in alive), default=0)
-    chosen = {group[0].rule: _represented(group, num_configs) for group in alive}
+    chosen = {group[0].rule: represented(group, num_configs) for group in alive}
     scores = _read_test(chosen, test)
     lucks = {rule: luck_of(candidates[rule], c, binary=binary) for rule, c in chosen.items()}
     results = [
@@ -110,12 +110,6 @@ def judge(
         if baseline is None
         else gains_over(baseline, finished, scores, lucks, binary=binary, alpha=alpha),
     )
-
-
-def _represented(group: Sequence[Candidate], num_configs: int) -> Candidate:
-    """The configuration that speaks for a rule; if the median search only diverged, the last that did not."""
-    order = [c for c in ranked(group) if c.scores]
-    return order[min(median_rank(len(group), num_configs), len(order)) - 1]
 
 
 def _read_test(chosen: Mapping[str, Candidate], test: Callable[[str], Scores]) -> dict[str, dict[int, Array]]:

@@ -84,3 +84,14 @@ def median_rank(num_configs: int, budget: int) -> int:
     """
     reached = np.cumsum(best_of(num_configs, budget))
     return int(np.argmax(reached >= 0.5 - 1e-12)) + 1
+
+
+def represented(group: Sequence[Candidate], num_configs: int) -> Candidate:
+    """The configuration that speaks for a rule at a tuning budget; it has a finished run.
+
+    Args:
+        group: all of the rule's.
+        num_configs: the budget. If the median search only diverged, the last that did not speaks.
+    """
+    order = [c for c in ranked(group) if c.scores]
+    return order[min(median_rank(len(group), num_configs), len(order)) - 1]

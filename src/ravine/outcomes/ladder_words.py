@@ -1,0 +1,125 @@
+"""A ladder in words: its sentences, what to know before believing them, and its table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ravine.messages import count
+from ravine.outcomes.ladder import LadderResult
+from ravine.outcomes.words import NOTHING
+from ravine.verdict import Outcome, Verdict
+from ravine.verdict.draws import LEAST_TUNED
+from ravine.verdict.words import listed
+
+if TYPE_CHECKING:
+    from ravine.store import Labels
+
+READING = (
+    "Test accuracy in %, with its 95 % interval over draws and test examples. A difference is paired by draw, in "
+    "percentage points, with a band that is simultaneous over all n."
+)
+FEW_DRAWS = 3
+LARGE_SHARE = 0.25  # of all training examples of a class, from which on draws have much in common
+
+
+def ladder_verdict(ladder: LadderResult, labels: Labels, noun: str) -> Verdict:
+    """The verdict of a study that has a ladder: its words alone, since no arm has one config for all rungs."""
+    return Verdict(
+        task=labels.task,
+        alpha=0.05,
+        noun=noun,
+        rules=(),
+        pairs=(),
+        best=None,
+        separable=False,
+        num_configs=0,
+        num_validation=0,
+        num_test=len(labels.test),
+        sentences=tuple(sentences(ladder)),
+        warnings=tuple(warnings(ladder, labels)),
+        budget=(),
+        leaders=(),
+    )
+
+
+def sentences(ladder: LadderResult) -> list[str]:
+    """What the ladder says of each two arms, and what they reach at the largest n."""
+    found = [pair.sentence for pair in ladder.pairs]
+    most = [each for each in ladder.rungs if each.per_class == ladder.per_class[-1] and each.mean is not None]
+    reached = [
+        f"{each.arm} reaches {100 * (each.mean or 0.0):.1f} %"
+        f" ({100 * (each.low or 0.0):.1f} to {100 * (each.high or 0.0):.1f})"
+        for each in most
+    ]
+    if reached:
+        found.append(
+            f"With {count(ladder.per_class[-1], 'example')} per class {listed(reached)} on the test data."
+        )
+    return found
+
+
+def warnings(ladder: LadderResult, labels: Labels) -> list[str]:
+    """What a reader should know first, most serious first."""
+    found = []
+    for arm in ladder.arms:
+        lost = {each.per_class: each.lost for each in ladder.rungs if each.arm == arm and each.lost}
+        if lost:
+            where = listed([str(n) for n in lost])
+            runs = count(sum(lost.values()), "chosen run")
+            found.append(
+                f"{arm}: {runs} diverged at n = {where}, so it is not called better there; try a smaller lr."
+            )
+    draws = max((len(each.draws) for each in ladder.rungs), default=0)
+    if ladder.pairs and draws < FEW_DRAWS and ladder.pairs[0].outcome is not Outcome.ONE_DRAW:
+        found.append("Two draws say little about others: the band is wide. Use three or more.")
+    untuned = [n for n in ladder.per_class if n < LEAST_TUNED]
+    if untuned:
+        where = listed([str(n) for n in untuned])
+        found.append(
+            f"n = {where}: fewer than {LEAST_TUNED} examples per class leave none for validation, so the hypers are "
+            "those of ladder.default, untuned; the comparison does not count these."
+        )
+    num = len(labels.classes)
+    large = [n for n in ladder.per_class if n * num > LARGE_SHARE * labels.sizes[0]]
+    if large:
+        where = listed([str(n) for n in large])
+        found.append(
+            f"n = {where}: more than {LARGE_SHARE:.0%} of all training examples, so draws have many in common and "
+            "their spread says less; the bands are widened for it."
+        )
+    return found
+
+
+def columns(ladder: LadderResult) -> tuple[str, ...]:
+    """Titles of the table: n, each arm, of two arms their difference, and which one is better."""
+    difference = ("difference",) if len(ladder.pairs) == 1 else ()
+    return ("n", *ladder.arms, *difference, "better")
+
+
+def rows(ladder: LadderResult) -> tuple[tuple[str, ...], ...]:
+    """A row for each rung."""
+    return tuple(_row(ladder, n) for n in ladder.per_class)
+
+
+def _row(ladder: LadderResult, n: int) -> tuple[str, ...]:
+    cells = [str(n)]
+    for arm in ladder.arms:
+        rung = ladder.rung(arm, n)
+        if rung is None or rung.mean is None or rung.low is None or rung.high is None:
+            cells.append(NOTHING)
+        else:
+            cells.append(f"{100 * rung.mean:.1f} ({100 * rung.low:.1f} to {100 * rung.high:.1f})")
+    if len(ladder.pairs) == 1:
+        found = next((each for each in ladder.pairs[0].rungs if each.per_class == n), None)
+        cells.append(
+            NOTHING
+            if found is None
+            else f"{_points(found.mean)} ({_points(found.low)} to {_points(found.high)})"
+        )
+    cells.append("untuned" if n < LEAST_TUNED else ladder.best(n) or "")
+    return tuple(cells)
+
+
+def _points(share: float) -> str:
+    text = f"{100 * share:.1f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else "0.0"

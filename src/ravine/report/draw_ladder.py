@@ -1,0 +1,259 @@
+"""Figures ``ladder`` and ``ladder-gap``: what each arm reaches with n examples per class, and how far it overfits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ravine.grid import Grid
+from ravine.outcomes.ladder import LadderResult
+from ravine.outcomes.ladder_words import columns, rows
+from ravine.outcomes.results import Results
+from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, percent, ribbon, short, text
+from ravine.report.palette import Look, looks
+from ravine.report.views import Figure, View, chips, command
+from ravine.verdict import ArmResult, Crossover
+from ravine.verdict.crossover import number, span
+from ravine.verdict.draws import LEAST_TUNED
+
+_X = "examples per class"
+_SHADE = "rgba(230,159,0,0.16)"
+_NEITHER = "#c3cad1"
+_STRIP = 26  # px of the strip of winners
+
+
+def draw_ladder(results: Results) -> Figure:
+    """Accuracy against n for each arm, the paired difference of two arms, and who is better at each n."""
+    ladder = results.ladder
+    if ladder is None or not any(each.draws for each in ladder.rungs):
+        why = "the study has no ladder" if ladder is None else "no run has finished"
+        return _nothing(results, "ladder", "Ladder", why)
+    pairs: Sequence[Crossover | None] = ladder.pairs or (None,)
+    caption = (
+        f"Each {results.noun} was trained on several draws of n examples per class, tuned by itself on the validation"
+        " examples among them, and tested on all test examples. Lines are means over draws, bands their 95 % intervals"
+        " over other draws and other test examples, small dots the draws."
+    )
+    if ladder.pairs:
+        caption += (
+            " The difference is paired by draw; its band is simultaneous: it contains the true difference at every n"
+            " at once in at least 95 % of studies, corrected for the number of pairs. Shaded is the confidence set of"
+            " the crossover, all n at which that band contains 0. The strip says who is better than all others for"
+            " sure; grey is nobody."
+        )
+    if any(n < LEAST_TUNED for n in ladder.per_class):
+        caption += (
+            f" Open marks: below {LEAST_TUNED} examples there is no validation, so nothing is tuned, and they do not"
+            " count."
+        )
+    return Figure(
+        name="ladder",
+        title="How many examples it takes",
+        lead=" ".join(each.sentence for each in ladder.pairs),
+        caption=caption,
+        command=command(results, "ladder"),
+        views=tuple(_view(results, ladder, pair) for pair in pairs),
+        select="Compare",
+        table=Grid(columns=columns(ladder), rows=rows(ladder), left=("better",)),
+    )
+
+
+def draw_ladder_gap(results: Results) -> Figure:
+    """Training minus test accuracy against n for each arm."""
+    ladder = results.ladder
+    title = "How far it overfits"
+    if ladder is None or not ladder.chosen:
+        why = "the study has no ladder" if ladder is None else "no run has finished"
+        return _nothing(results, "ladder-gap", title, why)
+    look = looks(results.rules)
+    data: list[Json] = []
+    for arm in ladder.arms:
+        gaps = {
+            n: [100 * each.gap for each in ladder.chosen if (each.arm, each.part.per_class) == (arm, n)]
+            for n in ladder.per_class
+        }
+        found = {n: [gap for gap in some if math.isfinite(gap)] for n, some in gaps.items()}
+        found = {n: some for n, some in found.items() if some}
+        ns = [float(n) for n in found]
+        middle = [sum(some) / len(some) for some in found.values()]
+        hover = [
+            f"<b>{text(arm)}</b>, n = {n}<br>{mean:.1f} points<br>{min(some):.1f} to {max(some):.1f} over draws"
+            for (n, some), mean in zip(found.items(), middle, strict=True)
+        ]
+        data.append(
+            ribbon(arm, look[arm], ns, list(map(min, found.values())), list(map(max, found.values())))
+        )
+        data.append(line(arm, look[arm], ns, middle, hover))
+    panel = layout("Training − test accuracy (percentage points)", _X, _axis(ladder), {"rangemode": "tozero"})
+    return Figure(
+        name="ladder-gap",
+        title=title,
+        caption=(
+            "By how much the chosen config knows the examples that it learned from better than new ones, against their"
+            " number. Lines are means over draws, bands reach from the lowest to the highest draw. With few examples"
+            " every one is learned by heart, and the gap is what is wrong on new ones."
+        ),
+        command=command(results, "ladder-gap"),
+        views=(View(label="Gap", panels=({"data": data, "layout": panel},), chips=chips(results)),),
+    )
+
+
+def _nothing(results: Results, name: str, title: str, why: str) -> Figure:
+    caption = f"Nothing to draw: {why}."
+    return Figure(name=name, title=title, caption=caption, command=command(results, name), views=())
+
+
+def _view(results: Results, ladder: LadderResult, pair: Crossover | None) -> View:
+    panels = [_accuracies(results, ladder, pair)]
+    label, note = "Accuracy", ""
+    if pair is not None:
+        panels.append(_difference(ladder, pair))
+        label = f"{pair.first} and {pair.second}"
+        if pair.at is not None:
+            note = f"Crossover near n = {number(pair.at)}; 95 % set {span(pair.confidence)}."
+    return View(label=label, panels=tuple(panels), chips=chips(results), note=note)
+
+
+def _axis(ladder: LadderResult) -> Json:
+    """The rungs on a logarithmic axis, each with its number."""
+    axis = log_axis([float(n) for n in ladder.per_class], pad=0.06)
+    if "range" not in axis:
+        return axis | {"showticklabels": True, "tickvals": list(ladder.per_class)}
+    return axis | {"tickvals": list(ladder.per_class), "ticktext": [str(n) for n in ladder.per_class]}
+
+
+def _accuracies(results: Results, ladder: LadderResult, pair: Crossover | None) -> Json:
+    look = looks(results.rules)
+    data: list[Json] = []
+    for arm in ladder.arms:
+        own = [each for each in ladder.rungs if each.arm == arm and each.mean is not None]
+        if own:
+            data += _arm(arm, look[arm], own)
+    made = layout("Test accuracy (%)", _X, _axis(ladder), {}, height=360)
+    inner = made["height"] - made["margin"]["t"] - made["margin"]["b"]
+    bottom = 1 - _STRIP / inner
+    made["yaxis"]["domain"] = [0, bottom - 0.02]
+    made["yaxis2"] = {
+        "domain": [bottom, 1], "range": [-1, 1], "tickvals": [0], "ticktext": ["better"], "ticks": "",
+        "tickfont": {"size": 11, "color": MUTED}, "showgrid": False, "zeroline": False, "fixedrange": True,
+        "anchor": "x", "automargin": True,
+    }  # fmt: skip
+    made["shapes"] = _shades(pair)
+    if len(ladder.arms) > 1:
+        data.append(_winners(ladder, look))
+    return {"data": data, "layout": made}
+
+
+def _arm(arm: str, look: Look, own: Sequence[ArmResult]) -> list[Json]:
+    ns = [float(each.per_class) for each in own]
+    hover = [
+        f"<b>{text(arm)}</b>, n = {each.per_class}<br>{percent(each.mean or 0.0)}"
+        f" ({percent(each.low or 0.0)} to {percent(each.high or 0.0)})"
+        + ("<br>not tuned" if each.per_class < LEAST_TUNED else "")
+        + (f"<br>{each.lost} diverged" if each.lost else "")
+        for each in own
+    ]
+    low, high = (
+        [_percent(value) for value in (ends)] for ends in zip(*((e.low, e.high) for e in own), strict=True)
+    )
+    middle = line(arm, look, ns, [_percent(each.mean) for each in own], hover)
+    tuned = [each.per_class >= LEAST_TUNED for each in own]
+    middle["marker"] |= {
+        "color": [look.colour if yes else "#fff" for yes in tuned],
+        "line": {"color": look.colour, "width": 1.8},
+    }
+    dots = [(float(each.per_class), 100 * value, draw) for each in own for draw, value in each.draws.items()]
+    cloud = line(
+        arm,
+        look,
+        [n for n, _, _ in dots],
+        [value for _, value, _ in dots],
+        [f"<b>{text(arm)}</b>, n = {n:g}, draw {draw}<br>{value:.2f} %" for n, value, draw in dots],
+        mode="markers",
+        sizes=4,
+    )
+    cloud["marker"]["opacity"] = 0.45
+    return [ribbon(arm, look, ns, low, high), cloud, middle]
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _winners(ladder: LadderResult, look: dict[str, Look]) -> Json:
+    """A square at each rung in the colour of the arm that is better than all others for sure."""
+    best = {n: ladder.best(n) for n in ladder.per_class}
+    said = {
+        n: "not tuned, so it does not count"
+        if n < LEAST_TUNED
+        else "none is better than all others for sure"
+        if best[n] is None
+        else f"{text(best[n])} is better for sure"
+        for n in ladder.per_class
+    }
+    colours = [_NEITHER if (arm := best[n]) is None else look[arm].colour for n in ladder.per_class]
+    return {
+        "type": "scatter", "mode": "markers", "x": [float(n) for n in ladder.per_class],
+        "y": [0.0] * len(ladder.per_class), "yaxis": "y2", "hoverinfo": "text", "meta": "ground",
+        "hovertext": [f"n = {n}: {words}" for n, words in said.items()],
+        "marker": {
+            "symbol": ["square-open" if n < LEAST_TUNED else "square" for n in ladder.per_class], "size": 13,
+            "color": colours,
+        },
+    }  # fmt: skip
+
+
+def _difference(ladder: LadderResult, pair: Crossover) -> Json:
+    ns = [float(each.per_class) for each in pair.rungs]
+    look = Look(colour=INK, symbol="circle", dash="solid")
+    hover = [
+        f"n = {each.per_class}: {text(pair.first)} − {text(pair.second)}<br>{100 * each.mean:.2f} points"
+        f" ({100 * each.low:.2f} to {100 * each.high:.2f})" + ("" if each.tuned else "<br>not tuned")
+        for each in pair.rungs
+    ]
+    counted = [each for each in pair.rungs if each.tuned]
+    band = ribbon(
+        "band",
+        look,
+        [float(each.per_class) for each in counted],
+        [100 * each.low for each in counted],
+        [100 * each.high for each in counted],
+    )
+    middle = line("difference", look, ns, [100 * each.mean for each in pair.rungs], hover)
+    middle["marker"] |= {
+        "color": [look.colour if each.tuned else "#fff" for each in pair.rungs],
+        "line": {"color": look.colour, "width": 1.8},
+    }
+    dots = [
+        (float(each.per_class), 100 * value, draw)
+        for each in pair.rungs
+        for draw, value in each.draws.items()
+    ]
+    cloud = line(
+        "draws",
+        look,
+        [n for n, _, _ in dots],
+        [value for _, value, _ in dots],
+        [f"n = {n:g}, draw {draw}<br>{value:.2f} points" for n, value, draw in dots],
+        mode="markers",
+        sizes=4,
+    )
+    cloud["marker"]["opacity"] = 0.45
+    zero = {"zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.2, "gridcolor": GRID}
+    made = layout(f"{pair.first} − {pair.second} (points)", _X, _axis(ladder), zero, height=360)
+    made["shapes"] = _shades(pair)
+    return {"data": [{**trace, "meta": "ground"} for trace in (band, cloud, middle)], "layout": made}
+
+
+def _shades(pair: Crossover | None) -> list[Json]:
+    """The confidence set of a crossover that is sure, as upright stripes."""
+    if pair is None or pair.at is None:
+        return []
+    stripes: list[Json] = [
+        {"type": "rect", "xref": "x", "yref": "paper", "x0": short(low), "x1": short(high), "y0": 0, "y1": 1,
+         "fillcolor": _SHADE, "line": {"width": 0}, "layer": "below"}
+        for low, high in pair.confidence
+    ]  # fmt: skip
+    at: Json = {"type": "line", "xref": "x", "yref": "paper", "x0": short(pair.at), "x1": short(pair.at), "y0": 0,
+                "y1": 1, "line": {"color": "#E69F00", "width": 1.4, "dash": "dot"}}  # fmt: skip
+    return [*stripes, at]
