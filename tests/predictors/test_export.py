@@ -210,7 +210,7 @@ def test_every_built_in_network_is_written_out(model: dict[str, Any], tmp_path: 
 )
 def test_layers_whose_mean_pass_depends_on_the_rate_are_written_out(model: Any, tmp_path: Path) -> None:
     from ravine.nn.build import build
-    from ravine.predictors.modules import own_tensors
+    from ravine.predictors.bodies import own_tensors
     from ravine.predictors.source import source_of
 
     module = build(model, (1, 9, 7), 3).eval()

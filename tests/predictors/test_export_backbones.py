@@ -17,8 +17,8 @@ from ravine.data import from_arrays
 from ravine.errors import RavineError
 from ravine.forms import Refused
 from ravine.nn.spec import Backbone
-from ravine.predictors.bodies import backbone_of
-from ravine.predictors.modules import module_of, own_tensors
+from ravine.predictors.bodies import backbone_of, own_tensors
+from ravine.predictors.modules import module_of
 from ravine.predictors.predictor import Part, Predictor
 
 NET = """

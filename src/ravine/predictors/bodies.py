@@ -18,10 +18,12 @@ from torch import nn
 from ravine import rng
 from ravine.backbones import scratch
 from ravine.backbones.assembled import Assembled, assembled, head_of
+from ravine.backbones.known import BUILTIN
 from ravine.errors import ModelError, StoreError
 from ravine.free_memory import built
 from ravine.messages import shown
-from ravine.nn.spec import BUILTIN, Backbone, Head
+from ravine.nn.spec import Backbone, Head
+from ravine.nn.stochastic import rates_at_test, stochastic_modules
 
 BODY, HEAD = "body.", "head."
 KIND = "backbone"
@@ -59,6 +61,11 @@ def backbone_of(structure: Mapping[str, Any], target: str | None = None) -> Back
     if known is None and structure.get("args"):
         content["args"] = structure["args"]
     return Backbone.of(content)
+
+
+def lacks_body(tensors: Tensors) -> bool:
+    """Whether weights are those of a head alone."""
+    return not any(name.startswith(BODY) for name in tensors)
 
 
 def check_head(spec: Head, num_outputs: int, tensors: Tensors, where: str) -> None:
@@ -143,3 +150,14 @@ def features_of(module: Assembled, x: torch.Tensor, known: dict[int, torch.Tenso
     if key not in known:
         known[key] = module.features(x)
     return known[key]
+
+
+def own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name, those that several layers share once; rates where evaluation depends on them."""
+    supplied = {
+        f"{name}.{what}" if name else what
+        for name, _ in stochastic_modules(module)
+        for what in ("rate", "key")
+    } - set(rates_at_test(module))
+    named = (*module.named_parameters(), *module.named_buffers())
+    return {name: tensor for name, tensor in named if name not in supplied}

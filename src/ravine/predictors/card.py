@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ravine.data.inputs import ArrayInputs, ImageInputs, NumberInput, TableInputs
 from ravine.data.preparation import NumberTarget, Preparation
+from ravine.data.reading import Reading, SheetReading
+from ravine.data.sheet import Sheet
 from ravine.messages import count
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def _what(manifest: Manifest) -> str:
     number = count(len(manifest.members), "network")
     pooled = "" if len(manifest.members) == 1 else ", pooled into one predictor"
     kind = manifest.model.get("kind")
-    named = manifest.model.get("target") if kind == "module" else kind
+    named = manifest.model.get({"module": "target", "backbone": "architecture"}.get(str(kind), "kind"), kind)
     again = ""
     if manifest.refit is not None:
         again = (
@@ -85,11 +87,7 @@ def _inputs(preparation: Preparation) -> list[str]:
     if isinstance(inputs, ImageInputs):
         channels, height, width = inputs.shape
         kind = "Grey" if channels == 1 else "Coloured"
-        how = (
-            "scaled to cover that size and cropped around their centre"
-            if inputs.reading.fit
-            else "of that size"
-        )
+        how = _brought(inputs.reading)
         return [
             predicts,
             f"{kind} pictures, {height} x {width} pixels: {how}. In Python, with Pillow:",
@@ -107,12 +105,14 @@ def _arrays(inputs: ArrayInputs) -> str:
 def _pillow(inputs: ImageInputs) -> str:
     channels, height, width = inputs.shape
     mode = "L" if channels == 1 else "RGB"
-    fit = (
-        [f"image = ImageOps.fit(image, ({width}, {height}), method=Image.Resampling.BICUBIC)"]
-        if inputs.reading.fit
-        else []
-    )
     last = "x = np.asarray(image, dtype=np.uint8)[None]"
+    if isinstance(inputs.reading, SheetReading):
+        fit = _resized(inputs.reading.sheet, height, width)
+        last += "[..., ::-1]" if inputs.reading.sheet.channels == "bgr" else ""
+    elif inputs.reading.fit:
+        fit = [f"image = ImageOps.fit(image, ({width}, {height}), method=Image.Resampling.BICUBIC)"]
+    else:
+        fit = []
     lines = [
         "import numpy as np",
         "from PIL import Image, ImageOps",
@@ -122,6 +122,37 @@ def _pillow(inputs: ImageInputs) -> str:
         f"{last}{'[..., None]' if channels == 1 else ''}  # (1, {height}, {width}, {channels})",
     ]
     return "```python\n" + "\n".join(lines) + "\n```"
+
+
+def _brought(reading: Reading) -> str:
+    """How pictures of other sizes are brought to the model's, in words."""
+    if isinstance(reading, SheetReading):
+        assert reading.sheet.scaled is not None, "it names a size"
+        tall, wide = reading.sheet.scaled
+        scaled = "to cover" if reading.sheet.resize == "cover" else "to"
+        return (
+            f"scaled {scaled} {tall} x {wide} ({reading.sheet.interpolation}) and cropped around their centre"
+        )
+    return "scaled to cover that size and cropped around their centre" if reading.fit else "of that size"
+
+
+def _resized(sheet: Sheet, height: int, width: int) -> list[str]:
+    """The lines that scale and crop a picture as `SheetReading.resized` does."""
+    assert sheet.scaled is not None, "it names a size"
+    tall, wide = sheet.scaled
+    cover = [
+        f"if {tall} * image.width >= {wide} * image.height:",
+        f"    size = ({tall} * image.width // image.height, {tall})",
+        "else:",
+        f"    size = ({wide}, {wide} * image.height // image.width)",
+    ]
+    return [
+        *(cover if sheet.resize == "cover" else [f"size = ({wide}, {tall})"]),
+        "if image.size != size:",
+        f"    image = image.resize(size, Image.Resampling.{sheet.interpolation.upper()})",
+        f"left, top = round((size[0] - {width}) / 2), round((size[1] - {height}) / 2)",
+        f"image = image.crop((left, top, left + {width}, top + {height}))",
+    ]
 
 
 def _scores(manifest: Manifest) -> list[str]:
@@ -156,6 +187,7 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
     if isinstance(preparation.inputs, ArrayInputs) and preparation.inputs.table is None:
         new = "new.npz"
     own = manifest.model.get("kind") not in ("mlp", "convnet", "resnet")
+    own = own and not str(manifest.model.get("architecture")).startswith("builtin:")
     target = manifest.model.get("target") or "net:Net"
     option = f" --model {target}" if own and onnx is None else ""
     parts = [
@@ -167,6 +199,11 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
         parts.append(
             "`model.py` is the network in plain PyTorch, and each `.safetensors` file a state dict for it. It takes "
             "inputs that were scaled as `ravine.json` says, under `preparation`."
+        )
+    if manifest.shared is not None:
+        parts.append(
+            f"`{manifest.shared.file}` is the network that had learned elsewhere, once for all members; the other "
+            "`.safetensors` files are the heads on it, with the preprocessing and the names of the classes as metadata."
         )
     if onnx is not None:
         parts.append(

@@ -27,7 +27,7 @@ from ravine.ensembles.scoring import WIDEST
 from ravine.errors import InputError, short
 from ravine.launch.machine import versions
 from ravine.messages import printable
-from ravine.predictors.bodies import BODY
+from ravine.predictors.bodies import BODY, own_tensors
 from ravine.predictors.card import card
 from ravine.predictors.choice import Choice
 from ravine.predictors.graph.door import require_onnx, write_graph
@@ -42,7 +42,7 @@ from ravine.predictors.manifest import (
     entry_of,
     is_model,
 )
-from ravine.predictors.modules import BUILT_IN, own_tensors
+from ravine.predictors.modules import BUILT_IN
 from ravine.predictors.predictor import Predictor
 from ravine.predictors.source import source_of
 from ravine.predictors.vectors import prepared, raw_vectors

@@ -18,9 +18,9 @@ from ravine.free_memory import built
 from ravine.messages import shown
 from ravine.nn import spec
 from ravine.nn.build import build, check_output
-from ravine.nn.stochastic import kinds_of, rates_at_test, stochastic_modules
+from ravine.nn.stochastic import kinds_of, rates_at_test
 from ravine.nn.target import describe_factory, find_factory
-from ravine.predictors.bodies import KIND, Bodies, backbone_of, on_body
+from ravine.predictors.bodies import KIND, Bodies, backbone_of, on_body, own_tensors
 from ravine.study.model import Model, parse_model
 from ravine.study.recipe import MARKS
 from ravine.study.trust import packages_of
@@ -157,17 +157,6 @@ def _on_meta(
         raise ModelError(
             f"model: cannot be built for examples of shape {shape}: {in_a_line(error)}"
         ) from None
-
-
-def own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters and buffers by name, those that several layers share once; rates where evaluation depends on them."""
-    supplied = {
-        f"{name}.{what}" if name else what
-        for name, _ in stochastic_modules(module)
-        for what in ("rate", "key")
-    } - set(rates_at_test(module))
-    named = (*module.named_parameters(), *module.named_buffers())
-    return {name: tensor for name, tensor in named if name not in supplied}
 
 
 def fill(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

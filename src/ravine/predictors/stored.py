@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from ravine.data import load
@@ -14,12 +13,12 @@ from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model, model_of
 from ravine.outcomes.member import Member
-from ravine.predictors.bodies import KIND, Bodies
+from ravine.predictors.bodies import KIND, Bodies, Tensors, lacks_body
 from ravine.predictors.choice import Choice, chosen
 from ravine.predictors.modules import built_in, check_source, module_of, named_model
 from ravine.predictors.passes import Drawing
 from ravine.predictors.predictor import Part, Predictor
-from ravine.store import RunRecord, Store, StudyRecord, kind_of
+from ravine.store import RunRecord, Store, StudyRecord, body_id, kind_of
 from ravine.study import FindStudy
 from ravine.study.model import Model
 from ravine.study.modes import Mode
@@ -76,7 +75,12 @@ def predictor_of(
     if mode is not None and mode.views:
         check_views(mode.views, preparation.inputs.shape, "views")
     stored = [each for each in choice.members if each.name not in choice.weights]
-    tensors = {**weights_of(store, stored), **choice.weights}
+    found = {
+        each.name: (choice.runs[each.run], choice.weights[each.name])
+        for each in choice.members
+        if each.name in choice.weights
+    }
+    tensors = {**weights_of(store, stored), **_whole(store, found)}
     parts: list[Part] = []
     bodies: Bodies = {}
     for each in choice.members:
@@ -106,27 +110,32 @@ def predictor_of(
     )
 
 
-def weights_of(store: Store, members: Sequence[Member]) -> dict[str, dict[str, np.ndarray]]:
+def weights_of(store: Store, members: Sequence[Member]) -> dict[str, Tensors]:
     """The weights of members, by name: tensors by name."""
     kinds: dict[str, list[Member]] = {}
     for each in members:
         assert each.step is None, "members along a run have no stored predictions to be chosen by"
         kinds.setdefault(kind_of(each.average, "weights") if each.average else "weights", []).append(each)
-    found: dict[str, dict[str, np.ndarray]] = {}
+    found: dict[str, tuple[RunRecord, Tensors]] = {}
     for kind, some in kinds.items():
         stored = store.tensors_many(kind, [each.run for each in some])
-        found |= {each.name: _whole(store, each.run, stored[each.run]) for each in some}
-    return found
+        found |= {each.name: (store.run(each.run), stored[each.run]) for each in some}
+    return _whole(store, found)
 
 
-def _whole(store: Store, run: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of a run; of one that trained a head alone, with those of its frozen body, which others may share."""
-    if not any(name.startswith("head.") for name in tensors) or any(
-        name.startswith("body.") for name in tensors
-    ):
-        return tensors
-    model = store.run(run).recipe["model"]
-    return {**store.bodies.get(model), **tensors} if model.get("kind") == KIND else tensors
+def _whole(store: Store, found: Mapping[str, tuple[RunRecord, Tensors]]) -> dict[str, Tensors]:
+    """Tensors of runs; of those that trained a head alone, with those of their frozen body, which is read once."""
+    bodies: dict[str, Tensors] = {}
+    whole: dict[str, Tensors] = {}
+    for name, (run, tensors) in found.items():
+        model = run.recipe["model"]
+        if model.get("kind") == KIND and lacks_body(tensors):
+            key = body_id(model)
+            if key not in bodies:
+                bodies[key] = store.bodies.get(model)
+            tensors = {**bodies[key], **tensors}
+        whole[name] = tensors
+    return whole
 
 
 def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Preparation:
