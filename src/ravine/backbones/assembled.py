@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.backbones.architecture import architecture, keyed_body
+from ravine.backbones.architecture import architecture, keyed_body, stored_tensors
 from ravine.backbones.cut import Cut, Reached, find_cut
 from ravine.backbones.files import digest_of
-from ravine.backbones.kinds import weights_file
-from ravine.backbones.lite0_names import own_name
-from ravine.backbones.loading import Weights, fill, read_builtin, read_safetensors
+from ravine.backbones.kinds import hub_config, is_timm, weights_file
+from ravine.backbones.loading import Weights, fill, read_builtin, read_safetensors, read_with
 from ravine.nn.dropout import Dropout
 from ravine.nn.frozen import freeze_norms
 from ravine.nn.rates import Rates
@@ -192,11 +191,18 @@ class _Key:
 def _facts(key: _Key, weights: Weights | None) -> Facts:
     spec, input_shape, search, _ = key.parts
     with rng.keyed_init(0), torch.device("cpu"):
-        net = architecture(spec, search).eval()
-        cut = find_cut(net, spec.cut, input_shape)
+        whole = architecture(spec, search)
+        cut = find_cut(whole.net.eval(), spec.cut, input_shape)
     if weights is not None:
-        fill(net, weights, cut.name, own_name)
-    return Facts(cut=cut, width=cut.width, notes=() if weights is None else weights.notes)
+        fill(whole, weights, cut.name)
+    notes = [] if weights is None else list(weights.notes)
+    if cut.tiny:
+        side = min(input_shape[-2:])
+        notes.append(
+            f"pictures of {input_shape[-2]} x {input_shape[-1]} pixels are too small for this network: from its layer "
+            f"{cut.tiny!r} on, maps have 1 x 1 places; bring them to size = {2 * side} or more"
+        )
+    return Facts(cut=cut, width=cut.width, notes=tuple(notes))
 
 
 def _weights(spec: Backbone, search: Path | None) -> Weights | None:
@@ -207,15 +213,17 @@ def _weights(spec: Backbone, search: Path | None) -> Weights | None:
         return read_builtin(name)
     file = weights_file(spec, search)
     assert file is not None, "a source of weights has a file"
+    if source == "hf" and not is_timm(hub_config(spec, search)):
+        return read_with(file, lambda: stored_tensors(name, search))
     return read_safetensors(file)
 
 
 def _body(spec: Backbone, cut: Cut, search: Path | None) -> nn.Module:
-    net = architecture(spec, search)
     weights = _weights(spec, search)
+    whole = architecture(spec, search, empty=weights is not None)
     if weights is not None:
-        fill(net, weights, cut.name, own_name)
-    body = keyed_body(cut.applied(net))
+        fill(whole, weights, cut.name)
+    body = keyed_body(cut.applied(whole.net))
     if spec.norm != "adapt":
         freeze_norms(body, parameters=spec.norm == "frozen")
     return body

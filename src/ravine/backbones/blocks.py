@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from torch import nn
 
@@ -13,16 +13,17 @@ from ravine.messages import shown
 from ravine.nn.norms import BatchNorm
 
 _LISTS = (nn.Sequential, nn.ModuleList)
+_LEVELS = 2  # of lists within each other: stages, and their blocks
 _NORMS = (BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 def blocks(module: Assembled) -> tuple[tuple[str, ...], ...]:
     """The names of the parameters of each block of the body, in order; the first block is the stem.
 
-    A block is an element of a list of modules (`nn.Sequential`, `nn.ModuleList`), and so are those in lists within it
-    whose elements are of one class. What comes before, between or after lists is a block as well: the stem is
-    number 0. In a network without such lists each layer with parameters is a block, with the norm that follows it.
-    Parameters that several blocks share belong to the first. Frozen ones are named too.
+    A block is an element of a list of modules (`nn.Sequential`, `nn.ModuleList`); where an element is a list itself, or
+    has one whose elements are alike (a stage), its elements are blocks. What comes before, between or after lists is a
+    block as well: the stem is number 0. In a network without such lists each layer with parameters is a block, with the
+    norm that follows it. Parameters that several blocks share belong to the first. Frozen ones are named too.
 
     Args:
         module: from `assembled`.
@@ -88,28 +89,26 @@ def hold(module: Assembled, names: Collection[str]) -> Assembled:
     Returns:
         The module.
     """
-    parts = [name for name, _ in module.named_modules() if name == "body" or name.startswith("body.")]
-    kept = {name.rpartition(".")[0] for name in names}
-    held = [
-        name
-        for name in parts
-        if any(each == name or each.startswith(f"{name}.") for each in _with_parameters(module))
-        and not any(each == name or each.startswith(f"{name}.") for each in kept)
-    ]
-    module.held = tuple(
-        name for name in held if not any(name.startswith(f"{other}.") for other in held if other != name)
-    )
+    owners = {name.rpartition(".")[0] for name in names}
+    parts = [(name, part) for name, part in module.named_modules() if f"{name}.".startswith("body.")]
+    first = min((i for i, (name, _) in enumerate(parts) if name in owners), default=len(parts))
+    held: list[str] = []
+    for i, (name, part) in enumerate(parts):
+        if any(name.startswith(f"{other}.") for other in held):
+            continue
+        below = f"{name}."
+        idle = not any(f"{owner}.".startswith(below) for owner in owners)
+        # What has no numbers of its own, such as dropout, belongs to what comes after it.
+        if idle and (next(part.parameters(), None) is not None or i < first):
+            held.append(name)
+    module.held = tuple(held)
     return module.train(module.training)
-
-
-def _with_parameters(module: nn.Module) -> list[str]:
-    return list(dict.fromkeys(name.rpartition(".")[0] for name, _ in module.named_parameters()))
 
 
 def _parts(body: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
     """The blocks as named modules."""
-    if _has_lists(body):
-        yield from _expanded(body, "")
+    if _expands(body, 0):
+        yield from _expanded(body, "", 0)
         return
     group: list[tuple[str, nn.Module]] = []
     for name, layer in body.named_modules():
@@ -123,17 +122,17 @@ def _parts(body: nn.Module) -> Iterator[list[tuple[str, nn.Module]]]:
         yield group
 
 
-def _expanded(module: nn.Module, name: str) -> Iterator[list[tuple[str, nn.Module]]]:
+def _expanded(module: nn.Module, name: str, level: int) -> Iterator[list[tuple[str, nn.Module]]]:
     """The blocks of a module that has lists: those of its lists, and what lies between."""
     between: list[tuple[str, nn.Module]] = []
     inside = isinstance(module, _LISTS)
     for child_name, child in module.named_children():
         full = f"{name}.{child_name}".lstrip(".")
-        if _has_lists(child, deeper=not inside):
+        if _expands(child, level + inside):
             if between:
                 yield between
                 between = []
-            yield from _expanded(child, full)
+            yield from _expanded(child, full, level + inside)
         elif inside:
             yield [(full, child)]
         else:
@@ -142,16 +141,24 @@ def _expanded(module: nn.Module, name: str) -> Iterator[list[tuple[str, nn.Modul
         yield between
 
 
-def _has_lists(module: nn.Module, *, deeper: bool = True) -> bool:
-    """Whether blocks are to be looked for in a module."""
+def _expands(module: nn.Module, level: int) -> bool:
+    """Whether blocks are to be looked for in a module: in a list, or in what has one.
+
+    Args:
+        module: part of a body.
+        level: how many lists it is in.
+    """
+    if level >= _LEVELS:
+        return False
     if isinstance(module, _LISTS):
-        return any(_is_composed(child) for child in module.children())
-    lists = [child for child in module.modules() if isinstance(child, _LISTS) and child is not module]
-    return any(
-        any(_is_composed(child) for child in each.children())
-        and (deeper or len({type(c) for c in each}) == 1)
-        for each in lists
-    )
+        return any(map(_is_composed, module.children()))
+    lists = [list(each.children()) for each in module.modules() if isinstance(each, _LISTS)]
+    return any(any(map(_is_composed, each)) and (level == 0 or _are_blocks(each)) for each in lists)
+
+
+def _are_blocks(parts: Sequence[nn.Module]) -> bool:
+    """Whether the elements of a list within an element of another are blocks, and no layers of a block."""
+    return len({type(each) for each in parts}) == 1 and not isinstance(parts[0], _LISTS)
 
 
 def _is_composed(module: nn.Module) -> bool:

@@ -43,12 +43,14 @@ class Cut:
         width: D, how many features it is given.
         last: whether nothing comes after it.
         idle: modules that no pass to the cut needs.
+        tiny: the name of the first convolution whose maps are 1 x 1 while its input's are not; "" where none is.
     """
 
     name: str
     width: int
     last: bool
     idle: tuple[str, ...]
+    tiny: str = ""
 
     def applied(self, net: nn.Module) -> nn.Module:
         """The network up to the cut, in place."""
@@ -85,6 +87,14 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
             inputs.setdefault(each, []).append(args[0] if args else None)
 
         hooks.append(module.register_forward_pre_hook(note))
+    tiny: list[str] = []
+    for each, module in modules.items():
+
+        def look(layer: nn.Module, args: tuple[object, ...], y: object, each: str = each) -> None:
+            if isinstance(layer, nn.Conv2d) and _shrinks(layer, args[0], y):
+                tiny.append(each)
+
+        hooks.append(module.register_forward_hook(look))
     try:
         _pass(net, input_shape)
     finally:
@@ -114,7 +124,17 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
     # A layer that others use without calling it (a projection of an attention) is no layer that comes after the cut.
     after = set(called[called.index(name) + 1 :]) - before
     idle = tuple(each for each in after if _alone(each, name) and not _above(each, after))
-    return Cut(name=name, width=width, last=_ends(net, name, input_shape, x), idle=idle)
+    return Cut(
+        name=name, width=width, last=_ends(net, name, input_shape, x), idle=idle, tiny=next(iter(tiny), "")
+    )
+
+
+def _shrinks(layer: nn.Conv2d, x: object, y: object) -> bool:
+    """Whether a convolution with padding makes a map of one place out of a larger one: it sees mostly padding."""
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        return False
+    whole = all(kernel == side for kernel, side in zip(layer.kernel_size, x.shape[-2:], strict=True))
+    return tuple(y.shape[-2:]) == (1, 1) and tuple(x.shape[-2:]) != (1, 1) and not whole
 
 
 def _alone(each: str, cut: str) -> bool:

@@ -59,16 +59,17 @@ class Stored:
     end: int
 
 
-def existing(name: str, base: Path, where: str) -> Path:
-    """The file that a study names.
+def existing(name: str, base: Path, where: str, *, folder: bool = False) -> Path:
+    """The file or folder that a study names.
 
     Args:
         name: as the user wrote it.
         base: folder that a relative path starts from.
         where: the key with its value, for errors.
+        folder: whether a folder is wanted.
 
     Raises:
-        ModelError: it is no file.
+        ModelError: nothing of that kind is there.
     """
     try:
         full = base / Path(name).expanduser()
@@ -80,11 +81,16 @@ def existing(name: str, base: Path, where: str) -> Path:
         except OSError:
             near = None
         hint = f"; did you mean '{near}'?" if near else ""
-        raise ModelError(f"{where}: there is no such file: {short(str(full), 160)}{hint}") from None
+        raise ModelError(
+            f"{where}: there is no such {'folder' if folder else 'file'}: {short(str(full), 160)}{hint}"
+        ) from None
     except (OSError, ValueError, RuntimeError) as error:  # a name too long, with a NUL, of no user's home
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"{where}: cannot be used as a path: {reason}") from None
-    if not stat.S_ISREG(mode):
+    if folder:
+        if not stat.S_ISDIR(mode):
+            raise ModelError(f"{where}: is a file; a folder is needed")
+    elif not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
         raise ModelError(f"{where}: is {kind}; a file is needed")
     return full

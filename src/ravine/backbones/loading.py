@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from ravine.backbones.architecture import Architecture
 from ravine.backbones.files import PREFIXES, read_header
 from ravine.backbones.known import BUILTIN
 from ravine.backbones.lite0_names import own_name
@@ -77,15 +78,42 @@ def read_safetensors(file: Path) -> Weights:
 
 @lru_cache(maxsize=2)
 def _safetensors(file: Path, _size: int, _mtime_ns: int) -> Weights:
-    header = read_header(file)
+    read_header(file)
     try:
         tensors = load_file(file)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{file}: cannot be read: {' '.join(str(error).split())[:160]}") from None
-    others = {each.kind for each in header.values()} & {"F16", "BF16", "F64"}
-    some = sum(each.kind in others for each in header.values())
-    words = " and ".join(str(_TYPES[kind]).removeprefix("torch.") for kind in sorted(others))
-    notes = (f"{count(some, 'tensor')} of {file.name}: {words}, read as float32",) if others else ()
+    return _checked(file, tensors)
+
+
+def read_with(file: Path, read: Callable[[], Mapping[str, Tensor]]) -> Weights:
+    """The weights of a file that a library reads, since it names the tensors otherwise than the file does.
+
+    Args:
+        file: the file.
+        read: reads it.
+
+    Raises:
+        ModelError: see `read_safetensors`.
+    """
+    key = (file, *_state(file))
+    if key not in _READ:
+        read_header(file)
+        _READ.clear()  # one is enough: they are large
+        _READ[key] = _checked(file, read())
+    return _READ[key]
+
+
+_READ: dict[tuple[Path, int, int], Weights] = {}
+
+
+def _checked(file: Path, tensors: Mapping[str, Tensor]) -> Weights:
+    """Weights as float32, of which every number is finite."""
+    kinds = [each.kind for each in read_header(file).values()]
+    others = sorted({"F16", "BF16", "F64"}.intersection(kinds))
+    words = " and ".join(str(_TYPES[kind]).removeprefix("torch.") for kind in others)
+    some = count(sum(kind in others for kind in kinds), "tensor")
+    notes = (f"{some} of {file.name}: {words}, read as float32",) if others else ()
     tensors = {
         name: each.to(torch.float32) if each.dtype.is_floating_point else each
         for name, each in tensors.items()
@@ -124,32 +152,42 @@ def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
     return hashed.hexdigest()
 
 
-def fill(net: nn.Module, weights: Weights, cut: str, renamed: Callable[[str], str] | None = None) -> None:
+def fill(whole: Architecture, weights: Weights, cut: str) -> None:
     """Give a network these weights, in place; only what the head takes the place of may be missing.
 
     Prefixes that wrappers leave are taken off the names where the network has no such name.
 
     Args:
-        net: the whole network, its own last layer included.
+        whole: the network, its own last layer included.
         weights: out of a file.
         cut: the module that the head takes the place of: its tensors are left alone.
-        renamed: the network's name of a tensor, of what others call it.
 
     Raises:
         ModelError: a tensor is missing, has no place, or another shape or type.
     """
-    own = net.state_dict(keep_vars=True)
+    own = whole.net.state_dict()
     needed = {name for name in own if not _within(name, cut) and not name.endswith(_COUNTER)}
     placed: dict[str, str] = {}
     for key in weights.tensors:
-        name = _place(key, own, renamed or (lambda each: each))
+        name = _place(key, own, whole.renamed)
         if name in placed:
             raise ModelError(
                 f"{weights.where}: tensors {shown(placed[name])} and {shown(key)} are both {shown(name)} of the network"
             )
         placed[name] = key
     lacking = [name for name in own if name in needed and name not in placed]
-    left = [name for name in placed if name not in own and not _within(name, cut)]
+    left = [
+        name
+        for name in placed
+        if name not in own and not _within(name, cut) and not name.startswith(whole.beside)
+    ]
+    if 2 * len(lacking) > len(needed):
+        own_kind, some = type(whole.net).__name__, next(iter(weights.tensors), "none")
+        raise ModelError(
+            f"{weights.where}: these are weights of another network: of the {len(needed)} tensors of {own_kind} "
+            f"{len(lacking)} are not in the file, such as {shown(lacking[0])} (it has {shown(some)}); give the "
+            'network as target, such as target = "net:Small"'
+        )
     if lacking:
         near = nearest(lacking[0], left)
         hint = f"; it has {shown(placed[near])}, which the network has not" if near else ""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.backbones.assembled import Assembled, assembled, head_layers
+from ravine.backbones.assembled import Assembled, assembled, facts_of, head_layers
 from ravine.errors import ModelError
 from ravine.free_memory import built
 from ravine.nn.build import (
@@ -115,7 +115,10 @@ class Network:
             module = built(make, about)
         with counting_calls(module) as calls:
             output = check_output(module, input_shape, num_outputs)
-        remark = "; ".join(filter(None, (remark_on(output, type(module).__name__), remark_on_calls(calls))))
+        remarks = [remark_on(output, type(module).__name__), remark_on_calls(calls)]
+        if isinstance(model, Backbone):
+            remarks += facts_of(model, input_shape, search).notes
+        remark = "; ".join(filter(None, remarks))
         built_in = isinstance(model, MLP | ConvNet | ResNet)
         named = built_in or isinstance(model, Backbone)
         given.check(module, f"kind = {model.kind!r}" if named else type(module).__name__)  # type: ignore[attr-defined]

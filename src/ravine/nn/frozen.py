@@ -39,6 +39,13 @@ _FROZEN: dict[type[BatchNorm], type[_Frozen]] = {
 }
 
 
+def _frozen(kind: type[BatchNorm]) -> type[_Frozen]:
+    """The class of a frozen norm; of a class that somebody made from PyTorch's, one with its own forward pass."""
+    if kind not in _FROZEN:
+        _FROZEN[kind] = type(f"Frozen{kind.__name__}", (_Frozen, kind), {})
+    return _FROZEN[kind]
+
+
 def freeze_norms(module: M, *, parameters: bool = False) -> M:
     """Let the BatchNorms of a module normalize by their running statistics from now on, in training too.
 
@@ -53,7 +60,7 @@ def freeze_norms(module: M, *, parameters: bool = False) -> M:
         The module.
 
     Raises:
-        ModelError: a BatchNorm has no running statistics, or is of a class of its own.
+        ModelError: a BatchNorm has no running statistics, or is none of PyTorch's for one process.
 
     Example:
         >>> import torch
@@ -67,13 +74,14 @@ def freeze_norms(module: M, *, parameters: bool = False) -> M:
     for name, each in norms:
         if each.running_mean is None:
             raise ModelError(f"freeze_norms: {name!r} has no running statistics (track_running_stats=False)")
-        if type(each) not in _FROZEN and not isinstance(each, _Frozen):
+        if not isinstance(each, (_Frozen, *_FROZEN)):
             raise ModelError(
-                f"freeze_norms: {name!r} is a {type(each).__name__}; only BatchNorm1d, 2d and 3d are frozen"
+                f"freeze_norms: {name!r} is a {type(each).__name__}; only BatchNorm1d, 2d, 3d and classes made from "
+                "them are frozen"
             )
     for _, each in norms:
         if not isinstance(each, _Frozen):
-            each.__class__ = _FROZEN[type(each)]
+            each.__class__ = _frozen(type(each))
         each.eval()
         if parameters:
             each.requires_grad_(False)

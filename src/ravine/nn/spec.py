@@ -209,7 +209,7 @@ LITE0 = "efficientnet-lite0"
 BUILTIN = (LITE0,)
 """Architectures that are written here, whose weights a package brings."""
 _SOURCES = ("builtin", "file", "timm", "hf")
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+@[\w./-]+")
+_WHOLE = ("builtin", "timm", "hf")  # those that say the architecture
 
 
 def _weights(value: object) -> str | None:
@@ -218,27 +218,21 @@ def _weights(value: object) -> str | None:
     source, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon or source not in _SOURCES or not name.strip() or not name.isprintable():
         raise ValueError(
-            f'must be "builtin:{LITE0}", "file:PATH.safetensors", "timm:NAME", or "hf:" and OWNER/NAME@REVISION or a '
-            "folder"
+            f'must be "builtin:{LITE0}", "file:PATH.safetensors", "timm:NAME", "hf:OWNER/NAME@REVISION" or "hf:FOLDER"'
         )
     if source == "builtin" and name not in BUILTIN:
         raise ValueError(choices(name, BUILTIN))
     if source == "file" and not name.endswith(".safetensors"):
-        raise ValueError("must be a .safetensors file: other formats may contain code")
-    if source == "hf" and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith("."):
-        raise ValueError(f'must name a revision: "hf:{name}@REVISION"; for a folder write "hf:./{name}"')
+        raise ValueError("must be a .safetensors file: others may contain code")
+    if source == "hf" and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+        raise ValueError(f'must name a revision, "hf:{name}@REVISION"; for a folder write "hf:./{name}"')
     return str(value)
 
 
 def _architecture(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str) and value.partition(":")[0] in ("builtin", "timm"):
-        source, _, name = value.partition(":")
-        if source == "builtin" and name not in BUILTIN:
-            raise ValueError(choices(name, BUILTIN))
-        return value
-    return _target(value)
+    if isinstance(value, str) and value.partition(":")[0] in _WHOLE:
+        return _weights(value)
+    return None if value is None else _target(value)
 
 
 class Head(Form):
@@ -294,8 +288,8 @@ class Backbone(_Targeted):
             ``"file:PATH.safetensors"``, ``"timm:NAME"`` (extra `timm`), ``"hf:OWNER/NAME@REVISION"`` or ``"hf:FOLDER"``
             (extra `hub`); None: drawn by the run's seed.
         target: its architecture, where the weights don't say it: ``"package.module:Name"`` of one's own,
-            ``"timm:NAME"`` or ``"builtin:efficientnet-lite0"``.
-        args: keyword arguments of `target`.
+            ``"timm:NAME"``, ``"hf:..."`` or ``"builtin:efficientnet-lite0"``, which a file's is by default.
+        args: keyword arguments of a target, or of timm's.
         cut: name of the module that the head takes the place of; None: the last linear layer.
         head: what takes its place.
         norm: its BatchNorms: "frozen", statistics, scales and shifts stay as they are, in training too; "affine",
@@ -319,16 +313,15 @@ class Backbone(_Targeted):
     def check(self) -> None:
         """See that the architecture is known once."""
         super().check()
+        if self.weights is None and self.target is None:
+            raise ValueError(
+                f'needs weights, such as "builtin:{LITE0}", or a target of one\'s own, such as "net:Small"'
+            )
         source = (self.weights or "").partition(":")[0]
-        if self.target is None and source in ("", "file"):
+        if self.target is not None and source in _WHOLE:
             raise ValueError(
-                "needs weights, or target: "
-                + ("the architecture" if source else "a network, such as")
-                + ' target = "net:Small"'
+                f'target cannot be given beside weights = "{self.weights}", which name their network'
             )
-        if self.target is not None and source not in ("", "file"):
-            raise ValueError(
-                f"target cannot be given beside weights = {self.weights!r}, which name their network"
-            )
-        if self.args and (self.target is None or self.target.startswith(("builtin:",))):
-            raise ValueError("args belong to a target")
+        named = self.weights if source in _WHOLE else self.target
+        if self.args and (named is None or named.startswith(("builtin:", "hf:"))):
+            raise ValueError("args are those of a target or of timm's")
