@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ravine import rng
 from ravine.backbones.hub import CONFIG, hub_file
 from ravine.backbones.kinds import architecture_of, hub_config, is_timm, without_classes
 from ravine.backbones.lite0 import EfficientNetLite0
 from ravine.backbones.lite0_names import own_name
+from ravine.dispatch import OperationMode
 from ravine.errors import ModelError, in_a_line
 from ravine.messages import shown
 from ravine.nn.replacing import keyed
@@ -61,14 +64,15 @@ def architecture(spec: Backbone, search: Path | None, *, empty: bool = False) ->
         ModelError: it cannot be found or built.
     """
     source, name = architecture_of(spec)
-    if source == "builtin":
-        if empty:
-            with torch.device("meta"):
-                net = EfficientNetLite0()
-            return Architecture(net=_zeros(net), renamed=own_name)
-        return Architecture(net=EfficientNetLite0(), renamed=own_name)
     if source == "target":
         return Architecture(net=call_factory(find_factory(name, search, spec.trust), spec.args, search))
+    with _Undrawn() if empty else nullcontext():
+        return _of_library(spec, source, name, search)
+
+
+def _of_library(spec: Backbone, source: str, name: str, search: Path | None) -> Architecture:
+    if source == "builtin":
+        return Architecture(net=EfficientNetLite0(), renamed=own_name)
     if source == "timm":
         return Architecture(net=_timm(name.partition(".")[0], spec.args))
     config = hub_config(spec, search)
@@ -77,12 +81,23 @@ def architecture(spec: Backbone, search: Path | None, *, empty: bool = False) ->
     return Architecture(net=_transformers(name, search)[0], beside=("pooler.",))
 
 
-def _zeros(net: nn.Module) -> nn.Module:
-    net = net.to_empty(device="cpu")
-    with torch.no_grad():
-        for each in (*net.parameters(), *net.buffers()):
-            each.zero_()
-    return net
+class _Undrawn(OperationMode):
+    """Within it nothing is drawn: what would be is 0. Drawing millions of numbers takes longer than reading them.
+
+    PyTorch's way, a network on the device "meta", imports its compiler, which takes longer still.
+    """
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if rng.draws(func, args, kwargs) and func._schema.name.endswith("_"):
+            return args[0].zero_()
+        return func(*args, **kwargs)
 
 
 def _timm(name: str, args: Mapping[str, Any]) -> nn.Module:

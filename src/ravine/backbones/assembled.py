@@ -34,6 +34,7 @@ class Assembled(nn.Module):
     Attributes:
         body: the network up to the cut.
         head: what was drawn anew.
+        order: the names of the body's modules in the order in which a pass calls them, where it is known.
         held: parts of the body that stay in eval mode whatever `train` says; see `hold`.
     """
 
@@ -41,6 +42,7 @@ class Assembled(nn.Module):
         super().__init__()
         self.body = body
         self.head = head
+        self.order: tuple[str, ...] = ()
         self.held: tuple[str, ...] = ()
 
     def features(self, x: Tensor) -> Tensor:
@@ -100,7 +102,9 @@ def assembled(
     if rates is None:
         rates = ("dropout",) if spec.head.dropout > 0 else ()
     head = head_of(spec.head, facts.width, num_outputs, rates)
-    return Assembled(_body(spec, facts.cut, search), head).train()
+    found = Assembled(_body(spec, facts.cut, search), head)
+    found.order = facts.cut.order
+    return found.train()
 
 
 def head_of(spec: Head, width: int, num_outputs: int, rates: Collection[str]) -> nn.Sequential:

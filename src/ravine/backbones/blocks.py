@@ -91,15 +91,17 @@ def hold(module: Assembled, names: Collection[str]) -> Assembled:
     """
     owners = {name.rpartition(".")[0] for name in names}
     parts = [(name, part) for name, part in module.named_modules() if f"{name}.".startswith("body.")]
-    first = min((i for i, (name, _) in enumerate(parts) if name in owners), default=len(parts))
+    order = [f"body.{name}".rstrip(".") for name in module.order] or [name for name, _ in parts]
+    first = next((i for i, name in enumerate(order) if name in owners), len(order))
+    early = set(order[:first])
     held: list[str] = []
-    for i, (name, part) in enumerate(parts):
+    for name, part in parts:
         if any(name.startswith(f"{other}.") for other in held):
             continue
         below = f"{name}."
         idle = not any(f"{owner}.".startswith(below) for owner in owners)
         # What has no numbers of its own, such as dropout, belongs to what comes after it.
-        if idle and (next(part.parameters(), None) is not None or i < first):
+        if idle and (next(part.parameters(), None) is not None or name in early):
             held.append(name)
     module.held = tuple(held)
     return module.train(module.training)

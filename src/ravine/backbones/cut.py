@@ -43,6 +43,7 @@ class Cut:
         width: D, how many features it is given.
         last: whether nothing comes after it.
         idle: modules that no pass to the cut needs.
+        order: the names of modules in the order in which a pass calls them.
         tiny: the name of the first convolution whose maps are 1 x 1 while its input's are not; "" where none is.
     """
 
@@ -50,6 +51,7 @@ class Cut:
     width: int
     last: bool
     idle: tuple[str, ...]
+    order: tuple[str, ...]
     tiny: str = ""
 
     def applied(self, net: nn.Module) -> nn.Module:
@@ -125,7 +127,12 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
     after = set(called[called.index(name) + 1 :]) - before
     idle = tuple(each for each in after if _alone(each, name) and not _above(each, after))
     return Cut(
-        name=name, width=width, last=_ends(net, name, input_shape, x), idle=idle, tiny=next(iter(tiny), "")
+        name=name,
+        width=width,
+        last=_ends(net, name, input_shape, x),
+        idle=idle,
+        order=tuple(dict.fromkeys(called)),
+        tiny=next(iter(tiny), ""),
     )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,7 @@ _BYTES = {
 }
 _CHUNK = 1 << 22
 _MOST_SIDES = 32
+_SETTLED_NS = 1_000_000_000
 PREFIXES = ("module.", "_orig_mod.")
 """What wrappers put before the names of tensors."""
 
@@ -102,7 +104,7 @@ def read_header(file: Path) -> Mapping[str, Stored]:
     Raises:
         ModelError: it is no such file.
     """
-    return _header(*_state(file))
+    return _header(*state_of(file))
 
 
 def digest_of(file: Path) -> str:
@@ -113,7 +115,7 @@ def digest_of(file: Path) -> str:
     Raises:
         ModelError: it is no safetensors file, or cannot be read.
     """
-    return _digest(*_state(file))
+    return _digest(*state_of(file))
 
 
 def stripped(name: str) -> str:
@@ -128,16 +130,24 @@ def stripped(name: str) -> str:
     return name
 
 
-def _state(file: Path) -> tuple[Path, int, int]:
+def state_of(file: Path) -> tuple[Path, int, int, int]:
+    """What a file is remembered by: path, size, time of the last change, and nothing that comes twice if that is now.
+
+    A clock ticks every few milliseconds: a file that was just written may be written again at the same time.
+
+    Raises:
+        ModelError: it cannot be looked at.
+    """
     try:
         found = file.stat()
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror}") from None
-    return file, found.st_size, found.st_mtime_ns
+    settled = abs(time.time_ns() - found.st_mtime_ns) > _SETTLED_NS
+    return file, found.st_size, found.st_mtime_ns, 0 if settled else time.perf_counter_ns()
 
 
 @lru_cache(maxsize=64)
-def _header(file: Path, size: int, _mtime_ns: int) -> Mapping[str, Stored]:
+def _header(file: Path, size: int, _mtime_ns: int, _now: int) -> Mapping[str, Stored]:
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -183,8 +193,8 @@ def _stored(file: Path, name: str, entry: Any, begin: int, size: int) -> Stored:
 
 
 @lru_cache(maxsize=64)
-def _digest(file: Path, size: int, mtime_ns: int) -> str:
-    found = _header(file, size, mtime_ns)
+def _digest(file: Path, size: int, mtime_ns: int, now: int) -> str:
+    found = _header(file, size, mtime_ns, now)
     names = {name: stripped(name) for name in found}
     if len(set(names.values())) < len(names):
         names = {name: name for name in found}

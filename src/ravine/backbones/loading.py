@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ravine.backbones.architecture import Architecture
-from ravine.backbones.files import PREFIXES, read_header
+from ravine.backbones.files import PREFIXES, read_header, state_of
 from ravine.backbones.known import BUILTIN
 from ravine.backbones.lite0_names import own_name
 from ravine.errors import ModelError, nearest
@@ -49,11 +49,11 @@ def read_builtin(name: str) -> Weights:
         ModelError: the package is not installed, or brings something else.
     """
     file = BUILTIN[name].file()
-    return _builtin(name, file, *_state(file))
+    return _builtin(name, *state_of(file))
 
 
 @lru_cache(maxsize=2)
-def _builtin(name: str, file: Path, _size: int, _mtime_ns: int) -> Weights:
+def _builtin(name: str, file: Path, _size: int, _mtime_ns: int, _now: int) -> Weights:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 (whatever a broken file makes of it)
@@ -73,11 +73,11 @@ def read_safetensors(file: Path) -> Weights:
     Raises:
         ModelError: it is no such file, or a number in it is infinite or not one.
     """
-    return _safetensors(file, *_state(file))
+    return _safetensors(*state_of(file))
 
 
 @lru_cache(maxsize=2)
-def _safetensors(file: Path, _size: int, _mtime_ns: int) -> Weights:
+def _safetensors(file: Path, _size: int, _mtime_ns: int, _now: int) -> Weights:
     read_header(file)
     try:
         tensors = load_file(file)
@@ -96,7 +96,7 @@ def read_with(file: Path, read: Callable[[], Mapping[str, Tensor]]) -> Weights:
     Raises:
         ModelError: see `read_safetensors`.
     """
-    key = (file, *_state(file))
+    key = state_of(file)
     if key not in _READ:
         read_header(file)
         _READ.clear()  # one is enough: they are large
@@ -104,7 +104,7 @@ def read_with(file: Path, read: Callable[[], Mapping[str, Tensor]]) -> Weights:
     return _READ[key]
 
 
-_READ: dict[tuple[Path, int, int], Weights] = {}
+_READ: dict[tuple[Path, int, int, int], Weights] = {}
 
 
 def _checked(file: Path, tensors: Mapping[str, Tensor]) -> Weights:
@@ -240,8 +240,3 @@ def _within(name: str, cut: str) -> bool:
 
 def _sides(tensor: Tensor) -> str:
     return " x ".join(map(str, tensor.shape)) or "a single number"
-
-
-def _state(file: Path) -> tuple[int, int]:
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
