@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ravine.cli import augment, averages, look, output, reuse, soups, stored, surface, train
+from ravine.cli import augment, averages, features, look, output, reuse, soups, stored, surface, train
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -19,6 +19,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "run": train.run,
     "lr": train.lr,
     "augment": augment.augment,
+    "features": features.features,
     "list": stored.list_studies,
     "show": stored.show,
     "report": stored.report,

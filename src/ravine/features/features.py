@@ -73,6 +73,16 @@ class Features:
         """D."""
         return int(self.arrays["train"].shape[1])
 
+    @property
+    def size(self) -> int:
+        """Bytes of all features."""
+        return sum(each.nbytes for each in self.arrays.values())
+
+    @property
+    def rate(self) -> float:
+        """Examples a second."""
+        return self.num_examples / max(self.seconds, 1e-9)
+
     def data(self, of: Dataset) -> Dataset:
         """The data set that they were computed of, with features in place of its examples."""
         train, validation, test = (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from ravine.messages import count
 from ravine.nn.spec import Backbone
 from ravine.nn.stochastic import buffer_name, kinds_of
 from ravine.study import Recipe, Run, content_id
+from ravine.times import duration
 
 BLANK = "blank"  # the fingerprint of data that were only looked at
 
@@ -51,7 +53,7 @@ class Frozen:
         name = self._name(recipe)
         if name in self._known:
             return
-        for event in self._events(spec, recipe):
+        for event in self.events(spec, recipe.model):
             if isinstance(event, Features):
                 self._known[name] = event
             else:
@@ -83,14 +85,20 @@ class Frozen:
         """What was computed or read, for people."""
         return [line for each in self._known.values() for line in lines_of(each)]
 
-    def _events(self, spec: Backbone, recipe: Recipe) -> Iterator[Extracting | Features]:
+    def events(self, spec: Backbone, model: Mapping[str, Any]) -> Iterator[Extracting | Features]:
+        """Progress, and the features of a body; see `features_of`.
+
+        Args:
+            spec: of the model.
+            model: what a recipe says of it.
+        """
         if self.data.fingerprint == BLANK:
             width = facts_of(spec, self.data.input_shape, self.search).width
             arrays = {name: np.zeros((len(getattr(self.data, name)), width), np.float32) for name in SPLITS}
             yield Features(arrays=arrays, key={}, hit=True, seconds=0.0, kept=Kept())
             return
         yield from features_of(
-            recipe.model, self.data, self.device, lambda: body_of(spec, self.data, self.search, self.device)
+            model, self.data, self.device, lambda: body_of(spec, self.data, self.search, self.device)
         )
 
     @staticmethod
@@ -152,10 +160,9 @@ def lines_of(features: Features) -> list[str]:
     if not features.key:
         return []
     what = f"features: {count(features.num_examples, 'example')}, {features.width:,} numbers each"
-    size = f"{sum(each.nbytes for each in features.arrays.values()) / 1e6:,.1f} MB"
+    size = f"{features.size / 1e6:,.1f} MB"
     if features.hit:
         found = f"{what}, {size}, from the cache"
     else:
-        rate = features.num_examples / max(features.seconds, 1e-9)
-        found = f"{what}, {size}, computed in {features.seconds:.1f} s ({rate:,.0f} a second)"
+        found = f"{what}, {size}, computed in {duration(features.seconds)} ({features.rate:,.0f} a second)"
     return [found, *([f"! {features.kept.note}"] if features.kept.note else [])]

@@ -15,7 +15,8 @@ from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
-from ravine.features.head import Standardized, on_features
+from ravine.features.features import Extracting, Features
+from ravine.features.head import Standardized, on_features, structure_of_body
 from ravine.launch.frozen import Frozen, check_alike, frozen_tensors, head_network, whole_of
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
@@ -92,6 +93,18 @@ class Subject:
             if on_features(recipe):
                 for event in self.frozen.compute(self._backbone(recipe), recipe):
                     yield Preparing(done=event.done, all=event.all, about="features")
+
+    def all_features(self) -> Iterator[tuple[str, Iterator[Extracting | Features]]]:
+        """The features of each body with weights, by what it is called; see `features_of`."""
+        known: set[str] = set()
+        for spec in self.study.models:
+            if isinstance(spec, Backbone) and spec.weights is not None:
+                model = structure_of(spec, self.search)
+                body = content_id(structure_of_body(model))
+                if body not in known:
+                    known.add(body)
+                    label = f"{spec.weights}, cut {spec.cut}" if spec.cut else spec.weights
+                    yield label, self.frozen.events(spec, model)
 
     def keep_bodies(self, store: Store, runs: Sequence[Run]) -> None:
         """Store the frozen bodies of those runs that store their heads alone, once each."""

@@ -1,0 +1,45 @@
+"""Features of a frozen body, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ravine.features.features import Features
+from ravine.messages import count
+from ravine.times import duration
+
+
+def lines(label: str, found: Features) -> Iterator[str]:
+    """What was found or computed, and all that it depends on."""
+    how = "found in the cache" if found.hit else "computed"
+    yield f"{label}: {how}, {count(found.num_examples, 'example')}, {found.width:,} features each"
+    yield f"  {duration(found.seconds)}, {found.rate:,.0f} examples a second, {found.size / 1e6:,.1f} MB"
+    yield f"  kept in {found.kept.path}" if found.kept.size else "  not kept"
+    if found.kept.note:
+        yield f"! {found.kept.note}"
+    yield "  they depend on:"
+    yield from (f"    {name} = {value}" for name, value in _flat(found.key))
+
+
+def content(found: Features) -> dict[str, Any]:
+    """The same as plain data."""
+    return {
+        "hit": found.hit,
+        "examples": {name: len(array) for name, array in found.arrays.items()},
+        "width": found.width,
+        "seconds": found.seconds,
+        "examples_per_second": found.rate,
+        "bytes": found.size,
+        "path": None if found.kept.path is None else str(found.kept.path),
+        "note": found.kept.note,
+        "key": dict(found.key),
+    }
+
+
+def _flat(table: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{where}{name}.")
+        else:
+            yield f"{where}{name}", value
