@@ -45,3 +45,10 @@ def small_body() -> nn.Module:
     net = trained(Small())
     net.classifier = nn.Identity()
     return net
+
+
+class Wider(Small):
+    """Another network with the same weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(2 * x)
