@@ -26,6 +26,7 @@ LAZY: dict[tuple[str, str], str] = {
         "ravine.api.estimators.fitting",
     ): "imports PyTorch, after the examples were checked",
     ("ravine.api.*", "ravine.launch*"): "imports PyTorch, after the study was found sound",
+    ("ravine.api.*", "ravine.features.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.averages.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.soups.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.landscapes.*"): "imports PyTorch, after the arguments were found right",
