@@ -5,9 +5,9 @@ import pytest
 
 from graphs import feeds, mixed, raw_columns, rows
 from ravine.data import from_arrays
-from ravine.data.images import ImageReading
 from ravine.data.inputs import ImageInputs
 from ravine.data.preparation import Preparation
+from ravine.data.reading import ImageReading
 from ravine.data.scale import fit_scaling
 from ravine.errors import DataError
 

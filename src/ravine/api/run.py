@@ -7,15 +7,17 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from ravine.api.evaluating import evaluate_lacking
+from ravine.api.reading import read_watched
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
-from ravine.data import Dataset, load
+from ravine.data import Dataset
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.launch.enter import enter_finished
@@ -149,23 +151,30 @@ def _train(
     # PyTorch takes a second to import: it is not, where all runs have finished on whatever machine.
     if device in ("auto", "cpu") and opened.looks_finished(study.name):
         with naming(study.origin):
-            data = load(study.data, base=search)
+            data = read_watched(study, search, console)
+        data.begin_verifying()
         planned = enter_finished(
             study, opened, definition=definition, data=data, search=search, command=command, file=file
         )
         if planned is not None:
             show_plan(planned, console, study.name)
+            data.unchanged()
             return data
         check_address_space()
         from ravine.launch.launch import launch
     else:
         check_address_space()
+        stopped = Event()
         with ThreadPoolExecutor(1) as beside:  # reads the data meanwhile
-            reading = beside.submit(load, study.data, base=search)
-            from ravine.launch.launch import launch
+            reading = beside.submit(read_watched, study, search, console, stopped)
+            try:
+                from ravine.launch.launch import launch
 
-            with naming(study.origin):
-                data = reading.result()
+                with naming(study.origin):
+                    data = reading.result()
+            except KeyboardInterrupt:
+                stopped.set()
+                raise
     from ravine.report.watch import watch
 
     events = launch(
@@ -238,7 +247,8 @@ def lr_range(
 
     study, _, search = read_any(study, overrides, trust)
     with naming(study.origin):
-        data = load(study.data, base=search)
+        data = read_watched(study, search, _console(quiet))
+        data.unchanged()
     events = test(
         study,
         data=data,

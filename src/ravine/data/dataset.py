@@ -76,6 +76,11 @@ class Dataset:
         inputs = ArrayInputs(shape=self.input_shape, scaling=Scaling(values="float64"))
         return Preparation(inputs=inputs, target=target)
 
+    def begin_verifying(self) -> None:
+        """Begin to see whether the files are still what their pixels were decoded from, in a thread."""
+        if self.verification is not None:
+            self.verification.start()
+
     def unchanged(self) -> None:
         """See that the files are still what their pixels were decoded from; it waits until that is known.
 

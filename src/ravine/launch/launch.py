@@ -164,6 +164,7 @@ def _round(
         plan=planned.line,
     )
     yield planned
+    data.begin_verifying()
     to_train = [run for work in works for run in work.cohort.runs]
     meter = Meter(
         sum(run.recipe.steps for run in to_train),
@@ -214,6 +215,7 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
             elif isinstance(record, Tick):
                 writer.checkpoint_if_due(training)
             elif isinstance(record, Finished):
+                task.data.unchanged()  # pictures out of the cache are those of the files
                 writer.finish(record)
                 meter.end_cohort(num_runs * steps, num_runs, len(record.diverged))
                 yield meter.read()

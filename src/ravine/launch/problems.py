@@ -19,6 +19,7 @@ from ravine.study import Study
 from ravine.study.ladder import cost_lines, first_draw
 from ravine.study.model import structure_of
 from ravine.study.problems import faults_of
+from ravine.study.reading import read_data
 from ravine.study.trust import trusting
 
 
@@ -37,10 +38,13 @@ def problems(
         return faults
     study = trusting(study, trust)
     loaded: list[Dataset] = []
-    if "data" not in parts:
-        faults += _faults(lambda: loaded.append(load(study.data, base=search, blank=True)))
+    own: list[InputError] = []
     if "model" not in parts:
-        faults += _faults(lambda: [structure_of(model, search) for model in study.models])
+        own = list(_faults(lambda: [structure_of(model, search) for model in study.models]))
+    if "data" not in parts:
+        # A backbone's weights say how pictures are read, where there are such weights.
+        faults += _faults(lambda: loaded.append(_blank(study, search, as_the_model_wants=not own)))
+    faults += own
     if not faults:  # only then is it known which model is to be tried on which data
         faults += _faults(lambda: _try(study, loaded[0], search))
     return faults
@@ -60,7 +64,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     asked = (study.keep, study.averages, study.test_time, study.ladder)
     if all(each is None for each in asked) and not own:
         return []
-    subject = Subject.of(study, data=load(study.data, base=search, blank=True), search=search)
+    subject = Subject.of(study, data=_blank(study, search), search=search)
     runs = subject.runs()
     lines = cost_lines(study.ladder, runs, len(subject.data.test))
     if study.keep is not None:
@@ -81,6 +85,13 @@ def _faults(what: Callable[[], object]) -> Iterable[InputError]:
     except InputError as error:
         return error.each or [error]
     return []
+
+
+def _blank(study: Study, search: Path | None, *, as_the_model_wants: bool = True) -> Dataset:
+    """The data set without the pixels of image files."""
+    if as_the_model_wants:
+        return read_data(study, search, blank=True)
+    return load(study.data, base=search, blank=True)
 
 
 def _try(study: Study, data: Dataset, search: Path | None) -> None:

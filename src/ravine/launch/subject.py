@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ravine.data import Dataset, load
+from ravine.data import Dataset
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
@@ -25,6 +25,7 @@ from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
+from ravine.study.reading import read_data
 from ravine.study.recipe import MARKS
 from ravine.study.variants import naming_variant
 
@@ -70,7 +71,7 @@ class Subject:
         """
         where = find_device(device)
         with naming(study.origin):
-            found = load(study.data, base=search) if data is None else data
+            found = read_data(study, search) if data is None else data
         return Subject(study=study, data=found, search=search, device=where)
 
     def runs(self) -> list[Run]:

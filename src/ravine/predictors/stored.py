@@ -7,7 +7,6 @@ from pathlib import Path
 
 from torch import nn
 
-from ravine.data import load
 from ravine.data.preparation import Preparation
 from ravine.engine.device import find_device
 from ravine.errors import StoreError
@@ -23,6 +22,7 @@ from ravine.study import FindStudy
 from ravine.study.model import Model
 from ravine.study.modes import Mode
 from ravine.study.naming import naming
+from ravine.study.reading import read_data
 from ravine.study.views import check_views
 
 UserModel = str | Callable[..., nn.Module]
@@ -149,7 +149,7 @@ def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Prepara
         return Preparation.of(kept, f"study {study.name!r} in the store: preparation")
     found, search = find()
     with naming(found.origin):
-        data = load(found.data, base=search)
+        data = read_data(found, search)
     if data.fingerprint != study.data_fingerprint:
         raise StoreError(
             f"study {study.name!r} was trained on other data than its {data.name} is now (fingerprint "

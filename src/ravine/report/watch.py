@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ravine.launch.lr_range import LrRange, RangeStep
 
 _LOG_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
+_FIRST_GUESS_SECONDS = 0.5  # so long something must have gone on before it is said how long it will
 _PATIENCE_SECONDS = 1.0  # so long after a first Ctrl-C a second one means: at once
 
 
@@ -108,19 +109,21 @@ def follow(events: Iterator[Any], kind: type[Any], console: Console, about: str)
     """
     phase, first, began = "", 0, time.monotonic()
     shown_at: float | None = None
-    with _bar(console) as bar:
-        task = bar.add_task(about, total=None)
+    with _bar(console, TextColumn("{task.fields[words]}")) as bar:
+        task = bar.add_task(about, total=None, words="")
         for event in events:
             if not isinstance(event, kind):
                 return event
             now, what = time.monotonic(), getattr(event, "about", about)
-            bar.update(task, completed=event.done, total=event.all, description=what)
             if what != phase:
                 phase, first, began = what, event.done, now
+            words = ""
+            if first < event.done < event.all and now - began > _FIRST_GUESS_SECONDS:
+                words = f"{duration((now - began) * (event.all - event.done) / (event.done - first))} left"
+            bar.update(task, completed=event.done, total=event.all, description=what, words=words)
             due = shown_at is None or now - shown_at > _LOG_SECONDS
-            if bar.disable and due and first < event.done < event.all:
-                left = (now - began) * (event.all - event.done) / (event.done - first)
-                console.print(Text(f"  {what}: {event.done:,} of {event.all:,}, {duration(left)} left"))
+            if bar.disable and due and words:
+                console.print(Text(f"  {what}: {event.done:,} of {event.all:,}, {words}"))
                 shown_at = now
     raise AssertionError("it ends with what was found")
 
