@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ravine.api.studies import read_any
 from ravine.data import Dataset
 from ravine.data.decoding import Decoding
 from ravine.study import Study
-from ravine.study.reading import reading_data
+from ravine.study.reading import reading_data, sheet_of
+
+if TYPE_CHECKING:
+    from ravine.data.duplicates import Duplicates
 
 
 def read_watched(
@@ -25,15 +31,25 @@ def read_watched(
         console: where progress is shown.
         stopped: set by whoever does not want the data any more.
     """
-    steps = reading_data(study, search)
+    data: Dataset = watched(reading_data(study, search), console, stopped)
+    return data
+
+
+def watched(steps: Generator[Decoding, None, Any], console: Console, stopped: Event | None = None) -> Any:
+    """What comes out of something that may have to decode pictures; a bar is drawn if it does.
+
+    Args:
+        steps: how far it is, and what comes out.
+        console: where progress is shown.
+        stopped: set by whoever does not want it any more.
+    """
     try:
         first = next(steps)
     except StopIteration as end:
-        data: Dataset = end.value
-        return data
+        return end.value
     from ravine.report.watch import follow
 
-    def events() -> Iterator[Decoding | Dataset]:
+    def events() -> Iterator[Any]:
         yield first
         while True:
             try:
@@ -44,5 +60,31 @@ def read_watched(
             if stopped is not None and stopped.is_set():
                 raise KeyboardInterrupt
 
-    found: Dataset = follow(events(), Decoding, console, first.about)
+    return follow(events(), Decoding, console, first.about)
+
+
+def duplicates(
+    study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence[str] = (), quiet: bool = False
+) -> Duplicates | None:
+    """Pictures that two splits of a study's data have, with a bar where pictures have to be decoded.
+
+    Args:
+        study: path of a study file.
+        overrides: texts such as "data.size=64".
+        trust: as in `run`.
+        quiet: show no progress.
+
+    Returns:
+        What was found; None where the data are no pictures of the user's own.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    read, _, search = read_any(study, overrides, trust)
+    if isinstance(read.data, Dataset):
+        return None
+    from ravine.data.duplicates import find_duplicates
+
+    steps = find_duplicates(read.data, search, sheet_of(read, search))
+    found: Duplicates | None = watched(steps, Console(file=sys.stderr, quiet=quiet))
     return found

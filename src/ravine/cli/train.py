@@ -9,7 +9,7 @@ from typing import Annotated
 
 from ravine.backends import BackendName, DeviceName
 from ravine.cli.options import File, RunId, Set, Shown, Store, StudyFile, Trust
-from ravine.cli.output import prints_to_stderr, put, put_json, write_page
+from ravine.cli.output import prints_to_stderr, put, put_grids, put_json, write_page
 from ravine.errors import InputError, StoreError
 from ravine.messages import shown
 
@@ -188,29 +188,29 @@ def check(
     store: Store = "runs",
     set: Set = (),
     trust: Trust = (),
+    json: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Check a study file without training, or, without a file, check the store for damage.
+
+    Pictures are decoded, so that broken ones are found and training need not decode them again; and those that are in
+    two splits are named.
 
     Args:
         study: A study file (TOML): its keys, its data and its model. Every problem is a line.
         store: Folder of the store.
         set: Change a field of the study, such as `--set seeds=5`. Can be repeated.
         trust: An installed package whose functions may build the model. Can be repeated.
+        json: Print one JSON object about the study, with all pictures that are in two splits.
+        quiet: Do not show progress.
     """
     from ravine.messages import count, printable
 
     if study is not None:
-        from ravine.api import run as api
-        from ravine.study.problems import summary
-
-        with prints_to_stderr():
-            faults = api.faults(study, overrides=set, trust=trust)
-            remarks = [] if faults else api.remarks(study, overrides=set, trust=trust)
-        lines = summary(faults) or ["sound", *remarks]
-        put(*(f"{study}: {printable(line)}" for line in lines))
-        if faults:
-            raise InputError(f"{study}: {count(len(faults), 'problem')} found")
+        _check_study(study, set, trust, json, quiet)
         return
+    if json:
+        raise InputError("--json: needs a study file; a store is checked without it")
     from ravine.store import Store
     from ravine.times import moment
 
@@ -224,6 +224,33 @@ def check(
     if damage:
         raise StoreError(f"store {store!r}: {count(len(damage), 'fault')} found")
     put(f"{store}: sound")
+
+
+def _check_study(study: Path, set: Set, trust: Trust, json: bool, quiet: bool) -> None:
+    from ravine.api import run as api
+    from ravine.api.reading import duplicates
+    from ravine.messages import count, printable
+    from ravine.study.problems import summary
+
+    found, remarks = None, []
+    with prints_to_stderr():
+        faults = api.faults(study, overrides=set, trust=trust)
+        if not faults:
+            try:
+                found = duplicates(study, overrides=set, trust=trust, quiet=quiet or json)
+                remarks = api.remarks(study, overrides=set, trust=trust)
+            except InputError as error:  # of pictures that have been decoded only now
+                faults = list(error.each or [error])
+    lines = summary(faults) or ["sound", *remarks, *(found.lines() if found else ())]
+    if json:
+        about = {"problems": summary(faults), "remarks": remarks}
+        put_json({**about, "duplicates": found.json() if found else None})
+    else:
+        put(*(f"{study}: {printable(line)}" for line in lines))
+        if found is not None and found.copies:
+            put_grids([found.grid()])
+    if faults:
+        raise InputError(f"{study}: {count(len(faults), 'problem')} found")
 
 
 def _check_report(path: Path) -> None:

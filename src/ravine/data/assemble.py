@@ -66,6 +66,7 @@ class _Prepared:
         xs: float32, or bytes that `scaling` makes that of.
         ats: which rows of these a split has; None: all.
         verification: what is to be checked of pixels that were kept.
+        digests: SHA-256 of the image files of each split.
     """
 
     xs: tuple[npt.NDArray[Any], ...]
@@ -74,11 +75,33 @@ class _Prepared:
     notes: tuple[str, ...] = ()
     ats: tuple[npt.NDArray[np.int64] | None, ...] = (None, None, None)
     verification: Verification | None = None
+    digests: tuple[npt.NDArray[np.uint8] | None, ...] = (None, None, None)
 
     @property
     def scaling(self) -> Scaling | None:
         """Of inputs that are kept as bytes; None where they have been scaled."""
         return self.inputs.scaling if self.xs[0].dtype == np.uint8 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assembled:
+    """A data set, and where its examples came from.
+
+    Args:
+        data: the data set.
+        splits: which rows of the source its examples are.
+        of: where a row of the source came from.
+        digests: SHA-256 of the image files of training, validation and test; None where examples are no files.
+    """
+
+    data: Dataset
+    splits: Splits
+    of: Place
+    digests: tuple[npt.NDArray[np.uint8] | None, ...]
+
+    def place(self, split: int, row: int) -> str:
+        """Where an example of training (0), validation or test came from."""
+        return self.of(int(_rows(self.splits)[split][row]))
 
 
 def marks_for(num_open: int, num_validation: int = 0, num_test: int = 0) -> npt.NDArray[np.int8]:
@@ -107,19 +130,26 @@ def last(steps: Generator[Decoding, None, Dataset]) -> Dataset:
 
 def assembling(source: Source, options: Options) -> Generator[Decoding, None, Dataset]:
     """The same; it says how far it is, where images are decoded."""
+    return (yield from assembled(source, options)).data
+
+
+def assembled(source: Source, options: Options) -> Generator[Decoding, None, Assembled]:
+    """The same, with where the examples came from."""
     faults = list(source.x.faults) if isinstance(source.x, Table) else []
     try:
-        data = yield from _assembled(source, options, faults)
+        found = yield from _assembled(source, options, faults)
     except DataError as error:
+        if not faults:
+            raise
         raise together([*faults, error]) from error.__cause__
     if faults:
         raise together(faults)
-    return data
+    return found
 
 
 def _assembled(
     source: Source, options: Options, faults: list[DataError]
-) -> Generator[Decoding, None, Dataset]:
+) -> Generator[Decoding, None, Assembled]:
     """The same, with the columns that cannot be used left out and added to the faults."""
     if not len(source.y.values):
         raise DataError(f"{source.where}: there are no examples in it")
@@ -165,7 +195,8 @@ def _assembled(
         check_finite(x, source.where, place, source.features)
         prepared = _prepared_array(x, splits, options, source)
     notes += prepared.notes
-    return _dataset(source, target, splits, prepared, tuple(notes), place)
+    data = _dataset(source, target, splits, prepared, tuple(notes), place)
+    return Assembled(data=data, splits=splits, of=place, digests=prepared.digests)
 
 
 def _prepared_table(
@@ -230,6 +261,7 @@ def _prepared_pictures(
         inputs=ImageInputs(reading=reading, scaling=scaling),
         notes=tuple(remarks([x.files[row] for row in used], stored.table.flags[used])),
         verification=stored.verification,
+        digests=tuple(stored.table.digests[each] for each in _rows(splits)),
     )
 
 

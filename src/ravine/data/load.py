@@ -77,20 +77,40 @@ def loading(
             return (yield from by_sheet(spec, reading)) if reading is not None else spec
         if reading is not None:
             check_unscaled(spec.normalize)
-        where = Path(base) if base is not None else Path()
-        if isinstance(spec, ImagesSpec):
-            # Readers are imported when they are needed: a study of digits should not wait for the others.
-            from ravine.data.pictures import read_images
-
-            folder = existing(spec.path, where, "path", folder=True)
-            sheet, notes = (None, []) if reading is None else sized(reading, spec.size)
-            source = yield from read_images(spec, folder, blank=blank, sheet=sheet)
-            return (yield from assembling(replace(source, notes=(*source.notes, *notes)), spec))
-        found = yield from assembling(_read(spec, where), spec)
-        return (yield from by_sheet(found, reading)) if reading is not None else found
+        source = yield from sources(spec, base, blank=blank, reading=reading)
+        found = yield from assembling(source, spec)
+        if reading is None or isinstance(spec, ImagesSpec):  # files have been read by it
+            return found
+        return (yield from by_sheet(found, reading))
     except MemoryError:
         name = getattr(spec, "path", None) or getattr(spec, "kind", "data")
         raise DataError(f"{name}: the data do not fit into memory") from None
+
+
+def sources(
+    spec: DataSpec, base: Path | str | None, *, blank: bool = False, reading: Sheet | None = None
+) -> Generator[Decoding, None, Source]:
+    """The raw examples of a data set; of image files what their headers say.
+
+    Args:
+        spec, base, blank, reading: as in `load`; a sheet counts for image files alone.
+
+    Yields:
+        How far it is.
+
+    Raises:
+        DataError: as there.
+    """
+    where = Path(base) if base is not None else Path()
+    if not isinstance(spec, ImagesSpec):
+        return _read(spec, where)
+    # Readers are imported when they are needed: a study of digits should not wait for the others.
+    from ravine.data.pictures import read_images
+
+    folder = existing(spec.path, where, "path", folder=True)
+    sheet, notes = (None, []) if reading is None else sized(reading, spec.size)
+    source = yield from read_images(spec, folder, blank=blank, sheet=sheet)
+    return replace(source, notes=(*source.notes, *notes))
 
 
 def _read(spec: DataSpec, base: Path) -> Source:
