@@ -159,6 +159,5 @@ def test_how_many_are_found_and_how_many_falsely(kind, most):
     named = {row: place for row, place, _, _ in of_test.alike(of_train)}
     right = sum(named.get(row) == row for row in range(half))
     falsely = sum(row >= half for row in named)
-    print(f"{kind}: {right} of {half} found, {falsely} of {len(pictures) - half} falsely named")
-    assert right >= 0.95 * half
-    assert falsely <= most
+    assert right >= 0.95 * half, right  # made up: 2,000 of 2,000; digits: 894 of 898
+    assert falsely <= most, falsely  # made up: 0 of 2,000; digits: 1 of 899
