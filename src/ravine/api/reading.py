@@ -6,18 +6,16 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from ravine.api.studies import read_any
 from ravine.data import Dataset
 from ravine.data.decoding import Decoding
+from ravine.data.duplicates import Duplicates, find_duplicates
 from ravine.study import Study
 from ravine.study.reading import reading_data, sheet_of
-
-if TYPE_CHECKING:
-    from ravine.data.duplicates import Duplicates
 
 
 def read_watched(
@@ -83,8 +81,6 @@ def duplicates(
     read, _, search = read_any(study, overrides, trust)
     if isinstance(read.data, Dataset):
         return None
-    from ravine.data.duplicates import find_duplicates
-
     steps = find_duplicates(read.data, search, sheet_of(read, search))
     found: Duplicates | None = watched(steps, Console(file=sys.stderr, quiet=quiet))
     return found
