@@ -193,8 +193,12 @@ def _check_channels(net: nn.Module, input_shape: tuple[int, ...]) -> None:
         (
             1,
             3,
-        ): "the pictures are grey, the network wants colours: give it each picture three times over, as a folder "
-        "of image files is read, or arrays (N, 3, height, width)",
-        (3, 1): "the pictures have colours, the network wants grey ones: make them grey",
+        ): "the pictures are grey, the network wants colours: with model.input, such as input = { mean = [0.5], "
+        "std = [0.5] }, they are read with three channels alike",
+        (
+            3,
+            1,
+        ): "the pictures have three channels, the network wants one: let a network of your own take their mean "
+        "first, x.mean(1, keepdim=True)",
     }.get((have, wanted), f"the pictures have {have} channels, the network wants {wanted}")
     raise ModelError(f"model: {what}")

@@ -142,8 +142,7 @@ def scratch(spec: Backbone) -> Backbone:
     """
     source, name = architecture_of(spec)
     target = name if source == "target" else f"{source}:{name}"
-    found = spec.but(weights=None, target=target, norm="adapt")
-    return found if spec.trust == found.trust else found.trusting(spec.trust)
+    return spec.but(weights=None, target=target, norm="adapt").trusting(spec.trust)
 
 
 def architecture_of(spec: Backbone) -> tuple[str, str]:

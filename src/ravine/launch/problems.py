@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ravine.backbones.about import about
 from ravine.data import Dataset, load
 from ravine.engine.plan import plan
 from ravine.errors import InputError
@@ -14,7 +15,7 @@ from ravine.launch.averages import check_averages, without_lines
 from ravine.launch.checked import check_test_time
 from ravine.launch.room import AveragesRoom, room_of
 from ravine.launch.subject import Subject, by_structure
-from ravine.nn.spec import MLP, ConvNet, ResNet
+from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
 from ravine.study import Study
 from ravine.study.ladder import cost_lines, first_draw
 from ravine.study.model import structure_of
@@ -73,6 +74,9 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         lines += AveragesRoom.of(study.averages, runs, subject.network).lines(study.averages)
         lines += without_lines(study, runs, len(subject.data.train))
     lines += check_test_time(study, subject, runs)
+    for model in study.models:
+        if isinstance(model, Backbone):
+            lines += about(model, subject.data.input_shape, subject.data.num_outputs, search)
     if own:
         found = dict.fromkeys(subject.network(same).remark for same in by_structure(first_draw(runs)))
         lines += [f"! {remark}" for remark in found if remark]

@@ -183,7 +183,8 @@ class _Targeted(Form):
     def trusting(self, packages: tuple[str, ...] | None) -> Self:
         """The same, with this `trust`."""
         copy = self.but()
-        vars(copy)["_trust"] = packages
+        if packages != ():
+            vars(copy)["_trust"] = packages
         return copy
 
 

@@ -65,7 +65,9 @@ def parse_model(value: object, where: str = "model") -> tuple[Model, dict[str, V
         return value, {}
     if isinstance(value, spec.Backbone):
         dropout = value.head.dropout
-        return value.but(head=value.head.but(dropout=0.0)), {"dropout": dropout} if dropout else {}
+        if not dropout:
+            return value, {}
+        return value.but(head=value.head.but(dropout=0.0)).trusting(value.trust), {"dropout": dropout}
     if isinstance(value, str):
         value = {"kind": "module", "target": value} if ":" in value else {"kind": value}
     if isinstance(value, Mapping):
