@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from ravine.api.studies import read_any
 from ravine.errors import StudyError
 from ravine.host_memory import check_address_space
+from ravine.store import Store
 from ravine.study import Study
 from ravine.study.naming import naming
 
 if TYPE_CHECKING:
     from ravine.features.features import Features
+    from ravine.launch.optima import HeadGap
 
 
 def features(
@@ -63,4 +65,45 @@ def features(
                 'model: none is a backbone with weights, so nothing is frozen; write model = { kind = "backbone", '
                 'weights = "builtin:efficientnet-lite0" }, for example'
             )
+    return found
+
+
+def optimum(
+    study: Study | Path | str,
+    *,
+    store: Path | str = "runs",
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    trust: Sequence[str] = (),
+    quiet: bool = False,
+) -> list[HeadGap]:
+    """Measure how far the trained linear heads of a study are from the best head, and store what was found.
+
+    The loss of a linear head, penalty included, is convex; L-BFGS finds its minimum in float64. The report draws how
+    far each run is from it. What the store has already is not measured again.
+
+    Args:
+        study: the study, or its file.
+        store: where its runs are.
+        device: "auto", "cpu", "cuda" or "mps".
+        overrides: fields of a study file replaced, each "key=value" with a TOML value.
+        trust: as in `run`.
+        quiet: show no progress.
+
+    Returns:
+        One `HeadGap` for each run that trained a linear head alone: ``loss``, ``optimum``, the difference ``gap``.
+
+    Raises:
+        InputError: one line that says what is wrong.
+    """
+    read, _, search = read_any(study, overrides, trust)
+    opened = Store(store, create=False)
+    check_address_space()
+    from rich.console import Console
+
+    from ravine.launch.optima import Measuring, measure
+    from ravine.report.watch import follow
+
+    events = measure(read, opened, search=search, device=device)
+    found: list[HeadGap] = follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "finding optima")
     return found

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Curve = tuple[np.ndarray, np.ndarray]  # steps done (int64), values (float32)
 Cell = float | str | None
 
+OBJECTIVE, OPTIMUM = "head_objective", "head_optimum"
+"""Metrics of a run that trained a linear head, where they were measured: its loss, and the least that there is."""
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from ravine.features.features import Features
+from ravine.grid import Grid
+from ravine.launch.optima import HeadGap
 from ravine.messages import count
 from ravine.times import duration
 
@@ -35,6 +38,35 @@ def content(found: Features) -> dict[str, Any]:
         "note": found.kept.note,
         "key": dict(found.key),
     }
+
+
+def gap_grid(found: Sequence[HeadGap]) -> Grid:
+    """How far heads are from the best one: a row for each rule, learning rate and penalty, with the median run."""
+    groups: dict[tuple[str, float, float], list[HeadGap]] = {}
+    for each in found:
+        groups.setdefault((each.rule, each.lr, each.weight_decay), []).append(each)
+    rows = [
+        (
+            rule,
+            f"{lr:.4g}",
+            f"{decay:g}",
+            str(len(some)),
+            *(f"{median(values):.6g}" for values in _columns(some)),
+        )
+        for (rule, lr, decay), some in sorted(groups.items())
+    ]
+    return Grid(
+        columns=("rule", "lr", "penalty", "runs", "loss", "least", "gap"),
+        rows=tuple(rows),
+        left=("rule",),
+        after=(
+            "Training loss of the median run, the least that any linear head has, and the median difference.",
+        ),
+    )
+
+
+def _columns(some: Sequence[HeadGap]) -> tuple[list[float], ...]:
+    return [x.loss for x in some], [x.optimum for x in some], [x.gap for x in some]
 
 
 def _flat(table: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@ from ravine.report.draw_disagreement import draw_disagreement
 from ravine.report.draw_forest import draw_forest
 from ravine.report.draw_gain import draw_gain
 from ravine.report.draw_gap import draw_gap
+from ravine.report.draw_head_gap import draw_head_gap
 from ravine.report.draw_ladder import draw_ladder, draw_ladder_gap
 from ravine.report.draw_lengths import draw_lengths
 from ravine.report.draw_lr import draw_lr
@@ -41,6 +42,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "averaging-length": draw_lengths,
         "test-time": draw_test_time,
         "gap": draw_gap,
+        "head-gap": draw_head_gap,
         "sharpness": _draw_sharpness,
         "budget": draw_budget,
     }
@@ -61,7 +63,7 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
 )
 """The figures of a study that has a ladder. No other is of it: its arms have no one config."""
 _OF_CLASSES = ("reliability",)
-RARE = ("forest", "sharpness", "averages", "averaging-length", "test-time")
+RARE = ("forest", "head-gap", "sharpness", "averages", "averaging-length", "test-time")
 """Figures that are only in the report of a study that has something for them."""
 
 
