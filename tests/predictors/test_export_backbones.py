@@ -124,9 +124,21 @@ def test_what_a_recipe_says_becomes_a_network_without_reading_its_weights() -> N
     }
     found = backbone_of({"kind": "backbone", **lite0, "norm": "frozen", "input": None})
     assert found == Backbone(target="builtin:efficientnet-lite0", head={"hidden": [4]})
-    for other in ("builtin:other", "timm:../x", "hf:a/b@c", "net:Small(0123)", "os:system", ""):
+    own = {"source": "net:Small@01", "args": {}}
+    for other in (
+        "builtin:other",
+        "timm:../x",
+        "net:Small",
+        "",
+        3,
+        None,
+        own,
+        {"transformers": "x", "config": "01"},
+    ):
         assert backbone_of({**lite0, "architecture": other}) is None
-    assert backbone_of({**lite0, "architecture": "x"}, "net:Small") == SPEC.but(head={"hidden": [4]})
+    assert backbone_of({**lite0, "architecture": own}, "net:Small") == SPEC.but(head={"hidden": [4]})
+    timm = backbone_of({**lite0, "architecture": {"timm": "resnet18", "args": {"in_chans": 3}}})
+    assert timm == Backbone(target="timm:resnet18", args={"in_chans": 3}, head={"hidden": [4]})
     for key, value in (("head", {"hidden": [0]}), ("head", 3), ("norm", "thawed"), ("cut", 3)):
         with pytest.raises(Refused):
             backbone_of({**lite0, key: value})

@@ -280,6 +280,13 @@ class Input(Form):
     range: tuple[float, float] | None = None
     channels: Literal["rgb", "bgr"] | None = None
 
+    def check(self) -> None:
+        """See that there is one number for all channels, or one for each."""
+        super().check()
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) == 2:
+                raise ValueError(f"{name} must be one number or three, not two")
+
 
 class Backbone(_Targeted):
     """A network that has learned elsewhere, with a head that is drawn anew.

@@ -39,16 +39,15 @@ def backbone_of(structure: Mapping[str, Any], target: str | None = None) -> Back
 
     Args:
         structure: of the recipe, or of an exported model.
-        target: of a network of one's own, ``"package.module:Name"``.
+        target: what builds it where a recipe does not say that: ``"package.module:Name"``, or ``"hf:..."``.
 
     Returns:
-        None where the network is one's own, and no target is given.
+        None where a target is needed and not given.
 
     Raises:
         Refused: a value of it is not allowed.
     """
-    source, _, name = str(structure.get("architecture")).partition(":")
-    known = f"{source}:{name}" if source == "builtin" and name in BUILTIN else None
+    known, args = _architecture(structure.get("architecture"))
     if known is None and target is None:
         return None
     head = structure.get("head")
@@ -58,9 +57,29 @@ def backbone_of(structure: Mapping[str, Any], target: str | None = None) -> Back
         "head": {"hidden": head.get("hidden", ())} if isinstance(head, Mapping) else head,
         **{key: structure[key] for key in ("cut", "norm") if structure.get(key) is not None},
     }
-    if known is None and structure.get("args"):
-        content["args"] = structure["args"]
+    if args:
+        content["args"] = args
     return Backbone.of(content)
+
+
+def _architecture(about: object) -> tuple[str | None, object]:
+    """What a recipe says of an architecture: its name, if anybody has it, and arguments."""
+    if isinstance(about, Mapping):
+        name = about.get("timm")
+        return (f"timm:{name}" if isinstance(name, str) else None), about.get("args")
+    known = isinstance(about, str) and about.removeprefix("builtin:") in BUILTIN
+    return (str(about) if known and str(about).startswith("builtin:") else None), None
+
+
+def source_of(structure: Mapping[str, Any]) -> str:
+    """The code of a network of one's own, as a recipe describes it; of others "".
+
+    Example:
+        >>> source_of({"architecture": {"source": "net:Small@01ab", "args": {}}})
+        'net:Small@01ab'
+    """
+    about = structure.get("architecture")
+    return str(about.get("source", "")) if isinstance(about, Mapping) else ""
 
 
 def lacks_body(tensors: Tensors) -> bool:

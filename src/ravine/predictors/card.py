@@ -9,6 +9,7 @@ from ravine.data.preparation import NumberTarget, Preparation
 from ravine.data.reading import Reading, SheetReading
 from ravine.data.sheet import Sheet
 from ravine.messages import count
+from ravine.predictors.bodies import KIND, backbone_of, source_of
 
 if TYPE_CHECKING:
     from ravine.predictors.graph.check import Checked
@@ -46,7 +47,10 @@ def _what(manifest: Manifest) -> str:
     number = count(len(manifest.members), "network")
     pooled = "" if len(manifest.members) == 1 else ", pooled into one predictor"
     kind = manifest.model.get("kind")
-    named = manifest.model.get({"module": "target", "backbone": "architecture"}.get(str(kind), "kind"), kind)
+    named = manifest.model.get("target") if kind == "module" else kind
+    if kind == KIND:
+        about = manifest.model.get("architecture")
+        named = str(about) if isinstance(about, str) else source_of(manifest.model).partition("@")[0] or kind
     again = ""
     if manifest.refit is not None:
         again = (
@@ -187,8 +191,9 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
     if isinstance(preparation.inputs, ArrayInputs) and preparation.inputs.table is None:
         new = "new.npz"
     own = manifest.model.get("kind") not in ("mlp", "convnet", "resnet")
-    own = own and not str(manifest.model.get("architecture")).startswith("builtin:")
-    target = manifest.model.get("target") or "net:Net"
+    if manifest.model.get("kind") == KIND:
+        own = backbone_of(manifest.model) is None
+    target = manifest.model.get("target") or source_of(manifest.model).partition("@")[0] or "net:Net"
     option = f" --model {target}" if own and onnx is None else ""
     parts = [
         f"With ravine installed:\n\n```sh\nravine predict THIS_FOLDER {new} --out predictions.csv{option}\n```",

@@ -14,7 +14,7 @@ from torch import nn
 from ravine.data.preparation import NumberTarget, Preparation
 from ravine.engine.device import find_device
 from ravine.errors import InputError, RavineError, in_a_line
-from ravine.predictors.bodies import Bodies
+from ravine.predictors.bodies import Bodies, source_of
 from ravine.predictors.graph.door import members_of
 from ravine.predictors.manifest import FILE, Manifest, MemberEntry, SharedEntry, read_manifest, vectors_of
 from ravine.predictors.modules import built_in, module_of, named_model
@@ -117,7 +117,8 @@ def _spec(manifest: Manifest, folder: Path) -> Model | None:
 
 
 def _of_graph(manifest: Manifest, folder: Path) -> tuple[Part, ...]:
-    target = str(manifest.model.get("target", "MODULE:CLASS"))[:80]
+    own = source_of(manifest.model).partition("@")[0] or "MODULE:CLASS"
+    target = str(manifest.model.get("target", own))[:80]
     if not (folder / GRAPH).is_file():
         raise InputError(
             f"{folder}: its network is a module of yours, and no code is run that only a folder names: say which it is "

@@ -20,7 +20,7 @@ from ravine.nn import spec
 from ravine.nn.build import build, check_output
 from ravine.nn.stochastic import kinds_of, rates_at_test
 from ravine.nn.target import describe_factory, find_factory
-from ravine.predictors.bodies import KIND, Bodies, backbone_of, on_body, own_tensors
+from ravine.predictors.bodies import KIND, Bodies, backbone_of, on_body, own_tensors, source_of
 from ravine.study.model import Model, parse_model
 from ravine.study.recipe import MARKS
 from ravine.study.trust import packages_of
@@ -84,12 +84,14 @@ def check_source(model: Model, structure: Mapping[str, Any], search: Path | None
         StoreError: it is other code.
     """
     factory: Any = model
+    if isinstance(model, spec.Backbone) and str(model.target).startswith("hf:"):
+        return  # its tensors must fit
     if isinstance(model, spec.Module | spec.Backbone):
         factory = find_factory(str(model.target), search, model.trust)
     while isinstance(factory, functools.partial):
         factory = factory.func
-    source = "architecture" if isinstance(model, spec.Backbone) else "source"
-    now, before = describe_factory(factory), str(structure.get(source, ""))
+    source = source_of(structure) if isinstance(model, spec.Backbone) else str(structure.get("source", ""))
+    now, before = describe_factory(factory), source
     if now.partition(":")[2] != before.partition("(")[0].partition(":")[2]:
         raise StoreError(f"{where}: was trained with another model, {before[:80]}; here is {now[:80]}")
 

@@ -75,7 +75,9 @@ class Bodies:
         from safetensors.numpy import save
 
         with self._core.write():  # refused where a store can only be read
-            data = save({name: np.ascontiguousarray(tensor) for name, tensor in sorted(tensors.items())})
+            data = save(
+                {name: np.require(tensor, requirements="C") for name, tensor in sorted(tensors.items())}
+            )
             name = f"{body_id(model)}-{hashlib.sha256(data).hexdigest()[:32]}.safetensors"
             try:
                 self._folder.mkdir(exist_ok=True)
