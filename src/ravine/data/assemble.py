@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ravine.data.decoding import Decoding, Pictures, Verification, decoding
 from ravine.data.examples import Examples
 from ravine.data.images import remarks
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
+from ravine.data.memo import Memo, answers_key, memo_key
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
 from ravine.data.reading import Order, SheetReading
 from ravine.data.scale import Scaling, check_finite, fit_scaling
@@ -24,6 +25,7 @@ from ravine.data.spec import Options, Task
 from ravine.data.table import Table, complete_rows, encode, refused_cells
 from ravine.data.target import Target, encode_target
 from ravine.errors import DataError, together
+from ravine.forms import plain, read
 from ravine.messages import count
 
 
@@ -67,6 +69,7 @@ class _Prepared:
         ats: which rows of these a split has; None: all.
         verification: what is to be checked of pixels that were kept.
         digests: SHA-256 of the image files of each split.
+        memo: what was found out about their pixels before.
     """
 
     xs: tuple[npt.NDArray[Any], ...]
@@ -76,6 +79,7 @@ class _Prepared:
     ats: tuple[npt.NDArray[np.int64] | None, ...] = (None, None, None)
     verification: Verification | None = None
     digests: tuple[npt.NDArray[np.uint8] | None, ...] = (None, None, None)
+    memo: Memo = field(default_factory=lambda: Memo(None))
 
     @property
     def scaling(self) -> Scaling | None:
@@ -254,14 +258,21 @@ def _prepared_pictures(
         )
     stored = yield from decoding(x, used)
     pixels, rows = stored.pixels, stored.table.rows
-    scaling = given or fit_scaling(pixels[rows[splits.train]], options.normalize, source.where)
+    digests = tuple(stored.table.digests[each] for each in _rows(splits))
+    memo = Memo(memo_key(digests, reading, options.normalize) if stored.kept else None)
+    if given is None:
+        fitted = memo.get(
+            "scaling", lambda: plain(fit_scaling(pixels[rows[splits.train]], options.normalize, source.where))
+        )
+        given = read(Scaling, fitted)
     return _Prepared(
         xs=(pixels, pixels, pixels),
         ats=tuple(rows[each] for each in _rows(splits)),
-        inputs=ImageInputs(reading=reading, scaling=scaling),
+        inputs=ImageInputs(reading=reading, scaling=given),
         notes=tuple(remarks([x.files[row] for row in used], stored.table.flags[used])),
         verification=stored.verification,
-        digests=tuple(stored.table.digests[each] for each in _rows(splits)),
+        digests=digests,
+        memo=memo,
     )
 
 
@@ -304,6 +315,7 @@ def _dataset(
     blank = isinstance(source.x, Pictures) and source.x.blank
     if not blank:
         notes += copy_notes(train, validation, test, splits, place)
+    splits_of = (train, validation, test)
     by_bytes = isinstance(prepared.inputs, ImageInputs) and isinstance(prepared.inputs.reading, SheetReading)
     return Dataset(
         name=source.name,
@@ -318,7 +330,10 @@ def _dataset(
         notes=notes,
         fingerprint="blank"
         if blank
-        else fingerprint(target.task, (train, validation, test), target.classes, mean, scale, by_bytes),
+        else prepared.memo.get(
+            f"fingerprint {answers_key(splits_of, target.classes)}",
+            lambda: fingerprint(target.task, splits_of, target.classes, mean, scale, by_bytes),
+        ),
         verification=prepared.verification,
         preparation=Preparation(inputs=prepared.inputs, target=outputs),
     )

@@ -130,11 +130,13 @@ class Stored:
         pixels: (M, C, H, W), in memory or mapped from the cache.
         table: where which file's are, and what else is known now.
         verification: what is to be checked of them; None: they were all decoded now.
+        kept: whether the cache has them.
     """
 
     pixels: Pixels
     table: Table
     verification: Verification | None = None
+    kept: bool = False
 
 
 class Verification:
@@ -230,7 +232,8 @@ def decoding(pictures: Pictures, needed: Rows) -> Generator[Decoding, None, Stor
         table, before = replace(table, rows=np.full_like(table.rows, -1), kept=None), None
     missing = needed[table.rows[needed] < 0]
     if before is not None and not len(missing):
-        return Stored(pixels=before, table=table, verification=_verification(pictures, table, needed))
+        checked = _verification(pictures, table, needed)
+        return Stored(pixels=before, table=table, verification=checked, kept=True)
     old = np.flatnonzero(table.rows >= 0)
     pixels = room_for(len(old) + len(missing), reading, str(pictures.folder))
     if before is not None:
@@ -246,13 +249,14 @@ def decoding(pictures: Pictures, needed: Rows) -> Generator[Decoding, None, Stor
             _enter(table, int(missing[number]), len(old) + number, pixels, found)
         done += len(batch)
         yield Decoding(done=done, all=len(todo))
-    if _worth_it(table):
+    worth = _worth_it(table)
+    if worth:
         arrays = {name: getattr(table, name) for name in _TABLE}
         names = np.frombuffer(_joined(_relative(pictures.folder, files)), dtype=np.uint8)
         kept = keep(KIND, _key(pictures.folder, reading.key()), {**arrays, "names": names, "pixels": pixels})
         if kept.arrays is not None:  # mapped from the file, where it could be written
             pixels = kept.arrays["pixels"]
-    return Stored(pixels=pixels, table=table, verification=verification)
+    return Stored(pixels=pixels, table=table, verification=verification, kept=worth)
 
 
 def _enter(table: Table, row: int, place: int, pixels: Pixels, found: Decoded) -> None:
