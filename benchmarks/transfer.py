@@ -9,12 +9,18 @@ scikit-learn's LogisticRegression for three values of C, a PyTorch loop for each
 loop with the frozen network in it (both extrapolated), and 100 heads in one ModuleDict that see one batch together.
 What ravine takes is a whole `ravine.run`: planning, training, evaluations, scores and storing.
 
+features: EfficientNet-Lite0 without its last layer on 512 pictures of 96 x 96 in batches of 64, as `ravine features`
+carries them through it once it is folded, beside PyTorch in eval mode with channels last, and timm's
+tf_efficientnet_lite0 where timm is installed, on the same threads. Weights don't matter for the time; norms are as if
+trained. Beside it, which share of the float32 rate of a large matrix product that is.
+
 Every repetition measures each contender once, in turn. Notes and results: transfer.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import platform
 import shlex
@@ -23,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -30,7 +37,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PARTS = ("heads",)
+PARTS = ("heads", "features")
+PICTURES, SIDE, BATCH = 512, 96, 64
+FLOPS = 2 * 71.8e6  # of a picture of 96 x 96
 NUM, WIDTH, CLASSES, HELD_OUT = 10_000, 1280, 10, 1000
 SEEDS, HEADS = 5, 100
 CS = (0.01, 0.1, 1.0)
@@ -173,6 +182,85 @@ class Heads:
         return (time.perf_counter() - began) / num
 
 
+class Pass:
+    """A pass of pictures through a frozen network."""
+
+    def __init__(self) -> None:
+        from ravine.backbones.lite0 import EfficientNetLite0
+        from ravine.data import Examples
+
+        torch.manual_seed(0)
+        net = EfficientNetLite0()
+        net.classifier = nn.Identity()
+        net = as_if_trained(net)
+        self.laid_out = copy.deepcopy(net).to(memory_format=torch.channels_last)
+        self.folding = timed(lambda: self._fold(net))
+        x = np.random.default_rng(0).normal(size=(PICTURES, 3, SIDE, SIDE)).astype(np.float32)
+        self.x, self.examples = torch.from_numpy(x), Examples(x=x, y=np.zeros(PICTURES, np.int64))
+        ours, right = self._ours(), self._eager(self.laid_out)
+        print(
+            f"largest difference: {(ours - right).abs().max() / right.abs().max():.1e} of the largest feature\n"
+        )
+
+    def contenders(self) -> dict[str, Callable[[], float]]:
+        """Seconds of each for all pictures; the first is ours."""
+        found: dict[str, Callable[[], float]] = {
+            "ravine": lambda: timed(self._ours),
+            "PyTorch, channels last": lambda: timed(lambda: self._eager(self.laid_out)),
+        }
+        if find_spec("timm"):
+            import timm
+
+            net = as_if_trained(timm.create_model("tf_efficientnet_lite0", num_classes=0))
+            net = net.to(memory_format=torch.channels_last)
+            found["timm, channels last"] = lambda: timed(lambda: self._eager(net))
+        return found
+
+    def _fold(self, net: nn.Module) -> None:
+        from ravine.features.fold import folded
+
+        self.network, is_folded = folded(net, (BATCH, 3, SIDE, SIDE))
+        assert is_folded, "nothing hinders it"
+
+    def _ours(self) -> Tensor:
+        from ravine.features.extract import extract
+
+        parts = [x for _, x in extract(self.network, self.examples, torch.device("cpu"))]
+        return torch.from_numpy(np.concatenate(parts))
+
+    @torch.inference_mode()
+    def _eager(self, network: nn.Module) -> Tensor:
+        return torch.cat(
+            [network(x.contiguous(memory_format=torch.channels_last)) for x in self.x.split(BATCH)]
+        )
+
+
+def as_if_trained(net: nn.Module) -> nn.Module:
+    """With norms that change what they get, in eval mode."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, 0.0, 0.1)  # type: ignore[arg-type]
+            nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+    return net.eval()
+
+
+def timed(what: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
+
+
+def share_of_peak(seconds: float) -> str:
+    """How much of the rate of a large matrix product a pass reaches."""
+    a = torch.randn(3072, 3072)
+    rate = max(2 * 3072**3 / timed(lambda: a @ a) for _ in range(5))
+    own = PICTURES * FLOPS / seconds
+    return (
+        f"{PICTURES / seconds:,.0f} pictures/s, {own / 1e9:.0f} GFLOP/s: {own / rate:.0%} of the {rate / 1e9:.0f} "
+        "GFLOP/s of a matrix product"
+    )
+
+
 def lite0() -> nn.Module:
     """EfficientNet-Lite0 without its last layer, as PyTorch has its parts: (B, 3, H, W) -> (B, 1280)."""
     layers: list[nn.Module] = [*_conv(3, 32, 3, 2)]
@@ -254,6 +342,10 @@ def main() -> None:
         f"torch {torch.__version__}, n = {given.repeats}, load {os.getloadavg()[0]:.1f}\n"
     )
     for part in given.parts:
+        if part == "features":
+            times = measured(Pass().contenders(), given.repeats)
+            print(table(f"{PICTURES} pictures of {SIDE} x {SIDE}", times), "\n")
+            print(share_of_peak(statistics.median(times["ravine"])), "\n", flush=True)
         if part == "heads":
             for batch in given.batches:
                 title = f"{HEADS} heads, {given.epochs} epochs, batch {batch}"

@@ -31,7 +31,8 @@ def examples(x: np.ndarray) -> Examples:
 
 
 def features(body: nn.Module, x: np.ndarray) -> np.ndarray:
-    return np.concatenate([found for _, found in extract(body, examples(x), CPU)])
+    network, _ = folded(body, (64, *x.shape[1:]))
+    return np.concatenate([found for _, found in extract(network, examples(x), CPU)])
 
 
 def test_a_folded_network_computes_the_same_in_fewer_operations() -> None:
@@ -51,7 +52,7 @@ def test_a_folded_network_computes_the_same_in_fewer_operations() -> None:
 
 def test_features_are_those_of_the_network_on_any_number_of_threads(threads: int) -> None:
     body = small_body()
-    parts = list(extract(body, examples(PICTURES), CPU))
+    parts = list(extract(folded(body, (64, 3, 8, 9))[0], examples(PICTURES), CPU))
     assert [(part.start, part.stop) for part, _ in parts] == [(0, 64), (64, 128), (128, 150)]
     found = np.concatenate([found for _, found in parts])
     with torch.no_grad():

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from ravine.data import Examples
-from ravine.features.fold import folded
 
 _BATCH = 64
 _NUMBERS = _BATCH * 3 * 128 * 128  # of a batch's input, at most
@@ -44,7 +43,7 @@ def extract(
     """What a frozen network makes of examples, batch by batch, in order.
 
     Args:
-        network: in eval mode, (B, ...) -> (B, D).
+        network: in eval mode, (B, ...) -> (B, D); see `folded`. B is always the `batch_size` of the examples.
         examples: what it is given.
         device: of the network.
 
@@ -53,15 +52,12 @@ def extract(
     """
     size = batch_size(examples.shape)
     starts = range(0, len(examples), size)
-    used = network
-    if device.type == "cpu" and starts:
-        used, _ = folded(network, (size, *examples.shape))
 
     def of_batch(start: int) -> tuple[slice, Floats]:
         part = slice(start, min(start + size, len(examples)))
         rows = np.minimum(np.arange(start, start + size), part.stop - 1)
         with torch.inference_mode():
-            found = used(torch.tensor(examples.some(rows), device=device))
+            found = network(torch.tensor(examples.some(rows), device=device))
         return part, found[: part.stop - start].cpu().numpy()
 
     if device.type != "cpu":

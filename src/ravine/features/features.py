@@ -20,6 +20,7 @@ from ravine.cached import Kept, find, keep
 from ravine.data import Dataset, Examples
 from ravine.errors import ModelError
 from ravine.features.extract import batch_size, extract
+from ravine.features.fold import folded
 from ravine.features.head import structure_of_body
 
 VERSION = 1
@@ -153,6 +154,8 @@ def features_of(
     total, done = sum(map(len, splits.values())), 0
     yield Extracting(done=0, all=total)
     network = body()
+    if device.type == "cpu":
+        network, _ = folded(network, (batch_size(data.input_shape), *data.input_shape))
     arrays: dict[str, Floats] = {}
     for name, examples in splits.items():
         parts = []
