@@ -27,7 +27,7 @@ Image = pytest.importorskip("PIL.Image", reason="pillow (extra images) writes th
 MODEL: dict[str, Any] = {
     "kind": "backbone",
     "weights": "file:small.safetensors",
-    "target": "small:Small",
+    "target": "keyed_small:Small",
     "input": {"size": 8, "mean": [0.5], "std": [0.5]},
 }
 DATA: dict[str, Any] = {"kind": "images", "path": "pictures"}
@@ -37,7 +37,7 @@ Changed = tuple[dict[str, Any], dict[str, Any]]
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
-    (folder / "small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
+    (folder / "keyed_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
     torch.manual_seed(4)
     save_file(trained(Small()).state_dict(), folder / "small.safetensors")
     draw = np.random.default_rng(0)
@@ -102,9 +102,9 @@ def renamed_tensor(folder: Path) -> Changed:
 
 
 def code(folder: Path) -> Changed:
-    text = (folder / "small.py").read_text(encoding="utf-8")
-    (folder / "smaller.py").write_text(text.replace("-0.5, 2.0", "-0.5, 2.5"), encoding="utf-8")
-    return {**MODEL, "target": "smaller:Small"}, DATA
+    text = (folder / "keyed_small.py").read_text(encoding="utf-8")
+    (folder / "keyed_other.py").write_text(text.replace("-0.5, 2.0", "-0.5, 2.5"), encoding="utf-8")
+    return {**MODEL, "target": "keyed_other:Small"}, DATA
 
 
 def pixel(folder: Path) -> Changed:
@@ -148,7 +148,7 @@ def other_class(folder: Path) -> Changed:
         pytest.param(tensor("inner_norm.running_var"), id="a running variance"),
         pytest.param(renamed_tensor, id="a tensor's name"),
         pytest.param(code, id="the network's code"),
-        pytest.param(model_of(target="small:Wider"), id="another network"),
+        pytest.param(model_of(target="keyed_small:Wider"), id="another network"),
         pytest.param(model_of(cut="mixed"), id="the cut"),
         pytest.param(pixel, id="a pixel"),
         pytest.param(in_place, id="files renamed in place"),

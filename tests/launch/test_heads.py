@@ -26,14 +26,14 @@ from ravine.study import Run, Study
 from small_backbone import Small, trained
 
 DATA = random_dataset((3, 8, 8), num=90)
-MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "small:Small"}
+MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "headed_small:Small"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the code of a small network and its weights."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
+    (folder / "headed_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
     torch.manual_seed(4)
     save_file(trained(Small()).state_dict(), folder / "small.safetensors")
     return folder
