@@ -5,10 +5,13 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 import ravine
 from ravine.cli.main import main
-from ravine.data import decoding
+from ravine.data import Examples, decoding, room
+from ravine.data.scale import Scaling
+from ravine.engine.state import Data
 from ravine.errors import DataError, StudyError
 from ravine.study import Study
 from ravine.study.reading import sheet_of
@@ -94,3 +97,13 @@ def test_backbones_of_a_study_want_their_pictures_alike():
     apart = Study(model=[lite0, {**lite0, "input": {"crop": 1.0}}], **rest)
     with pytest.raises(StudyError, match=r"want their pictures in different ways \(crop\), and all runs"):
         sheet_of(apart, None)
+
+
+def test_pictures_that_fit_as_bytes_and_not_as_numbers_are_refused(monkeypatch):
+    x = np.zeros((1000, 3, 8, 8), dtype=np.uint8)
+    examples = Examples(x=x, y=np.zeros(1000, dtype=np.int64), scaling=Scaling(values="bytes"))
+    monkeypatch.setattr(room, "host_bytes", lambda: 500_000.0)
+    with pytest.raises(
+        DataError, match=r"^1,000 examples of shape \(3, 8, 8\), as a network takes them: .* are needed"
+    ):
+        Data.of(examples, torch.device("cpu"))

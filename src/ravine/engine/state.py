@@ -17,10 +17,12 @@ from torch import Tensor
 from torch.func import vmap
 
 from ravine.data import Examples
+from ravine.data.room import require
 from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import OF_LOSS
 from ravine.engine.network import Network
 from ravine.engine.noise import inside
+from ravine.messages import count
 from ravine.rules.base import Rule
 from ravine.rules.muon import hidden
 from ravine.rules.regularize import decays
@@ -39,7 +41,11 @@ class Data:
         """Move the examples of a split to the device."""
         # Copied: the last bits of a product may depend on where in a cache line its numbers begin, which for
         # numpy's memory is left to chance. And what a module does to its input is not done to the caller's.
-        x = torch.empty((len(examples), *examples.shape))
+        shape = (len(examples), *examples.shape)
+        if examples.scaling is not None:  # nobody has asked for the room of the numbers that bytes become
+            what = f"{count(len(examples), 'example')} of shape {examples.shape}, as a network takes them"
+            require(4.0 * math.prod(shape), what)
+        x = torch.empty(shape)
         examples.fill(x.numpy())
         return Data(x=x.to(device), y=torch.tensor(examples.y, device=device))
 
