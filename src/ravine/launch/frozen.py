@@ -25,8 +25,6 @@ from ravine.nn.stochastic import buffer_name, kinds_of
 from ravine.study import Recipe, Run, content_id
 from ravine.times import duration
 
-BLANK = "blank"  # the fingerprint of data that were only looked at
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
@@ -36,11 +34,13 @@ class Frozen:
         data: the study's data set.
         search: the study file's folder.
         device: what computes them.
+        blank: compute none, but give zeros.
     """
 
     data: Dataset
     search: Path | None
     device: torch.device
+    blank: bool = False
     _known: dict[str, Features] = field(default_factory=dict, init=False, repr=False)
     _scaled: dict[str, Standardized] = field(default_factory=dict, init=False, repr=False)
 
@@ -92,7 +92,7 @@ class Frozen:
             spec: of the model.
             model: what a recipe says of it.
         """
-        if self.data.fingerprint == BLANK:
+        if self.blank:
             width = facts_of(spec, self.data.input_shape, self.search).width
             arrays = {name: np.zeros((len(getattr(self.data, name)), width), np.float32) for name in SPLITS}
             yield Features(arrays=arrays, key={}, hit=True, seconds=0.0, kept=Kept())

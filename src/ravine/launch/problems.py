@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     asked = (study.keep, study.averages, study.test_time, study.ladder)
     if all(each is None for each in asked) and not own:
         return []
-    subject = Subject.of(study, data=_blank(study, search), search=search)
+    subject = replace(Subject.of(study, data=_blank(study, search), search=search), blank=True)
     runs = subject.runs()
     lines = cost_lines(study.ladder, runs, len(subject.data.test))
     if study.keep is not None:
@@ -100,7 +101,7 @@ def _blank(study: Study, search: Path | None, *, as_the_model_wants: bool = True
 
 def _try(study: Study, data: Dataset, search: Path | None) -> None:
     """Plan the training of every run, which tries the model with a few examples."""
-    subject = Subject.of(study, data=data, search=search)
+    subject = replace(Subject.of(study, data=data, search=search), blank=True)
     check_averages(study, subject.runs(), len(data.train))
     check_test_time(study, subject, subject.runs())
     with memory_errors("model"):

@@ -39,6 +39,7 @@ class Subject:
         data: its data set.
         search: the study file's folder, where data and a user's module are looked for.
         device: the device of its networks.
+        blank: whether it is only looked at: no features are computed, and zeros take their place.
 
     Attributes:
         frozen: the features of frozen bodies, as far as runs need them.
@@ -48,10 +49,11 @@ class Subject:
     data: Dataset
     search: Path | None
     device: torch.device
+    blank: bool = False
     frozen: Frozen = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        frozen = Frozen(data=self.data, search=self.search, device=self.device)
+        frozen = Frozen(data=self.data, search=self.search, device=self.device, blank=self.blank)
         object.__setattr__(self, "frozen", frozen)
 
     @staticmethod
