@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ from ravine.nn.spec import Backbone
 LITE0 = "efficientnet-lite0"
 # ImageNet's classes that EfficientNet-Lite0 finds in scikit-learn's photos, the most probable first, as timm has them.
 TOP = {
-    "china.jpg": [698, 442, 663, 483, 975],  # palace, bell cote, monastery, castle, lakeside
-    "flower.jpg": [985, 947, 309, 108, 310],  # daisy, mushroom, bee, sea anemone, ant
+    "china.jpg": [698, 442, 663, 975, 449],  # palace, bell cote, monastery, lakeside, boathouse
+    "flower.jpg": [985, 309, 947, 108, 310],  # daisy, bee, mushroom, sea anemone, ant
 }
 
 
@@ -63,12 +64,11 @@ def test_what_lite0_sees_in_two_photos(weights):
         scaled = Image.fromarray(pixels).resize((256 * width // height, 256), Image.Resampling.BICUBIC)
         left = round((scaled.width - 224) / 2)
         expected = np.asarray(scaled.crop((left, 16, left + 224, 240))).transpose(2, 0, 1)
-        assert np.abs(v_CHW.astype(int) - expected.astype(int)).mean() < 1.5  # a pixel's width at most apart
+        assert np.array_equal(v_CHW, expected)
         x = (torch.from_numpy(np.array(v_CHW)).float() / 255 - 0.5) / 0.5
         with torch.no_grad():
             found = net(x[None])[0].topk(5).indices.tolist()
-        assert found[0] == TOP[name.rpartition("/")[2]][0]
-        assert len({*found} & {*TOP[name.rpartition("/")[2]]}) >= 4
+        assert found == TOP[Path(name).name]
 
 
 @pytest.mark.slow
