@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -30,8 +31,14 @@ class Small(nn.Module):
 
 def study_folder(folder: Path) -> Path:
     """A folder with the module `net`."""
+    forget()
     (folder / "net.py").write_text(SOURCE)
     return folder
+
+
+def forget() -> None:
+    """Let another folder have a module of that name."""
+    sys.modules.pop("net", None)
 
 
 def small(seed: int = 0) -> nn.Module:

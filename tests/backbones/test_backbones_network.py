@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import saved, small, study_folder
+from small import forget, saved, small, study_folder
 from torch import nn
 
 from ravine import rng
@@ -21,7 +21,8 @@ SHAPE = (3, 8, 8)
 def folder(tmp_path_factory):
     found = study_folder(tmp_path_factory.mktemp("study"))
     saved(found, small().state_dict())
-    return found
+    yield found
+    forget()
 
 
 def of(folder, **keys):
@@ -129,6 +130,24 @@ def test_whatever_else_differs_is_named(folder, name):
         variant(folder, change, f"{name.replace(' ', '_')}.safetensors")
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_tensor_that_layers_share_may_be_stored_once(tmp_path):
+    (tmp_path / "tied.py").write_text(
+        MODULE
+        + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.fc = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False), nn.Linear(2, 3)
+        self.b.weight = self.a.weight
+    def forward(self, x):
+        return self.fc(self.b(self.a(x)))
+"""
+    )
+    saved(tmp_path, {"a.weight": torch.eye(2) * 2, "fc.weight": torch.zeros(3, 2), "fc.bias": torch.zeros(3)})
+    model = assembled(Backbone(target="tied:Net", weights="file:w.safetensors"), (2,), 3, search=tmp_path)
+    assert torch.equal(model.features(torch.ones(1, 2)), torch.full((1, 2), 4.0))
 
 
 def test_frozen_norms_do_not_move_by_a_bit_and_shifted_batches_see_them_as_they_are(folder):

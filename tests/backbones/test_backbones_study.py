@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small import saved, small, study_folder
+from small import forget, saved, small, study_folder
 
 import ravine
 from ravine.api.run import remarks
@@ -41,7 +41,8 @@ def folder(tmp_path_factory):
     saved(found, small().state_dict())
     rng = np.random.default_rng(0)
     np.savez(found / "x.npz", x=rng.integers(0, 256, (60, 3, 8, 8), dtype=np.uint8), y=np.arange(60) % 3)
-    return found
+    yield found
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -159,19 +160,16 @@ def test_a_sheet_in_a_line(found, words):
 
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
-    """Runs with frozen norms, by norm."""
-    found = {}
-    for norm in ("frozen", "affine", "adapt"):
-        content = {**STUDY, "name": norm, "model": {**MODEL, "norm": norm, "args": {"rate": 0.0}}}
-        store = tmp_path_factory.mktemp(norm)
-        study = parse_study(content)
-        ravine.run(_written(folder, content), store=store)
-        with Store(store) as opened:
-            record = opened.runs(norm)[0]
-            found[norm] = opened.tensors("weights", record.id)
-        subject = Subject.of(study, search=folder)
-        found[norm, "start"] = subject.network(subject.runs()).initial(0)
-    return found
+    """What runs start and end with, by norm."""
+    content = {**STUDY, "model": {**MODEL, "norm": ["frozen", "affine", "adapt"], "args": [{"rate": 0.0}]}}
+    store = tmp_path_factory.mktemp("store")
+    ravine.run(_written(folder, content), store=store, quiet=True)
+    subject = Subject.of(parse_study(content), search=folder)
+    with Store(store) as opened:
+        return {
+            run.recipe.model["norm"]: (subject.network([run]).initial(0), opened.tensors("weights", run.id))
+            for run in subject.runs()
+        }
 
 
 def test_trained_runs_keep_frozen_norms_to_the_bit(trained):
@@ -180,10 +178,49 @@ def test_trained_runs_keep_frozen_norms_to_the_bit(trained):
         ("affine", {"weight", "bias"}),
         ("adapt", {"weight", "bias", "running_mean", "running_var"}),
     ):
-        start, end = trained[norm, "start"], trained[norm]
+        start, end = trained[norm]
         for name, before in start.items():
             if ".bn" in name and "num_batches" not in name and name in end:
                 same = np.array_equal(before.numpy(), end[name])
                 assert same is (name.rpartition(".")[2] not in moves), (norm, name)
         assert not np.array_equal(start["body.conv1.weight"].numpy(), end["body.conv1.weight"])
         assert not np.array_equal(start["head.output.weight"].numpy(), end["head.output.weight"])
+
+
+def test_labels_and_variants_of_backbones():
+    def parts(model, **keys):
+        study = parse_study({**STUDY, "model": model, **keys})
+        return [(*part.chosen.values(), part.model, dict(part.study.rates)) for part in study.parts]
+
+    small = {"kind": "backbone", "target": "net:Small"}
+    heads = parts({**small, "head": [{"hidden": []}, {"hidden": [8], "dropout": 0.1}]})
+    assert [label for label, *_ in heads] == ["Small head hidden none", "Small head hidden 8"]
+    assert heads[1][2] == {"dropout": 0.1}
+    changed = parts(
+        {**small, "head": {"hidden": [4], "dropout": 0.1}},
+        variants=[
+            {"label": "norm", "model": {"norm": "adapt"}},
+            {"label": "dropout", "model": {"head": {"dropout": 0.3}}},
+            {"label": "width", "model": {"head": {"hidden": [5]}}},
+        ],
+    )
+    assert [(model.norm, model.head.hidden, rates["dropout"]) for _, model, rates in changed] == [
+        ("adapt", (4,), 0.1), ("frozen", (4,), 0.3), ("frozen", (5,), 0.1),
+    ]  # fmt: skip
+    for named in ({"target": "net:Other"}, {"weights": "file:x.safetensors"}):
+        with pytest.raises(InputError, match="a variant cannot name a module or a file"):
+            parts("mlp", variants=[{}, {"label": "a", "model": {"kind": "backbone", **named}}])
+    with pytest.raises(InputError, match=r"^model\.dropout: unknown key; it is the head's, head = "):
+        parts({**small, "dropout": 0.1})
+
+
+def test_a_variant_of_what_is_not_trusted_is_not_trusted_either():
+    study = distrusted(
+        parse_study(
+            {
+                **STUDY,
+                "variants": [{"label": "a", "model": {"norm": "adapt"}}, {"label": "b", "batch_size": 4}],
+            }
+        )
+    )
+    assert [part.model.trust for part in study.parts] == [None, None]

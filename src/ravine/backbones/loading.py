@@ -175,7 +175,12 @@ def fill(whole: Architecture, weights: Weights, cut: str) -> None:
                 f"{weights.where}: tensors {shown(placed[name])} and {shown(key)} are both {shown(name)} of the network"
             )
         placed[name] = key
-    lacking = [name for name in own if name in needed and name not in placed]
+    given = {
+        own[name].data_ptr() for name in placed if name in own
+    }  # layers may share a tensor, which is stored once
+    lacking = [
+        name for name in own if name in needed and name not in placed and own[name].data_ptr() not in given
+    ]
     left = [
         name
         for name in placed

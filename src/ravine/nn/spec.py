@@ -6,6 +6,7 @@ import math
 import re
 from datetime import date, time
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from ravine.errors import choices, with_article
@@ -309,6 +310,7 @@ class Backbone(_Targeted):
         Head(hidden=(64,), dropout=0.0)
     """
 
+    about_unknown = MappingProxyType({"dropout": "it is the head's, head = { dropout = 0.2 }"})
     kind: Literal["backbone"] = "backbone"
     weights: Annotated[str | None, _weights] = None
     target: Annotated[str | None, _architecture] = None
@@ -317,6 +319,12 @@ class Backbone(_Targeted):
     head: Head = Head()
     norm: Literal["frozen", "affine", "adapt"] = "frozen"
     input: Input = Input()
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether neither code of the user's nor a file is named."""
+        named = [each for each in (self.weights, self.target) if each is not None]
+        return all(each.startswith("builtin:") for each in named)
 
     def check(self) -> None:
         """See that the architecture is known once."""

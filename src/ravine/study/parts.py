@@ -198,6 +198,9 @@ def _structure(model: Model) -> dict[str, Any]:
         dict(model.plain()) if isinstance(model, Form) else {"source": describe_factory(model)}
     )
     args: dict[str, Any] = plain.pop("args", None) or {}
+    for part in [key for key, value in plain.items() if isinstance(value, Mapping)]:  # of a backbone
+        inner = plain.pop(part)
+        plain |= {f"{part} {key}": value for key, value in inner.items() if key not in RATES}
     structure = {key: value for key, value in plain.items() if key not in _NO_STRUCTURE}
     return {**structure, **args}
 

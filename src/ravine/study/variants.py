@@ -16,7 +16,7 @@ import numpy as np
 from ravine.errors import InputError, StudyError
 from ravine.forms import Form
 from ravine.messages import lacking, unknown, wrong
-from ravine.nn.spec import RATES, Module
+from ravine.nn.spec import RATES, Backbone, Module
 from ravine.rules import Hyper, hypers, preset
 from ravine.study.augment import Augmentation
 from ravine.study.block import RuleBlock
@@ -242,7 +242,14 @@ def _models(base: Base, change: Any) -> dict[str, Any]:
         for each in named if isinstance(named, tuple) else (named,):
             if isinstance(each.model, Module):
                 raise wrong("model", change, "a variant cannot name a module; it can change its args")
+            if isinstance(each.model, Backbone) and not each.model.is_built_in:
+                words = "a variant cannot name a module or a file; it can change keys of the study's backbone"
+                raise wrong("model", change, words)
         return {"model": change, "rates": {}}
+    head = change.get("head")
+    if isinstance(head, Mapping) and "dropout" in head:  # of a backbone, whose only rate it is
+        kept = {key: value for key, value in head.items() if key != "dropout"}
+        change = {**change, "head": kept, "dropout": head["dropout"]}
     listed, short = change.get("rates", {}), {key: value for key, value in change.items() if key in RATES}
     if not isinstance(listed, Mapping):
         raise wrong("model.rates", listed, "must be a table such as { dropout = 0.2 }")
@@ -267,6 +274,8 @@ def _model(model: Model, structure: Mapping[str, Any]) -> Model:
         return model
     if not isinstance(model, Form):
         raise wrong("model", dict(structure), "a model made in Python has rates, but no keys to change")
+    if isinstance(model, Backbone) and isinstance(structure.get("head"), Mapping):
+        structure = {**structure, "head": {**model.head.changed(), **structure["head"]}}
     table = {"kind": model.kind, **model.changed(), **structure}
     found = parse_models(table)
     if isinstance(found, tuple):
@@ -274,7 +283,8 @@ def _model(model: Model, structure: Mapping[str, Any]) -> Model:
             "model", dict(structure), "must be one model, without lists where the structure has one value"
         )
     made = found.model
-    return made.trusting(model.trust) if isinstance(made, Module) and isinstance(model, Module) else made
+    code = Module | Backbone
+    return made.trusting(model.trust) if isinstance(made, code) and isinstance(model, code) else made
 
 
 def _values(rates: Mapping[str, Any]) -> dict[str, Values]:
