@@ -172,6 +172,7 @@ def trained(folder, tmp_path_factory):
         }
 
 
+@pytest.mark.slow
 def test_trained_runs_keep_frozen_norms_to_the_bit(trained):
     for norm, moves in (
         ("frozen", set()),
