@@ -29,7 +29,7 @@ STUDY = {
     "data": {"kind": "npz", "path": "x.npz"},
     "model": MODEL,
     "seeds": 1,
-    "steps": 3,
+    "phases": [{"train": "all", "steps": 3}],
     "batch_size": 8,
     "rules": [{"kind": "sgd", "lr": 0.1}],
 }

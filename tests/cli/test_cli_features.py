@@ -21,7 +21,7 @@ data = { kind = "npz", path = "few.npz" }
 model = { kind = "backbone", weights = "file:small.safetensors", target = "small_net:Small" }
 rules = ["adam"]
 seeds = 1
-epochs = 1
+phases = [{ train = "head", epochs = 1 }]
 """
 
 

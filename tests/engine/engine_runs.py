@@ -18,7 +18,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
 from ravine.engine.records import Arrays, Evaluation, Finished
 from ravine.engine.training import Training
-from ravine.launch.subject import rates_of
+from ravine.launch.subject import in_phase_of, rates_of
 from ravine.study import Run, Study, runs_of
 
 CPU = torch.device("cpu")
@@ -122,13 +122,14 @@ class Trained:
 
 def network_of(study: Study, runs: Sequence[Run]) -> Network:
     assert isinstance(study.data, Dataset), "tests load their data first"
-    return Network.of(
+    network = Network.of(
         study.model,
         study.data.input_shape,
         study.data.num_outputs,
         device=CPU,
         rates=rates_of(runs),
     )
+    return in_phase_of(network, runs)
 
 
 def training_of(

@@ -43,7 +43,7 @@ def test_a_backbones_denormals_are_zeros(backend: str, folder: Path) -> None:
         data=data,
         model=model,
         rules=[{"kind": "sgd", "lr": 0.5}],
-        steps=2,
+        phases=[{"train": "all", "steps": 2}],
         batch_size=8,
         seeds=1,
     )

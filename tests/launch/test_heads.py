@@ -45,7 +45,7 @@ def study(**changes: object) -> Study:
         "data": DATA,
         "model": MODEL,
         "rules": [{"kind": "sgd", "lr": [0.01, 0.1]}, {"kind": "adam", "lr": 1e-2}],
-        "steps": 12,
+        "phases": [{"train": "all", "steps": 12}],
         "batch_size": 16,
         "seeds": 2,
     }

@@ -90,7 +90,13 @@ def test_check_names_broken_pictures_and_those_of_two_splits(folder, tmp_path, c
 
 def test_backbones_of_a_study_want_their_pictures_alike():
     lite0 = {"kind": "backbone", "weights": "builtin:efficientnet-lite0"}
-    rest = {"name": "s", "data": "digits", "steps": 2, "seeds": 1, "rules": [{"kind": "sgd", "lr": 0.1}]}
+    rest = {
+        "name": "s",
+        "data": "digits",
+        "phases": [{"steps": 2}],
+        "seeds": 1,
+        "rules": [{"kind": "sgd", "lr": 0.1}],
+    }
     alike = Study(model=[lite0, {**lite0, "norm": "affine"}, "mlp"], **rest)
     assert sheet_of(alike, None).size == (224, 224)
     assert sheet_of(Study(model="mlp", **rest), None) is None

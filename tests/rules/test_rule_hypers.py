@@ -135,7 +135,7 @@ def test_names() -> None:
         ("weight_decay", "decoupled_weight_decay", "l1", "max_norm"),
         ("clip_value", "clip_norm"),
     )
-    around = (*penalties, *clips, "sam_radius", "noise")
+    around = (*penalties, *clips, "sam_radius", "noise", "layer_decay", "anchor")
     assert hyper_names("momentum") == ("lr", "rho", *around)
     assert hyper_names("adamw").count("weight_decay") == 1
     assert hypers("adamw")["weight_decay"].default == 0.01

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ravine.errors import ModelError
 from ravine.rules.bfgs import updated
-from ravine.rules.phases import curved
+from ravine.rules.searching import curved
 from ravine.second import dense
 from ravine.second.history import History
 from ravine.second.line_search import LineSearch, Outcome

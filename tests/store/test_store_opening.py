@@ -94,7 +94,7 @@ def test_an_empty_database_file_becomes_a_store_only_if_asked(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("version", "advice"),
     [
-        ("8", "update ravine"),
+        ("9", "update ravine"),
         ("9" * 30, "use another"),
         ("0", "use another folder"),
         ("x", "use another folder"),
@@ -104,7 +104,7 @@ def test_other_versions_are_refused(tmp_path: Path, version: str, advice: str) -
     Store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "ravine.db")) as database, database:
         database.execute("UPDATE meta SET value = ? WHERE key = 'version'", [version])
-    with pytest.raises(StoreError, match=rf"store format {version[:20]}, this ravine reads 7: {advice}"):
+    with pytest.raises(StoreError, match=rf"store format {version[:20]}, this ravine reads 8: {advice}"):
         Store(tmp_path)
 
 

@@ -14,8 +14,8 @@ POSITIVE = (
     "must be a finite number above 0, or a list of numbers, or a range such as { log = [1e-4, 1.0], num = 9 }"
 )
 SGD_KEYS = (
-    "clip_norm, clip_value, decoupled_weight_decay, exclude, kind, l1, label, lr, max_norm, noise, preset, "
-    "sam_radius, weight_decay"
+    "anchor, clip_norm, clip_value, decoupled_weight_decay, exclude, kind, l1, label, layer_decay, lr, max_norm, "
+    "noise, preset, sam_radius, weight_decay"
 )
 
 
@@ -263,7 +263,7 @@ def test_a_module_that_is_not_there(plain, data, tmp_path):
 
 
 FILES = [
-    (b"", "is empty; a study needs name, data, model, rules, and epochs or steps"),
+    (b"", "is empty; a study needs name, data, model, rules, and epochs, steps or phases"),
     (b" \n\t\n", "is empty"),
     (b"# only a comment", "name, data, model, rules: missing, must be given"),
     (b"name = \nx", "not valid TOML: Invalid value (at line 1, column 8)"),

@@ -27,6 +27,7 @@ class Segment:
         noisy: whether any of its runs has noise added to its gradients.
         averages: names of the averages of the weights.
         clips: out of `ravine.rules.clip.CLIPS`, those that any of its runs uses.
+        anchored: whether any of its runs is pulled towards the weights that it was made with.
     """
 
     rule: Rule
@@ -36,6 +37,7 @@ class Segment:
     noisy: bool = False
     averages: tuple[str, ...] = ()
     clips: tuple[str, ...] = ()
+    anchored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ class Cohort:
                     noisy=any(r.hypers.get("noise", 0.0) > 0.0 for r in recipes),
                     averages=names,
                     clips=tuple(name for name in CLIPS if any(r.hypers.get(name) for r in recipes)),
+                    anchored=any(r.hypers.get("anchor", 0.0) > 0.0 for r in recipes),
                 )
             )
             start += len(recipes)
@@ -96,6 +99,11 @@ class Cohort:
     def searches(self) -> bool:
         """Whether its rules look for their steps: all of them or none, since they have programs of their own."""
         return self.segments[0].rule.search is not None
+
+    @property
+    def first_step(self) -> int:
+        """How many steps its runs have had in the phases before."""
+        return self.recipe.first_step
 
     @property
     def num_scheduled(self) -> int:

@@ -177,8 +177,13 @@ def index(rows: Sequence[int], like: Tensor) -> Tensor:
 
 
 def rows_of(tensors: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
-    """Some rows of each tensor."""
-    return {name: tensor[rows] for name, tensor in tensors.items()}
+    """Some rows of each tensor; what is the same in all of them lies in memory once, as before."""
+    return {
+        name: tensor[rows]
+        if tensor.stride(0) or not len(rows)
+        else tensor[:1].expand(len(rows), *tensor.shape[1:])
+        for name, tensor in tensors.items()
+    }
 
 
 def arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:

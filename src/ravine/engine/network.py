@@ -6,7 +6,7 @@ Shapes: R run, B batch, P numbers of one run.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from ravine import rng
 from ravine.backbones.assembled import Assembled, assembled, facts_of, head_layers
+from ravine.backbones.blocks import hold
+from ravine.engine.sections import Sections
+from ravine.engine.trainable import blocks_of, depths, rest, trained_names
 from ravine.errors import ModelError
 from ravine.free_memory import built
 from ravine.nn.build import (
@@ -46,7 +49,7 @@ class Network:
         module: the template; the numbers in it are never used.
         pure: it as a function of its tensors, in the mode (train or eval) that the template is in.
         num_outputs: K, how many numbers it returns for an example.
-        layout: where the trained parameters lie in a run's row.
+        sections: where the trained parameters lie in a run's row.
         fixed: names of the parameters that are not trained, and of the rates that evaluation depends on: they are
             stored with a run's weights.
         buffers: names of the buffers that training may change, such as BatchNorm's statistics.
@@ -61,7 +64,7 @@ class Network:
     module: nn.Module
     pure: Pure
     num_outputs: int
-    layout: Layout
+    sections: Sections
     fixed: tuple[str, ...]
     buffers: tuple[str, ...]
     layers: Mapping[str, str]
@@ -130,7 +133,7 @@ class Network:
             module=module,
             pure=as_function(module),
             num_outputs=num_outputs,
-            layout=Layout.of(trained),
+            sections=Sections.of(trained, depths(blocks_of(module))),
             fixed=(
                 *(name for name, p in module.named_parameters() if not p.requires_grad),
                 *rates_at_test(module),
@@ -148,6 +151,36 @@ class Network:
     def flushes(self) -> bool:
         """Whether denormal numbers are taken for 0: in fine-tuning they are many, and slow on processors."""
         return isinstance(self.module, Assembled)
+
+    @property
+    def layout(self) -> Layout:
+        """Where each trained parameter lies in a run's row."""
+        return self.sections.layout
+
+    def in_phase(self, phases: Sequence[tuple[str, int]], *, layered: bool = False) -> Network:
+        """The network while only a part of it is trained; this one is not used any more.
+
+        Args:
+            phases: of a run so far, the present one last: what each trains (`ravine.study.phases.Phase`), and its
+                steps.
+            layered: whether blocks have learning rates of their own.
+
+        Raises:
+            StudyError: there is no such part.
+        """
+        if not layered and [train for train, _ in phases] == ["all"]:
+            return self
+        blocks = blocks_of(self.module)
+        shapes = dict(zip(self.layout.names, self.layout.shapes, strict=True))
+        *before, now = [(trained_names(self.module, train, blocks), steps) for train, steps in phases]
+        if phases[-1][0] != "all":
+            hold(self.module, now[0]) if isinstance(self.module, Assembled) else rest(self.module, now[0])
+        untrained = (name for name in shapes if name not in now[0])
+        return replace(
+            self,
+            sections=Sections.of(shapes, depths(blocks), now[0], before, layered=layered),
+            fixed=(*untrained, *self.fixed),
+        )
 
     def initial(self, seed: int) -> dict[str, Tensor]:
         """Initial parameters and buffers of one seed: a pure function of it, drawn on the CPU."""

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -28,7 +29,7 @@ from ravine.engine.native.search import NativeSearch
 from ravine.engine.native.steps import NativeSteps
 from ravine.engine.search import augment_held, batch_numbers, hold
 from ravine.engine.setting import Setting
-from ravine.engine.state import Data
+from ravine.engine.state import Data, point_of
 from ravine.engine.step import Step, step
 from ravine.engine.traced.threads import Pace, Threads
 from ravine.engine.traced.tracing import inductor, traced_step
@@ -111,7 +112,7 @@ class NativeProgram(Program):
             Deployed(
                 start=segment.start,
                 stop=segment.stop,
-                point=segment.rule.deployed,
+                point=partial(point_of, setting.network.sections, segment.rule.deployed),
                 slots=setting.state.slots[i],
                 hypers=setting.constants.hypers[i].rule,
             )

@@ -104,6 +104,8 @@ class Finished:
         averages: by name what the averages of the weights came to.
         stopped: runs that stopped, and after which step: at it, their averages are.
         restored: runs that may stop, and the step whose weights they end with.
+        kept: where others go on from these runs, what they need beside the weights (`ravine.engine.beginning.End`), in
+            the order of `runs`.
     """
 
     runs: tuple[str, ...]
@@ -116,6 +118,7 @@ class Finished:
     averages: Mapping[str, Averaged] = field(default_factory=dict)
     stopped: Mapping[str, int] = field(default_factory=dict)
     restored: Mapping[str, int] = field(default_factory=dict)
+    kept: Arrays = field(default_factory=dict)
 
 
 Record = Tick | Evaluation | Kept | Banked | Finished

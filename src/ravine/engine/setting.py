@@ -43,7 +43,7 @@ class Setting:
     @staticmethod
     def of(
         cohort: Cohort,
-        model: tuple[Network, dict[str, Tensor]],
+        model: tuple[Network, dict[str, Tensor], Tensor | None],
         data: tuple[Dataset, Data],
         state: State,
         seeds: Sequence[int],
@@ -56,7 +56,8 @@ class Setting:
 
         Args:
             cohort: the runs.
-            model: of the runs, and its parameters that are not trained.
+            model: of the runs, its parameters that are not trained, and the weights that it was made with, where a run
+                is pulled there.
             data: their data set, and its training part on the device.
             state: what a step changes.
             seeds: in the order of their batches.
@@ -64,10 +65,10 @@ class Setting:
             several_steps: whether the program takes several at once.
             num_threads: that make batches.
         """
-        network, fixed = model
+        network, fixed, origin = model
         objective = Objective(network=network, task=data[0].task, fused=fused)
         examples = data[1]
-        constants = Constants.of(cohort, network, fixed, seeds, examples.x.device)
+        constants = Constants.of(cohort, network, (fixed, origin), seeds, examples.x.device)
         augmenting = Augmenting.of(cohort, *data, seeds, several=several_steps, num_threads=num_threads)
         if augmenting is not None:
             objective, examples = replace(objective, made=True), augmenting.batch
@@ -95,7 +96,7 @@ class Setting:
 
     def point(self, name: str = DEPLOYED) -> Tensor:
         """One of the points of the runs' rules, (R, P): without a name the one to evaluate."""
-        return self.state.point(self.cohort, self.constants.hypers, name)
+        return self.state.point(self.cohort, self.network.sections, self.constants.hypers, name)
 
     @property
     def full_batch(self) -> bool:

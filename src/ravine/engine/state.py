@@ -22,9 +22,10 @@ from ravine.engine.cohort import Cohort, Segment
 from ravine.engine.loss import OF_LOSS
 from ravine.engine.network import Network
 from ravine.engine.noise import inside
+from ravine.engine.sections import Sections
 from ravine.messages import count
-from ravine.rules.base import Rule
-from ravine.rules.muon import hidden
+from ravine.rules.base import Hook
+from ravine.rules.registry import layered
 from ravine.rules.regularize import decays
 from ravine.tensors import Layout
 
@@ -68,6 +69,10 @@ class SegmentHypers(NamedTuple):
         noise_G1: strength of the noise that is added to each run's gradient; empty where no run has any.
         inside_P: 1 where a row has a number, 0 in its gaps; empty where there is no noise.
         clips: limits of each run's gradient, (G, 1) each.
+        factors_GS: of the learning rate of each section; empty where all have the run's own.
+        anchor_G1: how strongly each run is pulled towards the weights that it was made with; empty where none is.
+        away_P: 0 in the head, which is not pulled, else 1; empty likewise.
+        origin: those weights, (P,) or (G, P); empty likewise.
     """
 
     rule: dict[str, Tensor]
@@ -75,11 +80,19 @@ class SegmentHypers(NamedTuple):
     noise_G1: Tensor
     inside_P: Tensor
     clips: dict[str, Tensor]
+    factors_GS: Tensor
+    anchor_G1: Tensor
+    away_P: Tensor
+    origin: Tensor
 
     @staticmethod
-    def of(cohort: Cohort, segment: Segment, layout: Layout, device: torch.device) -> SegmentHypers:
-        """The hypers of a segment."""
+    def of(
+        cohort: Cohort, segment: Segment, sections: Sections, origin: Tensor | None, device: torch.device
+    ) -> SegmentHypers:
+        """The hypers of a segment of a cohort with this origin."""
+        layout = sections.layout
         runs = cohort.runs[segment.start : segment.stop]
+        recipes = [run.recipe for run in runs]
         none = torch.empty(0, device=device)
         strengths = [[run.recipe.hypers.get("noise", 0.0)] for run in runs]
         decayed = {
@@ -102,7 +115,26 @@ class SegmentHypers(NamedTuple):
                 name: torch.tensor([[run.recipe.hypers.get(name, 0.0)] for run in runs], device=device)
                 for name in segment.clips
             },
+            factors_GS=torch.tensor(
+                [[r.hypers.get("layer_decay", 1.0) ** each.depth for each in sections.each] for r in recipes],
+                device=device,
+            )
+            if layered(cohort.recipe.hypers)
+            else none,
+            anchor_G1=torch.tensor([[r.hypers.get("anchor", 0.0)] for r in recipes], device=device)
+            if segment.anchored
+            else none,
+            away_P=_away(sections).to(device) if segment.anchored else none,
+            origin=none
+            if origin is None or not segment.anchored
+            else origin[segment.start : segment.stop]
+            if origin.dim() > 1
+            else origin,
         )
+
+    def lr(self, number: int, lr_G1: Tensor) -> Tensor:
+        """The learning rates of a section, (G, 1)."""
+        return lr_G1 * self.factors_GS[:, number : number + 1] if len(self.factors_GS) else lr_G1
 
     def at(self, lr_G1: Tensor, shares: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, Tensor]:
         """The rule's hypers at a step: with the learning rate that the schedule gives it, and the averages' shares."""
@@ -130,30 +162,6 @@ class State:
     slots: tuple[dict[str, Tensor], ...]
     buffers: dict[str, Tensor]
     averaged: dict[str, Tensor] = field(default_factory=dict)
-
-    @staticmethod
-    def initial(cohort: Cohort, network: Network, device: torch.device) -> tuple[State, dict[str, Tensor]]:
-        """The state before the first step, and what is not trained of the model, (R, ...) by name."""
-        index = {seed: i for i, seed in enumerate(cohort.seeds)}
-        of_seed = [network.initial(seed) for seed in cohort.seeds]
-        rows = torch.tensor([index[run.seed] for run in cohort.runs])
-
-        def stacked(name: str) -> Tensor:
-            return torch.stack([found[name] for found in of_seed])[rows].to(device)
-
-        buffers = {name: stacked(name) for name in network.buffers}
-        rates = network.rates([run.recipe.hypers for run in cohort.runs], device)
-        packed_SP = torch.stack([network.layout.pack(found) for found in of_seed])
-        params_RP = packed_SP[rows].to(device)
-        return (
-            State(
-                params_RP=params_RP,
-                slots=tuple(_init(network.layout, params_RP, segment, cohort) for segment in cohort.segments),
-                buffers=buffers,
-                averaged=_averaged(cohort, buffers),
-            ),
-            {name: rates[name] if name in rates else stacked(name) for name in network.fixed},
-        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """A copy as plain arrays, for a checkpoint."""
@@ -198,7 +206,7 @@ class State:
             averaged={name: tensor[index] for name, tensor in self.averaged.items()},
         )
 
-    def point(self, cohort: Cohort, hypers: Sequence[SegmentHypers], name: str) -> Tensor:
+    def point(self, cohort: Cohort, sections: Sections, hypers: Sequence[SegmentHypers], name: str) -> Tensor:
         """A point of the runs' rules, (R, P): the parameters themselves where a rule has none of that name."""
         if not any(name in segment.rule.points for segment in cohort.segments):
             return self.params_RP
@@ -206,7 +214,9 @@ class State:
         for segment, slots, own in zip(cohort.segments, self.slots, hypers, strict=True):
             params_GP = self.params_RP[segment.start : segment.stop]
             point = segment.rule.points.get(name)
-            points.append(params_GP if point is None else point(params_GP, slots, own.rule))
+            points.append(
+                params_GP if point is None else point_of(sections, point, params_GP, slots, own.rule)
+            )
         return torch.cat(points)
 
 
@@ -237,14 +247,28 @@ class Constants:
 
     @staticmethod
     def of(
-        cohort: Cohort, network: Network, fixed: dict[str, Tensor], seeds: Sequence[int], device: torch.device
+        cohort: Cohort,
+        network: Network,
+        given: tuple[dict[str, Tensor], Tensor | None],
+        seeds: Sequence[int],
+        device: torch.device,
     ) -> Constants:
-        """The constants of a cohort, whose batches come in the order of ``seeds``."""
+        """The constants of a cohort, whose batches come in the order of ``seeds``.
+
+        Args:
+            cohort: the runs.
+            network: their model.
+            given: its tensors that are not trained; the weights that it was made with, where a run is pulled there.
+            seeds: in the order of their batches.
+            device: where they are trained.
+        """
+        fixed, origin = given
         index = {seed: i for i, seed in enumerate(seeds)}
         recipes = [run.recipe for run in cohort.runs]
         return Constants(
             hypers=tuple(
-                SegmentHypers.of(cohort, segment, network.layout, device) for segment in cohort.segments
+                SegmentHypers.of(cohort, segment, network.sections, origin, device)
+                for segment in cohort.segments
             ),
             seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
             batch_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
@@ -260,14 +284,6 @@ class Constants:
         )
 
 
-def rules_of(rule: Rule, layout: Layout) -> dict[str, Rule]:
-    """The rule of each parameter, by name."""
-    if rule.others is None:
-        return dict.fromkeys(layout.names, rule)
-    matrices = hidden(layout.names, layout.shapes)
-    return {name: rule if name in matrices else rule.others for name in layout.names}
-
-
 def averaged_name(average: str, buffer: str) -> str:
     """What the average of a buffer is called.
 
@@ -278,7 +294,8 @@ def averaged_name(average: str, buffer: str) -> str:
     return f"{average}/{buffer}"
 
 
-def _averaged(cohort: Cohort, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def averaged_slots(cohort: Cohort, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The averages of buffers before the first step; {} where there are none."""
     averages = cohort.averages
     if averages is None or averages.batchnorm != "average":
         return {}
@@ -290,25 +307,42 @@ def _averaged(cohort: Cohort, buffers: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def _init(layout: Layout, params_RP: Tensor, segment: Segment, cohort: Cohort) -> dict[str, Tensor]:
-    own = params_RP[segment.start : segment.stop]
+def init_slots(sections: Sections, params_RP: Tensor, segment: Segment, cohort: Cohort) -> dict[str, Tensor]:
+    """The slots of a segment before its first step; what is one number is one for each section."""
+    own, layout, num = params_RP[segment.start : segment.stop], sections.layout, len(sections)
     if segment.rule.search is not None:
         size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
         return {**segment.rule.init(own), **_search_slots(len(own), size, own.device)}
     if segment.rule.scope == "element":
         found = segment.rule.init(own)
-        return {slot: t if t.dim() else t.expand(len(own), 1).clone() for slot, t in found.items()}
+        return {slot: t if t.dim() else t.expand(len(own), num).clone() for slot, t in found.items()}
     single = [slot for slot, like in segment.rule.init(own.new_zeros(2)).items() if not like.dim()]
     if segment.rule.scope == "run":
         of_runs = vmap(segment.rule.init)(flattened(layout, own))
-        return {s: t[:, None].clone() if s in single else spread(layout, t) for s, t in of_runs.items()}
-    views, rules = layout.views(own), rules_of(segment.rule, layout)
+        return {
+            s: t[:, None].repeat(1, num) if s in single else spread(layout, t) for s, t in of_runs.items()
+        }
+    views, rules = layout.views(own), sections.rules(segment.rule)
     of_name = {name: vmap(rules[name].init)(view) for name, view in views.items()}
     found = {}
     for slot, like in {slot: like for each in of_name.values() for slot, like in each.items()}.items():
         slots = {name: each.get(slot, torch.zeros_like(views[name])) for name, each in of_name.items()}
-        found[slot] = like[:, None].clone() if slot in single else layout.pack(slots)
+        found[slot] = like[:, None].repeat(1, num) if slot in single else layout.pack(slots)
     return found
+
+
+def point_of(
+    sections: Sections, point: Hook, params_GP: Tensor, slots: dict[str, Tensor], hypers: Mapping[str, Tensor]
+) -> Tensor:
+    """A point of a rule, (G, P)."""
+    return sections.joined(params_GP, slots, lambda _, part_GP, own: point(part_GP, own, hypers))
+
+
+def _away(sections: Sections) -> Tensor:
+    """1 for parameters that are not of the head, (P,)."""
+    layout = sections.layout
+    shapes = zip(layout.names, layout.shapes, strict=True)
+    return layout.pack({name: torch.full(shape, float(sections.blocks[name] > 0)) for name, shape in shapes})
 
 
 def flattened(layout: Layout, rows_GP: Tensor) -> Tensor:

@@ -46,7 +46,8 @@ def step(
     """
     if setting.cohort.searches:
         return search_step(setting, state, constants, data, rows_SB, scheduled_NR, number)
-    cohort, layout = setting.cohort, setting.network.layout
+    cohort, sections = setting.cohort, setting.network.sections
+    layout = sections.layout
     lr_R1, objective = scheduled_NR[0][:, None], setting.objective
     points_RP = gradient_points(setting, state, constants, lr_R1)
     given = (constants, data, None if setting.takes_all else rows_SB, number)
@@ -62,6 +63,8 @@ def step(
             params_GP, grads_GP = state.params_RP[span], constants.grads_RP[span]
             noise = (constants.seeds_R[span], number)
             shares = shares_of(segment, scheduled_NR)
-            update_segment(segment, layout, grads_GP, slots, params_GP, hypers, lr_R1[span], shares, t, noise)
+            update_segment(
+                segment, sections, grads_GP, slots, params_GP, hypers, lr_R1[span], shares, t, noise
+            )
             average_buffers(segment, state, shares)
     return loss_R, accuracy_R

@@ -6,7 +6,7 @@ Shapes: R run of the program, T step since the last evaluation, N example, K out
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from ravine.data import Dataset
 from ravine.engine.averaging import Averaging
 from ravine.engine.batches import Order
+from ravine.engine.beginning import Beginning, End, end_of
 from ravine.engine.cohort import Cohort
 from ravine.engine.ending import Ending, Running, arrays_of, index, rows_of
 from ravine.engine.final import Final
@@ -45,6 +46,7 @@ class Training:
         backend: a word of `ravine.engine.programs.BACKENDS`.
         device: where.
         start: step and snapshot to go on from; None: from the beginning.
+        ends: by id of a run, the end that it goes on from; None: all begin with the weights that their seeds make.
         repay_steps: a smaller program, without diverged runs, is made where it saves the time of so many steps; None:
             as the program says.
     """
@@ -58,6 +60,7 @@ class Training:
         device: torch.device,
         start: tuple[int, Arrays] | None = None,
         *,
+        ends: Mapping[str, End] | None = None,
         repay_steps: int | None = None,
     ) -> None:
         self.cohort, self.network, self.data = cohort, network, data
@@ -77,7 +80,8 @@ class Training:
         self.seconds = 0.0
         self.whole = True  # False amid a step or an evaluation, where no snapshot can be taken
         self._diverged: dict[int, int] = {}  # row of the cohort: step
-        state, self._all_fixed = State.initial(cohort, network, device)
+        self._beginning = Beginning.of(cohort, network, device, ends)
+        state = self._beginning.state
         self._stopping = Stopping(cohort, state)
         objective = Objective(network=network, task=data.task, fused=backend in TOGETHER)
         self._ending = Ending(
@@ -86,7 +90,7 @@ class Training:
             final=Final.of(data, on_device, objective, backend),
             averaging=self._averaging,
             stopping=self._stopping,
-            fixed=self._all_fixed,
+            fixed=self._beginning.fixed,
         )
         rows = list(range(len(cohort.runs)))
         if start is not None:
@@ -108,11 +112,13 @@ class Training:
         self._rows = rows
         self._part = Cohort.of([self.cohort.runs[row] for row in rows], self.cohort.averages)
         self._history = History(len(rows))
-        fixed = rows_of(self._all_fixed, index(rows, state.params_RP))
+        at, origin = index(rows, state.params_RP), self._beginning.origin
+        fixed = rows_of(self._beginning.fixed, at)
+        origin = origin[at] if origin is not None and origin.dim() > 1 else origin
         self._scheduled = Scheduled(self._part, self._order.batches_per_epoch, self.device)
         self.setting = Setting.of(
             self._part,
-            (self.network, fixed),
+            (self.network, fixed, origin),
             (self.data, self._train),
             state,
             self._order.seeds,
@@ -177,14 +183,15 @@ class Training:
 
     def _take_steps(self, most: int) -> tuple[Tensor, Tensor]:
         """Losses and accuracies of some steps of all runs, (T, R)."""
+        number = self.cohort.first_step + self.step
         if self.cohort.recipe.full_batch:
             # The data set in its own order: no permutation is drawn for it at every step.
             rows_TSB = self._order.rows(0).expand(most, -1, -1)
         else:
-            rows_TSB = self._order.rows(self.step)
+            rows_TSB = self._order.rows(number)
         scheduled_TNR = self._scheduled.at(self.step)
         num = min(most, len(rows_TSB), len(scheduled_TNR))
-        return self._program.advance(rows_TSB[:num], scheduled_TNR[:num], self.step, self._going)
+        return self._program.advance(rows_TSB[:num], scheduled_TNR[:num], number, self._going)
 
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
@@ -192,12 +199,13 @@ class Training:
         self._scored(Data(x=self._validation.x[:_LOOK], y=self._validation.y[:_LOOK]))
 
     def records(
-        self, keep: Keep | None = None, *, tick_seconds: float = TICK_SECONDS
+        self, keep: Keep | None = None, *, ends: bool = False, tick_seconds: float = TICK_SECONDS
     ) -> Generator[Record, None, None]:
         """Train to the end.
 
         Args:
             keep: also yield the weights along the way, after the steps that it says.
+            ends: whether the end has all that runs need which go on from there.
             tick_seconds: time between two ticks.
 
         Yields:
@@ -206,9 +214,11 @@ class Training:
         with self._program.running() as drive:
             bank = self.cohort.averages.bank if self.cohort.averages else 0
             keeping = Keeping(keep, self.cohort.runs, self._order.batches_per_epoch, bank)
-            yield from self._records(drive, keeping, tick_seconds)
+            yield from self._records(drive, keeping, tick_seconds, ends=ends)
 
-    def _records(self, drive: Drive, keeping: Keeping, tick_seconds: float) -> Iterator[Record]:
+    def _records(
+        self, drive: Drive, keeping: Keeping, tick_seconds: float, *, ends: bool
+    ) -> Iterator[Record]:
         recipe = self.cohort.recipe
         clock = ticked = time.perf_counter()
         while self.step < recipe.steps and self.alive:
@@ -237,7 +247,7 @@ class Training:
                 ticked = time.perf_counter()
         if self.alive:
             yield from self._along(keeping)
-        finished = self._finish()
+        finished = self._finish(ends=ends)
         self.seconds += time.perf_counter() - clock
         yield finished
 
@@ -334,9 +344,10 @@ class Training:
         """Of the runs that go on."""
         return tuple(self.cohort.runs[row].id for row in self.alive)
 
-    def _finish(self) -> Finished:
+    def _finish(self, *, ends: bool) -> Finished:
         """What was learned."""
         now, ending, runs = self._now, self._ending, self.cohort.runs
+        before = self._beginning.ends
         found = ending.runs(now, self._diverged)
         averages = {name: ending.averaged(name, now) for name in self._averaging.names}
         restored = ending.restorable(self._diverged)
@@ -351,6 +362,15 @@ class Training:
             averages={name: each for name, each in averages.items() if each.runs},
             stopped={runs[row].id: step for row, step in self._stopping.stopped.items()},
             restored={runs[row].id: self._stopping.best_step(row) for row in restored},
+            kept=end_of(
+                self._part,
+                self.network.sections,
+                self.setting.state,
+                self._going,
+                [before[self._rows[place]] for place in self._going] if before else [],
+            )
+            if ends
+            else {},
         )
 
 

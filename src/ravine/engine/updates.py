@@ -14,8 +14,9 @@ from torch.func import vmap
 
 from ravine.engine.cohort import Segment
 from ravine.engine.noise import noise_of
+from ravine.engine.sections import Section, Sections
 from ravine.engine.setting import Setting
-from ravine.engine.state import Constants, SegmentHypers, State, averaged_name, flattened, rules_of, spread
+from ravine.engine.state import Constants, SegmentHypers, State, averaged_name, flattened, spread
 from ravine.rules.base import Rule
 from ravine.rules.clip import clipped
 from ravine.tensors import Layout
@@ -23,7 +24,7 @@ from ravine.tensors import Layout
 
 def update_segment(
     segment: Segment,
-    layout: Layout,
+    sections: Sections,
     grads_GP: Tensor,
     slots: dict[str, Tensor],
     params_GP: Tensor,
@@ -37,14 +38,14 @@ def update_segment(
 
     Args:
         segment: the runs.
-        layout: of their parameters.
+        sections: of their parameters.
         grads_GP: of a batch.
         slots: are changed in place.
         params_GP: are changed in place.
         hypers: of the segment.
         lr_G1: learning rates.
         shares: of the averages, (G, 1) each.
-        t: number of the step, from 1.
+        t: number of the step, from 1, all phases counted.
         noise: what the noise on gradients is drawn by: seeds (G,), and the number of the step, from 0.
     """
     if segment.noisy:
@@ -52,14 +53,25 @@ def update_segment(
     usable_G1 = None
     if segment.clips:
         grads_GP, usable_G1 = clipped(grads_GP, hypers.clips)
-    numbers = hypers.at(lr_G1, shares)
-    update_GP, new = _update(segment, layout, grads_GP, slots, params_GP, numbers, hypers.mask, t)
-    if usable_G1 is not None:
-        # So that the loss is no number either: some rules take the sign of a gradient, or divide by its length.
-        update_GP = torch.where(usable_G1, update_GP, math.nan)
-    params_GP.add_(update_GP)
-    for name, slot in slots.items():
-        slot.copy_(new[name])
+    if segment.anchored:
+        at_GP = points_of(segment, sections, params_GP, slots, hypers, lr_G1)
+        grads_GP = grads_GP + (at_GP - hypers.origin) * (hypers.anchor_G1 * hypers.away_P)
+    for i, section in enumerate(sections.each):
+        own, part_GP, mask_P = slots, params_GP, hypers.mask
+        if len(sections) > 1:
+            span = slice(section.start, section.stop)
+            own, part_GP = sections.slots(i, slots), params_GP[:, span]
+            mask_P = None if mask_P is None else mask_P[span]
+        numbers = hypers.at(hypers.lr(i, lr_G1), shares)
+        grad_GP = grads_GP if len(sections) == 1 else grads_GP[:, section.start : section.stop]
+        since = t - section.lag if section.lag else t
+        update_GP, new = _update(segment, sections, section, grad_GP, own, part_GP, numbers, mask_P, since)
+        if usable_G1 is not None:
+            # So that the loss is no number either: some rules take the sign of a gradient, or divide by its length.
+            update_GP = torch.where(usable_G1, update_GP, math.nan)
+        part_GP.add_(update_GP)
+        for name, slot in own.items():
+            slot.copy_(new[name])
 
 
 def shares_of(segment: Segment, scheduled_NR: Tensor) -> dict[str, Tensor]:
@@ -86,21 +98,37 @@ def average_buffers(segment: Segment, state: State, shares: Mapping[str, Tensor]
 
 def gradient_points(setting: Setting, state: State, constants: Constants, lr_R1: Tensor) -> Tensor:
     """Where the gradients are taken, (R, P): some rules look ahead."""
-    cohort = setting.cohort
+    cohort, sections = setting.cohort, setting.network.sections
     if not any(segment.rule.gradient_at for segment in cohort.segments):
         return state.params_RP
     points = []
     for segment, slots, hypers in zip(cohort.segments, state.slots, constants.hypers, strict=True):
         span = slice(segment.start, segment.stop)
-        look = segment.rule.gradient_at
-        params_GP = state.params_RP[span]
-        points.append(look(params_GP, slots, hypers.at(lr_R1[span])) if look else params_GP)
+        points.append(points_of(segment, sections, state.params_RP[span], slots, hypers, lr_R1[span]))
     return torch.cat(points)
+
+
+def points_of(
+    segment: Segment,
+    sections: Sections,
+    params_GP: Tensor,
+    slots: dict[str, Tensor],
+    hypers: SegmentHypers,
+    lr_G1: Tensor,
+) -> Tensor:
+    """Where a segment's rule takes its gradients, (G, P)."""
+    look = segment.rule.gradient_at
+    if look is None:
+        return params_GP
+    return sections.joined(
+        params_GP, slots, lambda i, part_GP, own: look(part_GP, own, hypers.at(hypers.lr(i, lr_G1)))
+    )
 
 
 def _update(
     segment: Segment,
-    layout: Layout,
+    sections: Sections,
+    section: Section,
     grads_GP: Tensor,
     slots: dict[str, Tensor],
     params_GP: Tensor,
@@ -108,7 +136,8 @@ def _update(
     mask_P: Tensor | None,
     t: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """One segment's update by its rule: all numbers at once, or parameter by parameter where it needs shapes."""
+    """A section's update by its rule: all numbers at once, or parameter by parameter where it needs shapes."""
+    layout = section.layout
     if segment.rule.scope == "element":
         return segment.rule.update(grads_GP, slots, params_GP, segment.rule.masked(numbers, mask_P), t)
     numbers_G = {name: value[:, 0] for name, value in numbers.items()}
@@ -121,7 +150,9 @@ def _update(
     updates: dict[str, Tensor] = {}
     news: dict[str, dict[str, Tensor]] = {slot: dict(views) for slot, views in slot_views.items()}
     news.update({slot: {} for slot in counts})
-    for name, rule in rules_of(segment.rule, layout).items():
+    of_name = sections.rules(segment.rule)
+    for name in layout.names:
+        rule = of_name[name]
 
         def one(
             grad: Tensor,

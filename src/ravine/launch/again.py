@@ -23,6 +23,7 @@ from ravine.engine.training import Training
 from ravine.free_memory import memory_errors
 from ravine.host_memory import host_bytes
 from ravine.launch.averages import lacking_averages
+from ravine.launch.ends import ends_for
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
 from ravine.launch.progress import Event, Meter, Planned, Trained
@@ -169,7 +170,8 @@ def _train(
     cohort = Cohort.of(group.runs, averages)
     ids = [run.id for run in cohort.runs]
     steps, network = cohort.recipe.steps, subject.network(cohort.runs)
-    training = Training(cohort, network, subject.data_of(cohort.runs), group.backend, subject.device)
+    data, ends = subject.data_of(cohort.runs), ends_for(cohort.runs, store)
+    training = Training(cohort, network, data, group.backend, subject.device, ends=ends)
     evaluations: list[Evaluation] = []
     banked: list[Banked] = []
     records = training.records(tick_seconds=timing.tick_seconds)
@@ -182,7 +184,7 @@ def _train(
             elif isinstance(record, Finished):
                 same = [run for run in ids if _is_same(store, run, record)]
                 others += [_line(store, run, record) for run in ids if run not in same]
-                _store(store, same, record, evaluations)
+                _store(store, same, record, evaluations, cohort.first_step)
                 _store_bank(store, same, banked)
             meter.at(len(ids) * training.step)
             yield meter.read()
@@ -225,7 +227,9 @@ def _store_bank(store: Store, same: Sequence[str], banked: Sequence[Banked]) -> 
         store.bank.add(runs, [each.step], {name: array[places] for name, array in each.weights.items()})
 
 
-def _store(store: Store, same: Sequence[str], finished: Finished, evaluations: Sequence[Evaluation]) -> None:
+def _store(
+    store: Store, same: Sequence[str], finished: Finished, evaluations: Sequence[Evaluation], first: int
+) -> None:
     """Store those averages of some runs that they lack, with their scores and curves."""
     known = store.averages.names(same)
     found: dict[str, AveragedTensors] = {}
@@ -251,7 +255,7 @@ def _store(store: Store, same: Sequence[str], finished: Finished, evaluations: S
                 for metric in when[-1].scores
                 if average_of(metric) == name
             }
-            store.append_curves(some, np.array([each.step for each in when]), curves)
+            store.append_curves(some, np.array([first + each.step for each in when]), curves)
     store.averages.add(found, metrics)
 
 

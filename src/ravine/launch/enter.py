@@ -14,6 +14,7 @@ from ravine.errors import StoreError
 from ravine.launch.averages import check_averages, lacking_lines
 from ravine.launch.machine import versions
 from ravine.launch.progress import Planned
+from ravine.launch.rounds import parents_of
 from ravine.launch.stages import second_stage
 from ravine.messages import count
 from ravine.schedules import parse_schedule
@@ -44,7 +45,7 @@ def check_enter(
     with naming(study.origin):
         base = base_of(study, data, search)
         store.check_study(study.name, definition=definition, base=base, data_fingerprint=data.fingerprint)
-    _check_alone(store, study.name, runs)
+    _check_alone(store, study.name, [*runs, *parents_of(runs)])
 
 
 def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, search: Path | None) -> None:
@@ -81,8 +82,11 @@ def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:
     Raises:
         StoreError: some of them are being trained for another study.
     """
-    store.add_runs(study.name, [_new_run(run) for run in runs])
-    _check_alone(store, study.name, runs)  # once more: another study might have begun at the same time
+    before = parents_of(runs)
+    store.add_runs(study.name, [_new_run(run) for run in runs], [_new_run(run) for run in before])
+    _check_alone(
+        store, study.name, [*runs, *before]
+    )  # once more: another study might have begun at the same time
 
 
 def enter_finished(

@@ -16,14 +16,18 @@ from ravine.errors import RavineError, StoreError, in_a_line
 from ravine.free_memory import memory_errors
 from ravine.launch.averages import check_averages
 from ravine.launch.checked import check_test_time
+from ravine.launch.ends import ends_for, lose, lost
 from ravine.launch.enter import check_enter, enter_runs, enter_study, stage_lines
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
+from ravine.launch.once_more import once_more
 from ravine.launch.progress import Event, Meter, Planned, Trained
+from ravine.launch.rounds import Round, rounds_of
 from ravine.launch.stages import second_stage
-from ravine.launch.subject import Subject
+from ravine.launch.subject import Subject, by_structure
 from ravine.launch.works import Work, check_second_stage, decide, known_lines, lacking
 from ravine.launch.writer import USUAL, Timing, Writer
+from ravine.messages import count
 from ravine.store import Store
 from ravine.study import Run, Study
 from ravine.study.ladder import cost_lines
@@ -104,6 +108,9 @@ def launch(
     )
     runs = subject.runs()
     with store.lock(study.name):
+        for each in rounds_of(runs, store):
+            if each.needed:
+                yield from _round_before(task, runs, each, backend)
         second = second_stage(study, store, runs) if study.staged else []
         totals = _Totals()
         yield from _round(task, runs, second, backend, totals)
@@ -119,6 +126,40 @@ def launch(
     )
 
 
+def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) -> Iterator[Event]:
+    """Train runs that those of the study go on from; all that may be refused of these is refused before."""
+    study, store, data = task.study, task.store, task.data
+    check_enter(study, store, runs, data=data, definition=task.definition, search=task.subject.search)
+    with naming(study.origin), memory_errors("model"):
+        check_averages(study, runs, len(data.train))
+        check_test_time(study, task.subject, runs)
+        for same in by_structure(runs):
+            task.subject.network(same)
+        gone = lost(each.needed, store)
+        status = store.statuses([run.id for run in each.needed])
+        again = [run for run in each.needed if status.get(run.id) == "done"]
+        to_train = [run for run in each.needed if run not in (*gone, *again)]
+        yield from task.subject.prepare([*to_train, *again])
+        decided = decide(task.subject, store, to_train, choice, before=True)
+    enter_study(study, store, data=data, definition=task.definition, search=task.subject.search)
+    enter_runs(study, store, runs)
+    task.subject.keep_bodies(store, each.runs)
+    lose(gone, store)
+    decided.enter(store)
+    planned = Planned(
+        num_runs=len(each.runs),
+        num_known=len(each.runs) - len(each.needed),
+        num_resumed=sum(len(work.cohort.runs) for work in decided.works if work.resumed),
+        lines=(
+            each.line,
+            *task.subject.frozen.lines(),
+            *([f"{count(len(again), 'run')} once more, for ends that were not kept"] if again else []),
+            *decided.lines,
+        ),
+    )
+    yield from _carry_out(task, planned, decided.works, _Totals(), again)
+
+
 def _round(
     task: _Task, first: Sequence[Run], second: Sequence[Run] | None, choice: str, totals: _Totals
 ) -> Iterator[Event]:
@@ -126,7 +167,6 @@ def _round(
 
     All that may be refused is refused before anything is written.
     """
-    began = time.perf_counter()
     study, store, data = task.study, task.store, task.data
     runs = [*first, *(second or [])]
     check_enter(study, store, runs, data=data, definition=task.definition, search=task.subject.search)
@@ -135,42 +175,57 @@ def _round(
         remarks = check_test_time(study, task.subject, runs)
         if second is None:
             check_second_stage(task.subject, first)
-        yield from task.subject.prepare(lacking(store, runs))
-        decided = decide(task.subject, store, runs, choice)
+        gone = lost(runs, store)
+        going = [run for run in runs if run not in gone]
+        yield from task.subject.prepare(lacking(store, going))
+        decided = decide(task.subject, store, going, choice)
     enter_study(study, store, data=data, definition=task.definition, search=task.subject.search)
     enter_runs(study, store, runs)
     task.subject.keep_bodies(store, runs)
+    lose(gone, store)
     decided.enter(store)
     works = decided.works
     planned = Planned(
         num_runs=len(runs),
-        num_known=decided.num_known,
+        num_known=decided.num_known + len(gone),
         num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
         lines=(
             *stage_lines(study, runs),
             *(cost_lines(study.ladder, runs, len(data.test)) if works else []),
+            *(each.line for each in (rounds_of(runs, store) if works else [])),
             *task.subject.frozen.lines(),
             *decided.lines,
             *known_lines(study, store, runs, works, len(data.train)),
             *(remarks if works else []),
         ),
     )
+    yield from _carry_out(task, planned, works, totals)
+
+
+def _carry_out(
+    task: _Task, planned: Planned, works: Sequence[Work], totals: _Totals, again: Sequence[Run] = ()
+) -> Iterator[Event]:
+    """Train what was decided, and once more runs whose ends were not kept."""
+    began = time.perf_counter()
+    study, store = task.study, task.store
     number = store.begin_launch(
         study.name,
         command=task.command,
         file=task.file,
         versions=versions(),
-        hardware=hardware(task.subject.device.type) if works else {},
+        hardware=hardware(task.subject.device.type) if works or again else {},
         plan=planned.line,
     )
     yield planned
-    data.begin_verifying()
+    task.data.begin_verifying()
     to_train = [run for work in works for run in work.cohort.runs]
     meter = Meter(
-        sum(run.recipe.steps for run in to_train),
-        len(to_train),
+        sum(run.recipe.steps for run in (*to_train, *again)),
+        len(to_train) + len(again),
         higher_is_better=task.data.task == "classification",
     )
+    with naming(study.origin), memory_errors("model", len(again)):
+        yield from once_more(task.subject, store, again, meter)
     for work in works:
         with naming(study.origin), memory_errors("model", len(work.cohort.runs)):
             yield from _train(task, work, meter)
@@ -190,7 +245,8 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
         writer.begin()
     network, data = task.subject.network(cohort.runs), task.subject.data_of(cohort.runs)
     try:
-        training = Training(cohort, network, data, work.backend, task.subject.device, start)
+        ends = ends_for(cohort.runs, task.store)
+        training = Training(cohort, network, data, work.backend, task.subject.device, start, ends=ends)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         if start is None or isinstance(error, RavineError):
             raise
@@ -203,7 +259,12 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
         meter.resume(training.run_steps())
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
-    records = training.records(task.study.keep, tick_seconds=task.timing.tick_seconds)
+    records = training.records(
+        None if work.before else task.study.keep,
+        # Small where a part is trained; and a study that goes on from there may well follow.
+        ends=work.before or cohort.recipe.train != "all",
+        tick_seconds=task.timing.tick_seconds,
+    )
     network = training.network
     with closing(records), module_errors(network.module, network.about), writer.saving(training):
         for record in records:

@@ -12,6 +12,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import StoreError
+from ravine.launch.ends import ends_for
 from ravine.launch.subject import Subject, stored_run
 from ravine.messages import count
 from ravine.store import FINISHED, Store
@@ -69,7 +70,8 @@ def replay(
     with naming(study.origin):
         subject.check_same([record])
         network, data = subject.network([run]), subject.data_of([run])
-    training = Training(Cohort.of([run]), network, data, "eager", subject.device)
+    ends = ends_for([run], store)
+    training = Training(Cohort.of([run]), network, data, "eager", subject.device, ends=ends)
     for event in training.records():
         if isinstance(event, Finished):
             yield _compared(store, record.id, record.backend or "", record.diverged_at, event, data.task)

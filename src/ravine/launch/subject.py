@@ -21,6 +21,7 @@ from ravine.launch.frozen import Frozen, check_alike, frozen_tensors, head_netwo
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
 from ravine.nn.spec import Backbone
+from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.model import Model, structure_of
@@ -152,7 +153,7 @@ class Subject:
         with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
             if scaled is not None:
                 return head_network(scaled, self._backbone(first.recipe), rates_of(runs), self.device)
-            return Network.of(
+            network = Network.of(
                 model_of(self.study, first.recipe.model, self.search),
                 data.input_shape,
                 data.num_outputs,
@@ -160,6 +161,7 @@ class Subject:
                 rates=rates_of(runs),
                 search=self.search,
             )
+            return in_phase_of(network, runs)
 
     def check_same(self, records: Sequence[RunRecord]) -> None:
         """Refuse to look at stored runs with other data or another model than they were trained with.
@@ -229,6 +231,18 @@ def rates_of(runs: Sequence[Run]) -> tuple[str, ...]:
     }
     marked = runs[0].recipe.model.get("rates", ()) if runs else ()
     return (*sorted(above - set(marked)), *marked)
+
+
+def in_phase_of(network: Network, runs: Sequence[Run]) -> Network:
+    """A network as some runs train it in their last phase; where they differ in that, all of it is trained."""
+    phases = {
+        (tuple((each.train, each.steps) for each in run.recipe.chain), layered(run.recipe.hypers))
+        for run in runs
+    }
+    if len(phases) > 1:
+        return network
+    [(chain, has_layers)] = phases
+    return network.in_phase(chain, layered=has_layers)
 
 
 def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:

@@ -31,12 +31,14 @@ class Work:
         backend: a word of `ravine.engine.programs.BACKENDS`.
         plan: the same, as the store has it: cohorts of older versions keep theirs.
         resumed: whether it goes on from a checkpoint.
+        before: whether its runs are trained only since others go on from them.
     """
 
     cohort: Cohort
     backend: str
     plan: Mapping[str, Any]
     resumed: bool
+    before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,9 @@ class Decided:
             store.open_cohort(work.cohort.id, [run.id for run in work.cohort.runs], work.plan)
 
 
-def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> Decided:
+def decide(
+    subject: Subject, store: Store, runs: Sequence[Run], choice: str, *, before: bool = False
+) -> Decided:
     """The cohorts to train; nothing is written.
 
     Args:
@@ -73,14 +77,16 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         store: where its runs will be, or are.
         runs: all runs of the study.
         choice: a word of `ravine.backends.BackendName`.
+        before: whether these are runs that others go on from, of which nothing is kept on the way.
 
     Raises:
         InputError: the study cannot be trained, or what it keeps does not fit on the disk.
     """
     study = subject.study
     wanted = lacking(store, runs)
-    averages = None if study.averages is None else study.averages.content()
-    num_averages = len(study.averages.tracked) if study.averages else 0
+    kept = None if before else study.averages
+    averages = None if kept is None else kept.content()
+    num_averages = len(kept.tracked) if kept else 0
     works: list[Work] = []
     opened: list[Work] = []
     dropped: list[str] = []
@@ -97,7 +103,15 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
             how, again = _how(backend_of(how), averages), True
         own = parse_averages(how.get("averages"))
         cohort = Cohort.of([stored_run(store.run(run_id)) for run_id in record.run_ids], own)
-        works.append(Work(cohort=cohort, backend=backend_of(how), plan=how, resumed=record.checkpoint))
+        works.append(
+            Work(
+                cohort=cohort,
+                backend=backend_of(how),
+                plan=how,
+                resumed=record.checkpoint,
+                before=before,
+            )
+        )
         opened += works[-1:] if again else []
         go, start = ("goes", "starts") if len(record.run_ids) == 1 else ("go", "start")
         words = f"{go} on from step {record.step:,}" if record.checkpoint else f"{start} as planned before"
@@ -115,12 +129,13 @@ def decide(subject: Subject, store: Store, runs: Sequence[Run], choice: str) -> 
         groups = split(same, chosen.size)
         for group in groups:
             how = _how(chosen.backend, averages)
-            cohort = Cohort.of(group, study.averages)
-            works.append(Work(cohort=cohort, backend=chosen.backend, plan=how, resumed=False))
+            cohort = Cohort.of(group, kept)
+            works.append(Work(cohort=cohort, backend=chosen.backend, plan=how, resumed=False, before=before))
             opened.append(works[-1])
         lines.append(_line(len(same), len(groups), chosen, subject.device))
         lines += [f"! {network.remark}"] if network.remark else []
-    lines += _room_lines(subject, store, [run for work in works for run in work.cohort.runs])
+    if not before:
+        lines += _room_lines(subject, store, [run for work in works for run in work.cohort.runs])
     return Decided(
         works=tuple(works),
         dropped=tuple(dropped),

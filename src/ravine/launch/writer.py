@@ -14,6 +14,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.records import Arrays, Banked, Evaluation, Finished, Kept
 from ravine.engine.training import TICK_SECONDS, Training
 from ravine.errors import StoreError
+from ravine.launch.ends import copy_curves
 from ravine.store import RESTORED, AveragedTensors, RunResult, Store, kind_of
 
 _BYTES_PER_SECOND = 1 << 27  # of a checkpoint, as long as none has been written
@@ -63,6 +64,7 @@ class Writer:
     def begin(self) -> None:
         """Remove what a launch that was stopped before its first checkpoint may have written."""
         self._store.truncate_curves(self._ids, -1)
+        copy_curves(self._cohort.runs, self._store)
         self._store.kept.truncate(self._ids, 0)
         self._store.bank.truncate(self._ids, 0)
 
@@ -70,7 +72,7 @@ class Writer:
         """Step and snapshot of the last checkpoint; curves and weights beyond it are removed."""
         found = self._store.load_checkpoint(self._cohort.id)
         assert found is not None, f"cohort {self._cohort.id} has no checkpoint"
-        self._store.truncate_curves(self._ids, found[0])
+        self._store.truncate_curves(self._ids, self._cohort.first_step + found[0])
         self._store.kept.truncate(self._ids, found[0])  # training keeps those of the checkpoint's step again
         self._store.bank.truncate(self._ids, found[0])
         return found
@@ -161,6 +163,7 @@ class Writer:
                 )
                 for name, average in finished.averages.items()
             },
+            {name: _placed(array, places) for name, array in finished.kept.items()} if finished.runs else {},
         )
         self._finished = True
 
@@ -178,7 +181,8 @@ class Writer:
             same = [e for e in self._pending if e.runs == runs]
             if runs:
                 values = {name: np.stack([e.scores[name] for e in same]) for name in same[0].scores}
-                self._store.append_curves(runs, np.array([e.step for e in same]), values)
+                steps = np.array([self._cohort.first_step + e.step for e in same])
+                self._store.append_curves(runs, steps, values)
             # Only now: after an interrupt just before this line they are written once more, which changes nothing.
             self._pending = [e for e in self._pending if e.runs != runs]
 

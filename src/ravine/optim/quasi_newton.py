@@ -12,7 +12,7 @@ from torch import Tensor
 from ravine.optim.base import Params
 from ravine.optim.closure import Closure, SearchingOptimizer
 from ravine.rules.bfgs import updated
-from ravine.rules.phases import curved
+from ravine.rules.searching import curved
 from ravine.second.dense import require_room
 from ravine.second.history import History
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
-from ravine.rules.phases import (
+from ravine.rules.searching import (
     REFUSED,
     SEARCH_HYPERS,
     Method,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
 from ravine.rules.hyper import Hyper
-from ravine.rules.phases import (
+from ravine.rules.searching import (
     REFUSED,
     SEARCH_HYPERS,
     Method,

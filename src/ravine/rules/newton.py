@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ravine.rules.base import DEPLOYED, Evaluation, Hypers, Rule, Search, State
 from ravine.rules.hyper import Hyper
-from ravine.rules.phases import REFUSED, SEARCH_HYPERS, Method, accepted_point, advance, start
+from ravine.rules.searching import REFUSED, SEARCH_HYPERS, Method, accepted_point, advance, start
 
 if TYPE_CHECKING:
     from torch import Tensor

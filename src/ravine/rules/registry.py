@@ -54,7 +54,25 @@ OWN: dict[str, Rule] = {}
 NOISE = Hyper(
     about="standard deviation of what is added to each number of the gradient", default=0.0, log=True
 )
-AROUND: Mapping[str, Hyper] = {**REGULARIZERS, **CLIPS, "sam_radius": SAM_RADIUS, "noise": NOISE}
+LAYER_DECAY = Hyper(
+    about="what each block's lr is of that of the block after it; the head has all of lr",
+    default=1.0,
+    low_open=True,
+    high=1.0,
+)
+ANCHOR = Hyper(
+    about="L2 penalty of the way from the weights that the model was made with; not of the head",
+    default=0.0,
+    log=True,
+)
+AROUND: Mapping[str, Hyper] = {
+    **REGULARIZERS,
+    **CLIPS,
+    "sam_radius": SAM_RADIUS,
+    "noise": NOISE,
+    "layer_decay": LAYER_DECAY,
+    "anchor": ANCHOR,
+}
 """What may be set around any rule, unless the rule refuses it."""
 
 
@@ -94,7 +112,13 @@ def structure(kind: str, hypers: Mapping[str, float]) -> dict[str, object]:
     named = None if "@" in kind else rule(kind)  # a rule of one's own does not search
     if named is not None and named.search is not None:
         return {"rule": kind, **{name: hypers[name] for name in named.search.structural}}
-    return {"sam": True} if hypers.get("sam_radius") else {}
+    sam = {"sam": True} if hypers.get("sam_radius") else {}
+    return {**sam, **({"layered": True} if layered(hypers) else {})}
+
+
+def layered(hypers: Mapping[str, float]) -> bool:
+    """Whether the blocks of a run's model have learning rates of their own."""
+    return hypers.get("layer_decay", 1.0) != 1.0
 
 
 def shaped(kind: str, hypers: Mapping[str, float]) -> Rule:
@@ -118,7 +142,7 @@ def hyper_names(kind: str) -> tuple[str, ...]:
 
     Example:
         >>> hyper_names("sgd")[5:]
-        ('clip_value', 'clip_norm', 'sam_radius', 'noise')
+        ('clip_value', 'clip_norm', 'sam_radius', 'noise', 'layer_decay', 'anchor')
     """
     return tuple(hypers(kind))
 

@@ -15,6 +15,7 @@ from ravine.errors import StoreError, choices
 from ravine.store import digests
 from ravine.store.core import Core
 from ravine.store.database import add_all, portions
+from ravine.store.ends import KIND as ENDS
 from ravine.store.entries import add_block
 from ravine.store.records import AveragedTensors
 from ravine.store.schema import metrics, rows, runs
@@ -104,7 +105,7 @@ def check_kind(kind: str) -> None:
     Raises:
         StoreError: it is neither "weights" nor "predictions", nor either of an average.
     """
-    if kind.rpartition("/")[2] not in KINDS:
+    if kind.rpartition("/")[2] not in KINDS and kind != ENDS:
         raise StoreError(f"tensors {kind!r}: {choices(kind, KINDS)}")
 
 

@@ -27,7 +27,7 @@ from ravine.errors import StoreError
 SUFFIX = ".safetensors"
 TEMPORARY = ".tmp"
 _NAME = re.compile(r"[a-z]+-[0-9a-f]{32}\.safetensors")
-_OURS = re.compile(r"(checkpoint|kept|labels|predictions|weights)-.+\.(safetensors|tmp)")
+_OURS = re.compile(r"(checkpoint|ends|kept|labels|predictions|weights)-.+\.(safetensors|tmp)")
 
 Tensors = Mapping[str, np.ndarray]
 

@@ -17,6 +17,8 @@ from ravine.store.averaged import Averages, check_kind, contents_of
 from ravine.store.banked import Bank
 from ravine.store.bodies import Bodies, remove_unused
 from ravine.store.core import Core
+from ravine.store.ends import KIND as ENDS
+from ravine.store.ends import Ends
 from ravine.store.evaluated import Evaluated
 from ravine.store.kept import Kept
 from ravine.store.measured import Measured
@@ -51,6 +53,7 @@ class Store:
         averages: the averages of the weights of runs.
         bodies: frozen weights that runs have in common.
         bank: averages of runs at some of their steps, out of which others are made.
+        ends: what runs go on with that begin where others end.
         evaluated: what runs predict at test by other modes than the mean pass.
         kept: the weights of runs along their training.
         sharpness: how sharp the minima of runs are, where that was measured.
@@ -79,6 +82,7 @@ class Store:
         self.averages = Averages(self._core)
         self.bodies = Bodies(self._core)
         self.bank = Bank(self._core)
+        self.ends = Ends(self._core)
         self.evaluated = Evaluated(self._core)
         self.kept = Kept(self._core)
         self.sharpness = Measured(self._core)
@@ -226,13 +230,18 @@ class Store:
 
     # Runs
 
-    def add_runs(self, study: str, runs: Sequence[NewRun]) -> None:
+    def add_runs(self, study: str, runs: Sequence[NewRun], before: Sequence[NewRun] = ()) -> None:
         """Make these, in this order, the runs of a study. A run that is known keeps its state and results.
 
         The study's earlier runs that are not among them stay stored, but are no longer listed.
+
+        Args:
+            study: its name.
+            runs: its runs.
+            before: those that they go on from: stored as long as the study is, and not listed.
         """
         with self._core.write() as connection:
-            studies.add_runs(connection, study, runs)
+            studies.add_runs(connection, study, runs, before)
 
     def runs(self, study: str, *, all: bool = False) -> list[RunRecord]:
         """The runs of a study in its order; with `all` also those no longer in its definition, at the end."""
@@ -314,6 +323,7 @@ class Store:
         weights: blocks.Tensors,
         predictions: blocks.Tensors,
         averages: Mapping[str, AveragedTensors] = MappingProxyType({}),
+        ends: blocks.Tensors = MappingProxyType({}),
     ) -> None:
         """Store how all runs of a cohort ended, all at once, and forget its checkpoint.
 
@@ -322,9 +332,12 @@ class Store:
             results: one for each run of it, in any order.
             weights, predictions: tensors (R, ...) by name; row i belongs to ``results[i]``. There may be none.
             averages: the same of averages of the weights, by name.
+            ends: where others go on from these runs, what they need beside the weights; like these.
         """
         own = AveragedTensors(runs=[each.id for each in results], weights=weights, predictions=predictions)
         contents, runs_of = contents_of({"": own, **averages})
+        if ends:
+            contents[ENDS], runs_of[ENDS] = ends, own.runs
         with self._core.entered(contents) as (connection, written, unused):
             unused += cohorts.finish(connection, cohort_id, results, written, runs_of)
 

@@ -187,9 +187,12 @@ def end_launch(connection: Connection, launch_id: int, seconds: float) -> None:
         connection.execute(update(launches).where(here).values(seconds=seconds, digest=digest))
 
 
-def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
+def add_runs(
+    connection: Connection, study: str, listed: Sequence[NewRun], before: Sequence[NewRun] = ()
+) -> None:
     """Plan runs and list them, in this order, under a study. See `Store.add_runs`."""
     number = study_id(connection, study)
+    new = [*listed, *before]
     known = existing(connection, (run.id for run in new))
     rows: dict[str, dict[str, Any]] = {}
     for run in new:
@@ -210,14 +213,14 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
         [{**row, "digest": run_digest(row, {})} for run, row in rows.items() if run not in known],
     )
     in_study = study_runs.c.study_id == number
-    before = [row._asdict() for row in connection.execute(select(study_runs).where(in_study))]
-    after = [{**row, "listed": False} for row in before if row["run_id"] not in rows]
+    former = [row._asdict() for row in connection.execute(select(study_runs).where(in_study))]
+    after = [{**row, "listed": False} for row in former if row["run_id"] not in rows]
     after += [
         {
             "study_id": number,
             "run_id": run.id,
             "position": position,
-            "listed": True,
+            "listed": position < len(listed),
             "rule": run.rule,
             "hypers": json.dumps(dict(run.hypers)),
         }
@@ -225,7 +228,7 @@ def add_runs(connection: Connection, study: str, new: Sequence[NewRun]) -> None:
     ]
     after = [{**row, "digest": digests.digest_of(study_runs, row)} for row in after]
     by_run = itemgetter("run_id")
-    if sorted(after, key=by_run) != sorted(before, key=by_run):
+    if sorted(after, key=by_run) != sorted(former, key=by_run):
         connection.execute(delete(study_runs).where(in_study))
         add_all(connection, study_runs, after)
 

@@ -15,8 +15,8 @@ from ravine.store.lock import now
 from ravine.store.schema import cohorts, launches, metrics, runs
 from ravine.store.studies import run_digest
 
-EARLIER = ("1", "2", "3", "4", "5", "6")
-COPIED = ("4", "5", "6")  # that can be read where nothing can be written: a copy gets what they lack
+EARLIER = ("1", "2", "3", "4", "5", "6", "7")
+COPIED = ("4", "5", "6", "7")  # that can be read where nothing can be written: a copy gets what they lack
 _DIGESTED = "digests_made_at"  # the key under which `meta` says when a store without digests got them
 
 
@@ -27,7 +27,7 @@ def bring_up(connection: Connection, version: str) -> None:
         connection: in a transaction that writes.
         version: one of `EARLIER`.
     """
-    if version in ("5", "6"):  # have digests, which must stay as they are, and lack only tables
+    if version in ("5", "6", "7"):  # have digests, which must stay as they are, and lack at most tables
         schema.metadata.create_all(connection)
         _set(connection, version=str(schema.VERSION))
         return

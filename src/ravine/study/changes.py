@@ -14,6 +14,8 @@ from ravine.study.fields import DEFAULT_BATCH, batch_sizes, num_epochs
 from ravine.study.ladder import parse_ladder
 from ravine.study.load import content_of
 from ravine.study.parts import models_in
+from ravine.study.phases import parse_phases
+from ravine.study.shown import length
 
 _NOT_GIVEN = "not given"
 
@@ -68,6 +70,8 @@ def _fixed(definition: str) -> dict[str, str]:
         found["steps"] = shown(content["steps"])
     if (ladder := parse_ladder(content.get("ladder"))) is not None:
         found["ladder.least_steps"] = shown(ladder.least_steps)
+    if "phases" in content:
+        found["phases"] = length(None, None, parse_phases(content["phases"]))
     found["batch_size"] = shown(DEFAULT_BATCH if batch_size == "auto" else batch_size)
     found["evaluations"] = shown(content.get("evaluations", 20))
     return found

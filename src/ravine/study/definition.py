@@ -21,6 +21,7 @@ from ravine.study.spec import Study
 from ravine.study.values import plain
 
 _OBJECT = "# made in Python; "  # begins a line that describes an object, which TOML cannot represent
+_HEADED = ("phases", "rules")  # lists of tables, at the end of a text
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -56,7 +57,7 @@ def definition_of(study: Study) -> str:
         content["model"] = _models(study)
     if study.epochs is not None:
         content["epochs"] = int(study.epochs) if study.epochs.is_integer() else study.epochs
-    else:
+    elif study.steps is not None:
         content["steps"] = study.steps
     content["batch_size"] = _alone(study.batch_size)
     counted = study.seeds == tuple(range(len(study.seeds)))
@@ -88,6 +89,8 @@ def definition_of(study: Study) -> str:
         content["averages"] = study.averages.content()
     if study.test_time is not None:
         content["test_time"] = study.test_time.content()
+    if study.phases:
+        content["phases"] = [each.content() for each in study.phases]
     content["rules"] = [_rule(block) for block in study.rules]
     notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
     return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)
@@ -145,7 +148,7 @@ def objects_of(definition: str) -> dict[str, str]:
 
 
 def toml_of(content: Mapping[str, Any]) -> str:
-    """Plain data as TOML: a line for each key, then the list ``rules`` with a header for each.
+    """Plain data as TOML: a line for each key, then the lists ``phases`` and ``rules`` with a header for each.
 
     Example:
         >>> print(toml_of({"a": {"b": [1, 2.5]}, "rules": [{"kind": "adam"}]}), end="")
@@ -154,9 +157,10 @@ def toml_of(content: Mapping[str, Any]) -> str:
         [[rules]]
         kind = "adam"
     """
-    lines = [f"{_key(key)} = {_value(item)}" for key, item in content.items() if key != "rules"]
-    for rule in content.get("rules", ()):
-        lines += ["", "[[rules]]", *(f"{_key(key)} = {_value(item)}" for key, item in rule.items())]
+    lines = [f"{_key(key)} = {_value(item)}" for key, item in content.items() if key not in _HEADED]
+    for head in _HEADED:
+        for table in content.get(head, ()):
+            lines += ["", f"[[{head}]]", *(f"{_key(key)} = {_value(item)}" for key, item in table.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,7 @@ from ravine.study.ladder import Taught, taught_of
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
+from ravine.study.phases import Phase, check_schedules
 from ravine.study.recipe import MARKS, Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study
@@ -148,6 +149,7 @@ def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
                 "model": structure_of(study.models[0], search),
                 "epochs": study.epochs,
                 "steps": study.steps,
+                **({"phases": [each.content() for each in study.phases]} if study.phases else {}),
                 "batch_size": _base_batch(study.batch_size[0], len(data.train)),
                 "evaluations": study.evaluations,
                 **({"ladder": study.ladder.least_steps} if study.ladder is not None else {}),
@@ -274,23 +276,40 @@ def _recipe(
             f'batch_size = {size}: {taught.words} has only {num_train} examples; write "full" for all'
         )
     # Examples that do not fill a last batch are left out: an epoch has a whole number of steps.
-    steps = study.steps or max(taught.least_steps, round((study.epochs or 0.0) * (num_train // size)))
+    per_epoch = num_train // size
+    if study.phases:
+        lengths = [phase.num_steps(per_epoch, taught.least_steps) for phase in study.phases]
+        check_schedules(study.phases, lengths, schedule)
+    else:
+        lengths = [study.steps or max(taught.least_steps, round((study.epochs or 0.0) * per_epoch))]
+        _check_warmup(study, schedule, lengths[0])
+    before: Recipe | None = None
+    for number, (phase, steps) in enumerate(zip(study.phases or (Phase(),), lengths, strict=True)):
+        last = number == len(lengths) - 1
+        own = phase.hypers_of(hypers if last else {**hypers, PATIENCE: 0.0})
+        before = Recipe(
+            data=taught.fingerprint,
+            model=model,
+            rule=kind,
+            hypers=lasting_hypers(own),
+            exclude=exclude,
+            schedule=(phase.schedule or schedule).plain(),
+            steps=steps,
+            batch_size=size,
+            evaluate_every=max(1, -(-steps // study.evaluations)),
+            full_batch=batch_size == "full",
+            augment=None if study.augment is None else study.augment.used(own),
+            stop=((study.stop and study.stop.rest()) or None) if own[PATIENCE] else None,
+            before=None if before is None else before.content(),
+            train=phase.train,
+            part=taught.content,
+        )
+    assert before is not None, "a run has a phase"
+    return before
+
+
+def _check_warmup(study: Study, schedule: ScheduleSpec, steps: int) -> None:
     for each in study.decays or (schedule,):
         if isinstance(each.warmup, int) and each.warmup >= steps:
             where = f"schedule.{study.schedule.index(each)}" if len(study.schedule) > 1 else "schedule"
             raise StudyError(f"{where}.warmup = {each.warmup}: must be fewer steps than the run's {steps}")
-    return Recipe(
-        data=taught.fingerprint,
-        model=model,
-        rule=kind,
-        hypers=lasting_hypers(hypers),
-        exclude=exclude,
-        schedule=schedule.plain(),
-        steps=steps,
-        batch_size=size,
-        evaluate_every=max(1, -(-steps // study.evaluations)),
-        full_batch=batch_size == "full",
-        augment=None if study.augment is None else study.augment.used(hypers),
-        stop=((study.stop and study.stop.rest()) or None) if hypers[PATIENCE] else None,
-        part=taught.content,
-    )

@@ -25,6 +25,7 @@ _LENGTHS = ("epochs", "steps")
 _KEYS = (
     *_NEEDED,
     *_LENGTHS,
+    "phases",
     "batch_size",
     "seeds",
     "schedule",
@@ -177,7 +178,7 @@ def content_of(text: str) -> dict[str, Any]:
         StudyError: it is not TOML.
     """
     if not text.strip():
-        raise StudyError(f"is empty; a study needs {', '.join(_NEEDED)}, and epochs or steps")
+        raise StudyError(f"is empty; a study needs {', '.join(_NEEDED)}, and epochs, steps or phases")
     if len(text) > _LARGEST:
         raise StudyError(f"is too large for a study: more than {_LARGEST:,} characters")
     try:

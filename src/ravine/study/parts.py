@@ -106,6 +106,16 @@ def parse_models(value: object) -> NamedModel | tuple[NamedModel, ...]:
     )
 
 
+def backbones_in(models: NamedModel | tuple[NamedModel, ...]) -> list[str]:
+    """The keys of those models that are backbones, which are trained in phases."""
+    listed = isinstance(models, tuple)
+    return [
+        f"model.{i}" if listed else "model"
+        for i, each in enumerate(models if isinstance(models, tuple) else (models,))
+        if getattr(each.model, "kind", None) == "backbone"
+    ]
+
+
 def models_in(value: object) -> tuple[NamedModel, ...]:
     """The models of a study, one or several. See `parse_models`."""
     found = parse_models(value)

@@ -37,6 +37,7 @@ from ravine.study.ladder import parse_ladder
 from ravine.study.load import ELSEWHERE, parse_study
 from ravine.study.modes import parse_test_time
 from ravine.study.parts import parse_models
+from ravine.study.phases import parse_phases
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
@@ -51,6 +52,7 @@ READERS: Mapping[str, Reader] = {
     "name": study_name,
     "epochs": num_epochs,
     "steps": lambda value: whole(value, "steps", 1, MOST_STEPS),
+    "phases": parse_phases,
     "batch_size": batch_sizes,
     "seeds": seeds_of,
     "schedule": schedules_of,
@@ -73,7 +75,14 @@ READERS: Mapping[str, Reader] = {
 }
 # In the place of what is beyond repair. Other parts can be left out.
 _RULE: Mapping[str, Any] = {"kind": "sgd", "lr": 0.1}
-_SOUND: Mapping[str, Any] = {"name": "study", "data": "iris", "model": "mlp", "rules": [_RULE], "steps": 1}
+_SOUND: Mapping[str, Any] = {
+    "name": "study",
+    "data": "iris",
+    "model": "mlp",
+    "rules": [_RULE],
+    "steps": 1,
+    "phases": [{"steps": 1}],
+}
 _MUST: Mapping[str, Any] = {"lr": 0.1, "path": "x", "target": "y:y"}  # what a table may need
 _MOST = 100  # faults of one table, and of all parts together
 _SHOWN = 10  # problems of one kind that are listed one by one
@@ -120,7 +129,7 @@ def faults_of(
                 parts.add(key)
                 now[key] = _SOUND.get(key) if sound is None else sound
     now = {key: value for key, value in now.items() if value is not None}
-    if {"epochs", "steps"} & parts and not now.keys() & {"epochs", "steps"}:
+    if {"epochs", "steps"} & parts and not now.keys() & {"epochs", "steps", "phases"}:
         now["steps"] = 1
     study, parts = _whole(now, faults, parts, search)
     return faults, study, parts | meant & {"data", "model"}  # which others go on to try
@@ -167,7 +176,10 @@ def _whole(
 def _without(now: Mapping[str, Any], touched: set[str]) -> dict[str, Any]:
     """A study with sound values in the place of some parts."""
     new = {key: value for key, value in now.items() if key not in touched}
-    if touched & {"epochs", "steps"}:
+    if "phases" in touched:
+        new = {key: value for key, value in new.items() if key not in ("epochs", "steps")}
+        touched = touched - {"epochs", "steps"}
+    elif touched & {"epochs", "steps"}:
         new = {key: value for key, value in new.items() if key != "epochs"}
         touched = touched | {"steps"}
     if "seeds" in touched:

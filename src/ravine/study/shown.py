@@ -10,6 +10,7 @@ from ravine.messages import count
 from ravine.nn.target import describe_factory
 from ravine.schedules import ScheduleSpec, label
 from ravine.schedules.spec import Constant
+from ravine.study.phases import Phase
 from ravine.study.values import Range, Values
 
 _DIGEST = re.compile("@[0-9a-f]{16}")  # of a class's or a function's source: for ids, not for readers
@@ -23,13 +24,15 @@ def named(part: object) -> str:
     return _DIGEST.sub("", describe_factory(part))  # type: ignore[arg-type]
 
 
-def length(epochs: float | None, steps: int | None) -> str:
-    """How long a run is, of which one is given.
+def length(epochs: float | None, steps: int | None, phases: Sequence[Phase] = ()) -> str:
+    """How long a run is: of epochs and steps one is given, or there are phases.
 
     Example:
         >>> length(None, 200), length(1.0, None)
         ('200 steps', '1 epoch')
     """
+    if phases:
+        return ", then ".join(each.words for each in phases)
     if steps is not None:
         return count(steps, "step")
     return f"{epochs:g} epoch{'s' * (epochs != 1)}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.data import Dataset, DataSpec
-from ravine.errors import StudyError
 from ravine.grid import Grid
 from ravine.messages import count, lacking
 from ravine.schedules import ScheduleSpec
@@ -37,7 +36,8 @@ from ravine.study.ladder import in_words as ladder_in_words
 from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
-from ravine.study.parts import ModelsLike, NamedModel, Part, parse_models, rates_of
+from ravine.study.parts import ModelsLike, NamedModel, Part, backbones_in, parse_models, rates_of
+from ravine.study.phases import Phase, PhaseLike, check_lengths, check_phases, parse_phases
 from ravine.study.search import Search, parse_search
 from ravine.study.shown import in_words, length, named, shared
 from ravine.study.source import DataLike, parse_source
@@ -59,7 +59,8 @@ class Study:
             function without arguments; a list of these are models to compare or to tune over.
         rules: the update rules to compare, each with the values of its hypers.
         epochs: passes over the training set, above 0, at most 1,000,000; or
-        steps: number of updates.
+        steps: number of updates; or
+        phases: tables ``{"train": "head", "epochs": 5, "lr": 3e-3}`` of what is trained one after another.
         batch_size: examples in a minibatch, "full", or "auto": 64, or all where the training set is smaller; a
             list is part of the grid.
         seeds: how many seeds (0, 1, ...), or a list of them.
@@ -83,9 +84,9 @@ class Study:
             many examples of each class on several draws; the verdict then says which arm is better for how many.
         compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
             then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
-        evaluations: how many times along a run the validation set is looked at.
+        evaluations: how many times along a run, or along each of its phases, the validation set is looked at.
         stop: when runs end before their planned end: ``{"patience": 5}``, after so many evaluations in a row without a
-            gain, with the weights of the best one; None: never.
+            gain, with the weights of the best one; None: never. Of phases it concerns the last one, as do the next two.
         keep: which weights along a run are stored beside those at its end: ``{"every": "epoch"}``, a number of steps,
             or "cycle"; None: none.
         averages: which averages of the weights are kept along each run: ``{"ema": [0.99, 0.999]}``, and others; None:
@@ -111,6 +112,7 @@ class Study:
     rules: tuple[RuleBlock, ...]
     epochs: float | None
     steps: int | None
+    phases: tuple[Phase, ...]
     batch_size: tuple[BatchSize, ...]
     seeds: tuple[int, ...]
     schedule: tuple[ScheduleSpec, ...]
@@ -144,6 +146,7 @@ class Study:
         rules: Sequence[RuleLike],
         epochs: float | None = None,
         steps: int | None = None,
+        phases: Sequence[PhaseLike] = (),
         batch_size: int | str | Sequence[int | str] = "auto",
         seeds: int | Sequence[int] = 3,
         schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
@@ -176,11 +179,9 @@ class Study:
                     epochs = None
                 elif _same(steps, _length[1]):
                     steps = None
-            if (epochs is None) == (steps is None):
-                given = "both are given" if steps is not None else "neither is given"
-                raise StudyError(
-                    f"epochs, steps: exactly one of them is needed, {given}", at=[("epochs",), ("steps",)]
-                )
+            put("phases", parse_phases(phases))
+            named_models = parse_models(model)
+            check_lengths(epochs, steps, self.phases, backbones_in(named_models))
             put("epochs", None if epochs is None else num_epochs(epochs))
             put("steps", None if steps is None else whole(steps, "steps", 1, MOST_STEPS))
             put("_length", (self.epochs, self.steps))
@@ -206,7 +207,7 @@ class Study:
             if self.test_time is not None:
                 check_tuning(self.test_time, self.tune)
             put("rules", rules_of(rules))
-            named_models = parse_models(model)
+            check_phases(self.phases, self.rules, self.tune)
             put("model", named_models if isinstance(named_models, tuple) else named_models.model)
             put("rates", rates_of(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
@@ -240,7 +241,7 @@ class Study:
         return Grid(
             title=f"study {self.name}",
             before=(
-                f"{named(self.data)}, {' or '.join(map(named, self.models))}, {length(self.epochs, self.steps)}: "
+                f"{named(self.data)}, {' or '.join(map(named, self.models))}, {self.length}: "
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
                 *([ladder_in_words(self.ladder)] if self.ladder is not None else []),
                 *shared(
@@ -267,6 +268,11 @@ class Study:
 
     def _repr_html_(self) -> str:
         return self.grid().html()
+
+    @property
+    def length(self) -> str:
+        """How long its runs are, in words."""
+        return length(self.epochs, self.steps, self.phases)
 
     @property
     def dropout(self) -> Values:

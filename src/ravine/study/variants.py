@@ -26,12 +26,12 @@ from ravine.study.parts import LONGEST_LABEL, NamedModel, Part, one_by_one, pars
 from ravine.study.rates import parse_rates
 from ravine.study.values import Range, Values, parse_values
 
-KEYS = ("label", "model", "augment", "label_smoothing", "stop", "batch_size", "schedule", "rules")
+KEYS = ("label", "phases", "model", "augment", "label_smoothing", "stop", "batch_size", "schedule", "rules")
 MOST_VARIANTS = 100
 PLAIN = "plain"  # what a variant is called that changes nothing
 _DEEPEST = 8
 _TABLES = ("model", "augment", "rules")
-_SAID = ("model", "schedule", "kind")  # whose values say what they are values of
+_SAID = ("model", "schedule", "kind", "phases")  # whose values say what they are values of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +138,8 @@ def _leaves(change: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping) and "train" in value:
+        return str(value["train"])
     if isinstance(value, Mapping):
         return "a range"
     if isinstance(value, list):

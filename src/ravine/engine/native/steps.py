@@ -18,7 +18,7 @@ from ravine.engine.native.gradients import addresses, gradient
 from ravine.engine.native.sharing import Shared
 from ravine.engine.setting import Setting
 from ravine.engine.state import SegmentHypers
-from ravine.engine.updates import average_buffers, update_segment
+from ravine.engine.updates import average_buffers, points_of, update_segment
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
 from ravine.native.workers import Jobs, Workers
@@ -163,7 +163,7 @@ class NativeSteps:
 
     def _update(self, number: int, segment: Segment) -> tuple[Function | None, Function]:
         """Where a segment's rule takes its gradient, if not at the parameters, and its step."""
-        setting, layout = self._setting, self._setting.network.layout
+        setting, sections = self._setting, self._setting.network.sections
         slots, hypers = setting.state.slots[number], setting.constants.hypers[number]
         alone = replace(segment, start=0, stop=1)
 
@@ -177,13 +177,12 @@ class NativeSteps:
             params_P, grads_P, lr, t = (by_name[name] for name in ("params", "grads", "lr", "t"))
             noise = (by_name["seed"], by_name["number"])
             shares = {name: by_name[f"share/{i}"] for i, name in enumerate(segment.averages)}
-            update_segment(alone, layout, grads_P, own, params_P, numbers, lr, shares, t, noise)
+            update_segment(alone, sections, grads_P, own, params_P, numbers, lr, shares, t, noise)
             return ()
 
         def look(*given: Tensor) -> tuple[Tensor, ...]:
             by_name, own, numbers = parts(given)
-            assert segment.rule.gradient_at is not None, "only for rules that look ahead"
-            return (segment.rule.gradient_at(by_name["params"], own, numbers.at(by_name["lr"])),)
+            return (points_of(alone, sections, by_name["params"], own, numbers, by_name["lr"]),)
 
         examples = {
             "params": setting.state.params_RP[:1].clone(),
@@ -198,13 +197,21 @@ class NativeSteps:
         }
         points = None
         if segment.rule.gradient_at is not None:
-            points = self._compiler.function(look, examples, [("points", (1, layout.size), 0)])
+            points = self._compiler.function(look, examples, [("points", (1, sections.layout.size), 0)])
         return points, self._compiler.function(step, examples, [])
 
 
 def _named(hypers: SegmentHypers) -> dict[str, Tensor]:
     """The tensors of a segment's hypers by the name of the input; those that are empty are left out."""
-    shared = {"mask": hypers.mask_P, "noise": hypers.noise_G1, "inside": hypers.inside_P}
+    shared = {
+        "mask": hypers.mask_P,
+        "noise": hypers.noise_G1,
+        "inside": hypers.inside_P,
+        "factors": hypers.factors_GS,
+        "anchor": hypers.anchor_G1,
+        "away": hypers.away_P,
+        "origin": hypers.origin,
+    }
     return {
         **{f"hypers/{i}": tensor for i, tensor in enumerate(hypers.rule.values())},
         **{f"clips/{name}": tensor for name, tensor in hypers.clips.items()},
@@ -220,4 +227,8 @@ def _unnamed(hypers: SegmentHypers, by_name: Mapping[str, Tensor]) -> SegmentHyp
         noise_G1=by_name.get("noise", hypers.noise_G1),
         inside_P=by_name.get("inside", hypers.inside_P),
         clips={name: by_name[f"clips/{name}"] for name in hypers.clips},
+        factors_GS=by_name.get("factors", hypers.factors_GS),
+        anchor_G1=by_name.get("anchor", hypers.anchor_G1),
+        away_P=by_name.get("away", hypers.away_P),
+        origin=by_name.get("origin", hypers.origin),
     )

@@ -1,4 +1,4 @@
-"""Rules that search for a step: one evaluation at a time, each run in its own phase.
+"""Rules that search for a step: one evaluation at a time, each run where its own search is.
 
 Shapes: G runs, P numbers of one run.
 
@@ -56,7 +56,18 @@ SEARCH_HYPERS = {
     ),
 }
 
-REFUSED = frozenset({"decoupled_weight_decay", "l1", "max_norm", "clip_value", "clip_norm", "sam_radius"})
+REFUSED = frozenset(
+    {
+        "decoupled_weight_decay",
+        "l1",
+        "max_norm",
+        "clip_value",
+        "clip_norm",
+        "sam_radius",
+        "layer_decay",
+        "anchor",
+    }
+)
 """Settings that change the gradient or the step but not the loss: a search needs a loss and its own gradient."""
 
 
