@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-_LEAST = 1e-2  # of the mean deviation: a feature that is nearly constant among few examples is not blown up
+_PRIOR = 100.0  # examples that the variance of all features counts as much as
 
 
 class Standard(nn.Module):
@@ -48,20 +48,20 @@ class Standard(nn.Module):
 
 
 def moments(x_ND: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Mean and deviation of each feature of some examples, for `Standard`; of a constant feature the deviation is 1.
+    """Mean and deviation of each feature of some examples, for `Standard`.
 
-    Few examples say little about a deviation, so none is taken to be below a hundredth of their mean.
+    Few examples say little about the deviation of a feature, so it is drawn towards that of all features: a variance v
+    counts as ``(N v + 100 w) / (N + 100)``, where w is the mean variance. Features that never vary become 0.
 
     Example:
         >>> mean, deviation = moments(np.array([[1.0, 5.0], [3.0, 5.0]], np.float32))
-        >>> mean.tolist(), deviation.tolist()
-        ([2.0, 5.0], [1.0, 1.0])
+        >>> mean.tolist(), [f"{each:.3f}" for each in deviation]
+        ([2.0, 5.0], ['0.714', '0.700'])
     """
     wide = np.asarray(x_ND, dtype=np.float64)
-    mean, deviation = wide.mean(0), wide.std(0)
-    varying = deviation > 1e-6 * np.abs(wide).max(0, initial=0.0)
-    least = _LEAST * deviation[varying].mean() if varying.any() else 0.0
-    deviation = np.where(varying, np.maximum(deviation, least), 1.0)
+    num, mean, variance = len(wide), wide.mean(0), wide.var(0)
+    drawn = (num * variance + _PRIOR * variance.mean()) / (num + _PRIOR)
+    deviation = np.sqrt(drawn) if drawn.any() else np.ones_like(mean)
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 
