@@ -10,11 +10,12 @@ from torch import nn
 from ravine import rng
 from ravine.backbones import scratch
 from ravine.backbones.assembled import assembled, facts_of, head_of
-from ravine.backbones.blocks import blocks, hold, trained
+from ravine.backbones.blocks import blocks, hold
 from ravine.errors import ModelError
 from ravine.nn.spec import Backbone
 
 SHAPE = (3, 8, 8)
+HEAD = {"head.output.weight", "head.output.bias"}
 
 
 @pytest.fixture(scope="module")
@@ -188,39 +189,24 @@ def test_affine_trains_scales_and_keeps_statistics_and_adapt_changes_both(folder
 
 
 def test_what_is_not_trained_is_held_in_eval_mode(folder):
-    model = hold(of(folder), trained(of(folder), "head"))
+    model = hold(of(folder), HEAD)
     x = torch.rand(4, *SHAPE)
     nn.Sequential(model).eval().train()
     assert model.training
     assert model.head.training
     assert not model.body.training
     assert torch.equal(model(x), model(x))  # a body with dropout, two passes
-    free = hold(model, trained(model, "all"))
+    free = hold(model, {name for name, _ in model.named_parameters()})
     assert free.body.training
     assert not torch.equal(free(x), free(x))
     # From the second block on: what comes before it, dropout included, is still.
-    part = hold(of(folder, norm="adapt"), trained(of(folder, norm="adapt"), "from:1"))
+    part = hold(of(folder, norm="adapt"), {*HEAD, *blocks(of(folder))[1]})
     before = part.body.bn1.running_mean.clone(), part.body.bn2.running_mean.clone()
     part.train()(x)
     assert torch.equal(part.body.bn1.running_mean, before[0])
     assert not part.body.drop.training
     assert not torch.equal(part.body.bn2.running_mean, before[1])
     assert part.body.bn2.training
-
-
-def test_parameters_by_phase(folder):
-    model = of(folder, norm="adapt")
-    head = {"head.output.weight", "head.output.bias"}
-    late = {f"body.{name}" for name in ("conv2.weight", "bn2.weight", "bn2.bias")}
-    assert trained(model, "head") == head
-    assert trained(model, "from:1") == head | late
-    assert trained(model, "match:conv2") == head | {"body.conv2.weight"}
-    assert trained(model, "all") == {name for name, _ in model.named_parameters()}
-    assert trained(of(folder), "from:1") == head | {"body.conv2.weight"}  # frozen norms stay frozen
-    with pytest.raises(ModelError, match=r"^train = 'from:2': the body has 2 blocks, 0 to 1$"):
-        trained(model, "from:2")
-    with pytest.raises(ModelError, match="no parameter has a name in which this is found"):
-        trained(model, "match:conv9")
 
 
 def test_blocks_of_a_plain_network_are_its_layers_with_their_norms(folder):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 
 from torch import nn
 
 from ravine.backbones.assembled import Assembled
-from ravine.errors import ModelError
-from ravine.messages import shown
 from ravine.nn.norms import BatchNorm
 
 _LISTS = (nn.Sequential, nn.ModuleList)
@@ -46,37 +43,6 @@ def blocks(module: Assembled) -> tuple[tuple[str, ...], ...]:
     if own:  # of the body itself or of what holds lists, such as the class token of a transformer
         found[:1] = [(*own, *(found[0] if found else ()))]
     return tuple(found)
-
-
-def trained(module: Assembled, train: str) -> frozenset[str]:
-    """The names of the parameters that a phase trains.
-
-    Args:
-        module: from `assembled`.
-        train: "all"; "head"; "from:5", the blocks from number 5 on, and the head; or "match:REGEX", parameters in whose
-            name it is found, and the head. What `norm` freezes is never trained.
-
-    Raises:
-        ModelError: there is no such block, or the pattern is found in no name.
-    """
-    able = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-    head = [name for name in able if name.startswith("head.")]
-    if train == "all":
-        return frozenset(able)
-    if train == "head":
-        return frozenset(head)
-    word, _, rest = train.partition(":")
-    if word == "from":
-        each = blocks(module)
-        number = int(rest)
-        if number >= len(each):
-            raise ModelError(f"train = {shown(train)}: the body has {len(each)} blocks, 0 to {len(each) - 1}")
-        chosen = {name for block in each[number:] for name in block}
-    else:
-        chosen = {name for name in able if re.search(rest, name)}
-        if not chosen:
-            raise ModelError(f"train = {shown(train)}: no parameter has a name in which this is found")
-    return frozenset(name for name in able if name in chosen) | frozenset(head)
 
 
 def hold(module: Assembled, names: Collection[str]) -> Assembled:
