@@ -163,15 +163,6 @@ def test_the_size_of_the_data_takes_the_place_of_the_weights(tmp_path):
         load(parse_data({"kind": "images", "path": str(tmp_path)}), reading=Sheet())
 
 
-def test_small_images_are_scaled_up_with_a_note(tmp_path):
-    spec = write(tmp_path, [noise(20 if number < 3 else 30, 50, number) for number in range(8)])
-    words = "3 of 8 images are smaller than 24 x 24 pixels and scaled up, as the weights want"
-    assert load(spec, reading=LITE0).notes == (words,)
-    assert load(spec, reading=LITE0, blank=True).notes == (words,)
-    notes = load(spec, reading=LITE0.at(32)).notes
-    assert notes == ("all 8 images are smaller than 32 x 32 pixels and scaled up, as the weights want",)
-
-
 def test_a_scaling_of_ones_own_is_refused(tmp_path):
     write(tmp_path, [noise(30, 50, number) for number in range(8)])
     for spec in (

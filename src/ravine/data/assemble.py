@@ -13,7 +13,7 @@ from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
 from ravine.data.dataset import Dataset, fingerprint
 from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
-from ravine.data.decoding import Decoding, FileTable, Pictures, Verification, decoding, scaled_up
+from ravine.data.decoding import Decoding, Pictures, Verification, decoding
 from ravine.data.examples import Examples
 from ravine.data.images import remarks
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
@@ -254,7 +254,7 @@ def _prepared_pictures(
         return _Prepared(
             xs=tuple(np.broadcast_to(np.uint8(0), (len(rows), *reading.shape)) for rows in _rows(splits)),
             inputs=ImageInputs(reading=reading, scaling=given or Scaling(values="bytes")),
-            notes=_notes_on(x, x.table, np.arange(len(x))),
+            notes=tuple(remarks(x.files, x.table.flags)),
         )
     stored = yield from decoding(x, used)
     pixels, rows = stored.pixels, stored.table.rows
@@ -269,16 +269,11 @@ def _prepared_pictures(
         xs=(pixels, pixels, pixels),
         ats=tuple(rows[each] for each in _rows(splits)),
         inputs=ImageInputs(reading=reading, scaling=given),
-        notes=_notes_on(x, stored.table, used),
+        notes=tuple(remarks([x.files[row] for row in used], stored.table.flags[used])),
         verification=stored.verification,
         digests=digests,
         memo=memo,
     )
-
-
-def _notes_on(x: Pictures, table: FileTable, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    small = scaled_up(table, rows, x.reading.shape) if isinstance(x.reading, SheetReading) else []
-    return (*remarks([x.files[row] for row in rows], table.flags[rows]), *small)
 
 
 def _rows(splits: Splits) -> tuple[npt.NDArray[np.int64], ...]:

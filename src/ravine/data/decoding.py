@@ -49,7 +49,7 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FileTable:
+class Table:
     """What is known of image files, (N,) each.
 
     Args:
@@ -72,7 +72,7 @@ class FileTable:
     kept: Kept | None = None
 
     @staticmethod
-    def of(files: Sequence[Path]) -> FileTable:
+    def of(files: Sequence[Path]) -> Table:
         """Of files nothing else is known of.
 
         Raises:
@@ -85,7 +85,7 @@ class FileTable:
             except OSError as error:
                 raise DataError(f"{file}: cannot be read: {error.strerror}") from None
             sizes[number], times[number] = found.st_size, found.st_mtime_ns
-        return FileTable(
+        return Table(
             sizes=sizes,
             times=times,
             heights=np.zeros_like(sizes),
@@ -115,7 +115,7 @@ class Pictures:
     folder: Path
     files: tuple[Path, ...]
     reading: Reading
-    table: FileTable
+    table: Table
     blank: bool = False
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ class Stored:
     """
 
     pixels: Pixels
-    table: FileTable
+    table: Table
     verification: Verification | None = None
     kept: bool = False
 
@@ -189,13 +189,13 @@ class Verification:
             self._kept.path.unlink(missing_ok=True)
 
 
-def known_table(folder: Path, files: Sequence[Path], reading_key: dict[str, Any]) -> FileTable:
+def known_table(folder: Path, files: Sequence[Path], reading_key: dict[str, Any]) -> Table:
     """What is known of files: nothing yet, or what the cache has of those that have not changed since.
 
     Raises:
         DataError: a file is gone.
     """
-    table = FileTable.of(files)
+    table = Table.of(files)
     if not _worth_it(table):
         return table
     kept = find(KIND, _key(folder, reading_key), check=False)
@@ -259,29 +259,14 @@ def decoding(pictures: Pictures, needed: Rows) -> Generator[Decoding, None, Stor
     return Stored(pixels=pixels, table=table, verification=verification, kept=worth)
 
 
-def scaled_up(table: FileTable, rows: Rows, shape: tuple[int, ...]) -> list[str]:
-    """A note on images that are smaller than what they become."""
-    _, height, width = shape
-    small = int(((table.heights[rows] < height) | (table.widths[rows] < width)).sum())
-    if not small:
-        return []
-    are = "is" if small == 1 else "are"
-    which = (
-        f"all {count(small, 'image')}"
-        if small == len(rows) and small > 1
-        else f"{small:,} of {len(rows):,} images"
-    )
-    return [f"{which} {are} smaller than {height} x {width} pixels and scaled up, as the weights want"]
-
-
-def _enter(table: FileTable, row: int, place: int, pixels: Pixels, found: Decoded) -> None:
+def _enter(table: Table, row: int, place: int, pixels: Pixels, found: Decoded) -> None:
     pixels[place] = found.pixels
     table.rows[row] = place
     table.digests[row] = np.frombuffer(found.digest, dtype=np.uint8)
     table.note(row, found.header.height, found.header.width, found.header.flags)
 
 
-def _verification(pictures: Pictures, table: FileTable, rows: Rows) -> Verification | None:
+def _verification(pictures: Pictures, table: Table, rows: Rows) -> Verification | None:
     if table.kept is None or not len(rows):
         return None
     return Verification([pictures.files[row] for row in rows], table.digests[rows], table.kept)
@@ -294,7 +279,7 @@ def _differs(file: Path, known: npt.NDArray[np.uint8]) -> bool:
         return True
 
 
-def _worth_it(table: FileTable) -> bool:
+def _worth_it(table: Table) -> bool:
     return len(table.sizes) >= _WORTH_FILES or int(table.sizes.sum()) >= _WORTH_BYTES
 
 

@@ -28,7 +28,6 @@ Rows = npt.NDArray[np.int64]
 Part = tuple[Rows, Floats]
 Answers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
-AT_ONCE = 1 << 26  # numbers of pictures that lie in memory at once
 _NAMED = 3  # columns, levels or rows that a note names
 
 
@@ -157,14 +156,13 @@ def of_pictures(inputs: ImageInputs, pixels: npt.NDArray[np.uint8], where: str) 
     """New pictures of an array, as a sheet has made them."""
     if not len(pixels):
         raise DataError(f"{where}: there are no examples in it")
-    step = max(1, AT_ONCE // pixels[0].size)
-
-    def parts() -> Iterator[Part]:
-        for start in range(0, len(pixels), step):
-            some = pixels[start : start + step]
-            yield np.arange(start, start + len(some)), inputs.scaling(some)
-
-    return Fresh(where=where, num=len(pixels), place=lambda row: f"{where}, row {row}", parts=parts)
+    rows = np.arange(len(pixels))
+    return Fresh(
+        where=where,
+        num=len(pixels),
+        place=lambda row: f"{where}, row {row}",
+        parts=lambda: iter(((rows, inputs.scaling(pixels)),)),
+    )
 
 
 def answers(fresh: Fresh, preparation: Preparation, cells: Cells, numerals: Numerals = PLAIN) -> Answers:

@@ -14,7 +14,7 @@ from ravine.data.containers import as_numpy
 from ravine.data.csv_file import read_csv
 from ravine.data.files import LONGEST, regular
 from ravine.data.frames import columns_of, is_frame, series_cells
-from ravine.data.fresh import AT_ONCE, Fresh, Part, Rows, answers, of_array, of_pictures, of_table
+from ravine.data.fresh import Fresh, Part, Rows, answers, of_array, of_pictures, of_table
 from ravine.data.image_folders import SUFFIXES, files_below
 from ravine.data.images import check_pillow, read_pictures
 from ravine.data.inputs import PLAIN_CSV, ArrayInputs, ImageInputs, TableInputs
@@ -28,6 +28,7 @@ from ravine.messages import count
 
 _PARQUET = (".parquet", ".pq")
 _ARRAYS = (".npz", ".npy")
+_AT_ONCE = 1 << 26  # numbers of pictures that lie in memory at once
 
 
 def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
@@ -195,7 +196,7 @@ def _pictures(
         answers=labels,
         files=tuple(map(str, files)),
     )
-    step = max(1, min(len(files), AT_ONCE // max(1, int(np.prod(preparation.inputs.shape)))))
+    step = max(1, min(len(files), _AT_ONCE // max(1, int(np.prod(preparation.inputs.shape)))))
 
     def parts() -> Iterator[Part]:
         for start in range(0, len(files), step):

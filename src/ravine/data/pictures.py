@@ -9,7 +9,7 @@ import numpy as np
 
 from ravine.data.assemble import Source
 from ravine.data.column import Column
-from ravine.data.decoding import Decoding, FileTable, Pictures, known_table
+from ravine.data.decoding import Decoding, Pictures, Table, known_table
 from ravine.data.image_folders import find_pictures
 from ravine.data.images import GREY_FLAG, check_pillow, each_of, read_header
 from ravine.data.reading import ImageReading, Reading, SheetReading
@@ -63,7 +63,7 @@ def read_images(
     )
 
 
-def _headers(files: list[Path], table: FileTable) -> Generator[Decoding, None, None]:
+def _headers(files: list[Path], table: Table) -> Generator[Decoding, None, None]:
     """Note what the headers say that are not known yet."""
     unknown = np.flatnonzero(table.heights == 0)
     done = 0
@@ -74,7 +74,7 @@ def _headers(files: list[Path], table: FileTable) -> Generator[Decoding, None, N
         yield Decoding(done=done, all=len(unknown), about="looking at pictures")
 
 
-def _shape(files: list[Path], table: FileTable, box: tuple[int, int] | None) -> tuple[int, int, int]:
+def _shape(files: list[Path], table: Table, box: tuple[int, int] | None) -> tuple[int, int, int]:
     """(C, H, W): one channel if all images are grey; their size if that is not given."""
     height, width = box or (int(table.heights[0]), int(table.widths[0]))
     if box is None:

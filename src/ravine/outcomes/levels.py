@@ -15,7 +15,8 @@ from ravine.errors import InputError, StudyError
 from ravine.messages import shown
 from ravine.rules.registry import AROUND
 from ravine.study import STAGE
-from ravine.study.compare import MODEL, RULE, compared_names, ranges_in, short_name
+from ravine.study.arms import ARM
+from ravine.study.compare import MODEL, RULE, VARIANT, compared_names, ranges_in, short_name
 from ravine.study.ladder import DRAW, PER_CLASS
 from ravine.study.load import content_of
 from ravine.study.recipe import is_factor
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ravine.store import RunRecord
 
 Value = float | str
-_WORDS = (MODEL, "schedule", "variant")  # whose values say what they are values of
+_WORDS = (MODEL, "schedule", VARIANT, ARM)  # whose values say what they are values of
 
 
 def compared_by(definition: str) -> str:
@@ -38,7 +39,9 @@ def compared_by(definition: str) -> str:
         content = content_of(definition)
     except InputError:  # a study made by an older version, or in Python without a text
         return RULE
-    return str(content.get("compare", "variant" if content.get("variants") else RULE))
+    ladder = content.get("ladder")
+    arms = isinstance(ladder, dict) and ladder.get("arms")
+    return str(content.get("compare", ARM if arms else VARIANT if content.get("variants") else RULE))
 
 
 def noun_of(compare: str) -> str:
@@ -48,7 +51,7 @@ def noun_of(compare: str) -> str:
         >>> noun_of("rule"), noun_of("augment.cutout")
         ('rule', 'level')
     """
-    return compare if compare in (RULE, MODEL, "variant") else "level"
+    return compare if compare in (RULE, MODEL, VARIANT, ARM) else "level"
 
 
 def levelled(runs: Sequence[RunRecord], compare: str, definition: str) -> tuple[RunRecord, ...]:

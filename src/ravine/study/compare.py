@@ -10,7 +10,7 @@ from ravine.messages import shown, wrong
 from ravine.study.recipe import is_factor
 from ravine.study.values import Range
 
-RULE, MODEL = "rule", "model"
+RULE, MODEL, VARIANT = "rule", "model", "variant"
 _RANGE = frozenset({"log", "linear", "num"})
 
 

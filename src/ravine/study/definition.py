@@ -14,7 +14,7 @@ from ravine.data import Dataset
 from ravine.forms import Form
 from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
-from ravine.study.ladder import search_of
+from ravine.study.ladder import compared, search_of
 from ravine.study.parts import NamedModel, models_in
 from ravine.study.search import Search
 from ravine.study.spec import Study
@@ -77,7 +77,7 @@ def definition_of(study: Study) -> str:
         content["variants"] = [each.content() for each in study.variants]
     if study.ladder is not None:
         content["ladder"] = study.ladder.content()
-    if study.compare != ("variant" if study.variants else "rule"):
+    if study.compare != compared(study.ladder, study.variants):
         content["compare"] = study.compare
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations

@@ -159,7 +159,7 @@ def base_of(study: Study, data: Dataset, search: Path | None = None) -> str:
 
 def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
     """What a reader should know of how the study was fitted to its data, a sentence each."""
-    if "auto" in study.batch_size and len(data.train) < DEFAULT_BATCH:
+    if study.ladder is None and "auto" in study.batch_size and len(data.train) < DEFAULT_BATCH:
         size = len(data.train)
         return (
             f"batch_size: {size}, all training examples: the default, {DEFAULT_BATCH}, is more than that",

@@ -16,13 +16,15 @@ from ravine.data.parts import PartOf
 from ravine.errors import StudyError
 from ravine.messages import count, lacking, unknown, wrong
 from ravine.rules import Hyper, hypers, preset
+from ravine.study.arms import ARM, parse_arms
 from ravine.study.block import RuleBlock
+from ravine.study.compare import RULE, VARIANT
 from ravine.study.fields import MOST_STEPS, whole
 from ravine.study.recipe import Run
 from ravine.study.search import MOST_RUNS, Search
 from ravine.study.values import Range, check_distinct, parse_number
 
-KEYS = ("per_class", "draws", "trials", "default", "least_steps")
+KEYS = ("per_class", "draws", "arms", "trials", "default", "least_steps")
 PER_CLASS, DRAW = "per_class", "draw"  # what a run of a ladder has among its chosen values
 MOST_RUNGS = 100
 LEAST_STEPS = 100
@@ -37,6 +39,7 @@ class Ladder:
     Args:
         per_class: pictures of each class, ascending; a fifth of them is for validation.
         draws: numbers of the draws.
+        arms: names of `ravine.study.arms`, each a part of the study; (): its variants, or whatever it compares.
         trials: configs of each rule and arm, drawn at random; None: as the study searches.
         default: hypers of the one config below five pictures; of others the middle of the values that are tried.
         least_steps: how many updates a run, or a phase of it, has at least where its length is in epochs.
@@ -44,6 +47,7 @@ class Ladder:
 
     per_class: tuple[int, ...]
     draws: tuple[int, ...]
+    arms: tuple[str, ...] = ()
     trials: int | None = None
     default: Mapping[str, float] = field(default_factory=dict)
     least_steps: int = LEAST_STEPS
@@ -55,6 +59,8 @@ class Ladder:
             "per_class": list(self.per_class),
             "draws": len(self.draws) if counted else list(self.draws),
         }
+        if self.arms:
+            found["arms"] = list(self.arms)
         if self.trials is not None:
             found["trials"] = self.trials
         if self.default:
@@ -204,6 +210,7 @@ def parse_ladder(value: object) -> Ladder | None:
     return Ladder(
         per_class=_numbers(value["per_class"], "ladder.per_class", 1),
         draws=_draws(value["draws"]),
+        arms=parse_arms(value.get("arms", ())),
         trials=None if trials is None else whole(trials, "ladder.trials", 1, MOST_RUNS),
         default={
             str(key): parse_number(item, f"ladder.default.{key}", _ANY) for key, item in default.items()
@@ -242,6 +249,18 @@ def search_of(ladder: Ladder | None, search: Search) -> Search:
             at=[("ladder", "trials"), ("search",)],
         )
     return wanted
+
+
+def compared(ladder: Ladder | None, variants: Sequence[object]) -> str:
+    """What a study compares that does not say it.
+
+    Example:
+        >>> compared(None, ()), compared(Ladder(per_class=(5,), draws=(0,), arms=("head", "all")), ())
+        ('rule', 'arm')
+    """
+    if ladder is not None and ladder.arms:
+        return ARM
+    return VARIANT if variants else RULE
 
 
 def check_alone(ladder: Ladder | None, beside: Mapping[str, object]) -> None:

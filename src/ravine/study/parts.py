@@ -23,7 +23,7 @@ from ravine.study.values import Values, ValuesLike
 
 AnyStudy = TypeVar("AnyStudy")
 
-PARTED = ("variant", "model")  # what tells runs of one part of a study from those of another
+PARTED = ("arm", "variant", "model")  # what tells runs of one part of a study from those of another
 MOST_MODELS = 100
 LONGEST_LABEL = 80
 _NO_STRUCTURE = ("kind", "label", "target", "rates", *RATES)

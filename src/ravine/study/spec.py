@@ -11,10 +11,11 @@ from ravine.grid import Grid
 from ravine.messages import count, lacking
 from ravine.schedules import ScheduleSpec
 from ravine.schedules.spec import Constant
+from ravine.study.arms import check_arms
 from ravine.study.augment import Augmentation, AugmentLike, parse_augment
 from ravine.study.averages import Averages, AveragesLike, check_schedules, parse_averages
 from ravine.study.block import RuleBlock, RuleLike, block_of
-from ravine.study.compare import RULE, check_compare, parse_compare
+from ravine.study.compare import check_compare, parse_compare
 from ravine.study.configs import axes_of, check_size, num_configs
 from ravine.study.fields import (
     MOST_STEPS,
@@ -31,7 +32,7 @@ from ravine.study.fields import (
     whole,
 )
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
-from ravine.study.ladder import Ladder, LadderLike, check_alone, parse_ladder, search_of
+from ravine.study.ladder import Ladder, LadderLike, check_alone, compared, parse_ladder, search_of
 from ravine.study.ladder import in_words as ladder_in_words
 from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
@@ -219,7 +220,11 @@ class Study:
                     {"tune": self.staged, "keep": keep, "averages": averages, "test_time": test_time},
                 )
             put("variants", parse_variants(variants))
-            put("compare", parse_compare(compare or ("variant" if self.variants else RULE)))
+            put("compare", parse_compare(compare or compared(self.ladder, self.variants)))
+            if self.ladder is not None:
+                several = isinstance(self.model, tuple)
+                beside = {"variants": self.variants, "model": several}
+                check_arms(self.ladder.arms, self.model, self.phases, beside)
             put("data", parse_source(data))
             put("_parts", parts_of(self))
             check_size(self)

@@ -18,6 +18,7 @@ from ravine.forms import Form
 from ravine.messages import lacking, unknown, wrong
 from ravine.nn.spec import RATES, Backbone, Module
 from ravine.rules import Hyper, hypers, preset
+from ravine.study.arms import ARM, changes_of
 from ravine.study.augment import Augmentation
 from ravine.study.block import RuleBlock
 from ravine.study.compare import RULE
@@ -209,7 +210,15 @@ def parts_of(study: Any) -> tuple[Part[Any], ...]:
             raise StudyError(f"variants.{i}: {error}", at=[("variants", str(i))]) from None
         chosen = {"variant": variant.label}
         found += [replace(part, chosen={**chosen, **part.chosen}) for part in one.parts]
-    if study.variants or not isinstance(study.model, tuple):
+    if study.ladder is not None:
+        for i, arm in enumerate(study.ladder.arms):
+            try:
+                changes = changes_of(arm, study.model, study.phases, study.rules)
+                one = replace(study, ladder=None, compare=RULE, **changes)
+            except InputError as error:
+                raise StudyError(f"ladder.arms.{i}: {error}", at=[("ladder", "arms", str(i))]) from None
+            found.append(Part(study=one, model=one.models[0], chosen={ARM: arm}))
+    if found or study.variants or not isinstance(study.model, tuple):
         return tuple(found)
     for each, rates in one_by_one(study.model, study.rates):
         one = replace(study, model=each.model, rates=rates, ladder=None, compare=RULE)
