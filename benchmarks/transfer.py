@@ -334,8 +334,9 @@ def main() -> None:
     )
     parser.add_argument("--epochs", type=int, default=20, help="for heads")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given: Any = parser.parse_args()
-    threads = os.cpu_count() or 1
+    threads = given.threads
     torch.set_num_threads(threads)
     print(
         f"`{shlex.join(['python', *sys.argv])}`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, {threads} threads, "
