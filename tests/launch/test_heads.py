@@ -115,6 +115,7 @@ def test_bits_of_a_run_depend_neither_on_others_nor_on_how_features_were_found(
     assert again.frozen.lines()[0].endswith("from the cache")
 
 
+@pytest.mark.slow
 def test_a_head_begins_as_that_of_the_whole_network_does(folder: Path) -> None:
     subject = Subject.of(study(), search=folder, device="cpu")
     whole_runs = subject.runs()
@@ -124,6 +125,7 @@ def test_a_head_begins_as_that_of_the_whole_network_does(folder: Path) -> None:
             assert torch.equal(value, whole.initial(1)[name]), name
 
 
+@pytest.mark.slow
 def test_a_hidden_layer_with_dropout_is_trained_too(folder: Path) -> None:
     model = {**MODEL, "head": {"hidden": [5], "dropout": [0.0, 0.3]}}
     subject = Subject.of(study(model=model), search=folder, device="cpu")

@@ -109,6 +109,7 @@ def test_the_distance_from_the_best_head_is_that_of_the_stored_weights(
     assert {each["run"]: each["gap"] for each in shown} == {run: each.gap for run, each in found.items()}
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_where_the_head_ended(folder: Path) -> None:
     """With next to no step, the whole network predicts what the head alone did: its scale has been taken over too."""
     text = STUDY.replace('"heads"', '"tuned"').replace(

@@ -10,6 +10,7 @@ from ravine.report.draw_head_gap import LEAST
 from ravine.report.figures import figure, figures
 
 
+@pytest.mark.slow
 def test_a_gap_that_was_measured_is_drawn_with_medians(make: Make) -> None:
     found = make(rules=("sgd", "adam"), lrs=(1e-3, 1e-2), seeds=3, name="heads")
     assert "head-gap" not in [each.name for each in figures(found)]
