@@ -194,6 +194,7 @@ def _train(
         if not quiet:  # below a traceback, where nobody catches it
             stopped.add_note("ravine: what was trained is kept; the same call goes on from there")
         raise
+    data.unchanged()
     return data
 
 
