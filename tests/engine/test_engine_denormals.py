@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_runs import CPU, NATIVE, SERIAL, random_dataset
+from engine_runs import CPU, NATIVE, PLAIN, SERIAL, random_dataset
 
 from ravine.engine.cohort import Cohort
 from ravine.engine.network import Network
@@ -59,3 +59,34 @@ def test_a_backbones_denormals_are_zeros(backend: str, folder: Path) -> None:
     tiny = np.finfo(np.float32).tiny
     np.testing.assert_array_equal(np.where(np.abs(found[0]) < tiny, 0.0, found[0]), found[1])
     assert (torch.tensor([TINY]) * 0.5).item() > 0.0
+
+
+def test_the_rules_of_a_serial_backbone_are_those_of_operations(folder: Path) -> None:
+    """Serially, a backbone's rules are machine code; an eager program carries them out operation by operation."""
+    data = random_dataset((1, 6, 6))
+    model = Backbone(target="tiny_net:small")
+    rules = [
+        {"kind": "adamw", "lr": 0.01, "weight_decay": 0.1, "eps": 0.1},
+        {"kind": "nesterov", "lr": 0.01, "max_norm": 0.5},
+    ]
+    study = Study(
+        name="tiny",
+        data=data,
+        model=model,
+        rules=rules,
+        steps=5,
+        batch_size=8,
+        seeds=1,
+        averages={"ema": [0.5]},
+    )
+    network = Network.of(model, data.input_shape, data.num_outputs, device=CPU, search=folder)
+    for run in runs_of(study, data, folder):
+        found = []
+        for backend in (SERIAL, PLAIN):
+            training = Training(Cohort.of([run], study.averages), network, data, backend, CPU)
+            for _ in training.losses():
+                pass
+            state = training.setting.state
+            found.append([state.params_RP, *state.slots[0].values()])
+        for serial, plain in zip(*found, strict=True):
+            torch.testing.assert_close(serial, plain, rtol=1e-4, atol=1e-6)

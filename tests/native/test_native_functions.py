@@ -283,6 +283,42 @@ def test_rows_are_gathered_also_turned_round(num: int, width: int) -> None:
     assert torch.equal(turned, examples[rows].T)
 
 
+@pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 1, 4), (5, 2, 6), (7, 1, 3)])
+def test_the_gradient_of_a_depthwise_convolutions_weights_is_added_up_in_order(
+    kernel: int, stride: int, side: int
+) -> None:
+    """Each number is one sum in float32, picture by picture and row by row, however many are made at once."""
+    channels, border = 19, kernel // 2
+    x = normal(2, channels, side, side)
+    places = (side + 2 * border - kernel) // stride + 1
+    grad = normal(2, channels, places, places)
+
+    def backward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        found = torch.ops.aten.convolution_backward(
+            grad,
+            x,
+            weight,
+            None,
+            [stride] * 2,
+            [border] * 2,
+            [1, 1],
+            False,
+            [0, 0],
+            channels,
+            [False, True, False],
+        )
+        return (found[1],)
+
+    (found,) = run(backward, grad, x, torch.zeros(channels, 1, kernel, kernel))
+    framed = np.pad(x.numpy(), ((0, 0), (0, 0), (border, border), (border, border)))
+    wanted = np.zeros((channels, 1, kernel, kernel), dtype=np.float32)
+    for i, j in np.ndindex(kernel, kernel):
+        for b, row, column in np.ndindex(2, places, places):
+            seen = framed[b, :, stride * row + i, stride * column + j]
+            wanted[:, 0, i, j] += grad[b, :, row, column].numpy() * seen
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_the_inverse_of_erf_is_torchs_up_to_its_ends() -> None:
     """All that `ravine.rng.normal` asks for lies among these: odd multiples of 2^-24."""
     ends = torch.arange(1, 4000, dtype=torch.float64) * 2.0**-23

@@ -28,6 +28,8 @@ def step(
     scheduled_NR: Tensor,
     t: Tensor,
     number: Tensor,
+    *,
+    updates: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """One step of all runs, in PyTorch.
 
@@ -40,6 +42,7 @@ def step(
         scheduled_NR: learning rates, and the shares of each average.
         t: number of the step, from 1.
         number: the same, from 0.
+        updates: whether the rules' part is done too; else what they need is in ``constants.grads_RP``.
 
     Returns:
         Loss and accuracy of each run before the step, (R,).
@@ -57,6 +60,8 @@ def step(
         above_RP = ascended(points_RP, constants.grads_RP, constants.radius)
         grads, _ = objective.gradients(above_RP, copied(state.buffers), *given)
         layout.write(grads, constants.grads_RP)
+    if not updates:
+        return loss_R, accuracy_R
     with objective.alike():
         for segment, slots, hypers in zip(cohort.segments, state.slots, constants.hypers, strict=True):
             span = slice(segment.start, segment.stop)

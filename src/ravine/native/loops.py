@@ -5,18 +5,23 @@ A counter is known by its number; the vector counter is the one whose neighbours
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 from ravine.native.arithmetic import Arithmetic
 from ravine.native.code import Code, Kind, literal, vector_type
 from ravine.native.expressions import Affine, Buffer, Expr, below
+from ravine.native.machine import machine
 from ravine.native.schedule import Assign, Loops, Reduction, Scatter
 
 _IDENTITY: dict[tuple[str, Kind], float] = {
     ("add", "f32"): 0.0, ("add", "i64"): 0, ("max", "f32"): float("-inf"), ("min", "i64"): 2**62,
     ("min", "f32"): float("inf"), ("mul", "f32"): 1.0, ("max", "i64"): -(2**62),
 }  # fmt: skip
+
+_SPARE = 6  # registers that are left when sums are side by side
 
 _PARSED: Mapping[Kind, Callable[[Any], float]] = {
     "f32": float, "i64": int, "i32": int, "i1": "True".__eq__,
@@ -111,6 +116,17 @@ class Nest:
             self.around(others, body)
         self.values = before
         del self.counters[counter]
+
+    @contextmanager
+    def at(self, fixed: Mapping[int, int]) -> Iterator[None]:
+        """Within it, some counters have these values."""
+        before = self.values
+        self.counters |= {counter: str(value) for counter, value in fixed.items()}
+        self.values = dict(before)
+        yield
+        self.values = before
+        for counter in fixed:
+            del self.counters[counter]
 
     def _hoist(self) -> None:
         """Compute what depends on no counter of an inner loop."""
@@ -254,35 +270,61 @@ def write_reduction(code: Code, work: Reduction, pointers: Mapping[Buffer, str])
         outer = [counter for counter in outer if counter != vector] + [vector]
     else:
         inner = [counter for counter in inner if counter != vector] + ([] if vector is None else [vector])
+    side = _side_by_side(work, outer, vector)
+    outer = [counter for counter in outer if counter not in side]
     arithmetic = nest.one if vector is None else nest.many
     kinds = (kind, kind)
 
     def around() -> None:
-        total = code.place(arithmetic.type(kind))
+        places = list(product(*(range(work.sizes[counter]) for counter in side)))
+        totals = [code.place(arithmetic.type(kind)) for _ in places]
         start = arithmetic.const(_IDENTITY[work.op, kind], kind)
-        code.do(f"store {arithmetic.type(kind)} {start}, ptr {total}")
+        for total in totals:
+            code.do(f"store {arithmetic.type(kind)} {start}, ptr {total}")
 
         def add() -> None:
-            value = nest.wide(expr)
-            if vector in inner and nest.num < code.lanes:
-                typed = f"{arithmetic.type(kind)}"
-                value = code.value(
-                    f"select <{code.lanes} x i1> {code.mask(nest.num)}, {typed} {value}, {typed} {start}"
-                )
-            so_far = code.value(f"load {arithmetic.type(kind)}, ptr {total}")
-            more = arithmetic.apply(work.op, kind, kinds, (so_far, value))
-            code.do(f"store {arithmetic.type(kind)} {more}, ptr {total}")
+            for place, total in zip(places, totals, strict=True):
+                with nest.at(dict(zip(side, place, strict=True))):
+                    value = nest.wide(expr)
+                if vector in inner and nest.num < code.lanes:
+                    typed = f"{arithmetic.type(kind)}"
+                    value = code.value(
+                        f"select <{code.lanes} x i1> {code.mask(nest.num)}, {typed} {value}, {typed} {start}"
+                    )
+                so_far = code.value(f"load {arithmetic.type(kind)}, ptr {total}")
+                more = arithmetic.apply(work.op, kind, kinds, (so_far, value))
+                code.do(f"store {arithmetic.type(kind)} {more}, ptr {total}")
 
         nest.around(inner, add)
-        result = code.value(f"load {arithmetic.type(kind)}, ptr {total}")
-        if vector in inner:
-            result = _across(code, arithmetic, work.op, kind, result)
-            offset = nest._offset(work.assign.place)
-            code.store(pointers[work.assign.buffer], offset, kind, result)
-        else:
-            nest.store(work.assign, result)
+        for place, total in zip(places, totals, strict=True):
+            result = code.value(f"load {arithmetic.type(kind)}, ptr {total}")
+            with nest.at(dict(zip(side, place, strict=True))):
+                if vector in inner:
+                    result = _across(code, arithmetic, work.op, kind, result)
+                    offset = nest._offset(work.assign.place)
+                    code.store(pointers[work.assign.buffer], offset, kind, result)
+                else:
+                    nest.store(work.assign, result)
 
     nest.around(outer, around)
+
+
+def _side_by_side(work: Reduction, outer: Sequence[int], vector: int | None) -> list[int]:
+    """Outer counters whose results are all added up at once, in registers: of what does not depend on them, one load
+    serves all. So it is with the places of a window in the gradient of a depthwise convolution's weights.
+    """
+    loads, found, num = work.assign.expr.loads, [], 1
+    if vector not in outer or len(loads) < 2 or work.op != "add" or any(load.args for load in loads):
+        return []
+    for counter in reversed(outer):
+        needed = sum(bool(load.offset.coef(counter)) for load in loads)
+        if counter == vector or not 0 < needed < len(loads):
+            continue
+        if num * work.sizes[counter] > machine().registers - _SPARE:
+            break
+        num *= work.sizes[counter]
+        found.append(counter)
+    return found[::-1]
 
 
 def write_scatter(code: Code, work: Scatter, pointers: Mapping[Buffer, str]) -> None:

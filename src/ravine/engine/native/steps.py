@@ -26,24 +26,25 @@ from ravine.rules.sam import ascended
 
 
 class NativeSteps:
-    """The training steps of a cohort.
+    """The training steps of a cohort, or what their rules do with gradients that others have found.
 
     Args:
         setting: what a step is made of.
+        updates_only: see `update`.
 
     Raises:
         Unsupported: no machine code is made for some operation of the model or of a rule.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, *, updates_only: bool = False) -> None:
         self._setting = setting
         self._compiler = Compiler()
         state, constants = setting.state, setting.constants
         num_runs, layout = len(setting.cohort.runs), setting.network.layout
         self._stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        self._shared = shared = Shared.of(setting)
-        at_points = gradient(setting, self._compiler, "points", shared)
-        ascends = setting.cohort.ascends
+        self._shared = shared = None if updates_only else Shared.of(setting)
+        at_points = None if updates_only else gradient(setting, self._compiler, "points", shared)
+        ascends = setting.cohort.ascends and not updates_only
         above = [self._ascent(), gradient(setting, self._compiler, "above", shared)] if ascends else []
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
@@ -56,6 +57,7 @@ class NativeSteps:
             span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             points, update = self._update(number, segment)
             averaging = [self._averaging(segment)] if state.averaged else []
+            points = None if updates_only else points
             functions += [[points, at_points, *above, update, *averaging]] * num
             if points is not None:
                 of_run["points"][span] = [0] * num
@@ -63,10 +65,14 @@ class NativeSteps:
             for name, tensor in {**own, **_named(constants.hypers[number])}.items():
                 rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
                 of_run.setdefault(name, [0] * num_runs)[span] = rows
+        if updates_only:
+            of_run["grads"] = rows_of(constants.grads_RP)
         first = shared.copy(self._compiler) if shared else None
         table_RI = self._compiler.table(of_run, num_runs)
         room = 4 * layout.size
-        own_memory = {self._compiler.number(name): room for name in ("grads", "points")}
+        own_memory = (
+            {} if updates_only else {self._compiler.number(name): room for name in ("grads", "points")}
+        )
         if shared:
             own_memory |= {self._compiler.number(name): size for name, size in shared.sizes.items()}
         if ascends:
@@ -77,7 +83,7 @@ class NativeSteps:
             functions=functions,
             own=own_memory,
             first=first,
-            watched=self._compiler.number("loss"),
+            watched=None if updates_only else self._compiler.number("loss"),
             flushes=setting.network.flushes,
         )
         self._workers = Workers(jobs, self._num_threads, most=shared.most if shared else 1)
@@ -130,6 +136,24 @@ class NativeSteps:
             order, sizes = self._shared.groups(order, batch_index_R, self._num_threads)
         self._workers.run(order, num_steps, steps_I, self._stopped_R, sizes)
         return loss_TR, accuracy_TR
+
+    def update(self, scheduled_NR: Tensor, t: Tensor, number: Tensor) -> None:
+        """The rules' part of a step of all runs, whose gradients are in `Constants.grads_RP`.
+
+        Args:
+            scheduled_NR: learning rates, and the shares of each average.
+            t: number of the step, from 1.
+            number: the same, from 0.
+        """
+        runs = np.arange(scheduled_NR.shape[1])
+        given: list[tuple[str, Tensor, np.ndarray | int]] = [("lr", scheduled_NR, runs), ("t", t, 0)]
+        given += [(f"share/{i}", each, runs) for i, each in enumerate(scheduled_NR[1:])]
+        given.append(("number", number, 0))
+        for name, tensor, far in given:
+            i = self._compiler.number(name)
+            self._table_RI[:, i] = tensor.data_ptr() + far * tensor.element_size()
+        still_I = np.zeros(len(self._compiler.numbers), dtype=np.int64)
+        self._workers.run(runs, 1, still_I, self._stopped_R)
 
     def _ascent(self) -> Function:
         """points, grads -> above."""

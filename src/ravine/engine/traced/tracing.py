@@ -24,16 +24,18 @@ Compiler = Callable[..., Callable[..., object]]
 """Makes of a traced graph and its example inputs a faster function of them."""
 
 
-def traced_step(setting: Setting, compiler: Compiler | None = None) -> Step:
+def traced_step(setting: Setting, compiler: Compiler | None = None, *, updates: bool = True) -> Step:
     """The step without autograd and vmap at run time.
 
     Args:
         setting: what the step is made of. Tracing runs a step on copies of the state and leaves it alone.
         compiler: turns the traced graph and its example inputs into something faster; None: run the graph.
+        updates: whether the rules' part is done too; see `ravine.engine.step.step`.
 
     Raises:
         Untraceable: the model's operations depend on the numbers that flow through it.
     """
+    one = partial(step, setting, updates=updates)
     rows_SB = torch.zeros(
         (setting.num_seeds, setting.cohort.recipe.batch_size), dtype=torch.int64, device=setting.data.x.device
     )
@@ -44,13 +46,13 @@ def traced_step(setting: Setting, compiler: Compiler | None = None) -> Step:
         torch.zeros_like(rows_SB[0, 0]),
     )
     if setting.augmenting is None:
-        return traced(setting, partial(step, setting), inputs, compiler)
+        return traced(setting, one, inputs, compiler)
     batch = setting.data  # other examples at each step, in the same memory
 
     def of_batch(
         state: State, constants: Constants, _: Data, x: Tensor, y: Tensor, *given: Tensor
     ) -> tuple[Tensor, Tensor]:
-        return step(setting, state, constants, Data(x=x, y=y), *given)
+        return one(state, constants, Data(x=x, y=y), *given)
 
     run = traced(setting, of_batch, (batch.x, batch.y, *inputs), compiler)
     return lambda *given: run(batch.x, batch.y, *given)
