@@ -21,7 +21,7 @@ _ATEN = torch.ops.aten
 _PLACED = {_ATEN.index_copy.default: _ATEN.index_copy_.default}
 
 
-def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
+def fold(module: fx.GraphModule, values: Sequence[Tensor], num_moving: int = 0) -> None:
     """Replace what does not change from step to step by its value.
 
     That is arithmetic on inputs that no step changes, and every view of a fixed input: a view of a state tensor
@@ -31,10 +31,11 @@ def fold(module: fx.GraphModule, values: Sequence[Tensor]) -> None:
         module: its graph is changed, and it gets a buffer for each value; the first inputs, which have fixed
             values, remain.
         values: these values; the same tensors, not copies, are given at every call.
+        num_moving: so many of them, the first ones, are also changed by others.
     """
     graph = module.graph
-    changed = aten.changed(graph)
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    changed = {*aten.changed(graph), *placeholders[:num_moving]}
     known: dict[fx.Node, Tensor] = dict(zip(placeholders, values, strict=False))
     for number, node in enumerate(list(graph.nodes)):
         inputs = node.all_input_nodes

@@ -46,7 +46,7 @@ def traced_step(setting: Setting, compiler: Compiler | None = None, *, updates: 
         torch.zeros_like(rows_SB[0, 0]),
     )
     if setting.augmenting is None:
-        return traced(setting, one, inputs, compiler)
+        return traced(setting, one, inputs, compiler, moves=not updates)
     batch = setting.data  # other examples at each step, in the same memory
 
     def of_batch(
@@ -54,7 +54,7 @@ def traced_step(setting: Setting, compiler: Compiler | None = None, *, updates: 
     ) -> tuple[Tensor, Tensor]:
         return one(state, constants, Data(x=x, y=y), *given)
 
-    run = traced(setting, of_batch, (batch.x, batch.y, *inputs), compiler)
+    run = traced(setting, of_batch, (batch.x, batch.y, *inputs), compiler, moves=not updates)
     return lambda *given: run(batch.x, batch.y, *given)
 
 
@@ -63,6 +63,8 @@ def traced(
     body: Callable[..., tuple[Tensor, Tensor]],
     inputs: Sequence[Tensor],
     compiler: Compiler | None = None,
+    *,
+    moves: bool = False,
 ) -> Callable[..., tuple[Tensor, Tensor]]:
     """A part of a step without autograd and vmap at run time.
 
@@ -72,6 +74,7 @@ def traced(
             body itself writes to, or among the inputs: everything else is taken for constant.
         inputs: examples of them.
         compiler: turns the traced graph and its example inputs into something faster; None: run the graph.
+        moves: whether others change the state, too.
 
     Returns:
         The function of the inputs.
@@ -91,7 +94,7 @@ def traced(
     copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
     graph = trace(flat, [*copies, *inputs])
     if compiler is None:
-        fold(graph, fixed)
+        fold(graph, fixed, num_state if moves else 0)
         share(graph)
         alone = not setting.objective.fused and fixed[0].device.type == "cpu"  # where a gate is cheap to read
         if alone:
