@@ -14,6 +14,11 @@ carries them through it once it is folded, beside PyTorch in eval mode with chan
 tf_efficientnet_lite0 where timm is installed, on the same threads. Weights don't matter for the time; norms are as if
 trained. Beside it, which share of the float32 rate of a large matrix product that is.
 
+step: a fine-tuning step (norms frozen, Adam) of EfficientNet-Lite0 on pictures of 96 x 96, and of a small depthwise
+network, in studies of one run and of four, beside eager PyTorch with channels last on as many threads.
+
+denormals: a step of a small backbone whose weights are 1e-38 times as large, CPU time.
+
 Every repetition measures each contender once, in turn. Notes and results: transfer.md.
 """
 
@@ -36,8 +41,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transfer_steps import Denormal, FineTuning
 
-PARTS = ("heads", "features")
+PARTS = ("heads", "features", "step", "denormals")
 PICTURES, SIDE, BATCH = 512, 96, 64
 FLOPS = 2 * 71.8e6  # of a picture of 96 x 96
 NUM, WIDTH, CLASSES, HELD_OUT = 10_000, 1280, 10, 1000
@@ -143,7 +149,11 @@ class Heads:
 
     def with_network(self) -> float:
         """The same with the network in the loop, on pictures of 96 x 96."""
-        network = lite0().eval().to(memory_format=torch.channels_last)
+        from ravine.backbones.lite0 import EfficientNetLite0
+
+        whole = EfficientNetLite0()
+        whole.classifier = nn.Identity()
+        network = whole.eval().to(memory_format=torch.channels_last)
         pictures = torch.randn(self.batch, 3, 96, 96).contiguous(memory_format=torch.channels_last)
 
         @torch.no_grad()
@@ -261,49 +271,6 @@ def share_of_peak(seconds: float) -> str:
     )
 
 
-def lite0() -> nn.Module:
-    """EfficientNet-Lite0 without its last layer, as PyTorch has its parts: (B, 3, H, W) -> (B, 1280)."""
-    layers: list[nn.Module] = [*_conv(3, 32, 3, 2)]
-    stages = [
-        (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
-        (1, 3, 1, 6, 320),
-    ]  # fmt: skip
-    channels = 32
-    for repeats, kernel, stride, expand, out in stages:
-        for i in range(repeats):
-            layers.append(_Block(channels, out, kernel, stride if i == 0 else 1, expand))
-            channels = out
-    return nn.Sequential(*layers, *_conv(channels, 1280, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-def _conv(
-    channels: int, out: int, kernel: int, stride: int, groups: int = 1, active: bool = True
-) -> list[nn.Module]:
-    conv: list[nn.Module] = [
-        nn.Conv2d(channels, out, kernel, stride, 0 if stride > 1 else kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out, eps=1e-3, momentum=0.01),
-    ]
-    if stride > 1:  # SAME: for even pictures, the smaller half first
-        before = (kernel - 2) // 2
-        conv.insert(0, nn.ZeroPad2d((before, kernel - 2 - before, before, kernel - 2 - before)))
-    return [*conv, nn.ReLU6()] if active else conv
-
-
-class _Block(nn.Module):
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, expand: int) -> None:
-        super().__init__()
-        inner = channels * expand
-        wider = _conv(channels, inner, 1, 1) if expand > 1 else []
-        self.layers = nn.Sequential(
-            *wider, *_conv(inner, inner, kernel, stride, inner), *_conv(inner, out, 1, 1, active=False)
-        )
-        self.skips = stride == 1 and channels == out
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.layers(x)
-        return x + found if self.skips else found
-
-
 def measured(contenders: dict[str, Callable[[], float]], repeats: int) -> Times:
     """Seconds of each contender, in turn."""
     times: Times = {name: [] for name in contenders}
@@ -354,6 +321,17 @@ def main() -> None:
                     table(title, measured(Heads(batch, given.epochs).contenders(), given.repeats)),
                     "\n",
                     flush=True,
+                )
+        if part == "step":
+            for network in ("lite0", "depthwise"):
+                for batch, runs in ((32, 1), (32, 4), (64, 1), (64, 4)):
+                    title = f"{network}, batch {batch}, runs: {runs}; a step of one"
+                    times = measured(FineTuning(network, batch, runs).contenders(), given.repeats)
+                    print(table(title, times), "\n", flush=True)
+        if part == "denormals":
+            for backend in ("native", "serial"):
+                print(
+                    table("a step", measured(Denormal(backend).contenders(), given.repeats)), "\n", flush=True
                 )
 
 
