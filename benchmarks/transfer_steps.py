@@ -36,9 +36,10 @@ class FineTuning:
         self.x = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
         self.y = torch.from_numpy(y)
         model: Any = backbone() if network == "lite0" else depthwise
+        length: Any = {"phases": [{"train": "all", "steps": 40}]} if network == "lite0" else {"steps": 40}
         self.study = Study(
-            name="step", data=from_arrays(x, y, normalize="none"), model=model, steps=40, batch_size=batch,
-            seeds=num_runs, rules=[{"kind": "adam", "lr": 1e-4}], evaluations=1,
+            name="step", data=from_arrays(x, y, normalize="none"), model=model, batch_size=batch,
+            seeds=num_runs, rules=[{"kind": "adam", "lr": 1e-4}], evaluations=1, **length,
         )  # fmt: skip
         data, self.cpu = self.study.data, torch.device("cpu")
         self.runs = list(runs_of(self.study, data))
@@ -108,8 +109,8 @@ class Denormal:
         model = Backbone(target="transfer_steps:depthwise")
         self.backend, self.cpu = backend, torch.device("cpu")
         self.study = Study(
-            name="tiny", data=from_arrays(x, y, normalize="none"), model=model, steps=60, batch_size=32, seeds=1,
-            rules=[{"kind": "sgd", "lr": 1e-30}], evaluations=1,
+            name="tiny", data=from_arrays(x, y, normalize="none"), model=model, batch_size=32, seeds=1,
+            rules=[{"kind": "sgd", "lr": 1e-30}], evaluations=1, phases=[{"train": "all", "steps": 60}],
         )  # fmt: skip
         self.runs = list(runs_of(self.study, self.study.data, here))
         self.network = Network.of(model, (3, 32, 32), CLASSES, device=self.cpu, search=here)

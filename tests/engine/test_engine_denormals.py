@@ -74,7 +74,7 @@ def test_the_rules_of_a_serial_backbone_are_those_of_operations(folder: Path) ->
         data=data,
         model=model,
         rules=rules,
-        steps=5,
+        phases=[{"train": "all", "steps": 5}],
         batch_size=8,
         seeds=1,
         averages={"ema": [0.5]},
