@@ -15,6 +15,7 @@ from ravine.launch.rounds import parents_of, rounds_of
 from ravine.store import Store
 from ravine.study import Study, runs_of
 from ravine.study.definition import definition_of
+from ravine.study.longer import longer
 from ravine.study.stored import parse_definition
 
 PAGE = (Path(__file__).parents[2] / "docs" / "phases.md").read_text(encoding="utf-8")
@@ -162,3 +163,17 @@ def test_the_page(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         [first] = rounds_of(runs_of(study, load(study.data)), store)
     assert first.line in PAGE
+
+
+def test_a_config_for_longer_has_longer_phases() -> None:
+    study = made(phases=[HEAD, {**ALL, "schedule": {"kind": "cosine", "warmup": 2}}], schedule="linear")
+    run = runs_of(study, load(study.data))[-1]
+    found = longer(study, run.label, run.recipe.content(), [5], 3, "longer", run.chosen)
+    [made_longer] = runs_of(found, load(study.data))
+    assert [each.steps for each in made_longer.recipe.chain] == [12, 18]
+    assert [each.hypers["lr"] for each in made_longer.recipe.chain] == [0.01, 0.03]
+    assert [each.schedule for each in made_longer.recipe.chain] == [
+        {"kind": "linear", "warmup": 0, "final": 0.0},
+        {"kind": "cosine", "warmup": 6, "final": 0.0},
+    ]
+    assert made_longer.recipe.hypers["layer_decay"] == 0.5

@@ -162,6 +162,7 @@ def _runs(subject: Subject, schedule: dict[str, object], high: float, steps: int
             schedule=schedule,
             steps=steps,
             evaluate_every=steps,
+            before=None,  # of phases the last one, from the weights that the model is made with
         )
         others = {name: value for name, value in run.chosen.items() if name not in ("lr", "schedule", STAGE)}
         found.append(replace(run, recipe=recipe, chosen=others))

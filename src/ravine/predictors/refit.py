@@ -76,6 +76,11 @@ def refit(
             f"refit: run {early.id} has the weights of step {early.weights_of:,} of {early.num_steps:,}, which its "
             "validation examples chose: with these in training nothing would choose; export without refit"
         )
+    later = next((each for each in choice.runs.values() if each.recipe.get("before") is not None), None)
+    if later is not None:
+        raise InputError(
+            f"refit: run {later.id} has several phases: only runs of one are; export without refit"
+        )
     subject = Subject.of(study, search=search, device=device)
     with naming(study.origin):
         subject.check_same(list(choice.runs.values()))

@@ -11,6 +11,7 @@ from ravine.messages import shown
 from ravine.schedules import parse_schedule
 from ravine.schedules.spec import ScheduleSpec
 from ravine.study.block import block_of
+from ravine.study.phases import NOT_FOR_HEAD, Phase
 from ravine.study.recipe import Recipe
 from ravine.study.search import Search
 from ravine.study.spec import Study
@@ -52,14 +53,19 @@ def longer(
         raise StudyError(f"study {study.name!r}: it has not the model of that run any more; run it again")
     block = block_of(part.study.rules, label)
     rates = {rate: own.hypers.get(f"model.{rate}", 0.0) for rate in part.study.rates}
+    phases = tuple(_longer(phase, times) for phase in part.study.phases)
+    hypers = {key: own.hypers.get(key, NOT_FOR_HEAD.get(key, 0.0)) for key in ("lr", *block.hypers)}
+    if phases:  # whose factors come on top of the rule's own
+        hypers["lr"] = float(chosen["lr"])
+    length = {"phases": phases} if phases else {"steps": own.steps * times}
     return replace(
         part.study,
         name=name,
-        rules=(replace(block, hypers={key: own.hypers.get(key, 0.0) for key in ("lr", *block.hypers)}),),
-        steps=own.steps * times,
+        rules=(replace(block, hypers=hypers),),
+        **length,
         batch_size=("full" if own.full_batch else own.batch_size,),
         seeds=tuple(seeds),
-        schedule=(stretched(parse_schedule(own.schedule), times),),
+        schedule=(stretched(_schedule(part.study, own), times),),
         rates=rates,
         label_smoothing=own.hypers.get("label_smoothing", 0.0),
         augment=None if part.study.augment is None else part.study.augment.at(own.hypers),
@@ -75,6 +81,23 @@ def longer(
         averages=None,
         test_time=None,
     )
+
+
+def _longer(phase: Phase, times: int) -> Phase:
+    return replace(
+        phase,
+        epochs=None if phase.epochs is None else phase.epochs * times,
+        steps=None if phase.steps is None else phase.steps * times,
+        schedule=None if phase.schedule is None else stretched(phase.schedule, times),
+    )
+
+
+def _schedule(study: Study, recipe: Recipe) -> ScheduleSpec:
+    """That of a run's phases that have none of their own."""
+    for phase, each in zip(study.phases, recipe.chain, strict=False):
+        if phase.schedule is None:
+            return parse_schedule(each.schedule)
+    return study.schedule[0] if study.phases else parse_schedule(recipe.schedule)
 
 
 def stretched(schedule: ScheduleSpec, times: int) -> ScheduleSpec:
