@@ -84,43 +84,49 @@ def near(trained: Trained, run: Run, exact: Mapping[str, np.ndarray], most: floa
         assert far < most, (name, far)
 
 
-@pytest.mark.parametrize("backend", [NATIVE, FUSED])
 @pytest.mark.parametrize(
-    ("rule", "optimizer", "options"),
+    ("backend", "rule", "optimizer", "options"),
     [
-        ({"kind": "adam", "lr": 0.1, "preset": "torch"}, torch.optim.Adam, {"eps": 1e-8}),
-        (
-            {
-                "kind": "adamw",
-                "lr": 0.1,
-                "weight_decay": 0.3,
-                "layer_decay": 0.5,
-                "exclude": "",
-                "preset": "torch",
-            },
-            torch.optim.AdamW,
-            {"eps": 1e-8, "weight_decay": 0.3},
-        ),
-        (
-            {"kind": "nesterov_torch", "lr": 0.1, "anchor": 0.5},
-            torch.optim.SGD,
-            {"momentum": 0.9, "nesterov": True},
-        ),
-        ({"kind": "momentum", "lr": 0.1, "layer_decay": 0.3, "anchor": 0.5, "preset": "torch"}, None, {}),
+        pytest.param(
+            backend, *case, id=f"{name} {backend}", marks=() if backend in fast else (pytest.mark.slow,)
+        )
+        for name, fast, *case in (
+            ("adam", (), {"kind": "adam", "lr": 0.1, "preset": "torch"}, torch.optim.Adam, {"eps": 1e-8}),
+            (
+                "adamw layers",
+                (NATIVE,),
+                {
+                    "kind": "adamw",
+                    "lr": 0.1,
+                    "weight_decay": 0.3,
+                    "layer_decay": 0.5,
+                    "exclude": "",
+                    "preset": "torch",
+                },
+                torch.optim.AdamW,
+                {"eps": 1e-8, "weight_decay": 0.3},
+            ),
+            (
+                "nesterov anchor",
+                (FUSED,),
+                {"kind": "nesterov_torch", "lr": 0.1, "anchor": 0.5},
+                torch.optim.SGD,
+                {"momentum": 0.9, "nesterov": True},
+            ),
+            ("both", (), {"kind": "sgd", "lr": 0.1, "layer_decay": 0.3, "anchor": 0.5}, torch.optim.SGD, {}),
+        )
+        for backend in (NATIVE, FUSED)
     ],
-    ids=["adam", "adamw layers", "nesterov anchor", "sgd both"],
 )
 def test_against_torch_with_a_schedule(
     backend: str, rule: dict[str, Any], optimizer: Any, options: dict[str, Any]
 ) -> None:
-    if optimizer is None:
-        rule, optimizer = {**rule, "kind": "sgd"}, torch.optim.SGD
     made = phased(rules=[rule], schedule="cosine")
     [run] = all_runs(made)
     near(trained_on(made, [run], backend), run, oracle(made, run, optimizer, **options), 2e-5)
 
 
-@pytest.mark.parametrize("backend", [NATIVE, FUSED])
+@pytest.mark.parametrize("backend", [pytest.param(NATIVE, marks=pytest.mark.slow), FUSED])
 def test_a_run_in_two_halves_is_the_run_in_one_piece(backend: str) -> None:
     fields: dict[str, Any] = {
         "model": {"kind": "convnet", "channels": [4], "hidden": 5, "norm": "batch", "dropout": 0.3},
@@ -147,7 +153,7 @@ def test_a_block_unfrozen_late_begins_with_steps_of_lr() -> None:
         assert stride.max() == pytest.approx(1e-3, rel=1e-3), name
 
 
-@pytest.mark.parametrize("backend", [NATIVE, FUSED])
+@pytest.mark.parametrize("backend", [pytest.param(NATIVE, marks=pytest.mark.slow), FUSED])
 def test_what_a_phase_leaves_alone_keeps_its_bits(backend: str) -> None:
     phases = [{"train": "all", "steps": 5}, {"train": "head", "steps": 5}]
     made = phased(phases=phases, rules=RULES)
@@ -226,7 +232,7 @@ def test_frozen_weights_that_all_runs_have_lie_in_memory_once() -> None:
     assert all(tensor.stride(0) == 0 for tensor in fixed.values())
 
 
-@pytest.mark.parametrize("backend", [NATIVE, FUSED])
+@pytest.mark.parametrize("backend", [NATIVE, pytest.param(FUSED, marks=pytest.mark.slow)])
 def test_a_run_does_not_depend_on_its_neighbours_nor_on_an_interruption(backend: str) -> None:
     rules = [
         {"kind": "adamw", "lr": [0.1, 0.01], "layer_decay": [1.0, 0.5], "anchor": [0.0, 0.1]},
@@ -257,6 +263,7 @@ def _all(training: Any) -> Trained:
     return trained_by(training)
 
 
+@pytest.mark.slow
 def test_backends_agree() -> None:
     made = phased(rules=[{"kind": "adamw", "lr": 0.05, "layer_decay": 0.5, "anchor": 0.1}])
     [run] = all_runs(made)

@@ -1,7 +1,7 @@
 """Launches a study, kills it with SIGKILL at random moments, launches it again, and so on to its end.
 
-Run as ``python killing.py FOLDER SEED NUM_KILLS NUM_STEPS``: this process imports torch once and forks what it kills.
-Prints as JSON how often it killed, where, and a hash of what each run left; and the same of a launch left in peace.
+Run as ``python killing.py FOLDER SEED NUM_KILLS NUM_STEPS PHASED``: this process imports torch once and forks what it
+kills. Prints as JSON how often it killed, and a hash of what each run left; and the same of a launch left in peace.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from ravine.store import Store
 from ravine.study import Study
 
 
-def study_of(num_steps: int) -> Study:
+def study_of(num_steps: int, *, phased: bool) -> Study:
+    half = num_steps // 2
+    phases = [{"train": "head", "steps": half, "lr": 0.001}, {"train": "all", "steps": half}]
     return study(
         data=dataset("wine"),
         model={"kind": "mlp", "hidden": [9], "norm": "batch"},
         rules=[{"kind": "adam", "lr": [0.001, 0.01]}, {"kind": "nesterov", "lr": [0.02, 1e20]}],
-        steps=num_steps,
+        steps=None if phased else num_steps,
+        phases=phases if phased else (),
         batch_size=[13, 20],
         evaluations=50,
         dropout=0.2,
@@ -62,11 +65,11 @@ def launch_in_child(root: Path, made: Study) -> int:
     return child
 
 
-def main(root: Path, seed: int, num_kills: int, num_steps: int) -> dict[str, object]:
+def main(root: Path, seed: int, num_kills: int, num_steps: int, phased: int) -> dict[str, object]:
     torch.set_num_threads(1)
-    draw, made = random.Random(seed), study_of(num_steps)
+    draw, made = random.Random(seed), study_of(num_steps, phased=bool(phased))
     with Store(root / "warm") as store:  # forks have imported and compiled all that it takes
-        run_all(study_of(100), store, timing=OFTEN)
+        run_all(study_of(100, phased=bool(phased)), store, timing=OFTEN)
     began = time.perf_counter()
     with Store(root / "peace") as store:
         run_all(made, store, timing=OFTEN)
@@ -82,7 +85,9 @@ def main(root: Path, seed: int, num_kills: int, num_steps: int) -> dict[str, obj
         if os.WIFSIGNALED(status):
             kills += 1
             with Store(root / "killed") as store:
-                resumed += any(record.step for record in store.runs("small")) if store.studies() else 0
+                resumed += (
+                    any(record.step for record in store.runs("small", all=True)) if store.studies() else 0
+                )
         elif os.WEXITSTATUS(status) == 0:
             break
         else:

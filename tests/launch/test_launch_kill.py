@@ -12,13 +12,21 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("seed", "num_kills", "num_steps"),
-    [(0, 1, 1_000), *(pytest.param(seed, 20, 150_000, marks=pytest.mark.slow) for seed in (0, 1))],
+    ("seed", "num_kills", "num_steps", "phased"),
+    [
+        (0, 1, 1_000, True),
+        *(
+            pytest.param(seed, 20, num_steps, phased, marks=pytest.mark.slow)
+            for seed, num_steps, phased in ((0, 150_000, False), (1, 150_000, False), (2, 60_000, True))
+        ),
+    ],
 )
-def test_killed_at_random_moments(seed: int, num_kills: int, num_steps: int, tmp_path: Path) -> None:
+def test_killed_at_random_moments(
+    seed: int, num_kills: int, num_steps: int, phased: bool, tmp_path: Path
+) -> None:
     script = Path(__file__).parent / "killing.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(seed), str(num_kills), str(num_steps)],
+        [sys.executable, str(script), str(tmp_path), *map(str, (seed, num_kills, num_steps, int(phased)))],
         capture_output=True, text=True, timeout=400, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
