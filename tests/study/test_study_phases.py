@@ -12,6 +12,8 @@ from ravine.data import load
 from ravine.errors import InputError
 from ravine.launch.problems import problems
 from ravine.launch.rounds import parents_of, rounds_of
+from ravine.rules.base import Rule
+from ravine.rules.hyper import learning_rate
 from ravine.store import Store
 from ravine.study import Study, runs_of
 from ravine.study.definition import definition_of
@@ -19,6 +21,13 @@ from ravine.study.longer import longer
 from ravine.study.stored import parse_definition
 
 PAGE = (Path(__file__).parents[2] / "docs" / "phases.md").read_text(encoding="utf-8")
+WHOLE = Rule(
+    name="whole",
+    hypers={"lr": learning_rate()},
+    init=lambda param: {},
+    update=lambda grad, state, param, hypers, t: (-hypers["lr"] * grad / grad.square().sum().sqrt(), state),
+    scope="run",
+)
 HEAD, ALL = {"train": "head", "steps": 4, "lr": 0.01}, {"train": "all", "steps": 6, "lr_factor": 0.1}
 
 
@@ -113,6 +122,10 @@ def test_a_variant_may_have_other_phases() -> None:
             "phases.0.epochs: a phase needs exactly one of epochs and steps, neither is given",
         ),
         ({"tune": "staged", "schedule": ["constant", "cosine"]}, "tune = 'staged': not with phases"),
+        (
+            {"rules": [{"kind": WHOLE, "lr": 0.1}]},
+            """rules.0: rule 'whole': its scope is "run", all numbers of a run at once, and phases may train some""",
+        ),
         ({"rules": ["lbfgs"]}, "rules.0.kind = 'lbfgs': a rule that searches for its steps cannot go on"),
         ({"rules": [{"kind": "lbfgs", "anchor": 0.1}]}, "rules.0.anchor: not with lbfgs"),
         ({"rules": [{"kind": "adam", "layer_decay": 0.0}]}, "rules.0.layer_decay = 0.0: must be"),

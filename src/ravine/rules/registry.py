@@ -133,7 +133,7 @@ def hypers(kind: str) -> dict[str, Hyper]:
     named = rule(kind)
     others = AROUND.keys() - named.hypers.keys() - named.refuses
     if named.scope == "run":
-        others -= {"max_norm"}  # which needs each parameter's shape
+        others -= {"max_norm", "layer_decay"}  # which need parameters, or blocks, apart
     return {**named.all_hypers, **{name: hyper for name, hyper in AROUND.items() if name in others}}
 
 

@@ -220,6 +220,11 @@ def check_phases(phases: Sequence[Phase], rules: Sequence[RuleBlock], tune: str)
         if rule(block.complete()[0]).search is not None:
             words = "a rule that searches for its steps cannot go on where another phase ends; give one phase"
             raise wrong(f"rules.{i}.kind", block.kind, words)
+        if rule(block.complete()[0]).scope == "run":
+            words = (
+                'its scope is "run", all numbers of a run at once, and phases may train some; give one phase'
+            )
+            raise lacking(f"rules.{i}", f"rule {block.label!r}: {words}")
 
 
 def check_schedules(phases: Sequence[Phase], steps: Sequence[int], schedule: ScheduleSpec) -> None:
