@@ -93,7 +93,7 @@ def table(folder: Path, data: str, name: str, schedule: str) -> None:
     runs = store.runs(given.name)
     read, _ = study_named(store, given)
     trained = Trained.of(read, store, runs)
-    labels = store.labels(store.study(given.name).data_fingerprint)
+    labels = store.labels.of(store.study(given.name).data_fingerprint)
     found: dict[str, list[tuple[bool, float, float, float, float, float]]] = {}
     for kind, members in groups(store, runs):
         each = tried(Group(words=kind, members=tuple(members)), "uniform", trained, labels, BATCH)

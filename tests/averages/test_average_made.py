@@ -170,7 +170,7 @@ def test_it_is_stored_where_that_is_asked_for(folder: Path, store: ravine.Store)
     for name, array in store.tensors("made tail 0.5/weights", run).items():
         np.testing.assert_array_equal(array, made.weights[name])
     logits = store.tensors("made tail 0.5/predictions", run)["validation"]
-    answers = store.labels(store.study("alone").data_fingerprint).validation
+    answers = store.labels.of(store.study("alone").data_fingerprint).validation
     assert (logits.argmax(1) == answers).mean() == pytest.approx(made.scores["validation_accuracy"])
     assert store.run(run).metrics["made tail 0.5/validation_accuracy"] == made.scores["validation_accuracy"]
     assert store.check() == []

@@ -23,7 +23,7 @@ from ravine.store import Store
 @pytest.fixture
 def predicted(store: Path) -> Predicted:
     opened = Store(store, create=False)
-    return Predicted(store=opened, labels=opened.labels(opened.study("classes").data_fingerprint))
+    return Predicted(store=opened, labels=opened.labels.of(opened.study("classes").data_fingerprint))
 
 
 def best_config(store: Path, name: str, metric: str, sign: float) -> list[str]:
@@ -66,7 +66,7 @@ def test_of_a_regression_in_the_targets_own_units(store: Path) -> None:
     ids = best_config(store, "values", "validation_loss", -1.0)
     assert [member.run for member in found.members] == ids
     opened = Store(store, create=False)
-    labels = opened.labels(opened.study("values").data_fingerprint)
+    labels = opened.labels.of(opened.study("values").data_fingerprint)
     values = [opened.tensors("predictions", run)["test"].astype(np.float64) for run in ids]
     assert found.judged[-1].test["mse"] == pytest.approx(
         np.square(np.mean(values, axis=0) - labels.test).mean()

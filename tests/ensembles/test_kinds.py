@@ -55,7 +55,7 @@ def opened(folder: Path) -> Iterator[Store]:
 
 
 def labels(store: Store) -> Labels:
-    return store.labels(store.study(NAME).data_fingerprint)
+    return store.labels.of(store.study(NAME).data_fingerprint)
 
 
 def test_every_kind_is_there_once_with_its_cost(found: Ensemble, opened: Store) -> None:

@@ -152,7 +152,7 @@ def test_rescaling_a_relu_network_changes_all_but_the_adaptive_rise(tmp_path: Pa
     with Store(tmp_path) as store:
         (record,) = store.runs("small")
         trained = Trained.of(made, store, [record])
-        labels = store.labels(trained.data.fingerprint)
+        labels = store.labels.of(trained.data.fingerprint)
         params, _ = trained.weights([record.id])
         scaled = params.clone()
         views = trained.network.layout.views(scaled)
@@ -183,7 +183,7 @@ def test_regression_is_told_in_the_targets_units(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         (record,) = store.runs("small")
         predicted = store.tensors("predictions", record.id)["test"]
-        right = store.labels(dataset("diabetes").fingerprint).test
+        right = store.labels.of(dataset("diabetes").fingerprint).test
     assert found.loss == pytest.approx(record.metrics["train_loss"], rel=1e-4)
     assert found.test_loss == pytest.approx(np.square(predicted.astype(float) - right).mean())
     assert found.test_accuracy is None

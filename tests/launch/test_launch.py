@@ -332,7 +332,7 @@ def test_of_a_regression_the_best_is_the_lowest_loss(store: Store) -> None:
     best = [event.best for event in events if isinstance(event, Progress)][-1]
     assert best is not None
     assert best <= min(losses) * (1 + 1e-6)
-    labels = store.labels(dataset("diabetes").fingerprint)
+    labels = store.labels.of(dataset("diabetes").fingerprint)
     own = dataset("diabetes").test.y * dataset("diabetes").target_scale + dataset("diabetes").target_mean
     np.testing.assert_allclose(labels.test, own, rtol=1e-5)
 

@@ -69,7 +69,7 @@ def test_the_store_has_weights_predictions_scores_and_curves_of_each_average(sto
         assert {key: array.shape for key, array in weights.items()} == {k: a.shape for k, a in own.items()}
         assert any(not np.array_equal(array, own[key]) for key, array in weights.items())
         predictions = store.tensors(f"{name}/predictions", ids[0])
-        right = store.labels(store.study("small").data_fingerprint).validation
+        right = store.labels.of(store.study("small").data_fingerprint).validation
         accuracy = (predictions["validation"].argmax(1) == right).mean()
         assert scores[f"{name}/validation_accuracy"] == pytest.approx(accuracy)
         steps, values = store.curves([ids[0]], f"{name}/validation_loss")[ids[0]]

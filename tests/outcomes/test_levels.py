@@ -77,7 +77,7 @@ def test_levels_of_runs_are_what_a_verdict_on_trials_with_these_labels_says(fold
     """One seam: the same numbers come out where each trial is labelled by hand."""
     store = Store(folder)
     records = store.runs("s")
-    predicted = Predicted(store=store, labels=store.labels(store.study("s").data_fingerprint))
+    predicted = Predicted(store=store, labels=store.labels.of(store.study("s").data_fingerprint))
     by_hand = [
         Trial(
             rule=f"dropout {run.hypers['model.dropout']}",

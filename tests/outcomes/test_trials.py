@@ -20,7 +20,7 @@ def filled(folder: Path, task: Literal["classification", "regression"]) -> Store
     answers = np.array([1.5, -2.0]) if regression else np.array([0, 1, 1])
     store = Store(folder / "runs")
     store.save_study("s", definition="", base="b", data_fingerprint="d" * 64, notes=())
-    store.save_labels(
+    store.labels.put(
         "d" * 64,
         Labels(
             name="toy",
@@ -62,7 +62,7 @@ def test_a_stored_run_becomes_scores_per_example(
     tmp_path: Path, task: Literal["classification", "regression"], validation: list[float], test: list[float]
 ) -> None:
     with filled(tmp_path, task) as store:
-        predicted = Predicted(store=store, labels=store.labels("d" * 64))
+        predicted = Predicted(store=store, labels=store.labels.of("d" * 64))
         runs = store.runs("s")
         first, second = trials(runs, predicted)
         assert first.run == runs[0].id

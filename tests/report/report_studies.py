@@ -103,7 +103,7 @@ def fill(
         data_fingerprint="d" * 64,
         notes=notes,
     )
-    store.save_labels(
+    store.labels.put(
         "d" * 64,
         Labels(
             name="digits" if task == "classification" else "diabetes",
@@ -114,7 +114,7 @@ def fill(
             test=labels[1],
         ),
     )
-    launch = store.begin_launch(
+    launch = store.launches.begin(
         name,
         command=command,
         versions={"ravine": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6", "python": "3.11.2"},
@@ -130,7 +130,7 @@ def fill(
         store.append_curves(ids, steps, metrics)
         arrays = {part: np.stack(rows[:done]).astype(np.float32) for part, rows in predictions.items()}
         store.finish_cohort("cohort", results[:done], {"w": np.zeros((done, 1), np.float32)}, arrays)
-    store.end_launch(launch, 4.93)
+    store.launches.end(launch, 4.93)
 
 
 def _learn(

@@ -199,7 +199,7 @@ def test_notes_on_the_data_stand_with_the_study_and_are_escaped(make: Make) -> N
 def test_how_it_was_made_is_said_of_the_launch_that_trained(make: Make) -> None:
     results = make(rules=("sgd",), lrs=(1e-2,))
     facts = {"versions": {}, "plan": "nothing to train: the store had all runs"}
-    results.source.begin_launch(results.name, command="ravine run digits.toml", hardware={}, **facts)
+    results.source.launches.begin(results.name, command="ravine run digits.toml", hardware={}, **facts)
     html = page.report(Results.load(results.source, results.name)).decode()
     assert "<dt>processor</dt><dd>AMD EPYC 7R13</dd>" in html
     assert "nothing to train" in html
@@ -208,7 +208,7 @@ def test_how_it_was_made_is_said_of_the_launch_that_trained(make: Make) -> None:
 def test_memory_is_in_words(make: Make) -> None:
     results = make(rules=("sgd",), lrs=(1e-2,))
     hardware = {"processor": "x", "memory_gib": 8}
-    results.source.begin_launch(results.name, command="c", hardware=hardware, versions={}, plan="p")
+    results.source.launches.begin(results.name, command="c", hardware=hardware, versions={}, plan="p")
     html = page.report(Results.load(results.source, results.name)).decode()
     assert "<dt>memory</dt><dd>8 GiB</dd>" in html
     assert "memory_gib" not in html

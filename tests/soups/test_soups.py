@@ -113,7 +113,7 @@ def test_of_a_regression_with_norms_two_seeds_are_refused(store: Path) -> None:
     assert way.losses == pytest.approx(np.array(errors) * data.loss_unit, rel=2e-5)
     assert not found.accepted
     opened = Store(store, create=False)
-    labels = opened.labels(opened.study("values").data_fingerprint)
+    labels = opened.labels.of(opened.study("values").data_fingerprint)
     stored = [opened.tensors("predictions", run)["validation"].astype(np.float64) for run in (first, second)]
     assert found.chosen.ensemble.loss == pytest.approx(
         np.square(np.mean(stored, axis=0) - labels.validation).mean()

@@ -207,16 +207,16 @@ def test_labels_come_back_as_they_went_in(store: Store, task: str, tmp_path: Pat
         validation=validation,
         test=validation[:3],
     )
-    store.save_labels("data", labels)
-    store.save_labels("data", labels)
+    store.labels.put("data", labels)
+    store.labels.put("data", labels)
     assert len(files(tmp_path)) == 1
-    found = store.labels("data")
+    found = store.labels.of("data")
     for field in ("name", "task", "classes", "sizes"):
         assert getattr(found, field) == getattr(labels, field)
     np.testing.assert_array_equal(found.validation, labels.validation, strict=True)
     np.testing.assert_array_equal(found.test, labels.test, strict=True)
     with pytest.raises(StoreError, match="no labels of data 'other'"):
-        store.labels("other")
+        store.labels.of("other")
     store.delete_study("digits")
     assert files(tmp_path) == []
 

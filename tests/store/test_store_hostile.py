@@ -54,7 +54,7 @@ def fill(store: Store, new: list[NewRun], result: Callable[..., RunResult]) -> N
     store.save_study("digits", definition="epochs = 1", base="base", data_fingerprint="data")
     store.add_runs("digits", new)
     done, open_ones = [run.id for run in new[:2]], [run.id for run in new[2:]]
-    store.save_labels(
+    store.labels.put(
         "data",
         Labels(
             name="d",
@@ -65,7 +65,7 @@ def fill(store: Store, new: list[NewRun], result: Callable[..., RunResult]) -> N
             test=np.array([1, 0]),
         ),
     )
-    number = store.begin_launch("digits", command="ravine run d.toml", versions={}, hardware={}, plan="")
+    number = store.launches.begin("digits", command="ravine run d.toml", versions={}, hardware={}, plan="")
     store.open_cohort("done", done, {"native": True})
     store.append_curves(
         done, np.arange(4), {"train_loss": np.ones((4, 2)), "validation_loss": np.ones((4, 2))}
@@ -78,7 +78,7 @@ def fill(store: Store, new: list[NewRun], result: Callable[..., RunResult]) -> N
     store.sharpness.save({"rho": 0.1}, {done[0]: {"top": [1.0]}})
     store.open_cohort("open", open_ones, {})
     store.save_checkpoint("open", 3, {"w": np.ones(3)}, {})
-    store.end_launch(number, 1.5)
+    store.launches.end(number, 1.5)
 
 
 BAD_NAMES = [
@@ -249,7 +249,7 @@ CHANGES: list[tuple[str, Callable[[Store, str], object]]] = [
     ("UPDATE cohorts SET plan = '{'", lambda s, run: s.load_checkpoint("open")),
     ("UPDATE cohorts SET step = step + 1", lambda s, run: s.load_checkpoint("open")),
     ("UPDATE cohort_runs SET position = 1 - position + 10", lambda s, run: s.load_checkpoint("open")),
-    ("UPDATE labels SET classes = '3'", lambda s, run: s.labels("data")),
+    ("UPDATE labels SET classes = '3'", lambda s, run: s.labels.of("data")),
     ("UPDATE studies SET definition = 'x'", lambda s, run: s.study("digits")),
     ("UPDATE studies SET notes = 'none'", lambda s, run: s.studies()),
     ("UPDATE launches SET command = 'rm'", lambda s, run: s.studies()),

@@ -71,9 +71,9 @@ def test_names_may_be_anything(store: Store) -> None:
 
 def test_launches_keep_their_facts_and_a_killed_one_has_no_seconds(store: Store) -> None:
     facts = {"command": "ravine run s.toml", "versions": {"torch": "2.13"}, "plan": "fused, 1 cohort"}
-    first = store.begin_launch("digits", file="s.toml", hardware={"cpu": "x", "cores": 2}, **facts)  # type: ignore[arg-type]
-    store.begin_launch("digits", hardware={}, **facts)  # type: ignore[arg-type]
-    store.end_launch(first, 1.5)
+    first = store.launches.begin("digits", file="s.toml", hardware={"cpu": "x", "cores": 2}, **facts)  # type: ignore[arg-type]
+    store.launches.begin("digits", hardware={}, **facts)  # type: ignore[arg-type]
+    store.launches.end(first, 1.5)
     done, killed = store.study("digits").launches
     assert (done.seconds, done.hardware, done.versions) == (1.5, {"cpu": "x", "cores": 2}, {"torch": "2.13"})
     assert (done.file, killed.file) == ("s.toml", None)

@@ -127,5 +127,5 @@ def _run(store: Store, name: str, run: str | None) -> RunRecord:
     records = store.runs(name)
     if run is not None:
         return chosen_runs(records, [run], name)[0]
-    task = store.labels(store.study(name).data_fingerprint).task
+    task = store.labels.of(store.study(name).data_fingerprint).task
     return winner_of(records, validation_metric(task), name)[0]

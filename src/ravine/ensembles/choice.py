@@ -73,7 +73,7 @@ def choose(
 ) -> Chosen:
     """The pool that `ensemble` scores, with the same arguments; test is not read."""
     study = store.study(study_name)
-    labels = store.labels(study.data_fingerprint)
+    labels = store.labels.of(study.data_fingerprint)
     way = _checked(select, size, combine, labels, study_name)
     runs = store.runs(study_name)
     if is_ladder(runs):

@@ -111,7 +111,7 @@ def candidates(
         noun, text = "run", " of the study"
     else:
         raise InputError(f"members = {shown(members)}: {choices(members, KINDS)}, or ids of runs")
-    labels = store.labels(study.data_fingerprint)
+    labels = store.labels.of(study.data_fingerprint)
     for run in wanted:
         _check_same(run, store, study, labels)
     left = _left_out(wanted)
@@ -205,7 +205,7 @@ def _check_same(run: RunRecord, store: Store, study: StudyRecord, labels: Labels
     here = f"those of study {study.name!r}"
     words = f"its data have the fingerprint {fingerprint[:8]}, {here} {study.data_fingerprint[:8]}"
     try:
-        other = store.labels(fingerprint)
+        other = store.labels.of(fingerprint)
     except StoreError:
         other = None
     if other is not None and other.classes != labels.classes:

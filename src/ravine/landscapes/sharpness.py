@@ -81,7 +81,7 @@ def measure(
         store.check_writable()
     for alike in by_model(missing):
         trained = Trained.of(study, store, alike, search=search, device=device, examples=settings.examples)
-        labels = store.labels(trained.data.fingerprint)
+        labels = store.labels.of(trained.data.fingerprint)
         fused = _fusible(trained, [record.id for record in alike])
         size = _group_size(trained) if fused else 1
         threads = Threads(trained.device, adapt=fused)

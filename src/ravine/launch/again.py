@@ -101,7 +101,7 @@ def again_for_averages(
         planned = Planned(
             num_runs=len(records), num_known=len(records) - len(wanting), num_resumed=0, lines=tuple(lines)
         )
-        number = store.begin_launch(
+        number = store.launches.begin(
             study.name,
             command=command,
             file=file,
@@ -121,7 +121,7 @@ def again_for_averages(
             with naming(study.origin), memory_errors("model", len(group.runs)):
                 yield from _train(subject, store, group, study.averages, meter, timing, others)
         seconds = time.perf_counter() - began
-        store.end_launch(number, seconds)
+        store.launches.end(number, seconds)
     yield Trained(seconds=seconds, num_trained=len(runs), num_diverged=0, lines=tuple(others))
 
 

@@ -71,7 +71,7 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
             data_fingerprint=data.fingerprint,
             notes=(*data.notes, *notes_of(study, data)),
         )
-    store.save_labels(data.fingerprint, _labels(data))
+    store.labels.put(data.fingerprint, _labels(data))
     store.preparations.put(study.name, data.known_preparation.content())
     store.evaluated.ask(study.name, None if study.test_time is None else study.test_time.content())
 
@@ -136,10 +136,10 @@ def enter_finished(
                 *lacking_lines(study, store, ids),
             ),
         )
-        number = store.begin_launch(
+        number = store.launches.begin(
             study.name, command=command, file=file, versions=versions(), hardware={}, plan=planned.line
         )
-        store.end_launch(number, time.perf_counter() - began)
+        store.launches.end(number, time.perf_counter() - began)
     return planned
 
 

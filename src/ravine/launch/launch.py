@@ -208,7 +208,7 @@ def _carry_out(
     """Train what was decided, and once more runs whose ends were not kept."""
     began = time.perf_counter()
     study, store = task.study, task.store
-    number = store.begin_launch(
+    number = store.launches.begin(
         study.name,
         command=task.command,
         file=task.file,
@@ -229,7 +229,7 @@ def _carry_out(
     for work in works:
         with naming(study.origin), memory_errors("model", len(work.cohort.runs)):
             yield from _train(task, work, meter)
-    store.end_launch(number, time.perf_counter() - began)
+    store.launches.end(number, time.perf_counter() - began)
     totals.num_trained += len(to_train)
     totals.num_diverged += meter.num_diverged
 

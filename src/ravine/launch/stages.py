@@ -36,7 +36,7 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
     records = [
         replace(known[run.id], rule=run.label, config=run.recipe.id, hypers=dict(run.chosen)) for run in first
     ]
-    found = trials(records, Predicted(store=store, labels=store.labels(first[0].recipe.data)))
+    found = trials(records, Predicted(store=store, labels=store.labels.of(first[0].recipe.data)))
     if study.tune == "regularize":
         decided = regularized(found, records, study.regularize.tolerance)
         best = {each.rule: each.config for each in decided if each.overfits}

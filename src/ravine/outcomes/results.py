@@ -102,7 +102,7 @@ class Results:
         study = store.study(study_name)
         compare = compared_by(study.definition) if compare is None else compare
         runs = levelled(store.runs(study_name), compare, study.definition)
-        labels = store.labels(study.data_fingerprint)
+        labels = store.labels.of(study.data_fingerprint)
         finished = [run for run in runs if run.status in FINISHED]
         if not finished:
             raise StoreError(

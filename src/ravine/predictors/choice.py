@@ -82,7 +82,7 @@ def chosen(
     if not isinstance(what, str):
         raise InputError(f"what = {shown(what)}: {choices(what, WHATS)}, or the id of a run, as a text")
     study = store.study(study_name)
-    labels = store.labels(study.data_fingerprint)
+    labels = store.labels.of(study.data_fingerprint)
     if what not in WHATS:
         return _one_run(store, study, labels, what)
     runs = store.runs(study_name)

@@ -66,7 +66,7 @@ def soup(
     """
     one_of("how", how, HOWS)
     record = store.study(name)
-    labels = store.labels(record.data_fingerprint)
+    labels = store.labels.of(record.data_fingerprint)
     check_no_ladder(store.runs(name), name)
     groups, records = _groups(store, name, labels, runs)
     if how == "auto":

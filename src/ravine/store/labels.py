@@ -11,9 +11,43 @@ from sqlalchemy import Connection, Row, select
 from ravine.errors import StoreError
 from ravine.store import digests
 from ravine.store.blocks import Block, read
+from ravine.store.core import Core
 from ravine.store.entries import add_block, block_of
 from ravine.store.records import Labels, parsed
 from ravine.store.schema import blocks, labels
+
+
+class StoredLabels:
+    """The part of a store with the right answers of data sets. A store has one: ``store.labels``.
+
+    Args:
+        core: of an open store.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def put(self, fingerprint: str, new: Labels) -> None:
+        """Keep those of a data set; does nothing if they are there already."""
+        with self._core.read() as connection:
+            if find(connection, fingerprint) is not None:
+                return
+        tensors = {"validation": new.validation, "test": new.test}
+        with self._core.entered({"labels": tensors}) as (connection, written, unused):
+            unused += add(connection, fingerprint, new, written["labels"])
+
+    def of(self, fingerprint: str) -> Labels:
+        """Those of a data set.
+
+        Raises:
+            StoreError: they were never kept, or are damaged.
+        """
+        with self._core.read() as connection:
+            row = find(connection, fingerprint)
+        if row is None:
+            raise StoreError(f"no labels of data {fingerprint!r} in the store")
+        self._core.verify(block_in(row))
+        return load(self._core.blocks, row)
 
 
 def find(connection: Connection, fingerprint: str) -> Row[Any] | None:

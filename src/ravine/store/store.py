@@ -12,7 +12,6 @@ import numpy as np
 
 from ravine.errors import StoreError
 from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
-from ravine.store import labels as labels_
 from ravine.store.averaged import Averages, check_kind, contents_of
 from ravine.store.banked import Bank
 from ravine.store.bodies import Bodies, remove_unused
@@ -21,13 +20,14 @@ from ravine.store.ends import KIND as ENDS
 from ravine.store.ends import Ends
 from ravine.store.evaluated import Evaluated
 from ravine.store.kept import Kept
+from ravine.store.labels import StoredLabels
+from ravine.store.launches import Launches
 from ravine.store.measured import Measured
 from ravine.store.opening import open_store
 from ravine.store.preparations import Preparations
 from ravine.store.records import (
     AveragedTensors,
     CohortRecord,
-    Labels,
     NewRun,
     RunRecord,
     RunResult,
@@ -56,6 +56,8 @@ class Store:
         ends: what runs go on with that begin where others end.
         evaluated: what runs predict at test by other modes than the mean pass.
         kept: the weights of runs along their training.
+        labels: the right answers of data sets.
+        launches: when studies were trained, where, and by which command.
         sharpness: how sharp the minima of runs are, where that was measured.
         preparations: what the data sets of studies did to raw values.
         scored: which recipes were scored on test.
@@ -85,6 +87,8 @@ class Store:
         self.ends = Ends(self._core)
         self.evaluated = Evaluated(self._core)
         self.kept = Kept(self._core)
+        self.labels = StoredLabels(self._core)
+        self.launches = Launches(self._core)
         self.sharpness = Measured(self._core)
         self.preparations = Preparations(self._core)
         self.scored = Scored(self._core)
@@ -202,31 +206,6 @@ class Store:
     def holder(self, study: str) -> str | None:
         """Who trains a study at present, for a person; None if nobody does."""
         return lock.holder(self._core.locks, study)
-
-    def begin_launch(
-        self,
-        study: str,
-        *,
-        command: str,
-        versions: Mapping[str, str],
-        hardware: Mapping[str, str | int],
-        plan: str,
-        file: str | None = None,
-    ) -> int:
-        """Note that training of a study starts, with the facts of a `Launch`.
-
-        Returns:
-            The launch's number, for `end_launch`.
-        """
-        with self._core.write() as connection:
-            return studies.begin_launch(
-                connection, study, command=command, file=file, versions=versions, hardware=hardware, plan=plan
-            )
-
-    def end_launch(self, launch_id: int, seconds: float) -> None:
-        """Note how long a launch took. One that was killed keeps None."""
-        with self._core.write() as connection:
-            studies.end_launch(connection, launch_id, seconds)
 
     # Runs
 
@@ -399,24 +378,6 @@ class Store:
             found = cohorts.find_rows(connection, kind, run_ids)
         read = self._core.rows(found)
         return {run: read[run] for run in run_ids}
-
-    def save_labels(self, fingerprint: str, labels: Labels) -> None:
-        """Keep the right answers of a data set; does nothing if they are there already."""
-        with self._core.read() as connection:
-            if labels_.find(connection, fingerprint) is not None:
-                return
-        tensors = {"validation": labels.validation, "test": labels.test}
-        with self._core.entered({"labels": tensors}) as (connection, written, unused):
-            unused += labels_.add(connection, fingerprint, labels, written["labels"])
-
-    def labels(self, fingerprint: str) -> Labels:
-        """The right answers of a data set; StoreError if they were never kept."""
-        with self._core.read() as connection:
-            row = labels_.find(connection, fingerprint)
-        if row is None:
-            raise StoreError(f"no labels of data {fingerprint!r} in the store")
-        self._core.verify(labels_.block_in(row))
-        return labels_.load(self._core.blocks, row)
 
     def check(self) -> list[str]:
         """Read everything and list what is wrong, a line each; [] for a sound store."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, false, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, false, func, select, update
 
 from ravine.errors import StoreError, choices
 from ravine.messages import count, printable, shown
@@ -151,40 +151,6 @@ def launch_of(row: Row[Any]) -> Launch:
         hardware=parsed(row.hardware, dict, about),
         plan=printable(row.plan),
     )
-
-
-def begin_launch(
-    connection: Connection,
-    study: str,
-    *,
-    command: str,
-    file: str | None,
-    versions: Mapping[str, str],
-    hardware: Mapping[str, str | int],
-    plan: str,
-) -> int:
-    """Note that training starts. See `Store.begin_launch`."""
-    row = {
-        "study_id": study_id(connection, study),
-        "started_at": now(),
-        "command": command,
-        "file": file,
-        "versions": json.dumps(dict(versions)),
-        "hardware": json.dumps(dict(hardware)),
-        "plan": plan,
-    }
-    added = connection.execute(insert(launches).values(**row, digest=digests.digest_of(launches, row)))
-    assert added.inserted_primary_key is not None, "an insert has a key"
-    return int(added.inserted_primary_key[0])
-
-
-def end_launch(connection: Connection, launch_id: int, seconds: float) -> None:
-    """Note how long it took."""
-    here = launches.c.id == launch_id
-    row = connection.execute(select(launches).where(here)).one_or_none()
-    if row is not None:  # its study may have been deleted meanwhile
-        digest = digests.digest_of(launches, {**row._asdict(), "seconds": seconds})
-        connection.execute(update(launches).where(here).values(seconds=seconds, digest=digest))
 
 
 def add_runs(
