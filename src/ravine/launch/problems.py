@@ -100,10 +100,13 @@ def _blank(study: Study, search: Path | None, *, as_the_model_wants: bool = True
 
 
 def _try(study: Study, data: Dataset, search: Path | None) -> None:
-    """Plan the training of every run, which tries the model with a few examples."""
+    """Plan the training of every run, which tries the model with a few examples.
+
+    In PyTorch: whatever cannot be trained fails there too, and machine code takes a minute to make for large networks.
+    """
     subject = replace(Subject.of(study, data=data, search=search), blank=True)
     check_averages(study, subject.runs(), len(data.train))
     check_test_time(study, subject, subject.runs())
     with memory_errors("model"):
         for same in by_structure(first_draw(subject.runs())):
-            plan(same, subject.network(same), subject.data_of(same), subject.device)
+            plan(same, subject.network(same), subject.data_of(same), subject.device, "serial")
