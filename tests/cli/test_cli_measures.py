@@ -63,6 +63,7 @@ def test_mistakes_are_told_in_a_line(folder: Path, words: tuple[str, ...], said:
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_a_landscape_is_a_page_and_lines_of_numbers(folder: Path) -> None:
     done = ravine(folder, "landscape", "small", "--points", "9")
     assert done.returncode == 0, done.stderr

@@ -82,6 +82,7 @@ def test_version(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout[:7]) == (0, "ravine ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [["show", "small"], ["show", "small", "--json"]])
 def test_a_terminal_without_the_letters_gets_others(folder: Path, args: list[str]) -> None:
     done = ravine(folder, *args, PYTHONIOENCODING="ascii")

@@ -223,6 +223,7 @@ def test_going_on_from_a_snapshot_changes_no_bit(model: str, backend: str, steps
             same(resumed, whole, run)
 
 
+@pytest.mark.slow
 def test_going_on_after_shrinking_changes_no_bit() -> None:
     made = everything("batch-norm")
     runs = [run for run in all_runs(made) if run.recipe.rule in ("momentum", "adam")]

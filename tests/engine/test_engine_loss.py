@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ravine.data import Dataset
+from ravine.data.examples import Examples
 from ravine.engine.loss import cross_entropy, example_losses, smoothed
 from ravine.study import Run, Study
 
@@ -37,7 +38,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def with_answers(y: np.ndarray) -> Dataset:
     data = dataset()
-    return replace(data, train=replace(data.train, y=y))
+    return replace(data, train=Examples(x=data.train.x, y=y))
 
 
 def smoothing(run: Run, eps: float) -> Run:

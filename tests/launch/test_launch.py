@@ -231,6 +231,7 @@ def test_a_study_extended_while_a_cohort_is_unfinished(tmp_path: Path) -> None:
     assert contents(tmp_path / "a", "small") == contents(tmp_path / "b", "small")
 
 
+@pytest.mark.slow
 def test_what_was_planned_is_not_planned_again(store: Store) -> None:
     """A second launch may measure otherwise; the runs' bits must not depend on that."""
     made = study(**TWO_STRUCTURES, rules=FEW, seeds=1)

@@ -47,6 +47,7 @@ def ended(events: Iterator[Event]) -> tuple[Planned, Trained]:
 SLOW = [pytest.param(backend, marks=pytest.mark.slow) for backend in ("fused", "serial")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["native", *SLOW])
 def test_averages_made_up_for_are_those_of_a_launch_that_had_them(tmp_path: Path, backend: str) -> None:
     made = study(model=NORMED, rules=RULES, averages=AVERAGES)

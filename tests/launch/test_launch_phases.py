@@ -91,6 +91,7 @@ def test_once_more_nothing_is_trained(done: tuple[Path, list[Event]]) -> None:
         assert [event.num_known for event in events if isinstance(event, Planned)] == [6]
 
 
+@pytest.mark.slow
 def test_a_study_that_goes_on_from_another(done: tuple[Path, list[Event]], tmp_path: Path) -> None:
     longer = made(name="longer", phases=[HEAD, ALL, ALL])
     root, _ = done

@@ -254,6 +254,7 @@ def test_gradient_scaler_skips_a_step_with_infinite_gradients() -> None:
 
 
 # The compiler looks at gradients of what it has replaced by stand-ins, and tells that it leaves a profiler out.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(
     "kinds", [CLASSES[::4], pytest.param(CLASSES, marks=pytest.mark.slow)], ids=["some", "all"]

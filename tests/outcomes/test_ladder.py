@@ -61,6 +61,7 @@ def results(store: Path) -> Results:
     return ravine.run(_study(), store=store, backend="fused", quiet=True)
 
 
+@pytest.mark.slow
 def test_runs_learn_from_their_part_and_are_scored_on_it(results: Results) -> None:
     """The stored validation score is that of the stored predictions against the part's own answers."""
     data = _data()

@@ -100,6 +100,7 @@ def test_all_figures_are_drawn_and_nothing_overflows(
         assert option.bounding_box()["height"] < 30  # on one line
 
 
+@pytest.mark.slow
 def test_sorting_by_mouse_and_by_keyboard(wide: Any, six: Results) -> None:
     page = wide
     heads = page.locator("#runs thead th")

@@ -33,6 +33,7 @@ def weights(store: Path, run: str) -> dict[str, np.ndarray]:
     return dict(Store(store, create=False).tensors("weights", run))
 
 
+@pytest.mark.slow
 def test_the_figure_shows_the_ways_and_how_far_they_are_above_their_lines(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -270,6 +270,7 @@ def test_a_hostile_name_is_only_a_name(opened: Open) -> None:
         assert page.locator("img, #rules b").count() == 0
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
     words = ["surface", "rosenbrock", "--rules", "momentum,adam", "--start", "-1.5,2", "--steps", "50"]
     done = command(tmp_path, *words, "--out", "p.html")

@@ -65,7 +65,7 @@ def named_model(
         raise InputError(f"model = {shown(model)}: of a backbone it must be a name, as in net:Net")
     if isinstance(model, str):
         try:
-            if (backbone := backbone_of(structure, model)) is not None and structure.get("kind") == KIND:
+            if structure.get("kind") == KIND and (backbone := backbone_of(structure, model)) is not None:
                 return backbone.trusting(packages_of(trust))
             return spec.Module.of({"target": model, "args": args}).trusting(packages_of(trust))
         except Refused as fault:
