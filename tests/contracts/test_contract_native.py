@@ -102,7 +102,10 @@ def pictures(model: str) -> Study:
 @pytest.mark.parametrize(
     "model",
     [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("convnet", "convnet-batch", "convnet-group")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("convnet", "convnet-batch", "convnet-group")
+        ),
         "resnet",
     ],
 )
