@@ -4,7 +4,7 @@ A comment in front of a fence says what is special about it:
 
     <!-- test: slow -->               takes more than five seconds: run by scripts/test --all
     <!-- test: no-run, the reason --> not run
-    <!-- test: needs MODULE -->       slow, and run where this module is installed
+    <!-- test: needs MODULE ... -->   slow, and run where these modules are installed
     <!-- test: exit 2 -->             the command ends with this exit code
     <!-- test: varies -->             of the expected lines, half must be there: their words depend on the machine
 
@@ -28,7 +28,7 @@ _FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _PAGE = re.compile(r"^<!-- test: page (.+?) -->$", re.MULTILINE)
-_MARK = re.compile(r"slow|varies|needs \w+|no-run, .{8,}|exit \d+")
+_MARK = re.compile(r"slow|varies|needs \w+(?: \w+)*|no-run, .{8,}|exit \d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,8 @@ class Block:
     @property
     def is_run(self) -> bool:
         """Whether the page wants it to be run, and what it needs is installed."""
-        needed = [mark.removeprefix("needs ") for mark in self.marks if mark.startswith("needs ")]
-        lacking = [module for module in needed if find_spec(module) is None]
+        needed = [mark.split()[1:] for mark in self.marks if mark.startswith("needs ")]
+        lacking = [module for modules in needed for module in modules if find_spec(module) is None]
         return not lacking and not any(mark.startswith("no-run") for mark in self.marks)
 
     @property
