@@ -16,7 +16,7 @@ PAGES = [pytest.param(path, id=str(path.relative_to(ROOT))) for path in pages()]
 SLOW = [
     page
     for page in PAGES
-    if re.search(r"^<!-- test: (page )?(slow|needs \w+) -->$", page.values[0].read_text(), re.MULTILINE)
+    if re.search(r"^<!-- test: (page )?(slow|needs [\w ]+) -->$", page.values[0].read_text(), re.MULTILINE)
 ]
 
 
