@@ -106,6 +106,7 @@ def test_list_show_report_replay_check(folder: Path) -> None:
     assert ravine(folder, "check").stdout == "runs: sound\n"
 
 
+@pytest.mark.slow
 def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
     """As docs/data.md says, of a replay too."""
     beside = tmp_path / "beside"
@@ -196,6 +197,7 @@ def test_help_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_every_run_diverging_is_a_result(tmp_path: Path) -> None:
     (tmp_path / "wild.toml").write_text(
         'name = "wild"\ndata = "diabetes"\nmodel = { kind = "mlp", hidden = [8] }\nsteps = 60\nseeds = 2\n'

@@ -55,6 +55,7 @@ def test_its_runs_have_the_same_bits_alone(how: str) -> None:
         same(train(own_study(), [run], WAYS[how]), together, run)
 
 
+@pytest.mark.slow
 def test_the_optimizer_class_takes_the_same_steps() -> None:
     from ravine import optim
 

@@ -243,6 +243,7 @@ def test_what_is_told_never_rises_on_a_full_batch() -> None:
     assert curve == sorted(curve, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_module_that_draws_keeps_its_draw_while_a_search_lasts() -> None:
     made = study(model=Noisy, steps=30, rules=["lbfgs"], batch_size="full", seeds=1)
     run = all_runs(made)[0]
@@ -306,6 +307,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(num_runs: int) -> None:
         same(*trained, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [pytest.param(FUSED, marks=pytest.mark.slow), NATIVE], ids=str)
 def test_one_that_diverges_leaves_its_neighbours_as_they_are(backend: str) -> None:
     """One example overflows; some runs meet it, and the program is made smaller."""

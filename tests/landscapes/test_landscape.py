@@ -203,6 +203,7 @@ def test_pictures_go_through_a_convnet(tmp_path: Path) -> None:
         assert route.losses[-1] == pytest.approx(ends[route.run], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_without_kept_weights_there_are_maps_and_lines_and_a_word(tmp_path: Path) -> None:
     made = study(rules=RULES[:1])
     ravine.run(made, store=tmp_path, quiet=True)

@@ -224,6 +224,7 @@ class Once(nn.Module):
         return out
 
 
+@pytest.mark.slow
 def test_a_module_that_cannot_be_fused_is_measured_run_by_run(tmp_path: Path) -> None:
     made = study(model=Turning, rules=[{"kind": "sgd", "lr": 0.1}])
     plain = study(model=lambda: nn.Sequential(nn.Linear(4, 3)), rules=[{"kind": "sgd", "lr": 0.1}])

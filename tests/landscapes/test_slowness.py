@@ -71,6 +71,7 @@ def test_noise_and_units_are_those_of_all_masks(folder: Path) -> None:
         assert start.share == pytest.approx(np.mean(shares), abs=0.02)
 
 
+@pytest.mark.slow
 def test_without_masks_there_is_no_noise(found: Slowness) -> None:
     for each in found.points:
         assert (each.noise == 0.0) == (each.rate == 0.0)

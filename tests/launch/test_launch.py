@@ -155,8 +155,11 @@ def test_runs_that_are_being_trained_for_another_study_are_left_alone(store: Sto
     assert run_all(study(name="other"), store)[-1].num_trained == 0  # type: ignore[union-attr]
 
 
+SLOW = [pytest.param(backend, marks=pytest.mark.slow) for backend in ("fused", "serial")]
+
+
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("backend", ["native", "fused", pytest.param("serial", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["native", *SLOW])
 def test_closing_it_at_any_moment_changes_nothing_in_the_end(
     backend: str, every: bool, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ def test_runs_do_not_go_on_from_one_that_diverged(tmp_path: Path) -> None:
         assert last.num_trained == 0
 
 
+@pytest.mark.slow
 def test_what_the_last_phase_alone_keeps(tmp_path: Path) -> None:
     study = made(
         rules=[{"kind": "adam", "lr": 0.05}],

@@ -174,6 +174,7 @@ def test_a_rule_that_looks_for_its_steps_is_refused() -> None:
         ravine.lr_range(study, quiet=True)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(
         'name = "s"\ndata = "digits"\nmodel = { kind = "mlp", hidden = [16] }\nepochs = 1\nseeds = 1\n'

@@ -124,6 +124,7 @@ def events_of(study: Study, store: Store) -> list:
     return list(launch(study, store, definition=definition_of(study)))
 
 
+@pytest.mark.slow
 def test_again_and_extended_only_what_is_new_is_trained(tmp_path: Path) -> None:
     def trained(study: Study) -> int:
         with Store(tmp_path) as store:

@@ -134,6 +134,7 @@ def test_the_figure_has_the_stored_curves_and_the_mean_pass(folder: Path) -> Non
     assert "test-time" in [each.name for each in figures(results)]
 
 
+@pytest.mark.slow
 def test_a_level_without_a_random_layer_is_not_drawn(tmp_path: Path) -> None:
     given = {"name": "levels", "model": {"kind": "mlp", "hidden": [4], "dropout": [0.0, 0.5]}}
     given |= {"seeds": 1, "steps": 5, "rules": [{"kind": "adam", "lr": 0.01}]}

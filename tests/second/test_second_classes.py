@@ -195,6 +195,7 @@ def test_a_small_loss_is_not_taken_for_a_minimum() -> None:
         assert (rosenbrock(x.detach()).item() < 1e-6) == low
 
 
+@pytest.mark.slow
 def test_noise_and_losses_that_are_not_finite_leave_the_parameters_finite() -> None:
     """pytorch/pytorch issue 5953: with a noisy loss, or one that overflows, L-BFGS became NaN and stayed so."""
     rng = torch.Generator().manual_seed(0)

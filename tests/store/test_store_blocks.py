@@ -26,6 +26,7 @@ ARRAYS = hnp.arrays(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(
