@@ -121,6 +121,8 @@ def test_words_table_and_json(results: Results) -> None:
     found = json.loads(json.dumps(results.json(), allow_nan=False))
     assert found["ladder"]["pairs"][0]["outcome"] == pair.outcome.name.lower()
     assert len(found["ladder"]["rungs"]) == 4
+    assert [each["per_class"] for each in found["ladder"]["gaps"]] == [2, 10, 2, 10]
+    assert found["ladder"]["falls"] == []  # one rung is tuned
     assert (
         found["ladder"]["chosen"][0] | {"arm": "line", "per_class": 2, "draw": 0}
         == found["ladder"]["chosen"][0]
@@ -140,9 +142,11 @@ def test_figures(results: Results) -> None:
     assert difference["data"][2]["y"] == pytest.approx(
         [100 * each.mean for each in results.ladder.pairs[0].rungs], rel=1e-4
     )  # type: ignore[union-attr]
-    gaps = gap.views[0].panels[0]["data"][1]["y"]
+    band, _, line = gap.views[0].panels[0]["data"][:3]
     own = [each.gap for each in results.ladder.chosen if each.arm == "line" and each.part.per_class == 10]  # type: ignore[union-attr]
-    assert gaps[1] == pytest.approx(100 * float(np.mean(own)), rel=1e-4)
+    assert line["y"][1] == pytest.approx(100 * float(np.mean(own)), rel=1e-4)
+    assert line["marker"]["color"][0] == "#fff"  # not tuned
+    assert band["y"][1] < line["y"][1] < band["y"][2]
     assert figures.figure(results, "lr").caption.startswith("Nothing to draw: a variant of a ladder")
     html = page.report(results).decode()
     assert "How many examples it takes" in html

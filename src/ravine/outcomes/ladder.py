@@ -18,7 +18,17 @@ from ravine.outcomes.runs import final, plain, plain_data
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
 from ravine.study.ladder import DRAW, PER_CLASS
-from ravine.verdict import ArmResult, Crossover, Reading, arm_results, crossover
+from ravine.verdict import (
+    ArmResult,
+    Crossover,
+    DrawnGap,
+    Fall,
+    Reading,
+    arm_results,
+    crossover,
+    falls_of,
+    gaps_of,
+)
 from ravine.verdict.selection import represented
 from ravine.verdict.trials import Candidate, gather
 
@@ -71,6 +81,8 @@ class LadderResult:
         chosen: the config of each arm on each part that has a finished run.
         rungs: each arm at each rung, with an interval of its own.
         pairs: each two arms that share a rung, with their crossover.
+        gaps: of each arm at each rung, by how much it knows its training examples better than new ones.
+        falls: of each arm that is tuned at two rungs, by how much that gap is smaller with many examples.
     """
 
     arms: tuple[str, ...]
@@ -78,6 +90,8 @@ class LadderResult:
     chosen: tuple[Chosen, ...]
     rungs: tuple[ArmResult, ...]
     pairs: tuple[Crossover, ...]
+    gaps: tuple[DrawnGap, ...]
+    falls: tuple[Fall, ...]
 
     def rung(self, arm: str, per_class: int) -> ArmResult | None:
         """An arm with n examples per class."""
@@ -108,6 +122,27 @@ class LadderResult:
                 for each in self.rungs
             ],
             "pairs": [_pair(each) for each in self.pairs],
+            "gaps": [
+                {
+                    "arm": each.arm,
+                    "per_class": each.per_class,
+                    "gap": plain(each.mean),
+                    "interval": [plain(each.low), plain(each.high)],
+                    "draws": {str(draw): plain(value) for draw, value in each.draws.items()},
+                }
+                for each in self.gaps
+            ],
+            "falls": [
+                {
+                    "arm": each.arm,
+                    "per_class": [each.few, each.many],
+                    "gaps": [plain(each.before), plain(each.after)],
+                    "fall": plain(each.size),
+                    "interval": [plain(each.low), plain(each.high)],
+                    "sentence": each.sentence,
+                }
+                for each in self.falls
+            ],
             "chosen": [
                 {
                     "arm": each.arm,
@@ -179,12 +214,15 @@ def ladder_of(store: Store, runs: Sequence[RunRecord], labels: Labels) -> Ladder
         for first, second in both
         if _places(readings, first) & _places(readings, second)
     ]
+    trained = {(each.arm, each.part.per_class, each.part.draw): each.training for each in chosen}
     return LadderResult(
         arms=arms,
         per_class=tuple(sorted(shares)),
         chosen=tuple(chosen),
         rungs=arm_results(readings, shares),
         pairs=tuple(pairs),
+        gaps=gaps_of(readings, trained, shares),
+        falls=falls_of(readings, trained, shares),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ravine.grid import Grid
@@ -12,8 +11,8 @@ from ravine.outcomes.results import Results
 from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, percent, ribbon, short, text
 from ravine.report.palette import Look, looks
 from ravine.report.views import Figure, View, chips, command
-from ravine.verdict import ArmResult, Crossover
-from ravine.verdict.crossover import number, span
+from ravine.verdict import ArmResult, Crossover, DrawnGap
+from ravine.verdict.crossover import Difference, number, span
 from ravine.verdict.draws import LEAST_TUNED
 
 _X = "examples per class"
@@ -41,11 +40,7 @@ def draw_ladder(results: Results) -> Figure:
             " the crossover, all n at which that band contains 0. The strip says who is better than all others for"
             " sure; grey is nobody."
         )
-    if any(n < LEAST_TUNED for n in ladder.per_class):
-        caption += (
-            f" Open marks: below {LEAST_TUNED} examples there is no validation, so nothing is tuned, and they do not"
-            " count."
-        )
+    caption += _untuned(ladder)
     return Figure(
         name="ladder",
         title="How many examples it takes",
@@ -68,34 +63,36 @@ def draw_ladder_gap(results: Results) -> Figure:
     look = looks(results.rules)
     data: list[Json] = []
     for arm in ladder.arms:
-        gaps = {
-            n: [100 * each.gap for each in ladder.chosen if (each.arm, each.part.per_class) == (arm, n)]
-            for n in ladder.per_class
-        }
-        found = {n: [gap for gap in some if math.isfinite(gap)] for n, some in gaps.items()}
-        found = {n: some for n, some in found.items() if some}
-        ns = [float(n) for n in found]
-        middle = [sum(some) / len(some) for some in found.values()]
-        hover = [
-            f"<b>{text(arm)}</b>, n = {n}<br>{mean:.1f} points<br>{min(some):.1f} to {max(some):.1f} over draws"
-            for (n, some), mean in zip(found.items(), middle, strict=True)
-        ]
-        data.append(
-            ribbon(arm, look[arm], ns, list(map(min, found.values())), list(map(max, found.values())))
-        )
-        data.append(line(arm, look[arm], ns, middle, hover))
+        own = [each for each in ladder.gaps if each.arm == arm]
+        if own:
+            hover = [
+                f"<b>{text(arm)}</b>, n = {each.per_class}<br>{100 * each.mean:.1f} points"
+                f" ({100 * each.low:.1f} to {100 * each.high:.1f})"
+                for each in own
+            ]
+            data += _banded(arm, look[arm], own, hover, "points")
     panel = layout("Training − test accuracy (percentage points)", _X, _axis(ladder), {"rangemode": "tozero"})
     return Figure(
         name="ladder-gap",
         title=title,
+        lead=" ".join(each.sentence for each in ladder.falls),
         caption=(
             "By how much the chosen config knows the examples that it learned from better than new ones, against their"
-            " number. Lines are means over draws, bands reach from the lowest to the highest draw. With few examples"
-            " every one is learned by heart, and the gap is what is wrong on new ones."
+            " number. Lines are means over draws, bands their 95 % intervals over other draws and other test examples,"
+            " small dots the draws. With few examples every one is learned by heart, and the gap is what is wrong on"
+            " new ones. The fall from the smallest n that is tuned to the largest is paired by draw, with an interval"
+            " corrected for the number of arms." + _untuned(ladder)
         ),
         command=command(results, "ladder-gap"),
         views=(View(label="Gap", panels=({"data": data, "layout": panel},), chips=chips(results)),),
     )
+
+
+def _untuned(ladder: LadderResult) -> str:
+    if all(n >= LEAST_TUNED for n in ladder.per_class):
+        return ""
+    words = "there is no validation, so nothing is tuned, and they do not count"
+    return f" Open marks: below {LEAST_TUNED} examples {words}."
 
 
 def _nothing(results: Results, name: str, title: str, why: str) -> Figure:
@@ -145,7 +142,6 @@ def _accuracies(results: Results, ladder: LadderResult, pair: Crossover | None) 
 
 
 def _arm(arm: str, look: Look, own: Sequence[ArmResult]) -> list[Json]:
-    ns = [float(each.per_class) for each in own]
     hover = [
         f"<b>{text(arm)}</b>, n = {each.per_class}<br>{percent(each.mean or 0.0)}"
         f" ({percent(each.low or 0.0)} to {percent(each.high or 0.0)})"
@@ -153,27 +149,39 @@ def _arm(arm: str, look: Look, own: Sequence[ArmResult]) -> list[Json]:
         + (f"<br>{each.lost} diverged" if each.lost else "")
         for each in own
     ]
-    low, high = (
-        [_percent(value) for value in (ends)] for ends in zip(*((e.low, e.high) for e in own), strict=True)
-    )
-    middle = line(arm, look, ns, [_percent(each.mean) for each in own], hover)
-    tuned = [each.per_class >= LEAST_TUNED for each in own]
+    return _banded(arm, look, own, hover, "%")
+
+
+def _banded(
+    key: str,
+    look: Look,
+    own: Sequence[ArmResult | DrawnGap | Difference],
+    hover: Sequence[str],
+    unit: str,
+) -> list[Json]:
+    """A band, the draws as small dots, and the means; open marks where nothing is tuned."""
+    ns = [float(each.per_class) for each in own]
+    # The simultaneous band of a difference is of the rungs that count.
+    counted = [not isinstance(each, Difference) or each.tuned for each in own]
+    low = [_percent(each.low) if yes else None for each, yes in zip(own, counted, strict=True)]
+    high = [_percent(each.high) if yes else None for each, yes in zip(own, counted, strict=True)]
+    middle = line(key, look, ns, [_percent(each.mean) for each in own], hover)
     middle["marker"] |= {
-        "color": [look.colour if yes else "#fff" for yes in tuned],
+        "color": [look.colour if each.per_class >= LEAST_TUNED else "#fff" for each in own],
         "line": {"color": look.colour, "width": 1.8},
     }
     dots = [(float(each.per_class), 100 * value, draw) for each in own for draw, value in each.draws.items()]
     cloud = line(
-        arm,
+        key,
         look,
         [n for n, _, _ in dots],
         [value for _, value, _ in dots],
-        [f"<b>{text(arm)}</b>, n = {n:g}, draw {draw}<br>{value:.2f} %" for n, value, draw in dots],
+        [f"<b>{text(key)}</b>, n = {n:g}, draw {draw}<br>{value:.2f} {unit}" for n, value, draw in dots],
         mode="markers",
         sizes=4,
     )
     cloud["marker"]["opacity"] = 0.45
-    return [ribbon(arm, look, ns, low, high), cloud, middle]
+    return [ribbon(key, look, ns, low, high), cloud, middle]
 
 
 def _percent(share: float | None) -> float | None:
@@ -204,41 +212,13 @@ def _winners(ladder: LadderResult, look: dict[str, Look]) -> Json:
 
 
 def _difference(ladder: LadderResult, pair: Crossover) -> Json:
-    ns = [float(each.per_class) for each in pair.rungs]
     look = Look(colour=INK, symbol="circle", dash="solid")
     hover = [
         f"n = {each.per_class}: {text(pair.first)} − {text(pair.second)}<br>{100 * each.mean:.2f} points"
         f" ({100 * each.low:.2f} to {100 * each.high:.2f})" + ("" if each.tuned else "<br>not tuned")
         for each in pair.rungs
     ]
-    counted = [each for each in pair.rungs if each.tuned]
-    band = ribbon(
-        "band",
-        look,
-        [float(each.per_class) for each in counted],
-        [100 * each.low for each in counted],
-        [100 * each.high for each in counted],
-    )
-    middle = line("difference", look, ns, [100 * each.mean for each in pair.rungs], hover)
-    middle["marker"] |= {
-        "color": [look.colour if each.tuned else "#fff" for each in pair.rungs],
-        "line": {"color": look.colour, "width": 1.8},
-    }
-    dots = [
-        (float(each.per_class), 100 * value, draw)
-        for each in pair.rungs
-        for draw, value in each.draws.items()
-    ]
-    cloud = line(
-        "draws",
-        look,
-        [n for n, _, _ in dots],
-        [value for _, value, _ in dots],
-        [f"n = {n:g}, draw {draw}<br>{value:.2f} points" for n, value, draw in dots],
-        mode="markers",
-        sizes=4,
-    )
-    cloud["marker"]["opacity"] = 0.45
+    band, cloud, middle = _banded(f"{pair.first} − {pair.second}", look, pair.rungs, hover, "points")
     zero = {"zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.2, "gridcolor": GRID}
     made = layout(f"{pair.first} − {pair.second} (points)", _X, _axis(ladder), zero, height=360)
     made["shapes"] = _shades(pair)

@@ -5,12 +5,13 @@ how much luck that took. `comparison` and `student` compare two rules, `multipli
 `planning` says what more seeds would find, `own_interval` is of one rule, `budget` of the winner against the tuning
 budget, `overfitting` of whether dropout is needed and kept. `cautions` and `words` put it into sentences.
 docs/verdict.md explains all of it. `crossover` compares two arms of a ladder over n pictures per class, with draws of
-pictures as units (`draws`): docs/ladder.md.
+pictures as units (`draws`), and `gaps` says how far each overfits: docs/ladder.md.
 """
 
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.crossover import Crossover, Difference, Outcome, crossover
 from ravine.verdict.draws import ArmResult, Reading, arm_results
+from ravine.verdict.gaps import DrawnGap, Fall, falls_of, gaps_of
 from ravine.verdict.judge import judge
 from ravine.verdict.outcome import Gain, Pair, RuleResult, Verdict
 from ravine.verdict.overfitting import Overfitting, overfitting
@@ -22,6 +23,8 @@ __all__ = [
     "BudgetCurve",
     "Crossover",
     "Difference",
+    "DrawnGap",
+    "Fall",
     "Gain",
     "Leader",
     "Outcome",
@@ -34,6 +37,8 @@ __all__ = [
     "arm_results",
     "best_configs",
     "crossover",
+    "falls_of",
+    "gaps_of",
     "judge",
     "overfitting",
     "scorer",

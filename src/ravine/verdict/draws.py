@@ -96,11 +96,11 @@ def arm_results(
     for arm in dict.fromkeys(each.arm for each in readings):
         for n in sorted({each.per_class for each in readings if each.arm == arm}):
             own = [each for each in readings if (each.arm, each.per_class) == (arm, n)]
-            draws = _by_draw(own)
+            draws = by_draw(own)
             low = high = mean = None
             if draws:
                 table = np.stack(list(draws.values()))
-                more = _factor(len(table), (shares or {}).get(n, 0.0))
+                more = widening(len(table), (shares or {}).get(n, 0.0))
                 luck = math.sqrt(more - 1.0) * mean_error(table).seed if math.isfinite(more) else 1.0
                 low, high = mean_interval(table, alpha, binary=True, luck=luck)
                 mean = float(table.mean())
@@ -118,7 +118,7 @@ def arm_results(
     return tuple(found)
 
 
-def _by_draw(readings: Sequence[Reading]) -> dict[int, Array]:
+def by_draw(readings: Sequence[Reading]) -> dict[int, Array]:
     """By draw, the scores of one arm at one rung, averaged over its finished seeds."""
     found: dict[int, list[Array]] = {}
     for each in sorted(readings, key=lambda each: (each.draw, each.seed)):
@@ -140,7 +140,7 @@ def tables_of(readings: Sequence[Reading], first: str, second: str) -> dict[int,
     found: dict[int, dict[int, Array]] = {}
     for n in sorted({each.per_class for each in readings}):
         a, b = (
-            _by_draw([each for each in readings if (each.arm, each.per_class) == (arm, n)])
+            by_draw([each for each in readings if (each.arm, each.per_class) == (arm, n)])
             for arm in (first, second)
         )
         shared = {draw: a[draw] - b[draw] for draw in a if draw in b}
@@ -154,7 +154,7 @@ def lost_of(readings: Sequence[Reading]) -> int:
     return sum(each.scores is None for each in readings)
 
 
-def _factor(num_draws: int, share: float) -> float:
+def widening(num_draws: int, share: float) -> float:
     """Variance of the mean over draws by its naive estimate, where draws share pictures.
 
     Two draws of a share f of all pictures have that share of their pictures in common, hence correlation f: the mean
@@ -170,7 +170,7 @@ def errors_of(tables: Mapping[int, Array], shares: Mapping[int, float]) -> dict[
     square = {n: float(table.mean(axis=1).var(ddof=1)) for n, table in some.items()}
     found: dict[int, Error | None] = dict.fromkeys(tables)
     for n, table in some.items():
-        more = _factor(len(table), shares.get(n, 0.0))
+        more = widening(len(table), shares.get(n, 0.0))
         if math.isinf(more):
             continue
         # Untuned rungs lend nothing: their spread has no luck of tuning in it.

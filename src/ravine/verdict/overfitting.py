@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ravine.verdict.comparison import difference_error, width
 from ravine.verdict.own_interval import mean_error
 from ravine.verdict.selection import best_configs
+from ravine.verdict.student import Error
 from ravine.verdict.trials import Scores, Trial
 
 Array = NDArray[np.float64]
@@ -102,6 +103,21 @@ class Overfitting:
         return next((gain.rate for gain in self.gains if gain.config == self.kept), 0.0)
 
 
+def gap_error(training: Array, scores: Array) -> Error:
+    """The law of the error of a mean gap: see `gap_of`. A single row says nothing of others, and is left out.
+
+    Args:
+        training: accuracy of each seed, (S,).
+        scores: (S, n) for each example.
+    """
+    num_seeds, num_examples = scores.shape
+    error = mean_error(scores)
+    example = math.hypot(error.example, math.sqrt(2.0 / num_seeds) / num_examples)
+    gaps = training - scores.mean(axis=1)
+    seed = float(gaps.std(ddof=1)) / math.sqrt(num_seeds) if num_seeds > 1 else 0.0
+    return replace(error, seed=seed, example=example)
+
+
 def gap_of(training: Sequence[float], validation: Array, alpha: float = ALPHA) -> Gap:
     """The gap of one config, with its interval of level 1 - alpha.
 
@@ -120,12 +136,7 @@ def gap_of(training: Sequence[float], validation: Array, alpha: float = ALPHA) -
         (0.1, 0.039)
     """
     scores, trained = np.asarray(validation, dtype=np.float64), np.asarray(training, dtype=np.float64)
-    num_seeds, num_examples = scores.shape
-    gaps = trained - scores.mean(axis=1)
-    error = mean_error(scores)
-    example = math.hypot(error.example, math.sqrt(2.0 / num_seeds) / num_examples)
-    error = replace(error, seed=float(gaps.std(ddof=1)) / math.sqrt(num_seeds), example=example)
-    half, mean = width(error, alpha), float(gaps.mean())
+    half, mean = width(gap_error(trained, scores), alpha), float((trained - scores.mean(axis=1)).mean())
     return Gap(
         training=float(trained.mean()), validation=float(scores.mean()), low=mean - half, high=mean + half
     )
