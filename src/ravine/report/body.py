@@ -287,7 +287,7 @@ def _all_runs(texts: Table) -> Html:
         autocomplete="off",
         spellcheck="false",
     )
-    every = tag("option", "all", value="")
+    every = tag("option", "any", value="")
     rules = tag("select", every, *(tag("option", rule) for rule in texts["rule_names"]), id="rule")
     return tag(
         "section",
