@@ -352,6 +352,11 @@ class Broken(Maps):
         built("Maps", (1, 4, 4))
     with pytest.raises(ModelError, match=r"^model: the pictures have 5 channels, the network wants 3$"):
         built("Maps", (5, 4, 4))
+    with pytest.raises(
+        ModelError,
+        match=r"^model: the examples are rows of 4 numbers; Maps has convolutions, which take pictures$",
+    ):
+        built("Maps", (4,))
 
 
 def test_small_pictures_are_noted(tmp_path):

@@ -60,9 +60,11 @@ def folder(tmp_path_factory):
         ({"weights": LITE0, "norm": "freeze"}, "norm = 'freeze': allowed: adapt, affine, frozen"),
         ({"weights": LITE0, "cut": ""}, "must not be empty"),
         ({"weights": LITE0, "head": {"hiden": [3]}}, "head.hiden: unknown key; did you mean 'hidden'?"),
-        ({"weights": LITE0, "input": {"std": [0.0]}}, "must be greater than 0"),
+        ({"weights": LITE0, "input": {"std": [0.0]}}, "must be at least 1e-06"),
+        ({"weights": LITE0, "input": {"std": [0.2, 0.2]}}, "std = [0.2, 0.2]: must have one number for all"),
+        ({"weights": LITE0, "input": {"range": [1.0, 0.0]}}, "range = [1.0, 0.0]: must have the smaller"),
         ({"weights": LITE0, "input": {"channels": "gbr"}}, "did you mean 'bgr'?"),
-        ({"weights": LITE0, "input": {"mean": []}}, "must have at least 1 in it"),
+        ({"weights": LITE0, "input": {"mean": []}}, "mean = []: must have one number for all channels, or three"),
         ({"target": "net"}, 'must be "package.module:Name"'),
     ],
 )  # fmt: skip

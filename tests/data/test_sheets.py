@@ -74,6 +74,20 @@ def test_scaling_down_has_no_aliasing():
     assert np.asarray(Image.fromarray(stripes).resize((96, 96), Image.Resampling.NEAREST)).std() > 100
 
 
+def test_a_strip_that_would_not_fit_into_memory_when_scaled_is_refused(tmp_path):
+    write(tmp_path, [noise(30, 50, number) for number in range(8)])
+    Image.new("RGB", (30_000, 1)).save(tmp_path / "a" / "strip.png")
+    spec = parse_data({"kind": "images", "path": str(tmp_path)})
+    with pytest.raises(
+        DataError, match=r"strip\.png: 1 x 30,?000 pixels, which would be 224 x 6,720,000 when scaled"
+    ):
+        load(spec, reading=Sheet(size=(224, 224)))
+    with pytest.raises(DataError, match=r"^arrays: its pictures have 1 x 30,?000 pixels, which would be"):
+        load(
+            from_arrays(np.zeros((9, 1, 30_000), np.uint8), np.arange(9) % 2), reading=Sheet(size=(224, 224))
+        )
+
+
 def test_red_is_the_first_channel_or_the_last():
     red = Image.new("RGB", (30, 30), (255, 0, 0))
     assert bytes_by(LITE0, red)[:, 0, 0].tolist() == [255, 0, 0]

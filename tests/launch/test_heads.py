@@ -134,6 +134,16 @@ def test_a_hidden_layer_with_dropout_is_trained_too(folder: Path) -> None:
     assert all(np.isfinite(array).all() for array in record.weights.values())
 
 
+def test_what_is_to_be_known_of_a_backbone_is_said_of_runs_of_its_head_too(folder: Path) -> None:
+    halves = {name: each.half() for name, each in trained(Small()).state_dict().items() if "num" not in name}
+    save_file(halves, folder / "halves.safetensors")
+    model = {**MODEL, "weights": "file:halves.safetensors"}
+    subject = Subject.of(study(model=model), search=folder, device="cpu")
+    remark = subject.network(head_runs(subject)).remark
+    assert "tensors of halves.safetensors: float16, read as float32" in remark
+    assert remark == subject.network(subject.runs()).remark
+
+
 def test_augmentation_beside_features_is_refused(folder: Path) -> None:
     subject = Subject.of(study(augment={"flip": 0.5}), search=folder, device="cpu")
     with pytest.raises(StudyError, match=r"^augment\.flip = 0\.5: a head learns from features"):

@@ -103,7 +103,7 @@ def test_a_variant_may_have_other_phases() -> None:
         ),
         (
             {"phases": [{"train": "match:(", "steps": 1}]},
-            "phases.0.train = '(': must be a regular expression",
+            "phases.0.train = 'match:(': must be a regular expression",
         ),
         (
             {"phases": [{"train": "match:", "steps": 1}]},

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.errors import ModelError, choices, in_a_line, raised_at
-from ravine.messages import shown
+from ravine.messages import count, shown
 from ravine.nn.example import example_pass
 
 _DIMENSIONS = (2, 3, 4)
@@ -177,6 +177,12 @@ def _pass(net: nn.Module, input_shape: tuple[int, ...]) -> object:
     try:
         return example_pass(net, input_shape, training=False)
     except Exception as error:  # noqa: BLE001 (whatever a module of the user's raises)
+        if len(input_shape) != 3 and any(isinstance(each, nn.Conv2d) for each in net.modules()):
+            rows = f"rows of {count(input_shape[0], 'number')}"
+            what = rows if len(input_shape) == 1 else f"arrays of shape {input_shape}"
+            raise ModelError(
+                f"model: the examples are {what}; {type(net).__name__} has convolutions, which take pictures"
+            ) from None
         shape = (2, *input_shape)
         raise ModelError(
             f"model: {type(net).__name__} fails on an input of shape {shape}: {in_a_line(error)}{raised_at(error)}"

@@ -25,7 +25,9 @@ _LONGEST_JSON = 10_000_000
 CONFIG, WEIGHTS, PREPROCESSING = "config.json", "model.safetensors", "preprocessor_config.json"
 
 
-def hub_file(name: str, filename: str, search: Path | None, *, optional: bool = False) -> Path | None:
+def hub_file(
+    name: str, filename: str, search: Path | None, *, optional: bool = False, key: str = "weights"
+) -> Path | None:
     """A file of a repository, ``OWNER/NAME@REVISION``, or of a folder that was saved as one.
 
     Args:
@@ -33,14 +35,16 @@ def hub_file(name: str, filename: str, search: Path | None, *, optional: bool = 
         filename: in it.
         search: the folder that a relative path starts from.
         optional: whether it may be missing: None is returned then.
+        key: of the model, which names it.
 
     Raises:
         ModelError: it is not there, or the hub cannot be reached.
     """
+    where = f"model.{key} = {shown('hf:' + name)}"
     found = _REPOSITORY.fullmatch(name)
     if found is not None:
-        return fetched(found[1], found[2], filename, f"model.weights = {shown('hf:' + name)}", optional)
-    folder = existing(name, search or Path(), f"model.weights = {shown('hf:' + name)}", folder=True)
+        return fetched(found[1], found[2], filename, where, optional)
+    folder = existing(name, search or Path(), where, folder=True)
     file = folder / filename
     if file.is_file():
         return file
@@ -48,7 +52,7 @@ def hub_file(name: str, filename: str, search: Path | None, *, optional: bool = 
         return None
     other = next((each.name for each in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt*"))), None)
     hint = f"; {other} may contain code: save it with safe_serialization=True" if other else ""
-    raise ModelError(f"model.weights = {shown('hf:' + name)}: there is no {filename} in {folder}{hint}")
+    raise ModelError(f"{where}: there is no {filename} in {folder}{hint}")
 
 
 @lru_cache(maxsize=64)
@@ -126,7 +130,7 @@ def _not_here(repository: str, revision: str | None, reason: str, filename: str)
     at = f" --revision {revision}" if revision else ""
     return (
         f"{filename} is not in the hub's cache, and {reason}; where there is a connection, run "
-        f'`hf download {repository}{at} --local-dir FOLDER`, and give weights = "hf:FOLDER"'
+        f'`hf download {repository}{at} --local-dir FOLDER`, and give "hf:FOLDER"'
     )
 
 

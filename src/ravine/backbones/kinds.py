@@ -77,7 +77,7 @@ def _own_sheet(spec: Backbone, search: Path | None) -> Sheet | None:
         config = hub_config(spec, search)
         if is_timm(config):
             return of_timm(config.get("pretrained_cfg") or {}, f"{name}: {CONFIG}")
-        file = hub_file(name, PREPROCESSING, search, optional=True)
+        file = hub_file(name, PREPROCESSING, search, optional=True, key=_key(spec))
         return None if file is None else of_transformers(read_json(file), str(file))
     return None
 
@@ -187,9 +187,14 @@ def hub_config(spec: Backbone, search: Path | None) -> dict[str, Any]:
         ModelError: it says nothing.
     """
     _check_named(spec)
-    file = hub_file(architecture_of(spec)[1], CONFIG, search)
+    file = hub_file(architecture_of(spec)[1], CONFIG, search, key=_key(spec))
     assert file is not None, "a file that is not optional is there"
     return read_json(file)
+
+
+def _key(spec: Backbone) -> str:
+    """The key that names the network."""
+    return "weights" if spec.target is None else "target"
 
 
 def is_timm(config: Mapping[str, Any]) -> bool:

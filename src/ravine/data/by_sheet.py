@@ -124,7 +124,7 @@ def pictures_of(raw: Any, reading: SheetReading, where: str) -> Pixels:
         )
     check_pillow(where)
     pixels = np.empty((len(x), x.shape[1], *reading.shape[1:]), dtype=np.uint8)
-    for rows in _each(_bytes(x, where), reading, pixels):
+    for rows in _each(_bytes(x, where), reading, pixels, where):
         assert rows.stop <= len(pixels), "a batch is a part of them"
     return _three(pixels)
 
@@ -170,7 +170,7 @@ def _scaled(
     for split in splits:
         for rows in split.chunks():
             some = _raw(split, rows, inputs, data.name)
-            for done in _each(some, reading, pixels[begin : begin + len(some)]):
+            for done in _each(some, reading, pixels[begin : begin + len(some)], data.name):
                 yield Decoding(done=begin + done.stop, all=total, about="scaling pictures")
             begin += len(some)
     if worth:
@@ -206,8 +206,12 @@ def _bytes(x: npt.NDArray[Any], where: str) -> Pixels:
     return np.clip(np.floor(x * 255.0 + 0.5 + _TIE), 0, 255).astype(np.uint8)
 
 
-def _each(x: Pixels, reading: SheetReading, into: Pixels) -> Iterator[slice]:
-    """Scale pictures one by one, by as many threads as there are cores, a batch after the other."""
+def _each(x: Pixels, reading: SheetReading, into: Pixels, where: str) -> Iterator[slice]:
+    """Scale pictures one by one, by as many threads as there are cores, a batch after the other.
+
+    Raises:
+        DataError: one cannot be scaled.
+    """
     from PIL import Image
 
     def one(row: int) -> None:
@@ -219,8 +223,11 @@ def _each(x: Pixels, reading: SheetReading, into: Pixels) -> Iterator[slice]:
     try:
         for start in range(0, len(x), _BATCH):
             rows = slice(start, min(start + _BATCH, len(x)))
-            for _ in pool.map(one, range(rows.start, rows.stop)):
-                pass
+            try:
+                for _ in pool.map(one, range(rows.start, rows.stop)):
+                    pass
+            except DataError as error:
+                raise DataError(f"{where}: its pictures have {error}") from None
             yield rows
     finally:
         pool.shutdown(cancel_futures=True)

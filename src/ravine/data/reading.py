@@ -19,6 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 Order = Literal["as it is", "grey", "channels last"]
 GREY = frozenset({"1", "L"})
 CHANNELS = 3  # of what a sheet makes
+_MOST_PIXELS = 1 << 26  # that a picture may be scaled to before it is cropped: 200 MB on each core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,11 @@ class SheetReading:
         return True
 
     def bytes_of(self, image: Image.Image) -> Pixels:
-        """An upright image, grey or in colours, as bytes: scaled, cropped, and its channels in order."""
+        """An upright image, grey or in colours, as bytes: scaled, cropped, and its channels in order.
+
+        Raises:
+            DataError: it is so narrow that scaled to cover the size it would not fit into memory.
+        """
         array = _coloured(np.asarray(self.resized(image), dtype=np.uint8))
         return array[::-1] if self.sheet.channels == "bgr" else array
 
@@ -96,6 +101,11 @@ class SheetReading:
                 wide = tall * image.width // image.height
             else:
                 tall = wide * image.height // image.width
+        if wide * tall > _MOST_PIXELS:
+            raise DataError(
+                f"{image.height:,} x {image.width:,} pixels, which would be {tall:,} x {wide:,} when scaled; crop it, "
+                'or give input = { resize = "squash" } or a larger crop'
+            )
         if (wide, tall) != image.size:
             image = image.resize((wide, tall), Image.Resampling[self.sheet.interpolation.upper()])
         left, top = round((wide - width) / 2), round((tall - height) / 2)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ravine.backbones.assembled import facts_of
 from ravine.data import Dataset
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
@@ -152,7 +153,10 @@ class Subject:
         data, scaled = self.data_of(runs), self._scaled(runs)
         with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
             if scaled is not None:
-                return head_network(scaled, self._backbone(first.recipe), rates_of(runs), self.device)
+                spec = self._backbone(first.recipe)
+                notes = facts_of(spec, self.data.input_shape, self.search).notes
+                found = head_network(scaled, spec, rates_of(runs), self.device)
+                return replace(found, remark="; ".join(filter(None, (found.remark, *notes))))
             network = Network.of(
                 model_of(self.study, first.recipe.model, self.search),
                 data.input_shape,

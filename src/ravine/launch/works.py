@@ -118,6 +118,7 @@ def decide(
         if record.checkpoint and how.get("averages") != averages:
             words += f", with the averages that {'it' if len(record.run_ids) == 1 else 'they'} began with"
         lines.append(f"{count(len(record.run_ids), 'run')} {words}, {works[-1].backend}")
+    remarks: dict[str, None] = {}
     plans: dict[tuple[str, int], Plan] = {}  # draws of as many examples are trained alike
     for same in by_structure([run for run in wanted if run.id not in begun]):
         network = subject.network(same)
@@ -133,7 +134,8 @@ def decide(
             works.append(Work(cohort=cohort, backend=chosen.backend, plan=how, resumed=False, before=before))
             opened.append(works[-1])
         lines.append(_line(len(same), len(groups), chosen, subject.device))
-        lines += [f"! {network.remark}"] if network.remark else []
+        remarks[network.remark] = None
+    lines += [f"! {remark}" for remark in remarks if remark]
     if not before:
         lines += _room_lines(subject, store, [run for work in works for run in work.cohort.runs])
     return Decided(

@@ -253,8 +253,30 @@ class Head(Form):
     dropout: Rate = 0.0
 
 
-Three = Annotated[tuple[float, ...], Limits(shortest=1, longest=3)]
+_Mean = tuple[Annotated[float, Limits(least=-1e6, most=1e6)], ...]
+_Std = tuple[Annotated[float, Limits(least=1e-6, most=1e6)], ...]
 Pixels = Annotated[int, Limits(least=1, most=4096)]
+
+
+def _means(value: object) -> tuple[float, ...]:
+    return _for_channels(read(_Mean, value))
+
+
+def _deviations(value: object) -> tuple[float, ...]:
+    return _for_channels(read(_Std, value))
+
+
+def _for_channels(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if len(numbers) not in (1, 3):
+        raise ValueError(f"must have one number for all channels, or three, not {len(numbers)}")
+    return numbers
+
+
+def _range(value: object) -> tuple[float, float]:
+    low, high = read(tuple[float, float], value)
+    if not low < high:
+        raise ValueError("must have the smaller number first: what 0 becomes, then what 255 becomes")
+    return low, high
 
 
 class Input(Form):
@@ -274,19 +296,10 @@ class Input(Form):
     crop: Annotated[float, Limits(above=0.0, most=1.0)] | None = None
     resize: Literal["cover", "squash"] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] | None = None
-    mean: Three | None = None
-    std: Annotated[tuple[Annotated[float, Limits(above=0.0)], ...], Limits(shortest=1, longest=3)] | None = (
-        None
-    )
-    range: tuple[float, float] | None = None
+    mean: Annotated[tuple[float, ...], _means] | None = None
+    std: Annotated[tuple[float, ...], _deviations] | None = None
+    range: Annotated[tuple[float, float], _range] | None = None
     channels: Literal["rgb", "bgr"] | None = None
-
-    def check(self) -> None:
-        """See that there is one number for all channels, or one for each."""
-        super().check()
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and len(values) == 2:
-                raise ValueError(f"{name} must be one number or three, not two")
 
 
 class Backbone(_Targeted):

@@ -88,7 +88,7 @@ class Hyper:
             return f"a whole number from {self.low:g} to {self.high:g}"
         low = f"{'above' if self.low_open else 'of at least'} {self.low:g}"
         if math.isinf(self.high):
-            return f"a finite number {low}"
+            return "a finite number" + ("" if math.isinf(self.low) else f" {low}")
         return f"a number {low} and {'below' if self.high_open else 'at most'} {self.high:g}"
 
     def _within(self, number: float) -> bool:

@@ -19,11 +19,16 @@ _TOKEN = re.compile(
 )
 
 
-def parse_pattern(value: object, where: str) -> str | None:
+def parse_pattern(value: object, where: str, before: str = "") -> str | None:
     """A regular expression that is searched for in names; None is none.
 
     Python's search tries one way after another, and some patterns have more ways than anybody can wait for: these are
     refused.
+
+    Args:
+        value: what the user wrote, but for what comes
+        before: it in the same text.
+        where: its key, for errors.
 
     Raises:
         StudyError: it is none, too long, or could take for ever.
@@ -36,18 +41,19 @@ def parse_pattern(value: object, where: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise wrong(where, value, "must be a regular expression, as text")
+    written = before + value
     if len(value) > LONGEST_PATTERN:
-        raise wrong(where, value, f"must have at most {LONGEST_PATTERN} characters")
+        raise wrong(where, written, f"must have at most {LONGEST_PATTERN} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # "possible nested set": it would not mean what it seems to
             made = re.compile(value)
     except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise wrong(where, value, f"must be a regular expression: {error}") from None
+        raise wrong(where, written, f"must be a regular expression: {error}") from None
     if made.flags & re.VERBOSE:
-        raise wrong(where, value, "(?x) is not allowed here")
+        raise wrong(where, written, "(?x) is not allowed here")
     if (fault := _endless(value)) is not None:
-        raise wrong(where, value, f"could take for ever: {fault}")
+        raise wrong(where, written, f"could take for ever: {fault}")
     return value
 
 

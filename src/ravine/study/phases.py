@@ -168,7 +168,7 @@ def train_of(value: object, where: str) -> str:
             raise wrong(
                 where, value, 'must be a regular expression of names of parameters, as in "match:norm"'
             )
-        parse_pattern(value.removeprefix(MATCH), where)
+        parse_pattern(value.removeprefix(MATCH), where, MATCH)
         return value
     raise wrong(where, value, choices(value, TRAIN) if isinstance(value, str) else choices("", TRAIN))
 
