@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ravine import rng
 from ravine.backbones import sheet, structure
 from ravine.backbones.architecture import architecture
-from ravine.backbones.assembled import assembled
+from ravine.backbones.assembled import assembled, facts_of
 from ravine.backbones.blocks import blocks
 from ravine.backbones.known import BUILTIN
 from ravine.backbones.lite0 import EfficientNetLite0, SameConv2d
@@ -94,6 +94,14 @@ def test_the_sheet():
         (0.0, 255.0),
         "bgr",
         (64, 64),
+    )
+
+
+def test_pictures_of_32_pixels_are_too_small():
+    [note] = facts_of(Backbone(target="builtin:efficientnet-lite0"), (3, 32, 32)).notes
+    assert note == (
+        "pictures of 32 x 32 pixels are too small for this network: from its layer 'blocks.11.layers.depthwise.conv' "
+        "on, maps have 1 x 1 places; bring them to size = 64 or more"
     )
 
 

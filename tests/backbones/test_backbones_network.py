@@ -209,6 +209,46 @@ def test_what_is_not_trained_is_held_in_eval_mode(folder):
     assert part.body.bn2.training
 
 
+def test_a_frozen_body_drops_no_paths(tmp_path):
+    (tmp_path / "paths.py").write_text(
+        MODULE
+        + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(4, 2)
+    def forward(self, x):
+        x = self.conv(x)
+        if self.training:
+            x = x * (torch.rand(len(x), 1, 1, 1) > 0.5)
+        return self.fc(x.mean((-2, -1)))
+"""
+    )
+    model = assembled(Backbone(target="paths:Net"), SHAPE, 7, search=tmp_path)
+    x = torch.rand(64, *SHAPE)
+    assert not torch.equal(model(x), model(x))
+    hold(model, HEAD)
+    parent = nn.Sequential(model).eval().train()
+    assert torch.equal(parent(x), parent(x))
+    assert torch.equal(parent(x), model.eval()(x))
+
+
+def test_weights_may_lack_metadata_and_be_shorter(folder):
+    halves = {
+        name: each.half() if each.is_floating_point() else each for name, each in small().state_dict().items()
+    }
+    whole = {name: each.float() if each.is_floating_point() else each for name, each in halves.items()}
+    file = saved(folder, halves, "halves.safetensors")
+    assert b"__metadata__" not in file.read_bytes()
+    found, same = (
+        of(folder, weights="file:halves.safetensors"),
+        variant(folder, lambda _: whole, "same.safetensors"),
+    )
+    for name, each in found.state_dict().items():
+        assert each.dtype == (torch.int64 if "num" in name else torch.float32)
+        assert torch.equal(each, same.state_dict()[name])
+
+
 def test_blocks_of_a_plain_network_are_its_layers_with_their_norms(folder):
     assert blocks(of(folder)) == (
         ("body.conv1.weight", "body.bn1.weight", "body.bn1.bias"),

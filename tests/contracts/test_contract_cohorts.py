@@ -33,6 +33,7 @@ from engine_runs import (
 )
 from torch import nn
 
+from ravine.engine.batches import Order
 from ravine.engine.programs import TOGETHER
 from ravine.engine.records import Evaluation
 from ravine.rng import key, permutation
@@ -273,6 +274,14 @@ def test_runs_of_one_seed_see_the_same_batches_and_start_at_the_same_weights(ful
 
 
 RULES_OF_ONE_SEED = ({"kind": "sgd", "lr": [0.1, 0.2]}, {"kind": "adam", "lr": 0.01})
+
+
+def test_no_batch_has_what_is_left_over_of_an_epoch() -> None:
+    order = Order((0, 1), 65, 64, torch.device("cpu"))
+    epochs = [order.rows(step) for step in range(20)]
+    assert {tuple(rows.shape) for rows in epochs} == {(1, 2, 64)}, "one batch of 64 an epoch, and none of one"
+    left = {65 * 32 - int(rows[0, 0].sum()) for rows in epochs}
+    assert len(left) > 10, "another example is left out each time"
 
 
 def test_the_keyed_permutation_is_the_documented_one() -> None:

@@ -1,6 +1,7 @@
 """Folders of images, drawn here."""
 
 import io
+import shutil
 import struct
 import zlib
 
@@ -278,4 +279,16 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path):
         images(tmp_path)
     (tmp_path / "test" / "c").mkdir()
     with pytest.raises(DataError, match=r"test/c: there are no images in it"):
+        images(tmp_path)
+    for number, pixels in enumerate(pictures(4, (4, 4, 3))):
+        draw(tmp_path / "test" / "c" / f"{number}.png", pixels)
+        draw(tmp_path / "val" / "c" / f"{number}.png", pixels)
+    with pytest.raises(
+        DataError, match=r": the validation split has no example of class 'a'; it must have all"
+    ):
+        images(tmp_path)
+    (tmp_path / "val").rename(tmp_path / "test" / "d")
+    shutil.move(tmp_path / "test" / "d" / "c", tmp_path / "test" / "e")
+    (tmp_path / "test" / "d").rmdir()
+    with pytest.raises(DataError, match=r": class 'e' has no training example, only held-out ones"):
         images(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,28 @@ def test_an_interruption_of_any_phase_changes_no_bit(
         assert known != {0}, "it was interrupted amid a phase"
     with Store(tmp_path) as store:
         run_all(made(), store, timing=OFTEN)
+    assert contents(tmp_path, "small") == contents(done[0], "small")
+
+
+@pytest.mark.slow
+def test_another_process_goes_on_in_the_second_phase(done: tuple[Path, list[Event]], tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        events = launch(made(), store, definition="text", timing=OFTEN, backend=NATIVE)
+        for _ in events:
+            if store.studies() and any(record.step for record in store.runs("small")):
+                break
+        events.close()  # type: ignore[attr-defined]
+        assert {record.status for record in store.runs("small")} != {"done"}
+    script = (
+        "import sys; sys.path[:0] = sys.argv[2:]; from test_launch_phases import OFTEN, Path, Store, made, run_all\n"
+        "with Store(Path(sys.argv[1])) as store: run_all(made(), store, timing=OFTEN)"
+    )
+    here = Path(__file__).parent
+    done_there = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(here), str(here.parent / "engine")],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done_there.returncode == 0, done_there.stderr[-2000:]
     assert contents(tmp_path, "small") == contents(done[0], "small")
 
 

@@ -550,6 +550,37 @@ def test_test_scores_are_those_that_were_read_before(place: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_refit_trains_all_phases(tmp_path: Path) -> None:
+    """Against an ordinary study of the merged data, whose phases are as long as the given epochs of these."""
+    from ravine.predictors.refit import with_validation
+
+    given: dict[str, Any] = {
+        "model": {"kind": "mlp", "hidden": [4], "norm": "batch"},
+        "phases": [
+            {"train": "head", "epochs": 2, "lr": 0.1},
+            {"train": "all", "epochs": 3, "schedule": "cosine"},
+        ],
+        "batch_size": 16,
+        "seeds": 2,
+        "rules": [{"kind": "adam", "lr": 0.02}],
+        "evaluations": 1,
+    }
+    study = ravine.Study(name="iris", data="iris", **given)
+    results = ravine.run(study, store=tmp_path / "runs", quiet=True, device="cpu")
+    merged = ravine.Study(name="more", data=with_validation(load(study.data)), **given)
+    wanted = ravine.run(merged, store=tmp_path / "runs", quiet=True, device="cpu")
+    ravine.export(results, out=tmp_path / "model", what="ensemble", refit="all", device="cpu")
+    predictor, manifest, _ = load_model(tmp_path / "model")
+    assert manifest.refit is not None
+    for member, entry in zip(predictor.members, manifest.members, strict=True):
+        assert manifest.refit["steps"][member.name] == 2 * 7 + 3 * 7
+        run = next(run for run in wanted.runs if run.seed == entry.about["seed"])
+        stored = wanted.source.tensors("weights", run.id)
+        for name, tensor in load_file(tmp_path / "model" / entry.file).items():
+            assert tensor.numpy().tobytes() == stored[name].tobytes(), name
+
+
+@pytest.mark.slow
 def test_refit_trains_the_same_recipe_on_training_and_validation(tmp_path: Path) -> None:
     """Against an ordinary study of the merged data: the same weights, bit for bit."""
     from ravine.predictors.refit import with_validation

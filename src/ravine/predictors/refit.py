@@ -6,7 +6,7 @@ is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import numpy as np
 
 from ravine.data import Dataset
 from ravine.data.dataset import fingerprint
+from ravine.engine.beginning import End
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.plan import plan
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import InputError
+from ravine.launch.rounds import parent_of, parents_of
 from ravine.launch.subject import Subject, by_structure
 from ravine.outcomes.member import Member
 from ravine.predictors.choice import Choice
@@ -37,7 +39,7 @@ class Refitted:
         weights: by name of the member: tensors by name.
         examples: how many they were trained on.
         fingerprint: of these data.
-        steps: how many each took, by name.
+        steps: how many each took in all of its phases, by name.
     """
 
     weights: Mapping[str, Weights]
@@ -76,11 +78,6 @@ def refit(
             f"refit: run {early.id} has the weights of step {early.weights_of:,} of {early.num_steps:,}, which its "
             "validation examples chose: with these in training nothing would choose; export without refit"
         )
-    later = next((each for each in choice.runs.values() if each.recipe.get("before") is not None), None)
-    if later is not None:
-        raise InputError(
-            f"refit: run {later.id} has several phases: only runs of one are; export without refit"
-        )
     subject = Subject.of(study, search=search, device=device)
     with naming(study.origin):
         subject.check_same(list(choice.runs.values()))
@@ -100,25 +97,32 @@ def refit(
     for each in needed:
         if averages is None or each.average not in averages.tracked:
             raise InputError(f"refit: average {each.average!r} is not among the study's [averages] any more")
-    total, done = sum(run.recipe.steps for run in runs.values()), 0
+    members = {run.id: run for run in runs.values()}
+    every = [*parents_of(list(members.values())), *members.values()]
+    parents = {parent.id for run in every if (parent := parent_of(run)) is not None}
+    total, done = sum(run.recipe.steps for run in every), 0
     found: dict[tuple[str, str], Weights] = {}
-    for same in by_structure(list({run.id: run for run in runs.values()}.values())):
-        network, own = subject.network(same), subject.data_of(same)
-        chosen = plan(same, network, own, subject.device, "auto", len(averages.tracked) if averages else 0)
+    ends: dict[str, End] = {}
+    for same in _rounds(every, members):
+        own = averages if same[0].id in members else None
+        network, data = subject.network(same), subject.data_of(same)
+        chosen = plan(same, network, data, subject.device, "auto", len(own.tracked) if own else 0)
         for group in split(same, chosen.size):
-            training = Training(Cohort.of(group, averages), network, own, chosen.backend, subject.device)
-            for record in training.records():
+            cohort, begun = Cohort.of(group, own), _begun(group, ends)
+            training = Training(cohort, network, data, chosen.backend, subject.device, ends=begun)
+            for record in training.records(ends=not parents.isdisjoint(run.id for run in group)):
                 if isinstance(record, Finished):
                     _collect(record, found)
+                    ends |= _ends(record)
                     done += sum(run.recipe.steps for run in group)
                     yield done, total
                 else:
                     yield done + len(group) * record.step, total
     yield Refitted(
         weights={each.name: _of(each, runs, found) for each in choice.members},
-        examples=len(data.train),
-        fingerprint=data.fingerprint,
-        steps={each.name: runs[each.run].recipe.steps for each in choice.members},
+        examples=len(subject.data.train),
+        fingerprint=subject.data.fingerprint,
+        steps={each.name: sum(of.steps for of in runs[each.run].recipe.chain) for each in choice.members},
     )
 
 
@@ -134,12 +138,40 @@ def with_validation(data: Dataset) -> Dataset:
 
 
 def _longer(recipe: Recipe, num_before: int, data: Dataset) -> Recipe:
-    """The recipe for more examples: as many epochs as before, and no evaluation on the way."""
+    """The recipe for more examples: as many epochs as before in each phase, and no evaluation on the way."""
     num_train = len(data.train)
     size = num_train if recipe.full_batch else recipe.batch_size
     epochs = recipe.steps / max(1, num_before // recipe.batch_size)
     steps = max(1, round(epochs * (num_train // size)))
-    return replace(recipe, data=data.fingerprint, batch_size=size, steps=steps, evaluate_every=steps)
+    before = None if recipe.parent is None else _longer(recipe.parent, num_before, data).content()
+    return replace(
+        recipe, data=data.fingerprint, batch_size=size, steps=steps, evaluate_every=steps, before=before
+    )
+
+
+def _rounds(runs: Sequence[Run], members: Collection[str]) -> Iterator[list[Run]]:
+    """Runs that are trained at once: of one structure, members or not; those that others go on from come first."""
+    for num in sorted({len(run.recipe.chain) for run in runs}):
+        phase = [run for run in runs if len(run.recipe.chain) == num]
+        yield from by_structure([run for run in phase if run.id not in members])
+        yield from by_structure([run for run in phase if run.id in members])
+
+
+def _begun(runs: Sequence[Run], ends: Mapping[str, End]) -> dict[str, End] | None:
+    """The end that each run goes on from; None where they begin anew."""
+    found = {run.id: ends[parent.id] for run in runs if (parent := parent_of(run)) is not None}
+    return found or None
+
+
+def _ends(record: Finished) -> dict[str, End]:
+    """The ends of runs, for those that go on from them."""
+    return {
+        run: End(
+            weights={name: array[place] for name, array in record.weights.items()},
+            kept={name: array[place] for name, array in record.kept.items()},
+        )
+        for place, run in enumerate(record.runs)
+    }
 
 
 def _collect(record: Finished, found: dict[tuple[str, str], Weights]) -> None:
