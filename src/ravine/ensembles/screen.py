@@ -102,10 +102,10 @@ class _Products:
 
 @cache
 def _products() -> _Products:
-    from ravine.native.machine import Library, machine
+    from ravine.native.machine import library_of, machine
 
     lanes = machine().lanes
-    library = Library(_text(lanes))
+    library = library_of(_text(lanes))
     kind = ctypes.CFUNCTYPE(None, *(ctypes.c_void_p,) * 6, ctypes.c_int64, ctypes.c_int64)
     return _Products(library=library, lanes=lanes, call=kind(library.address("products")))
 

@@ -5,18 +5,24 @@ Shapes: R run, I input.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from ravine.native.expressions import Buffer, Stored, stored
-from ravine.native.function import Function, compiled
+from ravine.native.function import Function, function_of, written_out
+from ravine.native.kept import Arrays, kept_code
 from ravine.native.lower import lower
+from ravine.native.machine import made_by, object_of
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 from ravine.trace import recorded
 
@@ -48,7 +54,7 @@ class _Task:
         inputs: the places of its inputs, in order.
         constants: those of its constants, by name.
         outputs: those where its results are wanted.
-        length: of a function that goes over vectors of any length, see `ravine.native.function.compiled`.
+        length: of a function that goes over vectors of any length, see `ravine.native.function.written_out`.
     """
 
     graph: fx.Graph = field(compare=False, repr=False)
@@ -57,6 +63,18 @@ class _Task:
     constants: tuple[tuple[str, _Place], ...]
     outputs: tuple[_Place, ...]
     length: tuple[int, int] | None
+
+    def key(self) -> dict[str, Any]:
+        """All that its machine code depends on, as plain data."""
+        about = [
+            [str(node.meta.get(each)) for each in ("tensor", "strides")]
+            for node in self.graph.nodes
+            if "tensor" in node.meta
+        ]
+        places = [self.inputs, self.constants, self.outputs, self.length]
+        content = json.dumps([self.text, about, repr(places)])
+        by = f"{made_by()}, PyTorch {torch.__version__}, {_written_by()}"
+        return {"task": sha256(content.encode()).hexdigest(), "made_by": by}
 
 
 class Compiler:
@@ -157,6 +175,31 @@ class Compiler:
 
 @lru_cache(maxsize=64)
 def _compiled(task: _Task) -> Function:
+    """The function of a task: made, or out of the cache, as it is where it was made in another process."""
+
+    def make() -> Arrays:
+        text, scratch = _written(task)
+        return {"object": np.frombuffer(_object_of(text), np.uint8), "scratch": np.array([scratch], np.int64)}
+
+    made = kept_code(task.key(), make)
+    return function_of(made["object"].tobytes(), int(made["scratch"][0]))
+
+
+@lru_cache(maxsize=64)
+def _object_of(text: str) -> bytes:
+    return object_of(text)
+
+
+@cache
+def _written_by() -> str:
+    """A hash of the code that writes machine code."""
+    room = Path(__file__).parent
+    sources = [*sorted(room.glob("*.py")), room.parent / "aten.py"]
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _written(task: _Task) -> tuple[str, int]:
+    """The text of a task's module, and the bytes of scratch memory that its function needs."""
     tensors = Tensors()
     buffers: dict[int, Buffer] = {}
 
@@ -171,7 +214,7 @@ def _compiled(task: _Task) -> Function:
     inputs = [memory(place) for place in task.inputs]
     constants = {name: memory(place) for name, place in task.constants}
     lower(tensors, task.graph, inputs, constants, [memory(place) for place in task.outputs])
-    return compiled(tensors.schedule, task.length)
+    return written_out(tensors.schedule, task.length)
 
 
 def _elementary(

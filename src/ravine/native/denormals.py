@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from ravine.native.machine import Library
+from ravine.native.machine import Library, library_of
 from ravine.native.team import team
 
 _X86 = """
@@ -135,4 +135,4 @@ def _alone() -> Iterator[None]:
 
 @cache
 def _library() -> Library:
-    return Library(control() + _EACH)
+    return library_of(control() + _EACH)

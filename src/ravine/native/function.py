@@ -35,8 +35,26 @@ class Function:
     scratch: int
 
 
-def compiled(schedule: Schedule, length: tuple[int, int] | None = None) -> Function:
-    """The function that does a schedule's work; the same work is compiled once.
+def function_of(content: bytes, scratch: int) -> Function:
+    """The function of an object file.
+
+    Args:
+        content: of `written_out`, compiled.
+        scratch: bytes of scratch memory that it needs.
+    """
+    library = _library(content)
+    return Function(library=library, address=library.address(_NAME), scratch=scratch)
+
+
+@lru_cache(maxsize=256)
+def _library(content: bytes) -> Library:
+    return Library(content)
+
+
+def written_out(schedule: Schedule, length: tuple[int, int] | None = None) -> tuple[str, int]:
+    """A module with a function that does a schedule's work, and the bytes of scratch memory that it needs.
+
+    Each piece of work is a function of its own: pieces that differ in nothing but their memory are compiled once.
 
     Args:
         schedule: what is to be done.
@@ -45,21 +63,6 @@ def compiled(schedule: Schedule, length: tuple[int, int] | None = None) -> Funct
 
     Raises:
         Unsupported: other work than loops over that size.
-    """
-    text, scratch = _written(schedule, length)
-    library = _library(text)
-    return Function(library=library, address=library.address(_NAME), scratch=scratch)
-
-
-@lru_cache(maxsize=256)
-def _library(text: str) -> Library:
-    return Library(text)
-
-
-def _written(schedule: Schedule, length: tuple[int, int] | None) -> tuple[str, int]:
-    """A module with the function, and the bytes of scratch memory that it needs.
-
-    Each piece of work is a function of its own: pieces that differ in nothing but their memory are compiled once.
     """
     code = Code(machine().lanes)
     guarded = guards(schedule.works) if length is None else [[] for _ in schedule.works]

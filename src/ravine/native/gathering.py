@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ravine.native.code import BYTES, LINE, Code
 from ravine.native.function import Function
-from ravine.native.machine import Library, machine
+from ravine.native.machine import Library, library_of, machine
 from ravine.native.packing import pack
 
 _AHEAD = 2  # rows that are fetched before they are copied
@@ -65,7 +65,7 @@ def _library(places: tuple[int, int, int, int | None], num_rows: int, width: int
     if places[3] is not None:
         pack(code, batch, (1, width), width, num_rows, pointer(places[3]))
     text = code.function("void @gather(ptr %inputs, ptr %scratch)")
-    return Library("\n".join([*sorted(code.declared), text]))
+    return library_of("\n".join([*sorted(code.declared), text]))
 
 
 def _times(code: Code, counter: str, factor: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ravine.native.denormals import control
-from ravine.native.machine import Library
+from ravine.native.machine import Library, library_of
 
 _WORKER = """
 define void @worker(ptr %areas, i64 %many, i64 %place, i64 %groups, ptr %bounds, ptr %order, ptr %tables, ptr %steps,
@@ -218,5 +218,5 @@ leave:
 @cache
 def thread() -> tuple[Library, Callable[[int], None]]:
     """What each thread calls with the address of an array: where it is, and as a function."""
-    library = Library(_WORKER.replace("AREA", str(AREA)) + control() + _MEMBER)
+    library = library_of(_WORKER.replace("AREA", str(AREA)) + control() + _MEMBER)
     return library, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.address("member"))

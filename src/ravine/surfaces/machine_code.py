@@ -9,7 +9,7 @@ from ctypes import CFUNCTYPE, c_int64, c_void_p
 import numpy as np
 
 from ravine.native.code import Code
-from ravine.native.machine import Library, machine
+from ravine.native.machine import library_of, machine
 from ravine.surfaces.scalars import Scalar, in_order
 from ravine.surfaces.traced import Expressions, TracedRule, TracedSurface
 
@@ -37,7 +37,7 @@ class Walk:
 
     def __init__(self, rule: TracedRule, surface: TracedSurface) -> None:
         self.lanes = max(machine().lanes // 2, 2)  # numbers of float64 in a vector
-        self._library = Library(_Writer(self.lanes).text(rule, surface))
+        self._library = library_of(_Writer(self.lanes).text(rule, surface))
         signature = CFUNCTYPE(None, *([c_void_p] * len(_ORDER)), c_int64, c_int64)
         self._call = signature(self._library.address("walk"))
 

@@ -15,7 +15,7 @@ from ravine.augment.native.lanes import Lanes
 from ravine.augment.native.reading import write_border, write_reading
 from ravine.native.code import Code
 from ravine.native.function import Function
-from ravine.native.machine import Library, machine
+from ravine.native.machine import Library, library_of, machine
 
 _NAME = "pictures"
 
@@ -57,4 +57,4 @@ def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple
         if "cut_top" in frame.has:
             write_cut(code, frame, number, target, inputs["cut"])
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
-    return Library("\n".join([*sorted(code.declared), text]))
+    return library_of("\n".join([*sorted(code.declared), text]))

@@ -10,7 +10,7 @@ from ravine.augment.native.frame import Frame
 from ravine.augment.native.lanes import Lanes
 from ravine.native.code import Code
 from ravine.native.function import Function
-from ravine.native.machine import Library, machine
+from ravine.native.machine import Library, library_of, machine
 
 _NAME = "mixing"
 
@@ -55,7 +55,7 @@ def _library(frame: Frame, names: tuple[str, ...], num: int, places: tuple[tuple
         with lanes.only_if(code.value(f"xor i1 {keeps}, true")):
             _blend(code, frame.size, own, other, target, numbers["lam"])
     text = code.function(f"void @{_NAME}(ptr %inputs, ptr %scratch)")
-    return Library("\n".join([*sorted(code.declared), text]))
+    return library_of("\n".join([*sorted(code.declared), text]))
 
 
 def _blend(code: Code, size: int, own: str, other: str, target: str, lam: str) -> None:
