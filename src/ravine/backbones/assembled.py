@@ -36,6 +36,7 @@ class Assembled(nn.Module):
         head: what was drawn anew.
         order: the names of the body's modules in the order in which a pass calls them, where it is known.
         held: parts of the body that stay in eval mode whatever `train` says; see `hold`.
+        numbered: the blocks of the whole body, where this is a part of it; see `ravine.backbones.split`.
     """
 
     def __init__(self, body: nn.Module, head: nn.Module) -> None:
@@ -44,6 +45,7 @@ class Assembled(nn.Module):
         self.head = head
         self.order: tuple[str, ...] = ()
         self.held: tuple[str, ...] = ()
+        self.numbered: tuple[tuple[str, ...], ...] = ()
 
     def features(self, x: Tensor) -> Tensor:
         """(B, ...) -> (B, D): what the head is given; of a map or of tokens the mean over its places."""

@@ -26,8 +26,11 @@ def blocks(module: Assembled) -> tuple[tuple[str, ...], ...]:
         module: from `assembled`.
 
     Returns:
-        For each block the names of its parameters, `body.` included; each parameter of the body is in one of them.
+        For each block the names of its parameters, `body.` included; each parameter of the body is in one of them. Of
+        the last part of a body they are those of the whole.
     """
+    if module.numbered:
+        return module.numbered
     known: set[int] = set()
     found: list[tuple[str, ...]] = []
     for parts in _parts(module.body):

@@ -26,7 +26,7 @@ class Reached(Exception):
         self.x = x
 
 
-class _End(nn.Module):
+class End(nn.Module):
     """In the place of the module at the cut where others come after it."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class Cut:
         """The network up to the cut, in place."""
         for name in self.idle:
             _put(net, name, nn.Identity())
-        return _put(net, self.name, nn.Identity() if self.last else _End())
+        return _put(net, self.name, nn.Identity() if self.last else End())
 
 
 def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> Cut:

@@ -5,6 +5,7 @@ Shapes: N example, D feature.
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,7 @@ class Features:
     """The features of a data set.
 
     Args:
-        arrays: (N, D) of each split, by its name.
+        arrays: (N, D) of each split, by its name; activations within a body have other shapes.
         key: all that they depend on.
         hit: whether they were in the cache.
         seconds: that it took to compute, or to read and check them.
@@ -71,8 +72,8 @@ class Features:
 
     @property
     def width(self) -> int:
-        """D."""
-        return int(self.arrays["train"].shape[1])
+        """How many numbers an example has: D, or of a map all that are in it."""
+        return math.prod(self.arrays["train"].shape[1:])
 
     @property
     def size(self) -> int:
@@ -93,13 +94,14 @@ class Features:
         return replace(of, train=train, validation=validation, test=test, features=())
 
 
-def key_of(model: Mapping[str, Any], data: Dataset, device: torch.device) -> dict[str, Any]:
+def key_of(model: Mapping[str, Any], data: Dataset, device: torch.device, place: str = "") -> dict[str, Any]:
     """All that features depend on, as plain data.
 
     Args:
         model: what a recipe says of the model: the hash of its weights, its architecture, its cut, its preprocessing.
         data: the data set, whose fingerprint is that of its pixels.
         device: what computes them.
+        place: the module of the body whose input they are; "": they are what the head is given.
 
     Example:
         >>> from ravine.data import from_arrays
@@ -121,6 +123,7 @@ def key_of(model: Mapping[str, Any], data: Dataset, device: torch.device) -> dic
         "precision": torch.get_float32_matmul_precision(),
         "torch": torch.__version__,
         "device": where,
+        **({"place": place} if place else {}),
     }
 
 
@@ -129,6 +132,7 @@ def features_of(
     data: Dataset,
     device: torch.device,
     body: Callable[[], Callable[[Tensor], Tensor]],
+    place: str = "",
 ) -> Iterator[Extracting | Features]:
     """The features of a data set, out of the cache or computed and kept there.
 
@@ -136,7 +140,8 @@ def features_of(
         model: see `key_of`.
         data: the data set.
         device: what computes them.
-        body: makes the network without its head, in eval mode: (B, ...) -> (B, D). It is called where nothing is kept.
+        body: makes the network up to there, in eval mode: (B, ...) -> (B, D). It is called where nothing is kept.
+        place: see `key_of`.
 
     Yields:
         Progress, and at the end the features.
@@ -144,7 +149,7 @@ def features_of(
     Raises:
         ModelError: a feature is infinite or not a number.
     """
-    began, key = time.perf_counter(), key_of(model, data, device)
+    began, key = time.perf_counter(), key_of(model, data, device, place)
     found = find(_KIND, key)
     if found.arrays is not None:
         seconds = time.perf_counter() - began

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from ravine.backbones.assembled import head_layers, head_of
 from ravine.data import Dataset, Examples
 from ravine.errors import StudyError
-from ravine.nn.spec import MATCH, Head
+from ravine.nn.spec import Head
 from ravine.nn.standard import Standard, moments, standardized
 from ravine.study import Recipe
 from ravine.study.augment import AUGMENT, techniques
+from ravine.study.boundary import HEAD, boundary_of
+from ravine.study.recipe import MARKS
 
 
 def on_features(recipe: Recipe) -> bool:
@@ -29,13 +31,8 @@ def on_features(recipe: Recipe) -> bool:
     Raises:
         StudyError: pictures are augmented all the same.
     """
-    model = recipe.model
-    if model.get("kind") != "backbone" or model.get("weights") is None:
+    if boundary_of(recipe) != (HEAD,):
         return False
-    if any(each.train != "head" for each in recipe.chain):
-        return False
-    if any(value and name.startswith(f"model.{MATCH}") for name, value in recipe.hypers.items()):
-        return False  # a rate may be for a layer of the body
     changing = techniques([recipe.hypers])
     if changing:
         name = changing[0]
@@ -104,6 +101,4 @@ class Standardized:
 
 def structure_of_body(model: Mapping[str, Any]) -> dict[str, Any]:
     """What a recipe says of the body of its model: what features, and a store's frozen weights, are known by."""
-    return {
-        name: value for name, value in model.items() if name not in ("head", "norm", "rates", "dropout_at")
-    }
+    return {name: value for name, value in model.items() if name not in ("head", "norm", *MARKS)}

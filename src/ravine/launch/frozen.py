@@ -1,11 +1,11 @@
-"""What runs with a frozen body are trained on: its features, computed once for all runs of a study."""
+"""What runs with a frozen part are trained on: what it makes of the data, computed once for all runs of a study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,28 +13,35 @@ from torch import Tensor, nn
 
 from ravine import rng
 from ravine.backbones.assembled import Assembled, assembled, facts_of
+from ravine.backbones.split import Parts, split
 from ravine.cached import Kept
 from ravine.data import Dataset
 from ravine.engine.network import Network
+from ravine.engine.trainable import blocks_of, trained_names
 from ravine.errors import StoreError
+from ravine.features.after import MOST_BYTES, Activations, num_bytes
 from ravine.features.features import SPLITS, Extracting, Features, features_of
 from ravine.features.head import Standardized, on_features, structure_of_body
 from ravine.messages import count
 from ravine.nn.spec import Backbone
 from ravine.nn.stochastic import buffer_name, kinds_of
 from ravine.study import Recipe, Run, content_id
+from ravine.study.boundary import HEAD, boundary_of
 from ravine.times import duration
+
+Learned: TypeAlias = Standardized | Activations
+"""What runs learn from in the place of examples, with the network that does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """The features of a study's frozen bodies, as far as they were asked for.
+    """What a study's frozen bodies make of its data, as far as it was asked for.
 
     Args:
         data: the study's data set.
         search: the study file's folder.
-        device: what computes them.
-        blank: compute none, but give zeros.
+        device: what computes it.
+        blank: compute nothing, but give zeros.
     """
 
     data: Dataset
@@ -42,68 +49,110 @@ class Frozen:
     device: torch.device
     blank: bool = False
     _known: dict[str, Features] = field(default_factory=dict, init=False, repr=False)
-    _scaled: dict[str, Standardized] = field(default_factory=dict, init=False, repr=False)
+    _learned: dict[str, Learned] = field(default_factory=dict, init=False, repr=False)
+    _parts: dict[str, Parts | None] = field(default_factory=dict, init=False, repr=False)
+    _notes: dict[str, None] = field(default_factory=dict, init=False, repr=False)
+
+    def shares(self, spec: Backbone, recipe: Recipe) -> bool:
+        """Whether runs of a recipe learn from what their frozen part makes of the data, and not from the data.
+
+        Raises:
+            StudyError: pictures are augmented beside a head alone, or a phase trains what is not there.
+        """
+        return on_features(recipe) or self._parts_of(spec, recipe) is not None
 
     def compute(self, spec: Backbone, recipe: Recipe) -> Iterator[Extracting]:
-        """Compute the features that runs of a recipe learn from, or read them, unless it has been done.
+        """Compute what runs of a recipe learn from, or read it, unless it has been done.
 
         Yields:
-            Progress, where they are computed.
+            Progress, where it is computed.
         """
-        name = self._name(recipe)
+        parts = self._parts_of(spec, recipe)
+        name = _name(recipe, parts)
         if name in self._known:
             return
-        for event in self.events(spec, recipe.model):
+        for event in self.events(spec, recipe.model, parts):
             if isinstance(event, Features):
                 self._known[name] = event
             else:
                 yield event
 
     def features(self, spec: Backbone, recipe: Recipe) -> Features:
-        """The features that runs of a recipe learn from, as they come out of the body."""
+        """What runs of a recipe learn from, as it comes out of the frozen part."""
         for _ in self.compute(spec, recipe):
             pass
-        return self._known[self._name(recipe)]
+        return self._known[_name(recipe, self._parts_of(spec, recipe))]
 
-    def standardized(
-        self, spec: Backbone, recipe: Recipe, part_of: Callable[[Dataset], Dataset]
-    ) -> Standardized:
-        """What runs of a recipe learn from: features at the scale of their training part.
+    def learned(self, spec: Backbone, recipe: Recipe, part_of: Callable[[Dataset], Dataset]) -> Learned:
+        """What runs of a recipe learn from that share it: features at the scale of their training part, or activations.
 
         Args:
             spec: of the model.
             recipe: of the runs.
             part_of: the recipe's part of a data set.
         """
-        name = content_id({"body": self._name(recipe), "part": recipe.part})
-        if name not in self._scaled:
-            features = self.features(spec, recipe).data(self.data)
-            self._scaled[name] = Standardized.of(part_of(features))
-        return self._scaled[name]
+        parts = self._parts_of(spec, recipe)
+        name = content_id({"body": _name(recipe, parts), "part": recipe.part})
+        if name not in self._learned:
+            own = part_of(self.features(spec, recipe).data(self.data))
+            if parts is None:
+                self._learned[name] = Standardized.of(own)
+            else:
+                width = facts_of(spec, self.data.input_shape, self.search).width
+                self._learned[name] = Activations(data=own, parts=parts, width=width)
+        return self._learned[name]
 
     def lines(self) -> list[str]:
         """What was computed or read, for people."""
-        return [line for each in self._known.values() for line in lines_of(each)]
+        return [*self._notes, *(line for each in self._known.values() for line in lines_of(each))]
 
-    def events(self, spec: Backbone, model: Mapping[str, Any]) -> Iterator[Extracting | Features]:
+    def events(
+        self, spec: Backbone, model: Mapping[str, Any], parts: Parts | None = None
+    ) -> Iterator[Extracting | Features]:
         """Progress, and the features of a body; see `features_of`.
 
         Args:
             spec: of the model.
             model: what a recipe says of it.
+            parts: of the body, where activations are wanted.
         """
         if self.blank:
-            width = facts_of(spec, self.data.input_shape, self.search).width
-            arrays = {name: np.zeros((len(getattr(self.data, name)), width), np.float32) for name in SPLITS}
+            shape = parts.shape if parts else (facts_of(spec, self.data.input_shape, self.search).width,)
+            arrays = {name: np.zeros((len(getattr(self.data, name)), *shape), np.float32) for name in SPLITS}
             yield Features(arrays=arrays, key={}, hit=True, seconds=0.0, kept=Kept())
             return
-        yield from features_of(
-            model, self.data, self.device, lambda: body_of(spec, self.data, self.search, self.device)
-        )
 
-    @staticmethod
-    def _name(recipe: Recipe) -> str:
-        return content_id(structure_of_body(recipe.model))
+        def body() -> Callable[[Tensor], Tensor]:
+            if parts is None:
+                return body_of(spec, self.data, self.search, self.device)
+            return parts.before.to(self.device)
+
+        yield from features_of(model, self.data, self.device, body, parts.name if parts else "")
+
+    def _parts_of(self, spec: Backbone, recipe: Recipe) -> Parts | None:
+        """The body in two parts, between which runs of a recipe learn from activations; None: they don't."""
+        boundary = boundary_of(recipe)
+        if not boundary or boundary == (HEAD,):
+            return None
+        model = {**structure_of_body(recipe.model), "norm": recipe.model.get("norm")}
+        name = content_id({"model": model, "boundary": list(boundary)})
+        if name not in self._parts:
+            whole = whole_of(spec, self.data, self.search)
+            numbered = blocks_of(whole)
+            trained = {each for train in boundary for each in trained_names(whole, train, numbered)}
+            parts = split(whole, trained, self.data.input_shape)
+            if parts is not None and (size := num_bytes(parts, self.data)) > MOST_BYTES:
+                self._notes[
+                    f"! activations before {parts.name} would take {size / 1e9:,.1f} GB, and at most "
+                    f"{MOST_BYTES / 1e9:.1f} are kept: the frozen part is computed at each step"
+                ] = None
+                parts = None
+            self._parts[name] = parts
+        return self._parts[name]
+
+
+def _name(recipe: Recipe, parts: Parts | None) -> str:
+    return content_id({"body": structure_of_body(recipe.model), "place": parts.name if parts else ""})
 
 
 def body_of(
@@ -130,28 +179,29 @@ def frozen_tensors(module: Assembled) -> dict[str, np.ndarray]:
     }
 
 
-def head_network(scaled: Standardized, spec: Backbone, rates: Sequence[str], device: torch.device) -> Network:
-    """The network of runs that learn from features: the head alone."""
+def network_on(learned: Learned, spec: Backbone, rates: Sequence[str], device: torch.device) -> Network:
+    """The network of runs that learn from what their frozen part makes of the data: what comes after it."""
 
-    def head() -> nn.Module:
-        return scaled.network(spec.head, rates)
+    def after() -> nn.Module:
+        return learned.network(spec.head, rates)
 
-    data = scaled.data
-    return Network.of(head, data.input_shape, data.num_outputs, device=device, rates=rates)
+    data = learned.data
+    return Network.of(after, data.input_shape, data.num_outputs, device=device, rates=rates)
 
 
 def check_alike(runs: Sequence[Run]) -> None:
-    """Refuse to take runs with a head alone and runs with a whole network for one.
+    """Refuse to take runs for one network whose frozen parts end at different places.
 
     Raises:
         StoreError: some runs are of the one kind, and others of the other.
     """
     first, *others = runs
     for other in others:
-        if on_features(other.recipe) != on_features(first.recipe):
+        if boundary_of(other.recipe) != boundary_of(first.recipe):
+            one, two = (", ".join(boundary_of(each.recipe)) or "all" for each in (first, other))
             raise StoreError(
-                f"runs {first.id} and {other.id}: one trained its head alone, the other the whole network; give runs "
-                "of one kind"
+                f"runs {first.id} and {other.id}: one trained {one}, the other {two}, each with the rest frozen; give "
+                "runs of one kind"
             )
 
 
@@ -159,7 +209,9 @@ def lines_of(features: Features) -> list[str]:
     """What was computed or read, for people."""
     if not features.key:
         return []
-    what = f"features: {count(features.num_examples, 'example')}, {features.width:,} numbers each"
+    place = features.key.get("place")
+    what = f"activations before {place}" if place else "features"
+    what = f"{what}: {count(features.num_examples, 'example')}, {features.width:,} numbers each"
     size = f"{features.size / 1e6:,.1f} MB"
     if features.hit:
         found = f"{what}, {size}, from the cache"

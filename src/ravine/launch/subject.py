@@ -17,14 +17,15 @@ from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.features.features import Extracting, Features
-from ravine.features.head import Standardized, on_features, structure_of_body
-from ravine.launch.frozen import Frozen, check_alike, frozen_tensors, head_network, whole_of
+from ravine.features.head import structure_of_body
+from ravine.launch.frozen import Frozen, Learned, check_alike, frozen_tensors, network_on, whole_of
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
 from ravine.nn.spec import Backbone
 from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
+from ravine.study.boundary import HEAD, boundary_of, rests_in
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 from ravine.study.reading import read_data
@@ -44,7 +45,7 @@ class Subject:
         blank: whether it is only looked at: no features are computed, and zeros take their place.
 
     Attributes:
-        frozen: the features of frozen bodies, as far as runs need them.
+        frozen: what frozen bodies make of the data, as far as runs need it.
     """
 
     study: Study
@@ -84,18 +85,18 @@ class Subject:
 
     def data_of(self, runs: Sequence[Run]) -> Dataset:
         """What runs of one model are trained and evaluated on; the study's data set, or what is made of it."""
-        scaled = self._scaled(runs)
-        return self._part(self.data, runs[0].recipe) if scaled is None else scaled.data
+        learned = self._learned(runs)
+        return self._part(self.data, runs[0].recipe) if learned is None else learned.data
 
     def prepare(self, runs: Sequence[Run]) -> Iterator[Preparing]:
-        """Compute the features that any of some runs learn from; `data_of` does so too, but says nothing of it.
+        """Compute what frozen parts make of the data for any of some runs; `data_of` does too, but says nothing of it.
 
         Yields:
             Progress.
         """
         for same in by_structure(runs):
             recipe = same[0].recipe
-            if on_features(recipe):
+            if boundary_of(recipe) and self.frozen.shares(self._backbone(recipe), recipe):
                 for event in self.frozen.compute(self._backbone(recipe), recipe):
                     yield Preparing(done=event.done, all=event.all, about="features")
 
@@ -112,19 +113,23 @@ class Subject:
                     yield label, self.frozen.events(spec, model)
 
     def keep_bodies(self, store: Store, runs: Sequence[Run]) -> None:
-        """Store the frozen bodies of those runs that store their heads alone, once each."""
-        models = {body_id(run.recipe.model): run.recipe for run in runs if on_features(run.recipe)}
+        """Store the bodies of which those runs have a part in common, once each."""
+        models = {
+            body_id(run.recipe.model): run.recipe
+            for run in runs
+            if rests_in(run.recipe.model, [each.train for each in run.recipe.chain])
+        }
         for recipe in models.values():
             if not store.bodies.has(recipe.model):
                 whole = whole_of(self._backbone(recipe), self.data, self.search)
                 store.bodies.put(recipe.model, frozen_tensors(whole))
 
-    def _scaled(self, runs: Sequence[Run]) -> Standardized | None:
-        """The features that runs learn from; None: they learn from the examples themselves."""
+    def _learned(self, runs: Sequence[Run]) -> Learned | None:
+        """What runs learn from that share it; None: they learn from the examples themselves."""
         recipe = runs[0].recipe
-        if not on_features(recipe):
+        if not boundary_of(recipe) or not self.frozen.shares(self._backbone(recipe), recipe):
             return None
-        return self.frozen.standardized(self._backbone(recipe), recipe, lambda data: self._part(data, recipe))
+        return self.frozen.learned(self._backbone(recipe), recipe, lambda data: self._part(data, recipe))
 
     @staticmethod
     def _part(data: Dataset, recipe: Recipe) -> Dataset:
@@ -150,17 +155,18 @@ class Subject:
                     "runs of one model"
                 )
         check_alike(runs)
-        data, scaled = self.data_of(runs), self._scaled(runs)
+        learned = self._learned(runs)
         with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
-            if scaled is not None:
+            if learned is not None:
                 spec = self._backbone(first.recipe)
                 notes = facts_of(spec, self.data.input_shape, self.search).notes
-                found = head_network(scaled, spec, rates_of(runs), self.device)
-                return replace(found, remark="; ".join(filter(None, (found.remark, *notes))))
+                network = network_on(learned, spec, rates_of(runs), self.device)
+                network = replace(network, remark="; ".join(filter(None, (network.remark, *notes))))
+                return network if boundary_of(first.recipe) == (HEAD,) else in_phase_of(network, runs)
             network = Network.of(
                 model_of(self.study, first.recipe.model, self.search),
-                data.input_shape,
-                data.num_outputs,
+                self.data.input_shape,
+                self.data.num_outputs,
                 device=self.device,
                 rates=rates_of(runs),
                 search=self.search,
@@ -257,10 +263,12 @@ def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 
 def by_model(records: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
-    """Groups of stored runs with the same model, each in the order given."""
+    """Groups of stored runs with the same model and the same frozen part, each in the order given."""
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
-        groups.setdefault(content_id(without_marks(record.recipe["model"])), []).append(record)
+        frozen = list(boundary_of(Recipe.of(record.recipe)))
+        key = content_id({"model": without_marks(record.recipe["model"]), "frozen": frozen})
+        groups.setdefault(key, []).append(record)
     yield from groups.values()
 
 

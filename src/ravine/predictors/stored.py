@@ -19,6 +19,7 @@ from ravine.predictors.passes import Drawing
 from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, body_id, kind_of
 from ravine.study import FindStudy
+from ravine.study.boundary import ACTIVATIONS
 from ravine.study.model import Model
 from ravine.study.modes import Mode
 from ravine.study.naming import naming
@@ -124,12 +125,12 @@ def weights_of(store: Store, members: Sequence[Member]) -> dict[str, Tensors]:
 
 
 def _whole(store: Store, found: Mapping[str, tuple[RunRecord, Tensors]]) -> dict[str, Tensors]:
-    """Tensors of runs; of those that trained a head alone, with those of their frozen body, which is read once."""
+    """Tensors of runs; of those that store what comes after a frozen part, with their body's, which is read once."""
     bodies: dict[str, Tensors] = {}
     whole: dict[str, Tensors] = {}
     for name, (run, tensors) in found.items():
         model = run.recipe["model"]
-        if model.get("kind") == KIND and lacks_body(tensors):
+        if model.get("kind") == KIND and (lacks_body(tensors) or ACTIVATIONS in model):
             key = body_id(model)
             if key not in bodies:
                 bodies[key] = store.bodies.get(model)

@@ -18,6 +18,7 @@ from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
 from ravine.study.block import RuleBlock, block_of
+from ravine.study.boundary import boundary_mark
 from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.ladder import Taught, taught_of
@@ -284,12 +285,14 @@ def _recipe(
         lengths = [study.steps or max(taught.least_steps, round((study.epochs or 0.0) * per_epoch))]
         _check_warmup(study, schedule, lengths[0])
     before: Recipe | None = None
+    trained: list[str] = []
     for number, (phase, steps) in enumerate(zip(study.phases or (Phase(),), lengths, strict=True)):
         last = number == len(lengths) - 1
         own = phase.hypers_of(hypers if last else {**hypers, PATIENCE: 0.0})
+        trained.append(phase.train)
         before = Recipe(
             data=taught.fingerprint,
-            model=model,
+            model={**model, **boundary_mark(model, trained, own)},
             rule=kind,
             hypers=lasting_hypers(own),
             exclude=exclude,

@@ -30,8 +30,9 @@ _FIRST = (
     "evaluate_every",
     "full_batch",
 )
-MARKS = ("rates", "dropout_at")
-"""Keys of a recipe's model that are no part of what the user declares: see `ravine.study.model.marks_of`."""
+MARKS = ("rates", "dropout_at", "activations")
+"""Keys of a recipe's model that are no part of what the user declares: see `ravine.study.model.marks_of`, and
+`ravine.study.boundary`."""
 _ON = {"augment.mix_p": 1.0, "layer_decay": 1.0}  # hypers whose default is not 0
 _FACTORS = ("label_smoothing",)  # those whose names have no dot
 _FIRST_HYPERS = ("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "model.dropout")

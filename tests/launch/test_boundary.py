@@ -1,0 +1,193 @@
+"""Runs whose frozen part ends before some block learn from activations, and are those of the whole network."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from engine_runs import random_dataset
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+import ravine
+import small_backbone
+from ravine import rng
+from ravine.backbones.assembled import Assembled, assembled
+from ravine.backbones.blocks import blocks, hold
+from ravine.engine.cohort import Cohort
+from ravine.engine.records import Finished
+from ravine.engine.training import Training
+from ravine.errors import StoreError
+from ravine.features import after
+from ravine.launch import frozen
+from ravine.launch.subject import Subject, by_model
+from ravine.store import Store
+from ravine.study import Run, Study
+from small_backbone import Small, trained
+
+DATA = random_dataset((3, 8, 8), num=90)
+MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "bounded_small:Small"}
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the code of a small network and its weights."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "bounded_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
+    torch.manual_seed(4)
+    save_file(trained(Small()).state_dict(), folder / "small.safetensors")
+    return folder
+
+
+def study(train: str = "from:2", **changes: object) -> Study:
+    fields: dict[str, object] = {
+        "name": "boundary",
+        "data": DATA,
+        "model": MODEL,
+        "rules": [{"kind": "sgd", "lr": [0.02, 0.1]}],
+        "phases": [{"train": train, "steps": STEPS}],
+        "batch_size": "full",
+        "seeds": 2,
+    }
+    return Study(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def subject_of(folder: Path, given: Study) -> Subject:
+    return Subject.of(given, search=folder, device="cpu")
+
+
+def finished(subject: Subject, runs: list[Run]) -> Finished:
+    network, data = subject.network(runs), subject.data_of(runs)
+    for record in Training(Cohort.of(runs), network, data, "native", subject.device).records():
+        if isinstance(record, Finished):
+            return record
+    raise AssertionError("training ends with Finished")
+
+
+def in_pytorch(folder: Path, spec: object, run: Run) -> Assembled:
+    """The whole network, trained as a loop of anyone's would."""
+    with rng.keyed_init(run.seed):
+        whole = assembled(spec, (3, 8, 8), 3, search=folder)  # type: ignore[arg-type]
+    numbered = blocks(whole)
+    train = run.recipe.train
+    for name, param in whole.named_parameters():
+        inside = name.startswith("head.") or any(name in block for block in numbered[2:])
+        wanted = inside if train == "from:2" else bool(re.search(train.removeprefix("match:"), name))
+        param.requires_grad_(wanted and param.requires_grad)
+    whole = hold(whole, [name for name, param in whole.named_parameters() if param.requires_grad]).train()
+    own = [param for param in whole.parameters() if param.requires_grad]
+    rule = torch.optim.SGD(own, lr=run.recipe.hypers["lr"])
+    x, y = torch.from_numpy(DATA.train.x), torch.from_numpy(np.asarray(DATA.train.y))
+    for _ in range(STEPS):
+        rule.zero_grad()
+        F.cross_entropy(whole(x), y).backward()
+        rule.step()
+    return whole.eval()
+
+
+@pytest.mark.parametrize(
+    ("train", "norm"),
+    [
+        ("from:2", "frozen"),
+        ("from:2", "affine"),
+        ("from:2", "adapt"),
+        ("match:^body.last|output.bias", "frozen"),
+    ],
+)
+def test_what_is_trained_on_activations_is_the_whole_network(folder: Path, train: str, norm: str) -> None:
+    subject = subject_of(folder, study(train, model={**MODEL, "norm": norm}))
+    runs = subject.runs()
+    assert subject.data_of(runs).input_shape == (8, 4, 4)
+    record = finished(subject, runs)
+    for run in (runs[0], runs[-1]):
+        whole, row = in_pytorch(folder, subject.study.models[0], run), record.runs.index(run.id)
+        right = whole.state_dict()
+        for name, array in record.weights.items():
+            np.testing.assert_allclose(array[row], right[name], rtol=1e-3, atol=1e-5, err_msg=name)
+        with torch.no_grad():
+            logits = whole(torch.from_numpy(DATA.test.x))
+        np.testing.assert_allclose(record.predictions["test"][row], logits, rtol=1e-3, atol=1e-4)
+
+
+def test_only_what_comes_after_the_boundary_is_trained_and_stored(folder: Path) -> None:
+    subject = subject_of(folder, study())
+    network = subject.network(subject.runs())
+    names = {*network.layout.names, *network.fixed, *network.buffers}
+    assert not any(name.startswith(("body.stem", "body.norm", "body.wide")) for name in names)
+    assert set(network.layout.names) > {"body.inner.weight", "body.last.bias", "head.output.bias"}
+
+
+def test_bits_depend_neither_on_the_cache_nor_on_other_runs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cold = subject_of(folder, study())
+    runs = cold.runs()
+    together = finished(cold, runs)
+    assert cold.frozen.lines()[0].startswith("activations before inner: 90 examples, 128 numbers each, 0.0 MB, comp")
+    warm = subject_of(folder, study())
+    alone = finished(warm, [runs[-1]])
+    assert warm.frozen.lines()[0].endswith("from the cache")
+    row = together.runs.index(runs[-1].id)
+    for name, array in alone.weights.items():
+        assert array[0].tobytes() == together.weights[name][row].tobytes()
+
+
+def test_runs_say_what_they_are_trained_on(folder: Path) -> None:
+    def models(**changes: object) -> list[dict[str, object]]:
+        subject = subject_of(folder, study(**changes))  # type: ignore[arg-type]
+        return [dict(each.model) for each in subject.runs()[0].recipe.chain]
+
+    def marked(**changes: object) -> list[bool]:
+        return ["activations" in each for each in models(**changes)]
+
+    head, some, whole = ({"train": each, "steps": 2} for each in ("head", "from:2", "all"))
+    assert marked(phases=[head, some]) == [False, True]
+    assert marked(phases=[some, head]) == [True, True]
+    assert marked(phases=[some, whole]) == [True, False]
+    assert marked(train="from:0") == [False]
+    assert marked(augment={"flip": 0.5}) == [False]
+    assert marked(model={**MODEL, "weights": None}) == [False]
+
+
+def test_what_cannot_be_cut_is_trained_through_the_whole_network(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = subject_of(folder, study("match:stem"))
+    assert first.data_of(first.runs()) is first.data
+    monkeypatch.setattr(frozen, "MOST_BYTES", 90 * 128 * 4 - 1)
+    large = subject_of(folder, study())
+    assert large.data_of(large.runs()) is large.data
+    [line] = large.frozen.lines()
+    assert line.startswith("! activations before inner would take 0.0 GB")
+    monkeypatch.setattr(frozen, "MOST_BYTES", after.MOST_BYTES)
+    small = subject_of(folder, study())
+    apart, through = finished(small, small.runs()), finished(large, large.runs())
+    for name, array in apart.weights.items():
+        np.testing.assert_allclose(array, through.weights[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_part_of_the_data_is_a_part_of_the_activations(folder: Path) -> None:
+    subject = subject_of(folder, study())
+    runs = subject.runs()
+    part = {"per_class": 5, "draw": 1}
+    parted = [replace(run, recipe=replace(run.recipe, part=part, batch_size=4)) for run in runs]
+    assert len(subject.data_of(parted).train) == 12
+    known = subject.data_of(runs)
+    rows = {row.tobytes() for row in known.train.x}
+    assert all(row.tobytes() in rows for row in subject.data_of(parted).train.x)
+
+
+def test_runs_of_two_boundaries_are_no_one_network(folder: Path) -> None:
+    subject = subject_of(folder, study())
+    run = subject.runs()[0]
+    other = replace(run, recipe=replace(run.recipe, train="from:3"))
+    with pytest.raises(StoreError, match="one trained from:2, the other from:3"):
+        subject.network([run, other])
