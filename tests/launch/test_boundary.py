@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ import pytest
 import torch
 from engine_runs import random_dataset
 from safetensors.torch import save_file
-from torch import nn
 from torch.nn import functional as F
 
 import ravine
 import small_backbone
 from ravine import rng
+from ravine.api.studies import read_any
 from ravine.backbones.assembled import Assembled, assembled
 from ravine.backbones.blocks import blocks, hold
 from ravine.engine.cohort import Cohort
@@ -26,9 +27,11 @@ from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.features import after
 from ravine.launch import frozen
-from ravine.launch.subject import Subject, by_model
-from ravine.store import Store
+from ravine.launch.subject import Subject
+from ravine.predictors.stored import of_store
 from ravine.study import Run, Study
+from ravine.study.modes import Mode
+from ravine.study.views import FLIPS
 from small_backbone import Small, trained
 
 DATA = random_dataset((3, 8, 8), num=90)
@@ -63,9 +66,9 @@ def subject_of(folder: Path, given: Study) -> Subject:
     return Subject.of(given, search=folder, device="cpu")
 
 
-def finished(subject: Subject, runs: list[Run]) -> Finished:
+def finished(subject: Subject, runs: list[Run], backend: str = "fused") -> Finished:
     network, data = subject.network(runs), subject.data_of(runs)
-    for record in Training(Cohort.of(runs), network, data, "native", subject.device).records():
+    for record in Training(Cohort.of(runs), network, data, backend, subject.device).records():
         if isinstance(record, Finished):
             return record
     raise AssertionError("training ends with Finished")
@@ -130,10 +133,12 @@ def test_bits_depend_neither_on_the_cache_nor_on_other_runs(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cold = subject_of(folder, study())
     runs = cold.runs()
-    together = finished(cold, runs)
-    assert cold.frozen.lines()[0].startswith("activations before inner: 90 examples, 128 numbers each, 0.0 MB, comp")
+    together = finished(cold, runs, "native")
+    assert cold.frozen.lines()[0].startswith(
+        "activations before inner: 90 examples, 128 numbers each, 0.0 MB, comp"
+    )
     warm = subject_of(folder, study())
-    alone = finished(warm, [runs[-1]])
+    alone = finished(warm, [runs[-1]], "native")
     assert warm.frozen.lines()[0].endswith("from the cache")
     row = together.runs.index(runs[-1].id)
     for name, array in alone.weights.items():
@@ -191,3 +196,108 @@ def test_runs_of_two_boundaries_are_no_one_network(folder: Path) -> None:
     other = replace(run, recipe=replace(run.recipe, train="from:3"))
     with pytest.raises(StoreError, match="one trained from:2, the other from:3"):
         subject.network([run, other])
+
+
+FILE = """
+name = "{name}"
+data = {{ kind = "npz", path = "few.npz" }}
+seeds = 1
+batch_size = 10
+phases = [{phases}]
+{more}
+[model]
+kind = "backbone"
+weights = "file:small.safetensors"
+target = "bounded_small:Small"
+[[rules]]
+kind = "adam"
+lr = [0.003, 0.01]
+"""
+CHAIN = '{ train = "head", epochs = 1, lr = 0.01 }, { train = "from:2", epochs = 2 }'
+
+
+def run_file(folder: Path, name: str, phases: str, more: str = "", store: str = "runs") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(FILE.format(name=name, phases=phases, more=more), encoding="utf-8")
+    ravine.run(path, store=folder / store, backend="fused", quiet=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> Path:
+    """With a study of two phases that has been run, and one that goes on from its end."""
+    x = np.random.default_rng(0).normal(size=(100, 3, 8, 8)).astype(np.float32)
+    np.savez(folder / "few.npz", x=x, y=np.arange(100) % 3)
+    run_file(folder, "some", CHAIN, 'test_time = { views = "flips" }')
+    run_file(folder, "all", CHAIN + ', { train = "all", steps = 1, lr = 1e-12 }')
+    run_file(folder, "drawn", '{ train = "from:2", epochs = 1 }', "augment = { flip = 0.5 }")
+    return folder
+
+
+def test_a_whole_network_is_put_together_of_the_body_and_what_was_trained(done: Path) -> None:
+    """It carries pictures through all of it, and comes to what was stored of the activations."""
+    study, _, search = read_any(done / "some.toml")
+    x = torch.from_numpy(subject_of(done, study).data.test.x)
+    with ravine.Store(done / "runs") as store:
+        assert store.check() == []
+        for run in store.runs("some"):
+            predictor = of_store(store, "some", run.id, find=lambda: (study, search), device="cpu")
+            with torch.no_grad():
+                logits = predictor.members[0].model(x)
+            stored = store.tensors("predictions", run.id)["test"]
+            np.testing.assert_allclose(logits, stored, rtol=1e-3, atol=1e-5)
+    assert len(list((done / "runs" / "bodies").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["some", pytest.param("heads", marks=pytest.mark.slow)])
+def test_views_at_test_are_of_the_pictures(done: Path, name: str) -> None:
+    """And not of what the frozen part makes of them."""
+    if name == "heads":
+        run_file(done, name, '{ train = "head", epochs = 1 }', 'test_time = { views = "flips" }')
+    study, _, search = read_any(done / f"{name}.toml")
+    x = torch.from_numpy(subject_of(done, study).data.test.x)
+    with ravine.Store(done / "runs") as store:
+        run = store.runs(name)[0]
+        net = of_store(store, name, run.id, find=lambda: (study, search), device="cpu").members[0].model
+        with torch.no_grad():
+            right = (net(x).softmax(1) + net(x.flip(-1)).softmax(1)) / 2
+        found = store.evaluated.read(Mode(views=FLIPS).id, [run.id])[run.id]["test"]
+    np.testing.assert_allclose(np.exp(found), right, rtol=1e-3, atol=1e-5)
+
+
+def test_a_phase_that_trains_everything_goes_on_from_there(done: Path) -> None:
+    """With next to no step, it predicts what the run before did, through another network."""
+    with ravine.Store(done / "runs") as store:
+        before = {(run.hypers["lr"], run.seed): run.id for run in store.runs("some")}
+        for run in store.runs("all"):
+            one, two = (
+                store.tensors("predictions", each)["test"]
+                for each in (before[run.hypers["lr"], run.seed], run.id)
+            )
+            np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5)
+            assert run.recipe["before"]["model"]["activations"] == "cached"
+
+
+def test_what_rests_is_stored_once(done: Path) -> None:
+    """Also of runs that carry pictures through the whole network; who reads their weights gets all of it."""
+    blocks_of_weights = [header(path) for path in (done / "runs").rglob("weights-*.safetensors")]
+    through = [each for each in blocks_of_weights if "body.stem.weight" in each]
+    assert through
+    for each in through:
+        num = each["head.output.bias"]["shape"][0]
+        assert each["body.stem.weight"]["shape"] == [num, 0, 0]
+        assert each["body.last.weight"]["shape"] == [num, 6, 8, 3, 3]
+    with ravine.Store(done / "runs") as store:
+        [first, *_] = store.runs("drawn")
+        weights, body = store.tensors("weights", first.id), store.bodies.get(first.recipe["model"])
+        assert "activations" not in first.recipe["model"]
+    for name in ("body.stem.weight", "body.norm.running_mean"):
+        np.testing.assert_array_equal(weights[name], body[name])
+    assert not np.array_equal(weights["body.last.weight"], body["body.last.weight"])
+
+
+def header(path: Path) -> dict[str, dict[str, list[int]]]:
+    with path.open("rb") as file:
+        found: dict[str, dict[str, list[int]]] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    found.pop("__metadata__", None)
+    return found

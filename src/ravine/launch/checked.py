@@ -35,8 +35,7 @@ def check_test_time(study: Study, subject: Subject, runs: Sequence[Run]) -> list
     if asked is None:
         return []
     if asked.views:
-        for same in by_structure(runs):
-            check_views(asked.views, subject.data_of(same).input_shape, "test_time.views")
+        check_views(asked.views, subject.data.input_shape, "test_time.views")
     if not any(mode.samples for mode in asked.asked):
         return []
     without, lines = 0, []

@@ -111,7 +111,7 @@ def _all(
         check_test_time(study, subject, [stored_run(run) for run in store.runs(study.name)])
     for mode, some in wanting.items():
         backends: dict[str, None] = {}
-        for group in _groups(subject, some):
+        for group in _groups(subject, some, mode):
             with naming(study.origin), memory_errors("model", len(group)):
                 backends |= _evaluate(subject, store, mode, group)
             done += len(group)
@@ -120,11 +120,12 @@ def _all(
         lines.append(f"test time: {count(len(some), 'run')}, {mode.words}, {by} on {subject.device.type}")
 
 
-def _groups(subject: Subject, records: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
+def _groups(subject: Subject, records: Sequence[RunRecord], mode: Mode) -> Iterator[list[RunRecord]]:
     """Runs of one structure, so many at once."""
     by_id = {record.id: record for record in records}
     for same in by_structure([stored_run(record) for record in records]):
-        size = _RUNS[len(subject.data_of(same).input_shape) > 1]
+        data = subject.data_of(same, whole=bool(mode.views))
+        size = _RUNS[len(data.input_shape) > 1]
         for start in range(0, len(same), size):
             yield [by_id[run.id] for run in same[start : start + size]]
 
@@ -132,7 +133,8 @@ def _groups(subject: Subject, records: Sequence[RunRecord]) -> Iterator[list[Run
 def _evaluate(subject: Subject, store: Store, mode: Mode, records: Sequence[RunRecord]) -> dict[str, None]:
     """Evaluate runs of one structure by one mode, and store it; returns what carried the passes."""
     runs = [stored_run(record) for record in records]
-    network, data = subject.network(runs), subject.data_of(runs)
+    whole = bool(mode.views)  # of pictures, and not of what a frozen part makes of them
+    network, data = subject.network(runs, whole=whole), subject.data_of(runs, whole=whole)
     rates = network.rates([run.recipe.hypers for run in runs], subject.device)
     # Where no layer is random, one sample is all of them; where there is no such layer, it is the mean pass.
     random = [any(float(rate[row]) > 0.0 for rate in rates.values()) for row in range(len(runs))]

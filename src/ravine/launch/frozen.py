@@ -59,7 +59,7 @@ class Frozen:
         Raises:
             StudyError: pictures are augmented beside a head alone, or a phase trains what is not there.
         """
-        return on_features(recipe) or self._parts_of(spec, recipe) is not None
+        return on_features(recipe) or self.parts_of(spec, recipe) is not None
 
     def compute(self, spec: Backbone, recipe: Recipe) -> Iterator[Extracting]:
         """Compute what runs of a recipe learn from, or read it, unless it has been done.
@@ -67,7 +67,7 @@ class Frozen:
         Yields:
             Progress, where it is computed.
         """
-        parts = self._parts_of(spec, recipe)
+        parts = self.parts_of(spec, recipe)
         name = _name(recipe, parts)
         if name in self._known:
             return
@@ -81,7 +81,7 @@ class Frozen:
         """What runs of a recipe learn from, as it comes out of the frozen part."""
         for _ in self.compute(spec, recipe):
             pass
-        return self._known[_name(recipe, self._parts_of(spec, recipe))]
+        return self._known[_name(recipe, self.parts_of(spec, recipe))]
 
     def learned(self, spec: Backbone, recipe: Recipe, part_of: Callable[[Dataset], Dataset]) -> Learned:
         """What runs of a recipe learn from that share it: features at the scale of their training part, or activations.
@@ -91,7 +91,7 @@ class Frozen:
             recipe: of the runs.
             part_of: the recipe's part of a data set.
         """
-        parts = self._parts_of(spec, recipe)
+        parts = self.parts_of(spec, recipe)
         name = content_id({"body": _name(recipe, parts), "part": recipe.part})
         if name not in self._learned:
             own = part_of(self.features(spec, recipe).data(self.data))
@@ -129,7 +129,7 @@ class Frozen:
 
         yield from features_of(model, self.data, self.device, body, parts.name if parts else "")
 
-    def _parts_of(self, spec: Backbone, recipe: Recipe) -> Parts | None:
+    def parts_of(self, spec: Backbone, recipe: Recipe) -> Parts | None:
         """The body in two parts, between which runs of a recipe learn from activations; None: they don't."""
         boundary = boundary_of(recipe)
         if not boundary or boundary == (HEAD,):

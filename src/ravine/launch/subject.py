@@ -25,7 +25,7 @@ from ravine.nn.spec import Backbone
 from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
-from ravine.study.boundary import HEAD, boundary_of, rests_in
+from ravine.study.boundary import ACTIVATIONS, HEAD, boundary_of, rests_in
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 from ravine.study.reading import read_data
@@ -83,9 +83,14 @@ class Subject:
         """All runs of the study, in its order; of a staged study, those of the first stage."""
         return runs_of(self.study, self.data, self.search)
 
-    def data_of(self, runs: Sequence[Run]) -> Dataset:
-        """What runs of one model are trained and evaluated on; the study's data set, or what is made of it."""
-        learned = self._learned(runs)
+    def data_of(self, runs: Sequence[Run], *, whole: bool = False) -> Dataset:
+        """What runs of one model are trained and evaluated on; the study's data set, or what is made of it.
+
+        Args:
+            runs: of one structure.
+            whole: take the examples themselves, for the `network` that is whole.
+        """
+        learned = None if whole else self._learned(runs)
         return self._part(self.data, runs[0].recipe) if learned is None else learned.data
 
     def prepare(self, runs: Sequence[Run]) -> Iterator[Preparing]:
@@ -101,7 +106,10 @@ class Subject:
                     yield Preparing(done=event.done, all=event.all, about="features")
 
     def all_features(self) -> Iterator[tuple[str, Iterator[Extracting | Features]]]:
-        """The features of each body with weights, by what it is called; see `features_of`."""
+        """What each body with weights makes of the data, by what it is called; see `features_of`.
+
+        That is features, and the activations that some phase of the study's runs learns from.
+        """
         known: set[str] = set()
         for spec in self.study.models:
             if isinstance(spec, Backbone) and spec.weights is not None:
@@ -111,6 +119,13 @@ class Subject:
                     known.add(body)
                     label = f"{spec.weights}, cut {spec.cut}" if spec.cut else spec.weights
                     yield label, self.frozen.events(spec, model)
+        for recipe in {each.structure: each for run in self.runs() for each in run.recipe.chain}.values():
+            if ACTIVATIONS in recipe.model:
+                spec = self._backbone(recipe)
+                parts = self.frozen.parts_of(spec, recipe)
+                if parts is not None and (label := f"{spec.weights}, before {parts.name}") not in known:
+                    known.add(label)
+                    yield label, self.frozen.events(spec, recipe.model, parts)
 
     def keep_bodies(self, store: Store, runs: Sequence[Run]) -> None:
         """Store the bodies of which those runs have a part in common, once each."""
@@ -141,8 +156,12 @@ class Subject:
         assert isinstance(spec, Backbone), "what has features is a backbone"
         return spec
 
-    def network(self, runs: Sequence[Run]) -> Network:
+    def network(self, runs: Sequence[Run], *, whole: bool = False) -> Network:
         """The network of runs of one structure; a built-in model has the layers whose rate is above 0 in some run.
+
+        Args:
+            runs: of one structure.
+            whole: with the frozen part, where runs learn from what that makes of the data.
 
         Raises:
             ModelError: the model cannot be built, or does not fit the data.
@@ -155,7 +174,7 @@ class Subject:
                     "runs of one model"
                 )
         check_alike(runs)
-        learned = self._learned(runs)
+        learned = None if whole else self._learned(runs)
         with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
             if learned is not None:
                 spec = self._backbone(first.recipe)

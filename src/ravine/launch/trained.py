@@ -92,7 +92,7 @@ class Trained:
         Raises:
             StoreError: a run has none, or a file is damaged.
         """
-        stored = self.store.tensors_many("weights", run_ids)
+        stored = self._with_bodies(self.store.tensors_many("weights", run_ids))
         shapes = dict(zip(self.network.layout.names, self.network.layout.shapes, strict=True))
         for run in run_ids:
             for name in rates_at_test(
@@ -144,6 +144,16 @@ class Trained:
             )
             for row, member in enumerate(members)
         }
+
+    def _with_bodies(self, stored: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+        """Weights of runs; of a network with a frozen part that they do not store, with those of their body."""
+        names = {*self.network.layout.names, *self.others} - set(rates_at_test(self.network.module))
+        wanted = [name for name in names if name.startswith("body.")]
+        for run, own in stored.items():
+            if any(name not in own for name in wanted):
+                body = self.store.bodies.get(self.store.run(run).recipe["model"])
+                stored[run] = {**body, **own}
+        return stored
 
     def _stored(self, member: Member) -> dict[str, np.ndarray]:
         """The tensors of an average, or of weights along a run."""

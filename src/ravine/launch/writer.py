@@ -148,10 +148,11 @@ class Writer:
                 )
             )
         places = [rows.get(run_id, -1) for run_id in self._ids]
+        model, left_out = self._cohort.recipe.model, self._store.bodies.left_out
         self._store.finish_cohort(
             self._cohort.id,
             results,
-            {name: _placed(array, places) for name, array in finished.weights.items()}
+            {name: _placed(array, places) for name, array in left_out(model, finished.weights).items()}
             if finished.runs
             else {},
             {name: _placed(array, places) for name, array in finished.predictions.items()}
@@ -159,7 +160,9 @@ class Writer:
             else {},
             {
                 name: AveragedTensors(
-                    runs=average.runs, weights=average.weights, predictions=average.predictions
+                    runs=average.runs,
+                    weights=left_out(model, average.weights),
+                    predictions=average.predictions,
                 )
                 for name, average in finished.averages.items()
             },

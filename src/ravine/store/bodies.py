@@ -1,7 +1,8 @@
 """Frozen weights that many runs have in common: a file for each body, beside the blocks.
 
-A run that trains a head alone stores its head; its body is here, once. A file's name says which body it is (`body_id`)
-and what its bytes hash to, so that no table is needed.
+A run that trains a head alone stores its head; its body is here, once. So are the tensors of a body that another run
+has left as they were: their places among its weights are empty. A file's name says which body it is
+(`body_id`) and what its bytes hash to, so that no table is needed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, select
 
 from ravine.errors import InputError, StoreError
 from ravine.store.core import Core
+from ravine.store.database import portions
 from ravine.store.records import parsed
 from ravine.store.schema import runs
 from ravine.study import content_id
@@ -26,6 +28,7 @@ from ravine.whole_file import write_whole
 
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})\.safetensors")
 _KIND = '"backbone"'  # as a recipe's text has it
+_ELSEWHERE = (0, 0)  # the shape, in a run's weights, of a tensor that is its body's
 _IDENTIFIES = ("architecture", "args", "weights", "cut")
 
 Tensors = Mapping[str, np.ndarray]
@@ -54,11 +57,13 @@ class Bodies:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._folder = folder_of(core)
+        self._last: tuple[Path, dict[str, np.ndarray]] | None = None
 
     def has(self, model: Mapping[str, Any]) -> bool:
         """Whether the body of a model is here, undamaged."""
+        path = _find(self._folder, body_id(model))
         try:
-            return bool(self.get(model))
+            return path is not None and bool(_read(path))
         except StoreError:
             return False
 
@@ -88,7 +93,7 @@ class Bodies:
                 raise StoreError(str(error)) from None
 
     def get(self, model: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The body of a model: its tensors by name, shared by all who ask.
+        """The body of a model: its tensors by name, shared by all who ask. Its hash is checked once.
 
         Raises:
             StoreError: it is not here, or the file is damaged.
@@ -98,7 +103,69 @@ class Bodies:
             raise StoreError(
                 f"{self._folder}: lacks the frozen weights of these runs; restore a backup, or run the study again"
             )
-        return _read(path)
+        if self._last is None or self._last[0] != path:
+            self._last = path, _read(path)
+        return self._last[1]
+
+    def left_out(self, model: Mapping[str, Any], weights: Tensors) -> Tensors:
+        """Weights of runs, where a tensor that all of them have in common with their body is empty.
+
+        Args:
+            model: what their recipes say of it.
+            weights: (R, ...) by name.
+        """
+        if model.get("kind") != "backbone" or _find(self._folder, body_id(model)) is None:
+            return weights
+        body = self.get(model)
+        return {
+            name: np.empty((len(array), *_ELSEWHERE), array.dtype)
+            if _all_are(array, body.get(name))
+            else array
+            for name, array in weights.items()
+        }
+
+    def completed(self, weights: Mapping[str, dict[str, np.ndarray]]) -> None:
+        """Put what is their bodies' into weights of runs, in place.
+
+        Args:
+            weights: of each run by its id, as they are stored.
+
+        Raises:
+            StoreError: a body is not here, or damaged.
+        """
+        lacking = {run: _empty(own) for run, own in weights.items()}
+        wanting = [run for run, names in lacking.items() if names]
+        if not wanting:
+            return
+        with self._core.read() as connection:
+            models = models_of(connection, wanting)
+        for run in wanting:
+            body = self.get(models[run])
+            for name in lacking[run]:
+                if name not in body:
+                    raise StoreError(f"run {run}: the frozen weights in {self._folder} lack tensor {name!r}")
+                weights[run][name] = body[name].copy()
+
+
+def models_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the recipes of runs say of their models."""
+    found: dict[str, dict[str, Any]] = {}
+    for some in portions(run_ids):
+        for row in connection.execute(select(runs.c.id, runs.c.recipe).where(runs.c.id.in_(some))):
+            found[row.id] = parsed(row.recipe, dict, f"run {row.id}: recipe").get("model", {})
+    return found
+
+
+def _all_are(array: np.ndarray, one: np.ndarray | None) -> bool:
+    """Whether all rows are one array, bit for bit."""
+    if one is None or not array.size or array.dtype != one.dtype or array.shape[1:] != one.shape:
+        return False
+    same = one.tobytes()
+    return all(row.tobytes() == same for row in array)
+
+
+def _empty(weights: Tensors) -> list[str]:
+    return [name for name, array in weights.items() if array.shape == _ELSEWHERE]
 
 
 def folder_of(core: Core) -> Path:

@@ -377,6 +377,7 @@ class Store:
         with self._core.read() as connection:
             found = cohorts.find_rows(connection, kind, run_ids)
         read = self._core.rows(found)
+        self.bodies.completed(read)
         return {run: read[run] for run in run_ids}
 
     def check(self) -> list[str]:
