@@ -3,8 +3,10 @@
     python benchmarks/transfer.py                                # all parts
     python benchmarks/transfer.py --parts heads --repeats 3
     python benchmarks/transfer.py --parts heads --batches 64 --epochs 2   # a quick look
+    python benchmarks/transfer.py --parts heads --pictures cifar10-subset   # on real features
 
-heads: 100 heads (4 rules x 5 learning rates x 5 seeds), 20 epochs on 10,000 made-up features of 1,280 numbers, beside
+heads: 100 heads (4 rules x 5 learning rates x 5 seeds), 20 epochs on 10,000 features of 1,280 numbers, made up or
+what EfficientNet-Lite0 makes of pictures at 64 px (a folder with train and test, in both one for each class), beside
 scikit-learn's LogisticRegression for three values of C, a PyTorch loop for each head on the same features, the same
 loop with the frozen network in it (both extrapolated), and 100 heads in one ModuleDict that see one batch together.
 What ravine takes is a whole `ravine.run`: planning, training, evaluations, scores and storing.
@@ -31,7 +33,6 @@ import platform
 import shlex
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -40,156 +41,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from transfer_heads import HEADS, Heads, made_up, of_pictures
 from transfer_steps import Denormal, FineTuning
 
 PARTS = ("heads", "features", "step", "denormals")
 PICTURES, SIDE, BATCH = 512, 96, 64
 FLOPS = 2 * 71.8e6  # of a picture of 96 x 96
-NUM, WIDTH, CLASSES, HELD_OUT = 10_000, 1280, 10, 1000
-SEEDS, HEADS = 5, 100
-CS = (0.01, 0.1, 1.0)
-RULES = (
-    ("sgd", (0.003, 0.01, 0.03, 0.1, 0.3)),
-    ("momentum", (0.0003, 0.001, 0.003, 0.01, 0.03)),
-    ("adam", (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)),
-    ("adamw", (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)),
-)
-
 Times = dict[str, list[float]]
-
-
-def features() -> dict[str, np.ndarray]:
-    """Features as a network's last layer gives them, standardized: ten clusters in 64 dimensions, mixed, rectified."""
-    draw = np.random.default_rng(0)
-    centers, mix = 0.45 * draw.normal(size=(CLASSES, 64)), draw.normal(size=(64, WIDTH)) / 8
-    found: dict[str, np.ndarray] = {}
-    for name, num in (("train", NUM), ("validation", HELD_OUT), ("test", HELD_OUT)):
-        y = draw.integers(0, CLASSES, num)
-        hidden = (centers[y] + draw.normal(size=(num, 64))) @ mix + 0.5 * draw.normal(size=(num, WIDTH))
-        found[name], found[f"{name}_y"] = np.maximum(hidden, 0), y
-    mean, scale = found["train"].mean(0), found["train"].std(0)
-    for name in ("train", "validation", "test"):
-        found[name] = ((found[name] - mean) / scale).astype(np.float32)
-    return found
-
-
-class Heads:
-    """100 heads on features that were computed before.
-
-    Args:
-        batch: examples of a step.
-        epochs: of every head.
-    """
-
-    def __init__(self, batch: int, epochs: int) -> None:
-        self.batch, self.epochs, self.arrays = batch, epochs, features()
-        self.x, self.y = (torch.from_numpy(self.arrays[name]) for name in ("train", "train_y"))
-        self.steps = epochs * (NUM // batch)
-
-    def contenders(self) -> dict[str, Callable[[], float]]:
-        """Seconds of each for all heads; the first is ours."""
-        return {
-            "ravine.run": self.ours,
-            f"scikit-learn, C = {', '.join(f'{c:g}' for c in CS)}": self.convex,
-            "ModuleDict of 100 heads": self.together,
-            "PyTorch loop per head": self.alone,
-            "the same, frozen network inside": self.with_network,
-        }
-
-    def ours(self) -> float:
-        import ravine
-
-        arrays = self.arrays
-        data = ravine.from_arrays(
-            arrays["train"], arrays["train_y"], x_validation=arrays["validation"],
-            y_validation=arrays["validation_y"], x_test=arrays["test"], y_test=arrays["test_y"], normalize="none",
-        )  # fmt: skip
-        made = ravine.Study(
-            name="heads", data=data, model={"kind": "mlp", "hidden": []}, epochs=self.epochs, batch_size=self.batch,
-            rules=[{"kind": kind, "lr": list(lrs)} for kind, lrs in RULES], seeds=SEEDS, evaluations=4,
-        )  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            results = ravine.run(made, store=folder, device="cpu", quiet=True)
-            took = time.perf_counter() - began
-        assert len(results.runs) == HEADS, "as many heads as the others"
-        return took
-
-    def convex(self) -> float:
-        from sklearn.linear_model import LogisticRegression
-
-        began = time.perf_counter()
-        for c in CS:
-            LogisticRegression(C=c, max_iter=1000).fit(self.arrays["train"], self.arrays["train_y"])
-        return time.perf_counter() - began
-
-    def together(self) -> float:
-        """As DINOv2's linear.py has them: one batch, all losses added up, one optimizer with a group for each head."""
-        heads = nn.ModuleDict({f"head{i}": nn.Linear(WIDTH, CLASSES) for i in range(HEADS)})
-        lrs = np.geomspace(1e-3, 0.1, HEADS)
-        groups = [
-            {"params": head.parameters(), "lr": lr} for head, lr in zip(heads.values(), lrs, strict=True)
-        ]
-        optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=0.0)  # type: ignore[arg-type]
-
-        def step(rows: Tensor) -> None:
-            x, y = self.x[rows], self.y[rows]
-            outputs = {name: head(x) for name, head in heads.items()}
-            loss = torch.stack([F.cross_entropy(output, y) for output in outputs.values()]).sum()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-        return self._extrapolated(step, 40) * self.steps
-
-    def alone(self) -> float:
-        """Of one head after the other, with torch's fused kernels."""
-        return HEADS * self.steps * statistics.fmean(self._loop(kind, lambda x: x) for kind, _ in RULES)
-
-    def with_network(self) -> float:
-        """The same with the network in the loop, on pictures of 96 x 96."""
-        from ravine.backbones.lite0 import EfficientNetLite0
-
-        whole = EfficientNetLite0()
-        whole.classifier = nn.Identity()
-        network = whole.eval().to(memory_format=torch.channels_last)
-        pictures = torch.randn(self.batch, 3, 96, 96).contiguous(memory_format=torch.channels_last)
-
-        @torch.no_grad()
-        def featured(x: Tensor) -> Tensor:
-            found: Tensor = network(pictures)
-            return found
-
-        return HEADS * self.steps * self._loop("momentum", featured, 5)
-
-    def _loop(self, kind: str, featured: Callable[[Tensor], Tensor], num: int = 150) -> float:
-        head = nn.Linear(WIDTH, CLASSES)
-        make: dict[str, Callable[..., torch.optim.Optimizer]] = {
-            "sgd": torch.optim.SGD, "momentum": torch.optim.SGD, "adam": torch.optim.Adam,
-            "adamw": torch.optim.AdamW,
-        }  # fmt: skip
-        more = {"momentum": 0.9} if kind == "momentum" else {}
-        optimizer = make[kind](head.parameters(), lr=1e-3, fused=True, **more)
-
-        def step(rows: Tensor) -> None:
-            x, y = featured(self.x[rows]), self.y[rows]
-            loss = F.cross_entropy(head(x), y)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-
-        return self._extrapolated(step, num)
-
-    def _extrapolated(self, step: Callable[[Tensor], None], num: int) -> float:
-        """Seconds of a step, the mean of some after two that are not counted."""
-        batches = [torch.randperm(NUM)[: self.batch] for _ in range(num + 2)]
-        for rows in batches[:2]:
-            step(rows)
-        began = time.perf_counter()
-        for rows in batches[2:]:
-            step(rows)
-        return (time.perf_counter() - began) / num
 
 
 class Pass:
@@ -299,6 +157,10 @@ def main() -> None:
     parser.add_argument(
         "--batches", nargs="+", type=int, default=[64, 256], help="examples of a step, for heads"
     )
+    parser.add_argument("--pictures", help="folder of pictures, for heads on real features")
+    parser.add_argument(
+        "--contenders", type=int, default=5, help="for heads: so many of them, the quicker ones first"
+    )
     parser.add_argument("--epochs", type=int, default=20, help="for heads")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -315,13 +177,12 @@ def main() -> None:
             print(table(f"{PICTURES} pictures of {SIDE} x {SIDE}", times), "\n")
             print(share_of_peak(statistics.median(times["ravine"])), "\n", flush=True)
         if part == "heads":
+            arrays = of_pictures(given.pictures) if given.pictures else made_up()
             for batch in given.batches:
                 title = f"{HEADS} heads, {given.epochs} epochs, batch {batch}"
-                print(
-                    table(title, measured(Heads(batch, given.epochs).contenders(), given.repeats)),
-                    "\n",
-                    flush=True,
-                )
+                contenders = Heads(batch, given.epochs, arrays).contenders()
+                some = dict(list(contenders.items())[: given.contenders])
+                print(table(title, measured(some, given.repeats)), "\n", flush=True)
         if part == "step":
             for network in ("lite0", "depthwise"):
                 for batch, runs in ((32, 1), (32, 4), (64, 1), (64, 4)):

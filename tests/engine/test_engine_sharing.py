@@ -9,6 +9,7 @@ import pytest
 from engine_runs import CPU, made
 
 from ravine.engine.cohort import Cohort
+from ravine.engine.native.rounds import grouped
 from ravine.engine.native.sharing import Shared
 from ravine.engine.network import Network
 from ravine.engine.training import Training
@@ -45,22 +46,21 @@ def _trained(study: Study, runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], 
         pass
     weights = training.setting.state.params_RP.numpy()
     found = {run.id: row.copy() for run, row in zip(training.cohort.runs, weights, strict=True)}
-    return found, Shared.of(training.setting)
+    return found, training._program._steps._shared  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("model", "batch_size", "turned"),
+    ("model", "batch_size"),
     [
-        ({"kind": "mlp", "hidden": []}, 33, True),
-        ({"kind": "mlp", "hidden": [5], "norm": "batch", "dropout": 0.3}, 130, True),
+        ({"kind": "mlp", "hidden": []}, 33),
+        ({"kind": "mlp", "hidden": [5], "norm": "batch", "dropout": 0.3}, 130),
     ],
 )
-def test_a_run_is_the_same_alone(model: dict[str, object], batch_size: int, turned: bool) -> None:
+def test_a_run_is_the_same_alone(model: dict[str, object], batch_size: int) -> None:
     study = _study(model, batch_size, RULES)
     runs = list(runs_of(study, study.data))
     together, shared = _trained(study, runs)
     assert shared is not None
-    assert shared.turned == turned
     for run in runs[::3]:
         alone, not_shared = _trained(study, [run])
         assert not_shared is None
@@ -77,18 +77,17 @@ def test_second_gradients_share_the_batch_too() -> None:
 
 
 def test_groups_have_one_batch_and_are_as_many_for_each_thread() -> None:
-    shared = Shared(batch_size=4, width=8, most=3, turned=False)
     batch_index_R = np.array([0, 1] * 5 + [2])
     runs = np.array([0, 1, 2, 3, 4, 6, 7, 9, 10])  # the others have stopped
-    order, sizes = shared.groups(runs, batch_index_R, 2)
+    order, sizes = grouped(runs, batch_index_R, 2, 3)
     assert sorted(order) == sorted(runs)
     assert max(sizes) <= 3
     assert len(sizes) % 2 == 0
     for part in np.split(order, np.cumsum(sizes)[:-1]):
         assert len(set(batch_index_R[part])) == 1
-    order, sizes = shared.groups(np.array([], dtype=np.int64), batch_index_R, 2)
+    order, sizes = grouped(np.array([], dtype=np.int64), batch_index_R, 2, 3)
     assert len(order) == len(sizes) == 0
-    order, sizes = shared.groups(np.array([3]), batch_index_R, 2)
+    order, sizes = grouped(np.array([3]), batch_index_R, 2, 3)
     assert order.tolist() == [3]
     assert sizes.tolist() == [1]
 

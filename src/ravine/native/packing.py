@@ -7,6 +7,7 @@ matrix's rows, are put side by side first. No sum changes its order, so a produc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -114,18 +115,27 @@ def _turn_square(
 ) -> None:
     """As many columns as lanes, or ``num`` of them, each a vector of the rows' numbers, turned within registers."""
     lanes = code.lanes
-    wide = vector_type("f32", lanes)
     far = code.value(f"mul nsw i64 {column}, {strides[1]}")
     start = code.address(code.address(matrix, far, "f32"), row, "f32")
     lines = [code.load_vector(start, str(i * strides[1]), "f32", lanes) for i in range(num)]
-    lines += ["zeroinitializer"] * (lanes - num)
+    far = code.value(f"mul nsw i64 {row}, {num_columns}")
+    target = code.address(code.address(room, far, "f32"), column, "f32")
+    for i, line in enumerate(turned(code, lines)):
+        code.store_vector(target, str(i * num_columns), "f32", line, num)
+
+
+def turned(code: Code, lines: Sequence[str]) -> list[str]:
+    """As many vectors as lanes, or fewer, turned round within registers: the first has the first number of each."""
+    lanes = code.lanes
+    wide = vector_type("f32", lanes)
+    found = [*lines, *["zeroinitializer"] * (lanes - len(lines))]
     size = 1
     while size < lanes:
         for i in (i for i in range(lanes) if not i & size):
-            first, second = lines[i], lines[i + size]
+            first, second = found[i], found[i + size]
             low = [lane if not lane & size else lanes + lane - size for lane in range(lanes)]
             high = [lane + size if not lane & size else lanes + lane for lane in range(lanes)]
-            lines[i], lines[i + size] = (
+            found[i], found[i + size] = (
                 code.value(
                     f"shufflevector {wide} {first}, {wide} {second}, "
                     f"<{lanes} x i32> <{', '.join(f'i32 {lane}' for lane in order)}>"
@@ -133,10 +143,7 @@ def _turn_square(
                 for order in (low, high)
             )
         size *= 2
-    far = code.value(f"mul nsw i64 {row}, {num_columns}")
-    target = code.address(code.address(room, far, "f32"), column, "f32")
-    for i, line in enumerate(lines):
-        code.store_vector(target, str(i * num_columns), "f32", line, num)
+    return found
 
 
 def _turn_rest(

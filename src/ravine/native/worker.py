@@ -1,4 +1,7 @@
-"""What a thread does, in LLVM's language: it takes one group of jobs after another, until none is left."""
+"""What a thread does, in LLVM's language: it takes one group of jobs after another, until none is left.
+
+A step of a group consists of rounds: a function of the whole group, and then some functions of each of its jobs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from ravine.native.machine import Library, library_of
 
 _WORKER = """
 define void @worker(ptr %areas, i64 %many, i64 %place, i64 %groups, ptr %bounds, ptr %order, ptr %tables, ptr %steps,
-                    i64 %inputs, ptr %functions, i64 %calls, ptr %first, i64 %num, i64 %watched, ptr %stopped) {
+                    i64 %inputs, ptr %functions, i64 %calls, ptr %rounds, i64 %num_rounds, i64 %num, i64 %watched,
+                    ptr %stopped) {
 entry:
   %area_number = mul i64 %place, AREA
   %area = getelementptr i64, ptr %areas, i64 %area_number
@@ -81,15 +85,28 @@ copied:
   br i1 %to_begin, label %member, label %step
 step:
   %s = phi i64 [ 0, %copied ], [ %s_next, %stepped ]
-  %left = phi i64 [ %together, %copied ], [ %left_now, %stepped ]
+  %left = phi i64 [ %together, %copied ], [ %left_then, %stepped ]
+  br label %round
+round:
+  %r = phi i64 [ 0, %step ], [ %r_next, %rounded ]
+  %left_before = phi i64 [ %left, %step ], [ %left_then, %rounded ]
+  %round_number = mul i64 %r, 3
+  %first_at = getelementptr i64, ptr %rounds, i64 %round_number
+  %first = load ptr, ptr %first_at
+  %from_at = getelementptr i64, ptr %first_at, i64 1
+  %c_from = load i64, ptr %from_at
+  %to_at = getelementptr i64, ptr %first_at, i64 2
+  %c_to = load i64, ptr %to_at
+  %r_next = add i64 %r, 1
+  %last = icmp eq i64 %r_next, %num_rounds
   %shares = icmp ne ptr %first, null
   br i1 %shares, label %share, label %turn
 share:
-  call void %first(ptr %members_at, ptr %scratch)
+  call void %first(ptr %members_at, ptr %scratch, i64 %together, i64 %size)
   br label %turn
 turn:
-  %m = phi i64 [ 0, %step ], [ 0, %share ], [ %m_next, %advanced ]
-  %left_so_far = phi i64 [ %left, %step ], [ %left, %share ], [ %left_now, %advanced ]
+  %m = phi i64 [ 0, %round ], [ 0, %share ], [ %m_next, %advanced ]
+  %left_so_far = phi i64 [ %left_before, %round ], [ %left_before, %share ], [ %left_then, %advanced ]
   %far = mul i64 %m, %size
   %table = getelementptr i64, ptr %members_at, i64 %far
   %over_at = getelementptr i64, ptr %table, i64 %inputs
@@ -99,9 +116,11 @@ turn:
   %called_first = mul i64 %job, %calls
   %functions_at = getelementptr ptr, ptr %functions, i64 %called_first
   %goes = icmp eq i64 %over, 0
-  br i1 %goes, label %call, label %advance
+  %calls_some = icmp slt i64 %c_from, %c_to
+  %does = and i1 %goes, %calls_some
+  br i1 %does, label %call, label %look
 call:
-  %c = phi i64 [ 0, %turn ], [ %c_next, %called ]
+  %c = phi i64 [ %c_from, %turn ], [ %c_next, %called ]
   %function_at = getelementptr ptr, ptr %functions_at, i64 %c
   %function = load ptr, ptr %function_at
   %none = icmp eq ptr %function, null
@@ -111,10 +130,13 @@ do:
   br label %called
 called:
   %c_next = add i64 %c, 1
-  %calls_left = icmp slt i64 %c_next, %calls
+  %calls_left = icmp slt i64 %c_next, %c_to
   br i1 %calls_left, label %call, label %look
 look:
-  %watch = icmp sge i64 %watched, 0
+  br i1 %last, label %watching, label %advanced
+watching:
+  %is_watched = icmp sge i64 %watched, 0
+  %watch = and i1 %is_watched, %goes
   br i1 %watch, label %check, label %advance
 check:
   %watched_at = getelementptr ptr, ptr %table, i64 %watched
@@ -130,9 +152,9 @@ stop:
   %left_after = sub i64 %left_so_far, 1
   br label %advance
 advance:
-  %i = phi i64 [ 0, %turn ], [ 0, %look ], [ 0, %check ], [ 0, %stop ], [ %i_next, %advance ]
-  %left_now = phi i64 [ %left_so_far, %turn ], [ %left_so_far, %look ], [ %left_so_far, %check ],
-                      [ %left_after, %stop ], [ %left_now, %advance ]
+  %i = phi i64 [ 0, %watching ], [ 0, %check ], [ 0, %stop ], [ %i_next, %advance ]
+  %left_now = phi i64 [ %left_so_far, %watching ], [ %left_so_far, %check ], [ %left_after, %stop ],
+                      [ %left_now, %advance ]
   %pointer_at = getelementptr i64, ptr %table, i64 %i
   %far_at = getelementptr i64, ptr %steps, i64 %i
   %pointer = load i64, ptr %pointer_at
@@ -143,13 +165,16 @@ advance:
   %inputs_left = icmp slt i64 %i_next, %inputs
   br i1 %inputs_left, label %advance, label %advanced
 advanced:
+  %left_then = phi i64 [ %left_so_far, %look ], [ %left_now, %advance ]
   %m_next = add i64 %m, 1
   %members_left = icmp slt i64 %m_next, %together
-  br i1 %members_left, label %turn, label %stepped
+  br i1 %members_left, label %turn, label %rounded
+rounded:
+  br i1 %last, label %stepped, label %round
 stepped:
   %s_next = add i64 %s, 1
   %steps_left = icmp slt i64 %s_next, %num
-  %some_left = icmp sgt i64 %left_now, 0
+  %some_left = icmp sgt i64 %left_then, 0
   %on = and i1 %steps_left, %some_left
   br i1 %on, label %step, label %take
 end:
@@ -164,7 +189,8 @@ declare float @llvm.fabs.f32(float)
 _FIRST = 4
 CALL = {
     "groups": "i64", "bounds": "ptr", "order": "ptr", "tables": "ptr", "steps": "ptr", "inputs": "i64",
-    "functions": "ptr", "calls": "i64", "first": "ptr", "num": "i64", "watched": "i64", "stopped": "ptr",
+    "functions": "ptr", "calls": "i64", "rounds": "ptr", "num_rounds": "i64", "num": "i64", "watched": "i64",
+    "stopped": "ptr",
 }  # fmt: skip
 AREA = 4  # of each thread: tables, its own inputs, scratch, and how many of its groups have been taken
 _FIELDS = "".join(

@@ -33,8 +33,9 @@ class Jobs:
         tables_JI: addresses of the inputs at the first step; 0: memory of the thread that does the job.
         functions: for each job those that are called at each step, in order; None: nothing.
         own: bytes of the thread's memory, by input.
-        first: called before the functions of a group's jobs, at each step, with the inputs of its first job; None:
-            nothing is.
+        rounds: of a step; a function that is called for a whole group, or None, and how many of the functions of its
+            jobs are called after it. The first gets the table of the first job, scratch memory, how many jobs there are
+            and how far their tables are apart. Empty: all functions are called, job by job.
         watched: an input, a float32, that stops its job where it is not finite after a step; None: none does.
         flushes: whether denormal numbers are taken for 0.
     """
@@ -42,7 +43,7 @@ class Jobs:
     tables_JI: np.ndarray
     functions: Sequence[Sequence[Function | None]]
     own: dict[int, int]
-    first: Function | None = None
+    rounds: Sequence[tuple[Function | None, int]] = ()
     watched: int | None = None
     flushes: bool = False
 
@@ -62,7 +63,17 @@ class Workers:
         self._addresses_JF = np.array(
             [[each.address if each else 0 for each in line] for line in jobs.functions], dtype=np.int64
         ).reshape(len(jobs.functions), -1 if jobs.functions else 0)
-        known = [each for line in (*jobs.functions, [jobs.first]) for each in line if each is not None]
+        rounds = jobs.rounds or [(None, self._addresses_JF.shape[1])]
+        ends = np.cumsum([num for _, num in rounds])
+        assert ends[-1] == self._addresses_JF.shape[1], "every function is called in a round"
+        self._rounds = np.array(
+            [
+                [first.address if first else 0, end - num, end]
+                for (first, num), end in zip(rounds, ends, strict=True)
+            ],
+            dtype=np.int64,
+        )
+        known = [each for line in (*jobs.functions, [first for first, _ in rounds]) for each in line if each]
         self._libraries = {each.library for each in known}
         scratch = max((each.scratch for each in known), default=0)
         num_inputs = jobs.tables_JI.shape[1]
@@ -116,7 +127,7 @@ class Workers:
             "groups": num_groups, "bounds": bounds.ctypes.data, "order": order.ctypes.data,
             "tables": tables_JI.ctypes.data, "steps": steps_I.ctypes.data, "inputs": tables_JI.shape[1],
             "functions": self._addresses_JF.ctypes.data, "calls": self._addresses_JF.shape[1],
-            "first": 0 if jobs.first is None else jobs.first.address, "num": num_steps,
+            "rounds": self._rounds.ctypes.data, "num_rounds": len(self._rounds), "num": num_steps,
             "watched": -1 if jobs.watched is None else jobs.watched, "stopped": stopped_J.ctypes.data,
         }  # fmt: skip
         areas = [at for area in used for at in (area.tables, area.own_I.ctypes.data, area.scratch, 0)]

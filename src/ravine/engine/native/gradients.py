@@ -5,19 +5,23 @@ Shapes: R run, P numbers of one run, B batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ravine.engine.native.sharing import Shared
+from ravine.engine.native.cutting import cut
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, copied
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
+from ravine.native.panels import Panels
+
+_TRUSTED = ("rows", "y")
 
 
-def gradient(setting: Setting, compiler: Compiler, at: str, shared: Shared | None = None) -> Function:
+def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
     """points -> grads, loss, accuracy; the buffers are brought up to date. Or above -> grads, and nothing else.
 
     It also reads "rows", the examples of the batch (unless it takes all of x and y), and "number", of the step.
@@ -26,13 +30,53 @@ def gradient(setting: Setting, compiler: Compiler, at: str, shared: Shared | Non
         setting: what a step is made of.
         compiler: of the program that it is a part of.
         at: "points" or "above", the input that says where the gradient is taken.
-        shared: how runs share the batch, which is then in "batch"; None: each takes its examples from x.
 
     Raises:
         Unsupported: no machine code is made for some operation of the model.
     """
+    program, examples, outputs = _taken(setting, at, made=False)
+    return compiler.function(program, examples, outputs, trusted=_TRUSTED)
+
+
+def shared_gradient(setting: Setting, compiler: Compiler, at: str) -> tuple[Function, Panels] | None:
+    """The same without the products of the batch, and these; None: the model does something else with its batch.
+
+    It takes "product" and gives "slopes", where the products find theirs.
+    """
+    program, examples, outputs = _taken(setting, at, made=True)
+    names, layout = list(examples), setting.network.layout
+    found = cut(program, list(examples.values()), names.index("batch"), names.index(at), layout)
+    if found is None or found.output is None:
+        return None
+    size, (num_rows, width) = setting.cohort.recipe.batch_size, layout.shapes[found.weights]
+    del outputs[found.output]
+    function = compiler.function(
+        found.program,
+        {**examples, "product": torch.zeros(num_rows, size)},
+        [*outputs, ("slopes", (size, num_rows), 0)],
+        trusted=_TRUSTED,
+    )
+    panels = Panels(
+        examples=size,
+        width=width,
+        rows=num_rows,
+        offset=layout.offsets[found.weights],
+        x=compiler.number("x"),
+        batch=compiler.number("rows"),
+        weights=compiler.number(at),
+        product=compiler.number("product"),
+        slopes=compiler.number("slopes"),
+        grads=compiler.number("grads"),
+    )
+    return function, panels
+
+
+def _taken(
+    setting: Setting, at: str, *, made: bool
+) -> tuple[Callable[..., tuple[Tensor, ...]], dict[str, Tensor], list[tuple[str, tuple[int, ...], int]]]:
+    """A program, examples of its inputs by name, and where its results go; ``made``: the batch is in "batch"."""
     layout = setting.network.layout
-    alone = replace(setting.objective, fused=False, made=setting.objective.made or shared is not None)
+    alone = replace(setting.objective, fused=False, made=setting.objective.made or made)
     names = {kind: list(tensors) for kind, tensors in _groups(setting).items()}
 
     def program(*given: Tensor) -> tuple[Tensor, ...]:
@@ -51,7 +95,7 @@ def gradient(setting: Setting, compiler: Compiler, at: str, shared: Shared | Non
         )
         data = Data(x=by_name["x"], y=by_name["y"])
         rows_SB = None if setting.takes_all else by_name["rows"]
-        if shared is not None:
+        if made:
             answers = data.y.index_select(0, by_name["rows"][0])
             data, rows_SB = Data(x=by_name["batch"][None], y=answers[None]), None
         grads, scores = alone.gradients(by_name[at], buffers, constants, data, rows_SB, by_name["number"])
@@ -68,15 +112,14 @@ def gradient(setting: Setting, compiler: Compiler, at: str, shared: Shared | Non
             f"{kind}/{n}": t[:1].clone() for kind, group in _groups(setting).items() for n, t in group.items()
         },
     }
-    if shared is not None:
+    if made:
         examples["batch"] = setting.data.x[: setting.cohort.recipe.batch_size].clone()
-    turned = {"batch": "turned"} if shared is not None and shared.turned else {}
     outputs = [
         ("grads", (1, *shape), offset) for shape, offset in zip(layout.shapes, layout.offsets, strict=True)
     ]
     if at == "points":
         outputs += [("loss", (1,), 0), ("accuracy", (1,), 0)]
-    return compiler.function(program, examples, outputs, trusted=("rows", "y"), turned=turned)
+    return program, examples, outputs
 
 
 def addresses(setting: Setting) -> dict[str, list[int]]:

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from ravine.engine.loss import example_losses
+from ravine.engine.native.cutting import cut
+from ravine.engine.native.rounds import MOST, Rounds, grouped
 from ravine.engine.objective import Objective, native_chunk
 from ravine.engine.state import Data
 from ravine.native.compiler import Compiler, rows_of
 from ravine.native.function import Function
+from ravine.native.panels import Panels
 from ravine.native.workers import Jobs, Workers
 
 
@@ -39,8 +42,25 @@ class Deployed:
     hypers: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pass:
+    """Examples of one shape through the runs.
+
+    Args:
+        workers: what carries them.
+        jobs: what they do.
+        shares: whether runs take them together.
+        memory: of the runs.
+    """
+
+    workers: Workers
+    jobs: Jobs
+    shares: bool
+    memory: Mapping[str, Tensor]
+
+
 class NativeScores:
-    """Evaluates runs on examples, in eval mode; each thread takes one run after another.
+    """Evaluates runs on examples, in eval mode; each thread takes some runs, one after another.
 
     Args:
         objective: of the runs.
@@ -60,7 +80,7 @@ class NativeScores:
         self._params_RP, self._others = params_RP, others
         self._compiler = Compiler()
         self._num_runs, self._num_threads = len(params_RP), torch.get_num_threads()
-        self._passes: dict[tuple[tuple[int, ...], bool], tuple[Workers, Jobs]] = {}
+        self._passes: dict[tuple[tuple[int, ...], bool], _Pass] = {}
         self._deploy: list[Function | None] = [None] * self._num_runs
         self._of_run: dict[str, list[int]] = {
             "params": rows_of(params_RP),
@@ -100,15 +120,20 @@ class NativeScores:
         key = (chunk, *x.shape[1:]), points_RP is None
         if key not in self._passes:
             self._passes[key] = self._made(x[:chunk], y[:chunk], deploys=points_RP is None)
-        workers, jobs = self._passes[key]
+        found = self._passes[key]
+        jobs = found.jobs
         if points_RP is not None:
             jobs.tables_JI[:, self._compiler.number("weights")] = rows_of(points_RP)
             for name, tensor in (others or self._others).items():
                 jobs.tables_JI[:, self._compiler.number(f"others/{name}")] = rows_of(tensor)
         order = np.arange(self._num_runs) if rows is None else np.asarray(rows, dtype=np.int64)
         stopped_R = np.zeros(self._num_runs, dtype=np.uint8)
+        numbers, sizes = torch.arange(num if found.shares else 0), None
+        if found.shares:
+            order, sizes = grouped(order, np.zeros(self._num_runs, dtype=np.int64), self._num_threads)
         given: Mapping[str, tuple[Any, int]] = {
-            "x": (x.data_ptr(), 4 * x[0].numel()),
+            "x": (x.data_ptr(), 0 if found.shares else 4 * x[0].numel()),
+            **({"rows": (numbers.data_ptr(), 8)} if found.shares else {}),
             "y": (y.data_ptr(), y[0].numel() * y.element_size()),
             "outputs": (rows_of(outputs_RNK), 4 * width),
             "loss": (rows_of(loss_RN), 4),
@@ -122,12 +147,11 @@ class NativeScores:
                 jobs.tables_JI[:, i] = np.asarray(start) + first * far
                 steps_I[i] = chunk * far
             if times and len(order):
-                workers.run(order, times, steps_I, stopped_R)
+                found.workers.run(order, times, steps_I, stopped_R, sizes)
         return outputs_RNK, loss_RN, accuracy_RN
 
-    def _made(self, x: Tensor, y: Tensor, *, deploys: bool) -> tuple[Workers, Jobs]:
+    def _made(self, x: Tensor, y: Tensor, *, deploys: bool) -> _Pass:
         num, width = len(x), self._network.num_outputs
-        forward = self._forward(x)
 
         def score(outputs: Tensor, y: Tensor) -> tuple[Tensor, ...]:
             return example_losses(self._objective.task, outputs, y)
@@ -135,29 +159,82 @@ class NativeScores:
         examples = {"outputs": torch.zeros(num, width), "y": y}
         outputs = [("loss", (num,), 0), ("accuracy", (num,), 0)]
         scores = self._compiler.function(score, examples, outputs, trusted=("y",))
+        deployments = self._deploy if deploys else [None] * self._num_runs
+        of_run, memory, rounds = self._of_run, {}, Rounds()
+        shared = self._shared_forward(x)
+        for deploy in deployments[:1]:
+            rounds.add(None, [deploy])
+        if shared is None:
+            forward = self._forward(x)
+            rounds.add(None, [forward, scores])
+        else:
+            forward, panels = shared
+            rounds.add(panels.forward(), [forward, scores])
+            memory = {"product": torch.zeros(self._num_runs, panels.rows * num)}
+            if any(deployments):
+                memory["weights"] = torch.zeros(self._num_runs, self._network.layout.size)
+            own = {name: rows_of(tensor) for name, tensor in memory.items()}
+            if "weights" in own:
+                pairs = zip(self._of_run["weights"], own["weights"], strict=True)
+                own["weights"] = [theirs or mine for theirs, mine in pairs]
+            of_run = {**of_run, **own}
         jobs = Jobs(
-            tables_JI=self._compiler.table(self._of_run, self._num_runs),
-            functions=[[deploy if deploys else None, forward, scores] for deploy in self._deploy],
+            tables_JI=self._compiler.table(of_run, self._num_runs),
+            functions=[[deploy, forward, scores] for deploy in deployments],
             own={self._compiler.number("weights"): 4 * self._network.layout.size},
+            rounds=rounds.of_jobs,
             flushes=self._network.flushes,
         )
-        return Workers(jobs, self._num_threads), jobs
+        workers = Workers(jobs, self._num_threads, most=MOST if shared else 1)
+        return _Pass(workers=workers, jobs=jobs, shares=shared is not None, memory=memory)
 
     def _forward(self, x: Tensor) -> Function:
-        network = self._network
+        outputs = [("outputs", (len(x), self._network.num_outputs), 0)]
+        with torch.no_grad(), self._objective.evaluating():
+            return self._compiler.function(self._output, self._examples(x), outputs)
 
-        def program(weights_RP: Tensor, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-            tensors = {name: tensor[0] for name, tensor in zip(self._others, given, strict=True)}
-            views = network.layout.view_one(weights_RP[0])
-            return (self._objective.output({**views, **tensors}, x),)
+    def _shared_forward(self, x: Tensor) -> tuple[Function, Panels] | None:
+        """The same without the product of the examples with weights, which takes runs together, and that product.
 
-        examples = {
+        None where it gains nothing, or where the model does something else with them.
+        """
+        own = self._network.layout.size
+        if self._num_runs == 1 or x.dim() != 2 or x.numel() < 2 * own or not x.is_floating_point():
+            return None
+        examples, outputs = self._examples(x), [("outputs", (len(x), self._network.num_outputs), 0)]
+        names, layout = list(examples), self._network.layout
+        with torch.no_grad(), self._objective.evaluating():
+            given = list(examples.values())
+            found = cut(self._output, given, names.index("x"), names.index("weights"), layout)
+            if found is None:
+                return None
+            num_rows, width = layout.shapes[found.weights]
+            examples["product"] = torch.zeros(num_rows, len(x))
+            rest = self._compiler.function(found.program, examples, outputs)
+        number = self._compiler.number
+        panels = Panels(
+            examples=len(x),
+            width=width,
+            rows=num_rows,
+            offset=layout.offsets[found.weights],
+            x=number("x"),
+            batch=number("rows"),
+            weights=number("weights"),
+            product=number("product"),
+        )
+        return rest, panels
+
+    def _output(self, weights_RP: Tensor, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        tensors = {name: tensor[0] for name, tensor in zip(self._others, given, strict=True)}
+        views = self._network.layout.view_one(weights_RP[0])
+        return (self._objective.output({**views, **tensors}, x),)
+
+    def _examples(self, x: Tensor) -> dict[str, Tensor]:
+        return {
             "weights": self._params_RP[:1],
             "x": x,
             **{f"others/{name}": tensor[:1] for name, tensor in self._others.items()},
         }
-        with torch.no_grad(), self._objective.evaluating():
-            return self._compiler.function(program, examples, [("outputs", (len(x), network.num_outputs), 0)])
 
     def _deployment(self, each: Deployed) -> Function:
         names = list(_named(each))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ravine.engine.cohort import Segment
 from ravine.engine.native.gradients import addresses, gradient
+from ravine.engine.native.rounds import MOST, Round, Rounds, grouped
 from ravine.engine.native.sharing import Shared
 from ravine.engine.setting import Setting
 from ravine.engine.state import SegmentHypers
@@ -42,39 +43,48 @@ class NativeSteps:
         state, constants = setting.state, setting.constants
         num_runs, layout = len(setting.cohort.runs), setting.network.layout
         self._stopped_R = np.zeros(num_runs, dtype=np.uint8)
-        self._shared = shared = None if updates_only else Shared.of(setting)
-        at_points = None if updates_only else gradient(setting, self._compiler, "points", shared)
+        self._shared = shared = None if updates_only else Shared.of(setting, self._compiler)
         ascends = setting.cohort.ascends and not updates_only
-        above = [self._ascent(), gradient(setting, self._compiler, "above", shared)] if ascends else []
+        at_points: list[Round] = []
+        above: list[Round] = [(None, [self._ascent()])] if ascends else []
+        if shared:
+            at_points, above = [*shared.gradient], [*above, *shared.above]
+        elif not updates_only:
+            at_points = [(None, [gradient(setting, self._compiler, "points")])]
+            above += [(None, [gradient(setting, self._compiler, "above")])] if ascends else []
         functions: list[list[Function | None]] = []
         of_run: dict[str, list[int]] = {
+            **(shared.rows if shared else {}),
             **addresses(setting),
             "params": rows_of(state.params_RP),
             "radius": rows_of(constants.radius),
             **{f"averaged/{name}": rows_of(tensor) for name, tensor in state.averaged.items()},
         }
+        rounds = Rounds()
         for number, segment in enumerate(setting.cohort.segments):
             span, num = slice(segment.start, segment.stop), segment.stop - segment.start
             points, update = self._update(number, segment)
             averaging = [self._averaging(segment)] if state.averaged else []
             points = None if updates_only else points
-            functions += [[points, at_points, *above, update, *averaging]] * num
+            rounds = Rounds()
+            rounds.add(None, [points])
+            for first, calls in (*at_points, *above):
+                rounds.add(first, calls)
+            rounds.add(None, [update, *averaging])
+            functions += [rounds.calls] * num
             if points is not None:
-                of_run["points"][span] = [0] * num
+                of_run["points"][span] = shared.rows["points"][span] if shared else [0] * num
             own = {f"slots/{i}": t for i, t in enumerate(state.slots[number].values())}
             for name, tensor in {**own, **_named(constants.hypers[number])}.items():
                 rows = rows_of(tensor) if tensor.dim() > 1 else [tensor.data_ptr()] * num
                 of_run.setdefault(name, [0] * num_runs)[span] = rows
         if updates_only:
             of_run["grads"] = rows_of(constants.grads_RP)
-        first = shared.copy(self._compiler) if shared else None
         table_RI = self._compiler.table(of_run, num_runs)
         room = 4 * layout.size
         own_memory = (
             {} if updates_only else {self._compiler.number(name): room for name in ("grads", "points")}
         )
-        if shared:
-            own_memory |= {self._compiler.number(name): size for name, size in shared.sizes.items()}
         if ascends:
             own_memory[self._compiler.number("above")] = room
         self._table_RI, self._num_threads = table_RI, torch.get_num_threads()
@@ -82,11 +92,11 @@ class NativeSteps:
             tables_JI=table_RI,
             functions=functions,
             own=own_memory,
-            first=first,
+            rounds=rounds.of_jobs,
             watched=None if updates_only else self._compiler.number("loss"),
             flushes=setting.network.flushes,
         )
-        self._workers = Workers(jobs, self._num_threads, most=shared.most if shared else 1)
+        self._workers = Workers(jobs, self._num_threads, most=MOST if shared else 1)
 
     def run(
         self, rows_TSB: Tensor, scheduled_TNR: Tensor, step: int, alive: Sequence[int]
@@ -133,7 +143,7 @@ class NativeSteps:
             steps_I[i] = tensor.stride(0) * tensor.element_size()
         order, sizes = np.asarray(alive), None
         if self._shared:
-            order, sizes = self._shared.groups(order, batch_index_R, self._num_threads)
+            order, sizes = grouped(order, batch_index_R, self._num_threads)
         self._workers.run(order, num_steps, steps_I, self._stopped_R, sizes)
         return loss_TR, accuracy_TR
 
