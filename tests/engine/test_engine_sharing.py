@@ -12,6 +12,8 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.native.rounds import grouped
 from ravine.engine.native.sharing import Shared
 from ravine.engine.network import Network
+from ravine.engine.programs import NativeProgram
+from ravine.engine.state import Data
 from ravine.engine.training import Training
 from ravine.study import Run, Study, runs_of
 
@@ -39,20 +41,24 @@ def _study(model: dict[str, object], batch_size: int, rules: Sequence[object]) -
 
 
 def _trained(study: Study, runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], Shared | None]:
-    """Weights by run."""
+    """Weights and outputs by run."""
     network = Network.of(study.model, study.data.input_shape, study.data.num_outputs, device=CPU)
     training = Training(Cohort.of(runs), network, study.data, "native", CPU)
     for _ in training.losses():
         pass
     weights = training.setting.state.params_RP.numpy()
-    found = {run.id: row.copy() for run, row in zip(training.cohort.runs, weights, strict=True)}
-    return found, training._program._steps._shared  # type: ignore[attr-defined]
+    program = training._program
+    assert isinstance(program, NativeProgram)
+    outputs = program.scores(Data.of(study.data.train, CPU))[0].flatten(1).numpy()
+    rows = zip(training.cohort.runs, np.concatenate([weights, outputs], 1), strict=True)
+    return {run.id: row for run, row in rows}, program._steps._shared
 
 
 @pytest.mark.parametrize(
     ("model", "batch_size"),
     [
         ({"kind": "mlp", "hidden": []}, 33),
+        ({"kind": "mlp", "hidden": []}, 130),
         ({"kind": "mlp", "hidden": [5], "norm": "batch", "dropout": 0.3}, 130),
     ],
 )

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ravine.native.compiler import Compiler, rows_of
-from ravine.native.gathering import gathering
 from ravine.native.tensors import Unsupported
 from ravine.native.workers import Jobs, Workers
 
@@ -261,26 +260,17 @@ def test_jobs_of_a_group_share_what_is_done_once_for_them() -> None:
     steps_I[compiler.number("out")] = 4 * 4
     stopped_J = np.zeros(4, dtype=np.uint8)
     jobs = Jobs(
-        tables_JI=table, functions=[[function]] * 4, own={}, first=first, watched=compiler.number("out")
+        tables_JI=table,
+        functions=[[function, None]] * 4,
+        own={},
+        rounds=[(first, 1), (None, 1)],
+        watched=compiler.number("out"),
     )
     Workers(jobs, 2, most=2).run(np.array([0, 2, 1, 3]), 3, steps_I, stopped_J, np.array([2, 2]))
     assert counts_J.tolist() == [3, 3, 0, 0]
     assert stopped_J.tolist() == [0, 1, 0, 0]
     assert out_TJ[:, [0, 2, 3]].tolist() == [[1, 11, 21], [3, 13, 23], [6, 16, 26]]
     assert out_TJ[1:, 1].isnan().all()
-
-
-@pytest.mark.parametrize(("num", "width"), [(5, 3), (16, 16), (35, 50), (64, 33)])
-def test_rows_are_gathered_also_turned_round(num: int, width: int) -> None:
-    compiler, examples = Compiler(), normal(90, width)
-    rows, batch, turned = torch.randperm(90)[:num], torch.zeros(num, width), torch.zeros(width, num)
-    tensors = {"x": examples, "rows": rows, "batch": batch, "turned": turned}
-    function = gathering(tuple(compiler.number(name) for name in tensors), num, width)  # type: ignore[arg-type]
-    table = compiler.table({name: [tensor.data_ptr()] for name, tensor in tensors.items()}, 1)
-    jobs = Jobs(tables_JI=table, functions=[[function]], own={})
-    Workers(jobs, 1).run(np.array([0]), 1, np.zeros(4, dtype=np.int64), np.zeros(1, dtype=np.uint8))
-    assert torch.equal(batch, examples[rows])
-    assert torch.equal(turned, examples[rows].T)
 
 
 @pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 1, 4), (5, 2, 6), (7, 1, 3)])
