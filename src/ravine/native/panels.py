@@ -18,7 +18,7 @@ from functools import lru_cache
 from ravine.native.code import BYTES, Code, vector_type
 from ravine.native.expressions import Affine, Buffer
 from ravine.native.function import Function
-from ravine.native.machine import Library, machine
+from ravine.native.machine import Library, library_of, machine
 from ravine.native.packing import turned
 from ravine.native.products import write_product
 from ravine.native.schedule import Matrix, Product
@@ -90,7 +90,7 @@ def _library(panels: Panels, which: str) -> Library:
         "define void @alone(ptr %table, ptr %scratch) {\n"
         f"  call void @{which}(ptr %table, ptr %scratch, i64 1, i64 0)\n  ret void\n}}"
     )
-    return Library("\n".join([*sorted(code.declared), text, *([alone] if which == "backward" else [])]))
+    return library_of("\n".join([*sorted(code.declared), text, *([alone] if which == "backward" else [])]))
 
 
 class _Writer:
