@@ -17,6 +17,7 @@ from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.step import Step, step
 from ravine.engine.traced.gates import leave_out, raise_gates
+from ravine.engine.traced.norms import fold_norms
 from ravine.engine.traced.passes import fold, share, write_through
 from ravine.trace import trace
 
@@ -97,6 +98,8 @@ def traced(
         fold(graph, fixed, num_state if moves else 0)
         share(graph)
         alone = not setting.objective.fused and fixed[0].device.type == "cpu"  # where a gate is cheap to read
+        if alone and setting.network.flushes:  # other models keep the bits that they have had
+            fold_norms(graph)
         if alone:
             raise_gates(graph)
         write_through(graph)
