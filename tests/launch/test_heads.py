@@ -20,7 +20,6 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.plan import plan
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
-from ravine.errors import StudyError
 from ravine.launch.subject import Subject
 from ravine.study import Run, Study
 from small_backbone import Small, trained
@@ -142,12 +141,6 @@ def test_what_is_to_be_known_of_a_backbone_is_said_of_runs_of_its_head_too(folde
     remark = subject.network(head_runs(subject)).remark
     assert "tensors of halves.safetensors: float16, read as float32" in remark
     assert remark == subject.network(subject.runs()).remark
-
-
-def test_augmentation_beside_features_is_refused(folder: Path) -> None:
-    subject = Subject.of(study(augment={"flip": 0.5}), search=folder, device="cpu")
-    with pytest.raises(StudyError, match=r"^augment\.flip = 0\.5: a head learns from features"):
-        subject.data_of(head_runs(subject))
 
 
 def test_features_a_hundred_times_as_large_end_in_the_same_predictions(folder: Path) -> None:

@@ -16,7 +16,7 @@ from ravine.augment.fixed import fixed_of
 from ravine.augment.native.single import SingleBatch
 from ravine.augment.spec import GEOMETRY, MIXING, STRENGTHS, Augment, check_augment, read_augment
 from ravine.errors import InputError
-from ravine.messages import shown, whole_number
+from ravine.messages import shown, whole_number, wrong
 
 _MOST_EXAMPLES = 2**26
 
@@ -66,6 +66,8 @@ def augmented(
     """
     tensors = isinstance(x, Tensor)
     options, given = read_augment(settings, "settings")
+    if options.views is not None:
+        raise wrong("settings.views", options.views, "is for studies; here view k is epoch = k, seed = 0")
     strengths = {name: STRENGTHS[name].hyper.check(name, value, "settings") for name, value in given.items()}
     source = _source("x", x)
     answers = None if y is None else _answers(y, len(source))

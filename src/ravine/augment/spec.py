@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ravine.errors import StudyError
-from ravine.forms import Form, Refused
+from ravine.forms import Form, Limits, Refused
 from ravine.messages import count, unknown, wrong
 from ravine.rules import Hyper
 
@@ -77,6 +77,7 @@ A technique that is not named is not done; `mix_p` is then 1.
 GEOMETRY = ("flip", "crop", "scale", "rotate", "translate", "shear", "stretch", "lens")
 COLOUR = ("brightness", "contrast", "saturation", "hue", "pca")
 MIXING = ("mixup", "cutmix")
+MOST_VIEWS = 1000
 _OF_COLOURS = ("saturation", "hue")
 _NESTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "crop": ("pad", {"fill": "fill"}),
@@ -96,6 +97,7 @@ class Augment(Form):
             clamps to [0, 1] after each, and hue is HSV's, as torchvision's.
         draw: whether each ``"example"`` or each ``"batch"`` draws its lambda and its box in mixup and cutmix.
         fit: whether boxes have their centre in the picture and are clipped, ``"clip"``, or lie ``"inside"``.
+        views: of heads on a frozen network: how often each example is drawn, once for all runs; None: they are not.
 
     Example:
         >>> Augment(order="random").changed()
@@ -107,6 +109,7 @@ class Augment(Form):
     order: Literal["fixed", "random"] = "fixed"
     draw: Literal["example", "batch"] = "example"
     fit: Literal["clip", "inside"] = "clip"
+    views: Annotated[int, Limits(least=1, most=MOST_VIEWS)] | None = None
 
 
 def read_augment(value: object, where: str = "augment") -> tuple[Augment, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +16,19 @@ from ravine.data.inputs import ArrayInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
 from ravine.data.scale import Scaling
 from ravine.data.spec import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Views:
+    """Views of each training example, which take its place in batches.
+
+    Args:
+        num: of each example.
+        load: all of them: view v of example i is number v len(train) + i.
+    """
+
+    num: int
+    load: Callable[[], Examples]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
@@ -31,6 +45,7 @@ class Dataset:
         notes: what was done to the data, one sentence each.
         fingerprint: SHA-256 of everything training can see; equal data, equal fingerprint.
         preparation: what was done to the raw values, and can be done to new ones; None where nothing is known of it.
+        views: of the training examples, which batches are taken from; None: batches have the examples themselves.
         verification: what is to be checked of pixels out of the cache, before results are written; see `unchanged`.
     """
 
@@ -46,6 +61,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     fingerprint: str
     preparation: Preparation | None = field(default=None, repr=False)
+    views: Views | None = field(default=None, repr=False)
     verification: Verification | None = field(default=None, repr=False)
 
     @property

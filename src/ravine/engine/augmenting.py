@@ -29,7 +29,7 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.native.batches import NativeBatches
 from ravine.engine.state import Data
 from ravine.native.tensors import Unsupported
-from ravine.study.augment import pixel_scale, strength, techniques
+from ravine.study.augment import num_views, pixel_scale, strength, techniques
 from ravine.trace import Untraceable, trace
 
 _ROOM = 32 << 20  # bytes of the batches that machine code gets at once; of one step there are always all
@@ -140,8 +140,11 @@ class Augmenting:
         several: bool,
         num_threads: int,
     ) -> Augmenting | None:
-        """The stage of a cohort; None where no run uses any technique. The arguments are those of the class."""
-        if not techniques_of(cohort):
+        """The stage of a cohort; None where no run uses any technique, or all have views that are drawn already.
+
+        The arguments are those of the class.
+        """
+        if not techniques_of(cohort) or num_views(cohort.recipe.augment):
             return None
         return Augmenting(cohort, data, train, seeds, several=several, num_threads=num_threads)
 

@@ -22,15 +22,21 @@ class Order:
         num_examples: size of the training set.
         batch_size: at most that.
         device: where the indices are used.
+        num_views: of each example; with several, rows are view v of example n: v num_examples + n. See `views_at`.
     """
 
     def __init__(
-        self, seeds: tuple[int, ...], num_examples: int, batch_size: int, device: torch.device
+        self,
+        seeds: tuple[int, ...],
+        num_examples: int,
+        batch_size: int,
+        device: torch.device,
+        num_views: int = 1,
     ) -> None:
         self.seeds = seeds
         self._seeds_S = torch.tensor(seeds, dtype=torch.int64, device=device)
         self.num_examples = num_examples
-        self.batch_size = batch_size
+        self.batch_size, self._num_views = batch_size, num_views
         self.batches_per_epoch = num_examples // batch_size
         self._epoch = -1
         self._rows_TSB = torch.empty(0)
@@ -42,7 +48,31 @@ class Order:
             keys_S = rng.key(self._seeds_S, "order", epoch)
             num_used = self.batches_per_epoch * self.batch_size
             used_SN = rng.permutation(keys_S, self.num_examples)[:, :num_used]
+            if self._num_views > 1:
+                views_SN = views_at(self._seeds_S, epoch, self.num_examples, self._num_views)
+                used_SN = used_SN + self.num_examples * views_SN.gather(1, used_SN)
             # one piece of memory for a batch: a compiled step takes no other
             self._rows_TSB = used_SN.unflatten(1, (-1, self.batch_size)).transpose(0, 1).contiguous()
             self._epoch = epoch
         return self._rows_TSB[batch:]
+
+
+def views_at(seeds_S: Tensor, epoch: int, num_examples: int, num_views: int) -> Tensor:
+    """Which view of each example an epoch has, int64 (S, N).
+
+    Each seed begins with a view of its own for each example, and goes on by one an epoch: so in any `num_views` epochs
+    in a row every view of every example is taken once. Drawn independently, a third of the views would be missed.
+
+    Args:
+        seeds_S: the seeds.
+        epoch: counted from 0.
+        num_examples: N.
+        num_views: of each example.
+
+    Example:
+        >>> seeds = torch.tensor([0, 1])
+        >>> [views_at(seeds, epoch, 4, 3).tolist() for epoch in (0, 1)]
+        [[[1, 0, 2, 0], [1, 2, 1, 2]], [[2, 1, 0, 1], [2, 0, 2, 0]]]
+    """
+    first_SN = rng.integers(rng.key(seeds_S, "views"), (num_examples,), num_views)
+    return (first_SN + epoch) % num_views

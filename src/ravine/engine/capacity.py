@@ -16,7 +16,7 @@ from ravine.free_memory import NUMBER_BYTES, free_bytes, run_bytes, too_large
 from ravine.rules import shaped
 from ravine.second.dense import require_room
 from ravine.study import Run
-from ravine.study.augment import techniques
+from ravine.study.augment import num_views, techniques
 
 # Numbers of a cohort whose rules search: on a CPU, and elsewhere.
 _SEARCHING_NUMBERS = {True: 1 << 25, False: 1 << 30}
@@ -97,7 +97,7 @@ def room_to_search(
 def batch_bytes(runs: Sequence[Run], data: Dataset) -> int:
     """Bytes of a batch that augmentation makes for a run, which shares it with none at worst; 0 where none is made."""
     recipe = runs[0].recipe
-    if not techniques([run.recipe.hypers for run in runs]):
+    if not techniques([run.recipe.hypers for run in runs]) or num_views(recipe.augment):
         return 0
     x_bytes: int = data.train.some([0]).nbytes
     return recipe.batch_size * (x_bytes + NUMBER_BYTES * (data.num_outputs + 2))

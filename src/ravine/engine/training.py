@@ -70,9 +70,11 @@ class Training:
         on_device = {name: Data.of(examples, device) for name, examples in splits.items()}
         self._train, self._validation = on_device["train"], on_device["validation"]
         self._averaging = Averaging.of(cohort, network, self._train, backend)
+        self._drawn = self._train if data.views is None else Data.of(data.views.load(), device)
         # Losses are given in the target's own units.
         self._unit = data.loss_unit
-        self._order = Order(cohort.seeds, len(data.train), cohort.recipe.batch_size, device)
+        num, size = len(data.train), cohort.recipe.batch_size
+        self._order = Order(cohort.seeds, num, size, device, 1 if data.views is None else data.views.num)
         self._fewest = fewest_runs()  # of a program that is made smaller
         self._threads = torch.get_num_threads()  # outside of a program
         self.step = 0
@@ -119,7 +121,7 @@ class Training:
         self.setting = Setting.of(
             self._part,
             (self.network, fixed, origin),
-            (self.data, self._train),
+            (self.data, self._drawn),
             state,
             self._order.seeds,
             fused=self.backend in TOGETHER,

@@ -24,6 +24,7 @@ _BATCH = 64
 _NUMBERS = _BATCH * 3 * 128 * 128  # of a batch's input, at most
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 
 def batch_size(shape: tuple[int, ...]) -> int:
@@ -38,7 +39,10 @@ def batch_size(shape: tuple[int, ...]) -> int:
 
 
 def extract(
-    network: Callable[[Tensor], Tensor], examples: Examples, device: torch.device
+    network: Callable[[Tensor], Tensor],
+    examples: Examples,
+    device: torch.device,
+    change: Callable[[Floats, Rows], Floats] | None = None,
 ) -> Iterator[tuple[slice, Floats]]:
     """What a frozen network makes of examples, batch by batch, in order.
 
@@ -46,6 +50,7 @@ def extract(
         network: in eval mode, (B, ...) -> (B, D); see `folded`. B is always the `batch_size` of the examples.
         examples: what it is given.
         device: of the network.
+        change: what is done to a batch before, given the numbers of its examples, by several threads at once.
 
     Yields:
         Which examples, and what comes out for them, (n, ...).
@@ -56,8 +61,11 @@ def extract(
     def of_batch(start: int) -> tuple[slice, Floats]:
         part = slice(start, min(start + size, len(examples)))
         rows = np.minimum(np.arange(start, start + size), part.stop - 1)
+        x = examples.some(rows)
+        if change is not None:
+            x = change(x, rows)
         with torch.inference_mode():
-            found = network(torch.tensor(examples.some(rows), device=device))
+            found = network(torch.tensor(x, device=device))
         return part, found[: part.stop - start].cpu().numpy()
 
     if device.type != "cpu":

@@ -169,7 +169,7 @@ def features_of(
             done += part.stop - part.start
             yield Extracting(done=done, all=total)
         arrays[name] = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-        _check(arrays[name], name)
+        check_finite(arrays[name], name)
     width = arrays["train"].shape[1:]
     arrays = {name: each if len(each) else np.zeros((0, *width), np.float32) for name, each in arrays.items()}
     kept = keep(_KIND, key, arrays)
@@ -183,7 +183,16 @@ def features_of(
     )
 
 
-def _check(x_ND: Floats, split: str) -> None:
+def check_finite(x_ND: Floats, split: str) -> None:
+    """Refuse features that are no finite numbers.
+
+    Args:
+        x_ND: the features.
+        split: what they are of, for people.
+
+    Raises:
+        ModelError: one is infinite or not a number.
+    """
     finite = np.isfinite(x_ND.reshape(len(x_ND), -1)).min(axis=1)
     if not finite.all():
         raise ModelError(

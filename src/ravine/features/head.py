@@ -16,31 +16,16 @@ from torch import Tensor, nn
 
 from ravine.backbones.assembled import head_layers, head_of
 from ravine.data import Dataset, Examples
-from ravine.errors import StudyError
 from ravine.nn.spec import Head
 from ravine.nn.standard import Standard, moments, standardized
 from ravine.study import Recipe
-from ravine.study.augment import AUGMENT, techniques
 from ravine.study.boundary import HEAD, boundary_of
 from ravine.study.recipe import MARKS
 
 
 def on_features(recipe: Recipe) -> bool:
-    """Whether a run learns from features computed once: its body has learned elsewhere, and no phase trains it.
-
-    Raises:
-        StudyError: pictures are augmented all the same.
-    """
-    if boundary_of(recipe) != (HEAD,):
-        return False
-    changing = techniques([recipe.hypers])
-    if changing:
-        name = changing[0]
-        raise StudyError(
-            f"augment.{name} = {recipe.hypers[f'{AUGMENT}{name}']:g}: a head learns from features that are computed "
-            'once, so no picture changes from epoch to epoch; leave augment out, or train = "all"'
-        )
-    return True
+    """Whether a run learns from features computed once: its body has learned elsewhere, and no phase trains it."""
+    return boundary_of(recipe) == (HEAD,)
 
 
 class HeadAlone(nn.Module):

@@ -57,7 +57,7 @@ class Frozen:
         """Whether runs of a recipe learn from what their frozen part makes of the data, and not from the data.
 
         Raises:
-            StudyError: pictures are augmented beside a head alone, or a phase trains what is not there.
+            StudyError: a phase trains what is not there.
         """
         return on_features(recipe) or self.parts_of(spec, recipe) is not None
 

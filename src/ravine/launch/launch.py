@@ -152,7 +152,7 @@ def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) ->
         num_resumed=sum(len(work.cohort.runs) for work in decided.works if work.resumed),
         lines=(
             each.line,
-            *task.subject.frozen.lines(),
+            *task.subject.features_lines(),
             *([f"{count(len(again), 'run')} once more, for ends that were not kept"] if again else []),
             *decided.lines,
         ),
@@ -193,7 +193,7 @@ def _round(
             *stage_lines(study, runs),
             *(cost_lines(study.ladder, runs, len(data.test)) if works else []),
             *(each.line for each in (rounds_of(runs, store) if works else [])),
-            *task.subject.frozen.lines(),
+            *task.subject.features_lines(),
             *decided.lines,
             *known_lines(study, store, runs, works, len(data.train)),
             *(remarks if works else []),

@@ -20,6 +20,7 @@ from ravine.rules import rule
 from ravine.rules.regularize import decays
 from ravine.store import RunRecord, Store
 from ravine.study import Recipe, Run, Study
+from ravine.study.augment import num_views
 from ravine.study.naming import naming
 
 _WEIGHT, _BIAS = "head.output.weight", "head.output.bias"
@@ -116,7 +117,7 @@ def measure(
 def _loss_of(recipe: Recipe) -> dict[str, object] | None:
     """What decides the loss that a run makes small, as plain data; None: it is none that has a known optimum."""
     hypers = recipe.hypers
-    if not on_features(recipe) or recipe.model["head"]["hidden"]:
+    if not on_features(recipe) or recipe.model["head"]["hidden"] or num_views(recipe.augment):
         return None
     if any(
         value for name, value in hypers.items() if name.startswith("model.") or name in ("l1", "max_norm")

@@ -74,6 +74,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     if study.averages is not None:
         lines += AveragesRoom.of(study.averages, runs, subject.network).lines(study.averages)
         lines += without_lines(study, runs, len(subject.data.train))
+    lines += subject.views_lines(runs)
     lines += check_test_time(study, subject, runs)
     for model in study.models:
         if isinstance(model, Backbone):

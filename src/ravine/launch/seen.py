@@ -17,14 +17,15 @@ from ravine.augment.numbers import Words, example_key
 from ravine.augment.spec import MIXING, Augment
 from ravine.data import Dataset
 from ravine.engine.augmenting import Augmenting
-from ravine.engine.batches import Order
+from ravine.engine.batches import Order, views_at
 from ravine.engine.cohort import Cohort
 from ravine.engine.state import Data
 from ravine.errors import InputError
+from ravine.features.views import SEED
 from ravine.launch.subject import Subject, by_structure
 from ravine.messages import whole_number
 from ravine.study import Run
-from ravine.study.augment import strength, techniques
+from ravine.study.augment import VIEWS, num_views, strength, techniques
 from ravine.study.naming import naming
 
 MOST_SETTINGS = 48
@@ -158,8 +159,10 @@ def _settings(
     """The settings of runs of one structure and one seed, in their order."""
     cohort = Cohort.of(runs)
     recipe, (seed,) = cohort.recipe, cohort.seeds
+    num = num_views(recipe.augment)
+    drawn = replace(cohort, runs=tuple(map(_as_drawn, cohort.runs))) if num else cohort
     augmenting = Augmenting.of(
-        cohort, data, train, [seed], several=False, num_threads=torch.get_num_threads()
+        drawn, data, train, drawn.seeds, several=False, num_threads=torch.get_num_threads()
     )
     assert augmenting is not None, "only runs that change examples are looked at"
     order = Order((seed,), len(data.train), recipe.batch_size, train.x.device)
@@ -171,6 +174,9 @@ def _settings(
             for run in runs:
                 looks[run.id].append(Look(epoch=epoch, x=None))
             continue
+        if num:  # the view that the epoch has is the draw of another epoch
+            view = int(views_at(torch.tensor([seed]), epoch, len(data.train), num)[0, example])
+            step = view * order.batches_per_epoch
         batch = augmenting.at(rows_SB, step)
         for run, group in zip(cohort.runs, groups, strict=True):
             mixture = _mixture(run, epoch, rows_SB[0], data)
@@ -190,6 +196,12 @@ def _settings(
         names = techniques([run.recipe.hypers])
         strengths = {name: strength(run.recipe.hypers, name) for name in names}
         yield Setting(strengths=strengths, looks=tuple(looks[run.id]))
+
+
+def _as_drawn(run: Run) -> Run:
+    """The run that sees a run's views in its epochs; see `ravine.features.views`."""
+    options = {name: value for name, value in (run.recipe.augment or {}).items() if name != VIEWS}
+    return replace(run, recipe=replace(run.recipe, augment=options or None), seed=SEED)
 
 
 def _step_of(example: int, epoch: int, order: Order, full: bool) -> tuple[int | None, int, torch.Tensor]:

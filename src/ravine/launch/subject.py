@@ -17,7 +17,8 @@ from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.features.features import Extracting, Features
-from ravine.features.head import structure_of_body
+from ravine.features.head import Standardized, structure_of_body
+from ravine.launch.drawn import Drawn, cost_lines, label_of
 from ravine.launch.frozen import Frozen, Learned, check_alike, frozen_tensors, network_on, whole_of
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
@@ -25,6 +26,7 @@ from ravine.nn.spec import Backbone
 from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
+from ravine.study.augment import num_views
 from ravine.study.boundary import ACTIVATIONS, HEAD, boundary_of, rests_in
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
@@ -46,6 +48,7 @@ class Subject:
 
     Attributes:
         frozen: what frozen bodies make of the data, as far as runs need it.
+        drawn: likewise, what they make of drawn views.
     """
 
     study: Study
@@ -54,10 +57,12 @@ class Subject:
     device: torch.device
     blank: bool = False
     frozen: Frozen = field(init=False, repr=False, compare=False)
+    drawn: Drawn = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         frozen = Frozen(data=self.data, search=self.search, device=self.device, blank=self.blank)
         object.__setattr__(self, "frozen", frozen)
+        object.__setattr__(self, "drawn", Drawn(search=self.search, device=self.device))
 
     @staticmethod
     def of(
@@ -90,8 +95,14 @@ class Subject:
             runs: of one structure.
             whole: take the examples themselves, for the `network` that is whole.
         """
-        learned = None if whole else self._learned(runs)
-        return self._part(self.data, runs[0].recipe) if learned is None else learned.data
+        recipe, learned = runs[0].recipe, None if whole else self._learned(runs)
+        if learned is None:
+            return self._part(self.data, recipe)
+        if self.blank or not isinstance(learned, Standardized):  # no features are computed, of views neither
+            return learned.data
+        return self.drawn.beside(
+            learned, self._backbone(recipe), recipe, lambda: self._part(self.data, recipe)
+        )
 
     def prepare(self, runs: Sequence[Run]) -> Iterator[Preparing]:
         """Compute what frozen parts make of the data for any of some runs; `data_of` does too, but says nothing of it.
@@ -101,14 +112,18 @@ class Subject:
         """
         for same in by_structure(runs):
             recipe = same[0].recipe
-            if boundary_of(recipe) and self.frozen.shares(self._backbone(recipe), recipe):
-                for event in self.frozen.compute(self._backbone(recipe), recipe):
+            spec = self._backbone(recipe) if boundary_of(recipe) else None
+            if spec is not None and self.frozen.shares(spec, recipe):
+                for event in self.frozen.compute(spec, recipe):
                     yield Preparing(done=event.done, all=event.all, about="features")
+                for each in self._views(spec, recipe):
+                    if isinstance(each, Extracting):
+                        yield Preparing(done=each.done, all=each.all, about=each.about)
 
     def all_features(self) -> Iterator[tuple[str, Iterator[Extracting | Features]]]:
         """What each body with weights makes of the data, by what it is called; see `features_of`.
 
-        That is features, and the activations that some phase of the study's runs learns from.
+        That is features, the activations that some phase of the study's runs learns from, and features of views.
         """
         known: set[str] = set()
         for spec in self.study.models:
@@ -126,6 +141,19 @@ class Subject:
                 if parts is not None and (label := f"{spec.weights}, before {parts.name}") not in known:
                     known.add(label)
                     yield label, self.frozen.events(spec, recipe.model, parts)
+            if num_views(recipe.augment):
+                spec = self._backbone(recipe)
+                if (label := label_of(recipe, spec)) not in known:
+                    known.add(label)
+                    yield label, self._views(spec, recipe)
+
+    def features_lines(self) -> list[str]:
+        """What features were computed or read, for people."""
+        return [*self.frozen.lines(), *self.drawn.lines()]
+
+    def views_lines(self, runs: Sequence[Run]) -> list[str]:
+        """What the views of some runs take to compute, for people."""
+        return cost_lines(runs, self.data, self._backbone, self.search, self.device)
 
     def keep_bodies(self, store: Store, runs: Sequence[Run]) -> None:
         """Store the bodies of which those runs have a part in common, once each."""
@@ -145,6 +173,9 @@ class Subject:
         if not boundary_of(recipe) or not self.frozen.shares(self._backbone(recipe), recipe):
             return None
         return self.frozen.learned(self._backbone(recipe), recipe, lambda data: self._part(data, recipe))
+
+    def _views(self, spec: Backbone, recipe: Recipe) -> Iterator[Extracting | Features]:
+        return self.drawn.events(spec, recipe, lambda: self._part(self.data, recipe))
 
     @staticmethod
     def _part(data: Dataset, recipe: Recipe) -> Dataset:

@@ -16,6 +16,8 @@ from ravine.study.values import Range, Values, parse_values, plain
 AUGMENT = "augment."
 """What the name of a strength begins with where it is a hyper of a run."""
 
+VIEWS = "views"
+"""The option that gives heads on a frozen network views of each example, drawn once."""
 _ROUNDING = 1e-4  # of pixels that were scaled in float32
 _USED_BY: Mapping[str, Sequence[str]] = {  # the techniques that an option matters to
     "fill": tuple(name for name in GEOMETRY if name != "flip"),
@@ -23,6 +25,7 @@ _USED_BY: Mapping[str, Sequence[str]] = {  # the techniques that an option matte
     "order": COLOUR,
     "draw": MIXING,
     "fit": ("cutout", "cutmix"),
+    VIEWS: tuple(name for name in STRENGTHS if name not in (*MIXING, "mix_p")),
 }
 _OF_PIXELS = (*GEOMETRY, *COLOUR, "cutout")
 
@@ -52,15 +55,20 @@ class Augmentation:
         """With the strengths of one run."""
         return replace(self, strengths={name: strength(hypers, name) for name in self.strengths})
 
-    def used(self, hypers: Mapping[str, float]) -> dict[str, Any] | None:
+    def used(self, hypers: Mapping[str, float], *, on_features: bool = False) -> dict[str, Any] | None:
         """Those options that are no defaults and matter to a run with these hypers; None where there are none.
 
         So a run without a technique is the same run whatever the study says of that.
+
+        Args:
+            hypers: of the run.
+            on_features: whether it learns from features computed once; no other run has views.
         """
         options = {
             name: value
             for name, value in self.options.changed().items()
             if any(hypers.get(f"{AUGMENT}{technique}") for technique in _USED_BY[name])
+            and (on_features or name != VIEWS)
         }
         return options or None
 
@@ -90,7 +98,25 @@ def parse_augment(value: object) -> Augmentation | None:
     }
     if "mix_p" in strengths and not any(name in strengths for name in MIXING):
         raise wrong(f"{AUGMENT}mix_p", given["mix_p"], "has no meaning without mixup or cutmix; leave it out")
+    if options.views is not None:
+        _check_views(options.views, strengths)
     return Augmentation(options=options, strengths=strengths)
+
+
+def _check_views(num: int, strengths: Mapping[str, Values]) -> None:
+    """See that views can be drawn of each example by itself.
+
+    Raises:
+        StudyError: there is nothing to draw, or a technique takes a batch.
+    """
+    if not strengths:
+        raise wrong(f"{AUGMENT}{VIEWS}", num, "nothing is drawn; write augment = { flip = 0.5, views = 8 }")
+    mixing = next((name for name in MIXING if _largest(strengths.get(name, 0.0)) > 0.0), None)
+    if mixing is not None:
+        words = (
+            f"a view is drawn of one example, and {mixing} mixes those of a batch; leave one of the two out"
+        )
+        raise wrong(f"{AUGMENT}{VIEWS}", num, words)
 
 
 def techniques(hypers: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
@@ -102,6 +128,19 @@ def techniques(hypers: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
     """
     used = [name for name in STRENGTHS if any(each.get(f"{AUGMENT}{name}") for each in hypers)]
     return tuple(name for name in used if name != "mix_p" or any(mixing in used for mixing in MIXING))
+
+
+def num_views(options: Mapping[str, Any] | None) -> int:
+    """How many views of each example the runs of a recipe have; 0: they see the examples themselves.
+
+    Args:
+        options: what the recipe has as `augment`.
+
+    Example:
+        >>> num_views({"fill": "reflect", "views": 8}), num_views(None)
+        (8, 0)
+    """
+    return (options or {}).get(VIEWS) or 0
 
 
 def strength(hypers: Mapping[str, float], name: str) -> float:

@@ -21,6 +21,7 @@ from ravine.study.block import RuleBlock, block_of
 from ravine.study.boundary import boundary_mark
 from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
+from ravine.study.heads import check_views, check_views_used, heads_alone
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
@@ -72,6 +73,7 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
                     own = block_of(part.study.rules, block.label)
                     for taught in taught_of(study.ladder, data):
                         runs += _runs_of_rule(part, taught, model, own)
+        check_views_used(runs, [part.study.augment for part in study.parts])
         first: dict[str, Run] = {}
         for run in runs:
             other = first.setdefault(run.id, run)
@@ -301,13 +303,16 @@ def _recipe(
             batch_size=size,
             evaluate_every=max(1, -(-steps // study.evaluations)),
             full_batch=batch_size == "full",
-            augment=None if study.augment is None else study.augment.used(own),
+            augment=None
+            if study.augment is None
+            else study.augment.used(own, on_features=heads_alone(model, trained, own)),
             stop=((study.stop and study.stop.rest()) or None) if own[PATIENCE] else None,
             before=None if before is None else before.content(),
             train=phase.train,
             part=taught.content,
         )
     assert before is not None, "a run has a phase"
+    check_views(before)
     return before
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ravine.rules import structure
 from ravine.rules.registry import AROUND
+from ravine.study.augment import AUGMENT, num_views
 
 NUMERICS = 1
 """Raised when a change makes every recipe end in other weights, so that stored runs are not taken for it.
@@ -182,6 +183,10 @@ class Recipe:
             content["before"] = [[each.train, each.steps] for each in self.chain[:-1]]
         content["model"] = {key: value for key, value in self.model.items() if key != "dropout_at"}
         content |= structure(self.rule, self.hypers)
+        if num_views(self.augment):  # runs of other strengths have other features
+            content["drawn"] = {
+                name: value for name, value in self.hypers.items() if name.startswith(AUGMENT)
+            }
         return content_id(content)
 
 
