@@ -13,7 +13,9 @@ import torch
 from engine_runs import random_dataset
 from safetensors.torch import save_file
 
+import ravine
 import small_backbone
+from ravine.api.features import features
 from ravine.augment.batch import augmented_batch
 from ravine.augment.fixed import fixed_of
 from ravine.augment.spec import Augment
@@ -39,6 +41,29 @@ DATA = random_dataset((3, 8, 8), num=90)
 MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "viewed_small:Small"}
 AUGMENT: dict[str, Any] = {"flip": 0.5, "crop": 2, "views": 3}
 CPU = torch.device("cpu")
+
+STUDY = """
+name = "viewed"
+data = { kind = "npz", path = "some.npz" }
+seeds = 1
+batch_size = 4
+phases = [{ train = "head", epochs = 2 }]
+[model]
+kind = "backbone"
+weights = "file:small.safetensors"
+target = "viewed_small:Small"
+[ladder]
+per_class = [5]
+draws = 3
+[[rules]]
+kind = "sgd"
+lr = [0.01, 0.1]
+[[variants]]
+label = "plain"
+[[variants]]
+label = "views"
+augment = { flip = 0.5, views = 4 }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +144,9 @@ def test_a_view_is_what_a_run_of_seed_0_sees_in_that_epoch_through_the_plain_net
     assert y.tolist() == DATA.train.y.tolist() * 3
 
 
-@pytest.mark.parametrize(
-    "augment", [{"rotate": 20, "cutout": 0.5, "fill": "reflect"}, {"brightness": 0.3}], ids=str
-)
-def test_pictures_are_those_that_training_makes(augment: dict[str, Any], folder: Path) -> None:
-    """Bit for bit, of the batches of a study that trains the whole network on the same examples."""
+def test_pictures_are_those_that_training_makes() -> None:
+    """Bit for bit, of the batches of a study that draws the same examples anew in each epoch."""
+    augment = {"rotate": 20, "brightness": 0.3, "cutout": 0.5, "fill": "reflect"}
     x = np.random.default_rng(0).uniform(size=(40, 3, 8, 8)).astype(np.float32)
     data = replace(DATA, train=type(DATA.train)(x=x, y=np.arange(40) % 3))
     network = {"kind": "mlp", "hidden": [3]}
@@ -340,3 +363,19 @@ def test_a_check_says_what_views_cost_and_computes_none(
     num = 2 * 10 * len(read_data(checked, folder).train)
     assert line.startswith(f"views: {num:,} views in 2 sets go through the frozen network once: about ")
     assert not list(tmp_path.glob("**/features/*.arrays"))
+
+
+@pytest.mark.slow
+def test_a_study_with_views_from_its_file_to_its_features(folder: Path, tmp_path: Path) -> None:
+    np.savez(folder / "some.npz", x=DATA.train.x, y=DATA.train.y)
+    (folder / "viewed.toml").write_text(STUDY, encoding="utf-8")
+    ravine.run(folder / "viewed.toml", store=tmp_path, quiet=True)
+    with ravine.Store(tmp_path) as store:
+        runs = store.runs("viewed")
+    assert {run.status for run in runs} == {"done"}
+    assert len(runs) == 2 * 2 * 3  # arms, lrs, draws
+    found = features(folder / "viewed.toml", quiet=True)
+    labels = [f"file:small.safetensors, 4 views of flip 0.5, n = 5, draw {draw}" for draw in range(3)]
+    assert list(found) == ["file:small.safetensors", *labels]
+    assert all(each.hit for each in found.values())
+    assert {found[label].num_examples for label in labels} == {4 * 12}
