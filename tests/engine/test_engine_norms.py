@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ravine.engine.traced.norms import fold_norms
+from ravine.engine.norms import fold_norms
 from ravine.trace import trace
 
 
@@ -46,7 +46,7 @@ def test_gradients_are_those_of_the_network_with_norms() -> None:
     names = [name for name, each in net.named_parameters() if each.dim() == 4]
     weights = [dict(net.named_parameters())[name].detach() for name in names]
     graph = trace(lambda x, *given: _gradients(net, x, given, names), [x, *weights])
-    fold_norms(graph)
+    fold_norms(graph.graph)
     graph.recompile()
     norms = [node for node in graph.graph.nodes if "batch_norm" in str(node.target)]
     assert len(norms) == 2, "that of the convolution with a bias, forward and backward"

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,17 +30,13 @@ _MANY_NODES = 3000  # of which the lowering takes seconds
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a tensor of a function lies: at an offset of an input, by the input's number.
-
-    Of an input that is a matrix, ``turned`` is the number of another one that has it turned round.
-    """
+    """Where a tensor of a function lies: at an offset of an input, by the input's number."""
 
     number: int
     dtype: torch.dtype
     shape: tuple[int, ...]
     offset: int = 0
     trusted: bool = False
-    turned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +89,7 @@ class Compiler:
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
         trusted: Sequence[str] = (),
-        turned: Mapping[str, str] = MappingProxyType({}),
+        prepared: Callable[[fx.Graph], None] | None = None,
     ) -> Function:
         """Compile a function of tensors.
 
@@ -104,7 +99,7 @@ class Compiler:
             outputs: for each tensor that it returns, the input in whose memory it is wanted, its shape there
                 and its offset.
             trusted: inputs whose numbers, where they are indices, are known to be inside.
-            turned: of inputs that are matrices, other inputs that have them turned round.
+            prepared: changes the record before it is compiled; new nodes know their shapes and dtypes.
 
         Raises:
             Unsupported: some operation cannot be lowered.
@@ -120,7 +115,9 @@ class Compiler:
                 name = f"constant/{len(self.constants)}"
                 self.constants[name] = getattr(constants, node.target).contiguous()
                 node.target = name
-        return _compiled(self._task(graph, examples, outputs, trusted, turned))
+        if prepared is not None:
+            prepared(graph)
+        return _compiled(self._task(graph, examples, outputs, trusted))
 
     def of_any_length(
         self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
@@ -145,12 +142,10 @@ class Compiler:
         examples: Mapping[str, Tensor],
         outputs: Sequence[tuple[str, Sequence[int], int]],
         trusted: Sequence[str] = (),
-        turned: Mapping[str, str] = MappingProxyType({}),
     ) -> _Task:
         def place(name: str, tensor: Tensor) -> _Place:
-            other = self.number(turned[name]) if name in turned else None
             shape = tuple(tensor.shape)
-            return _Place(self.number(name), tensor.dtype, shape, trusted=name in trusted, turned=other)
+            return _Place(self.number(name), tensor.dtype, shape, trusted=name in trusted)
 
         inputs = tuple(place(name, tensor) for name, tensor in examples.items())
         names = [str(node.target) for node in graph.nodes if node.op == "get_attr"]
@@ -206,9 +201,6 @@ def _written(task: _Task) -> tuple[str, int]:
     def memory(place: _Place) -> Stored:
         kind = kind_of(place.dtype)
         buffer = buffers.setdefault(place.number, Buffer(kind, source=place.number, trusted=place.trusted))
-        if place.turned is not None:
-            other = Buffer(kind, source=place.turned)
-            buffer.turned = stored(tensors.pool, other, place.shape[::-1])
         return stored(tensors.pool, buffer, place.shape, None, place.offset)
 
     inputs = [memory(place) for place in task.inputs]

@@ -50,7 +50,6 @@ class Buffer:
         source: number of the function's input that it is; None: scratch memory.
         trusted: whether its numbers, where they are indices, are known to be inside what they index.
         words: whether its integers are known to have 32 bits and no sign.
-        turned: of an input that is a matrix, the same turned round, in other memory.
     """
 
     kind: Kind
@@ -58,7 +57,6 @@ class Buffer:
     source: int | None = None
     trusted: bool = False
     words: bool = False
-    turned: Stored | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

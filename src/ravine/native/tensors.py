@@ -28,9 +28,6 @@ from ravine.native.schedule import Schedule
 Operand = Value | float | int | bool
 
 _MANY = 1024  # numbers that are not added up one after another
-_NARROW = (
-    32  # columns, up to which a product is better made turned round, where the left matrix is there as such
-)
 
 
 class Unsupported(RavineError):
@@ -152,7 +149,7 @@ class Tensors:
     def changes(self, target: Stored, value: Value | None = None) -> None:
         """Note that memory is written to: with all of a value, or in a way that leaves nothing known about it."""
         self._ranges.pop(target.buffer, None)
-        target.buffer.words, target.buffer.turned = False, None
+        target.buffer.words = False
         if value is not None and value.kind == "i64":
             self._ranges[target.buffer] = self.range_of(value)
             target.buffer.words = is_word(value.at(counters(len(value.shape))))
@@ -306,16 +303,6 @@ class Tensors:
         if target is None or (target.strides[-1] != 1 and shape[-1] != 1):
             target = self.memory("f32", shape)
         a, b = self.real(left), self.real(right)
-        turned = a.buffer.turned
-        if (
-            turned is not None
-            and a.contiguous
-            and a.shape == turned.shape[::-1]
-            and shape[1] <= _NARROW <= shape[0]
-        ):
-            return self.copied(
-                self.transposed(self.product(self.transposed(b, [1, 0]), turned), [1, 0]), target
-            )
         num = len(shape) - 2
         *stack, row, inner, column = counters(num + 3)
         self.schedule.multiply(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ravine.engine.native.cutting import cut
+from ravine.engine.norms import fold_norms
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, copied
 from ravine.native.compiler import Compiler, rows_of
@@ -35,7 +36,10 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
         Unsupported: no machine code is made for some operation of the model.
     """
     program, examples, outputs = _taken(setting, at, made=False)
-    return compiler.function(program, examples, outputs, trusted=_TRUSTED)
+    prepared = (
+        fold_norms if setting.network.flushes else None
+    )  # other models keep the bits that they have had
+    return compiler.function(program, examples, outputs, trusted=_TRUSTED, prepared=prepared)
 
 
 def shared_gradient(setting: Setting, compiler: Compiler, at: str) -> tuple[Function, Panels] | None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ravine.engine.norms import fold_norms
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, State
 from ravine.engine.step import Step, step
 from ravine.engine.traced.gates import leave_out, raise_gates
-from ravine.engine.traced.norms import fold_norms
 from ravine.engine.traced.passes import fold, share, write_through
 from ravine.trace import trace
 
@@ -99,7 +99,7 @@ def traced(
         share(graph)
         alone = not setting.objective.fused and fixed[0].device.type == "cpu"  # where a gate is cheap to read
         if alone and setting.network.flushes:  # other models keep the bits that they have had
-            fold_norms(graph)
+            fold_norms(graph.graph)
         if alone:
             raise_gates(graph)
         write_through(graph)

@@ -19,15 +19,15 @@ _NORM, _NORM_BACK = _ATEN.native_batch_norm.default, _ATEN.native_batch_norm_bac
 _CONVOLVE, _CONVOLVE_BACK = _ATEN.convolution.default, _ATEN.convolution_backward.default
 
 
-def fold_norms(module: fx.GraphModule) -> None:
+def fold_norms(graph: fx.Graph) -> None:
     """Fold frozen norms into convolutions.
 
     Args:
-        module: a traced step; its graph is changed.
+        graph: of a traced step; it is changed. Every node knows its shape and dtype (see `ravine.trace`).
     """
-    for norm in [node for node in module.graph.nodes if node.target is _NORM]:
-        _fold(module.graph, norm)
-    module.graph.eliminate_dead_code()
+    for norm in [node for node in graph.nodes if node.target is _NORM]:
+        _fold(graph, norm)
+    graph.eliminate_dead_code()
 
 
 def _fold(graph: fx.Graph, norm: fx.Node) -> None:
@@ -52,16 +52,25 @@ def _fold(graph: fx.Graph, norm: fx.Node) -> None:
         same = onward.target is _CONVOLVE_BACK and onward.args[0] is slope and onward.args[2] is kernel
         if not same or onward.args[10][2]:  # type: ignore[index]
             return
-    with graph.inserting_before(norm):
-        call = graph.call_function
-        factor = call(
-            _ATEN.mul.Tensor, (call(_ATEN.rsqrt.default, (call(_ATEN.add.Tensor, (var, eps)),)), weight)
+    assert isinstance(kernel, fx.Node), "a kernel is a tensor"
+    assert isinstance(var, fx.Node), "so is a variance"
+
+    def made(like: fx.Node, target: Any, *args: Any) -> fx.Node:
+        node = graph.call_function(target, args)
+        node.meta.update(
+            {name: like.meta[name] for name in ("tensor", "like", "strides") if name in like.meta}
         )
-        shift = call(_ATEN.sub.Tensor, (bias, call(_ATEN.mul.Tensor, (mean, factor))))
-        column = call(_ATEN.view.default, (factor, [-1, 1, 1, 1]))
-        scaled = call(_ATEN.mul.Tensor, (kernel, column))
-        both = call(_CONVOLVE, _with(_with(convolution.args, 1, scaled), 2, shift))
-    both.meta.update(convolution.meta)
+        return node
+
+    with graph.inserting_before(norm):
+        deviation = made(var, _ATEN.rsqrt.default, made(var, _ATEN.add.Tensor, var, eps))
+        factor = made(var, _ATEN.mul.Tensor, deviation, weight)
+        shift = made(var, _ATEN.sub.Tensor, bias, made(var, _ATEN.mul.Tensor, mean, factor))
+        (channels,), dtype = var.meta["tensor"]
+        column = graph.call_function(_ATEN.view.default, (factor, [-1, 1, 1, 1]))
+        column.meta["tensor"] = (channels, 1, 1, 1), dtype
+        scaled = made(kernel, _ATEN.mul.Tensor, kernel, column)
+        both = made(convolution, _CONVOLVE, *_with(_with(convolution.args, 1, scaled), 2, shift))
     for item in list(norm.users):
         if item.args[1] == 0:
             item.replace_all_uses_with(both)
@@ -71,8 +80,7 @@ def _fold(graph: fx.Graph, norm: fx.Node) -> None:
     for item in list(onward.users):
         if item.args[1] == 1:
             with graph.inserting_after(item):
-                whole = graph.call_function(_ATEN.mul.Tensor, (item, column))
-            whole.meta.update(item.meta)
+                whole = made(item, _ATEN.mul.Tensor, item, column)
             item.replace_all_uses_with(whole)
             whole.args = (item, column)
 
