@@ -21,6 +21,9 @@ network, in studies of one run and of four, beside eager PyTorch with channels l
 
 denormals: a step of a small backbone whose weights are 1e-38 times as large, CPU time.
 
+warm: a second `ravine run` of a study that fine-tunes EfficientNet-Lite0, with a new learning rate, in a process of its
+own: from its start to its first training step, less what `import torch` takes in a process of its own.
+
 Every repetition measures each contender once, in turn. Notes and results: transfer.md.
 """
 
@@ -43,8 +46,9 @@ import torch
 from torch import Tensor, nn
 from transfer_heads import HEADS, Heads, made_up, of_pictures
 from transfer_steps import Denormal, FineTuning
+from transfer_warm import Warm
 
-PARTS = ("heads", "features", "step", "denormals")
+PARTS = ("heads", "features", "step", "denormals", "warm")
 PICTURES, SIDE, BATCH = 512, 96, 64
 FLOPS = 2 * 71.8e6  # of a picture of 96 x 96
 Times = dict[str, list[float]]
@@ -189,6 +193,10 @@ def main() -> None:
                     title = f"{network}, batch {batch}, runs: {runs}; a step of one"
                     times = measured(FineTuning(network, batch, runs).contenders(), given.repeats)
                     print(table(title, times), "\n", flush=True)
+        if part == "warm":
+            warm = Warm()
+            print(table("until training begins", measured(warm.contenders(), given.repeats)))
+            print(f"the first run: {warm.cold:.3g} s, with PyTorch's import\n", flush=True)
         if part == "denormals":
             for backend in ("native", "serial"):
                 print(
