@@ -10,7 +10,7 @@ from ravine.backbones.blocks import blocks
 from ravine.backbones.kinds import sheet
 from ravine.data.sheet import Sheet
 from ravine.messages import count
-from ravine.nn.spec import Backbone
+from ravine.nn.spec import RANDOM, Backbone
 
 _NORMS = {
     "frozen": "BatchNorms frozen",
@@ -40,6 +40,8 @@ def about(
     guessed = "" if spec.cut is not None else ", the last linear layer; cut = says another"
     widths = " -> ".join(map(str, (facts.width, *spec.head.hidden, num_outputs)))
     learned = "drawn by the seed: no weights" if spec.weights is None else f"weights of {spec.weights}"
+    if (spec.weights or "").startswith(f"{RANDOM}:"):
+        learned = f"drawn by a number, {spec.weights}: it has learned nothing"
     numbered = f"{count(body, 'parameter')} in {count(len(blocks(module)), 'block')}"
     return [
         f"backbone: {numbered}, {learned}, {_NORMS[spec.norm]}",

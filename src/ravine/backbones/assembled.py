@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from ravine.backbones.loading import Weights, fill, read_builtin, read_safetenso
 from ravine.nn.dropout import Dropout
 from ravine.nn.frozen import freeze_norms
 from ravine.nn.rates import Rates
-from ravine.nn.spec import Backbone, Head
+from ravine.nn.spec import RANDOM, Backbone, Head
 from ravine.nn.standard import Standard
 
 
@@ -213,7 +214,7 @@ def _facts(key: _Key, weights: Weights | None) -> Facts:
 
 def _weights(spec: Backbone, search: Path | None) -> Weights | None:
     source, _, name = (spec.weights or "").partition(":")
-    if not source:
+    if source in ("", RANDOM):
         return None
     if source == "builtin":
         return read_builtin(name)
@@ -226,7 +227,9 @@ def _weights(spec: Backbone, search: Path | None) -> Weights | None:
 
 def _body(spec: Backbone, cut: Cut, search: Path | None) -> nn.Module:
     weights = _weights(spec, search)
-    whole = architecture(spec, search, empty=weights is not None)
+    source, _, number = (spec.weights or "").partition(":")
+    with rng.keyed_init(int(number)) if source == RANDOM else nullcontext():
+        whole = architecture(spec, search, empty=weights is not None)
     if weights is not None:
         fill(whole, weights, cut.name)
     body = keyed_body(cut.applied(whole.net))

@@ -21,7 +21,7 @@ from ravine.backbones.timm_names import timm_config, timm_file
 from ravine.data.sheet import Sheet
 from ravine.errors import ModelError
 from ravine.messages import shown
-from ravine.nn.spec import LITE0, Backbone
+from ravine.nn.spec import LITE0, RANDOM, Backbone
 from ravine.nn.target import describe_factory, find_factory
 
 # Keys of a configuration of transformers that no number depends on.
@@ -156,7 +156,7 @@ def architecture_of(spec: Backbone) -> tuple[str, str]:
     """
     text = spec.target or spec.weights or ""
     source, _, name = text.partition(":")
-    if source == "file":
+    if source in ("file", RANDOM):
         return "builtin", LITE0
     return (source, name) if source in ("builtin", "timm", "hf") else ("target", text)
 
@@ -168,7 +168,7 @@ def weights_file(spec: Backbone, search: Path | None) -> Path | None:
         ModelError: it is not there.
     """
     source, _, name = (spec.weights or "").partition(":")
-    if not source:
+    if source in ("", RANDOM):
         return None
     if source == "builtin":
         return BUILTIN[name].file()
@@ -214,5 +214,7 @@ def _digest(spec: Backbone, search: Path | None) -> str | None:
     source, _, name = (spec.weights or "").partition(":")
     if source == "builtin":
         return BUILTIN[name].digest
+    if source == RANDOM:
+        return f"{RANDOM}:{int(name)}"
     file = weights_file(spec, search)
     return None if file is None else digest_of(file)

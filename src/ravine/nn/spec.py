@@ -210,7 +210,9 @@ class Module(_Targeted):
 LITE0 = "efficientnet-lite0"
 BUILTIN = (LITE0,)
 """Architectures that are written here, whose weights a package brings."""
-_SOURCES = ("builtin", "file", "timm", "hf")
+RANDOM = "random"
+"""The source of weights that have learned nothing: drawn by a number, the same for all runs."""
+_SOURCES = ("builtin", "file", "timm", "hf", RANDOM)
 _WHOLE = ("builtin", "timm", "hf")  # those that say the architecture
 
 
@@ -220,8 +222,11 @@ def _weights(value: object) -> str | None:
     source, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon or source not in _SOURCES or not name.strip() or not name.isprintable():
         raise ValueError(
-            f'must be "builtin:{LITE0}", "file:PATH.safetensors", "timm:NAME", "hf:OWNER/NAME@REVISION" or "hf:FOLDER"'
+            f'must be "builtin:{LITE0}", "file:PATH.safetensors", "timm:NAME", "hf:OWNER/NAME@REVISION", "hf:FOLDER" '
+            f'or "{RANDOM}:NUMBER"'
         )
+    if source == RANDOM and not re.fullmatch(r"[0-9]{1,9}", name):
+        raise ValueError(f'must have a number that draws them, such as "{RANDOM}:0"')
     if source == "builtin" and name not in BUILTIN:
         raise ValueError(choices(name, BUILTIN))
     if source == "file" and not name.endswith(".safetensors"):
@@ -308,9 +313,10 @@ class Backbone(_Targeted):
     Attributes:
         weights: where its numbers come from: ``"builtin:efficientnet-lite0"`` (extra `pretrained`),
             ``"file:PATH.safetensors"``, ``"timm:NAME"`` (extra `timm`), ``"hf:OWNER/NAME@REVISION"`` or ``"hf:FOLDER"``
-            (extra `hub`); None: drawn by the run's seed.
+            (extra `hub`); ``"random:NUMBER"``: drawn by that number, the same for all runs, to see what others' weights
+            are worth; None: drawn by the run's seed.
         target: its architecture, where the weights don't say it: ``"package.module:Name"`` of one's own,
-            ``"timm:NAME"``, ``"hf:..."`` or ``"builtin:efficientnet-lite0"``, which a file's is by default.
+            ``"timm:NAME"``, ``"hf:..."`` or ``"builtin:efficientnet-lite0"``, which is the default.
         args: keyword arguments of a target, or of timm's.
         cut: name of the module that the head takes the place of; None: the last linear layer.
         head: what takes its place.
@@ -337,7 +343,7 @@ class Backbone(_Targeted):
     def is_built_in(self) -> bool:
         """Whether neither code of the user's nor a file is named."""
         named = [each for each in (self.weights, self.target) if each is not None]
-        return all(each.startswith("builtin:") for each in named)
+        return all(each.startswith(("builtin:", f"{RANDOM}:")) for each in named)
 
     def check(self) -> None:
         """See that the architecture is known once."""

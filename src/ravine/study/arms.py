@@ -11,7 +11,7 @@ from typing import Any
 
 from ravine.errors import StudyError, choices
 from ravine.messages import lacking, wrong
-from ravine.nn.spec import LITE0, Backbone
+from ravine.nn.spec import LITE0, RANDOM, Backbone
 from ravine.study.block import RuleBlock
 from ravine.study.phases import NOT_FOR_HEAD, Phase
 
@@ -20,7 +20,7 @@ ARMS = {
     "head": "the head on features of the backbone",
     "all": "the study's phases: the head, then more",
     "scratch": "the same network, drawn by the seed and trained as a whole",
-    "random": "the head on features of a body drawn by the seed",
+    "random": "the head on features of a body that was drawn at random and has learned nothing",
     "pixels": "a linear layer on the pixels",
 }
 
@@ -97,7 +97,8 @@ def changes_of(
         model.trust
     )
     if arm == "random":
-        return {"model": drawn, "phases": head, "rules": rules}
+        nothing = drawn.but(weights=f"{RANDOM}:0").trusting(model.trust)
+        return {"model": nothing, "phases": head, "rules": rules}
     if arm == "scratch":
         whole = drawn.but(norm="adapt").trusting(model.trust)
         return {"model": whole, "phases": _joined(phases, "all"), "rules": rules}
@@ -133,4 +134,4 @@ def _architecture(model: Backbone) -> str:
     source = (model.weights or "").partition(":")[0]
     if model.target is not None:
         return model.target
-    return f"builtin:{LITE0}" if source == "file" else str(model.weights)
+    return f"builtin:{LITE0}" if source in ("file", RANDOM) else str(model.weights)
