@@ -6,7 +6,7 @@
 
 1. Little data overfits: the gap between training and test accuracy falls with n, the pictures of each class.
 2. Features learned on ImageNet help: a head on them beats one on random features, and a linear layer on pixels.
-3. Frozen for few pictures, fine-tuned for more: the head is better at the smallest n, all of the network at larger ones.
+3. Frozen for few pictures, fine-tuned for more: the head is better at small n, all of the network at larger ones.
 
 What confirms and what refutes each was written down before the first run: see the docstrings of `overfits`,
 `features_help` and `frozen_for_few`. The numbers are those of two ladders, `few-features` and `few-phases`; everything
@@ -75,8 +75,8 @@ def overfits(ladder: LadderResult) -> Answer:
 def features_help(ladder: LadderResult) -> Answer:
     """ImageNet's features help: the head beats random features and pixels.
 
-    Confirmed: it is better than both for sure, at every n that is tuned. Refuted: at one of these n, one of them is better
-    than the head for sure. Else undecided.
+    Confirmed: it is better than both for sure, at every n that is tuned. Refuted: at one of these n, one of them is
+    better than the head for sure. Else undecided.
     """
     rivals = [_against(ladder, rival) for rival in (RANDOM, PIXELS)]
     if any(sign < 0 for signs in rivals for sign in signs):
@@ -87,8 +87,9 @@ def features_help(ladder: LadderResult) -> Answer:
 def frozen_for_few(ladder: LadderResult) -> Answer:
     """Frozen for few, fine-tuned for more: they cross inside the range of n.
 
-    Confirmed: the head is better for sure at some n, the whole network at larger ones, and they change places once. Refuted
-    in this range: for sure the whole network is better at the smallest tuned n, or the head at the largest. Else undecided.
+    Confirmed: the head is better for sure at some n, the whole network at larger ones, and they change places once.
+    Refuted in this range: for sure the whole network is better at the smallest tuned n, or the head at the largest.
+    Else undecided.
     """
     pair = _pair(ladder, ALL)
     signs = _against(ladder, ALL)

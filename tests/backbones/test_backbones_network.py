@@ -54,7 +54,7 @@ def test_the_body_computes_what_the_network_computed_before_its_last_layer(folde
 def test_the_head_is_drawn_by_the_seed_whatever_the_body_is(folder):
     with rng.keyed_init(3):
         alone = head_of(Backbone(target="net:Small").head, 8, 7, ())
-    for keys in ({}, {"weights": None}, {"norm": "adapt"}):
+    for keys in ({}, {"weights": None}, {"weights": "random:5"}, {"norm": "adapt"}):
         head = of(folder, **keys).head
         assert all(torch.equal(a, b) for a, b in zip(alone.parameters(), head.parameters(), strict=True)), (
             keys
@@ -70,6 +70,18 @@ def test_without_weights_the_body_is_drawn_by_the_seed(folder):
         third = assembled(Backbone(target="net:Small"), SHAPE, 7, search=folder).body.conv1.weight
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
+
+
+def test_random_weights_are_drawn_by_their_number_whatever_the_seed_is(folder):
+    def body(number, seed):
+        with rng.keyed_init(seed):
+            return assembled(
+                Backbone(target="net:Small", weights=f"random:{number}"), SHAPE, 7, search=folder
+            ).body.conv1.weight
+
+    assert torch.equal(body(0, 3), body(0, 4))
+    assert not torch.equal(body(0, 3), body(1, 3))
+    assert not torch.equal(body(0, 3), of(folder).body.conv1.weight)
 
 
 def test_only_the_head_may_be_missing_or_of_another_number_of_classes(folder):

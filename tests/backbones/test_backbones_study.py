@@ -54,6 +54,7 @@ def folder(tmp_path_factory):
         ({"weights": "file:x.pth"}, "must be a .safetensors file: others may contain code"),
         ({"weights": "file:"}, 'must be "builtin:'),
         ({"weights": 3}, 'must be "builtin:'),
+        ({"weights": "random:x"}, 'must have a number that draws them, such as "random:0"'),
         ({"weights": "hf:a/vit"}, 'must name a revision, "hf:a/vit@REVISION"; for a folder write "hf:./a/vit"'),
         ({"weights": LITE0, "target": "net:Small"}, "target cannot be given beside weights"),
         ({"weights": LITE0, "args": {"width": 3}}, "args are those of a target or of timm's"),
