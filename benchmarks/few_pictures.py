@@ -185,7 +185,7 @@ def ladders(
 
 
 SIZES = {
-    "features": ("ladder.per_class=[5, 10, 20, 50, 100, 200, 500]",),
+    "features": ("ladder.per_class=[5, 10, 20, 50, 100, 200]", "ladder.draws=10"),
     "phases": ("ladder.per_class=[5, 10, 20, 50, 100, 200]", "ladder.draws=4", "phases.1.epochs=10"),
 }
 """What the full size says in the place of the files."""

@@ -112,9 +112,9 @@ def test_what_is_said_has_its_numbers(few: ModuleType) -> None:
     features = _ladder({"head": (0.4, 0.5, 0.6), "random": (0.2, 0.3, 0.4), "pixels": (0.2, 0.3, 0.3)})
     phases = _ladder({"head": (0.4, 0.5, 0.6), "all": (0.2, 0.5, 0.8)})
     gap, help_, cross = few.judged(features, phases)
-    assert gap.numbers[0].startswith("head's gap falls from ")
+    assert gap.numbers[0].startswith("The gap of head falls from ")
     assert help_.numbers[1].startswith(
-        "head is better for all n from 5 to 80. head minus pixels in points: +"
+        "head is better than pixels for all n from 5 to 80. head minus pixels in points: +"
     )
     assert "they cross near n = 18 (" in cross.numbers[0]
     assert cross.figure == "ravine report few-phases --figure ladder"

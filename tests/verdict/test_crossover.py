@@ -127,10 +127,10 @@ def test_outcomes() -> None:
         return found.outcome, found.sentence
 
     low, high = _flat((5, 20, 80), 0.4), _flat((5, 20, 80), 0.8)
-    assert outcome(high, low) == (Outcome.ALL, "a is better for all n from 5 to 80.")
-    assert outcome(low, high) == (Outcome.ALL, "b is better for all n from 5 to 80.")
+    assert outcome(high, low) == (Outcome.ALL, "a is better than b for all n from 5 to 80.")
+    assert outcome(low, high) == (Outcome.ALL, "b is better than a for all n from 5 to 80.")
     found, text = outcome({5: 0.8, 20: 0.4, 80: 0.4}, {5: 0.4, 20: 0.4, 80: 0.4})
-    assert (found, text[:20]) == (Outcome.SOME, "a is better at n = 5")
+    assert (found, text[:27]) == (Outcome.SOME, "a is better than b at n = 5")
     found, text = outcome({5: 0.8, 20: 0.4, 80: 0.8}, {5: 0.4, 20: 0.8, 80: 0.4})
     assert (found, text) == (
         Outcome.SEVERAL,

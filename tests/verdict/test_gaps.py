@@ -67,7 +67,9 @@ def test_a_fall_is_paired_by_draw() -> None:
     assert fall.size == pytest.approx(0.1, abs=0.02)
     assert fall.high - fall.low < 0.1
     assert all(gap.high - gap.low > 0.4 for gap in gaps_of(readings, trained))
-    assert fall.sentence.startswith("a's gap falls from 49.9 points at n = 5 to 39.8 at n = 20, by 10.1 (")
+    assert fall.sentence.startswith(
+        "The gap of a falls from 49.9 points at n = 5 to 39.8 at n = 20, by 10.1 ("
+    )
 
 
 def test_what_is_not_known_is_not_said() -> None:

@@ -8,6 +8,7 @@ from ravine.messages import count
 from ravine.outcomes.ladder import LadderResult
 from ravine.outcomes.words import NOTHING
 from ravine.verdict import Outcome, Verdict
+from ravine.verdict.crossover import sentences_of
 from ravine.verdict.draws import LEAST_TUNED
 from ravine.verdict.words import listed
 
@@ -44,7 +45,7 @@ def ladder_verdict(ladder: LadderResult, labels: Labels, noun: str) -> Verdict:
 
 def sentences(ladder: LadderResult) -> list[str]:
     """What the ladder says of each two arms, and what they reach at the largest n."""
-    found = [pair.sentence for pair in ladder.pairs]
+    found = sentences_of(ladder.pairs)
     most = [each for each in ladder.rungs if each.per_class == ladder.per_class[-1] and each.mean is not None]
     reached = [
         f"{each.arm} reaches {100 * (each.mean or 0.0):.1f} %"

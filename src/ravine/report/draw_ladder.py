@@ -12,11 +12,12 @@ from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, 
 from ravine.report.palette import Look, looks
 from ravine.report.views import Figure, View, chips, command
 from ravine.verdict import ArmResult, Crossover, DrawnGap
-from ravine.verdict.crossover import Difference, number, span
+from ravine.verdict.crossover import Difference, sentences_of
 from ravine.verdict.draws import LEAST_TUNED
 
 _X = "examples per class"
-_SHADE = "rgba(230,159,0,0.16)"
+_CROSS = "#6a51a3"  # no colour of an arm
+_SHADE = "rgba(106,81,163,0.13)"
 _NEITHER = "#c3cad1"
 _STRIP = 26  # px of the strip of winners
 
@@ -44,7 +45,7 @@ def draw_ladder(results: Results) -> Figure:
     return Figure(
         name="ladder",
         title="How many examples it takes",
-        lead=" ".join(each.sentence for each in ladder.pairs),
+        lead=" ".join(sentences_of(ladder.pairs)),
         caption=caption,
         command=command(results, "ladder"),
         views=tuple(_view(results, ladder, pair) for pair in pairs),
@@ -106,8 +107,8 @@ def _view(results: Results, ladder: LadderResult, pair: Crossover | None) -> Vie
     if pair is not None:
         panels.append(_difference(ladder, pair))
         label = f"{pair.first} and {pair.second}"
-        if pair.at is not None:
-            note = f"Crossover near n = {number(pair.at)}; 95 % set {span(pair.confidence)}."
+        if len(ladder.pairs) > 1:
+            note = pair.sentence
     return View(label=label, panels=tuple(panels), chips=chips(results), note=note)
 
 
@@ -235,5 +236,5 @@ def _shades(pair: Crossover | None) -> list[Json]:
         for low, high in pair.confidence
     ]  # fmt: skip
     at: Json = {"type": "line", "xref": "x", "yref": "paper", "x0": short(pair.at), "x1": short(pair.at), "y0": 0,
-                "y1": 1, "line": {"color": "#E69F00", "width": 1.4, "dash": "dot"}}  # fmt: skip
+                "y1": 1, "line": {"color": _CROSS, "width": 1.4, "dash": "dot"}}  # fmt: skip
     return [*stripes, at]

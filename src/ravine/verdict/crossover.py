@@ -25,17 +25,18 @@ import numpy as np
 from ravine.errors import InputError
 from ravine.verdict.comparison import width
 from ravine.verdict.draws import LEAST_TUNED, Reading, errors_of, lost_of, tables_of
+from ravine.verdict.words import listed
 
 
 class Outcome(Enum):
     """What a ladder says of two arms."""
 
-    ALL = "{better} is better {everywhere}"
+    ALL = "{better} is better than {worse} {everywhere}"
     CROSSOVER = (
         "{few} is better with few examples per class, {many} with more: they cross near n = {at} ({set})"
     )
     SEVERAL = "{first} and {second} change places more than once: {signs}"
-    SOME = "{better} is better at n = {where}; at other n they are not separable, so no crossover is shown"
+    SOME = "{better} is better than {worse} at n = {where}; at other n they are not separable, so no crossover is shown"
     NONE = "{first} and {second} are not separable {anywhere}"
     ONE_DRAW = "{first} and {second}: with a single draw of examples, luck cannot be told from skill"
     UNTUNED = "{first} and {second}: no n is 5 or more, so nothing is tuned and nothing is compared"
@@ -241,10 +242,11 @@ def _sentence(
     if rungs:
         ends = f"n from {rungs[0].per_class} to {rungs[-1].per_class}"
         alone = f"at n = {rungs[0].per_class}"
-        words["everywhere"] = f"for all {ends}" if len(rungs) > 1 else alone
+        words["everywhere"] = _everywhere(rungs)
         words["anywhere"] = f"at any {ends}" if len(rungs) > 1 else alone
     if sure:
         words["better"] = words["few"] = names[sure[0].sign]
+        words["worse"] = names[-sure[0].sign]
         words["many"] = names[sure[-1].sign]
         words["where"] = ", ".join(str(each.per_class) for each in sure)
         words["signs"] = ", ".join(f"{names[each.sign]} is better at n = {each.per_class}" for each in sure)
@@ -252,6 +254,43 @@ def _sentence(
         words["at"] = number(at)
         words["set"] = f"{100 * (1 - alpha):g} % set: {span(confidence)}"
     return outcome.value.format_map(words) + "."
+
+
+def sentences_of(pairs: Sequence[Crossover]) -> list[str]:
+    """What a ladder says of all pairs: who is better at every n is one sentence for all that it is better than.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> def reading(arm, n, draw, share):
+        ...     return Reading(arm=arm, per_class=n, draw=draw, seed=0, scores=rng.random(1000) < share)
+        >>> accuracy = {"head": 0.9, "random": 0.5, "pixels": 0.5}
+        >>> cells = [(arm, n, draw) for arm in accuracy for n in (5, 20) for draw in range(5)]
+        >>> some = [reading(arm, n, draw, accuracy[arm]) for arm, n, draw in cells]
+        >>> found = [crossover(some, a, b) for a, b in (("head", "random"), ("head", "pixels"), ("random", "pixels"))]
+        >>> for sentence in sentences_of(found):
+        ...     print(sentence)
+        head is better than random and pixels for all n from 5 to 20.
+        random and pixels are not separable at any n from 5 to 20.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in pairs:
+        if each.outcome is Outcome.ALL:
+            better, worse = (each.first, each.second)[:: each.rungs[-1].sign]
+            everywhere = _everywhere([rung for rung in each.rungs if rung.tuned])
+            found.setdefault((better, everywhere), []).append(worse)
+        else:
+            found[each.sentence, ""] = []
+    whole = Outcome.ALL.value
+    return [
+        whole.format(better=first, worse=listed(worse), everywhere=where) + "." if worse else first
+        for (first, where), worse in found.items()
+    ]
+
+
+def _everywhere(rungs: Sequence[Difference]) -> str:
+    if len(rungs) == 1:
+        return f"at n = {rungs[0].per_class}"
+    return f"for all n from {rungs[0].per_class} to {rungs[-1].per_class}"
 
 
 def number(n: float) -> str:

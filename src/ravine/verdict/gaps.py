@@ -81,7 +81,7 @@ class Fall:
         low, high = sorted((self.low, self.high), key=abs) if self.sign < 0 else (self.low, self.high)
         by, low, high = (100 * (abs(x) if self.sign else x) for x in (self.size, low, high))
         return (
-            f"{self.arm}'s gap {says} from {100 * self.before:.1f} points at n = {self.few} to "
+            f"The gap of {self.arm} {says} from {100 * self.before:.1f} points at n = {self.few} to "
             f"{100 * self.after:.1f} at n = {self.many}, by {_number(by)} ({_number(low)} to {_number(high)})."
         )
 
