@@ -48,7 +48,7 @@ def test_what_each_arm_trains() -> None:
         "random": None,
     }
     models = {arm: one.models[0].plain() for arm, one in parts.items()}  # type: ignore[union-attr]
-    assert [models[arm].get("weights") for arm in models] == [LITE0, LITE0, None, None, None]
+    assert [models[arm].get("weights") for arm in models] == [LITE0, LITE0, None, "random:0", None]
     assert (models["scratch"]["target"], models["scratch"]["norm"]) == (LITE0, "adapt")
     assert (models["random"]["target"], models["random"]["norm"]) == (LITE0, "frozen")
     assert (models["pixels"]["kind"], list(models["pixels"]["hidden"])) == ("mlp", [])

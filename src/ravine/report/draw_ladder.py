@@ -220,7 +220,9 @@ def _difference(ladder: LadderResult, pair: Crossover) -> Json:
         for each in pair.rungs
     ]
     band, cloud, middle = _banded(f"{pair.first} − {pair.second}", look, pair.rungs, hover, "points")
-    zero = {"zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.2, "gridcolor": GRID}
+    zero = {
+        "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.2, "gridcolor": GRID, "rangemode": "tozero",
+    }  # fmt: skip
     made = layout(f"{pair.first} − {pair.second} (points)", _X, _axis(ladder), zero, height=360)
     made["shapes"] = _shades(pair)
     return {"data": [{**trace, "meta": "ground"} for trace in (band, cloud, middle)], "layout": made}
