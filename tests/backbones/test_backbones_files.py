@@ -157,6 +157,9 @@ def test_paths_that_are_no_files(tmp_path):
         ModelError, match=r"^key: there is no such file: .*did you mean 'weights.safetensors'\?$"
     ):
         existing("weigths.safetensors", tmp_path, "key")
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"^key: .*/link\.safetensors is a link to what is not there$"):
+        existing("link.safetensors", tmp_path, "key")
     with pytest.raises(ModelError, match=r"^key: is a folder; a file is needed$"):
         existing(".", tmp_path, "key")
     with pytest.raises(ModelError, match=r"^key: is a file; a folder is needed$"):

@@ -20,6 +20,9 @@ from ravine.engine.training import Training
 from ravine.launch.subject import Subject, by_structure
 from ravine.study import Run, Study
 
+pytestmark = (
+    pytest.mark.slow
+)  # each has a fast relative: in tests/engine/test_engine_phases.py, tests/launch/test_heads.py
 PHASES = (
     {"train": "head", "steps": 4, "lr": 0.02},
     {"train": "from:1", "steps": 3, "lr": 0.01, "schedule": {"kind": "cosine", "warmup": 1}},
@@ -28,7 +31,6 @@ PHASES = (
 DATA = random_dataset((3, 8, 8), num=90)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", [NATIVE, FUSED])
 def test_runs_of_phases(backend: str) -> None:
     """With any neighbours (one of which diverges), in any order, and after an interruption."""
@@ -81,8 +83,8 @@ def training_of(subject: Subject, runs: Sequence[Run], backend: str, start: Any 
     return Training(Cohort.of(runs), network, data, backend, subject.device, start)
 
 
-@pytest.mark.parametrize("backend", [NATIVE, pytest.param(FUSED, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("train", ["head", pytest.param("from:3", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", [NATIVE, FUSED])
+@pytest.mark.parametrize("train", ["head", "from:3"])
 def test_runs_on_features_and_runs_that_share_what_is_frozen(train: str, backend: str, folder: Path) -> None:
     subject = subject_of(folder, train)
     runs = subject.runs()
@@ -108,7 +110,6 @@ def test_runs_on_features_and_runs_that_share_what_is_frozen(train: str, backend
         same(again, whole, run)
 
 
-@pytest.mark.slow
 def test_bodies_that_differ_are_not_shared(folder: Path) -> None:
     """Without weights each seed draws its own body."""
     subject = subject_of(folder, "from:3", weights=False)

@@ -146,6 +146,21 @@ def test_another_process_goes_on_in_the_second_phase(done: tuple[Path, list[Even
     assert contents(tmp_path, "small") == contents(done[0], "small")
 
 
+def test_runs_that_stop_leave_no_end_and_those_beside_them_none_of_another(tmp_path: Path) -> None:
+    """A run with patience ends with the weights of its last gain, and none goes on from it."""
+    fields: dict[str, Any] = {"rules": [{"kind": "adam", "lr": 0.05}], "evaluations": 5}
+    first = made(name="first", phases=[HEAD], stop={"patience": [9, 1, 0]}, **fields)
+    second = made(phases=[HEAD, ALL], **fields)
+    with Store(tmp_path / "both") as store:
+        run_all(first, store, backend=NATIVE)
+        assert {record.status for record in store.runs("first")} == {"done"}
+        run_all(second, store, backend=NATIVE)
+        assert store.check() == []
+    with Store(tmp_path / "alone") as store:
+        run_all(second, store, backend=NATIVE)
+    assert contents(tmp_path / "both", "small") == contents(tmp_path / "alone", "small")
+
+
 def test_runs_do_not_go_on_from_one_that_diverged(tmp_path: Path) -> None:
     study = made(phases=[{"train": "all", "steps": 5, "lr": 1e20}, ALL], rules=[{"kind": "sgd", "lr": 0.1}])
     with Store(tmp_path) as store:

@@ -78,6 +78,8 @@ def existing(name: str, base: Path, where: str, *, folder: bool = False) -> Path
         mode = full.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         full = base / Path(name).expanduser()
+        if full.is_symlink():
+            raise ModelError(f"{where}: {short(str(full), 160)} is a link to what is not there") from None
         try:
             near = nearest(full.name, [entry.name for entry in full.parent.iterdir()])
         except OSError:

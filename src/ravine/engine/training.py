@@ -371,7 +371,7 @@ class Training:
                 self._going,
                 [before[self._rows[place]] for place in self._going] if before else [],
             )
-            if ends
+            if ends and not self._stopping.rows  # whose runs end with other weights than the program's
             else {},
         )
 
