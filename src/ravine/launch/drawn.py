@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,6 @@ from ravine.study.augment import num_views
 from ravine.times import duration
 
 Body = Callable[[Tensor], Tensor]
-_SOME = 8  # pictures by which it is measured how long a pass takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +111,56 @@ class Drawn:
         notes = dict.fromkeys(f"! {each.kept.note}" for each in found if each.kept.note)
         return [f"features of views: {sets}, {count(num, 'view')}, {size / 1e6:,.1f} MB, {how}", *notes]
 
+    def cost_lines(
+        self, runs: Sequence[Run], data: Dataset, backbone: Callable[[Recipe], Backbone]
+    ) -> list[str]:
+        """What it takes to compute the views of some runs, for people; nothing where they have none.
+
+        Args:
+            runs: of a study.
+            data: its data set; its pixels don't matter.
+            backbone: the specification of a recipe's model.
+        """
+        recipes = {
+            _name(each): each for run in runs for each in run.recipe.chain if Drawing.of(each) is not None
+        }
+        if not recipes:
+            return []
+        num, size, seconds, pace = 0, 0, 0.0, dict[str, float]()
+        for recipe in recipes.values():
+            part = None if recipe.part is None else PartOf.of(recipe.part)
+            examples = len(data.train) if part is None else part.num_train * len(data.classes)
+            views, spec = num_views(recipe.augment) * examples, backbone(recipe)
+            body = content_id(structure_of_body(recipe.model))
+            if body not in pace:
+                pace[body] = self._seconds(self._body(spec, recipe, data), data.input_shape)
+            num += views
+            size += 4 * views * facts_of(spec, data.input_shape, self.search).width
+            seconds += views * pace[body]
+        sets = "" if len(recipes) == 1 else f" in {len(recipes)} sets"
+        return [
+            f"views: {count(num, 'view')}{sets} go through the frozen network once: about {duration(seconds)} where "
+            f"nothing else runs, {size / 1e6:,.1f} MB; what the cache has is not computed again"
+        ]
+
+    def _seconds(self, body: Body, shape: tuple[int, ...]) -> float:
+        """How long an example takes where each core carries batches, about.
+
+        On a processor the time that one thread works counts: it doesn't matter what else the machine does.
+        """
+        size, threads = batch_size(shape), torch.get_num_threads()
+        clock, cores = (time.thread_time, threads) if self.device.type == "cpu" else (time.perf_counter, 1)
+        x = torch.zeros((size, *shape), device=self.device)
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                body(x).cpu()  # prepares the next one
+                began = clock()
+                body(x).cpu()
+                return (clock() - began) / size / cores
+        finally:
+            torch.set_num_threads(threads)
+
     def _body(self, spec: Backbone, recipe: Recipe, data: Dataset) -> Body:
         """The network without its head, made once for all views."""
         name = content_id(structure_of_body(recipe.model))
@@ -131,62 +179,6 @@ def label_of(recipe: Recipe, spec: Backbone) -> str:
         return ""
     part = "" if recipe.part is None else f", n = {recipe.part['per_class']}, draw {recipe.part['draw']}"
     return f"{spec.weights}, {drawing.words}{part}"
-
-
-def cost_lines(
-    runs: Sequence[Run],
-    data: Dataset,
-    backbone: Callable[[Recipe], Backbone],
-    search: Path | None,
-    device: torch.device,
-) -> list[str]:
-    """What it takes to compute the views of some runs, for people; nothing where they have none.
-
-    Args:
-        runs: of a study.
-        data: its data set; its pixels don't matter.
-        backbone: the specification of a recipe's model.
-        search: the study file's folder.
-        device: what computes them.
-    """
-    recipes = {_name(each): each for run in runs for each in run.recipe.chain if Drawing.of(each) is not None}
-    pictures: dict[str, int] = {}
-    of_body: dict[str, Recipe] = {}
-    for recipe in recipes.values():
-        part = None if recipe.part is None else PartOf.of(recipe.part)
-        size = len(data.train) if part is None else part.num_train * len(data.classes)
-        body = content_id(structure_of_body(recipe.model))
-        pictures[body] = pictures.get(body, 0) + num_views(recipe.augment) * size
-        of_body[body] = recipe
-    if not recipes:
-        return []
-    size, seconds = 0, 0.0
-    for body, recipe in of_body.items():
-        spec = backbone(recipe)
-        size += 4 * pictures[body] * facts_of(spec, data.input_shape, search).width
-        seconds += pictures[body] * _pass_seconds(spec, data, search, device)
-    num = count(sum(pictures.values()), "view")
-    sets = "" if len(recipes) == 1 else f" in {len(recipes)} sets"
-    return [
-        f"views: {num}{sets} go through the frozen network once: about {duration(seconds)}, {size / 1e6:,.1f} MB; "
-        "what the cache has is not computed again"
-    ]
-
-
-def _pass_seconds(spec: Backbone, data: Dataset, search: Path | None, device: torch.device) -> float:
-    """How long an example takes, about, where each core carries batches; folding makes it a little shorter."""
-    body, x = body_of(spec, data, search, device), torch.zeros((_SOME, *data.input_shape), device=device)
-    threads, taken = torch.get_num_threads(), math.inf
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            for _ in range(3):  # the first one prepares those after it
-                began = time.perf_counter()
-                body(x).cpu()
-                taken = min(taken, time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(threads)
-    return taken / _SOME / (threads if device.type == "cpu" else 1)
 
 
 def _name(recipe: Recipe) -> str:

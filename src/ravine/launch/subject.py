@@ -18,7 +18,7 @@ from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.features.features import Extracting, Features
 from ravine.features.head import Standardized, structure_of_body
-from ravine.launch.drawn import Drawn, cost_lines, label_of
+from ravine.launch.drawn import Drawn, label_of
 from ravine.launch.frozen import Frozen, Learned, check_alike, frozen_tensors, network_on, whole_of
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
@@ -153,7 +153,7 @@ class Subject:
 
     def views_lines(self, runs: Sequence[Run]) -> list[str]:
         """What the views of some runs take to compute, for people."""
-        return cost_lines(runs, self.data, self._backbone, self.search, self.device)
+        return self.drawn.cost_lines(runs, self.data, self._backbone)
 
     def keep_bodies(self, store: Store, runs: Sequence[Run]) -> None:
         """Store the bodies of which those runs have a part in common, once each."""
