@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
 from importlib import metadata
+from pathlib import Path
 
 
 @cache
@@ -14,3 +16,14 @@ def version(package: str = "ravine") -> str:
         package: its name as `pip` knows it.
     """
     return metadata.version(package)
+
+
+@cache
+def sources(room: str = "") -> str:
+    """A hash of ravine's own code: what was kept by other code may be something else.
+
+    Args:
+        room: a part of it; "": all of it.
+    """
+    files = sorted((Path(__file__).parent / room).rglob("*.py"))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

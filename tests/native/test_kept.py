@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _made(factor: float = 3.0) -> tuple[Compiler, Function]:
     """As a new process makes it."""
-    compiler._compiled.cache_clear()
+    compiler._made.cache_clear()
     compiler._object_of.cache_clear()
     own = Compiler()
     function = own.function(lambda x: (x * factor + 1.0,), {"x": torch.zeros(5)}, [("y", (5,), 0)])
@@ -92,6 +92,6 @@ def test_without_a_folder_code_is_compiled(tmp_path: Path, monkeypatch: pytest.M
 def test_other_versions_have_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
     _made()
     monkeypatch.setattr(compiler, "object_of", _refuse)
-    monkeypatch.setattr(compiler, "made_by", lambda: "another compiler")
+    monkeypatch.setattr(compiler, "_made_by", lambda: "another compiler")
     with pytest.raises(AssertionError):
         _made()

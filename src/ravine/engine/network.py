@@ -5,8 +5,8 @@ Shapes: R run, B batch, P numbers of one run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from ravine.engine.sections import Sections
 from ravine.engine.trainable import blocks_of, depths, rest, trained_names
 from ravine.errors import ModelError
 from ravine.free_memory import built
+from ravine.native.compiler import Recording
 from ravine.nn.build import (
     build,
     check_output,
@@ -59,6 +60,10 @@ class Network:
         make: builds a module with fresh initial weights.
         about: what errors about its size name.
         remark: what a reader should know about its outputs and its random layers; may be empty.
+        name: what its functions depend on, where all of its code is ravine's; else "".
+
+    Attributes:
+        recordings: of its functions, for whoever makes a further program of the same model.
     """
 
     module: nn.Module
@@ -73,6 +78,8 @@ class Network:
     make: Callable[[], nn.Module]
     about: str
     remark: str = ""
+    name: str = ""
+    recordings: dict[Hashable, Recording] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
     def of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from ravine.engine.loss import OF_LOSS
 from ravine.engine.network import Network
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
+from ravine.engine.step_times import StepTimes
 from ravine.engine.training import Training
 from ravine.errors import InputError, ModelError, in_a_line
 from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
@@ -139,7 +141,9 @@ def _chosen(
     """A plan whose cohorts have at most ``most`` runs; no more are tried at once either."""
     unable = None
     if choice in ("auto", "native"):
-        unable = _no_native(runs, network, data, device, most)
+        few = runs[: min(torch.get_num_threads(), most)]
+        made_before = network.name and _times(network, data, device).kept(few, "native") is not None
+        unable = None if made_before else _no_native(runs, network, data, device, most)
         if unable is None:
             return _native(runs, network, data, device, choice, most)
         if choice == "native":
@@ -180,18 +184,25 @@ def _native(
     heavy = flops > _MANY_FLOPS or _has_convolutions(network.module)
     if choice == "native" or not heavy:
         return native
+    times = _times(network, data, device)
     few = runs[: min(torch.get_num_threads(), most)]
-    ours = _step_seconds(few, network, data, device, "native") / len(few)
+    ours = times.of(few, "native") / len(few)
     behind = len(runs) < torch.get_num_threads() or machine().lanes < 8  # likely
     if not behind and not _long(ours, runs):
         return native
-    serial = _step_seconds(runs[:1], network, data, device, "serial")
+    serial = times.of(runs[:1], "serial")
     if serial < _CLEARLY * ours:  # once more, since other programs may have slowed either
-        ours = min(ours, _step_seconds(few, network, data, device, "native") / len(few))
-        serial = min(serial, _step_seconds(runs[:1], network, data, device, "serial"))
+        ours, serial = times.of(few, "native") / len(few), times.of(runs[:1], "serial")
     why = f"a step of a run takes {_milliseconds(ours)} as machine code, {_milliseconds(serial)} in torch"
     clearly = serial < _CLEARLY * ours
     return Plan(backend="serial", size=1, why=why) if clearly else replace(native, why=why)
+
+
+def _times(network: Network, data: Dataset, device: torch.device) -> StepTimes:
+    def measure(runs: Sequence[Run], backend: str) -> float:
+        return _step_seconds(list(runs), network, data, device, backend)
+
+    return StepTimes(network=network, data=data, measure=measure, keeps=device.type == "cpu")
 
 
 def _long(seconds: float, runs: list[Run]) -> bool:
@@ -285,8 +296,9 @@ def _milliseconds(seconds: float) -> str:
 
 def _faster(runs: list[Run], network: Network, data: Dataset, device: torch.device, size: int) -> Plan:
     """Fused or serial, whichever takes less time for a run's step."""
-    fused = _step_seconds(runs, network, data, device, "fused") / len(runs)
-    serial = _step_seconds(runs[:1], network, data, device, "serial")
+    times = _times(network, data, device)
+    fused = times.of(runs, "fused") / len(runs)
+    serial = times.of(runs[:1], "serial")
     why = f"a step of a run takes {_milliseconds(fused)} fused, {_milliseconds(serial)} serially"
     return (
         Plan(backend="fused", size=size, why=why)

@@ -58,6 +58,7 @@ class Subject:
     blank: bool = False
     frozen: Frozen = field(init=False, repr=False, compare=False)
     drawn: Drawn = field(init=False, repr=False, compare=False)
+    _networks: dict[str, Network] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         frozen = Frozen(data=self.data, search=self.search, device=self.device, blank=self.blank)
@@ -205,16 +206,34 @@ class Subject:
                     "runs of one model"
                 )
         check_alike(runs)
-        learned = None if whole else self._learned(runs)
+        spec = model_of(self.study, first.recipe.model, self.search)
+        if not isinstance(spec, Backbone) or not (spec.target is None or spec.is_built_in):
+            return self._network(
+                spec, runs, whole=whole
+            )  # a module of the user's may remember what it was used for
+        learned = (
+            not whole and self._learned(runs) is not None
+        )  # where a head has the scale of what it learns from
+        structure = first.recipe.structure if learned else ""
+        kind = {"phases": _phases_of(runs), "rates": rates_of(runs), "learned": structure}
+        name = content_id({"model": first.recipe.model, **kind})
+        if name not in self._networks:
+            found = self._network(spec, runs, whole=whole)
+            ours = spec.is_built_in  # all of its code
+            self._networks[name] = replace(found, name=name) if ours else found
+        return self._networks[name]
+
+    def _network(self, spec: Model, runs: Sequence[Run], *, whole: bool) -> Network:
+        learned, first = None if whole else self._learned(runs), runs[0]
         with naming_variant(self.study.variants, {run.chosen.get("variant") for run in runs}):
             if learned is not None:
-                spec = self._backbone(first.recipe)
+                assert isinstance(spec, Backbone), "what has features is a backbone"
                 notes = facts_of(spec, self.data.input_shape, self.search).notes
                 network = network_on(learned, spec, rates_of(runs), self.device)
                 network = replace(network, remark="; ".join(filter(None, (network.remark, *notes))))
                 return network if boundary_of(first.recipe) == (HEAD,) else in_phase_of(network, runs)
             network = Network.of(
-                model_of(self.study, first.recipe.model, self.search),
+                spec,
                 self.data.input_shape,
                 self.data.num_outputs,
                 device=self.device,
@@ -295,14 +314,21 @@ def rates_of(runs: Sequence[Run]) -> tuple[str, ...]:
 
 def in_phase_of(network: Network, runs: Sequence[Run]) -> Network:
     """A network as some runs train it in their last phase; where they differ in that, all of it is trained."""
-    phases = {
-        (tuple((each.train, each.steps) for each in run.recipe.chain), layered(run.recipe.hypers))
-        for run in runs
-    }
+    phases = _phases_of(runs)
     if len(phases) > 1:
         return network
     [(chain, has_layers)] = phases
     return network.in_phase(chain, layered=has_layers)
+
+
+def _phases_of(runs: Sequence[Run]) -> list[tuple[tuple[tuple[str, int], ...], bool]]:
+    """What each phase of some runs trains, with its steps, and whether blocks have learning rates of their own."""
+    return sorted(
+        {
+            (tuple((each.train, each.steps) for each in run.recipe.chain), layered(run.recipe.hypers))
+            for run in runs
+        }
+    )
 
 
 def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:

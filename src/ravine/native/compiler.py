@@ -6,11 +6,10 @@ Shapes: R run, I input.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from torch import Tensor, fx, nn
 
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, function_of, written_out
-from ravine.native.kept import Arrays, kept_code
+from ravine.native.kept import Arrays, found_code, keep_code, kept_code
 from ravine.native.lower import lower
 from ravine.native.machine import made_by, object_of
 from ravine.native.tensors import Tensors, Unsupported, kind_of
 from ravine.trace import recorded
+from ravine.version import sources
 
 _MANY_NODES = 3000  # of which the lowering takes seconds
 
@@ -68,8 +68,44 @@ class _Task:
         ]
         places = [self.inputs, self.constants, self.outputs, self.length]
         content = json.dumps([self.text, about, repr(places)])
-        by = f"{made_by()}, PyTorch {torch.__version__}, {_written_by()}"
-        return {"task": sha256(content.encode()).hexdigest(), "made_by": by}
+        return {"task": sha256(content.encode()).hexdigest(), "made_by": f"{_made_by()}, {sources('native')}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A graph, and the constants that it reads, by the node that does."""
+
+    graph: fx.Graph
+    constants: Mapping[fx.Node, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Where recordings and code are kept for others who ask for the same function.
+
+    Args:
+        recordings: those of one model.
+        key: what the function depends on beside the model, and the names, shapes and types of its inputs.
+        model: what these depend on beside ravine's sources; "": nobody knows, so that a later process has to record
+            the function again.
+    """
+
+    recordings: MutableMapping[Hashable, Recording]
+    key: tuple[Any, ...]
+    model: str = ""
+
+    def of(self, like: Hashable, make: Callable[[], Recording]) -> Recording:
+        """The recording of a function of tensors like these; made if it is not known."""
+        if (self.key, like) not in self.recordings:
+            self.recordings[self.key, like] = make()
+        return self.recordings[self.key, like]
+
+    def code_key(self, like: Hashable, places: Sequence[_Place]) -> dict[str, Any] | None:
+        """What its machine code is kept under; None: it is not."""
+        if not self.model:
+            return None
+        content = repr([self.model, self.key, like, places])
+        return {"function": sha256(content.encode()).hexdigest(), "made_by": f"{_made_by()}, {sources()}"}
 
 
 class Compiler:
@@ -90,6 +126,7 @@ class Compiler:
         outputs: Sequence[tuple[str, Sequence[int], int]],
         trusted: Sequence[str] = (),
         prepared: Callable[[fx.Graph], None] | None = None,
+        known: Known | None = None,
     ) -> Function:
         """Compile a function of tensors.
 
@@ -100,24 +137,40 @@ class Compiler:
                 and its offset.
             trusted: inputs whose numbers, where they are indices, are known to be inside.
             prepared: changes the record before it is compiled; new nodes know their shapes and dtypes.
+            known: where its recording is looked for, and kept; None: it is made for this once.
 
         Raises:
             Unsupported: some operation cannot be lowered.
             Untraceable: what it does depends on numbers in tensors.
         """
-        graph, constants = recorded(program, list(examples.values()))
-        if any(node.target is torch.ops.aten.mkldnn_rnn_layer.default for node in graph.nodes):
-            graph, constants = _elementary(program, list(examples.values()))
-            if len(graph.nodes) > _MANY_NODES:
-                raise Unsupported("a recurrence of so many steps")
-        for node in graph.nodes:
-            if node.op == "get_attr":
-                name = f"constant/{len(self.constants)}"
-                self.constants[name] = getattr(constants, node.target).contiguous()
-                node.target = name
-        if prepared is not None:
-            prepared(graph)
-        return _compiled(self._task(graph, examples, outputs, trusted))
+        given = list(examples.values())
+        if known is None:
+            return self._compiled(_recording(program, given, prepared), examples, outputs, trusted)[0]
+        like = tuple((name, tuple(t.shape), t.dtype, _steps(t)) for name, t in examples.items())
+        places = [*self._inputs(examples, trusted), *self._outputs(outputs)]
+        key = known.code_key(like, places)
+        made = None if key is None else found_code(key)
+        if made is not None:
+            return _function(made)
+        found = known.of(like, lambda: _recording(program, given, prepared))
+        function, made = self._compiled(found, examples, outputs, trusted)
+        if key is not None and not found.constants:  # whose numbers a later process would not have
+            keep_code(key, made)
+        return function
+
+    def _compiled(
+        self,
+        found: Recording,
+        examples: Mapping[str, Tensor],
+        outputs: Sequence[tuple[str, Sequence[int], int]],
+        trusted: Sequence[str],
+    ) -> tuple[Function, Arrays]:
+        for node, tensor in found.constants.items():
+            name = f"constant/{len(self.constants)}"
+            self.constants[name] = tensor
+            node.target = name
+        made = _made(self._task(found.graph, examples, outputs, trusted))
+        return _function(made), made
 
     def of_any_length(
         self, graph: fx.Graph, examples: Mapping[str, Tensor], outputs: Sequence[str], size: int
@@ -134,7 +187,7 @@ class Compiler:
             Unsupported: some operation cannot be lowered, or more than one pass would be needed.
         """
         task = self._task(graph, examples, [(name, (size,), 0) for name in outputs])
-        return _compiled(replace(task, length=(size, self.number("length"))))
+        return _function(_made(replace(task, length=(size, self.number("length")))))
 
     def _task(
         self,
@@ -143,18 +196,33 @@ class Compiler:
         outputs: Sequence[tuple[str, Sequence[int], int]],
         trusted: Sequence[str] = (),
     ) -> _Task:
-        def place(name: str, tensor: Tensor) -> _Place:
-            shape = tuple(tensor.shape)
-            return _Place(self.number(name), tensor.dtype, shape, trusted=name in trusted)
-
-        inputs = tuple(place(name, tensor) for name, tensor in examples.items())
+        inputs = self._inputs(examples, trusted)
         names = [str(node.target) for node in graph.nodes if node.op == "get_attr"]
-        constants = tuple((name, place(name, self.constants[name])) for name in dict.fromkeys(names))
-        targets = tuple(
-            _Place(self.number(name), torch.float32, tuple(shape), offset) for name, shape, offset in outputs
-        )
+        constants = {name: self.constants[name] for name in dict.fromkeys(names)}
+        places = tuple(zip(constants, self._inputs(constants), strict=True))
+        targets = self._outputs(outputs)
         return _Task(
-            graph=graph, text=str(graph), inputs=inputs, constants=constants, outputs=targets, length=None
+            graph=graph, text=str(graph), inputs=inputs, constants=places, outputs=targets, length=None
+        )
+
+    def _inputs(
+        self,
+        tensors: Mapping[str, Tensor],
+        trusted: Sequence[str] = (),
+    ) -> tuple[_Place, ...]:
+        return tuple(
+            _Place(
+                self.number(name),
+                tensor.dtype,
+                tuple(tensor.shape),
+                trusted=name in trusted,
+            )
+            for name, tensor in tensors.items()
+        )
+
+    def _outputs(self, outputs: Sequence[tuple[str, Sequence[int], int]]) -> tuple[_Place, ...]:
+        return tuple(
+            _Place(self.number(name), torch.float32, tuple(shape), offset) for name, shape, offset in outputs
         )
 
     def table(self, of_run: Mapping[str, Sequence[int]], num_runs: int) -> np.ndarray:
@@ -169,14 +237,17 @@ class Compiler:
 
 
 @lru_cache(maxsize=64)
-def _compiled(task: _Task) -> Function:
-    """The function of a task: made, or out of the cache, as it is where it was made in another process."""
+def _made(task: _Task) -> Arrays:
+    """The machine code of a task: made, or out of the cache, as it is where it was made in another process."""
 
     def make() -> Arrays:
         text, scratch = _written(task)
         return {"object": np.frombuffer(_object_of(text), np.uint8), "scratch": np.array([scratch], np.int64)}
 
-    made = kept_code(task.key(), make)
+    return kept_code(task.key(), make)
+
+
+def _function(made: Arrays) -> Function:
     return function_of(made["object"].tobytes(), int(made["scratch"][0]))
 
 
@@ -185,12 +256,8 @@ def _object_of(text: str) -> bytes:
     return object_of(text)
 
 
-@cache
-def _written_by() -> str:
-    """A hash of the code that writes machine code."""
-    room = Path(__file__).parent
-    sources = [*sorted(room.glob("*.py")), room.parent / "aten.py"]
-    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+def _made_by() -> str:
+    return f"{made_by()}, PyTorch {torch.__version__}"
 
 
 def _written(task: _Task) -> tuple[str, int]:
@@ -207,6 +274,31 @@ def _written(task: _Task) -> tuple[str, int]:
     constants = {name: memory(place) for name, place in task.constants}
     lower(tensors, task.graph, inputs, constants, [memory(place) for place in task.outputs])
     return written_out(tensors.schedule, task.length)
+
+
+def _recording(
+    program: Callable[..., tuple[Tensor, ...]],
+    examples: Sequence[Tensor],
+    prepared: Callable[[fx.Graph], None] | None,
+) -> Recording:
+    graph, constants = recorded(program, examples)
+    if any(node.target is torch.ops.aten.mkldnn_rnn_layer.default for node in graph.nodes):
+        graph, constants = _elementary(program, examples)
+        if len(graph.nodes) > _MANY_NODES:
+            raise Unsupported("a recurrence of so many steps")
+    if prepared is not None:
+        prepared(graph)
+    read = {
+        node: getattr(constants, str(node.target)).contiguous()
+        for node in graph.nodes
+        if node.op == "get_attr"
+    }
+    return Recording(graph=graph, constants=read)
+
+
+def _steps(tensor: Tensor) -> tuple[int, ...]:
+    """Strides that matter."""
+    return tuple(step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
 
 
 def _elementary(

@@ -28,15 +28,27 @@ def kept_code(key: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
         key: plain data: all that the code depends on.
         make: compiles it.
     """
-    folder = cache_folder()
-    trusted = folder is not None and _is_ours(folder / _KIND)
-    found = find(_KIND, key).arrays if trusted else None
-    if found is not None:
-        return found
-    made = make()
-    if trusted:
+    found = found_code(key)
+    if found is None:
+        found = make()
+        keep_code(key, found)
+    return found
+
+
+def found_code(key: Mapping[str, Any]) -> Arrays | None:
+    """What is kept under a key; None: nothing, or nothing that can be trusted."""
+    return find(_KIND, key).arrays if _is_trusted() else None
+
+
+def keep_code(key: Mapping[str, Any], made: Arrays) -> None:
+    """Keep code under a key, where there is room."""
+    if _is_trusted():
         keep(_KIND, key, made, most=_MOST_BYTES)
-    return made
+
+
+def _is_trusted() -> bool:
+    folder = cache_folder()
+    return folder is not None and _is_ours(folder / _KIND)
 
 
 def _is_ours(folder: Path) -> bool:

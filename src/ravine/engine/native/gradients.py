@@ -15,11 +15,13 @@ from ravine.engine.native.cutting import cut
 from ravine.engine.norms import fold_norms
 from ravine.engine.setting import Setting
 from ravine.engine.state import Constants, Data, copied
-from ravine.native.compiler import Compiler, rows_of
+from ravine.native.compiler import Compiler, Known, rows_of
 from ravine.native.function import Function
 from ravine.native.panels import Panels
 
 _TRUSTED = ("rows", "y")
+
+_SOME = 2  # examples that stand for all: one alone would be the same in every row
 
 
 def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
@@ -36,10 +38,11 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
         Unsupported: no machine code is made for some operation of the model.
     """
     program, examples, outputs = _taken(setting, at, made=False)
-    prepared = (
-        fold_norms if setting.network.flushes else None
-    )  # other models keep the bits that they have had
-    return compiler.function(program, examples, outputs, trusted=_TRUSTED, prepared=prepared)
+    network = setting.network
+    prepared = fold_norms if network.flushes else None  # other models keep the bits that they have had
+    key = ("gradient", at, setting.objective.task, setting.objective.made, setting.takes_all)
+    known = Known(recordings=network.recordings, key=key, model=network.name)
+    return compiler.function(program, examples, outputs, trusted=_TRUSTED, prepared=prepared, known=known)
 
 
 def shared_gradient(setting: Setting, compiler: Compiler, at: str) -> tuple[Function, Panels] | None:
@@ -105,11 +108,13 @@ def _taken(
         grads, scores = alone.gradients(by_name[at], buffers, constants, data, rows_SB, by_name["number"])
         return (*(grads[name] for name in layout.names), *(scores if at == "points" else ()))
 
+    # A step that takes some rows reads the same memory however many there are: parts of a ladder share its code.
+    some = 1 if setting.augmenting else None if setting.takes_all else _SOME
     examples = {
         at: setting.state.params_RP[:1],
         "seed": setting.constants.seeds_R[:1],
-        "x": setting.data.x[:1] if setting.augmenting else setting.data.x,
-        "y": setting.data.y[:1] if setting.augmenting else setting.data.y,
+        "x": setting.data.x[:some],
+        "y": setting.data.y[:some],
         "rows": torch.zeros((1, setting.cohort.recipe.batch_size), dtype=torch.int64),
         "number": torch.zeros((), dtype=torch.int64),
         **{

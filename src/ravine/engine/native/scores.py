@@ -18,10 +18,12 @@ from ravine.engine.native.cutting import cut
 from ravine.engine.native.rounds import MOST, Rounds, grouped
 from ravine.engine.objective import Objective, native_chunk
 from ravine.engine.state import Data
-from ravine.native.compiler import Compiler, rows_of
+from ravine.native.compiler import Compiler, Known, rows_of
 from ravine.native.function import Function
 from ravine.native.panels import Panels
 from ravine.native.workers import Jobs, Workers
+
+_CHUNKS = (256, 64, 16, 4, 1)  # examples at once, of backbones: to compile a pass takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ class NativeScores:
         if not num:
             return outputs_RNK, loss_RN, accuracy_RN
         chunk = native_chunk(x)
+        if self._network.flushes:  # splits of any size have few programs between them
+            chunk = next(size for size in _CHUNKS if size <= chunk)
         key = (chunk, *x.shape[1:]), points_RP is None
         if key not in self._passes:
             self._passes[key] = self._made(x[:chunk], y[:chunk], deploys=points_RP is None)
@@ -190,8 +194,9 @@ class NativeScores:
 
     def _forward(self, x: Tensor) -> Function:
         outputs = [("outputs", (len(x), self._network.num_outputs), 0)]
+        known = Known(recordings=self._network.recordings, key=("scores",), model=self._network.name)
         with torch.no_grad(), self._objective.evaluating():
-            return self._compiler.function(self._output, self._examples(x), outputs)
+            return self._compiler.function(self._output, self._examples(x), outputs, known=known)
 
     def _shared_forward(self, x: Tensor) -> tuple[Function, Panels] | None:
         """The same without the product of the examples with weights, which takes runs together, and that product.
