@@ -24,6 +24,9 @@ denormals: a step of a small backbone whose weights are 1e-38 times as large, CP
 warm: a second `ravine run` of a study that fine-tunes EfficientNet-Lite0, with a new learning rate, in a process of its
 own: from its start to its first training step, less what `import torch` takes in a process of its own.
 
+boundary: an epoch of EfficientNet-Lite0's last blocks on cached activations, beside the same through the whole network,
+and one that trains all of it, CPU time.
+
 Every repetition measures each contender once, in turn. Notes and results: transfer.md.
 """
 
@@ -44,11 +47,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transfer_boundary import Boundary
 from transfer_heads import HEADS, Heads, made_up, of_pictures
 from transfer_steps import Denormal, FineTuning
 from transfer_warm import Warm
 
-PARTS = ("heads", "features", "step", "denormals", "warm")
+PARTS = ("heads", "features", "step", "denormals", "warm", "boundary")
 PICTURES, SIDE, BATCH = 512, 96, 64
 FLOPS = 2 * 71.8e6  # of a picture of 96 x 96
 Times = dict[str, list[float]]
@@ -201,6 +205,13 @@ def main() -> None:
             for backend in ("native", "serial"):
                 print(
                     table("a step", measured(Denormal(backend).contenders(), given.repeats)), "\n", flush=True
+                )
+        if part == "boundary":
+            for train in ("from:12", "from:16"):
+                print(
+                    table(f"an epoch, {train}", measured(Boundary(train).contenders(), given.repeats)),
+                    "\n",
+                    flush=True,
                 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from small import saved
 
-from ravine.backbones.files import digest_of, existing, read_header, stripped
+from ravine.backbones import files, remembered
+from ravine.backbones.files import digest_of, existing, read_header, stripped, verification
 from ravine.backbones.loading import digest_of_tensors, read_safetensors
 from ravine.errors import ModelError
 
@@ -57,6 +59,29 @@ def test_a_changed_file_is_hashed_anew(tmp_path):
     before = digest_of(file)
     saved(tmp_path, {**TENSORS, "b": TENSORS["b"] + 1})
     assert digest_of(file) != before
+
+
+def test_a_hash_is_remembered_across_processes_and_verified(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(remembered, "WORTH_BYTES", 1)
+    file = saved(tmp_path, TENSORS)
+    os.utime(file, ns=(10**18, 10**18))  # not just now
+    before = digest_of(file)
+    verification([file]).finish()
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(10**18, 10**18))
+    files._digest.cache_clear()  # as in another process
+    assert digest_of(file) == before
+    with pytest.raises(ModelError, match="the content has changed, although size and time"):
+        verification([file]).finish()
+    files._digest.cache_clear()
+    after = digest_of(file)
+    assert after != before
+    os.utime(file)
+    assert digest_of(file) == after
+    verification([file]).finish()
 
 
 @pytest.mark.parametrize(

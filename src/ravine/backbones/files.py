@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ravine.backbones.remembered import Verification, recall, remember
 from ravine.errors import ModelError, nearest, short
 from ravine.messages import shown
 
@@ -112,12 +113,21 @@ def read_header(file: Path) -> Mapping[str, Stored]:
 def digest_of(file: Path) -> str:
     """SHA-256 over the names, types, shapes and bytes of a file's tensors, whatever their order and its metadata.
 
-    It is remembered by path, size and time of the last change.
+    It is remembered by path, size and time of the last change, of large files across processes: see `verification`.
 
     Raises:
         ModelError: it is no safetensors file, or cannot be read.
     """
-    return _digest(*state_of(file))
+    return _digest(*state_of(file))[0]
+
+
+def verification(files: Iterable[Path]) -> Verification:
+    """What sees that those files whose hash another process has found still have the content that they had then."""
+    return Verification(
+        [file for file in files if _digest(*state_of(file))[1]],
+        digest_of,
+        lambda file: _hashed(*state_of(file)),
+    )
 
 
 def stripped(name: str) -> str:
@@ -195,7 +205,18 @@ def _stored(file: Path, name: str, entry: Any, begin: int, size: int) -> Stored:
 
 
 @lru_cache(maxsize=64)
-def _digest(file: Path, size: int, mtime_ns: int, now: int) -> str:
+def _digest(file: Path, size: int, mtime_ns: int, now: int) -> tuple[str, bool]:
+    """The hash of a file, and whether another process has found it."""
+    known = None if now else recall(file, size, mtime_ns)
+    if known is not None:
+        return known, True
+    found = _hashed(file, size, mtime_ns, now)
+    if not now:
+        remember(file, size, mtime_ns, found)
+    return found, False
+
+
+def _hashed(file: Path, size: int, mtime_ns: int, now: int) -> str:
     found = _header(file, size, mtime_ns, now)
     names = {name: stripped(name) for name in found}
     if len(set(names.values())) < len(names):

@@ -114,4 +114,4 @@ def _is_outside(error: Exception) -> bool:
 
 def _pass(module: nn.Module, x: Any, watch: _Watch) -> None:
     with torch.no_grad(), rng.keyed_draws(0, "indices"), watch:
-        module(torch.as_tensor(x).clone())
+        module(torch.tensor(x))

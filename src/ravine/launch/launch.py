@@ -217,7 +217,7 @@ def _carry_out(
         plan=planned.line,
     )
     yield planned
-    task.data.begin_verifying()
+    task.subject.begin_verifying()
     to_train = [run for work in works for run in work.cohort.runs]
     meter = Meter(
         sum(run.recipe.steps for run in (*to_train, *again)),
@@ -276,7 +276,7 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
             elif isinstance(record, Tick):
                 writer.checkpoint_if_due(training)
             elif isinstance(record, Finished):
-                task.data.unchanged()  # pictures out of the cache are those of the files
+                task.subject.unchanged()  # pictures and hashes out of the cache are those of the files
                 writer.finish(record)
                 meter.end_cohort(num_runs * steps, num_runs, len(record.diverged))
                 yield meter.read()

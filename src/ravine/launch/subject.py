@@ -11,6 +11,9 @@ from typing import Any
 import torch
 
 from ravine.backbones.assembled import facts_of
+from ravine.backbones.files import verification
+from ravine.backbones.kinds import weights_file
+from ravine.backbones.remembered import Verification
 from ravine.data import Dataset
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
@@ -59,6 +62,7 @@ class Subject:
     frozen: Frozen = field(init=False, repr=False, compare=False)
     drawn: Drawn = field(init=False, repr=False, compare=False)
     _networks: dict[str, Network] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _weights: list[Verification] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         frozen = Frozen(data=self.data, search=self.search, device=self.device, blank=self.blank)
@@ -104,6 +108,26 @@ class Subject:
         return self.drawn.beside(
             learned, self._backbone(recipe), recipe, lambda: self._part(self.data, recipe)
         )
+
+    def begin_verifying(self) -> None:
+        """Begin to see, beside other work, that what was taken out of the cache is of the files as they are."""
+        self.data.begin_verifying()
+        if not self._weights:
+            named = [each for each in self.study.models if isinstance(each, Backbone) and each.weights]
+            files = [weights_file(each, self.search) for each in named]
+            stored = [each for each in files if each is not None and each.suffix == ".safetensors"]
+            self._weights.append(verification(stored))
+        self._weights[0].start()
+
+    def unchanged(self) -> None:
+        """Wait until that is known.
+
+        Raises:
+            InputError: a file has changed.
+        """
+        self.data.unchanged()
+        for each in self._weights:
+            each.finish()
 
     def prepare(self, runs: Sequence[Run]) -> Iterator[Preparing]:
         """Compute what frozen parts make of the data for any of some runs; `data_of` does too, but says nothing of it.
