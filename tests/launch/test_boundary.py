@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from engine_runs import random_dataset
+from launches import contents, run_all
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
@@ -27,8 +28,12 @@ from ravine.engine.training import Training
 from ravine.errors import StoreError
 from ravine.features import after
 from ravine.launch import frozen
+from ravine.launch.launch import launch
+from ravine.launch.progress import Progress
 from ravine.launch.subject import Subject
+from ravine.launch.writer import Timing
 from ravine.predictors.stored import of_store
+from ravine.store import Store
 from ravine.study import Run, Study
 from ravine.study.modes import Mode
 from ravine.study.views import FLIPS
@@ -301,3 +306,36 @@ def header(path: Path) -> dict[str, dict[str, list[int]]]:
         found: dict[str, dict[str, list[int]]] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     found.pop("__metadata__", None)
     return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [9, 13, 22])
+def test_stopped_anywhere_and_without_its_cache_it_ends_with_the_same_bits(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    phases = [{"train": each, "steps": 8} for each in ("head", "from:2", "all")]
+    made = study(
+        phases=phases,
+        rules=[{"kind": "adam", "lr": [0.02, 0.1]}],
+        batch_size=16,
+        averages={"ema": 0.9},
+        model={**MODEL, "norm": "adapt"},
+    )
+    often = Timing(tick_seconds=0.0, checkpoint_seconds=0.0, checkpoint_share=1.0)
+    options = {"search": folder, "backend": "native", "timing": often}
+    for name in ("peace", "stopped"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache-{name}"))
+        with Store(tmp_path / name) as store:
+            if name == "stopped":
+                done = 0
+                events = launch(made, store, definition="text", **options)  # type: ignore[arg-type]
+                for event in events:
+                    done += isinstance(event, Progress)
+                    if done == steps:
+                        break
+                events.close()  # type: ignore[attr-defined]
+                assert {run.status for run in store.runs("boundary", all=True)} != {"done"}
+                monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+            run_all(made, store, **options)
+            assert store.check() == []
+    assert contents(tmp_path / "peace", "boundary") == contents(tmp_path / "stopped", "boundary")

@@ -75,6 +75,7 @@ def test_heads_learn_from_standardized_features_in_machine_code(folder: Path) ->
     assert network.layout.names == ("head.output.weight", "head.output.bias")
     assert plan(runs, network, data, subject.device).backend == "native"
     assert subject.data_of(runs) is data  # once for all runs
+    assert network.flushes
 
 
 def test_a_trained_head_is_the_head_of_the_whole_network(folder: Path) -> None:

@@ -69,6 +69,23 @@ class Assembled(nn.Module):
         return self
 
 
+class HeadAlone(nn.Module):
+    """The head of a network, whose tensors are named as in the whole; what it is given is brought to its scale already.
+
+    Args:
+        head: from `head_of`.
+    """
+
+    def __init__(self, head: nn.Sequential) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """(B, D) -> (B, K)."""
+        logits_BK: Tensor = self.head(x_BD)
+        return logits_BK
+
+
 def flat(found: Tensor) -> Tensor:
     """What a body returned as (B, D): a map (B, C, H, W) or tokens (B, T, D) as the mean over their places."""
     if found.dim() == 4:

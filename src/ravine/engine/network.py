@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.backbones.assembled import Assembled, assembled, facts_of, head_layers
+from ravine.backbones.assembled import Assembled, HeadAlone, assembled, facts_of, head_layers
 from ravine.backbones.blocks import hold
 from ravine.engine.sections import Sections
 from ravine.engine.trainable import blocks_of, depths, rest, trained_names
@@ -156,8 +156,8 @@ class Network:
 
     @property
     def flushes(self) -> bool:
-        """Whether denormal numbers are taken for 0: in fine-tuning they are many, and slow on processors."""
-        return isinstance(self.module, Assembled)
+        """Whether denormal numbers are taken for 0: in backbones and heads they are many, and slow on processors."""
+        return isinstance(self.module, Assembled | HeadAlone)
 
     @property
     def layout(self) -> Layout:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
-from ravine.backbones.assembled import head_layers, head_of
+from ravine.backbones.assembled import HeadAlone, head_layers, head_of
 from ravine.data import Dataset, Examples
 from ravine.nn.spec import Head
 from ravine.nn.standard import Standard, moments, standardized
@@ -26,23 +25,6 @@ from ravine.study.recipe import MARKS
 def on_features(recipe: Recipe) -> bool:
     """Whether a run learns from features computed once: its body has learned elsewhere, and no phase trains it."""
     return boundary_of(recipe) == (HEAD,)
-
-
-class HeadAlone(nn.Module):
-    """The head of a network, whose tensors are named as in the whole; what it is given is brought to its scale already.
-
-    Args:
-        head: from `head_of`.
-    """
-
-    def __init__(self, head: nn.Sequential) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, x_BD: Tensor) -> Tensor:
-        """(B, D) -> (B, K)."""
-        logits_BK: Tensor = self.head(x_BD)
-        return logits_BK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
