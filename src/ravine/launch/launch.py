@@ -133,6 +133,7 @@ def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) ->
     with naming(study.origin), memory_errors("model"):
         check_averages(study, runs, len(data.train))
         check_test_time(study, task.subject, runs)
+        yield from task.subject.prepare(runs)
         for same in by_structure(runs):
             task.subject.network(same)
         gone = lost(each.needed, store)

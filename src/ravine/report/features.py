@@ -16,7 +16,8 @@ from ravine.times import duration
 def lines(label: str, found: Features) -> Iterator[str]:
     """What was found or computed, and all that it depends on."""
     how = "found in the cache" if found.hit else "computed"
-    yield f"{label}: {how}, {count(found.num_examples, 'example')}, {found.width:,} features each"
+    what = "numbers" if "place" in found.key else "features"
+    yield f"{label}: {how}, {count(found.num_examples, 'example')}, {found.width:,} {what} each"
     yield f"  {duration(found.seconds)}, {found.rate:,.0f} examples a second, {found.size / 1e6:,.1f} MB"
     yield f"  kept in {found.kept.path}" if found.kept.size else "  not kept"
     if found.kept.note:
