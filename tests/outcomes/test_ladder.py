@@ -177,6 +177,7 @@ def test_what_needs_one_set_of_examples_is_refused(results: Results, store: Path
         lambda: ravine.predict(_study(), _raw()[0][240:], store=store),
         lambda: ravine.soup(_study(), store=store),
         lambda: ravine.landscape("few", store=store),
+        lambda: ravine.sharpness("few", store=store),
     ):
         with pytest.raises(InputError, match="study 'few' is a ladder"):
             refused()

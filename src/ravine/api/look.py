@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ravine.api.studies import name_of, study_named
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
+from ravine.outcomes.ladder import check_no_ladder
 from ravine.report.findings import Sharpnesses
 from ravine.store import Store
 from ravine.study import Study
@@ -72,6 +73,7 @@ def sharpness(
     settings.check()
     name = name_of(study)
     records = chosen_runs(opened.runs(name), runs, name)
+    check_no_ladder(records, name)
     read, search = study_named(opened, study, trust)
     from rich.console import Console
 
