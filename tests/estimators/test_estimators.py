@@ -196,6 +196,10 @@ def test_refusals_are_one_line() -> None:
         "fit: class '1' has 1 example, too few to split"
     )
     assert refused(ravine.Classifier(runs=0)) == "runs = 0: must be a whole number from 1 to 10,000"
+    backbone = {"kind": "backbone", "weights": "builtin:efficientnet-lite0"}
+    assert refused(ravine.Classifier(model=["mlp", backbone])).startswith(
+        "model: kind = 'backbone': an estimator has"
+    )
     assert refused(ravine.Classifier(runs=1, rules=["adam", "adamw"])).startswith(
         "runs = 1: each of the 2 rules"
     )

@@ -57,6 +57,12 @@ class Wanted:
         Raises:
             InputError: too few runs, or something that no study takes.
         """
+        some = self.model if isinstance(self.model, list | tuple) else [self.model]
+        if any(_kind(each) == "backbone" for each in some):
+            raise InputError(
+                "model: kind = 'backbone': an estimator has no phases, which say what of a backbone is trained; give "
+                "ravine.run a Study"
+            )
         many = self._of(data, runs, 1)
         most = [num_configs(many, block) for block in many.rules]
         if len(most) > runs:
@@ -115,6 +121,10 @@ _MANY = _Defaults(
     model={"kind": "mlp", "hidden": (128, 128), "dropout": (0.0, 0.1, 0.25)},
     rules=({"kind": "adamw", "lr": {"log": [5e-4, 3e-2]}, "weight_decay": {"log": [1e-3, 3.0]}},),
 )
+
+
+def _kind(model: Any) -> Any:
+    return model.get("kind") if isinstance(model, Mapping) else getattr(model, "kind", None)
 
 
 def _default(data: Dataset) -> _Defaults:
