@@ -11,7 +11,7 @@ from ravine.native.compiler import Compiler, rows_of
 from ravine.native.panels import Panels
 from ravine.native.workers import Jobs, Workers
 
-NAMES = ("x", "rows", "weights", "product", "slopes", "grads")
+NAMES = ("x", "rows", "block", "weights", "product", "slopes", "grads")
 OFFSET = 16  # of the weights in a run's numbers
 
 
@@ -26,7 +26,8 @@ def _products(tensors: dict[str, Tensor], shape: tuple[int, int, int], num: int)
     starts |= {name: [tensors[name].data_ptr()] * num for name in ("x", "rows")}
     table = compiler.table({name: found[:num] for name, found in starts.items()}, num)
     rounds = [(panels.forward(), 0), (panels.backward(), 0)]
-    jobs = Jobs(tables_JI=table, functions=[[]] * num, own={}, rounds=rounds)
+    own = {panels.block: panels.block_bytes}
+    jobs = Jobs(tables_JI=table, functions=[[]] * num, own=own, rounds=rounds)
     still, stopped = np.zeros(len(NAMES), dtype=np.int64), np.zeros(num, dtype=np.uint8)
     Workers(jobs, 1, most=num).run(np.arange(num), 1, still, stopped, np.array([num]))
 

@@ -1,21 +1,22 @@
 """Products of one batch with the weights of several runs, as machine code.
 
-Forward, some examples at a time are turned round, so that neighbours are those of one feature; backward, the rows of
-some examples are read where they lie in the data set. While they are in a core's caches they are multiplied with one
-run after another. Each result is one sum, over features or over examples, from the first to the last: its bits
-do not depend on the other runs, nor on how many examples are taken at a time.
+A block of examples is copied from where they lie in the data set, with rows that are an odd number of cache lines
+apart, so that they share no places of a cache. Forward, some of them at a time are turned round, so that neighbours are
+those of one feature. While they are in a core's caches they are multiplied with one run after another. Each result is
+one sum, over features or over examples, from the first to the last: its bits do not depend on the other runs, nor on
+how many examples are taken at a time.
 
 Shapes: B example of a batch, D feature, K row of the weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ravine.native.code import BYTES, Code, vector_type
+from ravine.native.code import BYTES, LINE, Code, vector_type
 from ravine.native.expressions import Affine, Buffer
 from ravine.native.function import Function
 from ravine.native.machine import Library, library_of, machine
@@ -24,6 +25,7 @@ from ravine.native.products import write_product
 from ravine.native.schedule import Matrix, Product
 
 BLOCK = 64  # examples that are kept in a core's caches while all runs use them
+_AHEAD = 2  # rows that are fetched before they are copied
 _ROWS = 14  # of the weights, at most, whose sums are in registers at once, two vectors each
 
 
@@ -38,6 +40,7 @@ class Panels:
         offset: of the weights, and of their gradient, in a run's row of numbers.
         x: number of the input that has all examples, row by row.
         batch: that has the numbers of the batch's examples.
+        block: memory of the thread for a block of them, see `block_bytes`.
         weights: that has a run's numbers.
         product, slopes, grads: likewise.
     """
@@ -48,10 +51,22 @@ class Panels:
     offset: int
     x: int
     batch: int
+    block: int
     weights: int
     product: int
     slopes: int = -1
     grads: int = -1
+
+    @property
+    def far(self) -> int:
+        """Numbers from a row of a block to the next."""
+        line = LINE // BYTES["f32"]
+        return (-(-self.width // line) | 1) * line
+
+    @property
+    def block_bytes(self) -> int:
+        """Of the memory for a block."""
+        return BYTES["f32"] * self.far * min(self.examples, BLOCK)
 
     @property
     def several(self) -> bool:
@@ -98,19 +113,26 @@ class _Writer:
 
     def __init__(self, code: Code, panels: Panels) -> None:
         self.code, self.panels = code, panels
-        self.x, self.batch = (self._pointer("%tables", number) for number in (panels.x, panels.batch))
+        numbers = panels.x, panels.batch, panels.block
+        self.x, self.batch, self.block = (self._pointer("%tables", number) for number in numbers)
 
     def forward(self) -> None:
-        """Some examples after others: turned round, and multiplied with the weights of each run."""
-        panels = self.panels
+        """Some examples of a block after others: turned round, and multiplied with the weights of each run."""
+        panels, code = self.panels, self.code
 
-        def panel(first: str, num: int) -> None:
-            self._turn(first, num)
-            with self._runs() as table:
-                weights = self._moved(self._pointer(table, panels.weights), str(panels.offset))
-                self._multiply(weights, self._moved(self._pointer(table, panels.product), first), num)
+        def block(first: str, size: int) -> None:
+            self._copy(first, size)
 
-        _each(self.code, _wide(), panels.examples, panel)
+            def panel(start: str, num: int) -> None:
+                self._turn(start, num)
+                place = code.value(f"add nsw i64 {first}, {start}")
+                with self._runs() as table:
+                    weights = self._moved(self._pointer(table, panels.weights), str(panels.offset))
+                    self._multiply(weights, self._moved(self._pointer(table, panels.product), place), num)
+
+            _each(code, _wide(), size, panel)
+
+        _each(code, BLOCK, panels.examples, block)
 
     def backward(self) -> None:
         """Some examples after others: the gradient of each run, which is begun or gone on with."""
@@ -118,14 +140,14 @@ class _Writer:
 
         def block(first: str, size: int) -> None:
             fresh = "true"
-            if panels.several:
+            if panels.several:  # else it is there, from the way forward
+                self._copy(first, size)
                 fresh = code.value(f"icmp eq i64 {first}, 0") if first.startswith("%") else "false"
-            batch = code.value(f"getelementptr inbounds i64, ptr {self.batch}, i64 {first}")
             with self._runs() as table:
                 grads = self._moved(self._pointer(table, panels.grads), str(panels.offset))
                 far = code.value(f"mul nsw i64 {first}, {panels.rows}")
                 slopes = self._moved(self._pointer(table, panels.slopes), far)
-                self._gradient((batch, slopes, grads), size, fresh)
+                self._gradient((slopes, grads), size, fresh)
 
         _each(code, BLOCK, panels.examples, block)
 
@@ -143,25 +165,47 @@ class _Writer:
             far = self.code.value(f"mul nsw i64 {number}, %size")
             yield self.code.value(f"getelementptr inbounds i64, ptr %tables, i64 {far}")
 
-    def _example(self, batch: str, number: str) -> str:
-        """Where the row of an example begins."""
-        row = self.code.load(batch, number, "i64")
-        return self._moved(self.x, self.code.value(f"mul nsw i64 {row}, {self.panels.width}"))
+    def _copy(self, first: str, size: int) -> None:
+        """Bring a block's examples together."""
+        code, panels, wide = self.code, self.panels, _wide()
+        batch = code.value(f"getelementptr inbounds i64, ptr {self.batch}, i64 {first}")
+
+        def example(number: str) -> str:
+            row = code.load(batch, number, "i64")
+            return self._moved(self.x, code.value(f"mul nsw i64 {row}, {panels.width}"))
+
+        with code.loop(size) as b:
+            later = code.value(f"add nuw nsw i64 {b}, {_AHEAD}")
+            inside = code.value(f"icmp slt i64 {later}, {size}")
+            following = example(code.value(f"select i1 {inside}, i64 {later}, i64 {b}"))
+            line, target = example(b), self._row(b)
+
+            def features(d: str, num: int) -> None:
+                for v in range(0, num, code.lanes):
+                    some, place = min(code.lanes, num - v), code.value(f"add nuw nsw i64 {d}, {v}")
+                    code.prefetch(following, place, "f32", writes=False)
+                    code.store_vector(target, place, "f32", code.load_vector(line, place, "f32", some), some)
+
+            _each(code, wide, panels.width, features)
+
+    def _row(self, number: str) -> str:
+        """Where a row of the block begins."""
+        return self._moved(self.block, self.code.value(f"mul nsw i64 {number}, {self.panels.far}"))
 
     def _turn(self, first: str, num: int) -> None:
-        """Copy some examples to scratch memory, (D, num): a square of a vector's size after another."""
-        code, lanes = self.code, self.code.lanes
-        for b in range(0, num, lanes):
-            several = range(b, min(b + lanes, num))
-            rows = [self._example(self.batch, code.value(f"add nsw i64 {first}, {i}")) for i in several]
+        """Some examples of the block in scratch memory, (D, num): a square of a vector's size after another."""
+        code, lanes, far = self.code, self.code.lanes, self.panels.far
+        row = self._row(first)
 
-            def square(d: str, features: int, b: int = b, rows: Sequence[str] = rows) -> None:
-                lines = [code.load_vector(row, d, "f32", features) for row in rows]
-                target = self._moved("%scratch", code.value(f"mul nsw i64 {d}, {num}"))
-                for i, line in enumerate(turned(code, lines)[:features]):
-                    code.store_vector(target, str(i * num + b), "f32", line, len(rows))
+        def square(d: str, features: int) -> None:
+            line, target = self._moved(row, d), self._moved("%scratch", code.value(f"mul nsw i64 {d}, {num}"))
+            for b in range(0, num, lanes):
+                several = range(b, min(b + lanes, num))
+                lines = [code.load_vector(line, str(i * far), "f32", features) for i in several]
+                for i, each in enumerate(turned(code, lines)[:features]):
+                    code.store_vector(target, str(i * num + b), "f32", each, len(several))
 
-            _each(code, lanes, self.panels.width, square)
+        _each(code, lanes, self.panels.width, square)
 
     def _multiply(self, weights: str, product: str, num: int) -> None:
         panels = self.panels
@@ -179,26 +223,26 @@ class _Writer:
         )
         write_product(self.code, work, {left: weights, right: "%scratch", out: product}, "%scratch")
 
-    def _gradient(self, places: tuple[str, str, str], size: int, fresh: str) -> None:
+    def _gradient(self, places: tuple[str, str], size: int, fresh: str) -> None:
         """The gradient's part of a block, some rows by two vectors after others."""
-        code, panels, (batch, slopes, grads) = self.code, self.panels, places
+        code, panels, (slopes, grads) = self.code, self.panels, places
         most = min(_ROWS, (machine().registers - 4) // 2)
         height = -(-panels.rows // -(-panels.rows // most))
 
         def columns(first: str, num: int) -> None:
-            x, out = self._moved(self.x, first), self._moved(grads, first)
+            x, out = self._moved(self.block, first), self._moved(grads, first)
 
             def rows(k: str, height: int) -> None:
                 line = self._moved(out, code.value(f"mul nsw i64 {k}, {panels.width}"))
-                self._sums((x, batch, self._moved(slopes, k), line), (height, num, size), fresh)
+                self._sums((x, self._moved(slopes, k), line), (height, num, size), fresh)
 
             _each(code, height, panels.rows, rows)
 
         _each(code, _wide(), panels.width, columns)
 
-    def _sums(self, places: tuple[str, str, str, str], sizes: tuple[int, int, int], fresh: str) -> None:
+    def _sums(self, places: tuple[str, str, str], sizes: tuple[int, int, int], fresh: str) -> None:
         """Those of some rows and columns, over the examples of a block."""
-        (x, batch, slopes, out), (height, columns, examples) = places, sizes
+        (x, slopes, out), (height, columns, examples) = places, sizes
         code, panels, lanes = self.code, self.panels, self.code.lanes
         wide, nums = vector_type("f32", lanes), [min(lanes, columns - v) for v in range(0, columns, lanes)]
         sums = [[code.place(wide) for _ in nums] for _ in range(height)]
@@ -211,8 +255,7 @@ class _Writer:
                     start = code.value(f"select i1 {fresh}, {wide} zeroinitializer, {wide} {start}")
                 code.do(f"store {wide} {start}, ptr {place}")
         with code.loop(examples) as b:
-            row = code.load(batch, b, "i64")
-            example = self._moved(x, code.value(f"mul nsw i64 {row}, {panels.width}"))
+            example = self._moved(x, code.value(f"mul nsw i64 {b}, {panels.far}"))
             vectors = [code.load_vector(example, str(v * lanes), "f32", num) for v, num in enumerate(nums)]
             factors = self._moved(slopes, code.value(f"mul nsw i64 {b}, {panels.rows}"))
             for i in range(height):

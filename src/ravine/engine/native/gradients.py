@@ -70,6 +70,7 @@ def shared_gradient(setting: Setting, compiler: Compiler, at: str) -> tuple[Func
         offset=layout.offsets[found.weights],
         x=compiler.number("x"),
         batch=compiler.number("rows"),
+        block=compiler.number("block"),
         weights=compiler.number(at),
         product=compiler.number("product"),
         slopes=compiler.number("slopes"),

@@ -165,6 +165,7 @@ class NativeScores:
         scores = self._compiler.function(score, examples, outputs, trusted=("y",))
         deployments = self._deploy if deploys else [None] * self._num_runs
         of_run, memory, rounds = self._of_run, {}, Rounds()
+        own_memory = {self._compiler.number("weights"): 4 * self._network.layout.size}
         shared = self._shared_forward(x)
         for deploy in deployments[:1]:
             rounds.add(None, [deploy])
@@ -174,6 +175,7 @@ class NativeScores:
         else:
             forward, panels = shared
             rounds.add(panels.forward(), [forward, scores])
+            own_memory[self._compiler.number("block")] = panels.block_bytes
             memory = {"product": torch.zeros(self._num_runs, panels.rows * num)}
             if any(deployments):
                 memory["weights"] = torch.zeros(self._num_runs, self._network.layout.size)
@@ -185,7 +187,7 @@ class NativeScores:
         jobs = Jobs(
             tables_JI=self._compiler.table(of_run, self._num_runs),
             functions=[[deploy, forward, scores] for deploy in deployments],
-            own={self._compiler.number("weights"): 4 * self._network.layout.size},
+            own=own_memory,
             rounds=rounds.of_jobs,
             flushes=self._network.flushes,
         )
@@ -224,6 +226,7 @@ class NativeScores:
             offset=layout.offsets[found.weights],
             x=number("x"),
             batch=number("rows"),
+            block=number("block"),
             weights=number("weights"),
             product=number("product"),
         )

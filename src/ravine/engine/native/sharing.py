@@ -26,11 +26,13 @@ class Shared:
     Args:
         gradient: the rounds of a gradient, at the parameters or where the rule says.
         above: the rounds of the second gradient, where the runs have one.
+        own: bytes of a thread's memory, by name of the input.
         memory: of each run, (R, ...) by name of the input: what goes from one round to the next.
     """
 
     gradient: tuple[Round, ...]
     above: tuple[Round, ...]
+    own: dict[str, int]
     memory: dict[str, Tensor]
 
     @staticmethod
@@ -50,7 +52,7 @@ class Shared:
         parts = [shared_gradient(setting, compiler, "points")]
         if cohort.ascends:
             parts.append(shared_gradient(setting, compiler, "above"))
-        num_runs, rounds = len(cohort.runs), list[tuple[Round, ...]]()
+        num_runs, block, rounds = len(cohort.runs), 0, list[tuple[Round, ...]]()
         memory = {"points": setting.network.layout.size, "above": setting.network.layout.size}
         for part in parts:
             if part is None:
@@ -63,9 +65,11 @@ class Shared:
                 memory["grads"] = setting.network.layout.size
             else:
                 rounds.append(((panels.forward(), [rest, panels.backward_alone()]),))
+            block = panels.block_bytes
             memory |= {"product": panels.rows * size, "slopes": panels.rows * size}
         return Shared(
             gradient=rounds[0],
+            own={"block": block},
             above=rounds[-1] if cohort.ascends else (),
             memory={name: torch.zeros(num_runs, num) for name, num in memory.items()},
         )

@@ -87,6 +87,8 @@ class NativeSteps:
         )
         if ascends:
             own_memory[self._compiler.number("above")] = room
+        if shared:
+            own_memory |= {self._compiler.number(name): size for name, size in shared.own.items()}
         self._table_RI, self._num_threads = table_RI, torch.get_num_threads()
         jobs = Jobs(
             tables_JI=table_RI,
