@@ -26,7 +26,6 @@ from ravine.engine.cohort import Cohort
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
 from ravine.errors import StoreError
-from ravine.features import after
 from ravine.launch import frozen
 from ravine.launch.launch import launch
 from ravine.launch.progress import Progress
@@ -103,9 +102,9 @@ def in_pytorch(folder: Path, spec: object, run: Run) -> Assembled:
 @pytest.mark.parametrize(
     ("train", "norm"),
     [
-        ("from:2", "frozen"),
-        ("from:2", "affine"),
         ("from:2", "adapt"),
+        pytest.param("from:2", "frozen", marks=pytest.mark.slow),
+        pytest.param("from:2", "affine", marks=pytest.mark.slow),
         ("match:^body.last|output.bias", "frozen"),
     ],
 )
@@ -127,6 +126,7 @@ def test_what_is_trained_on_activations_is_the_whole_network(folder: Path, train
 def test_only_what_comes_after_the_boundary_is_trained_and_stored(folder: Path) -> None:
     subject = subject_of(folder, study())
     network = subject.network(subject.runs())
+    assert "file:small.safetensors, before inner" in dict(subject.all_features())
     names = {*network.layout.names, *network.fixed, *network.buffers}
     assert not any(name.startswith(("body.stem", "body.norm", "body.wide")) for name in names)
     assert set(network.layout.names) > {"body.inner.weight", "body.last.bias", "head.output.bias"}
@@ -177,8 +177,14 @@ def test_what_cannot_be_cut_is_trained_through_the_whole_network(
     assert large.data_of(large.runs()) is large.data
     [line] = large.frozen.lines()
     assert line.startswith("! activations before inner would take 0.0 GB")
-    monkeypatch.setattr(frozen, "MOST_BYTES", after.MOST_BYTES)
+
+
+@pytest.mark.slow
+def test_apart_and_through_the_whole_network_end_alike(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = subject_of(folder, study())
+    assert small.data_of(small.runs()).input_shape == (8, 4, 4)
+    monkeypatch.setattr(frozen, "MOST_BYTES", 0)
+    large = subject_of(folder, study())
     apart, through = finished(small, small.runs()), finished(large, large.runs())
     for name, array in apart.weights.items():
         np.testing.assert_allclose(array, through.weights[name], rtol=1e-3, atol=1e-5)
@@ -230,13 +236,19 @@ def run_file(folder: Path, name: str, phases: str, more: str = "", store: str = 
 
 @pytest.fixture(scope="module")
 def done(folder: Path) -> Path:
-    """With a study of two phases that has been run, and one that goes on from its end."""
+    """With a study of two phases that has been run."""
     x = np.random.default_rng(0).normal(size=(100, 3, 8, 8)).astype(np.float32)
     np.savez(folder / "few.npz", x=x, y=np.arange(100) % 3)
     run_file(folder, "some", CHAIN, 'test_time = { views = "flips" }')
-    run_file(folder, "all", CHAIN + ', { train = "all", steps = 1, lr = 1e-12 }')
-    run_file(folder, "drawn", '{ train = "from:2", epochs = 1 }', "augment = { flip = 0.5 }")
     return folder
+
+
+@pytest.fixture(scope="module")
+def more(done: Path) -> Path:
+    """And one that goes on from its end, and one of the whole network."""
+    run_file(done, "all", CHAIN + ', { train = "all", steps = 1, lr = 1e-12 }')
+    run_file(done, "drawn", '{ train = "from:2", epochs = 1 }', "augment = { flip = 0.5 }")
+    return done
 
 
 def test_a_whole_network_is_put_together_of_the_body_and_what_was_trained(done: Path) -> None:
@@ -270,9 +282,10 @@ def test_views_at_test_are_of_the_pictures(done: Path, name: str) -> None:
     np.testing.assert_allclose(np.exp(found), right, rtol=1e-3, atol=1e-5)
 
 
-def test_a_phase_that_trains_everything_goes_on_from_there(done: Path) -> None:
+@pytest.mark.slow
+def test_a_phase_that_trains_everything_goes_on_from_there(more: Path) -> None:
     """With next to no step, it predicts what the run before did, through another network."""
-    with ravine.Store(done / "runs") as store:
+    with ravine.Store(more / "runs") as store:
         before = {(run.hypers["lr"], run.seed): run.id for run in store.runs("some")}
         for run in store.runs("all"):
             one, two = (
@@ -283,16 +296,17 @@ def test_a_phase_that_trains_everything_goes_on_from_there(done: Path) -> None:
             assert run.recipe["before"]["model"]["activations"] == "cached"
 
 
-def test_what_rests_is_stored_once(done: Path) -> None:
+@pytest.mark.slow
+def test_what_rests_is_stored_once(more: Path) -> None:
     """Also of runs that carry pictures through the whole network; who reads their weights gets all of it."""
-    blocks_of_weights = [header(path) for path in (done / "runs").rglob("weights-*.safetensors")]
+    blocks_of_weights = [header(path) for path in (more / "runs").rglob("weights-*.safetensors")]
     through = [each for each in blocks_of_weights if "body.stem.weight" in each]
     assert through
     for each in through:
         num = each["head.output.bias"]["shape"][0]
         assert each["body.stem.weight"]["shape"] == [num, 0, 0]
         assert each["body.last.weight"]["shape"] == [num, 6, 8, 3, 3]
-    with ravine.Store(done / "runs") as store:
+    with ravine.Store(more / "runs") as store:
         [first, *_] = store.runs("drawn")
         weights, body = store.tensors("weights", first.id), store.bodies.get(first.recipe["model"])
         assert "activations" not in first.recipe["model"]

@@ -156,7 +156,7 @@ def _written(body: nn.Module, opened: Collection[str]) -> fx.Graph | None:
         finally:
             body.eval()
     in_training, graph = graphs
-    if _plain(in_training) != _plain(graph):
+    if _plain(in_training) != _plain(graph) or any(map(_is_loose, graph.nodes)):
         return None
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr"):
@@ -164,6 +164,14 @@ def _written(body: nn.Module, opened: Collection[str]) -> fx.Graph | None:
                 return None  # a tensor that the pass made
             node.target = str(node.target).removeprefix(f"{_BODY}.")
     return graph
+
+
+def _is_loose(node: fx.Node) -> bool:
+    """Whether a node may change in place what others use, while nobody uses what it returns: no edge leads to it."""
+    if node.users or node.op in ("placeholder", "output", "get_attr"):
+        return False
+    name = str(getattr(node.target, "__name__", node.target))
+    return node.op == "call_module" or name.endswith("_") or bool(node.kwargs.get("inplace"))
 
 
 def _plain(graph: fx.Graph) -> list[tuple[str, ...]]:
