@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from ravine.launch.progress import Event, Planned, Progress
+from ravine.launch.progress import Event, Planned, Progress, Trained
 from ravine.report.watch import follow, reached_words, watch
 
 PLANNED = Planned(num_runs=1, num_known=0, num_resumed=0, lines=())
@@ -92,3 +92,26 @@ def test_where_there_is_no_terminal_a_line_says_how_long_it_takes(monkeypatch: p
     assert follow(iter([*steps, "found"]), Step, console, "measuring") == "found"
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert lines == ["  measuring: 4 of 10, 30.0 s left", "  measuring: 8 of 10, 16.7 s left"]
+
+
+def test_progress_says_which_phase_it_is_of() -> None:
+    """Where there is no terminal, in the lines that are printed now and then."""
+    reached = Progress(
+        run_steps=1, all_run_steps=4, runs_done=0, num_runs=2, num_diverged=0, best=None, best_label="",
+        seconds_left=3.0,
+    )  # fmt: skip
+    events: list[Event] = []
+    for about in ("phase 1 of 2, head", "phase 2 of 2, all"):
+        events += [Planned(num_runs=1, num_known=0, num_resumed=0, lines=(), about=about), reached, reached]
+    events.append(Trained(seconds=1.0, num_trained=1, num_diverged=0))
+    out = io.StringIO()
+    watch(iter(_closable(events)), Console(file=out, width=200), "s")
+    said = [line.strip() for line in out.getvalue().splitlines() if "expected" in line]
+    assert said == [
+        "expected time of phase 1 of 2, head, from the first steps: 3.0 s",
+        "expected time of phase 2 of 2, all, from the first steps: 3.0 s",
+    ]
+
+
+def _closable(events: list[Event]) -> Iterator[Event]:
+    yield from events

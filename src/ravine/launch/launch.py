@@ -22,7 +22,7 @@ from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
 from ravine.launch.once_more import once_more
 from ravine.launch.progress import Event, Meter, Planned, Trained
-from ravine.launch.rounds import Round, rounds_of
+from ravine.launch.rounds import Round, rounds_of, trained
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure
 from ravine.launch.works import Work, check_second_stage, decide, known_lines, lacking
@@ -108,9 +108,11 @@ def launch(
     )
     runs = subject.runs()
     with store.lock(study.name):
-        for each in rounds_of(runs, store):
+        before = rounds_of(runs, store)
+        for each in before:
             if each.needed:
-                yield from _round_before(task, runs, each, backend)
+                about = f"phase {each.phase} of {len(before) + 1}, {trained(each.runs)}"
+                yield from _round_before(task, runs, each, backend, about)
         second = second_stage(study, store, runs) if study.staged else []
         totals = _Totals()
         yield from _round(task, runs, second, backend, totals)
@@ -126,7 +128,7 @@ def launch(
     )
 
 
-def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) -> Iterator[Event]:
+def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str, about: str) -> Iterator[Event]:
     """Train runs that those of the study go on from; all that may be refused of these is refused before."""
     study, store, data = task.study, task.store, task.data
     check_enter(study, store, runs, data=data, definition=task.definition, search=task.subject.search)
@@ -157,6 +159,7 @@ def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) ->
             *([f"{count(len(again), 'run')} once more, for ends that were not kept"] if again else []),
             *decided.lines,
         ),
+        about=about,
     )
     yield from _carry_out(task, planned, decided.works, _Totals(), again)
 
@@ -186,6 +189,7 @@ def _round(
     lose(gone, store)
     decided.enter(store)
     works = decided.works
+    before = rounds_of(runs, store) if works else []
     planned = Planned(
         num_runs=len(runs),
         num_known=decided.num_known + len(gone),
@@ -193,14 +197,23 @@ def _round(
         lines=(
             *stage_lines(study, runs),
             *(cost_lines(study.ladder, runs, len(data.test)) if works else []),
-            *(each.line for each in (rounds_of(runs, store) if works else [])),
+            *(each.line for each in before),
             *task.subject.features_lines(),
             *decided.lines,
             *known_lines(study, store, runs, works, len(data.train)),
             *(remarks if works else []),
         ),
+        about=_last_phase(works, len(before)),
     )
     yield from _carry_out(task, planned, works, totals)
+
+
+def _last_phase(works: Sequence[Work], num_before: int) -> str:
+    """What goes on in the round after all that others go on from; runs of one phase may be among them."""
+    going = [run for work in works for run in work.cohort.runs if run.recipe.before is not None]
+    if not going or not num_before:
+        return "training"
+    return f"phase {num_before + 1} of {num_before + 1}, {trained(going)}"
 
 
 def _carry_out(

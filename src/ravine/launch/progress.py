@@ -17,12 +17,14 @@ class Planned:
         num_known: those that have finished already.
         num_resumed: runs that go on from a checkpoint.
         lines: for people: backend and cohorts of each structure, and the reasons.
+        about: what begins, for people; of a study with phases, which of them.
     """
 
     num_runs: int
     num_known: int
     num_resumed: int
     lines: tuple[str, ...]
+    about: str = "training"
 
     @property
     def line(self) -> str:

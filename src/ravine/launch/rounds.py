@@ -37,10 +37,14 @@ class Round:
 
         Example: ``phase 1, head: 3 runs for 42, which saves 4,680 steps``
         """
-        of = ", ".join(dict.fromkeys(run.recipe.train for run in self.runs))
         saved = (self.later - len(self.runs)) * self.runs[0].recipe.steps
-        words = f"phase {self.phase}, {of}: {count(len(self.runs), 'run')} for {self.later:,}"
+        words = f"phase {self.phase}, {trained(self.runs)}: {count(len(self.runs), 'run')} for {self.later:,}"
         return words + (f", which saves {count(saved, 'step')}" if saved else "")
+
+
+def trained(runs: Sequence[Run]) -> str:
+    """What some runs train in their last phase, for people."""
+    return ", ".join(dict.fromkeys(run.recipe.train for run in runs))
 
 
 def parent_of(run: Run) -> Run | None:

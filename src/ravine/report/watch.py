@@ -44,7 +44,7 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
         KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, its number the argument; by then everything that was done is kept.
     """
     bar = _bar(console, TextColumn("{task.fields[words]}"))
-    shown_at, expected = time.monotonic(), False
+    shown_at, expected, about = time.monotonic(), False, ""
     # The events are closed, and a checkpoint written, while signals still wait.
     with _interrupts() as interrupted, closing(events), bar:  # type: ignore[type-var]
         task = bar.add_task("planning", total=None, words="")
@@ -56,18 +56,20 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                     shown_at = time.monotonic()
             elif isinstance(event, Planned):
                 show_plan(event, console, name)
-                bar.update(task, description="training", completed=0.0, total=1.0)
+                about, expected = event.about, False
+                bar.update(task, description=about, completed=0.0, total=1.0)
             elif isinstance(event, Reached):
                 share = event.run_steps / max(event.all_run_steps, 1)
                 if not expected and event.seconds_left:  # 0: all is done, there is nothing to expect
                     expected = True
-                    console.print(
-                        Text(f"  expected time, from the first steps: {duration(event.seconds_left)}")
-                    )
+                    of = "" if about == "training" else f" of {about}"
+                    words = f"  expected time{of}, from the first steps: {duration(event.seconds_left)}"
+                    console.print(Text(words), soft_wrap=True)
                 words = reached_words(event, higher_is_better)
                 bar.update(task, completed=share, words=words)
                 if bar.disable and time.monotonic() - shown_at > _LOG_SECONDS:
-                    console.print(Text(f"  {share:.0%}, {words}"), soft_wrap=True)
+                    of = "" if about == "training" else f"{about}: "
+                    console.print(Text(f"  {of}{share:.0%}, {words}"), soft_wrap=True)
                     shown_at = time.monotonic()
             else:
                 return event
