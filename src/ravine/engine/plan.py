@@ -105,7 +105,7 @@ def plan(
         )
     if runs[0].recipe.batch_size == 1:
         check_single(network.module, data.input_shape)
-    if not network.built_in:
+    if not network.built_in and not network.name:  # which look nothing up that data could lack
         check_indices(network, data)
     search, beside = rule(runs[0].recipe.rule).search, batch_bytes(runs, data)
     if any(run.recipe.hypers.get(PATIENCE) for run in runs):
