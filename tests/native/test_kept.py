@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ravine.native import compiler, kept
-from ravine.native.compiler import Compiler
+from ravine.native.compiler import Compiler, Known
 from ravine.native.function import Function
 from ravine.native.workers import Jobs, Workers
 
@@ -95,3 +96,29 @@ def test_other_versions_have_other_code(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(compiler, "_made_by", lambda: "another compiler")
     with pytest.raises(AssertionError):
         _made()
+
+
+def test_a_function_of_known_code_is_not_recorded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later process goes by what the function depends on. Numbers that a graph has kept it would not have."""
+    calls: list[str] = []
+    own = torch.ones(5)
+
+    def made(name: str, factor: Tensor | float, model: str = "m") -> tuple[Compiler, Function]:
+        def program(x: Tensor) -> tuple[Tensor, ...]:
+            calls.append(name)
+            return (x * factor + 1.0,)
+
+        compiler._made.cache_clear()
+        new = Compiler()
+        known = Known(recordings={}, key=(name,), model=model)
+        outputs = [("y", (5,), 0)]
+        return new, new.function(program, {"x": torch.zeros(5)}, outputs, known=known)
+
+    for _ in range(2):
+        assert _works(made("plain", 3.0))
+        assert _works(made("constant", 3.0 * own))
+        assert _works(made("nameless", 3.0, ""))
+    assert calls == ["plain", "constant", "nameless", "constant", "nameless"]
+    assert _works(made("plain", 4.0, "another"), 4.0)
+    monkeypatch.setattr(compiler, "sources", lambda _room="": "other code")
+    assert _works(made("plain", 5.0), 5.0)

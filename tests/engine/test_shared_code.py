@@ -1,0 +1,32 @@
+"""What programs of one model share: recordings, and machine code whatever the number of examples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from engine_runs import CPU, all_runs, network_of, random_dataset, study
+
+from ravine.engine.cohort import Cohort
+from ravine.engine.native.gradients import gradient
+from ravine.engine.training import Training
+from ravine.native import compiler
+from ravine.native.compiler import Compiler
+
+
+def test_parts_of_different_size_have_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"kind": "convnet", "channels": [3], "hidden": 0}
+    whole = random_dataset((2, 6, 6))
+    made = study(data=whole, model=model, batch_size=4)
+    runs, recorded = all_runs(made)[:1], compiler.recorded
+    network, counted = network_of(made, runs), []
+    monkeypatch.setattr(compiler, "recorded", lambda *given: counted.append(1) or recorded(*given))
+    found = []
+    for num in (len(whole.train), 9):
+        data = replace(whole, train=whole.train.take(np.arange(num)))
+        setting = Training(Cohort.of(runs), network, data, "native", CPU).setting
+        before = len(counted)
+        found.append(gradient(setting, Compiler(), "points"))
+        assert len(counted) == before  # as the training did
+    assert found[0].address == found[1].address
