@@ -160,6 +160,45 @@ def test_a_change_anywhere_is_told_in_one_line(tmp_path, drawn, choice, how, new
     one_line_or_a_study(file)
 
 
+PHASED = {
+    "name": "few",
+    "data": "digits",
+    "model": {
+        "kind": "backbone",
+        "weights": "builtin:efficientnet-lite0",
+        "cut": "classifier",
+        "norm": "affine",
+        "head": {"hidden": [4], "dropout": [0.0, 0.2]},
+        "input": {"size": 32, "crop": 0.9, "mean": [0.5], "std": [0.1, 0.2, 0.3], "range": [0.0, 1.0]},
+    },
+    "seeds": 1,
+    "batch_size": "full",
+    "phases": [
+        {"train": "head", "epochs": 2, "lr": 0.003},
+        {"train": "from:1", "steps": 3, "lr_factor": 0.1, "schedule": {"kind": "cosine", "warmup": 1}},
+        {"train": "match:conv", "epochs": 1.5},
+    ],
+    "rules": [{"kind": "adamw", "lr": [0.001, 0.01], "layer_decay": [0.5, 1.0], "anchor": 0.1}],
+    "ladder": {
+        "per_class": [2, 5],
+        "draws": [0, 3],
+        "arms": ["head", "all"],
+        "trials": 2,
+        "default": {"lr": 0.1},
+    },
+}
+
+
+@given(st.sampled_from(list(places(PHASED))), st.sampled_from(["replace", "delete", "rename"]), JUNK)
+@MUTABLE
+def test_a_change_of_a_backbone_its_phases_or_its_ladder_is_told_in_one_line(tmp_path, path, how, new):
+    file = tmp_path / "study.toml"
+    mutated = changed(PHASED, path, how, new)
+    text = "".join(f"{_key(key)} = {_value(item)}\n" for key, item in mutated.items())
+    file.write_bytes(text.encode("utf-8", "replace"))
+    one_line_or_a_study(file)
+
+
 TEXT = (
     b'name = "s"\ndata = "iris"\nmodel = { kind = "mlp", hidden = [4] }\nepochs = 2\nseeds = 2\n'
     b'[[rules]]\nkind = "adam"\nlr = { log = [1e-4, 0.1], num = 3 }\n'
