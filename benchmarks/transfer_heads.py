@@ -69,8 +69,9 @@ def of_pictures(folder: str) -> Arrays:
     assert x.shape == (NUM, WIDTH), f"{NUM:,} training pictures, and not {len(x):,}"
     mean, deviation = moments(x)
     parts = {"train": (x, y)}
-    for name, at in (("validation", 0), ("test", HELD_OUT)):
-        parts[name] = data.test.x[at : at + HELD_OUT], data.test.y[at : at + HELD_OUT]
+    mixed = np.random.default_rng(0).permutation(len(data.test.y))
+    for name, rows in (("validation", mixed[:HELD_OUT]), ("test", mixed[HELD_OUT : 2 * HELD_OUT])):
+        parts[name] = data.test.x[rows], data.test.y[rows]
     found = {name: standardized(x, mean, deviation) for name, (x, _) in parts.items()}
     return {**found, **{f"{name}_y": y for name, (_, y) in parts.items()}}
 
