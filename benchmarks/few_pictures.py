@@ -20,12 +20,11 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import ravine
 from ravine.outcomes.ladder import LadderResult
@@ -163,25 +162,26 @@ def lacking(data: Path | None) -> str | None:
 
 
 def ladders(
-    data: Path, store: Path, size: str, overrides: Sequence[str] = (), **options: Any
-) -> tuple[LadderResult, ...]:
-    """Train both ladders.
+    data: Path, store: Path, overrides: Mapping[str, Sequence[str]], *, quiet: bool = False
+) -> tuple[LadderResult, LadderResult]:
+    """Train both ladders: that of features, and that of phases.
 
     Args:
         data: folder of pictures.
         store: where the runs go.
-        size: "quick" or "full".
-        overrides: of both studies, as `ravine run --set` has them.
-        options: of `ravine.run`.
+        overrides: by "features" or "phases", as `ravine run --set` has them.
+        quiet: show no progress.
     """
-    found = []
-    for name in ("features", "phases"):
-        sizes = SIZES[name] if size == "full" else ()
-        given = [f'data.path="{data.resolve()}"', *sizes, *overrides]
-        results = ravine.run(HERE / f"few-{name}.toml", store=store, overrides=given, **options)
-        assert results.ladder is not None, "both studies are ladders"
-        found.append(results.ladder)
-    return tuple(found)
+    path = f'data.path="{data.resolve()}"'
+    features, phases = (
+        ravine.run(
+            HERE / f"few-{name}.toml", store=store, overrides=[path, *overrides.get(name, ())], quiet=quiet
+        ).ladder
+        for name in SIZES
+    )
+    assert features is not None, "it is a ladder"
+    assert phases is not None, "it is a ladder"
+    return features, phases
 
 
 SIZES = {
@@ -212,7 +212,9 @@ def main() -> None:
                 [sys.executable, str(HERE.parent / "examples" / "photo_patches.py"), str(data), "120"],
                 check=True,
             )
-        for found in judged(*ladders(data, given.store, given.size, given.set)):
+        sizes = SIZES if given.size == "full" else {}
+        overrides = {name: [*sizes.get(name, ()), *given.set] for name in SIZES}
+        for found in judged(*ladders(data, given.store, overrides)):
             print(f"\n{found.claim}: {found.answer.value}")
             for line in found.numbers:
                 print(f"  {line}")

@@ -147,10 +147,12 @@ def test_photos(few: ModuleType, tmp_path: Path) -> None:
     """The real thing, as short as it can be: features of photos beat pixels even so."""
     script = FILE.parents[1] / "examples" / "photo_patches.py"
     subprocess.run([sys.executable, str(script), str(tmp_path / "photos"), "12"], check=True)
-    short = ("ladder.per_class=[5, 10]", "ladder.draws=3", "ladder.least_steps=2", "phases.0.steps=60")
-    found = few.ladders(
-        tmp_path / "photos", tmp_path / "runs", "quick", [*short, "rules.0.lr=1e-3"], quiet=True
-    )
+    short = {
+        "features": ["ladder.per_class=[5, 10]", "ladder.draws=3", "phases.0.steps=60", "rules.0.lr=1e-3"],
+        "phases": ["ladder.per_class=[5]", "ladder.draws=2", "phases.0.steps=20", "rules.0.lr=1e-3"],
+    }
+    short["phases"] += ["phases.1.epochs=1", "ladder.least_steps=2"]
+    found = few.ladders(tmp_path / "photos", tmp_path / "runs", short, quiet=True)
     answers = few.judged(*found)
     assert [each.claim.split()[0] for each in answers] == ["little", "features", "frozen"]
     assert found[0].arms == ("head", "random", "pixels")
