@@ -189,6 +189,8 @@ SIZES = {
     "phases": ("ladder.per_class=[5, 10, 20, 50, 100, 200]", "ladder.draws=4", "phases.1.epochs=10"),
 }
 """What the full size says in the place of the files."""
+PATCHES = {"quick": 150, "full": 260}
+"""Patches of each photo; a fifth of them is the data's validation split, which a ladder does not use."""
 
 
 def main() -> None:
@@ -209,7 +211,12 @@ def main() -> None:
         if data is None:
             data = Path(folder) / "photos"
             subprocess.run(
-                [sys.executable, str(HERE.parent / "examples" / "photo_patches.py"), str(data), "120"],
+                [
+                    sys.executable,
+                    str(HERE.parent / "examples" / "photo_patches.py"),
+                    str(data),
+                    str(PATCHES[given.size]),
+                ],
                 check=True,
             )
         sizes = SIZES if given.size == "full" else {}

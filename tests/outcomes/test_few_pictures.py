@@ -146,7 +146,7 @@ def test_the_studies_are_sound(few: ModuleType, name: str, arms: tuple[str, ...]
 def test_photos(few: ModuleType, tmp_path: Path) -> None:
     """The real thing, as short as it can be: features of photos beat pixels even so."""
     script = FILE.parents[1] / "examples" / "photo_patches.py"
-    subprocess.run([sys.executable, str(script), str(tmp_path / "photos"), "12"], check=True)
+    subprocess.run([sys.executable, str(script), str(tmp_path / "photos"), "14"], check=True)
     short = {
         "features": ["ladder.per_class=[5, 10]", "ladder.draws=3", "phases.0.steps=60", "rules.0.lr=1e-3"],
         "phases": ["ladder.per_class=[5]", "ladder.draws=2", "phases.0.steps=20", "rules.0.lr=1e-3"],
