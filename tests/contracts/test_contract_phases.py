@@ -83,16 +83,21 @@ def training_of(subject: Subject, runs: Sequence[Run], backend: str, start: Any 
     return Training(Cohort.of(runs), network, data, backend, subject.device, start)
 
 
-@pytest.mark.parametrize("backend", [NATIVE, FUSED])
-@pytest.mark.parametrize("train", ["head", "from:3"])
+@pytest.mark.parametrize(
+    ("train", "backend"),
+    # One of the convolutions that "all" trains, `last`, rounds differently in PyTorch in cohorts of other sizes.
+    [("head", NATIVE), ("head", FUSED), ("from:3", NATIVE), ("from:3", FUSED), ("all", NATIVE)],
+)
 def test_runs_on_features_and_runs_that_share_what_is_frozen(train: str, backend: str, folder: Path) -> None:
     subject = subject_of(folder, train)
     runs = subject.runs()
     training = training_of(subject, runs, backend)
     fixed = training.setting.constants.fixed
-    assert bool(fixed) == (train != "head"), "of a head on features there is nothing else"
+    assert bool(fixed) == (train == "all"), (
+        "frozen norms; others learn from what their frozen part makes of the data"
+    )
     assert all(tensor.stride(0) == 0 for tensor in fixed.values()), (
-        "all seeds have the same body: it is there once"
+        "all seeds have the same ones: they are there once"
     )
     whole = trained_by(training)
     assert 0 < len(whole.finished.diverged) < len(runs)
