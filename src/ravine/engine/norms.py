@@ -67,8 +67,9 @@ def _fold(graph: fx.Graph, norm: fx.Node) -> None:
         factor = made(var, _ATEN.mul.Tensor, deviation, weight)
         shift = made(var, _ATEN.sub.Tensor, bias, made(var, _ATEN.mul.Tensor, mean, factor))
         (channels,), dtype = var.meta["tensor"]
-        column = graph.call_function(_ATEN.view.default, (factor, [-1, 1, 1, 1]))
-        column.meta["tensor"] = (channels, 1, 1, 1), dtype
+        ones = [1] * (len(kernel.meta["tensor"][0]) - 1)
+        column = graph.call_function(_ATEN.view.default, (factor, [-1, *ones]))
+        column.meta["tensor"] = (channels, *ones), dtype
         scaled = made(kernel, _ATEN.mul.Tensor, kernel, column)
         both = made(convolution, _CONVOLVE, *_with(_with(convolution.args, 1, scaled), 2, shift))
     for item in list(norm.users):
