@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ import torch
 from engine_runs import CPU, all_runs, dataset, network_of, random_dataset, study
 from torch import Tensor, nn
 
-from ravine import free_memory
+from ravine import Hyper, Rule, free_memory
 from ravine.engine import capacity
 from ravine.engine import plan as plan_module
 from ravine.engine.device import find_device
 from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
+from ravine.engine.step_times import StepTimes
 from ravine.errors import InputError, ModelError, StudyError
 from ravine.study import Study
 
@@ -133,6 +135,24 @@ def test_machine_code_slowed_by_a_neighbour_is_measured_again(monkeypatch: pytes
         "native",
         "a step of a run takes 1000 ms as machine code, 2000 ms in torch",
     )
+
+
+def by_size(grad, state, param, hypers, t):  # type: ignore[no-untyped-def]
+    return -hypers["lr"] * grad.sort(-1).values, state
+
+
+def test_known_machine_code_of_one_rule_says_nothing_of_a_rule_of_ones_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An earlier launch has measured the first runs; beside them are some that cannot be compiled."""
+    monkeypatch.setattr(StepTimes, "kept", lambda *_: 1e-6)
+    own = Rule(
+        name="by_size", hypers={"lr": Hyper(about="learning rate", log=True)}, update=by_size, scope="tensor"
+    )
+    made = study(rules=[{"kind": "sgd", "lr": [0.1, 0.2]}, {"kind": own, "lr": 0.1}])
+    runs = all_runs(made)
+    found = plan(runs, replace(network_of(made, runs), name="known"), made.data, CPU)
+    assert found.why.startswith("no machine code for aten::sort")
 
 
 def test_an_mlp_is_fused_without_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from ravine.nn.dropout import Dropout
 from ravine.nn.replacing import would_be_keyed
 from ravine.rules import rule
 from ravine.rules.clip import CLIPS
+from ravine.rules.registry import KINDS
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
 from ravine.study.stop import PATIENCE
@@ -142,7 +143,9 @@ def _chosen(
     unable = None
     if choice in ("auto", "native"):
         few = runs[: min(torch.get_num_threads(), most)]
-        made_before = network.name and _times(network, data, device).kept(few, "native") is not None
+        # Where model and rules are ravine's, whoever has made machine code of some runs can make it of all.
+        ours = network.name and all(run.recipe.rule in KINDS for run in runs)
+        made_before = ours and _times(network, data, device).kept(few, "native") is not None
         unable = None if made_before else _no_native(runs, network, data, device, most)
         if unable is None:
             return _native(runs, network, data, device, choice, most)
