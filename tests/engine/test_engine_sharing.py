@@ -9,6 +9,7 @@ import pytest
 from engine_runs import CPU, made
 
 from ravine.engine.cohort import Cohort
+from ravine.engine.native import sharing
 from ravine.engine.native.rounds import grouped
 from ravine.engine.native.sharing import Shared
 from ravine.engine.network import Network
@@ -71,6 +72,17 @@ def test_a_run_is_the_same_alone(model: dict[str, object], batch_size: int) -> N
         alone, not_shared = _trained(study, [run])
         assert not_shared is None
         np.testing.assert_array_equal(alone[run.id], together[run.id])
+
+
+def test_what_would_take_too_much_memory_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _study({"kind": "mlp", "hidden": []}, 33, RULES)
+    runs = list(runs_of(study, study.data))
+    together, _ = _trained(study, runs)
+    monkeypatch.setattr(sharing, "MOST_BYTES", 0)
+    apart, not_shared = _trained(study, runs)
+    assert not_shared is None
+    for run in runs:
+        np.testing.assert_array_equal(apart[run.id], together[run.id])
 
 
 def test_second_gradients_share_the_batch_too() -> None:

@@ -17,6 +17,9 @@ from ravine.engine.setting import Setting
 from ravine.native.code import BYTES
 from ravine.native.compiler import Compiler, rows_of
 
+MOST_BYTES = 1 << 28
+"""Of what all runs of a cohort have of their products: wide layers with large batches would take gigabytes."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,8 @@ class Shared:
 
     @staticmethod
     def of(setting: Setting, compiler: Compiler) -> Shared | None:
-        """None where it gains nothing: a run's own numbers are more than its batch's, or no two runs see the same.
+        """None where it gains nothing (a run's own numbers are more than its batch's, or no two runs see the same), or
+        would take too much memory.
 
         Raises:
             Unsupported: no machine code is made for some operation of the model.
@@ -58,8 +62,10 @@ class Shared:
             if part is None:
                 return None
             rest, panels = part
-            # With one block, its examples are still in the cache when a run's gradient is taken, and that is when the
-            # rule makes a step of it.
+            if 2 * BYTES["f32"] * num_runs * panels.rows * size > MOST_BYTES:
+                return None
+            # With one block, its examples are still in the cache when a run's gradient is taken, so its step follows at
+            # once.
             if panels.several:
                 rounds.append(((panels.forward(), [rest]), (panels.backward(), [])))
                 memory["grads"] = setting.network.layout.size
