@@ -19,11 +19,7 @@ def version(package: str = "ravine") -> str:
 
 
 @cache
-def sources(room: str = "") -> str:
-    """A hash of ravine's own code: what was kept by other code may be something else.
-
-    Args:
-        room: a part of it; "": all of it.
-    """
-    files = sorted((Path(__file__).parent / room).rglob("*.py"))
+def sources() -> str:
+    """A hash of ravine's own code: what was kept by other code may be something else."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

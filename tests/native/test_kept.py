@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -74,6 +76,53 @@ def test_code_that_others_can_write_is_not_taken(
         _made()
 
 
+@pytest.fixture
+def outer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder around that of the cache, which other users can reach."""
+    with TemporaryDirectory() as name:
+        reachable = Path(name).resolve()
+        reachable.chmod(0o755)
+        if not all(each.stat().st_mode & 0o011 for each in reachable.parents):
+            pytest.skip("no other user can reach temporary folders")
+        cache = reachable / "outer" / "cache"
+        cache.mkdir(parents=True)
+        for each in (cache.parent, cache):
+            each.chmod(0o755)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        yield cache.parent
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777, 0o755])
+def test_code_is_not_taken_where_others_can_put_another_folder_in_its_place(
+    outer: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a sticky folder, as a system's temporary one, they cannot."""
+    outer.chmod(mode)
+    _made()
+    monkeypatch.setattr(compiler, "object_of", _refuse)
+    if mode in (0o1777, 0o755):
+        assert _works(_made())
+        (outer / "cache" / "ravine").chmod(0o777)
+    with pytest.raises(AssertionError):
+        _made()
+
+
+def test_code_is_not_taken_by_a_link_that_others_can_change(
+    outer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = outer / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    (shared / "cache").symlink_to(outer / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    _made()
+    monkeypatch.setattr(compiler, "object_of", _refuse)
+    assert _works(_made())
+    shared.chmod(0o777)
+    with pytest.raises(AssertionError):
+        _made()
+
+
 def test_code_of_another_user_is_not_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _made()
     found = os.geteuid()
@@ -120,5 +169,5 @@ def test_a_function_of_known_code_is_not_recorded_again(monkeypatch: pytest.Monk
         assert _works(made("nameless", 3.0, ""))
     assert calls == ["plain", "constant", "nameless", "constant", "nameless"]
     assert _works(made("plain", 4.0, "another"), 4.0)
-    monkeypatch.setattr(compiler, "sources", lambda _room="": "other code")
+    monkeypatch.setattr(compiler, "sources", lambda: "other code")
     assert _works(made("plain", 5.0), 5.0)

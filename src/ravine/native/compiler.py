@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from ravine.native.expressions import Buffer, Stored, stored
 from ravine.native.function import Function, function_of, written_out
-from ravine.native.kept import Arrays, found_code, keep_code, kept_code
+from ravine.native.kept import Arrays, find_code, keep_code, kept_code
 from ravine.native.lower import lower
 from ravine.native.machine import made_by, object_of
 from ravine.native.tensors import Tensors, Unsupported, kind_of
@@ -68,7 +68,7 @@ class _Task:
         ]
         places = [self.inputs, self.constants, self.outputs, self.length]
         content = json.dumps([self.text, about, repr(places)])
-        return {"task": sha256(content.encode()).hexdigest(), "made_by": f"{_made_by()}, {sources('native')}"}
+        return {"task": sha256(content.encode()).hexdigest(), "made_by": _made_by()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class Known:
         if not self.model:
             return None
         content = repr([self.model, self.key, like, places])
-        return {"function": sha256(content.encode()).hexdigest(), "made_by": f"{_made_by()}, {sources()}"}
+        return {"function": sha256(content.encode()).hexdigest(), "made_by": _made_by()}
 
 
 class Compiler:
@@ -149,7 +149,7 @@ class Compiler:
         like = tuple((name, tuple(t.shape), t.dtype, _steps(t)) for name, t in examples.items())
         places = [*self._inputs(examples, trusted), *self._outputs(outputs)]
         key = known.code_key(like, places)
-        made = None if key is None else found_code(key)
+        made = None if key is None else find_code(key)
         if made is not None:
             return _function(made)
         found = known.of(like, lambda: _recording(program, given, prepared))
@@ -257,7 +257,7 @@ def _object_of(text: str) -> bytes:
 
 
 def _made_by() -> str:
-    return f"{made_by()}, PyTorch {torch.__version__}"
+    return f"{made_by()}, PyTorch {torch.__version__}, ravine {sources()}"
 
 
 def _written(task: _Task) -> tuple[str, int]:

@@ -1,11 +1,13 @@
 """Machine code that was compiled before, kept in the user's cache folder.
 
-It is read only where nobody but this user can have written it. Whatever else is wrong with it, it is compiled again.
+It is read only where no other user can have written it or put another folder in its place. Whatever else is wrong with
+it, it is compiled again.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from ravine.cached import cache_folder, find, keep
 
 _KIND = "code"
 _MOST_BYTES = 1 << 28  # of all code; a large network's step takes some megabytes
-
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -28,14 +30,14 @@ def kept_code(key: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
         key: plain data: all that the code depends on.
         make: compiles it.
     """
-    found = found_code(key)
+    found = find_code(key)
     if found is None:
         found = make()
         keep_code(key, found)
     return found
 
 
-def found_code(key: Mapping[str, Any]) -> Arrays | None:
+def find_code(key: Mapping[str, Any]) -> Arrays | None:
     """What is kept under a key; None: nothing, or nothing that can be trusted."""
     return find(_KIND, key).arrays if _is_trusted() else None
 
@@ -52,10 +54,30 @@ def _is_trusted() -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder, made if it isn't there, is this user's, and only this user can write to it."""
+    """Whether a folder, made if it isn't there, is this user's, and no other user can change it or what leads to it."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not hasattr(os, "geteuid"):
+            return True
         about = folder.stat()
+        if about.st_uid != os.geteuid() or about.st_mode & _OTHERS:
+            return False
+        return _is_fixed(folder) and _is_fixed(folder.resolve())
     except OSError:
         return False
-    return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
+
+
+def _is_fixed(folder: Path) -> bool:
+    """Whether no other user can put anything in the place of a folder, on the way that its path names."""
+    for each in reversed(folder.parents):
+        about = each.lstat()
+        if about.st_uid not in (0, os.geteuid()):
+            return False
+        if stat.S_ISLNK(about.st_mode):
+            continue  # where it leads to is looked at as well
+        if about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+            return True  # nobody else comes further than here
+        if about.st_mode & _OTHERS and not about.st_mode & stat.S_ISVTX:
+            return False
+    return True
