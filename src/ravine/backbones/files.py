@@ -19,9 +19,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ravine.backbones.remembered import Verification, recall, remember
+from ravine.backbones.remembered import forget, recall, remember
 from ravine.errors import ModelError, nearest, short
 from ravine.messages import shown
+from ravine.verification import Verification
 
 _LONGEST_HEADER = 100_000_000  # as the format has it
 _BYTES = {
@@ -123,11 +124,20 @@ def digest_of(file: Path) -> str:
 
 def verification(files: Iterable[Path]) -> Verification:
     """What sees that those files whose hash another process has found still have the content that they had then."""
-    return Verification(
-        [file for file in files if _digest(*state_of(file))[1]],
-        digest_of,
-        lambda file: _hashed(*state_of(file)),
-    )
+    known = [(file, digest_of(file)) for file in files if _digest(*state_of(file))[1]]
+
+    def look() -> ModelError | None:
+        for file, digest in known:
+            if _hashed(*state_of(file)) != digest:
+                forget(file)
+                _digest.cache_clear()
+                return ModelError(
+                    f"{file}: the content has changed, although size and time of the file have not; what was "
+                    "remembered of it has been removed: the same call reads it anew"
+                )
+        return None
+
+    return Verification(look)
 
 
 def stripped(name: str) -> str:

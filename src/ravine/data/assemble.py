@@ -13,7 +13,7 @@ from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
 from ravine.data.dataset import Dataset, fingerprint
 from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
-from ravine.data.decoding import Decoding, Pictures, Verification, decoding
+from ravine.data.decoding import Decoding, Pictures, decoding
 from ravine.data.examples import Examples
 from ravine.data.images import remarks
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
@@ -27,6 +27,7 @@ from ravine.data.target import Target, encode_target
 from ravine.errors import DataError, together
 from ravine.forms import plain, read
 from ravine.messages import count
+from ravine.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ravine.cached import find, keep
 from ravine.data.containers import as_numpy
 from ravine.data.dataset import Dataset, fingerprint
-from ravine.data.decoding import KIND, Decoding, Verification, pillow_key
+from ravine.data.decoding import KIND, Decoding, pillow_key, verification
 from ravine.data.examples import Examples
 from ravine.data.images import check_pillow
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs, in_order, number_array
@@ -27,6 +27,7 @@ from ravine.data.room import require
 from ravine.data.sheet import Sheet
 from ravine.errors import DataError
 from ravine.messages import count, wrong
+from ravine.verification import Verification
 
 _BATCH = 512  # pictures between two looks at how far it is
 _WORTH_BYTES = 1 << 25  # less is scaled again: that takes a moment
@@ -88,7 +89,7 @@ def by_sheet(data: Dataset, sheet: Sheet) -> Generator[Decoding, None, Dataset]:
     reading = SheetReading(sheet=sheet, order=inputs.order)
     scaling = reading.scaling()
     splits = (data.train, data.validation, data.test)
-    pixels, verification = yield from _scaled(data, splits, inputs, reading, channels)
+    pixels, checked = yield from _scaled(data, splits, inputs, reading, channels)
     ends = np.cumsum([0, *map(len, splits)])
     train, validation, test = (
         Examples(x=pixels, y=split.y, scaling=scaling, at=np.arange(start, end))
@@ -103,7 +104,7 @@ def by_sheet(data: Dataset, sheet: Sheet) -> Generator[Decoding, None, Dataset]:
         features=(),
         notes=(*data.notes, *_notes(channels, (height, width), reading.shape[1:])),
         preparation=prepared,
-        verification=verification,
+        verification=checked,
         fingerprint=fingerprint(
             data.task, (train, validation, test), data.classes, data.target_mean, data.target_scale, True
         ),
@@ -161,7 +162,7 @@ def _scaled(
     if worth:
         kept = find(KIND, key, check=False)
         if kept.arrays is not None and kept.arrays["pixels"].shape == shape:
-            return _three(kept.arrays["pixels"]), Verification([], np.zeros((0, 32), dtype=np.uint8), kept)
+            return _three(kept.arrays["pixels"]), verification([], np.zeros((0, 32), dtype=np.uint8), kept)
     require(
         float(np.prod(shape)), f"{data.name}: {count(total, 'picture')} of {shape[2]} x {shape[3]} pixels"
     )

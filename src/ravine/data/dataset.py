@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.decoding import Verification
 from ravine.data.examples import Examples, Targets
 from ravine.data.inputs import ArrayInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
 from ravine.data.scale import Scaling
 from ravine.data.spec import Task
+from ravine.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

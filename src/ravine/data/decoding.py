@@ -10,7 +10,6 @@ Shapes: N file, M decoded image, C channel, H W space.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from ravine.data.images import Decoded, decode, each_of, room_for
 from ravine.data.reading import Pixels, Reading
 from ravine.errors import DataError
 from ravine.messages import count
+from ravine.verification import Verification
 
 KIND = "pictures"  # of the cache
 _FORMAT = 1  # of what is kept
@@ -139,10 +139,10 @@ class Stored:
     kept: bool = False
 
 
-class Verification:
+def verification(files: Sequence[Path], digests: npt.NDArray[np.uint8], kept: Kept) -> Verification:
     """Whether files have the content that was decoded once, and what was kept of them is whole.
 
-    It may be carried out beside other work: `start` it, and `finish` it before results are written.
+    Where that is not so, what was kept is removed, and the next call reads the files anew.
 
     Args:
         files: some files.
@@ -150,43 +150,21 @@ class Verification:
         kept: the file of the cache.
     """
 
-    def __init__(self, files: Sequence[Path], digests: npt.NDArray[np.uint8], kept: Kept) -> None:
-        self._files, self._digests, self._kept = files, digests, kept
-        self._thread: threading.Thread | None = None
-        self._fault: DataError | None = None
-
-    def start(self) -> None:
-        """Begin in a thread of its own."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._look, daemon=True)
-            self._thread.start()
-
-    def finish(self) -> None:
-        """Wait until it is known.
-
-        Raises:
-            DataError: something has changed. What was kept has been removed, so the next call reads the files anew.
-        """
-        self.start()
-        assert self._thread is not None, "started above"
-        self._thread.join()
-        if self._fault is not None:
-            raise self._fault
-
-    def _look(self) -> None:
-        changed = [
-            file for file, known in zip(self._files, self._digests, strict=True) if _differs(file, known)
-        ]
+    def look() -> DataError | None:
+        changed = [file for file, known in zip(files, digests, strict=True) if _differs(file, known)]
+        if not changed and not kept.damaged():
+            return None
+        if kept.path is not None:
+            kept.path.unlink(missing_ok=True)
         again = "what was kept of them has been removed: the same call decodes them anew"
-        if changed:
-            more = f", and {count(len(changed) - 1, 'more file')}" if len(changed) > 1 else ""
-            self._fault = DataError(
-                f"{changed[0]}{more}: the content has changed, although size and time of the file have not; {again}"
-            )
-        elif self._kept.damaged():
-            self._fault = DataError(f"{self._kept.path}: pictures in the cache are damaged; {again}")
-        if self._fault is not None and self._kept.path is not None:
-            self._kept.path.unlink(missing_ok=True)
+        if not changed:
+            return DataError(f"{kept.path}: pictures in the cache are damaged; {again}")
+        more = f", and {count(len(changed) - 1, 'more file')}" if len(changed) > 1 else ""
+        return DataError(
+            f"{changed[0]}{more}: the content has changed, although size and time of the file have not; {again}"
+        )
+
+    return Verification(look)
 
 
 def known_table(folder: Path, files: Sequence[Path], reading_key: dict[str, Any]) -> Table:
@@ -238,7 +216,7 @@ def decoding(pictures: Pictures, needed: Rows) -> Generator[Decoding, None, Stor
     pixels = room_for(len(old) + len(missing), reading, str(pictures.folder))
     if before is not None:
         pixels[: len(old)] = before[table.rows[old]]
-    verification = _verification(pictures, table, np.intersect1d(old, needed))
+    checked = _verification(pictures, table, np.intersect1d(old, needed))
     table = replace(table, rows=table.rows.copy())
     table.rows[old] = np.arange(len(old))
     todo = [files[row] for row in missing]
@@ -256,7 +234,7 @@ def decoding(pictures: Pictures, needed: Rows) -> Generator[Decoding, None, Stor
         kept = keep(KIND, _key(pictures.folder, reading.key()), {**arrays, "names": names, "pixels": pixels})
         if kept.arrays is not None:  # mapped from the file, where it could be written
             pixels = kept.arrays["pixels"]
-    return Stored(pixels=pixels, table=table, verification=verification, kept=worth)
+    return Stored(pixels=pixels, table=table, verification=checked, kept=worth)
 
 
 def _enter(table: Table, row: int, place: int, pixels: Pixels, found: Decoded) -> None:
@@ -269,7 +247,7 @@ def _enter(table: Table, row: int, place: int, pixels: Pixels, found: Decoded) -
 def _verification(pictures: Pictures, table: Table, rows: Rows) -> Verification | None:
     if table.kept is None or not len(rows):
         return None
-    return Verification([pictures.files[row] for row in rows], table.digests[rows], table.kept)
+    return verification([pictures.files[row] for row in rows], table.digests[rows], table.kept)
 
 
 def _differs(file: Path, known: npt.NDArray[np.uint8]) -> bool:

@@ -13,14 +13,13 @@ import torch
 from ravine.backbones.assembled import facts_of
 from ravine.backbones.files import verification
 from ravine.backbones.kinds import weights_file
-from ravine.backbones.remembered import Verification
 from ravine.data import Dataset
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.features.features import Extracting, Features
-from ravine.features.head import Standardized, structure_of_body
+from ravine.features.head import Standardized, on_features, structure_of_body
 from ravine.launch.drawn import Drawn, label_of
 from ravine.launch.frozen import Frozen, Learned, check_alike, frozen_tensors, network_on, whole_of
 from ravine.launch.progress import Preparing
@@ -30,12 +29,13 @@ from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.augment import num_views
-from ravine.study.boundary import ACTIVATIONS, HEAD, boundary_of, rests_in
+from ravine.study.boundary import ACTIVATIONS, boundary_of, rests_in
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 from ravine.study.reading import read_data
 from ravine.study.recipe import MARKS
 from ravine.study.variants import naming_variant
+from ravine.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +103,14 @@ class Subject:
         recipe, learned = runs[0].recipe, None if whole else self._learned(runs)
         if learned is None:
             return self._part(self.data, recipe)
-        if self.blank or not isinstance(learned, Standardized):  # no features are computed, of views neither
+        if self.blank or not isinstance(learned, Standardized):  # only heads have views
             return learned.data
         return self.drawn.beside(
             learned, self._backbone(recipe), recipe, lambda: self._part(self.data, recipe)
         )
 
     def begin_verifying(self) -> None:
-        """Begin to see, beside other work, that what was taken out of the cache is of the files as they are."""
+        """Begin to see, beside other work, whether what was taken out of the cache is still that of the files."""
         self.data.begin_verifying()
         if not self._weights:
             named = [each for each in self.study.models if isinstance(each, Backbone) and each.weights]
@@ -130,7 +130,7 @@ class Subject:
             each.finish()
 
     def prepare(self, runs: Sequence[Run]) -> Iterator[Preparing]:
-        """Compute what frozen parts make of the data for any of some runs; `data_of` does too, but says nothing of it.
+        """Compute what frozen parts make of the data for some runs; `data_of` does so too, without progress.
 
         Yields:
             Progress.
@@ -232,19 +232,16 @@ class Subject:
         check_alike(runs)
         spec = model_of(self.study, first.recipe.model, self.search)
         if not isinstance(spec, Backbone) or not (spec.target is None or spec.is_built_in):
-            return self._network(
-                spec, runs, whole=whole
-            )  # a module of the user's may remember what it was used for
-        learned = (
-            not whole and self._learned(runs) is not None
-        )  # where a head has the scale of what it learns from
+            # A module of the user's may remember what it was used for.
+            return self._network(spec, runs, whole=whole)
+        # Those that learn from features have their scale.
+        learned = not whole and self._learned(runs) is not None
         structure = first.recipe.structure if learned else ""
         kind = {"phases": _phases_of(runs), "rates": rates_of(runs), "learned": structure}
         name = content_id({"model": first.recipe.model, **kind})
         if name not in self._networks:
             found = self._network(spec, runs, whole=whole)
-            ours = spec.is_built_in  # all of its code
-            self._networks[name] = replace(found, name=name) if ours else found
+            self._networks[name] = replace(found, name=name) if spec.is_built_in else found
         return self._networks[name]
 
     def _network(self, spec: Model, runs: Sequence[Run], *, whole: bool) -> Network:
@@ -255,7 +252,7 @@ class Subject:
                 notes = facts_of(spec, self.data.input_shape, self.search).notes
                 network = network_on(learned, spec, rates_of(runs), self.device)
                 network = replace(network, remark="; ".join(filter(None, (network.remark, *notes))))
-                return network if boundary_of(first.recipe) == (HEAD,) else in_phase_of(network, runs)
+                return network if on_features(first.recipe) else in_phase_of(network, runs)
             network = Network.of(
                 spec,
                 self.data.input_shape,
