@@ -43,7 +43,7 @@ def boundary_mark(
         ({}, {})
     """
     rests = rests_in(model, trained) and any(each != HEAD for each in trained)
-    fixed = not techniques([hypers]) and not rated(hypers)
+    fixed = not techniques([hypers]) and not _rated(hypers)
     return {ACTIVATIONS: CACHED} if rests and fixed else {}
 
 
@@ -53,16 +53,33 @@ def rests_in(model: Mapping[str, Any], trained: Sequence[str]) -> bool:
     return learned and not any(each in _WHOLE for each in trained)
 
 
-def rated(hypers: Mapping[str, float]) -> bool:
+def _rated(hypers: Mapping[str, float]) -> bool:
     """Whether a rate may be for a layer of the body."""
     return any(value and name.startswith(f"model.{MATCH}") for name, value in hypers.items())
+
+
+def heads_alone(model: Mapping[str, Any], trained: Sequence[str], hypers: Mapping[str, float]) -> bool:
+    """Whether a run learns from features computed once: its body has learned elsewhere, and no phase trains it.
+
+    Args:
+        model: what its recipe says of the model.
+        trained: what each of its phases trains.
+        hypers: of its recipe.
+
+    Example:
+        >>> heads_alone({"kind": "backbone", "weights": "ab"}, ["head"], {"lr": 0.1})
+        True
+        >>> heads_alone({"kind": "backbone", "weights": "ab"}, ["head", "all"], {"lr": 0.1})
+        False
+    """
+    return rests_in(model, trained) and all(each == HEAD for each in trained) and not _rated(hypers)
 
 
 def boundary_of(recipe: Recipe) -> tuple[str, ...]:
     """What two runs with one body have in common whose frozen part ends at the same place.
 
     Returns:
-        ("head",) where it ends before the head; of a run that is trained on activations, what its phases train beside
+        ("head",) where it ends before the head; if the run is trained on activations, what its phases train besides
         the head; () where everything is trained, or the frozen part is carried through at each step.
 
     Example:
@@ -72,9 +89,7 @@ def boundary_of(recipe: Recipe) -> tuple[str, ...]:
         (('head',), ())
     """
     trained = [each.train for each in recipe.chain]
-    if not rests_in(recipe.model, trained) or rated(recipe.hypers):
-        return ()
-    if all(each == HEAD for each in trained):
+    if heads_alone(recipe.model, trained, recipe.hypers):
         return (HEAD,)
     if ACTIVATIONS not in recipe.model:
         return ()

@@ -18,10 +18,10 @@ from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
 from ravine.study.block import RuleBlock, block_of
-from ravine.study.boundary import boundary_mark
+from ravine.study.boundary import boundary_mark, heads_alone
 from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
-from ravine.study.heads import check_views, check_views_used, heads_alone
+from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming

@@ -1,31 +1,13 @@
-"""Which runs train a head alone, on features of a frozen network, and whether their examples can be augmented."""
+"""Whether the examples of runs that train a head alone, on features of a frozen network, can be augmented."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ravine.messages import wrong
 from ravine.study.augment import AUGMENT, VIEWS, Augmentation, num_views, techniques
-from ravine.study.boundary import HEAD, rated, rests_in
+from ravine.study.boundary import heads_alone
 from ravine.study.recipe import Recipe, Run
-
-
-def heads_alone(model: Mapping[str, Any], trained: Sequence[str], hypers: Mapping[str, float]) -> bool:
-    """Whether a run learns from features computed once: its body has learned elsewhere, and no phase trains it.
-
-    Args:
-        model: what its recipe says of the model.
-        trained: what each of its phases trains.
-        hypers: of its recipe.
-
-    Example:
-        >>> heads_alone({"kind": "backbone", "weights": "ab"}, ["head"], {"lr": 0.1})
-        True
-        >>> heads_alone({"kind": "backbone", "weights": "ab"}, ["head", "all"], {"lr": 0.1})
-        False
-    """
-    return rests_in(model, trained) and all(each == HEAD for each in trained) and not rated(hypers)
 
 
 def check_views(recipe: Recipe) -> None:
