@@ -148,9 +148,7 @@ def test_what_would_come_out_otherwise_is_not_cut(make: type[nn.Module]) -> None
     assert parts(make, "body.stages.1") is None
 
 
-def test_a_parameter_of_the_body_itself_is_trained_in_the_second_part(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_parameter_of_the_body_itself_is_trained_in_the_second_part() -> None:
     found = parts(Chain, "body.stages.1", "body.scale")
     assert found is not None
     assert "scale" in dict(found.after.named_parameters())

@@ -5,7 +5,6 @@ What decides between backends is kept, so that the next launch begins to train a
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from ravine.version import sources
 _KIND = "times"
 _MOST_BYTES = 1 << 22
 _WORTH_KEEPING = 0.2  # seconds that measuring takes
-_UNDISTURBED = 0.8  # of a processor, while measuring: with less, other programs were measured too
+_UNDISTURBED = 0.8  # of one processor, while measuring: with less, other programs were measured too
 
 
 @final
@@ -48,7 +47,7 @@ class StepTimes:
     _known: dict[str, float] = field(default_factory=dict)
 
     def of(self, runs: Sequence[Run], backend: str) -> float:
-        """Seconds of a step of some runs. Where it was measured by this object before, the smaller of two times.
+        """Seconds of a step of some runs. If this object has measured it before, it does so again: the smaller counts.
 
         Args:
             runs: as many at each call with that backend.
@@ -62,8 +61,7 @@ class StepTimes:
         taken, worked = time.perf_counter() - began, time.process_time() - worked
         self._known[backend] = found
         if self.keeps and taken > _WORTH_KEEPING and worked > _UNDISTURBED * taken:
-            content = np.frombuffer(json.dumps(found).encode(), np.uint8)
-            keep(_KIND, self._key(runs, backend), {"json": content}, most=_MOST_BYTES)
+            keep(_KIND, self._key(runs, backend), {"seconds": np.array([found])}, most=_MOST_BYTES)
         return found
 
     def kept(self, runs: Sequence[Run], backend: str) -> float | None:
@@ -71,7 +69,7 @@ class StepTimes:
         if backend in self._known or not self.keeps:
             return None
         found = find(_KIND, self._key(runs, backend)).arrays
-        return None if found is None else float(json.loads(found["json"].tobytes()))
+        return None if found is None else float(found["seconds"][0])
 
     def _key(self, runs: Sequence[Run], backend: str) -> dict[str, object]:
         """All that the time depends on, but for the numbers of the runs."""

@@ -178,7 +178,7 @@ def _of_one_view(size: int, data: Dataset, drawing: Drawing) -> Callable[[Tensor
 
 
 def _fixed(data: Dataset, drawing: Drawing) -> dict[str, Tensor]:
-    """What the draws must know of the training part, every pixel of which is looked at only where it matters."""
+    """What the draws must know of the training part; where one picture says it all, the others are not read."""
     if len(data.input_shape) != 3:
         return {"rows": torch.tensor(data.train.x)}
     mean, deviation = pixel_scale(data) or ((), ())

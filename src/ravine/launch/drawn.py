@@ -144,9 +144,9 @@ class Drawn:
         ]
 
     def _seconds(self, body: Body, shape: tuple[int, ...]) -> float:
-        """How long an example takes where each core carries batches, about.
+        """About how many seconds an example takes, where each core carries batches.
 
-        On a processor the time that one thread works counts: it doesn't matter what else the machine does.
+        On a processor it is the time that one thread works: what else the machine does makes no difference.
         """
         size, threads = batch_size(shape), torch.get_num_threads()
         clock, cores = (time.thread_time, threads) if self.device.type == "cpu" else (time.perf_counter, 1)

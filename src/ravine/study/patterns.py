@@ -26,9 +26,9 @@ def parse_pattern(value: object, where: str, before: str = "") -> str | None:
     refused.
 
     Args:
-        value: what the user wrote, but for what comes
-        before: it in the same text.
+        value: what the user wrote, without `before`.
         where: its key, for errors.
+        before: what precedes it in the user's text, such as ``match:``; for errors.
 
     Raises:
         StudyError: it is none, too long, or could take for ever.

@@ -167,8 +167,7 @@ class NativeScores:
         of_run, memory, rounds = self._of_run, {}, Rounds()
         own_memory = {self._compiler.number("weights"): 4 * self._network.layout.size}
         shared = self._shared_forward(x)
-        for deploy in deployments[:1]:
-            rounds.add(None, [deploy])
+        rounds.add(None, deployments[:1])
         if shared is None:
             forward = self._forward(x)
             rounds.add(None, [forward, scores])
