@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 from engine_runs import random_dataset
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import small_backbone
 from ravine import rng
+from ravine.backbones import files, remembered
 from ravine.backbones.assembled import assembled
 from ravine.data import Dataset
 from ravine.engine.cohort import Cohort
 from ravine.engine.plan import plan
 from ravine.engine.records import Finished
 from ravine.engine.training import Training
+from ravine.errors import ModelError
 from ravine.launch.subject import Subject
 from ravine.study import Run, Study
 from small_backbone import Small, trained
@@ -142,6 +145,29 @@ def test_what_is_to_be_known_of_a_backbone_is_said_of_runs_of_its_head_too(folde
     remark = subject.network(head_runs(subject)).remark
     assert "tensors of halves.safetensors: float16, read as float32" in remark
     assert remark == subject.network(subject.runs()).remark
+
+
+def test_no_features_are_kept_under_the_hash_of_other_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose file has changed since its hash was remembered, but for its size and time."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(remembered, "WORTH_BYTES", 1)
+    weights, file = load_file(folder / "small.safetensors"), folder / "secret.safetensors"
+    made = study(model={**MODEL, "weights": "file:secret.safetensors"})
+    for factor in (1.0, 2.0):
+        save_file({name: factor * each for name, each in weights.items()}, file)
+        os.utime(file, ns=(10**18, 10**18))
+        files._digest.cache_clear()  # as in another process
+        subject = Subject.of(made, search=folder, device="cpu")
+        runs = head_runs(subject)
+        if factor == 1.0:
+            continue
+        with pytest.raises(ModelError, match="the content has changed"):
+            subject.data_of(runs)
+        assert not list(tmp_path.glob("**/features/*"))
+        again = Subject.of(made, search=folder, device="cpu")
+        assert head_runs(again)[0].recipe.model["weights"] != runs[0].recipe.model["weights"]
 
 
 def test_features_a_hundred_times_as_large_end_in_the_same_predictions(folder: Path) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ravine.backbones.files import digest_of, existing
+from ravine.backbones.files import digest_of, existing, verification
 from ravine.backbones.hub import CONFIG, PREPROCESSING, WEIGHTS, hub_file, read_json
 from ravine.backbones.known import BUILTIN
 from ravine.backbones.sheets import of_timm, of_transformers
@@ -23,6 +23,7 @@ from ravine.errors import ModelError
 from ravine.messages import shown
 from ravine.nn.spec import LITE0, RANDOM, Backbone
 from ravine.nn.target import describe_factory, find_factory
+from ravine.verification import Verification
 
 # Keys of a configuration of transformers that no number depends on.
 _BESIDE = (
@@ -178,6 +179,17 @@ def weights_file(spec: Backbone, search: Path | None) -> Path | None:
     if source == "file":
         return existing(name, search or Path(), f"model.weights = {shown(spec.weights)}")
     return hub_file(name, WEIGHTS, search)
+
+
+def weights_unchanged(specs: Iterable[Backbone], search: Path | None) -> Verification:
+    """Whether files of weights still have the content that their remembered hashes are of.
+
+    Args:
+        specs: of the backbones.
+        search: the folder that a relative path starts from.
+    """
+    files = [weights_file(each, search) for each in specs]
+    return verification([file for file in files if file is not None and file.suffix == ".safetensors"])
 
 
 def hub_config(spec: Backbone, search: Path | None) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ravine.backbones.assembled import facts_of
+from ravine.backbones.kinds import weights_unchanged
 from ravine.data import Dataset, Examples
 from ravine.data.dataset import Views
 from ravine.data.parts import PartOf
@@ -62,7 +62,11 @@ class Drawn:
             return
         if name not in self._known:
             data = part()
-            body = partial(self._body, spec, recipe, data)
+
+            def body() -> Body:
+                weights_unchanged([spec], self.search).finish()  # as in `Frozen.events`
+                return self._body(spec, recipe, data)
+
             for event in views_of(recipe.model, data, drawing, self.device, body):
                 if isinstance(event, Features):
                     self._known[name] = event

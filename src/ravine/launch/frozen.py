@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ravine import rng
 from ravine.backbones.assembled import Assembled, assembled, facts_of
+from ravine.backbones.kinds import weights_unchanged
 from ravine.backbones.split import Parts, split
 from ravine.cached import Kept
 from ravine.data import Dataset
@@ -123,6 +124,9 @@ class Frozen:
             return
 
         def body() -> Callable[[Tensor], Tensor]:
+            weights_unchanged(
+                [spec], self.search
+            ).finish()  # or they would be kept under the hash of other ones
             if parts is None:
                 return body_of(spec, self.data, self.search, self.device)
             return parts.before.to(self.device)

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from ravine.backbones.assembled import facts_of
-from ravine.backbones.files import verification
-from ravine.backbones.kinds import weights_file
+from ravine.backbones.kinds import weights_unchanged
 from ravine.data import Dataset
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
@@ -113,10 +112,8 @@ class Subject:
         """Begin to see, beside other work, whether what was taken out of the cache is still that of the files."""
         self.data.begin_verifying()
         if not self._weights:
-            named = [each for each in self.study.models if isinstance(each, Backbone) and each.weights]
-            files = [weights_file(each, self.search) for each in named]
-            stored = [each for each in files if each is not None and each.suffix == ".safetensors"]
-            self._weights.append(verification(stored))
+            backbones = [each for each in self.study.models if isinstance(each, Backbone)]
+            self._weights.append(weights_unchanged(backbones, self.search))
         self._weights[0].start()
 
     def unchanged(self) -> None:
