@@ -1,6 +1,6 @@
 """How long a step of some runs takes with a backend: measured now, or in an earlier launch on this machine.
 
-What decides between backends is kept, so that the next launch begins to train at once, and goes the same way.
+What decides between backends is kept, so that the next launch begins to train at once, and decides the same.
 """
 
 from __future__ import annotations

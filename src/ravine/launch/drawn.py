@@ -143,8 +143,8 @@ class Drawn:
             seconds += views * pace[body]
         sets = "" if len(recipes) == 1 else f" in {len(recipes)} sets"
         return [
-            f"views: {count(num, 'view')}{sets} go through the frozen network once: about {duration(seconds)} where "
-            f"nothing else runs, {size / 1e6:,.1f} MB; what the cache has is not computed again"
+            f"views: {count(num, 'view')}{sets} go through the frozen network once: about {duration(seconds)} on "
+            f"an idle machine, {size / 1e6:,.1f} MB; what is in the cache is not computed again"
         ]
 
     def _seconds(self, body: Body, shape: tuple[int, ...]) -> float:
