@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import ravine
+from ravine.api.features import optimum
 from ravine.outcomes import Results
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ ladder = { per_class = [2, 5], draws = 2, arms = ["head", "all", "scratch", "ran
 [model]
 kind = "backbone"
 weights = "file:small.safetensors"
-target = "small_net:Small"
+target = "arms_net:Small"
 
 [[phases]]
 train = "head"
@@ -65,7 +66,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
             for i in range(num):
                 pixels = rng.integers(0, 128, (8, 8, 3)) + 100 * place
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / "pictures" / split / name / f"{i}.png")
-    (folder / "small_net.py").write_text(SMALL)
+    (folder / "arms_net.py").write_text(SMALL)
     torch.manual_seed(0)
     body = nn.Conv2d(3, 5, 3, padding=1)
     head = nn.Linear(5, 4)
@@ -116,3 +117,13 @@ def test_scratch_learns_in_all_of_its_network(results: Results) -> None:
     one = next(run for run in results.runs if run.rule == "scratch")
     tensors = results.source.tensors("weights", one.id)
     assert {name.partition(".")[0] for name in tensors} == {"body", "head"}
+
+
+def test_each_part_has_a_best_head_of_its_own_and_other_arms_are_named(results: Results) -> None:
+    folder = results.source.folder.parent
+    found = optimum(folder / "few.toml", store=folder / "runs", quiet=True)
+    assert {(each.of, each.per_class, each.draw) for each in found.gaps} == {
+        (arm, n, draw) for arm in ("head", "random") for n in (2, 5) for draw in (0, 1)
+    }
+    assert len({each.optimum for each in found.gaps}) == 8
+    assert found.left_out == {"all": 4, "scratch": 4, "pixels": 4}

@@ -16,7 +16,7 @@ from ravine.study.naming import naming
 
 if TYPE_CHECKING:
     from ravine.features.features import Features
-    from ravine.launch.optima import HeadGap
+    from ravine.launch.optima import HeadGaps
 
 
 def features(
@@ -76,7 +76,7 @@ def optimum(
     overrides: Sequence[str] = (),
     trust: Sequence[str] = (),
     quiet: bool = False,
-) -> list[HeadGap]:
+) -> HeadGaps:
     """Measure how far the trained linear heads of a study are from the best head, and store what was found.
 
     The loss of a linear head, penalty included, is convex; L-BFGS finds its minimum in float64. The report draws how
@@ -91,7 +91,8 @@ def optimum(
         quiet: show no progress.
 
     Returns:
-        One `HeadGap` for each run that trained a linear head alone: ``loss``, ``optimum``, the difference ``gap``.
+        ``gaps``, one `HeadGap` for each run that trained a linear head alone: ``loss``, ``optimum``, the difference
+        ``gap``; on a ladder its ``per_class`` and ``draw`` too. ``left_out``: how many finished runs trained more.
 
     Raises:
         InputError: one line that says what is wrong.
@@ -105,5 +106,5 @@ def optimum(
     from ravine.report.watch import follow
 
     events = measure(read, opened, search=search, device=device)
-    found: list[HeadGap] = follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "finding optima")
+    found: HeadGaps = follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "finding optima")
     return found

@@ -40,7 +40,7 @@ def features(
                 study, store=store, device=device, overrides=set, trust=trust, quiet=quiet or json
             )
         if json:
-            put_json([each.json() for each in gaps])
+            put_json([each.json() for each in gaps.gaps])
         else:
             put_grids([gap_grid(gaps)])
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,19 @@ from ravine.errors import InputError
 from ravine.features.head import on_features
 from ravine.features.optimum import Convex
 from ravine.launch.subject import Subject, stored_run
+from ravine.outcomes.levels import label_of, varying
 from ravine.outcomes.runs import OBJECTIVE, OPTIMUM, lr_of
 from ravine.rules import rule
 from ravine.rules.regularize import decays
 from ravine.store import RunRecord, Store
 from ravine.study import Recipe, Run, Study
+from ravine.study.arms import ARM
 from ravine.study.augment import num_views
+from ravine.study.compare import MODEL, VARIANT
 from ravine.study.naming import naming
 
 _WEIGHT, _BIAS = "head.output.weight", "head.output.bias"
+_DECIDES = (MODEL, VARIANT, ARM, LABEL_SMOOTHING)  # beside the penalty, which loss a run of a study makes small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,8 @@ class HeadGap:
     Args:
         run: its id.
         rule: what its study calls the rule.
+        of: its model, variant, arm or label smoothing, where the study has several; else "".
+        per_class, draw: the part of the training set that it learned from, on a ladder; else None.
         lr: its learning rate.
         seed: its seed.
         weight_decay: the penalty of the loss, ``weight_decay / 2 |W|^2``; decay beside the loss is no part of it.
@@ -55,6 +62,9 @@ class HeadGap:
 
     run: str
     rule: str
+    of: str
+    per_class: int | None
+    draw: int | None
     lr: float
     seed: int
     weight_decay: float
@@ -71,9 +81,22 @@ class HeadGap:
         return {**asdict(self), "gap": self.gap}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadGaps:
+    """What was found of a study.
+
+    Args:
+        gaps: run by run.
+        left_out: how many finished runs train something else than a linear head on features, by what they are called.
+    """
+
+    gaps: tuple[HeadGap, ...]
+    left_out: Mapping[str, int]
+
+
 def measure(
     study: Study, store: Store, *, search: Path | None = None, device: str = "auto"
-) -> Iterator[Measuring | list[HeadGap]]:
+) -> Iterator[Measuring | HeadGaps]:
     """Measure how far the linear heads of a study are from the optimum of their loss; what is stored is not repeated.
 
     Args:
@@ -83,7 +106,7 @@ def measure(
         device: "auto", "cpu", "cuda" or "mps".
 
     Yields:
-        Progress, and at the end what was found, run by run.
+        Progress, and at the end what was found.
 
     Raises:
         InputError: no run is a linear head, or the data are others than when they were trained.
@@ -109,9 +132,13 @@ def measure(
         if lacking:
             store.averages.add({}, _measured(subject, store, lacking))
         yield Measuring(done=number, all=len(groups))
-    ids = [run.id for runs in groups.values() for run in runs]
+    ids = {run.id for runs in groups.values() for run in runs}
     again = {record.id: record for record in store.runs(study.name)}
-    yield [_gap(again[run]) for run in records if run in set(ids)]
+    names = [name for name in varying(list(records.values())) if name in _DECIDES]
+    others = Counter(_of(again[run], names) or again[run].rule for run in records if run not in ids)
+    yield HeadGaps(
+        gaps=tuple(_gap(again[run], _of(again[run], names)) for run in records if run in ids), left_out=others
+    )
 
 
 def _loss_of(recipe: Recipe) -> dict[str, object] | None:
@@ -164,10 +191,20 @@ def _measured(subject: Subject, store: Store, runs: Sequence[Run]) -> dict[str, 
     }
 
 
-def _gap(record: RunRecord) -> HeadGap:
+def _of(record: RunRecord, names: Sequence[str]) -> str:
+    """What tells a run's loss from those of others, for people."""
+    own = {**record.recipe["hypers"], **record.hypers}
+    return label_of({name: own.get(name, 0.0) for name in names}) if names else ""
+
+
+def _gap(record: RunRecord, of: str) -> HeadGap:
+    part = record.recipe.get("part") or {}
     return HeadGap(
         run=record.id,
         rule=record.rule,
+        of=of,
+        per_class=part.get("per_class"),
+        draw=part.get("draw"),
         lr=lr_of(record),
         seed=record.seed,
         weight_decay=penalty_of(Recipe.of(record.recipe)),

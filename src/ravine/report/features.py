@@ -8,9 +8,10 @@ from typing import Any
 
 from ravine.features.features import Features
 from ravine.grid import Grid
-from ravine.launch.optima import HeadGap
+from ravine.launch.optima import HeadGap, HeadGaps
 from ravine.messages import count
 from ravine.times import duration
+from ravine.verdict.words import listed
 
 
 def lines(label: str, found: Features) -> Iterator[str]:
@@ -41,29 +42,32 @@ def content(found: Features) -> dict[str, Any]:
     }
 
 
-def gap_grid(found: Sequence[HeadGap]) -> Grid:
-    """How far heads are from the best one: a row for each rule, learning rate and penalty, with the median run."""
-    groups: dict[tuple[str, float, float], list[HeadGap]] = {}
-    for each in found:
-        groups.setdefault((each.rule, each.lr, each.weight_decay), []).append(each)
-    rows = [
-        (
-            rule,
-            f"{lr:.4g}",
-            f"{decay:g}",
-            str(len(some)),
-            *(f"{median(values):.6g}" for values in _columns(some)),
-        )
-        for (rule, lr, decay), some in sorted(groups.items())
+def gap_grid(found: HeadGaps) -> Grid:
+    """How far heads are from the best one: a row for each loss and learning rate, with the medians of its runs.
+
+    Each draw of a ladder has a least of its own; a row is of one n.
+    """
+    groups: dict[tuple[str, str, int, float, float], list[HeadGap]] = {}
+    for each in found.gaps:
+        at = (each.of, each.rule, each.per_class or 0, each.lr, each.weight_decay)
+        groups.setdefault(at, []).append(each)
+    ladder = any(each.per_class for each in found.gaps)
+    several = any(each.of for each in found.gaps)
+    columns = ("of",) * several + ("rule",) + ("n",) * ladder + ("lr", "penalty", "runs", "loss", "least", "gap")
+    rows = []
+    for (of, rule, n, lr, decay), some in sorted(groups.items()):
+        medians = (median(values) for values in _columns(some))
+        cells = (of,) * several + (rule,) + (str(n),) * ladder + (f"{lr:.4g}", f"{decay:g}", str(len(some)))
+        rows.append(cells + tuple(f"{value:.6g}" for value in medians))
+    own = " Each draw has a least of its own." if ladder else ""
+    after = [
+        "Each row has the medians of its runs: the training loss, the least that any linear head has on the same "
+        f"examples, and the gap between the two.{own}"
     ]
-    return Grid(
-        columns=("rule", "lr", "penalty", "runs", "loss", "least", "gap"),
-        rows=tuple(rows),
-        left=("rule",),
-        after=(
-            "Training loss of the median run, the least that any linear head has, and the median difference.",
-        ),
-    )
+    if found.left_out:
+        some_of = [f"{count(number, 'run')} of {of}" for of, number in found.left_out.items()]
+        after.append(f"Left out, since they train something else than a linear head on features: {listed(some_of)}.")
+    return Grid(columns=columns, rows=tuple(rows), left=("of", "rule"), after=tuple(after))
 
 
 def _columns(some: Sequence[HeadGap]) -> tuple[list[float], ...]:
