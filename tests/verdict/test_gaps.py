@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from ravine.verdict import Reading, falls_of, gaps_of
+from ravine.verdict.gaps import summary_of
 
 Trained = dict[tuple[str, int, int], float]
 
@@ -99,3 +100,22 @@ def test_equal_gaps_rarely_fall() -> None:
     found = [falls_of(*_readings(rng, {5: 0.7, 20: 0.7}, num_test=200))[0].sign for _ in range(40)]
     # At 5 % more than 6 of 40 would come up once in 300 times.
     assert sum(each != 0 for each in found) <= 6
+
+
+def test_an_interval_wider_than_an_accuracy_is_no_interval() -> None:
+    """Two draws, whose falls are 0 and 30 points, have 15 with a standard error of 15, and so nothing: t is 12.7."""
+    readings, trained = [], {}
+    for draw, (few, many) in enumerate(((0.5, 0.5), (0.4, 0.7))):
+        for n, share in ((5, few), (20, many)):
+            readings.append(
+                Reading(arm="a", per_class=n, draw=draw, seed=0, scores=np.arange(1000) < 1000 * share)
+            )
+            trained["a", n, draw] = 1.0
+    (fall,) = falls_of(readings, trained)
+    assert fall.size == pytest.approx(0.15)
+    assert (fall.low, fall.high) == pytest.approx((0.15 - 12.706 * 0.15, 2.0), abs=0.01)
+    assert not fall.known
+    assert fall.sentence == (
+        "Whether the gap of a falls is not known from 2 draws: it is 55.0 points at n = 5 and 40.0 at n = 20."
+    )
+    assert summary_of([fall]) == fall.sentence

@@ -138,7 +138,7 @@ class LadderResult:
                     "per_class": [each.few, each.many],
                     "gaps": [plain(each.before), plain(each.after)],
                     "fall": plain(each.size),
-                    "interval": [plain(each.low), plain(each.high)],
+                    "interval": [plain(each.low), plain(each.high)] if each.known else [None, None],
                     "sentence": each.sentence,
                 }
                 for each in self.falls

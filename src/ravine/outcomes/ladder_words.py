@@ -19,6 +19,7 @@ READING = (
     "Test accuracy in %, with its 95 % interval over draws and test examples. A difference is paired by draw, in "
     "percentage points, with a band that is simultaneous over all n."
 )
+FALLS = ("arm", "gap with few examples", "gap with many", "fall", "95 % interval")
 FEW_DRAWS = 3
 LARGE_SHARE = 0.25  # of all training examples of a class, from which on draws have much in common
 
@@ -100,6 +101,20 @@ def columns(ladder: LadderResult) -> tuple[str, ...]:
 def rows(ladder: LadderResult) -> tuple[tuple[str, ...], ...]:
     """A row for each rung."""
     return tuple(_row(ladder, n) for n in ladder.per_class)
+
+
+def fall_rows(ladder: LadderResult) -> tuple[tuple[str, ...], ...]:
+    """By how much the gap between training and test falls: a row for each arm."""
+    return tuple(
+        (
+            each.arm,
+            f"{_points(each.before)} at n = {each.few}",
+            f"{_points(each.after)} at n = {each.many}",
+            _points(each.size),
+            f"{_points(each.low)} to {_points(each.high)}" if each.known else "not known",
+        )
+        for each in ladder.falls
+    )
 
 
 def _row(ladder: LadderResult, n: int) -> tuple[str, ...]:

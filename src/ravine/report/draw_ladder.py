@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ravine.grid import Grid
 from ravine.outcomes.ladder import LadderResult
-from ravine.outcomes.ladder_words import columns, rows
+from ravine.outcomes.ladder_words import FALLS, columns, fall_rows, rows
 from ravine.outcomes.results import Results
 from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, percent, ribbon, short, text
 from ravine.report.palette import Look, looks
@@ -14,6 +14,7 @@ from ravine.report.views import Figure, View, chips, command
 from ravine.verdict import ArmResult, Crossover, DrawnGap
 from ravine.verdict.crossover import Difference, sentences_of
 from ravine.verdict.draws import LEAST_TUNED
+from ravine.verdict.gaps import summary_of
 
 _X = "examples per class"
 _CROSS = "#6a51a3"  # no colour of an arm
@@ -76,7 +77,7 @@ def draw_ladder_gap(results: Results) -> Figure:
     return Figure(
         name="ladder-gap",
         title=title,
-        lead=" ".join(each.sentence for each in ladder.falls),
+        lead=summary_of(ladder.falls),
         caption=(
             "By how much the chosen config knows the examples that it learned from better than new ones, against their"
             " number. Lines are means over draws, bands their 95 % intervals over other draws and other test examples,"
@@ -86,6 +87,7 @@ def draw_ladder_gap(results: Results) -> Figure:
         ),
         command=command(results, "ladder-gap"),
         views=(View(label="Gap", panels=({"data": data, "layout": panel},), chips=chips(results)),),
+        table=Grid(columns=FALLS, rows=fall_rows(ladder), left=FALLS) if ladder.falls else None,
     )
 
 
@@ -103,13 +105,11 @@ def _nothing(results: Results, name: str, title: str, why: str) -> Figure:
 
 def _view(results: Results, ladder: LadderResult, pair: Crossover | None) -> View:
     panels = [_accuracies(results, ladder, pair)]
-    label, note = "Accuracy", ""
+    label = "Accuracy"
     if pair is not None:
         panels.append(_difference(ladder, pair))
         label = f"{pair.first} and {pair.second}"
-        if len(ladder.pairs) > 1:
-            note = pair.sentence
-    return View(label=label, panels=tuple(panels), chips=chips(results), note=note)
+    return View(label=label, panels=tuple(panels), chips=chips(results))
 
 
 def _axis(ladder: LadderResult) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from ravine.errors import InputError, choices
+from ravine.errors import InputError, choices, with_article
 from ravine.outcomes.results import Results
 from ravine.report.draw_averages import draw_averages
 from ravine.report.draw_budget import draw_budget
@@ -82,7 +82,7 @@ def figure(results: Results, name: str) -> Figure:
     if name not in FIGURES and name not in POOLED:
         raise InputError(f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER))}")
     if results.ladder is not None:
-        return _nothing(results, name, f"a {results.noun} of a ladder has another config on each part")
+        return _nothing(results, name, f"{with_article(results.noun)} of a ladder has another config on each part")
     if name in FIGURES:
         return FIGURES[name](results)
     members = members_of(results)

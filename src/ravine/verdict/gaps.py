@@ -5,7 +5,9 @@ of the test examples. Training examples have none of their own: they are all tha
 
 Whether a gap falls with n is asked of the smallest n that is tuned and the largest one, draw by draw: parts of one draw
 are nested, and both are tested on the same examples. Rungs lend each other no degrees of freedom here, since the
-difference of two rungs has no spread that goes with n.
+difference of two rungs has no spread that goes with n. Two draws alone have one degree of freedom, and at 95 % an
+interval of 12.7 standard errors either way. Where it is wider than an accuracy can vary at all, it excludes nothing that
+anybody would have believed, and the fall counts as not known.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ravine.messages import count
 from ravine.verdict.comparison import width
 from ravine.verdict.draws import LEAST_TUNED, Array, Reading, by_draw, widening
 from ravine.verdict.overfitting import gap_error
+from ravine.verdict.words import listed
 
 Trained = Mapping[tuple[str, int, int], float]
 """Training accuracy by arm, n and draw."""
@@ -51,7 +55,8 @@ class Fall:
         arm: label.
         few, many: the smallest n that is tuned, and the largest.
         before, after: mean gap with few examples, and with many.
-        low, high: interval of before minus after, over draws and test examples, corrected for the number of arms.
+        low, high: interval of before minus after, over draws and test examples, corrected for the number of arms;
+            within -2 and 2, since each gap is within -1 and 1.
         draws: before minus after, draw by draw.
     """
 
@@ -75,14 +80,24 @@ class Fall:
         return (self.low > 0.0) - (self.high < 0.0)
 
     @property
+    def known(self) -> bool:
+        """Whether the interval says anything: it is no wider than an accuracy can vary."""
+        return self.high - self.low <= 1.0
+
+    @property
     def sentence(self) -> str:
         """In words."""
+        if not self.known:
+            return (
+                f"Whether the gap of {self.arm} falls is not known from {count(len(self.draws), 'draw')}: it is "
+                f"{_number(100 * self.before)} points at n = {self.few} and {_number(100 * self.after)} at n = {self.many}."
+            )
         says = {1: "falls", -1: "grows", 0: "neither falls nor grows for sure:"}[self.sign]
         low, high = sorted((self.low, self.high), key=abs) if self.sign < 0 else (self.low, self.high)
         by, low, high = (100 * (abs(x) if self.sign else x) for x in (self.size, low, high))
         return (
-            f"The gap of {self.arm} {says} from {100 * self.before:.1f} points at n = {self.few} to "
-            f"{100 * self.after:.1f} at n = {self.many}, by {_number(by)} ({_number(low)} to {_number(high)})."
+            f"The gap of {self.arm} {says} from {_number(100 * self.before)} points at n = {self.few} to "
+            f"{_number(100 * self.after)} at n = {self.many}, by {_number(by)} ({_number(low)} to {_number(high)})."
         )
 
 
@@ -149,6 +164,34 @@ def falls_of(
     return tuple(each for each in found if each is not None)
 
 
+def summary_of(falls: Sequence[Fall]) -> str:
+    """Of which arms the gap falls, in one sentence.
+
+    Example:
+        >>> draws = {0: 0.2, 1: 0.3}
+        >>> some = [
+        ...     Fall(arm=arm, few=5, many=20, before=0.4, after=0.15, low=low, high=high, draws=draws)
+        ...     for arm, low, high in (("head", 0.1, 0.4), ("all", -1.0, 1.5))
+        ... ]
+        >>> summary_of(some)
+        'From few examples to many, the gap falls for sure for head and is not known from these draws for all.'
+    """
+    if len(falls) < 2:
+        return "".join(each.sentence for each in falls)
+    says = {
+        "falls for sure": 1,
+        "grows for sure": -1,
+        "neither falls nor grows for sure": 0,
+        "is not known from these draws": None,
+    }
+    found = []
+    for words, sign in says.items():
+        arms = [each.arm for each in falls if (each.sign if each.known else None) == sign]
+        if arms:
+            found.append(f"{words} for {listed(arms)}")
+    return f"From few examples to many, the gap {listed(found)}."
+
+
 def _fall(
     readings: Sequence[Reading], trained: Trained, arm: str, shares: Mapping[int, float], alpha: float
 ) -> Fall | None:
@@ -166,7 +209,7 @@ def _fall(
     (less, first), (more, second) = (_stacked({draw: tables[n][draw] for draw in both}) for n in (few, many))
     half = _half(less - more, first - second, shares.get(many, 0.0), alpha, one=False)
     before, after = float(less.mean() - first.mean()), float(more.mean() - second.mean())
-    low, high = before - after - half, before - after + half
+    low, high = max(before - after - half, -2.0), min(before - after + half, 2.0)
     if any(each.arm == arm and each.per_class in (few, many) and each.scores is None for each in readings):
         low, high = min(low, 0.0), max(high, 0.0)
     gaps = (less - first.mean(axis=1)) - (more - second.mean(axis=1))
@@ -177,10 +220,10 @@ def _fall(
 def _half(train: Array, scores: Array, share: float, alpha: float, *, one: bool) -> float:
     """Half the width of an interval; of one draw, that over test examples if ``one``, else nothing is known."""
     if len(train) < 2:
-        return width(gap_error(train, scores), alpha) if one else 2.0
+        return width(gap_error(train, scores), alpha) if one else 4.0
     more = widening(len(train), share)
     if math.isinf(more):
-        return 2.0
+        return 4.0
     error = gap_error(train, scores)
     return width(replace(error, seed=error.seed * math.sqrt(more)), alpha)
 
