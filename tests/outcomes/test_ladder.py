@@ -186,3 +186,13 @@ def test_what_needs_one_set_of_examples_is_refused(results: Results, store: Path
     found = ravine.predict(_study(), _raw()[0][240:], what=one.id, store=store)
     stored = results.source.tensors("predictions", one.id)["test"]
     assert [data.classes[i] for i in stored.argmax(axis=1)] == [str(each) for each in found.predicted]
+
+
+def test_what_it_says_of_itself_is_short(results: Results) -> None:
+    assert results.ladder is not None
+    assert repr(results.ladder).startswith("LadderResult(line, bent; n = 2, 10; 2 draws; rung(arm, n), best(n)")
+    (pair,) = results.ladder.pairs
+    assert repr(pair) == f"Crossover({pair.sentence!r}, rungs at n = 2, 10)"
+    assert "its numbers are in results.ladder" in repr(results.verdict)
+    assert len(repr(results.verdict)) < 400
+    assert {(type(row["per_class"]), type(row["draw"])) for row in results.table()} == {(int, int)}

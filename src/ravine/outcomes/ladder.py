@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ravine.data.parts import PartOf
 from ravine.errors import InputError
+from ravine.messages import count
 from ravine.outcomes.runs import final, plain, plain_data
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
@@ -92,6 +93,14 @@ class LadderResult:
     pairs: tuple[Crossover, ...]
     gaps: tuple[DrawnGap, ...]
     falls: tuple[Fall, ...]
+
+    def __repr__(self) -> str:
+        draws = len({each.part.draw for each in self.chosen})
+        ns = ", ".join(map(str, self.per_class))
+        return (
+            f"LadderResult({', '.join(self.arms)}; n = {ns}; {count(draws, 'draw')}; rung(arm, n), best(n), rungs, pairs, "
+            "gaps, falls, chosen, json())"
+        )
 
     def rung(self, arm: str, per_class: int) -> ArmResult | None:
         """An arm with n examples per class."""

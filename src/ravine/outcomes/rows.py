@@ -44,6 +44,7 @@ def row_of(run: RunRecord, columns: Sequence[str], noun: str, errors: Errors | N
         **run.metrics,
         **plain_errors(errors, "validation"),
         **run.hypers,
+        **(run.recipe.get("part") or {}),  # whole numbers, which hypers have as floats
         "run": run.id,
         noun: run.rule,
         "seed": run.seed,

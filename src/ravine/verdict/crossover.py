@@ -88,6 +88,10 @@ class Crossover:
     confidence: tuple[tuple[float, float], ...]
     sentence: str
 
+    def __repr__(self) -> str:
+        ns = ", ".join(str(each.per_class) for each in self.rungs)
+        return f"Crossover({self.sentence!r}, rungs at n = {ns})"
+
     def better(self, per_class: int) -> str | None:
         """The arm that is better at a rung for sure; None where neither is."""
         rung = next(each for each in self.rungs if each.per_class == per_class)

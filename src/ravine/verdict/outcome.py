@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ravine.verdict.budget import BudgetCurve, Leader
 
@@ -121,6 +121,12 @@ class Verdict:
     leaders: tuple[Leader, ...]
     noun: str = "rule"
     gains: tuple[Gain, ...] = ()
+
+    def __repr__(self) -> str:
+        if not self.rules:
+            words = " ".join(self.sentences)
+            return f"Verdict({words!r}, of a ladder: its numbers are in results.ladder)"
+        return f"Verdict({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in fields(self))})"
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The pair of these two rules, in either order."""
