@@ -190,7 +190,9 @@ def test_what_needs_one_set_of_examples_is_refused(results: Results, store: Path
 
 def test_what_it_says_of_itself_is_short(results: Results) -> None:
     assert results.ladder is not None
-    assert repr(results.ladder).startswith("LadderResult(line, bent; n = 2, 10; 2 draws; rung(arm, n), best(n)")
+    assert repr(results.ladder).startswith(
+        "LadderResult(line, bent; n = 2, 10; 2 draws; rung(arm, n), best(n)"
+    )
     (pair,) = results.ladder.pairs
     assert repr(pair) == f"Crossover({pair.sentence!r}, rungs at n = 2, 10)"
     assert "its numbers are in results.ladder" in repr(results.verdict)

@@ -28,7 +28,12 @@ from ravine.study.compare import MODEL, VARIANT
 from ravine.study.naming import naming
 
 _WEIGHT, _BIAS = "head.output.weight", "head.output.bias"
-_DECIDES = (MODEL, VARIANT, ARM, LABEL_SMOOTHING)  # beside the penalty, which loss a run of a study makes small
+_DECIDES = (
+    MODEL,
+    VARIANT,
+    ARM,
+    LABEL_SMOOTHING,
+)  # beside the penalty, which loss a run of a study makes small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,9 @@ def gap_grid(found: HeadGaps) -> Grid:
         groups.setdefault(at, []).append(each)
     ladder = any(each.per_class for each in found.gaps)
     several = any(each.of for each in found.gaps)
-    columns = ("of",) * several + ("rule",) + ("n",) * ladder + ("lr", "penalty", "runs", "loss", "least", "gap")
+    columns = (
+        ("of",) * several + ("rule",) + ("n",) * ladder + ("lr", "penalty", "runs", "loss", "least", "gap")
+    )
     rows = []
     for (of, rule, n, lr, decay), some in sorted(groups.items()):
         medians = (median(values) for values in _columns(some))
@@ -66,7 +68,9 @@ def gap_grid(found: HeadGaps) -> Grid:
     ]
     if found.left_out:
         some_of = [f"{count(number, 'run')} of {of}" for of, number in found.left_out.items()]
-        after.append(f"Left out, since they train something else than a linear head on features: {listed(some_of)}.")
+        after.append(
+            f"Left out, since they train something else than a linear head on features: {listed(some_of)}."
+        )
     return Grid(columns=columns, rows=tuple(rows), left=("of", "rule"), after=tuple(after))
 
 

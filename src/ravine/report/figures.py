@@ -82,7 +82,9 @@ def figure(results: Results, name: str) -> Figure:
     if name not in FIGURES and name not in POOLED:
         raise InputError(f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER))}")
     if results.ladder is not None:
-        return _nothing(results, name, f"{with_article(results.noun)} of a ladder has another config on each part")
+        return _nothing(
+            results, name, f"{with_article(results.noun)} of a ladder has another config on each part"
+        )
     if name in FIGURES:
         return FIGURES[name](results)
     members = members_of(results)
