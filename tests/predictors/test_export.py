@@ -520,12 +520,18 @@ def test_the_card_says_what_it_is(place: Path) -> None:
         "| size | numbers, ",
         "| town | names: north, south | filled in |",
         "| validation | accuracy | ",
-        "flatter it a little",
+        "On validation: the model was chosen on these examples, so that their scores flatter it a little",
+        "| test of single networks | accuracy | ",
+        "These are scores of single networks",
         "ravine predict THIS_FOLDER new.csv",
         "`model.py` is the network in plain PyTorch",
     ):
         assert words in card, words
     assert "| test |" not in card  # nobody read test for this ensemble
+    content = json.loads((place / "model" / "ravine.json").read_text())
+    score = content["scores"]["test_of_single_networks"]["scores"]["accuracy"]
+    best = ravine.results("sizes", store=place / "runs").verdict.rules[0]
+    assert (score["value"], (score["low"], score["high"])) == (best.test, best.ci)
 
 
 def test_test_scores_are_those_that_were_read_before(place: Path, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def export(
     scores: dict[str, Any] = {
         "validation": {
             "scores": plain_scores(validation_scores(choice)),
-            "note": "The model was chosen on the validation examples, so that these scores flatter it a little.",
+            "note": "On validation: the model was chosen on these examples, so that their scores flatter it a little.",
         },
         **test,
     }
@@ -137,8 +137,11 @@ def _refitted(
 
 
 def _test_scores(choice: Choice, results: Results) -> dict[str, Any]:
-    """What the verdict read on test of the config that a single run is of: the mean over its seeds."""
-    if len(choice.members) != 1 or choice.members[0].average:
+    """What the verdict read on test of the config that all members are of: the mean over its seeds.
+
+    Of several members that is not the score of what they say together, so it has another name.
+    """
+    if any(each.average for each in choice.members) or len({each.config for each in choice.members}) != 1:
         return {}
     rule = next((each for each in results.verdict.rules if each.config == choice.members[0].config), None)
     if rule is None or rule.test is None:
@@ -147,9 +150,8 @@ def _test_scores(choice: Choice, results: Results) -> dict[str, Any]:
     score = {"value": results.readable(rule.test), "low": low, "high": high}
     name = "mse" if results.is_regression else "accuracy"
     seeds = count(len(rule.runs), "seed")
-    return {
-        "test": {
-            "scores": {name: score},
-            "note": f"On test: the mean over {seeds} of this config, as the verdict of the study read it.",
-        }
-    }
+    note = f"On test: the mean over {seeds} of this config, as the verdict of the study read it."
+    if len(choice.members) == 1:
+        return {"test": {"scores": {name: score}, "note": note}}
+    note += " These are scores of single networks; nobody has scored what they say together (`ravine ensemble` does)."
+    return {"test_of_single_networks": {"scores": {name: score}, "note": note}}

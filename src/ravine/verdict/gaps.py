@@ -90,7 +90,8 @@ class Fall:
         if not self.known:
             return (
                 f"Whether the gap of {self.arm} falls is not known from {count(len(self.draws), 'draw')}: it is "
-                f"{_number(100 * self.before)} points at n = {self.few} and {_number(100 * self.after)} at n = {self.many}."
+                f"{_number(100 * self.before)} points at n = {self.few} and {_number(100 * self.after)} at n = "
+                f"{self.many}."
             )
         says = {1: "falls", -1: "grows", 0: "neither falls nor grows for sure:"}[self.sign]
         low, high = sorted((self.low, self.high), key=abs) if self.sign < 0 else (self.low, self.high)
