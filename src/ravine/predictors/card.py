@@ -175,7 +175,9 @@ def _table(scores: dict[str, Any]) -> list[str]:
         for name, each in found.get("scores", {}).items():
             percent = name == "accuracy"
             value, low, high = (_number(each.get(key), percent) for key in ("value", "low", "high"))
-            rows.append(f"| {split.replace('_', ' ')} | {_NAMES.get(name, name)} | {value} | {low} to {high} |")
+            rows.append(
+                f"| {split.replace('_', ' ')} | {_NAMES.get(name, name)} | {value} | {low} to {high} |"
+            )
     notes = [str(found["note"]) for found in scores.values() if found.get("note")]
     return ["\n".join(rows), *notes]
 
