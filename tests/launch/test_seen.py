@@ -21,6 +21,7 @@ from ravine.launch.seen import Seen
 from ravine.launch.subject import Subject
 from ravine.report.png import png
 from ravine.report.seen import answer_of, page, pixels
+from ravine.report import seen_picture
 from ravine.report.seen_picture import picture
 from ravine.study import Study
 
@@ -103,6 +104,14 @@ def test_a_png_is_read_by_others() -> None:
         there = draw.integers(0, 256, (5, 7, channels)).astype(np.uint8)
         back = np.asarray(image.open(io.BytesIO(png(there))))
         np.testing.assert_array_equal(back.reshape(there.shape), there)
+
+
+def test_a_letter_is_drawn_or_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("PIL.Image")
+    font, drawable = seen_picture._font("digits …")
+    assert (font.getname()[0], drawable("digits …")) == ("Aileron", "digits …")
+    monkeypatch.setattr(seen_picture, "_FONTS", ("no such font.ttf",))
+    assert seen_picture._font("mine ä")[1]("mine ä") == r"mine \xe4"
 
 
 def test_the_page_has_a_picture_of_each_epoch_and_no_script(found: Seen) -> None:

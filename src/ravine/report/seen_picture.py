@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,13 @@ from ravine.report.seen import answer_of, heading, pixels
 _SIDE = 96  # pixels of a picture's longer side, at least
 _GAP, _LINE, _MARGIN = 14, 17, 20
 _WIDEST = 200  # of words under a picture; longer ones are cut short
+_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "arial.ttf",
+)
 _INK, _MUTED = "#1f2429", "#5c6670"
 _FINER = 2  # the picture has so many pixels for each of these
 
@@ -27,17 +36,17 @@ def picture(found: Seen) -> bytes:
     if not found.is_picture:
         raise InputError("--out: an example here is a row of a table, and no picture; write a page (.html)")
     try:
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageDraw
     except ImportError:
         raise InputError("a PNG needs Pillow: pip install 'ravine[images]'; a page needs nothing") from None
     height, width = map(int, found.clean.shape[1:])
     larger = max(1, round(_SIDE / max(height, width)))
-    font = ImageFont.load_default(13 * _FINER)
+    answers = [found.answer, *(answer_of(look) for setting in found.settings for look in setting.looks)]
+    font, drawable = _font("".join([heading(found), *answers]))
 
     def long(words: str) -> float:
-        return float(font.getlength(words)) / _FINER
+        return float(font.getlength(drawable(words))) / _FINER
 
-    answers = [found.answer, *(answer_of(look) for setting in found.settings for look in setting.looks)]
     wide = max(width * larger, 84, *(min(_WIDEST, math.ceil(long(words))) for words in answers))
     high = height * larger
     label = _GAP + math.ceil(
@@ -53,7 +62,7 @@ def picture(found: Seen) -> bytes:
     draw = ImageDraw.Draw(image)
 
     def write(x: float, y: float, words: str, colour: str = _INK) -> None:
-        draw.text((x * _FINER, y * _FINER), words, fill=colour, font=font)
+        draw.text((x * _FINER, y * _FINER), drawable(words), fill=colour, font=font)
 
     def column(number: int) -> int:
         return _MARGIN + label + number * (wide + _GAP)
@@ -90,6 +99,36 @@ def picture(found: Seen) -> bytes:
     written = io.BytesIO()
     image.save(written, "PNG")
     return written.getvalue()
+
+
+def _font(words: str) -> tuple[Any, Callable[[str], str]]:
+    """A font that has all letters of some words: Pillow's own, or one of the machine's.
+
+    Returns:
+        The font, and what makes words drawable with it: where no font has all letters, those that Pillow's own lacks are
+        written out, such as \\xe4.
+    """
+    from PIL import ImageFont
+
+    size = 13 * _FINER
+    own = ImageFont.load_default(size)
+    if not (lacks := _lacking(own, words)):
+        return own, str
+    for name in _FONTS:
+        try:
+            font = ImageFont.truetype(name, size)
+        except OSError:
+            continue
+        if not _lacking(font, words):
+            return font, str
+    escaped = str.maketrans({letter: letter.encode("ascii", "backslashreplace").decode() for letter in lacks})
+    return own, lambda words: words.translate(escaped)
+
+
+def _lacking(font: Any, words: str) -> set[str]:
+    """The letters that a font draws as it draws one that no font has."""
+    nothing = bytes(font.getmask("\uffff"))
+    return {letter for letter in words if not letter.isascii() and bytes(font.getmask(letter)) == nothing}
 
 
 def _strengths(setting: Setting) -> list[str]:

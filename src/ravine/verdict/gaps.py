@@ -6,8 +6,8 @@ of the test examples. Training examples have none of their own: they are all tha
 Whether a gap falls with n is asked of the smallest n that is tuned and the largest one, draw by draw: parts of one draw
 are nested, and both are tested on the same examples. Rungs lend each other no degrees of freedom here, since the
 difference of two rungs has no spread that goes with n. Two draws alone have one degree of freedom, and at 95 % an
-interval of 12.7 standard errors either way. Where it is wider than an accuracy can vary at all, it excludes nothing that
-anybody would have believed, and the fall counts as not known.
+interval of 12.7 standard errors either way. Where an interval is wider than an accuracy can vary at all, it excludes
+nothing that anybody would have believed, and the fall counts as not known.
 """
 
 from __future__ import annotations
