@@ -19,9 +19,9 @@ from ravine.engine.training import Training
 from ravine.errors import InputError
 from ravine.launch.seen import Seen
 from ravine.launch.subject import Subject
+from ravine.report import seen_picture
 from ravine.report.png import png
 from ravine.report.seen import answer_of, page, pixels
-from ravine.report import seen_picture
 from ravine.report.seen_picture import picture
 from ravine.study import Study
 

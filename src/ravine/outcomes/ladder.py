@@ -98,8 +98,8 @@ class LadderResult:
         draws = len({each.part.draw for each in self.chosen})
         ns = ", ".join(map(str, self.per_class))
         return (
-            f"LadderResult({', '.join(self.arms)}; n = {ns}; {count(draws, 'draw')}; rung(arm, n), best(n), rungs, pairs, "
-            "gaps, falls, chosen, json())"
+            f"LadderResult({', '.join(self.arms)}; n = {ns}; {count(draws, 'draw')}; rung(arm, n), best(n), rungs, "
+            "pairs, gaps, falls, chosen, json())"
         )
 
     def rung(self, arm: str, per_class: int) -> ArmResult | None:

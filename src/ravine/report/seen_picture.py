@@ -105,8 +105,8 @@ def _font(words: str) -> tuple[Any, Callable[[str], str]]:
     """A font that has all letters of some words: Pillow's own, or one of the machine's.
 
     Returns:
-        The font, and what makes words drawable with it: where no font has all letters, those that Pillow's own lacks are
-        written out, such as \\xe4.
+        The font, and what makes words drawable with it: where no font has all letters, those that Pillow's own lacks
+        are written out, such as \\xe4.
     """
     from PIL import ImageFont
 
