@@ -137,6 +137,8 @@ def test_single_pictures_of_any_size(place: Path, tmp_path: Path) -> None:
 
 def test_the_card_reads_a_picture_as_the_model_does(place: Path) -> None:
     card = (place / "model" / "README.md").read_text()
+    assert "z = (features - `head.standard.mean`) / `head.standard.deviation`" in card
+    assert "To use it without ravine, export with `--onnx`" in card
     assert "scaled to cover 10 x 10 (bicubic) and cropped around their centre" in card
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     file = place / "pictures" / "test" / "red" / "4.png"

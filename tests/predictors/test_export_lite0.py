@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,25 @@ def test_the_graph_says_of_pixels_what_the_run_says_of_files(place: Path) -> Non
     found = ravine.predict("lite0", "pictures/test", what="ensemble")
     np.testing.assert_allclose(probabilities, found.probabilities, atol=1e-4)
     assert labels.tolist() == list(found.predicted)
+
+
+def test_the_plain_network_and_the_card_lead_to_the_same_probabilities(place: Path) -> None:
+    folder = place / "model"
+    _, manifest, _ = load_model(folder)
+    names = runpy.run_path(str(folder / "model.py"))
+    x = torch.from_numpy((pixels_of(place).transpose(0, 3, 1, 2) / 255 - 0.5) / 0.5).float()
+    mean = 0.0
+    for member in manifest.members:
+        net = names["network"]()
+        net.load_state_dict({**load_file(folder / "body.safetensors"), **load_file(folder / member.file)})
+        with torch.no_grad():
+            mean = mean + member.share * net.eval()(x).double().softmax(1)
+    p = mean ** (1 / manifest.temperature)
+    found = ravine.predict("lite0", "pictures/test", what="ensemble")
+    np.testing.assert_allclose(p / p.sum(1, keepdim=True), found.probabilities, atol=1e-5)
+    card = (folder / "README.md").read_text()
+    assert f"p^(1/T), divided by their sum, at the temperature T = {manifest.temperature:.6g}." in card
+    assert "timm's `tf_efficientnet_lite0` has the same tensors" in card
 
 
 def test_timm_computes_the_same_logits_with_what_was_exported(place: Path) -> None:

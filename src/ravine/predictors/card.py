@@ -10,6 +10,7 @@ from ravine.data.reading import Reading, SheetReading
 from ravine.data.sheet import Sheet
 from ravine.messages import count
 from ravine.predictors.bodies import KIND, backbone_of, source_of
+from ravine.predictors.card_network import network_words
 
 if TYPE_CHECKING:
     from ravine.predictors.graph.check import Checked
@@ -203,15 +204,21 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
         "the answers differ. ravine runs no code of this folder.",
     ]
     if plain:
+        state = "each `.safetensors` file a state dict for it"
+        if manifest.shared is not None:
+            state = f"`{manifest.shared.file}` with one of the other `.safetensors` files its state dict"
         parts.append(
-            "`model.py` is the network in plain PyTorch, and each `.safetensors` file a state dict for it. It takes "
-            "inputs that were scaled as `ravine.json` says, under `preparation`."
+            f"`model.py` is the network in plain PyTorch, and {state}. It takes inputs that were scaled as "
+            "`ravine.json` says, under `preparation`."
         )
     if manifest.shared is not None:
         parts.append(
             f"`{manifest.shared.file}` is the network that had learned elsewhere, once for all members; the other "
             "`.safetensors` files are the heads on it, with the preprocessing and the names of the classes as metadata."
         )
+    if manifest.model.get("kind") == KIND:
+        classes = not isinstance(preparation.target, NumberTarget)
+        parts += network_words(manifest, classes=classes, plain=plain, onnx=onnx is not None)
     if onnx is not None:
         parts.append(
             "`model.onnx` goes from raw values to the answer in one graph, scaling and pooling included; it needs "

@@ -45,6 +45,7 @@ from ravine.predictors.manifest import (
 from ravine.predictors.modules import BUILT_IN
 from ravine.predictors.predictor import Predictor
 from ravine.predictors.source import source_of
+from ravine.predictors.source_lite0 import lite0_source
 from ravine.predictors.vectors import prepared, raw_vectors
 
 CARD, SOURCE = "README.md", "model.py"
@@ -152,12 +153,9 @@ def export_folder(
     with _beside(folder) as inside:
         manifest = _manifest(predictor, choice, inside, scores, refit)
         _write(inside / FILE, manifest.text_of().encode())
-        plain = manifest.model.get("kind") in BUILT_IN
-        if plain:
-            first = predictor.members[0].model
-            assert isinstance(first, nn.Module), "only modules are exported"
-            returns = "logits" if predictor.classes else "values in units of the scaled target"
-            _write(inside / SOURCE, source_of(first, manifest.members[0].file, returns).encode())
+        source = _source(predictor, manifest)
+        if source is not None:
+            _write(inside / SOURCE, source.encode())
         checked = None
         if onnx:
             facts = {
@@ -167,7 +165,7 @@ def export_folder(
                 "data": manifest.data,
             }
             checked = write_graph(predictor, inside / GRAPH, facts=facts, members=True)
-        text = card(manifest, predictor.preparation, plain=plain, onnx=checked)
+        text = card(manifest, predictor.preparation, plain=source is not None, onnx=checked)
         _write(inside / CARD, text.encode())
         files = sorted(path.name for path in inside.iterdir())
         size = sum((inside / name).stat().st_size for name in files)
@@ -179,6 +177,17 @@ def export_folder(
         what=choice.text,
         onnx=None if checked is None else checked.worst,
     )
+
+
+def _source(predictor: Predictor, manifest: Manifest) -> str | None:
+    """The network as plain PyTorch; None where its code is not ravine's."""
+    first, file = predictor.members[0].model, manifest.members[0].file
+    assert isinstance(first, nn.Module), "only modules are exported"
+    returns = "logits" if predictor.classes else "values in units of the scaled target"
+    if manifest.model.get("kind") in BUILT_IN:
+        return source_of(first, file, returns)
+    files = [file] if manifest.shared is None else [manifest.shared.file, file]
+    return lite0_source(first, files, returns)
 
 
 def _manifest(
