@@ -77,7 +77,7 @@ def lite0_source(module: nn.Module, files: Sequence[str], returns: str) -> str |
     """
     if not isinstance(module, Assembled) or type(module.body) is not EfficientNetLite0:
         return None
-    if type(module.body.classifier) is not nn.Identity:
+    if not isinstance(module.body.get_submodule("classifier"), nn.Identity):
         return None
     layers = [
         (name, layer)
