@@ -18,6 +18,8 @@ from ravine.data.parts import PartOf, part_of
 from ravine.errors import InputError
 from ravine.outcomes import Results
 from ravine.report import figures, page, terminal
+from ravine.study.alone import arm_alone
+from ravine.study.stored import parse_definition
 
 RUNGS, DRAWS = (2, 10), (0, 1)
 
@@ -198,3 +200,22 @@ def test_what_it_says_of_itself_is_short(results: Results) -> None:
     assert "its numbers are in results.ladder" in repr(results.verdict)
     assert len(repr(results.verdict)) < 400
     assert {(type(row["per_class"]), type(row["draw"])) for row in results.table()} == {(int, int)}
+
+
+def test_an_arm_is_a_study_of_its_own() -> None:
+    text = """
+name = "few"
+data = "digits"
+model = "mlp"
+epochs = 3
+ladder = { per_class = [5], draws = 3, default = { lr = 0.1 } }
+variants = [{ label = "line", model = { hidden = [] } }, { label = "Bent & wide", model = { hidden = [4] } }]
+rules = [{ kind = "sgd", lr = [0.1, 0.2] }]
+"""
+    alone = parse_definition(arm_alone(text, "Bent & wide") or "")
+    assert (alone.name, alone.ladder, alone.variants) == ("few-bent-wide", None, ())
+    whole = parse_definition(text)
+    assert alone.models == (whole.parts[1].model,)
+    assert alone.rules == whole.rules
+    assert arm_alone(text, "sgd") is None
+    assert arm_alone(text.replace('"sgd"', '"own:Rule"'), "line") is None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ravine.cli.options import Compare, File, Shown, Store, StudyName
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError
+
+if TYPE_CHECKING:
+    from ravine.outcomes import Results
 
 
 def list_studies(store: Store = "runs", json: bool = False) -> None:
@@ -89,6 +92,7 @@ def show(
                 *terminal_modes.modes(results),
                 "",
                 terminal.runs(results.runs, so_far, limit=20, noun=results.noun),
+                *_alone(results),
             )
 
 
@@ -151,6 +155,30 @@ def delete(study: StudyName, /, store: Store = "runs", dry_run: bool = False) ->
         put(f"  {count(number, 'run')} {stay}: study {other} uses {'it' if number == 1 else 'them'}")
     for file in reports:
         put(f"  its report stays: {file}")
+
+
+def _alone(results: Results) -> list[str]:
+    """Of a ladder: the arm that is best at the largest n, as a study on all examples."""
+    from ravine.study.alone import arm_alone
+
+    ladder = results.ladder
+    if ladder is None:
+        return []
+    most = ladder.per_class[-1]
+    reached = {
+        each.mean: each.arm for each in ladder.rungs if each.per_class == most and each.mean is not None
+    }
+    arm = reached[max(reached)] if reached else ""
+    text = arm_alone(results.study.definition, arm)
+    if text is None:
+        return []
+    sure = "better than all others for sure" if ladder.best(most) == arm else "best by its mean, not for sure"
+    return [
+        "",
+        f"For a model, a study of {arm} on all examples ({arm} is {sure} at n = {most}):",
+        "",
+        text.rstrip(),
+    ]
 
 
 def _study_json(record: Any, runs: Sequence[Any]) -> Mapping[str, Any]:

@@ -183,7 +183,8 @@ def check_no_ladder(runs: Sequence[RunRecord], study: str) -> None:
     if is_ladder(runs):
         raise InputError(
             f"study {study!r} is a ladder: its runs learn from different parts of the data, so nothing is made of them "
-            "together; for a model, run a study without [ladder] that trains as one of its arms does, on all examples"
+            "together; for a model, run a study without [ladder] that trains as one of its arms does, on all examples; "
+            "`ravine show` prints one"
         )
 
 
