@@ -17,9 +17,12 @@ from ravine.data.arrays import from_arrays
 from ravine.data.parts import PartOf, part_of
 from ravine.errors import InputError
 from ravine.outcomes import Results
+from ravine.outcomes.ladder import LadderResult
+from ravine.outcomes.ladder_words import fall_rows
 from ravine.report import figures, page, terminal
 from ravine.study.alone import arm_alone
 from ravine.study.stored import parse_definition
+from ravine.verdict import Fall
 
 RUNGS, DRAWS = (2, 10), (0, 1)
 
@@ -219,3 +222,18 @@ rules = [{ kind = "sgd", lr = [0.1, 0.2] }]
     assert alone.rules == whole.rules
     assert arm_alone(text, "sgd") is None
     assert arm_alone(text.replace('"sgd"', '"own:Rule"'), "line") is None
+
+
+def test_falls_are_a_table_that_says_what_is_not_known() -> None:
+    falls = tuple(
+        Fall(arm=arm, few=5, many=20, before=0.4, after=0.15, low=low, high=high, draws={0: 0.2, 1: 0.3})
+        for arm, low, high in (("head", -0.1, 0.6), ("all", -1.0, 1.5))
+    )
+    ladder = LadderResult(
+        arms=("head", "all"), per_class=(5, 20), chosen=(), rungs=(), pairs=(), gaps=(), falls=falls
+    )
+    assert fall_rows(ladder) == (
+        ("head", "40.0 at n = 5", "15.0 at n = 20", "25.0", "\N{MINUS SIGN}10.0 to 60.0"),
+        ("all", "40.0 at n = 5", "15.0 at n = 20", "25.0", "not known"),
+    )
+    assert [each["interval"] for each in ladder.json()["falls"]] == [[-0.1, 0.6], [None, None]]
