@@ -66,7 +66,7 @@ def architecture(spec: Backbone, search: Path | None, *, empty: bool = False) ->
     source, name = architecture_of(spec)
     if source == "target":
         return Architecture(net=call_factory(find_factory(name, search, spec.trust), spec.args, search))
-    with _Undrawn() if empty else nullcontext():
+    with Undrawn() if empty else nullcontext():
         return _of_library(spec, source, name, search)
 
 
@@ -81,7 +81,7 @@ def _of_library(spec: Backbone, source: str, name: str, search: Path | None) -> 
     return Architecture(net=_transformers(name, search)[0], beside=("pooler.",))
 
 
-class _Undrawn(OperationMode):
+class Undrawn(OperationMode):
     """Within it nothing is drawn: what would be is 0. Drawing millions of numbers takes longer than reading them.
 
     PyTorch's way, a network on the device "meta", imports its compiler, which takes longer still.

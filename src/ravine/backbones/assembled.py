@@ -215,7 +215,7 @@ class _Key:
 def _facts(key: _Key, weights: Weights | None) -> Facts:
     spec, input_shape, search, _ = key.parts
     with rng.keyed_init(0), torch.device("cpu"):
-        whole = architecture(spec, search)
+        whole = architecture(spec, search, empty=spec.is_built_in)  # whose cut no number decides
         cut = find_cut(whole.net.eval(), spec.cut, input_shape)
     if weights is not None:
         fill(whole, weights, cut.name)

@@ -90,15 +90,18 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
 
         hooks.append(module.register_forward_pre_hook(note))
     tiny: list[str] = []
+    returned: dict[str, object] = {}  # by modules that may be the cut
     for each, module in modules.items():
 
         def look(layer: nn.Module, args: tuple[object, ...], y: object, each: str = each) -> None:
             if isinstance(layer, nn.Conv2d) and _shrinks(layer, args[0], y):
                 tiny.append(each)
+            if each == name or isinstance(layer, nn.Linear):
+                returned[each] = y
 
         hooks.append(module.register_forward_hook(look))
     try:
-        _pass(net, input_shape)
+        whole = _pass(net, input_shape)
     finally:
         for hook in hooks:
             hook.remove()
@@ -129,7 +132,7 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
     return Cut(
         name=name,
         width=width,
-        last=_ends(net, name, input_shape, x),
+        last=returned.get(name) is whole or _ends(net, name, input_shape, x),
         idle=idle,
         order=tuple(dict.fromkeys(called)),
         tiny=next(iter(tiny), ""),

@@ -48,6 +48,10 @@ class SameConv2d(nn.Conv2d):
         deviation = (2.0 / (kernel * kernel * after // groups)) ** 0.5
         nn.init.normal_(self.weight, 0.0, deviation)
 
+    def reset_parameters(self) -> None:
+        """Draws no numbers, since others take their place; but it counts as the draw that it was in PyTorch."""
+        self.weight.detach()[:0].uniform_()
+
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]

@@ -46,11 +46,11 @@ def run(
         traceback: Print the full traceback of an error in your own module.
     """
     from ravine.api import run as api
-    from ravine.report import page
 
     if report is not None:
+        from ravine.report import page
+
         _check_report(report)
-    if report is not None:
         page.check_page(report, "--report")
     with prints_to_stderr():
         try:
@@ -68,7 +68,7 @@ def run(
             if traceback and error.__cause__ is not None:
                 print_exception(error.__cause__)
             raise
-    from ravine.report import terminal, terminal_modes
+    from ravine.report import page, terminal, terminal_modes
 
     # First what was paid for: a report that cannot be written does not hide it.
     if json:

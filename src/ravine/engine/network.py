@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
+from ravine.backbones.architecture import Undrawn
 from ravine.backbones.assembled import Assembled, HeadAlone, assembled, facts_of, head_layers
 from ravine.backbones.blocks import hold
 from ravine.engine.sections import Sections
@@ -120,12 +121,16 @@ class Network:
                 )
             return module
 
-        about = _about(model)
-        with rng.keyed_init(0):
+        about, remarks = _about(model), list[str]()
+        known = (
+            isinstance(model, Backbone) and model.is_built_in
+        )  # it has passed examples before it got its head
+        with Undrawn() if known else rng.keyed_init(0):
             module = built(make, about)
-        with counting_calls(module) as calls:
-            output = check_output(module, input_shape, num_outputs)
-        remarks = [remark_on(output, type(module).__name__), remark_on_calls(calls)]
+        if not known:
+            with counting_calls(module) as calls:
+                output = check_output(module, input_shape, num_outputs)
+            remarks += [remark_on(output, type(module).__name__), remark_on_calls(calls)]
         if isinstance(model, Backbone):
             remarks += facts_of(model, input_shape, search).notes
         remark = "; ".join(filter(None, remarks))

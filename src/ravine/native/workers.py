@@ -169,8 +169,9 @@ class _Area:
     def __init__(self, num_inputs: int, most: int, own: dict[int, int], scratch: int) -> None:
         of_tables = 8 * (num_inputs + 1) * most  # behind a table, whether its job is over
         sizes = [of_tables, *own.values(), scratch]
-        self._memory = torch.zeros(sum(map(whole_lines, sizes)) + LINE, dtype=torch.uint8, device="cpu")
-        self.tables = whole_lines(self._memory.data_ptr())
+        # NumPy's zeros are the system's, which come page by page when they are used.
+        self._memory = np.zeros(sum(map(whole_lines, sizes)) + LINE, dtype=np.uint8)
+        self.tables = whole_lines(self._memory.ctypes.data)
         self.own_I = np.zeros(num_inputs, dtype=np.int64)
         place = self.tables + whole_lines(of_tables)
         for i, size in own.items():

@@ -20,7 +20,7 @@ from ravine.engine.native.sharing import Shared
 from ravine.engine.setting import Setting
 from ravine.engine.state import SegmentHypers
 from ravine.engine.updates import average_buffers, points_of, update_segment
-from ravine.native.compiler import Compiler, rows_of
+from ravine.native.compiler import Compiler, Known, rows_of
 from ravine.native.function import Function
 from ravine.native.workers import Jobs, Workers
 from ravine.rules.sam import ascended
@@ -231,10 +231,33 @@ class NativeSteps:
             "seed": setting.constants.seeds_R[:1],
             "number": torch.zeros((), dtype=torch.int64),
         }
+        network, about = setting.network, _about(setting, segment)
+        model = "" if "@" in str(about[0]) else network.name  # a rule of one's own may import what changes
         points = None
         if segment.rule.gradient_at is not None:
-            points = self._compiler.function(look, examples, [("points", (1, sections.layout.size), 0)])
-        return points, self._compiler.function(step, examples, [])
+            known = Known(recordings=network.recordings, key=("points", *about), model=model)
+            outputs = [("points", (1, sections.layout.size), 0)]
+            points = self._compiler.function(look, examples, outputs, known=known)
+        known = Known(recordings=network.recordings, key=("update", *about), model=model)
+        return points, self._compiler.function(step, examples, [], known=known)
+
+
+def _about(setting: Setting, segment: Segment) -> tuple[object, ...]:
+    """What a segment's update depends on beside the tensors that it is given; the learning rate is one of them."""
+    recipes = [run.recipe for run in setting.cohort.runs[segment.start : segment.stop]]
+    hypers = {
+        tuple(sorted((name, value) for name, value in recipe.hypers.items() if name != "lr"))
+        for recipe in recipes
+    }
+    sections = setting.network.sections
+    return (
+        recipes[0].rule,
+        tuple(sorted(hypers)),
+        segment.averages,
+        sections.layout.names,
+        sections.layout.shapes,
+        tuple((each.start, each.stop, each.lag) for each in sections.each),
+    )
 
 
 def _named(hypers: SegmentHypers) -> dict[str, Tensor]:
