@@ -70,7 +70,12 @@ class Warm:
         return time.time() - began
 
     def _python(self, code: str, *given: str) -> str:
-        environment = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")}
+        environment = {
+            **os.environ,
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),  # compiled by the first run, as by an installation
+        }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-c", code, *given]
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False

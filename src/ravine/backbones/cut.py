@@ -90,13 +90,13 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
 
         hooks.append(module.register_forward_pre_hook(note))
     tiny: list[str] = []
-    returned: dict[str, object] = {}  # by modules that may be the cut
+    returned: dict[str, object] = {}  # by linear layers
     for each, module in modules.items():
 
         def look(layer: nn.Module, args: tuple[object, ...], y: object, each: str = each) -> None:
             if isinstance(layer, nn.Conv2d) and _shrinks(layer, args[0], y):
                 tiny.append(each)
-            if each == name or isinstance(layer, nn.Linear):
+            if type(layer) is nn.Linear:
                 returned[each] = y
 
         hooks.append(module.register_forward_hook(look))
@@ -124,6 +124,8 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
             f"model.cut = {shown(name)}: is given {what} for two examples; a head needs (2, features), a map "
             "(2, channels, height, width) or tokens (2, number, features)"
         )
+    # What a layer has just made, and nobody has changed since, is returned: so would be what it is given.
+    as_made = isinstance(whole, Tensor) and whole is returned.get(name) and whole._version == 0
     width = x.shape[1] if x.dim() == 4 else x.shape[-1]
     before = set(called[: called.index(name)])
     # A layer that others use without calling it (a projection of an attention) is no layer that comes after the cut.
@@ -132,7 +134,7 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
     return Cut(
         name=name,
         width=width,
-        last=returned.get(name) is whole or _ends(net, name, input_shape, x),
+        last=as_made or _ends(net, name, input_shape, x),
         idle=idle,
         order=tuple(dict.fromkeys(called)),
         tiny=next(iter(tiny), ""),

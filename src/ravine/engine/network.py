@@ -122,9 +122,8 @@ class Network:
             return module
 
         about, remarks = _about(model), list[str]()
-        known = (
-            isinstance(model, Backbone) and model.is_built_in
-        )  # it has passed examples before it got its head
+        # Whether examples have passed it before it got its head; its head cannot fail.
+        known = isinstance(model, Backbone) and model.is_built_in
         with Undrawn() if known else rng.keyed_init(0):
             module = built(make, about)
         if not known:
