@@ -73,7 +73,9 @@ class Warm:
         environment = {
             **os.environ,
             "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),  # compiled by the first run, as by an installation
+            "PYTHONPYCACHEPREFIX": str(
+                self.folder / "bytecode"
+            ),  # compiled by the first run, as by an installation
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-c", code, *given]
