@@ -394,7 +394,9 @@ class Broken(Maps):
     def built(name, shape=(3, 4, 4)):
         return assembled(Backbone(target=f"odd:{name}"), shape, 2, search=tmp_path)
 
-    with pytest.raises(ModelError, match=r"^model\.cut: missing: Maps has no linear layer .*allowed: conv$"):
+    with pytest.raises(
+        ModelError, match=r"^model\.cut: missing: Maps has no linear layer .*: a pass ends with conv$"
+    ):
         built("Maps")
     with pytest.raises(
         ModelError, match=r"^model: Broken fails on an input of shape \(2, 3, 4, 4\): ValueError: no"
@@ -425,8 +427,8 @@ def net(squeeze=False):
 """
     )
 
-    def notes(side, **args):
-        spec = Backbone(target="deep:net", args=args, cut="6" if not args else "8")
+    def notes(side, cut=None, **args):
+        spec = Backbone(target="deep:net", args=args, cut=cut or ("6" if not args else "8"))
         return facts_of(spec, (3, side, side), tmp_path).notes
 
     assert notes(16) == ()
@@ -435,6 +437,7 @@ def net(squeeze=False):
         "pictures of 8 x 8 pixels are too small for this network: from its layer '4' on, maps have 1 x 1 places; bring "
         "them to size = 16 or more",
     )
+    assert notes(8, cut="4") == ()  # that layer is no part of the network then
 
 
 def test_scratch_is_the_network_without_what_it_has_learned():

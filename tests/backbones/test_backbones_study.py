@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
     ("keys", "words"),
     [
         ({}, 'needs weights, such as "builtin:efficientnet-lite0", or a target of one\'s own, such as "net:Small"'),
-        ({"weights": "builtin:efficientnet-lite1"}, "allowed: efficientnet-lite0"),
+        ({"weights": "builtin:efficientnet-lite1"}, "llowed: builtin:efficientnet-lite0"),
         ({"weights": "x.safetensors"}, 'must be "builtin:efficientnet-lite0", "file:PATH.safetensors", "timm:NAME"'),
         ({"weights": "file:x.pth"}, "must be a .safetensors file: others may contain code"),
         ({"weights": "file:"}, 'must be "builtin:'),
@@ -135,7 +135,7 @@ def _written(folder, content):
 def test_a_check_says_parts_cut_and_pixels(folder):
     lines = remarks(_written(folder, {**STUDY, "model": {**MODEL, "input": {"mean": [0.5], "std": [0.25]}}}))
     assert lines == [
-        "backbone: 420 parameters in 2 blocks, weights of file:w.safetensors, BatchNorms frozen",
+        "backbone: 420 parameters in 2 blocks (from:0 to from:1), weights of file:w.safetensors, BatchNorms frozen",
         "head: 8 -> 3, 27 parameters, in the place of 'fc', the last linear layer; cut = says another",
         "pictures: scaled to cover 8 x 8 (bicubic, antialiased), RGB, (v/255 - 0.5) / 0.25: -2 to 2",
     ]

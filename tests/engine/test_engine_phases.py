@@ -295,7 +295,7 @@ def test_parts_that_rest() -> None:
     ("train", "words"),
     [
         ("match:nothing", "matches none of the 8 parameters"),
-        ("from:3", "the model has 3 blocks, from:0 to from:2, its head"),
+        ("from:3", "the model has 2 blocks before its head, from:0 to from:1; from:2 is the head"),
     ],
 )
 def test_what_is_not_there_is_refused(train: str, words: str) -> None:

@@ -167,7 +167,9 @@ def test_every_problem_of_phases_is_found() -> None:
     content = {**content, "epochs": None, "phases": [{"train": "from:9", "steps": 1}]}
     content.pop("epochs")
     [fault] = problems(content)
-    assert str(fault).startswith("phases: train = 'from:9': the model has 3 blocks, from:0 to from:2")
+    assert str(fault).startswith(
+        "phases: train = 'from:9': the model has 2 blocks before its head, from:0 to from:1"
+    )
 
 
 def test_the_page(tmp_path: Path) -> None:

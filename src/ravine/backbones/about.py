@@ -42,7 +42,9 @@ def about(
     learned = "drawn by the seed: no weights" if spec.weights is None else f"weights of {spec.weights}"
     if (spec.weights or "").startswith(f"{RANDOM}:"):
         learned = f"drawn by a number, {spec.weights}: it has learned nothing"
-    numbered = f"{count(body, 'parameter')} in {count(len(blocks(module)), 'block')}"
+    num = len(blocks(module))
+    first_and_last = "from:0" if num == 1 else f"from:0 to from:{num - 1}"
+    numbered = f"{count(body, 'parameter')} in {count(num, 'block')} ({first_and_last})"
     return [
         f"backbone: {numbered}, {learned}, {_NORMS[spec.norm]}",
         f"head: {widths}, {count(head, 'parameter')}, in the place of {facts.cut.name!r}{guessed}",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
-from ravine.errors import ModelError, choices, in_a_line, raised_at
+from ravine.errors import ModelError, in_a_line, nearest, raised_at, short
 from ravine.messages import count, shown
 from ravine.nn.example import example_pass
 
 _DIMENSIONS = (2, 3, 4)
+_FEW = 5  # modules that an error names
 
 
 class Reached(Exception):
@@ -44,7 +47,8 @@ class Cut:
         last: whether nothing comes after it.
         idle: modules that no pass to the cut needs.
         order: the names of modules in the order in which a pass calls them.
-        tiny: the name of the first convolution whose maps are 1 x 1 while its input's are not; "" where none is.
+        tiny: the name of the first convolution before it whose maps are 1 x 1 while its input's are not; "" where none
+            is.
     """
 
     name: str
@@ -75,8 +79,7 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
     modules = dict(net.named_modules())
     if name is not None and (name not in modules or not name):
         raise ModelError(
-            f"model.cut = {shown(name)}: {type(net).__name__} has no such module; "
-            f"{choices(name, [each for each in modules if each])}"
+            f"model.cut = {shown(name)}: {type(net).__name__} has no such module; {_near(name, modules)}"
         )
     _check_channels(net, input_shape)
     called: list[str] = []
@@ -108,9 +111,11 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
     if name is None:
         linear = [each for each in called if isinstance(modules[each], nn.Linear)]
         if not linear:
+            last = [each for each in dict.fromkeys(called) if each][-_FEW:]
+            such = f"; name a module: a pass ends with {', '.join(last)}" if last else ""
             raise ModelError(
-                f"model.cut: missing: {type(net).__name__} has no linear layer that the head could take the place of; "
-                f"{choices('', [each for each in dict.fromkeys(called) if each])}"
+                f"model.cut: missing: {type(net).__name__} has no linear layer that the head could take the place of"
+                f"{such}"
             )
         name = linear[-1]
     given = inputs.get(name, [])
@@ -137,8 +142,24 @@ def find_cut(net: nn.Module, name: str | None, input_shape: tuple[int, ...]) -> 
         last=as_made or _ends(net, name, input_shape, x),
         idle=idle,
         order=tuple(dict.fromkeys(called)),
-        tiny=next(iter(tiny), ""),
+        tiny=next((each for each in tiny if each in before), ""),
     )
+
+
+def _near(name: str, modules: Iterable[str]) -> str:
+    """What a module might be called, for people: some networks have hundreds.
+
+    Example:
+        >>> print(_near("conv1", ["", *"abcd", "convl", "conv2", "fc"]))
+        did you mean 'convl'? It has 7 modules, and the nearest names are convl, conv2, c, fc, d
+    """
+    names = [each for each in modules if each]
+    near = nearest(name, names)
+    asked = f"did you mean {near!r}? It has" if near else "it has"
+    few = [short(each) for each in get_close_matches(name, names, _FEW, cutoff=0.0)]
+    if len(names) <= _FEW:
+        return f"{asked} {', '.join(names)}"
+    return f"{asked} {count(len(names), 'module')}, and the nearest names are {', '.join(few)}"
 
 
 def _shrinks(layer: nn.Conv2d, x: object, y: object) -> bool:

@@ -84,8 +84,10 @@ def trained_names(module: nn.Module, train: str, blocks: Sequence[Collection[str
             )
         first = num - 1 if train == "head" else int(train.removeprefix(FROM))
         if first >= num:
+            before = "from:0" if num == 2 else f"from:0 to from:{num - 2}"
             raise StudyError(
-                f"phases: train = {shown(train)}: the model has {num} blocks, from:0 to from:{num - 1}, its head",
+                f"phases: train = {shown(train)}: the model has {count(num - 1, 'block')} before its head, {before}; "
+                f"from:{num - 1} is the head",
                 at=[("phases",)],
             )
         wanted = {name for block in blocks[first:] for name in block}

@@ -228,7 +228,7 @@ def _weights(value: object) -> str | None:
     if source == RANDOM and not re.fullmatch(r"[0-9]{1,9}", name):
         raise ValueError(f'must have a number that draws them, such as "{RANDOM}:0"')
     if source == "builtin" and name not in BUILTIN:
-        raise ValueError(choices(name, BUILTIN))
+        raise ValueError(choices(value, [f"builtin:{each}" for each in BUILTIN]))
     if source == "file" and not name.endswith(".safetensors"):
         raise ValueError("must be a .safetensors file: others may contain code")
     if source == "hf" and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
