@@ -57,6 +57,7 @@ class Features:
         hit: whether they were in the cache.
         seconds: that it took to compute, or to read and check them.
         kept: where they are kept, their bytes, and a note for people.
+        fed: the shape of one example, as the network was given it; (): nothing was.
     """
 
     arrays: Mapping[str, Floats] = field(repr=False)
@@ -64,6 +65,7 @@ class Features:
     hit: bool
     seconds: float
     kept: Kept
+    fed: tuple[int, ...] = ()
 
     @property
     def num_examples(self) -> int:
@@ -153,7 +155,9 @@ def features_of(
     found = find(_KIND, key)
     if found.arrays is not None:
         seconds = time.perf_counter() - began
-        yield Features(arrays=found.arrays, key=key, hit=True, seconds=seconds, kept=found)
+        yield Features(
+            arrays=found.arrays, key=key, hit=True, seconds=seconds, kept=found, fed=data.input_shape
+        )
         return
     splits: dict[str, Examples] = {name: getattr(data, name) for name in SPLITS}
     total, done = sum(map(len, splits.values())), 0
@@ -180,6 +184,7 @@ def features_of(
         hit=False,
         seconds=time.perf_counter() - began,
         kept=replace(kept, note=note),
+        fed=data.input_shape,
     )
 
 

@@ -111,7 +111,9 @@ def views_of(
     found = find(_KIND, key)
     if found.arrays is not None:
         seconds = time.perf_counter() - began
-        yield Features(arrays=found.arrays, key=key, hit=True, seconds=seconds, kept=found)
+        yield Features(
+            arrays=found.arrays, key=key, hit=True, seconds=seconds, kept=found, fed=data.input_shape
+        )
         return
     total, about = drawing.num * size, f"features of {drawing.words}"
     yield Extracting(done=0, all=total, about=about)
@@ -133,6 +135,7 @@ def views_of(
         hit=False,
         seconds=time.perf_counter() - began,
         kept=replace(kept, note="; ".join(filter(None, (found.note, kept.note)))),
+        fed=data.input_shape,
     )
 
 

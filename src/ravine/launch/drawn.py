@@ -176,7 +176,7 @@ class Drawn:
         return self._bodies[name]
 
 
-def label_of(recipe: Recipe, spec: Backbone) -> str:
+def views_label(recipe: Recipe, spec: Backbone) -> str:
     """What the views of a recipe's runs are called, for people; empty where they have none."""
     drawing = Drawing.of(recipe)
     if drawing is None:

@@ -43,15 +43,18 @@ class Frozen:
         search: the study file's folder.
         device: what computes it.
         blank: compute nothing, but give zeros.
+        several: whether the study has several bodies, so that each line names its own.
     """
 
     data: Dataset
     search: Path | None
     device: torch.device
     blank: bool = False
+    several: bool = False
     _known: dict[str, Features] = field(default_factory=dict, init=False, repr=False)
     _learned: dict[str, Learned] = field(default_factory=dict, init=False, repr=False)
     _parts: dict[str, Parts | None] = field(default_factory=dict, init=False, repr=False)
+    _labels: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _notes: dict[str, None] = field(default_factory=dict, init=False, repr=False)
 
     def shares(self, spec: Backbone, recipe: Recipe) -> bool:
@@ -75,6 +78,7 @@ class Frozen:
         for event in self.events(spec, recipe.model, parts):
             if isinstance(event, Features):
                 self._known[name] = event
+                self._labels[name] = label_of(spec) if self.several else ""
             else:
                 yield event
 
@@ -105,7 +109,8 @@ class Frozen:
 
     def lines(self) -> list[str]:
         """What was computed or read, for people."""
-        return [*self._notes, *(line for each in self._known.values() for line in lines_of(each))]
+        found = (line for name, each in self._known.items() for line in lines_of(each, self._labels[name]))
+        return [*self._notes, *found]
 
     def events(
         self, spec: Backbone, model: Mapping[str, Any], parts: Parts | None = None
@@ -209,12 +214,23 @@ def check_alike(runs: Sequence[Run]) -> None:
             )
 
 
-def lines_of(features: Features) -> list[str]:
-    """What was computed or read, for people."""
+def label_of(spec: Backbone) -> str:
+    """What a body is called, for people: where its weights come from, and where it ends."""
+    return f"{spec.weights}, cut {spec.cut}" if spec.cut else str(spec.weights)
+
+
+def lines_of(features: Features, label: str = "") -> list[str]:
+    """What was computed or read, for people.
+
+    Args:
+        features: what was.
+        label: of the body, where there are several.
+    """
     if not features.key:
         return []
     place = features.key.get("place")
     what = f"activations before {place}" if place else "features"
+    what += f" of {label}" if label else ""
     what = f"{what}: {count(features.num_examples, 'example')}, {features.width:,} numbers each"
     size = f"{features.size / 1e6:,.1f} MB"
     if features.hit:

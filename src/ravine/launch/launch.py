@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravine.backends import check_backend
@@ -21,7 +21,7 @@ from ravine.launch.enter import check_enter, enter_runs, enter_study, stage_line
 from ravine.launch.faults import module_errors
 from ravine.launch.machine import hardware, versions
 from ravine.launch.once_more import once_more
-from ravine.launch.progress import Event, Meter, Planned, Trained
+from ravine.launch.progress import TRAINING, Event, Meter, Planned, Trained
 from ravine.launch.rounds import Round, rounds_of, trained
 from ravine.launch.stages import second_stage
 from ravine.launch.subject import Subject, by_structure
@@ -30,7 +30,7 @@ from ravine.launch.writer import USUAL, Timing, Writer
 from ravine.messages import count
 from ravine.store import Store
 from ravine.study import Run, Study
-from ravine.study.ladder import cost_lines
+from ravine.study.cost import cost_lines
 from ravine.study.naming import naming
 
 
@@ -42,9 +42,9 @@ class _Totals:
     num_diverged: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Task:
-    """What all cohorts of a launch have in common."""
+    """What all cohorts of a launch have in common, and what it has done and said so far."""
 
     subject: Subject
     store: Store
@@ -52,6 +52,29 @@ class _Task:
     definition: str
     command: str
     file: str | None
+    since: float
+    _said: set[str] = field(default_factory=set, init=False)
+    _before: set[str] = field(default_factory=set, init=False)
+
+    def fresh(self, lines: Iterable[str]) -> list[str]:
+        """Those of some lines for people that this launch has not said yet."""
+        found = [line for line in dict.fromkeys(lines) if line not in self._said]
+        self._said.update(found)
+        return found
+
+    def lap(self) -> float:
+        """Seconds since the launch began, or since the last call, with what was prepared, such as features."""
+        now = time.perf_counter()
+        seconds, self.since = now - self.since, now
+        return seconds
+
+    def trained(self, runs: Iterable[Run]) -> None:
+        """Note that runs were trained since others go on from them."""
+        self._before.update(run.id for run in runs)
+
+    def trained_before(self, runs: Iterable[Run]) -> int:
+        """How many of some runs that is true of."""
+        return sum(run.id in self._before for run in runs)
 
     @property
     def study(self) -> Study:
@@ -104,15 +127,20 @@ def launch(
     check_backend(backend)
     subject = Subject.of(study, data=data, search=search, device=device)
     task = _Task(
-        subject=subject, store=store, timing=timing, definition=definition, command=command, file=file
+        subject=subject,
+        store=store,
+        timing=timing,
+        definition=definition,
+        command=command,
+        file=file,
+        since=began,
     )
     runs = subject.runs()
     with store.lock(study.name):
         before = rounds_of(runs, store)
         for each in before:
             if each.needed:
-                about = f"phase {each.phase} of {len(before) + 1}, {trained(each.runs)}"
-                yield from _round_before(task, runs, each, backend, about)
+                yield from _round_before(task, runs, each, backend)
         second = second_stage(study, store, runs) if study.staged else []
         totals = _Totals()
         yield from _round(task, runs, second, backend, totals)
@@ -128,7 +156,7 @@ def launch(
     )
 
 
-def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str, about: str) -> Iterator[Event]:
+def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) -> Iterator[Event]:
     """Train runs that those of the study go on from; all that may be refused of these is refused before."""
     study, store, data = task.study, task.store, task.data
     check_enter(study, store, runs, data=data, definition=task.definition, search=task.subject.search)
@@ -154,14 +182,17 @@ def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str, ab
         num_known=len(each.runs) - len(each.needed),
         num_resumed=sum(len(work.cohort.runs) for work in decided.works if work.resumed),
         lines=(
-            each.line,
-            *task.subject.features_lines(),
+            *task.fresh(cost_lines(study.ladder, runs, len(data.test))),
+            *task.fresh(task.subject.features_lines()),
             *([f"{count(len(again), 'run')} once more, for ends that were not kept"] if again else []),
-            *decided.lines,
+            *_once(task, decided.lines),
         ),
-        about=about,
+        about=each.about,
+        num_before=task.trained_before(each.runs),
+        shared=each.shared,
     )
     yield from _carry_out(task, planned, decided.works, _Totals(), again)
+    task.trained(each.needed)
 
 
 def _round(
@@ -190,37 +221,48 @@ def _round(
     decided.enter(store)
     works = decided.works
     before = rounds_of(runs, store) if works else []
+    about, mixed = _last_phase(works, len(before))
     planned = Planned(
         num_runs=len(runs),
         num_known=decided.num_known + len(gone),
         num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
         lines=(
             *stage_lines(study, runs),
-            *(cost_lines(study.ladder, runs, len(data.test)) if works else []),
-            *(each.line for each in before),
-            *task.subject.features_lines(),
-            *decided.lines,
+            *(task.fresh(cost_lines(study.ladder, runs, len(data.test))) if works else []),
+            *(f"{each.line}, known already" for each in before if not task.trained_before(each.runs)),
+            *mixed,
+            *task.fresh(task.subject.features_lines()),
+            *_once(task, decided.lines),
             *known_lines(study, store, runs, works, len(data.train)),
             *(remarks if works else []),
         ),
-        about=_last_phase(works, len(before)),
+        about=about,
+        num_before=task.trained_before(runs),
     )
     yield from _carry_out(task, planned, works, totals)
 
 
-def _last_phase(works: Sequence[Work], num_before: int) -> str:
-    """What goes on in the round after all that others go on from; runs of one phase may be among them."""
-    going = [run for work in works for run in work.cohort.runs if run.recipe.before is not None]
+def _last_phase(works: Sequence[Work], num_before: int) -> tuple[str, list[str]]:
+    """What goes on in the round after all that others go on from, and a line where not all runs are in that phase."""
+    runs = [run for work in works for run in work.cohort.runs]
+    going = [run for run in runs if run.recipe.before is not None]
     if not going or not num_before:
-        return "training"
-    return f"phase {num_before + 1} of {num_before + 1}, {trained(going)}"
+        return TRAINING, []
+    last = f"phase {num_before + 1} of {num_before + 1}, {trained(going)}"
+    if len(going) == len(runs):
+        return last, []
+    return TRAINING, [f"{last}: {count(len(going), 'run')}; {len(runs) - len(going):,} more begin anew"]
+
+
+def _once(task: _Task, lines: Sequence[str]) -> list[str]:
+    """Lines for people, without warnings that the launch has said already."""
+    return [line for line in lines if not line.startswith("! ") or task.fresh([line])]
 
 
 def _carry_out(
     task: _Task, planned: Planned, works: Sequence[Work], totals: _Totals, again: Sequence[Run] = ()
 ) -> Iterator[Event]:
     """Train what was decided, and once more runs whose ends were not kept."""
-    began = time.perf_counter()
     study, store = task.study, task.store
     number = store.launches.begin(
         study.name,
@@ -243,7 +285,7 @@ def _carry_out(
     for work in works:
         with naming(study.origin), memory_errors("model", len(work.cohort.runs)):
             yield from _train(task, work, meter)
-    store.launches.end(number, time.perf_counter() - began)
+    store.launches.end(number, task.lap())
     totals.num_trained += len(to_train)
     totals.num_diverged += meter.num_diverged
 

@@ -15,10 +15,13 @@ from ravine.free_memory import memory_errors
 from ravine.launch.averages import check_averages, without_lines
 from ravine.launch.checked import check_test_time
 from ravine.launch.room import AveragesRoom, room_of
+from ravine.launch.rounds import rounds_of
 from ravine.launch.subject import Subject, by_structure
+from ravine.messages import count
 from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
-from ravine.study import Study
-from ravine.study.ladder import cost_lines, first_draw
+from ravine.study import Run, Study
+from ravine.study.cost import cost_lines
+from ravine.study.ladder import first_draw
 from ravine.study.model import structure_of
 from ravine.study.problems import faults_of
 from ravine.study.reading import read_data
@@ -63,12 +66,12 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         InputError: it is not sound.
     """
     own = not all(isinstance(model, MLP | ConvNet | ResNet) for model in study.models)
-    asked = (study.keep, study.averages, study.test_time, study.ladder)
+    asked = (study.keep, study.averages, study.test_time, study.ladder, study.phases or None)
     if all(each is None for each in asked) and not own:
         return []
     subject = replace(Subject.of(study, data=_blank(study, search), search=search), blank=True)
     runs = subject.runs()
-    lines = cost_lines(study.ladder, runs, len(subject.data.test))
+    lines = _size_lines(study, runs) + cost_lines(study.ladder, runs, len(subject.data.test))
     if study.keep is not None:
         lines += room_of(study.keep, runs, subject).lines()
     if study.averages is not None:
@@ -83,6 +86,25 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         found = dict.fromkeys(subject.network(same).remark for same in by_structure(first_draw(runs)))
         lines += [f"! {remark}" for remark in found if remark]
     return lines
+
+
+def _size_lines(study: Study, runs: Sequence[Run]) -> list[str]:
+    """How many runs there are, where a study file does not show it: of a ladder, and where runs have several phases."""
+    before = rounds_of(runs, None)
+    if study.ladder is None and not study.phases and not before:
+        return []
+    parts = [count(len(runs), "run")]
+    if before:
+        going = [run for run in runs if run.recipe.before is not None]
+        num = before[0].num_phases
+        of = "" if len(going) == len(runs) else f", {len(going):,} of them"
+        parts[0] += f"{of} of {f'up to {num}' if _mixed(going) else num} phases"
+    return ["; ".join((*parts, *(each.line for each in before)))]
+
+
+def _mixed(runs: Sequence[Run]) -> bool:
+    """Whether some runs have more phases than others."""
+    return len({len(run.recipe.chain) for run in runs}) > 1
 
 
 def _faults(what: Callable[[], object]) -> Iterable[InputError]:

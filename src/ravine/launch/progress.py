@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from ravine.messages import count
+
+TRAINING = "training"
+"""What goes on in a launch that has no phases, for people."""
 _FIRST_GUESS_SECONDS = 1.0
 
 
@@ -18,19 +22,40 @@ class Planned:
         num_resumed: runs that go on from a checkpoint.
         lines: for people: backend and cohorts of each structure, and the reasons.
         about: what begins, for people; of a study with phases, which of them.
+        num_before: those of the known runs that this launch has trained, since others go on from them.
+        shared: for people: how many runs go on from these, and what that saves; "" where nothing is saved.
     """
 
     num_runs: int
     num_known: int
     num_resumed: int
     lines: tuple[str, ...]
-    about: str = "training"
+    about: str = TRAINING
+    num_before: int = 0
+    shared: str = ""
+
+    @property
+    def runs(self) -> str:
+        """Of how many runs it is, for people.
+
+        Example:
+            >>> Planned(num_runs=30, num_known=15, num_resumed=0, lines=(), num_before=12).runs
+            '30 runs, 12 of them trained in a phase before, 3 of them known already'
+        """
+        known = self.num_known - self.num_before
+        parts = [
+            count(self.num_runs, "run"),
+            *([f"{self.num_before:,} of them trained in a phase before"] if self.num_before else []),
+            *([f"{known:,} of them known already"] if known else []),
+        ]
+        return "; ".join(filter(None, (", ".join(parts), self.shared)))
 
     @property
     def line(self) -> str:
         """The plan in one line, as the store keeps it."""
+        phase = () if self.about == TRAINING else (f"{self.about}: {self.runs}",)
         nothing = ("nothing to train: the store had all runs",) if self.num_known == self.num_runs else ()
-        return "; ".join((*self.lines, *nothing))
+        return "; ".join((*phase, *self.lines, *nothing))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

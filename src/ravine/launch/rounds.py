@@ -24,22 +24,37 @@ class Round:
         runs: all of them, each once.
         needed: those of them that are to be trained, since runs that go on from them are.
         later: of how many runs of the study they are the beginning.
+        num_phases: of the longest runs.
     """
 
     phase: int
     runs: tuple[Run, ...]
     needed: tuple[Run, ...]
     later: int
+    num_phases: int
+
+    @property
+    def about(self) -> str:
+        """Which phase it is, for people.
+
+        Example: ``phase 1 of 2, head``
+        """
+        return f"phase {self.phase} of {self.num_phases}, {trained(self.runs)}"
+
+    @property
+    def shared(self) -> str:
+        """What is saved, for people; "" where each run has one that goes on from it.
+
+        Example: ``42 go on from them, which saves 4,680 steps``
+        """
+        saved = (self.later - len(self.runs)) * self.runs[0].recipe.steps
+        them = "it" if len(self.runs) == 1 else "them"
+        return f"{self.later:,} go on from {them}, which saves {count(saved, 'step')}" if saved else ""
 
     @property
     def line(self) -> str:
-        """What is shared, for people.
-
-        Example: ``phase 1, head: 3 runs for 42, which saves 4,680 steps``
-        """
-        saved = (self.later - len(self.runs)) * self.runs[0].recipe.steps
-        words = f"phase {self.phase}, {trained(self.runs)}: {count(len(self.runs), 'run')} for {self.later:,}"
-        return words + (f", which saves {count(saved, 'step')}" if saved else "")
+        """Its phase, its runs, and what is saved, for people."""
+        return "; ".join(filter(None, (f"{self.about}: {count(len(self.runs), 'run')}", self.shared)))
 
 
 def trained(runs: Sequence[Run]) -> str:
@@ -55,12 +70,12 @@ def parent_of(run: Run) -> Run | None:
     return Run(recipe=recipe, seed=run.seed, label=run.label, chosen={"lr": recipe.hypers["lr"]})
 
 
-def rounds_of(runs: Sequence[Run], store: Store) -> list[Round]:
+def rounds_of(runs: Sequence[Run], store: Store | None) -> list[Round]:
     """The runs that some runs go on from, phase by phase.
 
     Args:
         runs: of a study.
-        store: where they are or will be.
+        store: where they are or will be; None: nowhere yet.
     """
     levels: list[dict[str, Run]] = []
     later: list[int] = []
@@ -77,8 +92,8 @@ def rounds_of(runs: Sequence[Run], store: Store) -> list[Round]:
             levels[phase].setdefault(each.id, each)
             later[phase] += 1
     ids = [run.id for run in runs] + [each for level in levels for each in level]
-    status = store.statuses(ids)
-    having = store.ends.having(ids) if levels else set()
+    status = {} if store is None else store.statuses(ids)
+    having = store.ends.having(ids) if store is not None and levels else set()
     wanted = {run.id for run in runs if status.get(run.id) not in FINISHED}
     needed: list[tuple[Run, ...]] = []
     for level in reversed(levels):
@@ -90,7 +105,13 @@ def rounds_of(runs: Sequence[Run], store: Store) -> list[Round]:
         wanted |= {run.id for run in lacking}
         needed.insert(0, tuple(lacking))
     return [
-        Round(phase=i + 1, runs=tuple(level.values()), needed=needed[i], later=later[i])
+        Round(
+            phase=i + 1,
+            runs=tuple(level.values()),
+            needed=needed[i],
+            later=later[i],
+            num_phases=len(levels) + 1,
+        )
         for i, level in enumerate(levels)
     ]
 

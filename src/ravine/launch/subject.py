@@ -19,8 +19,16 @@ from ravine.engine.network import Network
 from ravine.errors import StoreError
 from ravine.features.features import Extracting, Features
 from ravine.features.head import Standardized, on_features, structure_of_body
-from ravine.launch.drawn import Drawn, label_of
-from ravine.launch.frozen import Frozen, Learned, check_alike, frozen_tensors, network_on, whole_of
+from ravine.launch.drawn import Drawn, views_label
+from ravine.launch.frozen import (
+    Frozen,
+    Learned,
+    check_alike,
+    frozen_tensors,
+    label_of,
+    network_on,
+    whole_of,
+)
 from ravine.launch.progress import Preparing
 from ravine.messages import shown
 from ravine.nn.spec import Backbone
@@ -64,7 +72,14 @@ class Subject:
     _weights: list[Verification] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        frozen = Frozen(data=self.data, search=self.search, device=self.device, blank=self.blank)
+        bodies = {label_of(each) for each in self.study.models if isinstance(each, Backbone) and each.weights}
+        frozen = Frozen(
+            data=self.data,
+            search=self.search,
+            device=self.device,
+            blank=self.blank,
+            several=len(bodies) > 1,
+        )
         object.__setattr__(self, "frozen", frozen)
         object.__setattr__(self, "drawn", Drawn(search=self.search, device=self.device))
 
@@ -154,8 +169,7 @@ class Subject:
                 body = content_id(structure_of_body(model))
                 if body not in known:
                     known.add(body)
-                    label = f"{spec.weights}, cut {spec.cut}" if spec.cut else spec.weights
-                    yield label, self.frozen.events(spec, model)
+                    yield label_of(spec), self.frozen.events(spec, model)
         for recipe in {each.structure: each for run in self.runs() for each in run.recipe.chain}.values():
             if ACTIVATIONS in recipe.model:
                 spec = self._backbone(recipe)
@@ -165,7 +179,7 @@ class Subject:
                     yield label, self.frozen.events(spec, recipe.model, parts)
             if num_views(recipe.augment):
                 spec = self._backbone(recipe)
-                if (label := label_of(recipe, spec)) not in known:
+                if (label := views_label(recipe, spec)) not in known:
                     known.add(label)
                     yield label, self._views(spec, recipe)
 

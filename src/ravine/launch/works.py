@@ -226,12 +226,14 @@ def _how(backend: str, averages: Mapping[str, Any] | None) -> dict[str, Any]:
 def _line(num_runs: int, num_cohorts: int, chosen: Plan, device: torch.device) -> str:
     """How the runs of one structure are trained, for people."""
     runs = count(num_runs, "run")
-    if chosen.backend in TOGETHER:
+    if num_runs == 1:
+        how = runs
+    elif chosen.backend in TOGETHER:
         how = (
             f"{runs} at once"
             if num_cohorts == 1
             else f"{runs} in {num_cohorts} cohorts of about {num_runs // num_cohorts}"
         )
     else:
-        how = f"{runs}, one after another" if num_runs > 1 else runs
+        how = f"{runs}, one after another"
     return f"{how}, {chosen.backend} on {device.type}" + (f" ({chosen.why})" if chosen.why else "")

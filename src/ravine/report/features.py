@@ -24,7 +24,7 @@ def lines(label: str, found: Features) -> Iterator[str]:
     if found.kept.note:
         yield f"! {found.kept.note}"
     yield "  they depend on:"
-    yield from (f"    {name} = {value}" for name, value in _flat(found.key))
+    yield from (f"    {name} = {_as_fed(name, value, found)}" for name, value in _flat(found.key))
 
 
 def content(found: Features) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def content(found: Features) -> dict[str, Any]:
         "hit": found.hit,
         "examples": {name: len(array) for name, array in found.arrays.items()},
         "width": found.width,
+        "fed": list(found.fed),
         "seconds": found.seconds,
         "examples_per_second": found.rate,
         "bytes": found.size,
@@ -76,6 +77,14 @@ def gap_grid(found: HeadGaps) -> Grid:
 
 def _columns(some: Sequence[HeadGap]) -> tuple[list[float], ...]:
     return [x.loss for x in some], [x.optimum for x in some], [x.gap for x in some]
+
+
+def _as_fed(name: str, value: Any, found: Features) -> str:
+    """A value; of the pictures' size, which the weights say, what the network was fed instead."""
+    fed = list(found.fed[-2:])
+    if name != "model.input.size" or len(found.fed) != 3 or fed == value:
+        return str(value)
+    return f"{fed}, the size of the data; the weights' own is {value}"
 
 
 def _flat(table: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from ravine.launch.progress import Planned
-from ravine.messages import count
+from ravine.launch.progress import TRAINING, Planned
 
 
 def show_plan(event: Planned, console: Console, name: str) -> None:
@@ -16,5 +15,5 @@ def show_plan(event: Planned, console: Console, name: str) -> None:
 
 
 def _plan_lines(event: Planned, name: str) -> list[str]:
-    known = f", {event.num_known:,} of them known already" if event.num_known else ""
-    return [f"{name}: {count(event.num_runs, 'run')}{known}", *(f"  {line}" for line in event.lines)]
+    heading = name if event.about == TRAINING else f"{name}, {event.about}"
+    return [f"{heading}: {event.runs}", *(f"  {line}" for line in event.lines)]

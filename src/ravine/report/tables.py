@@ -11,6 +11,7 @@ from ravine.outcomes import words
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import plain
 from ravine.outcomes.words import NOTHING
+from ravine.report.facts import about_examples, about_runs
 from ravine.report.html import Html
 from ravine.report.palette import looks
 from ravine.times import duration, moment
@@ -65,16 +66,12 @@ def page_tables(results: Results) -> dict[str, Any]:
 
 def _facts(results: Results) -> list[tuple[str, str]]:
     labels = results.labels
-    train, validation, test = labels.sizes
-    seeds = len({run.seed for run in results.runs})
-    configs = len({run.config for run in results.runs})
     kind = "regression" if results.is_regression else f"{len(labels.classes)} classes"
     return [
-        ("runs", f"{len(results.runs):,} = {count(configs, 'config')} × {count(seeds, 'seed')}"
-         if configs * seeds == len(results.runs) else f"{len(results.runs):,}"),
+        ("runs", about_runs(results)),
         ("diverged", f"{results.num_diverged:,}"),
         ("data", f"{labels.name}, {kind}"),
-        ("training, validation, test", f"{train:,}, {validation:,}, {test:,}"),
+        *about_examples(results),
         ("time", duration(results.seconds)),
         ("trained by", results.backend or NOTHING),
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
 from ravine.outcomes.words import NOTHING, below, column_titles, rule_columns, to_beat
+from ravine.report.facts import about_examples
 from ravine.times import duration, moment
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def study(results: Results, holder: str | None = None) -> Group:
     """
     labels = results.labels
     facts = [
-        ("data", f"{labels.name}, {labels.task}; training, validation, test: "
-                 + ", ".join(f"{size:,}" for size in labels.sizes)),
+        ("data", f"{labels.name}, {labels.task}; "
+                 + "; ".join(f"{name}: {words}" for name, words in about_examples(results))),
         ("runs", _progress(results.runs)),
         *([("trained by", holder)] if holder else []),
         ("time", duration(results.seconds) + (f", {results.backend}" if results.backend else "")),

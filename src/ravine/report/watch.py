@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from ravine.launch.progress import Event, Planned, Preparing, Trained
+from ravine.launch.progress import TRAINING, Event, Planned, Preparing, Trained
 from ravine.launch.progress import Progress as Reached
 from ravine.messages import count
 from ravine.report.plan import show_plan
@@ -62,13 +62,13 @@ def watch(events: Iterator[Event], console: Console, name: str, *, higher_is_bet
                 share = event.run_steps / max(event.all_run_steps, 1)
                 if not expected and event.seconds_left:  # 0: all is done, there is nothing to expect
                     expected = True
-                    of = "" if about == "training" else f" of {about}"
+                    of = "" if about == TRAINING else f" of {about}"
                     words = f"  expected time{of}, from the first steps: {duration(event.seconds_left)}"
                     console.print(Text(words), soft_wrap=True)
                 words = reached_words(event, higher_is_better)
                 bar.update(task, completed=share, words=words)
                 if bar.disable and time.monotonic() - shown_at > _LOG_SECONDS:
-                    of = "" if about == "training" else f"{about}: "
+                    of = "" if about == TRAINING else f"{about}: "
                     console.print(Text(f"  {of}{share:.0%}, {words}"), soft_wrap=True)
                     shown_at = time.monotonic()
             else:

@@ -296,31 +296,6 @@ def first_draw(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.recipe.part is None or run.recipe.part["draw"] == draws[0]]
 
 
-def cost_lines(ladder: Ladder | None, runs: Sequence[Run], num_test: int) -> list[str]:
-    """What the runs of a ladder take, for people; nothing for other studies.
-
-    Args:
-        ladder: of the study.
-        runs: its runs.
-        num_test: test examples.
-    """
-    if ladder is None:
-        return []
-    each = [run.recipe.steps * run.recipe.batch_size for run in runs]
-    most = sum(
-        num
-        for num, run in zip(each, runs, strict=True)
-        if run.recipe.part is not None and run.recipe.part["per_class"] == ladder.per_class[-1]
-    )
-    share = (
-        f", {most / sum(each):.0%} of them at n = {ladder.per_class[-1]}" if len(ladder.per_class) > 1 else ""
-    )
-    return [
-        f"{in_words(ladder)}: training takes {sum(each):,} examples through the network{share}, and the test "
-        f"{len(runs) * num_test:,}"
-    ]
-
-
 def _middle(axis: Any) -> Any:
     if isinstance(axis, Range):
         return axis.at(0.5)
