@@ -19,7 +19,7 @@ from ravine.errors import InputError
 from ravine.outcomes import Results
 from ravine.outcomes.ladder import LadderResult
 from ravine.outcomes.ladder_words import fall_rows
-from ravine.report import figures, page, terminal
+from ravine.report import facts, figures, page, terminal
 from ravine.study.alone import arm_alone
 from ravine.study.stored import parse_definition
 from ravine.verdict import Fall
@@ -64,6 +64,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(store: Path) -> Results:
     return ravine.run(_study(), store=store, backend="fused", quiet=True)
+
+
+@pytest.mark.slow
+def test_the_head_of_a_report_says_what_a_ladder_is_made_of(results: Results) -> None:
+    # For each draw 2 arms, 2 seeds, and one config at n = 2 or two at n = 10.
+    assert facts.about_runs(results) == "24: 2 arms, 2 sizes with 2 draws each, 2 seeds"
+    train, _, test = results.labels.sizes
+    assert facts.about_examples(results) == [
+        ("examples of each class", "2, 10, a fifth of them for validation from 10 on"),
+        ("drawn from", f"{train} training examples"),
+        ("test", f"{test} examples"),
+    ]
 
 
 @pytest.mark.slow

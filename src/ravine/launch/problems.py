@@ -71,7 +71,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         return []
     subject = replace(Subject.of(study, data=_blank(study, search), search=search), blank=True)
     runs = subject.runs()
-    lines = _size_lines(study, runs) + cost_lines(study.ladder, runs, len(subject.data.test))
+    lines = size_lines(study, runs) + cost_lines(study.ladder, runs, len(subject.data.test))
     if study.keep is not None:
         lines += room_of(study.keep, runs, subject).lines()
     if study.averages is not None:
@@ -88,7 +88,7 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
     return lines
 
 
-def _size_lines(study: Study, runs: Sequence[Run]) -> list[str]:
+def size_lines(study: Study, runs: Sequence[Run]) -> list[str]:
     """How many runs there are, where a study file does not show it: of a ladder, and where runs have several phases."""
     before = rounds_of(runs, None)
     if study.ladder is None and not study.phases and not before:
