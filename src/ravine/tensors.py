@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,3 +158,14 @@ def one_hot(classes: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     return (classes.unsqueeze(-1) == torch.arange(num_classes, device=classes.device)).to(dtype)
+
+
+def writable(value: Any) -> Any:
+    """An array as it is, or a copy of one that may not be written to: of such a one PyTorch makes no tensor unwarned.
+
+    Example:
+        >>> x = np.broadcast_to(np.float32(1), (2,))
+        >>> torch.as_tensor(writable(x))
+        tensor([1., 1.])
+    """
+    return value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value

@@ -35,6 +35,11 @@ def test_arrays_and_tensors_bytes_and_floats_are_the_same_pictures() -> None:
         assert type(again) is type(other)
         np.testing.assert_array_equal(np.asarray(again), found)
     assert found.dtype == np.float32
+    still, labels = x.copy(), y.copy()
+    still.flags.writeable = labels.flags.writeable = (
+        False  # as of a file that is mapped: no warning of PyTorch's
+    )
+    np.testing.assert_array_equal(ravine.augmented(still, labels, RECIPE, **GIVEN)[0], found)
     plain = ravine.augmented(x, y, {}, **GIVEN)[0]
     np.testing.assert_array_equal(plain, x.astype(np.float32) / 255)
 

@@ -17,6 +17,7 @@ from ravine.augment.native.single import SingleBatch
 from ravine.augment.spec import GEOMETRY, MIXING, STRENGTHS, Augment, check_augment, read_augment
 from ravine.errors import InputError
 from ravine.messages import shown, whole_number, wrong
+from ravine.tensors import writable
 
 _MOST_EXAMPLES = 2**26
 
@@ -109,7 +110,7 @@ def augmented(
 
 def _answers(y: Any, num: int) -> Tensor:
     try:
-        found = torch.as_tensor(y)
+        found = torch.as_tensor(writable(y))
     except (TypeError, ValueError, RuntimeError):
         raise InputError(f"y = {shown(y)}: must be integers, which are classes, or floats") from None
     if found.shape != (num,):
@@ -192,7 +193,7 @@ def _machine(
 def _source(name: str, x: Any) -> Tensor:
     """Examples as float32, pixels from 0 to 1."""
     try:
-        found = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        found = x if isinstance(x, Tensor) else torch.as_tensor(writable(np.asarray(x)))
     except (TypeError, ValueError):
         raise InputError(f"{name} = {shown(x)}: must be a tensor or an array of numbers") from None
     if found.dim() not in (2, 4) or not found.numel():
@@ -217,7 +218,7 @@ def _source(name: str, x: Any) -> Tensor:
 def _numbers(examples: Any, source: Tensor) -> Tensor:
     num = len(source)
     try:
-        found = torch.as_tensor(examples)
+        found = torch.as_tensor(writable(examples))
     except (TypeError, ValueError, RuntimeError):
         found = torch.zeros(0)
     if found.is_floating_point() or found.dtype == torch.bool or tuple(found.shape) != (num,):

@@ -25,6 +25,7 @@ from ravine.errors import ModelError, in_a_line
 from ravine.predictors.bodies import features_of
 from ravine.predictors.passes import Drawing, Passed, passed
 from ravine.study.modes import Mode
+from ravine.tensors import writable
 
 Array = NDArray[np.float64]
 
@@ -245,7 +246,7 @@ def _evaluated(member: Part, x: Floats, features: dict[int, torch.Tensor]) -> np
     first = next(member.model.parameters(), torch.zeros(()))
     try:
         with torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(x)).to(first.device)
+            given = torch.from_numpy(writable(np.ascontiguousarray(x))).to(first.device)
             model = member.model
             if isinstance(model, Assembled):
                 found = model.head(features_of(model, given, features))

@@ -14,6 +14,7 @@ from torch import nn
 
 from ravine.data.scale import Floats
 from ravine.predictors.predictor import Predictor
+from ravine.tensors import writable
 
 
 class Exact:
@@ -29,7 +30,7 @@ class Exact:
     def run(self, x: Floats) -> np.ndarray:
         """Outputs (B, K) for prepared examples (B, ...)."""
         with torch.inference_mode():
-            return np.asarray(self.module(torch.from_numpy(x).double()).numpy())
+            return np.asarray(self.module(torch.from_numpy(writable(x)).double()).numpy())
 
 
 def exact(predictor: Predictor) -> Predictor:
