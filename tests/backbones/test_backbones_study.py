@@ -135,6 +135,7 @@ def _written(folder, content):
 def test_a_check_says_parts_cut_and_pixels(folder):
     lines = remarks(_written(folder, {**STUDY, "model": {**MODEL, "input": {"mean": [0.5], "std": [0.25]}}}))
     assert lines == [
+        "1 run",
         "backbone: 420 parameters in 2 blocks (from:0 to from:1), weights of file:w.safetensors, BatchNorms frozen",
         "head: 8 -> 3, 27 parameters, in the place of 'fc', the last linear layer; cut = says another",
         "pictures: scaled to cover 8 x 8 (bicubic, antialiased), RGB, (v/255 - 0.5) / 0.25: -2 to 2",
