@@ -147,7 +147,7 @@ def test_a_check_says_parts_cut_and_pixels(folder):
     )
     lines = remarks(_written(folder, {**STUDY, "model": {**MODEL, "weights": "file:h.safetensors"}}))
     assert lines[3].startswith("pictures: nothing is known of how this network wants them")
-    assert lines[3:] == ["! 12 tensors of h.safetensors: float16, read as float32"]
+    assert lines[4:] == ["! 12 tensors of h.safetensors: float16, read as float32"]
 
 
 @pytest.mark.parametrize(
