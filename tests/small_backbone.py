@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,3 +56,14 @@ class Wider(Small):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(2 * x)
+
+
+def placed(folder: Path, module: str) -> None:
+    """Write this code as a module, and weights of `Small`, into a folder; one of that name from another is forgotten.
+
+    A worker may come back to a file of tests, and make its folder again.
+    """
+    sys.modules.pop(module, None)
+    (folder / f"{module}.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    torch.manual_seed(4)
+    save_file(trained(Small()).state_dict(), folder / "small.safetensors")

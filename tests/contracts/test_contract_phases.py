@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from engine_runs import FUSED, NATIVE, all_runs, random_dataset, same, trained_by
 from phased import ends_before, phased, training_on
-from safetensors.torch import save_file
 from test_contract_cohorts import EVERYTHING, shuffled
 
 import small_backbone
@@ -57,9 +54,7 @@ def test_runs_of_phases(backend: str) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a network of the user's and its weights."""
     found = tmp_path_factory.mktemp("phases")
-    (found / "contract_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
-    torch.manual_seed(4)
-    save_file(small_backbone.trained(small_backbone.Small()).state_dict(), found / "small.safetensors")
+    small_backbone.placed(found, "contract_small")
     return found
 
 

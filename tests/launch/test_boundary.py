@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from dataclasses import replace
@@ -13,7 +12,6 @@ import pytest
 import torch
 from engine_runs import random_dataset
 from launches import contents, run_all
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import ravine
@@ -36,7 +34,6 @@ from ravine.store import Store
 from ravine.study import Run, Study
 from ravine.study.modes import Mode
 from ravine.study.views import FLIPS
-from small_backbone import Small, trained
 
 DATA = random_dataset((3, 8, 8), num=90)
 MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "bounded_small:Small"}
@@ -47,9 +44,7 @@ STEPS = 6
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the code of a small network and its weights."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "bounded_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
-    torch.manual_seed(4)
-    save_file(trained(Small()).state_dict(), folder / "small.safetensors")
+    small_backbone.placed(folder, "bounded_small")
     return folder
 
 

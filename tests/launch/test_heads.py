@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +34,7 @@ MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "hea
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the code of a small network and its weights."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "headed_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
-    torch.manual_seed(4)
-    save_file(trained(Small()).state_dict(), folder / "small.safetensors")
+    small_backbone.placed(folder, "headed_small")
     return folder
 
 

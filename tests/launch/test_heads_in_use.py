@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 import ravine
 import small_backbone
@@ -18,7 +15,6 @@ from ravine.api.studies import read_any
 from ravine.cli.main import main
 from ravine.features.optimum import Convex
 from ravine.launch.subject import Subject, stored_run
-from small_backbone import Small, trained
 
 STUDY = """
 name = "heads"
@@ -44,9 +40,7 @@ lr = 0.01
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a study that has been run."""
     folder = tmp_path_factory.mktemp("heads")
-    (folder / "used_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
-    torch.manual_seed(4)
-    save_file(trained(Small()).state_dict(), folder / "small.safetensors")
+    small_backbone.placed(folder, "used_small")
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(100, 3, 8, 8)).astype(np.float32), np.arange(100) % 3
     np.savez(folder / "few.npz", x=x, y=y)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from engine_runs import random_dataset
-from safetensors.torch import save_file
 
 import ravine
 import small_backbone
@@ -35,7 +33,6 @@ from ravine.launch.subject import Subject, by_structure
 from ravine.rng import keyed_init
 from ravine.study import Run, Study, parse_study
 from ravine.study.reading import read_data
-from small_backbone import Small, trained
 
 DATA = random_dataset((3, 8, 8), num=90)
 MODEL = {"kind": "backbone", "weights": "file:small.safetensors", "target": "viewed_small:Small"}
@@ -70,9 +67,7 @@ augment = { flip = 0.5, views = 4 }
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the code of a small network and its weights."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "viewed_small.py").write_text(inspect.getsource(small_backbone), encoding="utf-8")
-    torch.manual_seed(4)
-    save_file(trained(Small()).state_dict(), folder / "small.safetensors")
+    small_backbone.placed(folder, "viewed_small")
     return folder
 
 

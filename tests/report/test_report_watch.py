@@ -39,8 +39,8 @@ def test_while_a_checkpoint_is_written_a_second_signal_waits(number: signal.Sign
 
     def events() -> Iterator[Event]:
         try:
-            interrupt(0.0, 0.1, number=number)
-            time.sleep(0.05)
+            interrupt(0.1, number=number)
+            os.kill(os.getpid(), number)
             yield PLANNED
             raise AssertionError("the first interrupt ends it here")
         finally:
