@@ -22,6 +22,7 @@ import numpy as np
 from calibration_noise import NORMAL, Array, rate
 
 from ravine.verdict import Trial, Verdict, judge
+from ravine.verdict.measure import measure_of
 
 Draw = Callable[[int, int, int], tuple[Array, Array]]
 
@@ -45,7 +46,7 @@ def judged(draw: Draw, rules: int, configs: int | list[int], seeds: int, task: s
                 )
             )
             tests[trials[-1].run] = test
-    return judge(trials, tests.__getitem__, task=task)
+    return judge(trials, tests.__getitem__, measure=measure_of(task))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

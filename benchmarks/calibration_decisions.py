@@ -17,6 +17,7 @@ from calibration_noise import rate
 from ravine.outcomes.levels import levelled
 from ravine.store import RunRecord
 from ravine.verdict import Trial, judge, overfitting
+from ravine.verdict.measure import ACCURACY
 
 NORMAL = NormalDist()
 HARD = 2.0  # spread of the examples' difficulty, in units of the noise of one example
@@ -84,7 +85,7 @@ def _levels(rng: np.random.Generator, sd: float, levels: int, seeds: int, num: i
         )
         for each in levelled(records, "dropout", "")
     ]
-    found = judge(trials, lambda run: right[run][360:].astype(np.float32), task="classification")
+    found = judge(trials, lambda run: right[run][360:].astype(np.float32), measure=ACCURACY)
     return any(pair.separable for pair in found.pairs)
 
 

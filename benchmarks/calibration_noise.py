@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.verdict import Trial, Verdict, judge
+from ravine.verdict.measure import ACCURACY
 
 Array = NDArray[np.float64]
 Bits = NDArray[np.bool_]
@@ -157,7 +158,7 @@ def from_arrays(
 
 
 def verdict(study: Study) -> Verdict:
-    return judge(study.trials, study.test, task="classification")
+    return judge(study.trials, study.test, measure=ACCURACY)
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ravine.api.ensembles import ensemble
     from ravine.api.estimators import Classifier, Regressor
     from ravine.api.export import export
+    from ravine.api.judge import judge
     from ravine.api.look import landscape, sharpness
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
@@ -47,6 +48,7 @@ _HOMES = {
     "export": "api.export",
     "from_arrays": "data",
     "from_torch_dataset": "data",
+    "judge": "api.judge",
     "landscape": "api.look",
     "lr_range": "api.run",
     "predict": "api.predict",
@@ -81,6 +83,7 @@ __all__ = [
     "export",
     "from_arrays",
     "from_torch_dataset",
+    "judge",
     "landscape",
     "lr_range",
     "nn",

@@ -18,6 +18,7 @@ from ravine.report.views import command
 from ravine.store import RunRecord, Store
 from ravine.study import Study
 from ravine.verdict import Trial, judge
+from ravine.verdict.measure import ACCURACY
 
 RULES = [
     {"kind": "sgd", "lr": [0.03, 0.3], "weight_decay": [0.0, 0.01]},
@@ -90,7 +91,7 @@ def test_levels_of_runs_are_what_a_verdict_on_trials_with_these_labels_says(fold
         )
         for each, run in zip(trials(records, predicted), records, strict=True)
     ]
-    expected = judge(by_hand, predicted.test_scores, task="classification")
+    expected = judge(by_hand, predicted.test_scores, measure=ACCURACY)
     found = results("s", store=folder, compare="dropout").verdict
     assert [(r.config, r.test, r.ci) for r in found.rules] == [
         (r.config, r.test, r.ci) for r in expected.rules
@@ -202,7 +203,7 @@ def separable(num_studies: int, num_levels: int, seed: int) -> int:
                   diverged=False, validation=right[each.id][:200])
             for each in levelled(records, "dropout", "")
         ]  # fmt: skip
-        verdict = judge(found, lambda run, right=right: right[run][200:], task="classification")
+        verdict = judge(found, lambda run, right=right: right[run][200:], measure=ACCURACY)
         hits += any(pair.separable for pair in verdict.pairs)
     return hits
 

@@ -15,6 +15,7 @@ from ravine.report.draw_forest import draw_forest, gains_grid, lead
 from ravine.report.page import report
 from ravine.store import Store
 from ravine.verdict import Trial, judge
+from ravine.verdict.measure import ACCURACY
 
 VARIANTS = [{}, {"model": {"norm": "batch"}}, {"rules": {"lr": 1e-6}, "label": "no steps"}]
 
@@ -72,7 +73,7 @@ def test_two_levels_have_the_interval_of_their_pair() -> None:
                 Trial(rule=level, config=level, hypers={"lr": 0.1}, seed=seed, run=run, diverged=False,
                       validation=right[run][:300])
             )  # fmt: skip
-    verdict = judge(trials, lambda run: right[run][300:], task="classification", baseline="a", noun="level")
+    verdict = judge(trials, lambda run: right[run][300:], measure=ACCURACY, baseline="a", noun="level")
     (gain,), (pair,) = verdict.gains, verdict.pairs
     assert (gain.low, gain.high) == pytest.approx(pair.ci)
     assert gain.level == "b"
@@ -96,7 +97,7 @@ def test_equal_levels_gain_for_sure_in_at_most_their_share_of_studies() -> None:
                   validation=scores[:200])
             for run, scores in right.items()
         ]  # fmt: skip
-        found = judge(trials, lambda run, right=right: right[run][200:], task="classification", baseline="a")
+        found = judge(trials, lambda run, right=right: right[run][200:], measure=ACCURACY, baseline="a")
         hits += any(gain.low > 0.0 or gain.high < 0.0 for gain in found.gains)
     assert hits <= 4
 
@@ -109,7 +110,7 @@ def test_a_single_seed_is_never_for_sure() -> None:
         )
         for run, scores in right.items()
     ]
-    (gain,) = judge(trials, lambda run: right[run][100:], task="classification", baseline="a").gains
+    (gain,) = judge(trials, lambda run: right[run][100:], measure=ACCURACY, baseline="a").gains
     assert gain.difference == 1.0
     assert gain.low <= 0.0
     assert math.isfinite(gain.high)

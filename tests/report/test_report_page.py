@@ -157,7 +157,7 @@ def test_at_unequal_budgets_the_best_of_all_stands_beside_the_chosen(make: Make,
     adam = next(result for result in results.verdict.rules if result.rule == "adam")
     assert adam.config != adam.best_config
     run = next(run for run in results.runs if run.config == adam.best_config)
-    words = beside(False, adam, results.runs)
+    words = beside(results.verdict.measure, adam, results.runs)
     assert words.startswith(f"best of all 9: lr {run.hypers['lr']:.6g}, validation ")
     assert words in page.report(results).decode()
     assert words in shown(terminal.verdict(results))

@@ -13,6 +13,7 @@ from verdict_studies import Reader, bits, study, trial
 
 from ravine.verdict import Trial, Verdict, judge
 from ravine.verdict.comparison import difference_error, p_value, pooled, width
+from ravine.verdict.measure import ACCURACY, measure_of
 from ravine.verdict.own_interval import mean_interval
 from ravine.verdict.planning import detectable, seeds_needed
 from ravine.verdict.student import Error
@@ -28,7 +29,7 @@ def of(tables: dict[str, Array], task: str = "classification") -> Verdict:
         for seed, row in enumerate(table):
             trials.append(trial(rule, "c", seed, np.zeros(500)))
             scores[trials[-1].run] = row
-    return judge(trials, Reader(scores), task=task)
+    return judge(trials, Reader(scores), measure=measure_of(task))
 
 
 def words(verdict: Verdict) -> str:
@@ -66,7 +67,7 @@ def test_no_example_that_differs_still_leaves_one_each_way() -> None:
 def test_a_rule_that_leads_by_survivors_gets_no_difference_and_no_seeds() -> None:
     trials, tests = study({"frail": (1.0,), "sound": (0.0,)}, seeds=4, n=200)
     trials = [replace(t, diverged=True, validation=None) if t.run == "frail/c0/0" else t for t in trials]
-    verdict = judge(trials, tests, task="classification")
+    verdict = judge(trials, tests, measure=ACCURACY)
     assert verdict.sentences[1] == (
         "They are not separable: frail leads only by its surviving runs"
         " (1 of 4 seeds diverged with the chosen hypers)."
@@ -80,7 +81,7 @@ def test_a_rule_that_leads_by_survivors_gets_no_difference_and_no_seeds() -> Non
 def test_the_only_survivor_is_not_called_ahead() -> None:
     trials, tests = study({"a": (0.9,)})
     trials += [trial("b", "c", s, None) for s in range(3)]
-    verdict = judge(trials, tests, task="classification")
+    verdict = judge(trials, tests, measure=ACCURACY)
     assert (verdict.standing("a"), verdict.standing("b")) == ("only result", "")
     assert verdict.sentences[1] == "Nothing is compared: no other rule has a result."
 
@@ -89,7 +90,7 @@ def test_test_scores_that_are_never_finite_are_not_called_divergence() -> None:
     trials, tests = study({"a": (0.9,), "b": (0.8,)})
     for run in [run for run in tests.scores if run.startswith("b")]:
         tests.scores[run] = np.full(300, np.nan)
-    verdict = judge(trials, tests, task="classification")
+    verdict = judge(trials, tests, measure=ACCURACY)
     assert (
         "b: the test scores of its chosen hypers are not finite: check the model and the data."
         in verdict.warnings
@@ -178,8 +179,8 @@ def test_few_errors_are_worth_no_more_examples_than_there_are() -> None:
 def test_luck_of_tuning_widens_a_rules_own_interval() -> None:
     rng = np.random.default_rng(2)
     trials, tests = study({"r": (0.8, 0.8, 0.8, 0.8)}, n=400, seed=5)
-    tuned = judge(trials, tests, task="classification").rules[0]
-    alone = judge([t for t in trials if t.config == tuned.config], tests, task="classification").rules[0]
+    tuned = judge(trials, tests, measure=ACCURACY).rules[0]
+    alone = judge([t for t in trials if t.config == tuned.config], tests, measure=ACCURACY).rules[0]
     assert tuned.ci is not None and alone.ci is not None  # noqa: PT018
     assert tuned.test == alone.test
     assert tuned.ci[1] - tuned.ci[0] > alone.ci[1] - alone.ci[0]
@@ -203,9 +204,9 @@ def test_few_losses_widen_an_interval_as_a_t_does() -> None:
 
 def test_the_best_of_many_is_said_to_be_flattered() -> None:
     trials, tests = study({f"r{i}": (0.8,) for i in range(5)}, n=200)
-    verdict = judge(trials, tests, task="classification")
+    verdict = judge(trials, tests, measure=ACCURACY)
     assert any(w.startswith(f"{verdict.best} was picked as the best of 5 rules") for w in verdict.warnings)
-    two = judge([t for t in trials if t.rule in ("r0", "r1")], tests, task="classification")
+    two = judge([t for t in trials if t.rule in ("r0", "r1")], tests, measure=ACCURACY)
     assert "was picked" not in words(two)
 
 
@@ -221,7 +222,7 @@ def test_the_best_of_many_configs_is_said_to_be_flattered_by_lucky_seeds_alone(
             level = 0.8 + spread * rng.standard_normal()
             trials.append(trial("r", f"c{config}", seed, bits(rng, level, 1000)))
             scores[trials[-1].run] = bits(rng, level, 1000)
-    said = words(judge(trials, Reader(scores), task="classification"))
+    said = words(judge(trials, Reader(scores), measure=ACCURACY))
     expected = "of its configurations that validation cannot tell apart, so its own result is flattered"
     assert (expected in said) == flattered
     assert ("was picked" in said) == flattered
@@ -233,16 +234,14 @@ def test_seeds_without_a_failure_do_not_exclude_failures() -> None:
     lost = {t.run for t in trials if t.config == "c2" and t.seed == 1}
     trials = [replace(t, diverged=True, validation=None) if t.run in lost else t for t in trials]
     text = "a: 1 of 9 runs diverged, none of them with the chosen hypers; but 3 seeds without a failure cannot rule out"
-    assert any(
-        w.startswith(text) and "63 %" in w for w in judge(trials, tests, task="classification").warnings
-    )
+    assert any(w.startswith(text) and "63 %" in w for w in judge(trials, tests, measure=ACCURACY).warnings)
 
 
 def test_a_single_config_beside_a_search_is_what_the_verdict_is_about() -> None:
     trials, tests = study({"a": (0.9,), "b": (0.8, 0.85, 0.9)})
     assert any(
         w == "a: only one configuration was tried, so the verdict is about it, not about the rule."
-        for w in judge(trials, tests, task="classification").warnings
+        for w in judge(trials, tests, measure=ACCURACY).warnings
     )
 
 
@@ -254,7 +253,7 @@ def test_what_most_runs_lost_is_called_after_is_lr_only_where_there_is_one() -> 
             for seed in range(2):
                 made = trial(rule, f"c{config}", seed, None if config else ones)
                 trials.append(replace(made, hypers=hypers))
-    verdict = judge(trials, lambda run: ones, task="classification")
+    verdict = judge(trials, lambda run: ones, measure=ACCURACY)
     assert "a: 2 of 4 runs diverged; its learning rates go too high." in verdict.warnings
     assert "b: 2 of 4 runs diverged; most of its hypers do not work." in verdict.warnings
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from verdict_studies import Reader, trial
 
 from ravine.verdict import Pair, Trial, Verdict, judge
+from ravine.verdict.measure import SQUARED_ERROR, measure_of
 
 Array = NDArray[np.float64]
 Made = tuple[list[Trial], Reader]
@@ -124,7 +125,7 @@ def made(task: str, kind: str, number: int) -> Made:
 
 @cache
 def judged(task: str, kind: str, number: int) -> Verdict:
-    return judge(*made(task, kind, number), task=task)
+    return judge(*made(task, kind, number), measure=measure_of(task))
 
 
 @pytest.mark.parametrize(("task", "kind"), STUDIES)
@@ -219,7 +220,7 @@ def test_names_play_no_part(task: str, kind: str) -> None:
         trials, tests = made(task, kind, number)
         names = {f"r{k}": f"r{9 - k}" for k in range(9)}
         renamed = [replace(t, rule=names[t.rule]) for t in trials]
-        first, second = judged(task, kind, number), judge(renamed, tests, task=task)
+        first, second = judged(task, kind, number), judge(renamed, tests, measure=measure_of(task))
         for pair in first.pairs:
             other = second.pair(names[pair.first], names[pair.second])
             assert other is not None
@@ -244,7 +245,10 @@ def test_a_change_of_unit_changes_no_decision(unit: float) -> None:
             for t in trials
         ]
         other = Reader({run: scale * s for run, s in tests.scores.items()})
-        first, second = judge(trials, tests, task="regression"), judge(scaled, other, task="regression")
+        first, second = (
+            judge(trials, tests, measure=SQUARED_ERROR),
+            judge(scaled, other, measure=SQUARED_ERROR),
+        )
         for a, b in zip(first.pairs, second.pairs, strict=True):
             assert (a.p, a.p_corrected, a.separable, a.seeds_needed) == (
                 b.p, b.p_corrected, b.separable, b.seeds_needed,

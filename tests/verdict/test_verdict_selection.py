@@ -11,6 +11,7 @@ from verdict_studies import Reader, study, trial
 
 from ravine.errors import InputError
 from ravine.verdict import judge
+from ravine.verdict.measure import ACCURACY, measure_of
 from ravine.verdict.selection import best_of, median_rank, ranked
 from ravine.verdict.trials import Candidate, Trial, gather
 from ravine.verdict.tuning import luck_of, shortfall_error
@@ -82,13 +83,13 @@ def test_choice_is_by_the_mean_over_seeds_not_by_the_luckiest_seed() -> None:
     steady = {0: 0.8, 1: 0.8, 2: 0.8}
     ones = np.ones(10)
     trials = [trial("r", c, s, v * ones) for c, by in (("l", lucky), ("s", steady)) for s, v in by.items()]
-    verdict = judge(trials, lambda run: ones, task="classification")
+    verdict = judge(trials, lambda run: ones, measure=ACCURACY)
     assert verdict.rules[0].config == "s"
 
 
 def test_test_is_read_once_for_the_chosen_runs_and_for_no_other() -> None:
     trials, tests = study({"a": (0.5, 0.9, 0.6), "b": (0.8, 0.4)})
-    verdict = judge(trials, tests, task="classification")
+    verdict = judge(trials, tests, measure=ACCURACY)
     chosen = [run for r in verdict.rules for run in r.runs]
     assert sorted(tests.read) == sorted(chosen)
     assert len(tests.read) == 2 * 3
@@ -98,14 +99,14 @@ def test_test_is_read_once_for_the_chosen_runs_and_for_no_other() -> None:
 def test_test_scores_play_no_part_in_the_choice() -> None:
     trials, tests = study({"a": (0.6, 0.9), "b": (0.6, 0.9)})
     flipped = Reader({run: 1.0 - s for run, s in tests.scores.items()})
-    first, second = (judge(trials, t, task="classification") for t in (tests, flipped))
+    first, second = (judge(trials, t, measure=ACCURACY) for t in (tests, flipped))
     assert {r.rule: r.config for r in first.rules} == {r.rule: r.config for r in second.rules}
 
 
 def test_unequal_budgets_are_compared_at_the_smallest() -> None:
     """Rule b has 9 configurations to a's 3: it is represented by what 3 trials reach in the median."""
     trials, tests = study({"a": (0.5, 0.7, 0.9), "b": [0.5 + 0.05 * i for i in range(9)]}, n=4000)
-    verdict = judge(trials, tests, task="classification")
+    verdict = judge(trials, tests, measure=ACCURACY)
     by_rule = {r.rule: r for r in verdict.rules}
     assert verdict.num_configs == 3
     assert by_rule["a"].rank == 1
@@ -119,7 +120,7 @@ def test_median_search_that_meets_only_divergence_takes_the_last_that_finished()
     scores = (rng.random(50) < 0.5).astype(float)
     trials = [trial("a", "only", s, scores) for s in range(3)]
     trials += [trial("b", f"c{i}", s, scores if i == 0 else None) for i in range(9) for s in range(3)]
-    verdict = judge(trials, lambda run: scores, task="classification")
+    verdict = judge(trials, lambda run: scores, measure=ACCURACY)
     assert next(r for r in verdict.rules if r.rule == "b").config == "c0"
 
 
@@ -140,17 +141,17 @@ def test_what_cannot_be_judged_is_refused_in_one_line() -> None:
     ]
     for trials, text in cases:
         with pytest.raises(InputError, match=text) as refused:
-            judge(trials, lambda run: ones, task="classification")
+            judge(trials, lambda run: ones, measure=ACCURACY)
         assert "\n" not in str(refused.value)
     good = [trial("r", "c", s, ones) for s in range(2)]
     with pytest.raises(InputError, match="did you mean 'regression'"):
-        judge(good, lambda run: ones, task="regresion")
+        measure_of("regresion")
     with pytest.raises(InputError, match="alpha"):
-        judge(good, lambda run: ones, task="classification", alpha=1.5)
+        judge(good, lambda run: ones, measure=ACCURACY, alpha=1.5)
     with pytest.raises(InputError, match="4 and 5 examples"):
-        judge(good, lambda run: np.ones(4 if run.endswith("0") else 5), task="classification")
+        judge(good, lambda run: np.ones(4 if run.endswith("0") else 5), measure=ACCURACY)
     with pytest.raises(InputError, match="shape"):
-        judge(good, lambda run: np.ones((2, 2)), task="classification")
+        judge(good, lambda run: np.ones((2, 2)), measure=ACCURACY)
 
 
 def test_the_shortfall_has_the_moments_of_a_clipped_normal() -> None:
@@ -187,4 +188,4 @@ def test_a_rival_that_falls_apart_in_one_seed_does_not_blur_a_good_choice() -> N
     trials = runs("good", (0.97, 0.97, 0.97)) + runs("wild", (0.97, 0.96, 0.1))
     (group,) = gather(trials).values()
     good = next(c for c in group if c.config == "good")
-    assert luck_of(group, good, binary=True).error() < 0.01  # it was 0.1: ten points
+    assert luck_of(group, good, ACCURACY).error() < 0.01  # it was 0.1: ten points

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ravine.cli import augment, averages, features, look, output, reuse, soups, stored, surface, train
+from ravine.cli import augment, averages, features, judge, look, output, reuse, soups, stored, surface, train
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -35,6 +35,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": reuse.export,
     "predict": reuse.predict,
     "soup": soups.soup,
+    "judge": judge.judge,
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ravine.messages import count
 from ravine.outcomes.ladder import LadderResult
 from ravine.outcomes.words import NOTHING
-from ravine.verdict import Outcome, Verdict
+from ravine.verdict import Outcome, Verdict, measure_of
 from ravine.verdict.crossover import sentences_of
 from ravine.verdict.draws import LEAST_TUNED
 from ravine.verdict.words import listed
@@ -27,7 +27,7 @@ LARGE_SHARE = 0.25  # of all training examples of a class, from which on draws h
 def ladder_verdict(ladder: LadderResult, labels: Labels, noun: str) -> Verdict:
     """The verdict of a study that has a ladder: its words alone, since no arm has one config for all rungs."""
     return Verdict(
-        task=labels.task,
+        measure=measure_of(labels.task),
         alpha=0.05,
         noun=noun,
         rules=(),

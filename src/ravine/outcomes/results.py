@@ -41,7 +41,7 @@ from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
 from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Overfitting, Verdict, judge
+from ravine.verdict import Overfitting, Verdict, judge, measure_of
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store, StudyRecord
@@ -125,7 +125,9 @@ class Results:
         decided = () if tolerance is None else regularized(found, runs, tolerance)
         found = judged(found, decided) if decided else found
         baseline = None if compare == RULE else runs[0].rule
-        verdict = judge(found, test=test, task=labels.task, noun=noun_of(compare), baseline=baseline)
+        verdict = judge(
+            found, test=test, measure=measure_of(labels.task), noun=noun_of(compare), baseline=baseline
+        )
         validation_errors, test_errors = errors_of(labels, found, verdict, tested)
         recipes = {
             config_id(
@@ -349,12 +351,12 @@ class Results:
 
     def readable(self, score: float | None) -> float:
         """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""
-        return words.readable(self.is_regression, score)
+        return words.readable(self.verdict.measure, score)
 
     def grid(self) -> Grid:
         """The verdict as a small table: its sentences, a row per rule, what to read before relying on it."""
-        columns = words.rule_columns(self.is_regression, self.verdict, self.test_errors)
-        titles = words.column_titles(self.is_regression, self.verdict)
+        columns = words.rule_columns(self.verdict, self.test_errors if self.is_regression else None)
+        titles = words.column_titles(self.verdict)
         names = [rule.rule for rule in self.verdict.rules]
         shown = (self.noun, *(titles.get(name, name) for name in columns)) if names else ()
         rows = tuple(zip(names, *columns.values(), strict=True))
@@ -366,7 +368,7 @@ class Results:
             columns=shown,
             rows=rows,
             left=(self.noun, "", "better"),
-            below=words.below(self.is_regression, self.verdict, self.runs),
+            below=words.below(self.verdict, self.runs),
             after=(
                 *((words.to_beat(self.to_beat),) if self.to_beat else ()),
                 *stage_words(self.stages, self.labels.task),

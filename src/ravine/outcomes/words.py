@@ -12,35 +12,40 @@ from ravine.outcomes.runs import describe
 if TYPE_CHECKING:
     from ravine.outcomes.regression import Errors
     from ravine.store import RunRecord
-    from ravine.verdict import RuleResult, Verdict
+    from ravine.verdict import Measure, RuleResult, Verdict
 
 NOTHING = "–"
 
 
-def readable(regression: bool, score: float | None) -> float:
+def readable(measure: Measure, score: float | None) -> float:
     """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""
-    return math.nan if score is None else 0.0 - score if regression else score
+    return math.nan if score is None else measure.readable(score)
 
 
-def score(regression: bool, value: float | None) -> str:
-    """A validation or test score: an accuracy in per cent, or a mean squared error."""
+def score(measure: Measure, value: float | None) -> str:
+    """A validation or test score: an accuracy in per cent, or a number such as a mean squared error."""
     if value is None:
         return NOTHING
-    shown = readable(regression, value)
-    return f"{shown:.4g}" if regression else f"{100 * shown:.1f}\u00a0%"
+    shown = measure.readable(value)
+    return f"{100 * shown:.1f}\u00a0%" if measure.percent else _signed(f"{shown:.4g}")
 
 
-def interval(regression: bool, bounds: tuple[float, float] | None) -> str:
+def interval(measure: Measure, bounds: tuple[float, float] | None) -> str:
     """An interval of scores, without the sign of per cent."""
     if bounds is None:
         return NOTHING
-    low, high = sorted(readable(regression, bound) for bound in bounds)
-    return f"{low:.4g} to {high:.4g}" if regression else f"{100 * low:.1f} to {100 * high:.1f}"
+    low, high = sorted(measure.readable(bound) for bound in bounds)
+    texts = (f"{100 * end:.1f}" if measure.percent else _signed(f"{end:.4g}") for end in (low, high))
+    return " to ".join(texts)
 
 
-def difference(regression: bool, value: float) -> str:
+def _signed(text: str) -> str:
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def difference(measure: Measure, value: float) -> str:
     """A difference of scores: percentage points, or of mean squared errors."""
-    words = f"{abs(value):.3g}" if regression else f"{100 * abs(value):.1f}"
+    words = f"{100 * abs(value):.1f}" if measure.percent else f"{abs(value):.3g}"
     return ("−" if value < 0 and float(words) != 0 else "") + words
 
 
@@ -58,60 +63,58 @@ def shown_hypers(result: RuleResult) -> str:
     )
 
 
-def beside(regression: bool, result: RuleResult, runs: Sequence[RunRecord]) -> str:
+def beside(measure: Measure, result: RuleResult, runs: Sequence[RunRecord]) -> str:
     """The best config of all where an equal tuning budget made the verdict choose another."""
     if result.best_config is None or result.best_config == result.config:
         return ""
     run = next(run for run in runs if run.config == result.best_config)
-    reached = score(regression, result.best_validation)
+    reached = score(measure, result.best_validation)
     return f"best of all {result.num_configs}: {describe(run.hypers, run.hypers)}, validation {reached}"
 
 
-def below(regression: bool, verdict: Verdict, runs: Sequence[RunRecord]) -> tuple[tuple[str, str], ...]:
+def below(verdict: Verdict, runs: Sequence[RunRecord]) -> tuple[tuple[str, str], ...]:
     """What belongs to a row of the verdict and has no column: rules, each with its other chosen hypers, or with the
     best config of all."""
     found = (
         (rule.rule, text)
         for rule in verdict.rules
-        for text in (shown_hypers(rule), beside(regression, rule, runs))
+        for text in (shown_hypers(rule), beside(verdict.measure, rule, runs))
     )
     return tuple((name, text) for name, text in found if text)
 
 
-def rule_columns(
-    regression: bool, verdict: Verdict, errors: Mapping[str, Errors]
-) -> dict[str, tuple[str, ...]]:
+def rule_columns(verdict: Verdict, errors: Mapping[str, Errors] | None = None) -> dict[str, tuple[str, ...]]:
     """The verdict's rows by column, beside the rule's name; what a rule does not have is a dash.
 
     Args:
-        regression: whether scores are losses.
         verdict: whose rules.
-        errors: of a regression, the test errors by rule.
+        errors: of a regression, the test errors by rule; None: of none.
     """
     rules = verdict.rules
-    found = [errors.get(rule.rule) for rule in rules]
+    found = [errors.get(rule.rule) if errors else None for rule in rules]
     more = {
         "RMSE": tuple(NOTHING if each is None else f"{each.rmse:.4g}" for each in found),
         "MAE": tuple(NOTHING if each is None else f"{each.mae:.4g}" for each in found),
         "R²": tuple(NOTHING if each is None else shown_r2(each) for each in found),
     }
     return {
-        "test": tuple(score(regression, rule.test) for rule in rules),
-        "interval": tuple(interval(regression, rule.ci) for rule in rules),
-        **(more if regression else {}),
-        "val": tuple(score(regression, rule.validation) for rule in rules),
+        "test": tuple(score(verdict.measure, rule.test) for rule in rules),
+        "interval": tuple(interval(verdict.measure, rule.ci) for rule in rules),
+        **({} if errors is None else more),
+        "val": tuple(score(verdict.measure, rule.validation) for rule in rules),
         "lr": tuple(f"{rule.lr:.4g}" if rule.lr is not None else NOTHING for rule in rules),
         "diverged": tuple(f"{rule.num_diverged}/{rule.num_runs}" for rule in rules),
         "standing": tuple(verdict.standing(rule.rule) for rule in rules),
     }
 
 
-def column_titles(regression: bool, verdict: Verdict) -> dict[str, str]:
+def column_titles(verdict: Verdict) -> dict[str, str]:
     """Titles of those columns whose name alone says too little."""
+    short = verdict.measure.short
     return {
-        "test": "test MSE" if regression else "test",
+        "test": f"test {short}".rstrip(),
         "interval": f"{100 * (1 - verdict.alpha):g} % interval",
-        "val": "val MSE" if regression else "val",
+        "val": f"val {short}".rstrip(),
         "standing": "",
     }
 

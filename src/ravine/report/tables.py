@@ -26,11 +26,11 @@ WIDTH, MARGIN = 220, 16  # of the interval plot, in px
 def page_tables(results: Results) -> dict[str, Any]:
     """Everything in the report that isn't a figure, as the template wants it."""
     rules = results.verdict.rules
-    columns = words.rule_columns(results.is_regression, results.verdict, results.test_errors)
+    columns = words.rule_columns(results.verdict, results.test_errors if results.is_regression else None)
     return {
         "noun": results.noun,
         "facts": _facts(results),
-        "titles": words.column_titles(results.is_regression, results.verdict),
+        "titles": words.column_titles(results.verdict),
         "errors": list(ERRORS) if results.is_regression else [],
         "to_beat": words.to_beat(results.to_beat) if results.to_beat else "",
         "scale": _scale(results),
@@ -40,8 +40,10 @@ def page_tables(results: Results) -> dict[str, Any]:
             {
                 "better": pair.first,
                 "worse": pair.second,
-                "difference": words.difference(results.is_regression, pair.difference),
-                "interval": " to ".join(words.difference(results.is_regression, bound) for bound in pair.ci),
+                "difference": words.difference(results.verdict.measure, pair.difference),
+                "interval": " to ".join(
+                    words.difference(results.verdict.measure, bound) for bound in pair.ci
+                ),
                 "seeds": pair.num_seeds,
                 "outcome": pair.outcome,
             }
@@ -160,7 +162,7 @@ def _rule(results: Results, place: int, columns: Mapping[str, Sequence[str]]) ->
         "seeds": len(result.seeds),
         "configs": result.num_configs,
         "diverged": columns["diverged"][place],
-        "beside": words.beside(results.is_regression, result, results.runs),
+        "beside": words.beside(results.verdict.measure, result, results.runs),
     }
 
 

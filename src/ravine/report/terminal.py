@@ -252,7 +252,7 @@ def _status(run: RunRecord) -> str:
 
 def _rules(results: Results) -> Group:
     # Other hypers would squeeze the numbers at 80 columns: they come below.
-    more = below(results.is_regression, results.verdict, results.runs)
+    more = below(results.verdict, results.runs)
     return Group(_RuleTable(results), "", _facts(more)) if more else Group(_RuleTable(results))
 
 
@@ -284,8 +284,8 @@ class _RuleTable:
 
 def _columns(results: Results, dropped: Sequence[str]) -> Table:
     rules = results.verdict.rules
-    cells = rule_columns(results.is_regression, results.verdict, results.test_errors)
-    titles = column_titles(results.is_regression, results.verdict)
+    cells = rule_columns(results.verdict, results.test_errors if results.is_regression else None)
+    titles = column_titles(results.verdict)
     kept = [name for name in cells if name not in dropped]
     table = plain_table()
     longest = max((cell_len(rule.rule) for rule in rules), default=0)

@@ -1,9 +1,10 @@
 """The verdict room: from finished runs to an honest answer, with numpy alone.
 
-`judge` is the door; `trials` goes in and `outcome` comes out. `selection` chooses a configuration, and `tuning` says
-how much luck that took. `comparison` and `student` compare two rules, `multiplicity` and `pairs` all of them,
-`planning` says what more seeds would find, `own_interval` is of one rule, `budget` of the winner against the tuning
-budget, `overfitting` of whether dropout is needed and kept. `cautions` and `words` put it into sentences.
+`judge` is the door; `trials` goes in and `outcome` comes out; `measure` is what their scores measure. `selection`
+chooses a configuration, and `tuning` says how much luck that took. `comparison` and `student` compare two rules,
+`multiplicity` and `pairs` all of them, `planning` says what more seeds would find, `own_interval` is of one rule,
+`budget` of the winner against the tuning budget, `overfitting` of whether dropout is needed and kept. `cautions` and
+`words` put it into sentences.
 docs/verdict.md explains all of it. `crossover` compares two arms of a ladder over n pictures per class, with draws of
 pictures as units (`draws`), and `gaps` says how far each overfits: docs/ladder.md.
 """
@@ -13,12 +14,15 @@ from ravine.verdict.crossover import Crossover, Difference, Outcome, crossover
 from ravine.verdict.draws import ArmResult, Reading, arm_results
 from ravine.verdict.gaps import DrawnGap, Fall, falls_of, gaps_of
 from ravine.verdict.judge import judge
+from ravine.verdict.measure import ACCURACY, SQUARED_ERROR, Measure, measure_of
 from ravine.verdict.outcome import Gain, Pair, RuleResult, Verdict
 from ravine.verdict.overfitting import Overfitting, overfitting
 from ravine.verdict.selection import best_configs
 from ravine.verdict.trials import Trial, scorer
 
 __all__ = [
+    "ACCURACY",
+    "SQUARED_ERROR",
     "ArmResult",
     "BudgetCurve",
     "Crossover",
@@ -27,6 +31,7 @@ __all__ = [
     "Fall",
     "Gain",
     "Leader",
+    "Measure",
     "Outcome",
     "Overfitting",
     "Pair",
@@ -40,6 +45,7 @@ __all__ = [
     "falls_of",
     "gaps_of",
     "judge",
+    "measure_of",
     "overfitting",
     "scorer",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ravine.messages import count
 from ravine.verdict import words
+from ravine.verdict.measure import Measure
 from ravine.verdict.outcome import Pair, RuleResult
 from ravine.verdict.selection import beside, ranked
 from ravine.verdict.trials import Candidate, number
@@ -19,6 +20,16 @@ RARE = 0.05  # the largest failure rate that still shows no failure in one study
 SCALE_RATIO = 10.0  # values that span a factor of ten are spaced on a log scale
 
 Candidates = Mapping[str, Sequence[Candidate]]
+
+
+def examples(measure: Measure) -> list[str]:
+    """Runs that have one score each say nothing of other test examples."""
+    if measure.by_example:
+        return []
+    return [
+        "Each run has one score, so intervals cover other seeds and not other test examples; scores of single examples"
+        " would say more."
+    ]
 
 
 def diverged(results: Sequence[RuleResult]) -> list[str]:
@@ -47,7 +58,9 @@ def diverged(results: Sequence[RuleResult]) -> list[str]:
     return notes
 
 
-def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str, noun: str = "rule") -> list[str]:
+def seeds(
+    pairs: Sequence[Pair], results: Sequence[RuleResult], measure: Measure, noun: str = "rule"
+) -> list[str]:
     """A single seed, different seeds, or too few seeds where more would do."""
     finished = [r for r in results if r.config is not None]
     notes = []
@@ -55,7 +68,7 @@ def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str, noun:
         what = "luck cannot be told from skill" if pairs else "its interval covers the test examples only"
         notes.append(f"A single seed: {what}. Use at least 3 seeds, better 5.")
     elif pairs and not any(p.separable for p in pairs) and pairs[0].seeds_needed is not None:
-        notes.append(_too_few_seeds(pairs[0], count(len(finished), noun), task))
+        notes.append(_too_few_seeds(pairs[0], count(len(finished), noun), measure))
     if len({r.seeds for r in finished}) > 1:
         notes.append(
             f"The {noun}s did not finish the same seeds: each pair is compared on the seeds it shares."
@@ -63,17 +76,17 @@ def seeds(pairs: Sequence[Pair], results: Sequence[RuleResult], task: str, noun:
     return notes
 
 
-def _too_few_seeds(top: Pair, rules: str, task: str) -> str:
+def _too_few_seeds(top: Pair, rules: str, measure: Measure) -> str:
     """What could be seen, what would be found, and how not to fool oneself with more."""
     assert top.detectable is not None, "a number of seeds is needed only where there were two"
-    digits = words.digits_for(task, top.ci)
-    reach, found = (words.gap(size, task, digits) + words.unit(task) for size in (top.reach, top.detectable))
+    digits = measure.digits(top.ci)
+    reach, found = (measure.difference(size, digits) + measure.unit for size in (top.reach, top.detectable))
     head = f"Too few seeds: with {count(top.num_seeds, 'seed')}, {rules} and this spread,"
-    if task == "classification" and top.reach >= 1.0:
+    if top.reach >= measure.most:
         what = "no observed difference would count as separable"
     else:
         what = f"only an observed difference above {reach} counts as separable"
-        if task != "classification" or top.detectable < 1.0:
+        if top.detectable < measure.most:
             what += f", and a true difference of {found} would be found in four of five studies"
     return (
         f"{head} {what}. Fix the number of seeds before the next launch: adding seeds until the answer is yes finds"
@@ -157,7 +170,7 @@ def edges(candidates: Candidates) -> list[str]:
 
 
 def validation(
-    candidates: Candidates, pairs: Sequence[Pair], num_validation: int, task: str, noun: str = "rule"
+    candidates: Candidates, pairs: Sequence[Pair], num_validation: int, measure: Measure, noun: str = "rule"
 ) -> list[str]:
     """A validation set too small to choose by, and configurations it could not tell apart."""
     notes = []
@@ -165,9 +178,9 @@ def validation(
     if 0 < num_validation < FEW_VALIDATED:
         few = count(num_validation, "validation example")
         notes.append(f"Only {few}: the chosen hypers are partly luck.")
-    elif task == "classification" and pairs and 0.0 < abs(pairs[0].difference) < step:
+    elif measure.binary and num_validation and pairs and 0.0 < abs(pairs[0].difference) < step:
         notes.append(
-            f"One validation example is worth {words.gap(step, task, 2)} points, more than the difference"
+            f"One validation example is worth {measure.difference(step, 2)} points, more than the difference"
             f" between the best two {noun}s: which hypers were chosen matters as much as the {noun}."
         )
     for rule, group in candidates.items():

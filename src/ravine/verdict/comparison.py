@@ -35,7 +35,9 @@ MOST_DF = 1e6  # a normal, to six digits
 BOUND_Z = 1.2815515655446004  # one-sided 90 % of a normal
 
 
-def difference_error(first: Array, second: Array, *, matched: bool, binary: bool) -> Error:
+def difference_error(
+    first: Array, second: Array, *, matched: bool, binary: bool, by_example: bool = True
+) -> Error:
     """The law of the error of `first.mean() - second.mean()`.
 
     Args:
@@ -43,6 +45,8 @@ def difference_error(first: Array, second: Array, *, matched: bool, binary: bool
         second: (S', n) test scores on the same examples; S' = S, row by row the same seed, if `matched`.
         matched: the rows are pairs.
         binary: the scores are 1 or 0.
+        by_example: n is the number of examples; False: 1, and the score is of a run as a whole, so that the law is
+            of the seeds alone.
 
     Returns:
         Its law. With a single seed the seed part is unknown and left out: `df` is 0 and the law covers the
@@ -56,7 +60,9 @@ def difference_error(first: Array, second: Array, *, matched: bool, binary: bool
         per_example, noise = difference.mean(axis=0), noise_of(difference)
     else:
         per_example, noise = first.mean(axis=0) - second.mean(axis=0), noise_of(first) + noise_of(second)
-    example = example_variance(per_example, noise, min(num_first, num_second), binary=binary)
+    example = 0.0
+    if by_example:
+        example = example_variance(per_example, noise, min(num_first, num_second), binary=binary)
     if min(num_first, num_second) < 2:
         return Error(seed=0.0, df=0.0, floor=0.0, example=unit * math.sqrt(example))
     means = first.mean(axis=1), second.mean(axis=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.errors import InputError, choices
+from ravine.errors import InputError
 from ravine.verdict import budget, cautions, words
+from ravine.verdict.measure import Measure
 from ravine.verdict.outcome import RuleResult, Verdict
 from ravine.verdict.own_interval import mean_interval
 from ravine.verdict.pairs import all_pairs, gains_over
@@ -18,14 +19,15 @@ from ravine.verdict.trials import Candidate, Scores, Trial, gather
 from ravine.verdict.tuning import Luck, luck_of
 
 Array = NDArray[np.float64]
-TASKS = ("classification", "regression")
 
 
 def judge(
     trials: Sequence[Trial],
     test: Callable[[str], Scores],
     *,
-    task: Literal["classification", "regression"] | str,
+    measure: Measure,
+    validated: Measure | None = None,
+    tuned: bool = True,
     alpha: float = 0.05,
     noun: str = "rule",
     baseline: str | None = None,
@@ -39,7 +41,9 @@ def judge(
         trials: all runs of the study that finished or diverged.
         test: maps a run id to its (n_test,) score per test example, higher is better; called once for each
             run of the chosen configurations and for no other.
-        task: "classification" (scores 1 or 0) or "regression" (minus squared errors).
+        measure: what the scores measure.
+        validated: what validation scores measure, if not the same.
+        tuned: validation scores are known; False: they are placeholders, and each rule has one configuration.
         alpha: chance of any false "separable" in the study, in (0, 0.5].
         noun: what a trial's `rule` is called in words: "rule", or where something else is compared "model" or "level".
         baseline: the rule that all others are to be compared with too; None: none.
@@ -48,44 +52,46 @@ def judge(
         The verdict; no number in it is NaN.
 
     Raises:
-        InputError: no trials, a run twice, sets of different sizes, an unknown task or an alpha out of
-            range.
+        InputError: no trials, a run twice, sets of different sizes, or an alpha out of range.
 
     Example:
+        >>> from ravine.verdict.measure import ACCURACY
         >>> rng = np.random.default_rng(0)
         >>> right = lambda share: (rng.random(500) < share).astype(float)
         >>> def trial(rule, seed, share):
         ...     return Trial(rule=rule, config=rule, hypers={"lr": 0.1}, seed=seed, run=f"{rule}-{seed}",
         ...                  diverged=False, validation=right(share))
         >>> trials = [trial("sgd", s, 0.7) for s in range(5)] + [trial("adam", s, 0.9) for s in range(5)]
-        >>> verdict = judge(trials, lambda run: right(0.9 if "adam" in run else 0.7), task="classification")
+        >>> verdict = judge(trials, lambda run: right(0.9 if "adam" in run else 0.7), measure=ACCURACY)
         >>> verdict.best, verdict.separable
         ('adam', True)
     """
-    if task not in TASKS:
-        raise InputError(f"task: {task!r} is unknown; {choices(task, TASKS)}")
     if not 0.0 < alpha <= 0.5:
         raise InputError(f"alpha: {alpha!r} is out of range; allowed: 0 < alpha <= 0.5")
-    binary = task == "classification"
     candidates = gather(trials)
     alive = [group for group in candidates.values() if any(c.scores for c in group)]
     num_configs = min((len(group) for group in alive), default=0)
     chosen = {group[0].rule: represented(group, num_configs) for group in alive}
     scores = _read_test(chosen, test)
-    lucks = {rule: luck_of(candidates[rule], c, binary=binary) for rule, c in chosen.items()}
+    by_validation = validated or measure
+    lucks = {rule: luck_of(candidates[rule], c, by_validation) for rule, c in chosen.items()}
     results = [
-        _result(rule, group, chosen.get(rule), scores.get(rule, {}), lucks.get(rule, Luck()), alpha, binary)
+        _result(rule, group, chosen.get(rule), scores.get(rule, {}), lucks.get(rule, Luck()), alpha, measure)
         for rule, group in candidates.items()
     ]
+    if not tuned:
+        results = [replace(each, validation=None, best_validation=None) for each in results]
     results.sort(key=_standing)
     finished = [r for r in results if r.config is not None]
-    pairs = all_pairs(finished, scores, lucks, binary=binary, alpha=alpha)
+    pairs = all_pairs(finished, scores, lucks, measure=measure, alpha=alpha)
     num_validation = next((np.shape(t.validation)[0] for t in trials if t.validation is not None), 0)
+    num_validation = num_validation if tuned and by_validation.by_example else 0
     num_test = next((len(s) for by_seed in scores.values() for s in by_seed.values()), 0)
+    num_test = num_test if measure.by_example else 0
     # What a second stage tried was not drawn beside the first: it follows from its best.
     drawn = budget.curves({r.rule: [c for c in candidates[r.rule] if c.stage == 1] for r in results})
     return Verdict(
-        task=task,
+        measure=measure,
         alpha=alpha,
         noun=noun,
         rules=tuple(results),
@@ -95,20 +101,21 @@ def judge(
         num_configs=num_configs,
         num_validation=num_validation,
         num_test=num_test,
-        sentences=words.answer(results, pairs, task, alpha, (num_test, num_validation), noun),
+        sentences=words.answer(results, pairs, measure, alpha, (num_test, num_validation), noun),
         warnings=tuple(
-            cautions.diverged(results)
-            + cautions.seeds(pairs, results, task, noun)
+            cautions.examples(measure)
+            + cautions.diverged(results)
+            + cautions.seeds(pairs, results, measure, noun)
             + cautions.leader(results, pairs, lucks.get(results[0].rule, Luck()).num_close, noun)
             + cautions.budgets(results, num_configs, noun)
             + cautions.edges(candidates)
-            + cautions.validation(candidates, pairs, num_validation, task, noun)
+            + (cautions.validation(candidates, pairs, num_validation, measure, noun) if tuned else [])
         ),
         budget=drawn,
         leaders=budget.leaders(drawn),
         gains=()
         if baseline is None
-        else gains_over(baseline, finished, scores, lucks, binary=binary, alpha=alpha),
+        else gains_over(baseline, finished, scores, lucks, measure=measure, alpha=alpha),
     )
 
 
@@ -139,7 +146,7 @@ def _result(
     scores: Mapping[int, Array],
     luck: Luck,
     alpha: float,
-    binary: bool,
+    measure: Measure,
 ) -> RuleResult:
     num_runs = sum(len(c.scores) + c.diverged for c in group)
     num_diverged = sum(c.diverged for c in group)
@@ -172,7 +179,9 @@ def _result(
         lr=candidate.lr,
         validation=candidate.mean,
         test=float(table.mean()),
-        ci=mean_interval(table, alpha, binary=binary, luck=luck.error()),
+        ci=mean_interval(
+            table, alpha, binary=measure.binary, by_example=measure.by_example, luck=luck.error()
+        ),
         num_configs=len(group),
         num_runs=num_runs,
         num_diverged=num_diverged + len(candidate.scores) - len(scores),

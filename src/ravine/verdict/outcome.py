@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ravine.verdict.budget import BudgetCurve, Leader
+from ravine.verdict.measure import Measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +102,13 @@ class Verdict:
 
     `rules` best first by mean test score; rules whose chosen configuration lost a run come after those
     whose did not, rules that only diverged last. `best` is the first of them, None if nothing finished.
-    `separable`: the best is separable from the second. `num_configs` is the common tuning budget. Scores
-    are accuracies in [0, 1], or minus mean squared errors. `noun` is what a rule is called in words: "rule", or where
+    `separable`: the best is separable from the second. `num_configs` is the common tuning budget.
+    `num_validation` and `num_test` are 0 where there is no score per example. Scores are what `measure` says:
+    accuracies in [0, 1], or minus mean squared errors. `noun` is what a rule is called in words: "rule", or where
     a study compares something else "model" or "level"; `gains` are then those over the first of them, the best first.
     """
 
-    task: str
+    measure: Measure
     alpha: float
     rules: tuple[RuleResult, ...]
     pairs: tuple[Pair, ...]

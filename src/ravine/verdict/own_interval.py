@@ -22,16 +22,19 @@ Array = NDArray[np.float64]
 FEW = 10  # wrong answers, or right ones, that are too few to estimate their spread
 
 
-def mean_error(scores: Array) -> Error:
+def mean_error(scores: Array, *, by_example: bool = True) -> Error:
     """The law of the error of the mean of (S, n) scores of one rule, over seeds and examples.
 
-    A single example says nothing about others: the mean itself is then its standard error.
+    A single example says nothing about others: the mean itself is then its standard error. Where the one score is of a
+    run as a whole, the law is of the seeds alone (`by_example=False`).
     """
     num_seeds, num_examples = scores.shape
     unit = unit_of(scores)
     scores = scores / unit
     noise = noise_of(scores)
-    if num_examples > 1:
+    if not by_example:
+        between = 0.0
+    elif num_examples > 1:
         between = float(scores.mean(axis=0).var(ddof=1)) / num_examples
     else:
         between = float(scores.mean()) ** 2
@@ -42,7 +45,9 @@ def mean_error(scores: Array) -> Error:
     return Error(seed=seed, df=float(num_seeds - 1), floor=unit * math.sqrt(noise), example=example)
 
 
-def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.0) -> tuple[float, float]:
+def mean_interval(
+    scores: Array, alpha: float, *, binary: bool, luck: float = 0.0, by_example: bool = True
+) -> tuple[float, float]:
     """Interval of level 1 - alpha for one rule's mean score, over seeds, examples and the luck of tuning.
 
     For accuracies it is Wilson's interval with the number of examples that would give the same uncertainty:
@@ -58,14 +63,15 @@ def mean_interval(scores: Array, alpha: float, *, binary: bool, luck: float = 0.
         alpha: in (0, 1).
         binary: the scores are 1 or 0.
         luck: standard error from choosing the configuration, see `tuning.py`.
+        by_example: as in `comparison.difference_error`.
     """
     mean = float(scores.mean())
     num_examples = scores.shape[1]
-    error = mean_error(scores)
+    error = mean_error(scores, by_example=by_example)
     z = width(KNOWN, alpha)
     if not binary:
         few = half_width(replace(KNOWN, df=num_examples - 1.0), alpha) / z if num_examples > 1 else 1.0
-        example = few * math.hypot(error.example, _of_outliers(scores))
+        example = few * math.hypot(error.example, _of_outliers(scores)) if by_example else 0.0
         half = width(replace(error, example=math.hypot(example, luck)), alpha)
         top = 0.0 if bool((scores <= 0.0).all()) else math.inf
         return mean - half, min(mean + half, top)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.verdict import comparison, planning
+from ravine.verdict.measure import Measure
 from ravine.verdict.multiplicity import Decision, decide
 from ravine.verdict.outcome import Gain, Pair, RuleResult
 from ravine.verdict.student import KNOWN, Error
@@ -46,7 +47,7 @@ def all_pairs(
     scores: Mapping[str, Mapping[int, Array]],
     lucks: Mapping[str, Luck],
     *,
-    binary: bool,
+    measure: Measure,
     alpha: float,
 ) -> tuple[Pair, ...]:
     """All pairs of rules that have a result.
@@ -55,7 +56,7 @@ def all_pairs(
         results: best first.
         scores: test scores by rule and seed.
         lucks: of each rule's tuning.
-        binary: the scores are 1 or 0.
+        measure: what the scores measure.
         alpha: chance of any false "separable".
 
     Returns:
@@ -64,14 +65,15 @@ def all_pairs(
     if len(results) < 2:
         return ()
     compared = {
-        (a.rule, b.rule): _compare(a, b, scores, lucks, binary=binary) for a, b in combinations(results, 2)
+        (a.rule, b.rule): _compare(a, b, scores, lucks, measure=measure) for a, b in combinations(results, 2)
     }
     p_values = {names: pair.p for names, pair in compared.items()}
     best = results[0].rule
     lead = max(p_values[n] if c.difference > 0.0 else 1.0 for n, c in compared.items() if best in n)
     decisions = decide(p_values, best, lead, len(results), alpha)
-    most = 1.0 if binary else math.inf  # no two accuracies are further apart
-    return tuple(_decided(compared[names], decision, alpha, most) for names, decision in decisions.items())
+    return tuple(
+        _decided(compared[names], decision, alpha, measure.most) for names, decision in decisions.items()
+    )
 
 
 def gains_over(
@@ -80,14 +82,14 @@ def gains_over(
     scores: Mapping[str, Mapping[int, Array]],
     lucks: Mapping[str, Luck],
     *,
-    binary: bool,
+    measure: Measure,
     alpha: float,
 ) -> tuple[Gain, ...]:
     """What all others gained over one rule: a question of its own, with as many comparisons as there are others.
 
     Args:
         baseline: the one.
-        results, scores, lucks, binary: as in `all_pairs`.
+        results, scores, lucks, measure: as in `all_pairs`.
         alpha: chance of any false gain or loss.
 
     Returns:
@@ -95,14 +97,13 @@ def gains_over(
     """
     base = next((each for each in results if each.rule == baseline), None)
     others = [each for each in results if each.rule != baseline]
-    most = 1.0 if binary else math.inf  # no two accuracies are further apart
     if base is None:
         return ()
     found = []
     for each in others:
-        pair = _compare(each, base, scores, lucks, binary=binary)
+        pair = _compare(each, base, scores, lucks, measure=measure)
         half = comparison.width(pair.whole, alpha / len(others))
-        low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
+        low, high = max(pair.difference - half, -measure.most), min(pair.difference + half, measure.most)
         low, high = _open_ends(pair, low, high)
         own = scores[each.rule], scores[baseline]
         found.append(
@@ -132,7 +133,7 @@ def _compare(
     scores: Mapping[str, Mapping[int, Array]],
     lucks: Mapping[str, Luck],
     *,
-    binary: bool,
+    measure: Measure,
 ) -> _Compared:
     """On the seeds that both finished; on all seeds of each, unpaired, where they share none or one."""
     shared = sorted(set(first.seeds) & set(second.seeds))
@@ -147,7 +148,9 @@ def _compare(
         second=second,
         difference=difference,
         num_seeds=min(len(a), len(b)),
-        error=comparison.difference_error(a, b, matched=matched, binary=binary),
+        error=comparison.difference_error(
+            a, b, matched=matched, binary=measure.binary, by_example=measure.by_example
+        ),
         luck=lambda more: math.hypot(lucks[first.rule].error(more), lucks[second.rule].error(more)),
         leads=ahead if ahead is not None and ahead.outcome else None,
     )

@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.verdict.comparison import difference_error
+from ravine.verdict.measure import Measure
 from ravine.verdict.trials import Candidate
 
 Array = NDArray[np.float64]
@@ -100,13 +101,13 @@ class Luck:
         )
 
 
-def luck_of(group: Sequence[Candidate], chosen: Candidate, *, binary: bool) -> Luck:
+def luck_of(group: Sequence[Candidate], chosen: Candidate, measure: Measure) -> Luck:
     """The luck in choosing a rule's configuration on validation.
 
     Args:
         group: all configurations of the rule.
         chosen: the one that speaks for it.
-        binary: scores are 1 or 0.
+        measure: what the scores measure.
 
     Returns:
         Without any rival where none lost as few seeds.
@@ -121,7 +122,9 @@ def luck_of(group: Sequence[Candidate], chosen: Candidate, *, binary: bool) -> L
         first, second = (
             np.stack([c.validation[seed] for seed in shared]).astype(np.float64) for c in (chosen, rival)
         )
-        error = difference_error(first, second, matched=True, binary=binary)
+        error = difference_error(
+            first, second, matched=True, binary=measure.binary, by_example=measure.by_example
+        )
         rivals.append(
             Rival(
                 lead=abs(float((first - second).mean())),

@@ -1,4 +1,4 @@
-"""The verdict in plain English: accuracies in %, differences in percentage points.
+"""The verdict in plain English; `measure` says how a score and a difference are said.
 
 Labels of rules come from users and are opaque: whoever shows them escapes them.
 """
@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from ravine.messages import count
+from ravine.verdict.measure import Measure
 from ravine.verdict.outcome import Pair, RuleResult
 
 SMALLER_LR = "every run diverged: try a smaller lr"
@@ -17,40 +18,10 @@ NO_SCORES = "the test scores of its chosen hypers are not finite: check the mode
 BROKEN_START = "the loss is not finite before the first step: check the model and the data"
 
 
-def score(value: float, task: str, digits: int) -> str:
-    """A score: `97.2 %`, or the mean squared error `0.312`."""
-    return f"{100 * value:.{digits}f} %" if task == "classification" else f"{0.0 - value:.{digits}g}"
-
-
-def gap(value: float, task: str, digits: int) -> str:
-    """A difference of scores without its unit: `0.3` percentage points, or of mean squared errors."""
-    text = f"{100 * value:.{digits}f}" if task == "classification" else f"{value:.{digits}g}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) != 0.0 else text.removeprefix("-")
-
-
-def unit(task: str) -> str:
-    """What follows a difference."""
-    return " points" if task == "classification" else ""
-
-
-def digits_for(task: str, ci: tuple[float, float] | None) -> int:
-    """Decimals of a percentage, or significant digits of an error, for an interval of this width."""
-    if task != "classification":
-        return 3
-    return 2 if ci is not None and ci[1] - ci[0] < 0.005 else 1
-
-
 def name(result: RuleResult) -> str:
     """`adam (lr 0.001)`."""
     lr = "" if result.lr is None else f"lr {result.lr:.3g}"
     return f"{result.rule} ({lr})" if lr and result.rule != lr else result.rule
-
-
-def interval(ci: tuple[float, float], task: str, digits: int) -> str:
-    """`96.1 to 98.0`, smaller number first."""
-    if task == "classification":
-        return f"{gap(ci[0], task, digits)} to {gap(ci[1], task, digits)}"
-    return f"{gap(-ci[1], task, digits)} to {gap(-ci[0], task, digits)}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -61,7 +32,7 @@ def listed(names: Sequence[str]) -> str:
 def answer(
     results: Sequence[RuleResult],
     pairs: Sequence[Pair],
-    task: str,
+    measure: Measure,
     alpha: float,
     sizes: tuple[int, int],
     noun: str = "rule",
@@ -71,7 +42,7 @@ def answer(
     Args:
         results: all rules, best first.
         pairs: all pairs of rules that have a result.
-        task: classification or regression.
+        measure: what their scores measure.
         alpha: chance of a false "separable".
         sizes: number of test and of validation examples.
         noun: what a rule is called.
@@ -85,11 +56,11 @@ def answer(
             )
         runs = count(sum(r.num_runs for r in results), "run")
         return f"Every run diverged ({runs}), so there is nothing to compare.", _advice(results)
-    opening = _reached(finished, task, f"{100 * (1 - alpha):.3g} %")
+    opening = _reached(finished, measure, f"{100 * (1 - alpha):.3g} %")
     if not pairs:
         why = f"there is only one {noun}" if len(results) == 1 else f"no other {noun} has a result"
         return opening, f"Nothing is compared: {why}."
-    return opening, _compared(pairs, task, sizes)
+    return opening, _compared(pairs, measure, sizes)
 
 
 def _advice(results: Sequence[RuleResult]) -> str:
@@ -99,23 +70,23 @@ def _advice(results: Sequence[RuleResult]) -> str:
     return "Try smaller learning rates." if SMALLER_LR in outcomes else "Try other hypers."
 
 
-def _reached(finished: Sequence[RuleResult], task: str, level: str) -> str:
+def _reached(finished: Sequence[RuleResult], measure: Measure, level: str) -> str:
     """Who leads, with which result, and who follows."""
     best = finished[0]
     assert best.test is not None, "the best rule has a result"
     assert best.ci is not None, "a result has an interval"
-    digits = digits_for(task, best.ci)
-    result = score(best.test, task, digits)
-    what = f"{result} test accuracy" if task == "classification" else f"a test mean squared error of {result}"
-    text = f"{name(best)} reaches {what} ({level} interval {interval(best.ci, task, digits)})"
-    if task != "classification" and best.test <= 0.0:
-        text += f", an RMSE of {math.sqrt(0.0 - best.test):.{digits}g}"  # in the target's own unit
+    digits = measure.digits(best.ci)
+    result = measure.shown(best.test, digits)
+    what = f"{result} test {measure.name}" if measure.percent else f"a test {measure.name} of {result}"
+    text = f"{name(best)} reaches {what} ({level} interval {measure.interval(best.ci, digits)})"
+    if measure.root and best.test <= 0.0:
+        text += f", an {measure.root} of {math.sqrt(0.0 - best.test):.{digits}g}"  # in the target's own unit
     if len(finished) < 2 or finished[1].test is None:
         return f"{text}."
-    return f"{text}; {name(finished[1])} reaches {score(finished[1].test, task, digits)}."
+    return f"{text}; {name(finished[1])} reaches {measure.shown(finished[1].test, digits)}."
 
 
-def _compared(pairs: Sequence[Pair], task: str, sizes: tuple[int, int]) -> str:
+def _compared(pairs: Sequence[Pair], measure: Measure, sizes: tuple[int, int]) -> str:
     """Whether the first two are separable, and which others are separable from the best.
 
     A rule that leads by its survivors only, and a single seed, have no number: neither a difference nor seeds.
@@ -128,29 +99,29 @@ def _compared(pairs: Sequence[Pair], task: str, sizes: tuple[int, int]) -> str:
         first, low, high = pair.first, pair.ci[0], pair.ci[1]
         if pair.difference < 0.0:  # by the seeds they share, though not by all
             first, low, high = pair.second, -pair.ci[1], -pair.ci[0]
-        digits = digits_for(task, pair.ci)
-        size = gap(abs(pair.difference), task, digits) + (unit(task) or " in squared error")
+        digits = measure.digits(pair.ci)
+        size = measure.difference(abs(pair.difference), digits) + (measure.unit or measure.gap)
         text = (
             f"They are separable with {seeds}: {first} is better by {size}"
-            f" (interval {gap(low, task, digits)} to {gap(high, task, digits)}{correction})"
+            f" (interval {measure.difference(low, digits)} to {measure.difference(high, digits)}{correction})"
         )
         left = [_other(p, pair.first) for p in others if not p.separable]
         return f"{text}; {pair.first} is not separable from {listed(left)}." if left else f"{text}."
     if (reason := pair.outcome.removeprefix("not separable: ")) != pair.outcome:
         text = f"They are not separable: {reason}"
     else:
-        text = f"They are not separable with {seeds}: {difference(pair, task, correction)}"
+        text = f"They are not separable with {seeds}: {difference(pair, measure, correction)}"
         text += f"; {more_seeds(pair, *sizes)}"
     apart = [_other(p, pair.first) for p in others if p.separable]
     return f"{text}; {pair.first} is separable from {listed(apart)}." if apart else f"{text}."
 
 
-def difference(pair: Pair, task: str, correction: str) -> str:
+def difference(pair: Pair, measure: Measure, correction: str) -> str:
     """`the difference is 0.3 points (interval -0.6 to 1.2)`."""
-    digits = digits_for(task, pair.ci)
-    ci = f"{gap(pair.ci[0], task, digits)} to {gap(pair.ci[1], task, digits)}"
-    what = "difference" if task == "classification" else "difference in squared error"
-    return f"the {what} is {gap(pair.difference, task, digits)}{unit(task)} (interval {ci}{correction})"
+    digits = measure.digits(pair.ci)
+    low, high = (measure.difference(end, digits) for end in pair.ci)
+    size = measure.difference(pair.difference, digits) + measure.unit
+    return f"the difference{measure.gap} is {size} (interval {low} to {high}{correction})"
 
 
 def more_seeds(pair: Pair, num_test: int, num_validation: int) -> str:
@@ -161,7 +132,14 @@ def more_seeds(pair: Pair, num_test: int, num_validation: int) -> str:
         return "no number of seeds is advised for a difference of zero"
     if pair.examples_suffice:
         return "more than 1,000 seeds would be needed for a difference this small"
-    sizes = f"{count(num_test, 'test example')} and {count(num_validation, 'validation example')}"
+    sizes = listed(
+        [
+            count(number, f"{part} example")
+            for number, part in ((num_test, "test"), (num_validation, "validation"))
+            if number
+        ]
+        or ["the examples"]
+    )
     return f"more seeds alone would not tell, because {sizes} are too few for a difference this small"
 
 

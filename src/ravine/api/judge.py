@@ -1,0 +1,111 @@
+"""The public door to a verdict on results from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ravine.data.csv_file import read_csv
+from ravine.data.frames import columns_of, is_frame
+from ravine.errors import InputError
+from ravine.outcomes.elsewhere import Judgement, Run, Scored, judged
+from ravine.outcomes.given import NEEDED, of_arrays, of_table
+from ravine.verdict import Measure
+
+
+def judge(
+    scores: Any,
+    *,
+    validation: Mapping[str, Any] | None = None,
+    metric: str | None = None,
+    lower_is_better: bool = False,
+    alpha: float = 0.05,
+) -> Judgement:
+    """Judge results from any framework: which method is best, and whether that can be said at all.
+
+    The verdict is that of a study. Each method's configuration is chosen on validation scores, methods are compared
+    on the test scores of the chosen ones, seed by seed and example by example, and intervals are corrected for all
+    comparisons.
+
+    Args:
+        scores: test scores. Arrays by method: ``{"adam": array, "sgd": array}``, each (seeds, examples), or (seeds,)
+            where each run has one score; ``{"adam": {"lr 0.1": array, ...}, ...}`` where methods have several
+            configurations. Row s of all arrays is seed s, which makes pairs of them. NaN: the run diverged. Or a
+            table with a row per score, as a data frame, a mapping of columns or a CSV file's path: columns method,
+            seed and score, optionally config, example and split ("test" or "validation").
+        validation: validation scores by method, or by method and config, where `scores` are arrays; None: nothing is
+            tuned, and each method has one configuration.
+        metric: what the scores are called; None: "accuracy" where each is 0 or 1 for an example, else "score". An
+            accuracy is given as a share from 0 to 1.
+        lower_is_better: the scores are losses.
+        alpha: chance of any false "separable", in (0, 0.5].
+
+    Returns:
+        The verdict; it prints as a table, and shows itself in a notebook.
+
+    Raises:
+        InputError: scores that do not fit together, several configurations without validation scores, or an accuracy
+            outside 0 to 1.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> found = judge({"a": rng.random((5, 400)) < 0.80, "b": rng.random((5, 400)) < 0.95})
+        >>> found.verdict.best, found.verdict.separable
+        ('b', True)
+    """
+    if not isinstance(metric, str | None) or metric == "":
+        raise InputError(f"metric: {metric!r} is no name; allowed: a text such as 'accuracy'")
+    name, found = _read(scores, validation)
+    measure = _measure(found, metric, lower_is_better)
+    return judged(name, _higher_is_better(found) if lower_is_better else found, measure, alpha)
+
+
+def _read(scores: Any, validation: Mapping[str, Any] | None) -> tuple[str, dict[Run, Scored]]:
+    """What the results are called, and each run's scores as they were given."""
+    if isinstance(scores, Mapping) and not set(NEEDED) <= {str(name) for name in scores}:
+        return "scores", of_arrays(scores, validation)
+    if validation is not None:
+        raise InputError("validation: a table has its validation scores in rows with split = validation")
+    if isinstance(scores, str | os.PathLike):
+        path = Path(scores)
+        columns, lines = read_csv(path)
+        return path.name, of_table(columns, lambda row: f"{path}, line {lines[row]}", str(path))
+    if is_frame(scores):
+        return "scores", of_table(columns_of(scores, "scores"), lambda row: f"scores, row {row}", "scores")
+    raise InputError(
+        f"scores: a {type(scores).__name__} cannot be read; allowed: arrays by method, a data frame, or a CSV file"
+    )
+
+
+def _measure(found: Mapping[Run, Scored], metric: str | None, lower_is_better: bool) -> Measure:
+    parts = [part for each in found.values() for part in (each.test, each.validation) if part is not None]
+    if metric is None:
+        bits = all(len(part) > 1 and bool(np.isin(part, (0.0, 1.0)).all()) for part in parts)
+        metric = "accuracy" if bits and not lower_is_better else "score"
+    percent = metric == "accuracy"
+    if percent and lower_is_better:
+        raise InputError(
+            "lower_is_better: an accuracy is better when it is higher; give the metric another name"
+        )
+    for part in parts if percent else ():
+        if bool(((part < 0.0) | (part > 1.0)).any()):
+            odd = float(part[(part < 0.0) | (part > 1.0)][0])
+            raise InputError(
+                f"accuracy: {odd:g} is out of range; allowed: shares from 0 to 1, or another metric"
+            )
+    gap = "" if percent else f" in {metric}"
+    return Measure(
+        name=metric, gap=gap, percent=percent, loss=lower_is_better, short="" if percent else metric
+    )
+
+
+def _higher_is_better(found: Mapping[Run, Scored]) -> dict[Run, Scored]:
+    return {
+        run: replace(each, test=-each.test, validation=None if each.validation is None else -each.validation)
+        for run, each in found.items()
+    }

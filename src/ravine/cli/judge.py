@@ -1,0 +1,35 @@
+"""The verb that judges results from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from ravine.cli.options import Shown
+from ravine.cli.output import put_grids, put_json
+
+
+def judge(
+    results: Annotated[Path, Shown("RESULTS.csv")],
+    /,
+    metric: Annotated[str | None, Shown("NAME")] = None,
+    lower_is_better: bool = False,
+    alpha: float = 0.05,
+    json: bool = False,
+) -> None:
+    """Judge results from elsewhere: a CSV file with columns method, seed and score.
+
+    Args:
+        results: The file, a row per score; optional columns are config, example, and split (test or validation).
+        metric: What the scores are called (default: accuracy where each is 0 or 1 for an example, else score).
+        lower_is_better: The scores are losses.
+        alpha: Chance of any false "separable".
+        json: Print one JSON object.
+    """
+    from ravine.api.judge import judge as judged
+
+    found = judged(results, metric=metric, lower_is_better=lower_is_better, alpha=alpha)
+    if json:
+        put_json(found.json())
+    else:
+        put_grids([found.grid()])

@@ -1,0 +1,230 @@
+"""A verdict on results from elsewhere: scores of several methods over several seeds, whatever trained them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravine.errors import InputError
+from ravine.grid import Grid
+from ravine.outcomes import words
+from ravine.outcomes.runs import plain
+from ravine.verdict import Measure, Trial, Verdict, judge
+
+Array = NDArray[np.float64]
+NOUN = "method"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Run:
+    """Who a run is.
+
+    Args:
+        method: what is compared.
+        config: which of the method's configurations; empty where it has but one.
+        seed: runs of one seed are pairs, over all methods.
+    """
+
+    method: str
+    config: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scored:
+    """A run's scores, higher is better: (n,) of its test examples, or (1,) of the run as a whole.
+
+    Args:
+        test: NaN where the run diverged.
+        validation: the same on validation data; None: not known.
+    """
+
+    test: Array
+    validation: Array | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Judgement:
+    """A verdict on results from elsewhere.
+
+    Attributes:
+        name: of the results, such as the file's.
+        verdict: which method is best, and whether that can be said at all.
+        warnings: what a reader must know before believing it.
+        runs: of each run its method, config, seed and mean scores.
+    """
+
+    name: str
+    verdict: Verdict
+    warnings: tuple[str, ...]
+    runs: tuple[Mapping[str, str | int | float | None], ...]
+
+    def table(self) -> list[dict[str, str | int | float | None]]:
+        """A row per run, for a data frame or a CSV file; a number that is not known is None."""
+        return [dict(row) for row in self.runs]
+
+    def json(self) -> dict[str, Any]:
+        """The verdict as one object of plain, finite numbers: what ``ravine judge --json`` prints."""
+        measure, verdict = self.verdict.measure, self.verdict
+        return {
+            "metric": measure.name,
+            "methods": [
+                {
+                    NOUN: rule.rule,
+                    "config": rule.hypers.get("config"),
+                    "validation": plain(words.readable(measure, rule.validation)),
+                    "test": plain(words.readable(measure, rule.test)),
+                    "ci": [plain(end) for end in sorted(measure.readable(end) for end in rule.ci or ())]
+                    or [None, None],
+                    "seeds": len(rule.seeds),
+                    "configs": rule.num_configs,
+                }
+                for rule in verdict.rules
+            ],
+            "pairs": [
+                {
+                    "first": pair.first,
+                    "second": pair.second,
+                    "difference": plain(pair.difference),
+                    "ci": [plain(end) for end in pair.ci],
+                    "p": plain(pair.p_corrected),
+                    "separable": bool(pair.separable),
+                }
+                for pair in verdict.pairs
+            ],
+            "best": verdict.best,
+            "separable": bool(verdict.separable),
+            "sentences": list(verdict.sentences),
+            "warnings": list(self.warnings),
+            "table": self.table(),
+        }
+
+    def grid(self) -> Grid:
+        """The verdict as a small table: its sentences, a row per method, what to read before relying on it."""
+        verdict = self.verdict
+        columns, titles = words.rule_columns(verdict), words.column_titles(verdict)
+        seeds = tuple(str(len(rule.seeds)) for rule in verdict.rules)
+        configs = tuple(str(rule.hypers.get("config", "")) for rule in verdict.rules)
+        shown = {NOUN: tuple(rule.rule for rule in verdict.rules), "test": columns["test"]}
+        shown["interval"] = columns["interval"]
+        if any(rule.validation is not None for rule in verdict.rules):
+            shown["val"] = columns["val"]
+        if any(configs):
+            shown["config"] = configs
+        shown |= {"seeds": seeds, "standing": columns["standing"]}
+        return Grid(
+            title=self.name,
+            before=verdict.sentences,
+            columns=tuple(titles.get(name, name) for name in shown),
+            rows=tuple(zip(*shown.values(), strict=True)),
+            left=(NOUN, "", "config"),
+            after=tuple(f"! {text}" for text in self.warnings),
+        )
+
+    def __str__(self) -> str:
+        return str(self.grid())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return self.grid().html()
+
+
+def judged(name: str, scored: Mapping[Run, Scored], measure: Measure, alpha: float) -> Judgement:
+    """Choose each method's configuration on validation and compare the methods on the test scores.
+
+    Args:
+        name: of the results.
+        scored: each run's scores, higher is better; all have validation scores, or none.
+        measure: what they measure; whether they are by example is seen from them.
+        alpha: chance of any false "separable".
+
+    Raises:
+        InputError: a method has several configurations and nothing to choose by, or runs have different numbers of
+            scores.
+    """
+    tuned = any(each.validation is not None for each in scored.values())
+    if not tuned:
+        _one_config_each(scored)
+    validated = _seen(measure, [each.validation for each in scored.values() if each.validation is not None])
+    measure = _seen(measure, [each.test for each in scored.values()])
+    names = {run: f"{run.method}\0{run.config}\0{run.seed}" for run in scored}
+    tests = {names[run]: each.test for run, each in scored.items()}
+    trials = [
+        Trial(
+            rule=run.method,
+            config=f"{run.method}\0{run.config}",
+            hypers={"config": run.config} if run.config else {},
+            seed=run.seed,
+            run=names[run],
+            diverged=not _finite(each),
+            validation=(each.validation if tuned else np.zeros(1)) if _finite(each) else None,
+        )
+        for run, each in scored.items()
+    ]
+    verdict = judge(
+        trials,
+        tests.__getitem__,
+        measure=measure,
+        validated=validated if tuned else None,
+        tuned=tuned,
+        alpha=alpha,
+        noun=NOUN,
+    )
+    return Judgement(
+        name=name,
+        verdict=verdict,
+        warnings=(*(() if tuned else (_untuned(),)), *verdict.warnings),
+        runs=tuple(_row(run, scored[run], measure) for run in sorted(scored)),
+    )
+
+
+def _seen(measure: Measure, scores: list[Array]) -> Measure:
+    """The measure of these scores: by example or not, right and wrong or not."""
+    by_example = any(len(each) > 1 for each in scores)
+    binary = measure.percent and by_example and all(bool(np.isin(each, (0.0, 1.0)).all()) for each in scores)
+    return replace(measure, by_example=by_example, binary=binary)
+
+
+def _finite(scored: Scored) -> bool:
+    parts = [scored.test] if scored.validation is None else [scored.test, scored.validation]
+    return all(bool(np.isfinite(part).all()) for part in parts)
+
+
+def _one_config_each(scored: Mapping[Run, Scored]) -> None:
+    configs: dict[str, set[str]] = {}
+    for run in scored:
+        configs.setdefault(run.method, set()).add(run.config)
+    for method, found in configs.items():
+        if len(found) > 1:
+            raise InputError(
+                f"method {method!r} has {len(found)} configs and no validation scores to choose one by; give"
+                " validation scores too, or one config: the best on the test data would be chosen by luck"
+            )
+
+
+def _untuned() -> str:
+    return (
+        "There are no validation scores, so nothing was tuned here: how much luck there was in choosing each method's"
+        " hypers is not known, and not in the intervals."
+    )
+
+
+def _row(run: Run, scored: Scored, measure: Measure) -> dict[str, str | int | float | None]:
+    def mean(scores: Array | None) -> float | None:
+        found = math.nan if scores is None else float(scores.mean())
+        return measure.readable(found) if math.isfinite(found) else None
+
+    return {
+        NOUN: run.method,
+        "config": run.config or None,
+        "seed": run.seed,
+        "validation": mean(scored.validation),
+        "test": mean(scored.test),
+    }
