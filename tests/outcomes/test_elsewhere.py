@@ -113,6 +113,14 @@ def test_equal_methods_are_seldom_told_apart(examples: int) -> None:
     assert wrong <= 16
 
 
+def test_a_method_that_is_the_same_for_all_seeds_is_named() -> None:
+    rng = np.random.default_rng(8)
+    tables = {"same": np.tile(rng.random(200) < 0.9, (4, 1)), "other": rng.random((4, 200)) < 0.8}
+    said = [text for text in ravine.judge(tables).warnings if "the same scores" in text]
+    assert len(said) == 1
+    assert said[0].startswith("same:")
+
+
 def test_a_real_difference_is_found_and_losses_are_turned() -> None:
     rng = np.random.default_rng(5)
     losses = {m: rng.normal(level, 0.1, (5, 300)) ** 2 for m, level in (("low", 0.1), ("high", 0.9))}

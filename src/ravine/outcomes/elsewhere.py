@@ -180,7 +180,7 @@ def judged(name: str, scored: Mapping[Run, Scored], measure: Measure, alpha: flo
     return Judgement(
         name=name,
         verdict=verdict,
-        warnings=(*(() if tuned else (_untuned(),)), *verdict.warnings),
+        warnings=(*(() if tuned else (_untuned(),)), *verdict.warnings, *_copies(verdict, tests)),
         runs=tuple(_row(run, scored[run], measure) for run in sorted(scored)),
     )
 
@@ -214,6 +214,16 @@ def _untuned() -> str:
         "There are no validation scores, so nothing was tuned here: how much luck there was in choosing each method's"
         " hypers is not known, and not in the intervals."
     )
+
+
+def _copies(verdict: Verdict, tests: Mapping[str, Array]) -> list[str]:
+    """Methods that are the same whatever their seed."""
+    return [
+        f"{rule.rule}: all of its seeds have the same scores, as one run under several names or a method without"
+        " randomness has; its interval knows nothing of how else it might have come out."
+        for rule in verdict.rules
+        if len(rule.runs) > 1 and all(np.array_equal(tests[run], tests[rule.runs[0]]) for run in rule.runs)
+    ]
 
 
 def _row(run: Run, scored: Scored, measure: Measure) -> dict[str, str | int | float | None]:
