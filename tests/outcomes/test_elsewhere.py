@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from scipy.stats import ttest_ind
 
 import ravine
@@ -133,6 +134,15 @@ def test_a_real_difference_is_found_and_losses_are_turned() -> None:
     assert found.json()["table"][0]["test"] == pytest.approx(losses["high"][0].mean())
 
 
+def test_tensors_and_seeds_of_any_name_are_taken() -> None:
+    rng = np.random.default_rng(9)
+    a, b = rng.random((3, 50)), rng.random((3, 50))
+    tensors = {"a": torch.tensor(a, requires_grad=True), "b": torch.tensor(b)}
+    assert str(ravine.judge(tensors)) == str(ravine.judge({"a": a, "b": b}))
+    table = {"method": list("aabb"), "seed": ["²", "-", "²", "-"], "score": [0.1, 0.2, 0.3, 0.5]}
+    assert [row["seed"] for row in ravine.judge(table).table()] == [0, 1, 0, 1]
+
+
 def test_a_run_that_diverged_counts_against_its_method(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     good, lost = rng.random((4, 200)), rng.random((4, 200)) + 0.5
@@ -190,6 +200,8 @@ def test_a_table_that_cannot_be_judged_is_refused_in_one_line(change, text: str,
         ({"a": [0.1]}, {"validation": {"b": [0.1]}}, "method 'a' is missing"),
         ({"a": [0.1, 0.2]}, {"validation": {"a": [0.1]}}, "has 1 seeds, and 2"),
         ({"a": [0.1, 0.2]}, {"alpha": 0.7}, "alpha"),
+        ({"a": [0.1, 0.2]}, {"alpha": "0.1"}, "alpha"),
+        ({"a": [0.1, 0.2]}, {"validation": [0.1]}, "validation: a list"),
         ({"a": [0.1, 0.2]}, {"metric": ""}, "metric"),
         (3, {}, "a int cannot be read"),
         ("nowhere.csv", {}, "nowhere.csv: cannot be read"),

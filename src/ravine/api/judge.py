@@ -60,6 +60,12 @@ def judge(
     """
     if not isinstance(metric, str | None) or metric == "":
         raise InputError(f"metric: {metric!r} is no name; allowed: a text such as 'accuracy'")
+    if not isinstance(alpha, int | float) or not 0.0 < alpha <= 0.5:
+        raise InputError(f"alpha: {alpha!r} is out of range; allowed: 0 < alpha <= 0.5")
+    if not isinstance(validation, Mapping | None):
+        raise InputError(
+            f"validation: a {type(validation).__name__} cannot be read; allowed: arrays by method"
+        )
     name, found = _read(scores, validation)
     measure = _measure(found, metric, lower_is_better)
     return judged(name, _higher_is_better(found) if lower_is_better else found, measure, alpha)

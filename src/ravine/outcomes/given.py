@@ -5,6 +5,7 @@ Shapes: S seed, N example.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.data.column import Cells, Place, absent
+from ravine.data.containers import as_numpy
 from ravine.errors import DataError, InputError, choices, short
 from ravine.outcomes.elsewhere import Run, Scored
 
@@ -19,6 +21,7 @@ Array = NDArray[np.float64]
 
 NEEDED, OPTIONAL = ("method", "seed", "score"), ("config", "example", "split")
 _TEST, _VALIDATION = "test", "validation"
+_WHOLE = re.compile("-?[0-9]{1,18}")
 _SPLITS = {"test": _TEST, "validation": _VALIDATION, "val": _VALIDATION, "valid": _VALIDATION}
 
 
@@ -64,7 +67,7 @@ def _flat(given: Mapping[Any, Any], where: str) -> dict[tuple[str, str], Array]:
 
 def _table(array: Any, where: str) -> Array:
     try:
-        table = np.asarray(array, dtype=np.float64)
+        table = as_numpy(array, where).astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{where} is {short(repr(array))}; allowed: an array of numbers") from None
     if table.ndim not in (1, 2) or not table.size:
@@ -183,7 +186,7 @@ def _split(text: str, row: int, place: Place) -> str:
 def _seeds(texts: list[str]) -> dict[str, int]:
     """Seeds as whole numbers: their own where they are, else places in their order."""
     different = sorted(set(texts))
-    if all(text.lstrip("-").isdigit() for text in different):
+    if all(_WHOLE.fullmatch(text) for text in different):
         return {text: int(text) for text in different}
     return {text: place for place, text in enumerate(different)}
 
