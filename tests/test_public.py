@@ -31,6 +31,7 @@ def test_the_public_names_are_these() -> None:
         "export",
         "from_arrays",
         "from_torch_dataset",
+        "judge",
         "landscape",
         "lr_range",
         "nn",
