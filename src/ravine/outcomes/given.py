@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ravine.data.column import Cells, Place, absent
 from ravine.data.containers import as_numpy
-from ravine.errors import DataError, InputError, choices, short
+from ravine.errors import DataError, InputError, choices, nearest, short
 from ravine.outcomes.elsewhere import Run, Scored
 
 Array = NDArray[np.float64]
@@ -96,7 +96,8 @@ def of_table(columns: Mapping[str, Cells], place: Place, where: str) -> dict[Run
     for name in NEEDED:
         if name not in columns:
             meant = [column for column in columns if column not in (*NEEDED, *OPTIONAL)]
-            raise DataError(f"{where}: there is no column {name!r}; {choices(name, meant or list(columns))}")
+            hint = f"; did you mean {close!r}?" if (close := nearest(name, meant)) else ""
+            raise DataError(f"{where}: there is no column {name!r}; method, seed and score are needed{hint}")
     scores = _numbers(columns["score"], place)
     num_rows = len(scores)
     if not num_rows:
