@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.data import Dataset, load, parse_data
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.points import Points
 from ravine.engine.state import Data
@@ -73,7 +74,7 @@ def plain(
 
 def ours(network: Network, data: Data, fill: Callable[..., object], num: int, how: str) -> np.ndarray:
     """The loss at each point, as ravine evaluates it."""
-    points = Points(network, "classification", data, backend=how)
+    points = Points(network, Loss(task="classification"), data, backend=how)
     return torch.cat([losses for losses, _ in points.parts(num, fill, {})]).numpy()
 
 

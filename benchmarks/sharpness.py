@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.data import load, parse_data
+from ravine.engine.loss import Loss
 from ravine.engine.native.products import NativeProducts
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -79,7 +80,9 @@ def main() -> None:
     draw = torch.Generator().manual_seed(0)
     vectors_RP = network.layout.pack(network.layout.views(torch.randn(params_RP.shape, generator=draw)))
     modules = [module_of(network, row, options.hidden, data.train.x[0].size) for row in params_RP]
-    objective, together = (Objective(network=network, task="classification", fused=f) for f in (False, True))
+    objective, together = (
+        Objective(network=network, loss=Loss(task="classification"), fused=f) for f in (False, True)
+    )
     threads = os.cpu_count() or 1
 
     torch.set_num_threads(threads)

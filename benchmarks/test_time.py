@@ -25,6 +25,7 @@ from torch import nn
 
 import ravine
 from ravine.data import Dataset
+from ravine.engine.loss import Loss
 from ravine.engine.mixture import of_classes
 from ravine.engine.objective import Objective
 from ravine.engine.passes import Points
@@ -65,7 +66,7 @@ def made(name: str, runs: int) -> tuple[Subject, Points, Objective]:
         rates=network.rates([run.recipe.hypers for run in some], subject.device),
         seeds=tuple(run.seed for run in some),
     )
-    return subject, points, Objective(network=network, task="classification")
+    return subject, points, Objective(network=network, loss=Loss(task="classification"))
 
 
 def plain(subject: Subject, points: Points, objective: Objective, samples: int) -> Callable[[], None]:

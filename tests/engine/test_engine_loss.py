@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from ravine.data import Dataset
 from ravine.data.examples import Examples
-from ravine.engine.loss import cross_entropy, example_losses, smoothed
+from ravine.engine.loss import Loss, cross_entropy, smoothed
 from ravine.study import Run, Study
 
 WAYS = [NATIVE, *(pytest.param(way, marks=pytest.mark.slow) for way in (FUSED, SERIAL, PLAIN))]
@@ -61,9 +61,26 @@ def test_loss_and_gradient_are_those_of_torch(soft: bool, eps: float | None) -> 
     torch.testing.assert_close(*(torch.autograd.grad(each, logits)[0] for each in (loss, wanted)))
     heaviest = y.argmax(-1) if soft else y
     assert accuracy == (logits.argmax(-1) == heaviest).double().mean()
-    losses, right = example_losses("classification", logits, y)
+    losses, right = Loss(task="classification").scores(logits, y)
     torch.testing.assert_close(losses, F.cross_entropy(logits, y, reduction="none"))
     torch.testing.assert_close(right, (logits.argmax(-1) == heaviest).double())
+
+
+def test_several_labels_have_the_loss_of_torch() -> None:
+    """Also where exp would overflow; a label counts as found where its logit is above 0."""
+    logits = torch.cat([3 * normal(37, 7), torch.tensor([[-2e3, 2e3, 0.0, 1e-9, -1e-9, 90.0, -90.0]])])
+    logits = logits.double().requires_grad_()
+    y = (normal(38, 7, seed=1) > 0).double()
+    loss = Loss(task="multilabel")
+    found, accuracy = loss.training(logits, y, {})
+    wanted = F.binary_cross_entropy_with_logits(logits, y)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(*(torch.autograd.grad(each, logits)[0] for each in (found, wanted)))
+    losses, right = loss.scores(logits.detach()[None], y)
+    each = F.binary_cross_entropy_with_logits(logits.detach(), y, reduction="none")
+    torch.testing.assert_close(losses, each.mean(-1)[None])
+    torch.testing.assert_close(right, ((logits > 0) == (y > 0)).double().mean(-1)[None])
+    assert accuracy == pytest.approx(float(right.mean()))
 
 
 def test_of_seven_classes_a_smoothed_answer_has_weight_9143() -> None:

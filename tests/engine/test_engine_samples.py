@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ravine.engine.loss import Loss
 from ravine.engine.mixture import of_classes, of_values
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -62,7 +63,7 @@ def made(factory: Callable[[], nn.Module], seeds: tuple[int, ...] = (0,)) -> tup
         rates=network.rates([{}] * len(seeds), torch.device("cpu")),
         seeds=seeds,
     )
-    return Objective(network=network, task="classification"), points
+    return Objective(network=network, loss=Loss(task="classification")), points
 
 
 def outputs(
@@ -212,7 +213,7 @@ def test_every_kind_of_layer_draws_for_each_example_alone(
         rates=network.rates([hypers], torch.device("cpu")),
         seeds=(1,),
     )
-    objective = Objective(network=network, task="classification")
+    objective = Objective(network=network, loss=Loss(task="classification"))
     x = torch.linspace(0.0, 9.0, 3 * math.prod(shape)).sin().reshape(3, *shape)
     sampling = Sampling(samples=5)
     found = outputs(objective, points, sampling, x)[0]

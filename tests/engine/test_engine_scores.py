@@ -9,7 +9,7 @@ from engine_runs import CPU, FUSED, PLAIN, all_runs, dataset, made, network_of, 
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error
 from torch.nn import functional as F
 
-from ravine.engine.loss import cross_entropy, example_losses
+from ravine.engine.loss import Loss, cross_entropy
 from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER
 from ravine.engine.state import Data
@@ -118,7 +118,7 @@ def test_looking_in_chunks_changes_no_bit(chunk: int) -> None:
     network = network_of(study_, all_runs(study_))
     params = torch.stack([network.layout.pack(network.initial(seed)) for seed in range(3)])
     split = Data.of(study_.data.train, CPU)
-    objective = Objective(network=network, task="classification", fused=True)
+    objective = Objective(network=network, loss=Loss(task="classification"), fused=True)
     cut = max(chunk // 3 // 16 * 16, 64)  # between rows at which kernels begin anew
     found = zip(
         objective.scores(params, {}, split, chunk=cut), objective.scores(params, {}, split), strict=True
@@ -129,7 +129,7 @@ def test_looking_in_chunks_changes_no_bit(chunk: int) -> None:
 
 def test_a_network_that_tells_nothing_is_right_as_often_as_its_first_class() -> None:
     y = torch.tensor([0, 1, 2, 2])
-    _, right = example_losses("classification", torch.zeros(5, 4, 3), y)
+    _, right = Loss(task="classification").scores(torch.zeros(5, 4, 3), y)
     assert right.tolist() == [[1.0, 0.0, 0.0, 0.0]] * 5
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from ravine.engine.loss import Loss
 from ravine.engine.native.products import NativeProducts
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -71,7 +72,7 @@ def exact(module: nn.Module, data: Data) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def objective(network: Network, *, fused: bool = True) -> Objective:
-    return Objective(network=network, task="classification", fused=fused)
+    return Objective(network=network, loss=Loss(task="classification"), fused=fused)
 
 
 def unpadded(network: Network, rows: Tensor) -> Tensor:
@@ -113,7 +114,9 @@ def test_a_linear_models_squared_error_has_twice_the_mean_of_x_xt() -> None:
     draw = torch.Generator().manual_seed(3)
     data = Data(x=torch.randn(10, 3, generator=draw), y=torch.randn(10, generator=draw))
     params = torch.zeros(1, network.layout.size, dtype=torch.float64)
-    around = Curvature(Objective(network=network, task="regression", fused=True), data, params, {}, unit=4.0)
+    around = Curvature(
+        Objective(network=network, loss=Loss(task="regression"), fused=True), data, params, {}, unit=4.0
+    )
     extended = torch.cat([data.x.double(), torch.ones(10, 1, dtype=torch.float64)], 1)
     hessian = 4.0 * 2.0 * extended.T @ extended / 10
     for i in range(4):

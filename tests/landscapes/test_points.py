@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ravine.data import Dataset
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.points import Points
 from ravine.engine.state import Data
@@ -84,7 +85,7 @@ def test_as_a_loop_over_modules(make: object, backend: str, own: bool) -> None:
     whole = Data(x=torch.from_numpy(data.train.x), y=torch.from_numpy(data.train.y))
     choice = "fused" if backend == "fused" else "auto"  # a clock would decide
     # several groups, the last of them short
-    points = Points(network, "classification", whole, most=7, at_once=3, backend=choice)
+    points = Points(network, Loss(task="classification"), whole, most=7, at_once=3, backend=choice)
     losses, accuracies = evaluated(points, num, lambda a, b, rows: rows.copy_(at[a:b]), buffers)
     assert points.backend == backend
     each = [{name: t[i if own else 0] for name, t in buffers.items()} for i in range(num)]
@@ -100,7 +101,7 @@ def test_regression_is_told_in_the_targets_units() -> None:
     at = torch.zeros(2, network.layout.size)
     at[1] = 0.1
     whole = Data(x=torch.from_numpy(data.train.x), y=torch.from_numpy(data.train.y))
-    points = Points(network, "regression", whole, unit=4.0)
+    points = Points(network, Loss(task="regression"), whole, unit=4.0)
     losses, same = evaluated(points, 2, lambda a, b, rows: rows.copy_(at[a:b]), {})
     x, y = data.train.x.astype(float), data.train.y.astype(float)
     expected = [4 * np.mean(y**2), 4 * np.mean((0.1 * x.sum(1) + 0.1 - y) ** 2)]
@@ -111,7 +112,7 @@ def test_regression_is_told_in_the_targets_units() -> None:
 def test_a_clock_decides_between_all_at_once_and_one_after_another() -> None:
     network = Network.of(Sorting, (4,), 3, device=CPU)
     whole = Data(x=torch.from_numpy(dataset().train.x), y=torch.from_numpy(dataset().train.y))
-    points = Points(network, "classification", whole)
+    points = Points(network, Loss(task="classification"), whole)
     evaluated(points, 3, lambda a, b, rows: rows.normal_(), {})
     assert points.backend in ("fused", "serial")
     assert isinstance(points._faster_alone(torch.zeros(4, network.layout.size), {}), bool)

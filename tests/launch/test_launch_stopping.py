@@ -12,7 +12,7 @@ from launches import contents, run_all, until
 from rich.console import Console
 
 import ravine
-from ravine.engine.loss import example_losses
+from ravine.engine.loss import Loss
 from ravine.launch.launch import launch
 from ravine.launch.progress import Progress
 from ravine.launch.subject import Subject, stored_run
@@ -66,7 +66,7 @@ def test_the_store_has_where_a_run_stopped_and_whose_weights_it_has(folder: Path
             weights = store.tensors("weights", record.id)
             module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
             outputs = module(torch.from_numpy(validation.x)).detach()
-            loss, _ = example_losses("classification", outputs, torch.from_numpy(validation.y))
+            loss, _ = Loss(task="classification").scores(outputs, torch.from_numpy(validation.y))
             assert record.metrics["validation_loss"] == pytest.approx(float(loss.mean()), rel=1e-5)
             assert record.metrics["validation_loss"] == pytest.approx(float(losses.min()), rel=1e-5)
             np.testing.assert_allclose(

@@ -1,14 +1,16 @@
-"""Loss and accuracy of one run's batch.
+"""What the outputs of one run come to beside the answers: the loss that training makes small, and scores.
 
 Answers of a classification are classes, (B,) whole numbers, or soft targets: (B, K) probabilities of each class, as
-mixed or smoothed answers are.
+mixed or smoothed answers are. Those of several labels are 0 or 1, (B, K); those of a regression numbers, (B,).
 
-Shapes: B batch, K class.
+Shapes: B batch, N example, K class or label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
@@ -19,7 +21,75 @@ LABEL_SMOOTHING = "label_smoothing"
 OF_LOSS = (LABEL_SMOOTHING,)
 """Hypers that the loss of training takes: 0 for off."""
 
-Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+_OfBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """The loss of runs of one structure; what differs between them are numbers that it is handed.
+
+    Args:
+        task: "classification", "regression" or "multilabel".
+
+    Example:
+        >>> loss = Loss(task="classification")
+        >>> loss.mean(torch.zeros(1, 4), torch.tensor([2])).item()  # doctest: +ELLIPSIS
+        1.386...
+    """
+
+    task: str
+
+    def training(
+        self, outputs: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """What training makes small on a batch, and its accuracy.
+
+        Args:
+            outputs: of the network, (B, K).
+            answers: (B,) or (B, K).
+            numbers: out of `OF_LOSS`.
+        """
+        if LABEL_SMOOTHING in numbers:
+            return cross_entropy(outputs, answers, numbers[LABEL_SMOOTHING])
+        return _OF_TASK[self.task](outputs, answers)
+
+    def mean(self, outputs: Tensor, answers: Tensor) -> Tensor:
+        """The mean of `scores` over a batch, without what only training adds."""
+        return _OF_TASK[self.task](outputs, answers)[0]
+
+    def scores(self, outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy of each example, for evaluation.
+
+        Args:
+            outputs: (..., N, K).
+            answers: (N,) or (N, K).
+
+        Returns:
+            Two tensors (..., N); for regression both are the squared error.
+        """
+        if self.task == "regression":
+            error = (outputs.squeeze(-1) - answers).square()
+            return error, error
+        if self.task == "multilabel":
+            return label_losses(outputs, answers).mean(-1), _right_labels(outputs, answers)
+        return _class_scores(outputs, answers)
+
+    def no_answers(self, num: int, num_outputs: int, device: torch.device) -> Tensor:
+        """Answers of examples that have none, for outputs that nobody scores."""
+        if self.task == "classification":
+            return torch.zeros(num, dtype=torch.int64, device=device)
+        return torch.zeros((num, num_outputs) if self.task == "multilabel" else (num,), device=device)
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether an accuracy is a share; else a loss is in its place."""
+        return self.task != "regression"
+
+    @property
+    def key(self) -> str:
+        """What the machine code of a step depends on beside its tensors."""
+        return self.task
 
 
 def cross_entropy(
@@ -72,49 +142,50 @@ def squared_error(outputs_B1: Tensor, targets_B: Tensor) -> tuple[Tensor, Tensor
     return loss, loss.detach()
 
 
-def loss_of(task: str) -> Loss:
-    """The loss of a task: "classification" or "regression"."""
-    return cross_entropy if task == "classification" else squared_error
-
-
-def training_loss(
-    task: str, outputs: Tensor, answers: Tensor, of_loss: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Loss and accuracy of a batch in training.
+def binary_cross_entropy(logits_BK: Tensor, answers_BK: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of labels that may be there or not, and the share of them that are right.
 
     Args:
-        task: "classification" or "regression".
-        outputs: of the network, (B, K).
-        answers: as the loss takes them.
-        of_loss: numbers out of `OF_LOSS`.
+        logits_BK: outputs: a label is predicted where its logit is above 0.
+        answers_BK: 0 or 1, or a probability in between.
     """
-    if LABEL_SMOOTHING in of_loss:
-        return cross_entropy(outputs, answers, of_loss[LABEL_SMOOTHING])
-    return loss_of(task)(outputs, answers)
+    right_B = _right_labels(logits_BK.detach(), answers_BK)
+    return label_losses(logits_BK, answers_BK).mean(), right_B.mean()
 
 
-def example_losses(task: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss and accuracy of each example, for evaluation.
+def label_losses(logits: Tensor, answers: Tensor) -> Tensor:
+    """Of each label ``log(1 + exp(z)) - y z``, (..., K), with the larger of 0 and z taken off first.
 
-    Args:
-        task: "classification" or "regression".
-        outputs: (..., N, K).
-        targets: (N,), or soft targets (N, K).
+    That number is a constant to the gradient, which so is ``sigmoid(z) - y`` at 0 too, where a network may begin.
 
-    Returns:
-        Two tensors (..., N); for regression both are the squared error.
+    Example:
+        >>> label_losses(torch.tensor([0.0, -200.0]), torch.tensor([1.0, 0.0]))
+        tensor([0.6931, 0.0000])
     """
-    if task == "regression":
-        error = (outputs.squeeze(-1) - targets).square()
-        return error, error
-    if targets.is_floating_point():
-        labels, answer = targets.argmax(-1), _weighted(outputs, targets)
+    top = logits.detach().clamp(min=0.0)
+    return ((-top).exp() + (logits - top).exp()).log() + top - answers * logits
+
+
+_OF_TASK: Mapping[str, _OfBatch] = {
+    "classification": cross_entropy,
+    "regression": squared_error,
+    "multilabel": binary_cross_entropy,
+}
+
+
+def _class_scores(outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+    if answers.is_floating_point():
+        labels, answer = answers.argmax(-1), _weighted(outputs, answers)
     else:
-        labels = targets
-        answer = outputs.gather(-1, targets.expand(outputs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+        labels = answers
+        answer = outputs.gather(-1, answers.expand(outputs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
     # The first of equal outputs, as in a prediction: a network whose outputs are all equal knows nothing.
     right = (outputs.argmax(-1) == labels).to(outputs.dtype)
     return torch.logsumexp(outputs, -1) - answer, right
+
+
+def _right_labels(logits: Tensor, answers: Tensor) -> Tensor:
+    return ((logits > 0.0) == (answers > 0.5)).to(logits.dtype).mean(-1)
 
 
 def _weighted(logits: Tensor, weights: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from ravine.engine.aligned import AlignedProducts
-from ravine.engine.loss import example_losses, loss_of, training_loss
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.state import Constants, Data
 from ravine.nn.functional import batched_kernels
@@ -42,17 +42,17 @@ class Objective:
 
     Args:
         network: the model.
-        task: "classification" or "regression".
+        loss: of their outputs.
         fused: all runs at once under vmap; False: exactly one run, without it.
         made: training gets batches that were made for the runs, (G, B, ...), instead of a training set.
     """
 
     network: Network
-    task: str
+    loss: Loss
     fused: bool = False
     made: bool = False
 
-    def loss(
+    def training_loss(
         self, tensors: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Of one run on a batch in training: loss, accuracy, and the buffers after the pass.
@@ -65,7 +65,7 @@ class Objective:
             y: its answers; of a classification classes, or a probability of each.
         """
         output, buffers = self.network.pure(tensors, buffers, x)
-        return *training_loss(self.task, output, y, of_loss), {
+        return *self.loss.training(output, y, of_loss), {
             name: tensor.detach() for name, tensor in buffers.items()
         }
 
@@ -75,7 +75,7 @@ class Objective:
 
     def each_loss(self, tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         """Of one run, the loss of each example, (N,)."""
-        return example_losses(self.task, self.output(tensors, x), y)[0]
+        return self.loss.scores(self.output(tensors, x), y)[0]
 
     def mean_loss(self, tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         """Of all runs in the mode that the network's module is in, (R,).
@@ -87,7 +87,7 @@ class Objective:
         """
 
         def one(tensors: Tensors) -> Tensor:
-            return loss_of(self.task)(self.output(tensors, x), y)[0]
+            return self.loss.mean(self.output(tensors, x), y)
 
         found: Tensor = self._each_run(one, (tensors if self.fused else _first(tensors),), ())
         return found
@@ -119,7 +119,7 @@ class Objective:
         def one(
             params: Tensors, given: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
         ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            return self.loss({**params, **given}, buffers, of_loss, x, y)
+            return self.training_loss({**params, **given}, buffers, of_loss, x, y)
 
         views = {
             name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()
@@ -163,7 +163,7 @@ class Objective:
         with torch.no_grad(), self.evaluating(), AlignedProducts():
             parts = [self._each_run(self.output, (tensors,), (part,)) for part in x.split(size)]
             outputs_RNK = torch.cat(parts, 1)
-        return outputs_RNK, *example_losses(self.task, outputs_RNK, split.y)
+        return outputs_RNK, *self.loss.scores(outputs_RNK, split.y)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ravine.engine.loss import Loss
 from ravine.engine.native.scores import NativeScores
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -36,7 +37,7 @@ class Points:
 
     Args:
         network: the model.
-        task: "classification" or "regression".
+        loss: of its outputs.
         data: the examples.
         unit: what losses are multiplied by.
         most: points whose weights lie in memory at once, at most.
@@ -47,7 +48,7 @@ class Points:
     def __init__(
         self,
         network: Network,
-        task: str,
+        loss: Loss,
         data: Data,
         *,
         unit: float = 1.0,
@@ -55,7 +56,7 @@ class Points:
         at_once: int = 16,
         backend: str = "auto",
     ) -> None:
-        self._objective, self._data, self._unit = Objective(network=network, task=task), data, unit
+        self._objective, self._data, self._unit = Objective(network=network, loss=loss), data, unit
         self._most, self._at_once, self._choice = most, at_once, backend
         self.backend = ""  # what evaluated last
 
@@ -83,7 +84,7 @@ class Points:
             name: tensor[:1].expand(size, *tensor.shape[1:]).contiguous() for name, tensor in others.items()
         }
         score = self._scorer(params_GP, own)
-        scale = self._unit if self._objective.task == "regression" else 1.0
+        scale = 1.0 if self._objective.loss.has_accuracy else self._unit
         for first in range(0, num, size):
             last = min(first + size, num)
             fill(first, last, params_GP[: last - first])

@@ -10,6 +10,7 @@ from torch import Tensor
 from ravine.data import Dataset
 from ravine.engine.augmenting import Augmenting
 from ravine.engine.cohort import Cohort
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Constants, Data, State
@@ -66,7 +67,7 @@ class Setting:
             num_threads: that make batches.
         """
         network, fixed, origin = model
-        objective = Objective(network=network, task=data[0].task, fused=fused)
+        objective = Objective(network=network, loss=Loss(task=data[0].task), fused=fused)
         examples = data[1]
         constants = Constants.of(cohort, network, (fixed, origin), seeds, examples.x.device)
         augmenting = Augmenting.of(cohort, *data, seeds, several=several_steps, num_threads=num_threads)

@@ -21,6 +21,7 @@ from ravine.engine.ending import Ending, Running, arrays_of, index, rows_of
 from ravine.engine.final import Final
 from ravine.engine.history import History
 from ravine.engine.keeping import Keeping
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
@@ -85,7 +86,8 @@ class Training:
         self._beginning = Beginning.of(cohort, network, device, ends)
         state = self._beginning.state
         self._stopping = Stopping(cohort, state)
-        objective = Objective(network=network, task=data.task, fused=backend in TOGETHER)
+        loss = Loss(task=data.task)
+        objective = Objective(network=network, loss=loss, fused=backend in TOGETHER)
         self._ending = Ending(
             cohort=cohort,
             layout=network.layout,

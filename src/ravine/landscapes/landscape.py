@@ -64,7 +64,7 @@ def look(
     looking.check()
     yield Looked(done=0, all=1, about="reading runs")
     trained = Trained.of(study, store, wanted.every, search=search, device=device, examples=looking.examples)
-    points = Points(trained.network, trained.data.task, trained.train, unit=trained.unit)
+    points = Points(trained.network, trained.loss, trained.train, unit=trained.unit)
     plane = yield from _plane(trained, points, wanted, looking)
     around, lines = [], []
     for each in wanted.around:

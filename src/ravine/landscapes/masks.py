@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.engine.objective import Objective
 from ravine.landscapes.findings import Measuring
 from ravine.landscapes.slowness import END, START, AtPoint, Chosen, Slowness
 from ravine.launch.trained import Trained
@@ -130,7 +129,7 @@ class _Look:
     ) -> Moments:
         """Of the gradients of some batches, each with the masks of a step."""
         trained, params = self.trained, {n: p.detach().requires_grad_() for n, p in self.params.items()}
-        objective = Objective(network=trained.network, task=trained.data.task)
+        objective = trained.objective(fused=False)
         flats, shares = _Sums(), []
         for rows, number in zip(batches, numbers, strict=True):
             keys = trained.network.keys(torch.tensor([self.seed]), torch.tensor(number))
@@ -139,7 +138,7 @@ class _Look:
             fixed = {name: self.others[name] for name in trained.network.fixed}
             x, y = trained.train.x[rows], trained.train.y[rows]
             with torch.enable_grad(), Units(trained.network.module) as units:
-                loss, _, _ = objective.loss({**params, **fixed, **rates, **own}, buffers, {}, x, y)
+                loss, _, _ = objective.training_loss({**params, **fixed, **rates, **own}, buffers, {}, x, y)
                 grads = torch.autograd.grad(
                     loss, list(params.values()), materialize_grads=True, allow_unused=True
                 )

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ravine import rng
-from ravine.engine.loss import example_losses
 from ravine.engine.native.products import NativeProducts
 from ravine.engine.reasons import reason
 from ravine.engine.state import Data
@@ -184,7 +183,7 @@ def _test_scores(trained: Trained, run: str, labels: Labels) -> tuple[float, flo
     regression = trained.data.task == "regression"
     right = torch.from_numpy(stored.answers("test"))
     outputs = predicted[:, None] if regression else predicted
-    losses, accuracies = example_losses(trained.data.task, outputs, right.double() if regression else right)
+    losses, accuracies = trained.loss.scores(outputs, right.double() if regression else right)
     return float(losses.mean()), None if regression else float(accuracies.mean())
 
 

@@ -153,7 +153,7 @@ def _evaluate(subject: Subject, store: Store, mode: Mode, records: Sequence[RunR
             rates={name: rate[rows] for name, rate in rates.items()},
             seeds=tuple(runs[row].seed for row in rows),
         )
-        passes = Passes(Objective(network=network, task=data.task), points, own)
+        passes = Passes(trained.objective(fused=False), points, own)
         with module_errors(network.module, network.about):
             found = {
                 name: array
@@ -239,8 +239,8 @@ class Passes:
         """Outputs of the mean pass, (R, N, K)."""
         points = self.points
         given = {**points.others, **points.rates}
-        kind = torch.int64 if self.objective.task == "classification" else torch.float32
-        split = Data(x=x, y=torch.zeros(len(x), dtype=kind, device=x.device))  # nothing is scored by it
+        loss, width = self.objective.loss, self.objective.network.num_outputs
+        split = Data(x=x, y=loss.no_answers(len(x), width, x.device))  # nothing is scored by it
         if self._scores is not None:
             try:
                 return self._scores(split)[0]

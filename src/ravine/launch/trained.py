@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ravine.data import Dataset
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.state import Data
@@ -165,9 +166,14 @@ class Trained:
             raise StoreError(f"run {member.run}: no weights were kept after step {member.step}")
         return {name: np.array(array[places[0]]) for name, array in along.items()}
 
+    @property
+    def loss(self) -> Loss:
+        """What their outputs are judged by."""
+        return Loss(task=self.data.task)
+
     def objective(self, *, fused: bool) -> Objective:
         """What the runs were trained to make small: of all at once, or of one."""
-        return Objective(network=self.network, task=self.data.task, fused=fused)
+        return Objective(network=self.network, loss=self.loss, fused=fused)
 
     def outputs(self, params_1P: Tensor, others: Mapping[str, Tensor], split: Split) -> np.ndarray:
         """What one point predicts: logits (N, K), or values (N,) in the target's own units.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ravine.data.preparation import NumberTarget, Preparation
 from ravine.data.scale import Floats
+from ravine.engine.loss import Loss
 from ravine.engine.mixture import of_classes, of_values
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
@@ -110,7 +111,7 @@ class Drawing:
                 f"mode = 'mc': run {run.id} has no stochastic layer with a rate above 0; mc would be the mean pass"
             )
         given = {name: torch.from_numpy(np.array(array))[None].to(device) for name, array in tensors.items()}
-        self._objective = Objective(network=network, task=preparation.task)
+        self._objective = Objective(network=network, loss=Loss(task=preparation.task))
         self._points = Points(
             params_RP=network.layout.pack(given),
             others={name: given[name] for name in (*network.buffers, *network.fixed) if name not in rates},

@@ -82,7 +82,11 @@ class Mixtures:
             others=others,
             statistics=Statistics(network, where.x, batch_size, None, _backend(trained)),
             points=Points(
-                network, data.task, Data.of(data.validation, trained.device), unit=trained.unit, most=_AT_ONCE
+                network,
+                trained.loss,
+                Data.of(data.validation, trained.device),
+                unit=trained.unit,
+                most=_AT_ONCE,
             ),
         )
 

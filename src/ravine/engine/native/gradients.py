@@ -40,7 +40,7 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
     program, examples, outputs = _taken(setting, at, made=False)
     network = setting.network
     prepared = fold_norms if network.flushes else None  # other models keep the bits that they have had
-    key = ("gradient", at, setting.objective.task, setting.objective.made, setting.takes_all)
+    key = ("gradient", at, setting.objective.loss.key, setting.objective.made, setting.takes_all)
     known = Known(recordings=network.recordings, key=key, model=network.name)
     return compiler.function(program, examples, outputs, trusted=_TRUSTED, prepared=prepared, known=known)
 

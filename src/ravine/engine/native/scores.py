@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.engine.loss import example_losses
 from ravine.engine.native.cutting import cut
 from ravine.engine.native.rounds import MOST, Rounds, grouped
 from ravine.engine.objective import Objective, native_chunk
@@ -158,7 +157,7 @@ class NativeScores:
         num, width = len(x), self._network.num_outputs
 
         def score(outputs: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-            return example_losses(self._objective.task, outputs, y)
+            return self._objective.loss.scores(outputs, y)
 
         examples = {"outputs": torch.zeros(num, width), "y": y}
         outputs = [("loss", (num,), 0), ("accuracy", (num,), 0)]
