@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from ravine.outcomes.results import Results
 from ravine.report.chart import _power, accuracy_axis, log_axis, log_ticks
-from ravine.report.tables import _scale
+from ravine.report.verdict_texts import interval_scale
+from ravine.verdict import ACCURACY, SQUARED_ERROR, Verdict
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_powers_of_ten_are_written_for_any_float(value: float, words: str) -> No
 def test_the_axis_of_intervals_has_short_texts_for_any_loss(
     losses: tuple[float, float, float], texts: list[str]
 ) -> None:
-    drawn = _scale(_judged(*(0.0 - loss for loss in losses), regression=True))
+    drawn = interval_scale(_judged(*(0.0 - loss for loss in losses), regression=True))
     assert drawn is not None
     assert [tick["text"] for tick in drawn["ticks"]] == texts
     places = [tick["x"] for tick in drawn["ticks"]]
@@ -94,22 +94,14 @@ def test_the_axis_of_intervals_has_short_texts_for_any_loss(
 
 @pytest.mark.parametrize("scores", [(0.0, 0.5, 1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.97, 0.99, 1.0)])
 def test_an_axis_of_accuracies_has_no_number_beyond_0_and_100(scores: tuple[float, float, float]) -> None:
-    drawn = _scale(_judged(*scores, regression=False))
+    drawn = interval_scale(_judged(*scores, regression=False))
     assert drawn is not None
     numbers = [float(tick["text"]) for tick in drawn["ticks"]]
     assert numbers
     assert 0 <= min(numbers) <= max(numbers) <= 100
 
 
-def _judged(low: float, middle: float, high: float, *, regression: bool) -> Results:
-    """What an interval plot reads of results: one rule's score and its interval."""
+def _judged(low: float, middle: float, high: float, *, regression: bool) -> Verdict:
+    """What an interval plot reads of a verdict: one rule's score and its interval."""
     rule = SimpleNamespace(ci=(low, high), test=middle)
-    sign = -1.0 if regression else 1.0
-    return cast(
-        Results,
-        SimpleNamespace(
-            is_regression=regression,
-            readable=lambda score: sign * score + 0.0,
-            verdict=SimpleNamespace(rules=(rule,)),
-        ),
-    )
+    return cast(Verdict, SimpleNamespace(rules=(rule,), measure=SQUARED_ERROR if regression else ACCURACY))

@@ -14,6 +14,7 @@ from ravine.report.figure_body import drawing, numbers
 from ravine.report.html import Html, Part, join, tag
 from ravine.report.sentences import sentence_sections
 from ravine.report.tables import page_tables
+from ravine.report.verdict_body import verdict_section
 from ravine.report.views import Figure, Group, command
 
 Table = Mapping[str, Any]
@@ -26,7 +27,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
         "main",
         _heading(results, texts),
         _warnings(results.warnings, heading=True),
-        _verdict(texts) if results.ladder is None else _ladder(results.ladder),
+        verdict_section(texts) if results.ladder is None else _ladder(results.ladder),
         sentence_sections(results),
         tag(
             "noscript",
@@ -101,30 +102,6 @@ def _warnings(warnings: Sequence[str], *, heading: bool) -> Html:
     return tag("section", title, items, class_="warnings", aria_labelledby="warnings")
 
 
-def _verdict(texts: Table) -> Html:
-    title = tag("h2", "Verdict", id="verdict")
-    if not texts["rules"]:
-        nothing = tag("p", f"No {texts['noun']} has a run that finished, so there is nothing to compare.")
-        return tag("section", title, nothing, aria_labelledby="verdict")
-    return tag(
-        "section",
-        title,
-        elements.scroll(
-            tag(
-                "table",
-                tag("thead", _verdict_columns(texts)),
-                tag("tbody", *(_verdict_row(texts, rule) for rule in texts["rules"])),
-                class_="verdict",
-            ),
-            f"Verdict, one row per {texts['noun']}",
-        ),
-        tag("p", texts["to_beat"], class_="beat") if texts["to_beat"] else None,
-        tag("p", texts["reading"], class_="reading"),
-        _pairs(texts["pairs"], texts["noun"]),
-        aria_labelledby="verdict",
-    )
-
-
 def _ladder(ladder: LadderResult) -> Html:
     """A row for each number of examples."""
     titles = columns(ladder)
@@ -155,103 +132,6 @@ def _ladder(ladder: LadderResult) -> Html:
         ),
         tag("p", READING, class_="reading"),
         aria_labelledby="verdict",
-    )
-
-
-def _verdict_columns(texts: Table) -> Html:
-    titles, scale = texts["titles"], texts["scale"]
-    axis = join()
-    if scale:
-        ticks = (
-            tag("text", tick["text"], x=tick["x"], y=12, text_anchor="middle") for tick in scale["ticks"]
-        )
-        label = f"axis of the intervals: {scale['label']}"
-        plot = tag("svg", *ticks, viewBox="0 0 220 16", width=220, height=16, role="img", aria_label=label)
-        axis = tag("th", plot, scope="col", class_="plot")
-    return tag(
-        "tr",
-        elements.column(texts["noun"], numeric=False),
-        elements.column(titles["test"]),
-        elements.column(titles["interval"]),
-        axis,
-        *map(elements.column, texts["errors"]),
-        elements.column("validation"),
-        elements.column("lr"),
-        elements.column("seeds", title="seeds of the chosen config"),
-        elements.column("configs", title="configs tried"),
-        elements.column("diverged"),
-    )
-
-
-def _verdict_row(texts: Table, rule: Table) -> Html:
-    beside = (tag("span", rule[key], class_="beside") for key in ("hypers", "beside") if rule[key])
-    badge = join(" ", tag("span", rule["badge"], class_="badge")) if rule["badge"] else None
-    return tag(
-        "tr",
-        tag("th", rule["swatch"], rule["label"], badge, *beside, scope="row"),
-        elements.cell(rule["test"], class_="n strong"),
-        elements.cell(rule["interval"]),
-        tag("td", _bar(texts, rule), class_="plot") if texts["scale"] else None,
-        *map(elements.cell, rule["errors"]),
-        *(elements.cell(rule[key]) for key in ("validation", "lr", "seeds", "configs", "diverged")),
-        class_="best" if rule["best"] else None,
-    )
-
-
-def _bar(texts: Table, rule: Table) -> Html:
-    """A rule's interval on the common axis."""
-    bar, colour = rule["bar"], rule["colour"]
-    if not bar:
-        return join()
-    grid = (tag("path", class_="grid", d=f"M{tick['x']} 0V36") for tick in texts["scale"]["ticks"])
-    low, high = bar["low"], bar["high"]
-    span = f"M{low} 18H{high}M{low} 14V22M{high} 14V22"
-    return tag(
-        "svg",
-        *grid,
-        tag("path", d=span, stroke=colour, stroke_width=2, fill="none"),
-        tag("circle", cx=bar["middle"], cy=18, r=4.2, fill=colour, stroke="#fff", stroke_width=1.2),
-        viewBox="0 0 220 36",
-        width=220,
-        height=36,
-        role="img",
-        aria_label=rule["interval"],
-    )
-
-
-def _pairs(pairs: Sequence[Table], noun: str) -> Html:
-    if not pairs:
-        return join()
-    numeric = {"difference": "test: first − second", "interval": "interval, corrected", "seeds": "seeds"}
-    table = tag(
-        "table",
-        tag(
-            "thead",
-            tag(
-                "tr",
-                elements.column("first", numeric=False),
-                elements.column("second", numeric=False),
-                *map(elements.column, numeric.values()),
-                elements.column("outcome", numeric=False),
-            ),
-        ),
-        tag(
-            "tbody",
-            *(
-                tag(
-                    "tr",
-                    tag("td", pair["better"]),
-                    tag("td", pair["worse"]),
-                    *(elements.cell(pair[key]) for key in numeric),
-                    tag("td", pair["outcome"]),
-                )
-                for pair in pairs
-            ),
-        ),
-    )
-    title = f"The pair of {noun}s" if len(pairs) == 1 else f"All {len(pairs)} pairs of {noun}s"
-    return tag(
-        "details", tag("summary", title), elements.scroll(table, f"Differences between pairs of {noun}s")
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.results import Results
-from ravine.report.chart import INK, MUTED, Json, layout, number, text
+from ravine.report.chart import Json, number
+from ravine.report.interval_rows import BETTER, OPEN, WORSE, Row, rows_panel
 from ravine.report.views import Figure, View, command
 from ravine.verdict import Gain
 
-_ROW = 42  # px of a level
-_BETTER, _WORSE, _OPEN = "#0072B2", "#D55E00", "#5c6670"  # for sure, for sure, and neither
+_MOST = 3.0  # times the median half width: an interval that is far wider than most would flatten all others
 
 
 def draw_forest(results: Results) -> Figure:
@@ -102,86 +102,28 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _panel(results: Results, gains: Sequence[Gain]) -> Json:
-    scale = 1.0 if results.is_regression else 100.0
-    rows = list(range(len(gains) - 1, -1, -1))  # the best at the top
-    data: list[Json] = []
-    for y, gain in zip(rows, gains, strict=True):
-        colour = _BETTER if gain.low > 0.0 else _WORSE if gain.high < 0.0 else _OPEN
-        said = f"<b>{text(gain.level)}</b><br>{shown(results, gain.difference)}"
-        said += f"<br>interval {shown(results, gain.low)} to {shown(results, gain.high)}"
-        data.append(
-            {
-                "type": "scatter", "mode": "lines", "x": [scale * gain.low, scale * gain.high], "y": [y, y],
-                "line": {"color": colour, "width": 3}, "hoverinfo": "text", "hovertext": [said, said],
-                "meta": "ground",
-            }
-        )  # fmt: skip
-        if gain.seeds:
-            data.append(
-                {
-                    "type": "scatter", "mode": "markers", "x": [scale * value for value in gain.seeds.values()],
-                    "y": [y - 0.28] * len(gain.seeds), "hoverinfo": "text", "meta": "ground",
-                    "marker": {"symbol": "circle", "size": 4.5, "color": colour, "opacity": 0.45},
-                    "hovertext": [
-                        f"<b>{text(gain.level)}</b>, seed {seed}: {shown(results, value)}"
-                        for seed, value in gain.seeds.items()
-                    ],
-                }
-            )  # fmt: skip
-        sure = colour != _OPEN
-        data.append(
-            {
-                "type": "scatter", "mode": "markers", "x": [scale * gain.difference], "y": [y],
-                "marker": {
-                    "symbol": "diamond", "size": 12, "color": colour if sure else "#fff",
-                    "line": {"color": colour, "width": 2},
-                },
-                "hoverinfo": "text", "hovertext": [said], "meta": "ground",
-            }
-        )  # fmt: skip
+    base = gains[0].baseline
     if results.is_regression:
-        title, x_title = f"Gain over {gains[0].baseline}, in test squared error", "less squared error →"
+        title, x_title = f"Gain over {base}, in test squared error", "less squared error →"
     else:
-        title, x_title = (
-            f"Gain over {gains[0].baseline}, in test accuracy",
-            "points of accuracy, better →",
-        )
-    reach = _reach(gains)
-    return {
-        "data": data,
-        "layout": layout(
-            title,
-            x_title,
-            {
-                "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.2, "showgrid": True, "fixedrange": True,
-                "range": [scale * end for end in reach], "tickangle": 0, "nticks": 7,
-            },
-            {
-                "tickvals": rows, "ticktext": [_ticks(results, gain) for gain in gains], "showgrid": False,
-                "range": [-0.7, len(gains) - 0.4], "fixedrange": True, "tickfont": {"size": 13, "color": INK},
-            },
-            height=100 + _ROW * len(gains),
-        ),
-    }  # fmt: skip
+        title, x_title = f"Gain over {base}, in test accuracy", "points of accuracy, better →"
+    rows = [_row(results, gain) for gain in gains]
+    return rows_panel(rows, title=title, x_title=x_title, zero=True, most=_MOST)
 
 
-def _ticks(results: Results, gain: Gain) -> str:
-    """A level with its numbers below it, which fits a telephone too."""
-    numbers = f"{shown(results, gain.difference)} ({shown(results, gain.low)} to {shown(results, gain.high)})"
-    small = f'<span style="font-size:11px;color:{MUTED}">{numbers}</span>'
-    return f"{text(gain.level)}<br>{small}"
-
-
-def _reach(gains: Sequence[Gain]) -> tuple[float, float]:
-    """The ends of the axis: an interval that is far wider than most is cut off, or it would flatten all others."""
-    halves = sorted((gain.high - gain.low) / 2 for gain in gains)
-    most = 3.0 * halves[len(halves) // 2]
-    points = [value for gain in gains for value in (gain.difference, *gain.seeds.values())]
-    ends = [
-        end
-        for gain in gains
-        for end in (max(gain.low, gain.difference - most), min(gain.high, gain.difference + most))
-    ]
-    low, high = min(0.0, *points, *ends), max(0.0, *points, *ends)
-    room = 0.04 * (high - low) or 1.0
-    return low - room, high + room
+def _row(results: Results, gain: Gain) -> Row:
+    """A level with its numbers below it, the best at the top."""
+    scale = 1.0 if results.is_regression else 100.0
+    colour = BETTER if gain.low > 0.0 else WORSE if gain.high < 0.0 else OPEN
+    mean, low, high = (shown(results, value) for value in (gain.difference, gain.low, gain.high))
+    return Row(
+        label=gain.level,
+        middle=scale * gain.difference,
+        low=scale * gain.low,
+        high=scale * gain.high,
+        dots=[(scale * value, f"seed {seed}: {shown(results, value)}") for seed, value in gain.seeds.items()],
+        said=f"{mean} ({low} to {high})",
+        hover=(mean, f"interval {low} to {high}"),
+        colour=colour,
+        filled=colour != OPEN,
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ravine.messages import count
 from ravine.outcomes import words
@@ -12,43 +11,18 @@ from ravine.outcomes.results import Results
 from ravine.outcomes.runs import plain
 from ravine.outcomes.words import NOTHING
 from ravine.report.facts import about_examples, about_runs
-from ravine.report.html import Html
 from ravine.report.palette import looks
+from ravine.report.verdict_texts import Beside, Column, verdict_texts
 from ravine.times import duration, moment
 
-if TYPE_CHECKING:
-    from ravine.verdict import RuleResult
-
 ERRORS = ("RMSE", "MAE", "R²")
-WIDTH, MARGIN = 220, 16  # of the interval plot, in px
 
 
 def page_tables(results: Results) -> dict[str, Any]:
     """Everything in the report that isn't a figure, as the template wants it."""
-    rules = results.verdict.rules
-    columns = words.rule_columns(results.verdict, results.test_errors if results.is_regression else None)
     return {
-        "noun": results.noun,
+        **verdict_texts(results.verdict, _beside(results)),
         "facts": _facts(results),
-        "titles": words.column_titles(results.verdict),
-        "errors": list(ERRORS) if results.is_regression else [],
-        "to_beat": words.to_beat(results.to_beat) if results.to_beat else "",
-        "scale": _scale(results),
-        "rules": [_rule(results, place, columns) for place in range(len(rules))],
-        "reading": _reading(results),
-        "pairs": [
-            {
-                "better": pair.first,
-                "worse": pair.second,
-                "difference": words.difference(results.verdict.measure, pair.difference),
-                "interval": " to ".join(
-                    words.difference(results.verdict.measure, bound) for bound in pair.ci
-                ),
-                "seeds": pair.num_seeds,
-                "outcome": pair.outcome,
-            }
-            for pair in results.verdict.pairs
-        ],
         "rule_names": results.rules,
         "count": count(len(results.runs), "run"),
         "columns": _columns(results),
@@ -64,6 +38,37 @@ def page_tables(results: Results) -> dict[str, Any]:
         ],
         "made": _made(results),
     }
+
+
+def _beside(results: Results) -> Beside:
+    """What is shown of a study's verdict beside its scores."""
+    verdict = results.verdict
+    columns = words.rule_columns(verdict, results.test_errors if results.is_regression else None)
+    return Beside(
+        looks=looks(results.rules),
+        before=[Column(title=name, cells=columns[name]) for name in ERRORS if name in columns],
+        after=[
+            Column(title="validation", cells=columns["val"]),
+            Column(title="lr", cells=columns["lr"]),
+            Column(
+                title="seeds",
+                cells=[str(len(rule.seeds)) for rule in verdict.rules],
+                about="seeds of the chosen config",
+            ),
+            Column(
+                title="configs",
+                cells=[str(rule.num_configs) for rule in verdict.rules],
+                about="configs tried",
+            ),
+            Column(title="diverged", cells=columns["diverged"]),
+        ],
+        below=[
+            (words.shown_hypers(rule), words.beside(verdict.measure, rule, results.runs))
+            for rule in verdict.rules
+        ],
+        reading=_reading(results),
+        to_beat=words.to_beat(results.to_beat) if results.to_beat else "",
+    )
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
@@ -88,82 +93,6 @@ def _reading(results: Results) -> str:
         f" and test examples. Two {results.noun}s can be separable although their bars overlap: runs are paired by"
         " seed, and the verdict compares the paired differences." + units * results.is_regression
     )
-
-
-def _ends(results: Results, result: RuleResult) -> tuple[float, float, float] | None:
-    """Low, middle and high of a rule's interval as drawn: in per cent, or as losses."""
-    if result.ci is None or result.test is None:
-        return None
-    factor = 1.0 if results.is_regression else 100.0
-    low, high = sorted(factor * results.readable(bound) for bound in result.ci)
-    return low, factor * results.readable(result.test), high
-
-
-def _scale(results: Results) -> dict[str, Any] | None:
-    """The common axis of all interval plots: where its ticks lie."""
-    ends = [end for result in results.verdict.rules for end in _ends(results, result) or ()]
-    if not ends:
-        return None
-    low, high = min(ends), max(ends)
-    # Where numbers differ by a millionth or less there is nothing to tell apart; nor among floats near the least.
-    apart = high - low > 1e-6 * abs(high)
-    room = max(0.05 * (high - low) if apart else 0.02 * abs(high), 1e-300)
-    low, high = low - room, high + room
-    step = 10 ** math.floor(math.log10(high - low))
-    step = next(step * part for part in (0.1, 0.2, 0.5, 1, 2, 5) if (high - low) / (step * part) <= 6)
-    values = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    return {
-        "low": low,
-        "high": high,
-        "label": "test loss" if results.is_regression else "test accuracy, %",
-        "ticks": [
-            {"x": _place(value, low, high), "text": _tick(value, step)}
-            for value in values
-            if value >= 0 and (results.is_regression or value <= 100)  # the margin has no numbers to show
-        ],
-    }
-
-
-def _tick(value: float, step: float) -> str:
-    """A multiple of the step between ticks, with the digits that tell it from its neighbours."""
-    if value == 0:
-        return "0"
-    if step >= 1e-4 and abs(value) < 1e6:
-        return f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
-    return f"{value:.{max(0, math.floor(math.log10(abs(value))) - math.floor(math.log10(step)))}e}"
-
-
-def _place(value: float, low: float, high: float) -> float:
-    return round(MARGIN + (WIDTH - 2 * MARGIN) * (value - low) / (high - low), 1)
-
-
-def _rule(results: Results, place: int, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    result = results.verdict.rules[place]
-    look = looks(results.rules)[result.rule]
-    scale = _scale(results)
-    ends = _ends(results, result)
-    bar = None
-    if scale and ends:
-        low, middle, high = (_place(end, scale["low"], scale["high"]) for end in ends)
-        bar = {"low": low, "high": high, "middle": middle}
-    return {
-        "label": result.rule,
-        "best": result.rule == results.verdict.best,
-        "badge": columns["standing"][place],
-        "swatch": Html(look.swatch()),
-        "colour": look.colour,
-        "lr": columns["lr"][place],
-        "hypers": words.shown_hypers(result),
-        "validation": columns["val"][place],
-        "test": columns["test"][place],
-        "interval": columns["interval"][place],
-        "errors": [columns[name][place] for name in ERRORS] if results.is_regression else [],
-        "bar": bar,
-        "seeds": len(result.seeds),
-        "configs": result.num_configs,
-        "diverged": columns["diverged"][place],
-        "beside": words.beside(results.verdict.measure, result, results.runs),
-    }
 
 
 _LABELS = {

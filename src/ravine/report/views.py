@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,8 +109,12 @@ def command(results: Results, name: str | None = None) -> str:
 
 def chips(results: Results) -> tuple[Chip, ...]:
     """A chip per rule."""
-    every = looks(results.rules).items()
-    return tuple(Chip(key=rule, label=rule, swatch=look.swatch()) for rule, look in every)
+    return chips_of(results.rules)
+
+
+def chips_of(rules: Sequence[str]) -> tuple[Chip, ...]:
+    """A chip for each of these."""
+    return tuple(Chip(key=rule, label=rule, swatch=look.swatch()) for rule, look in looks(rules).items())
 
 
 def loss_unit(results: Results) -> str:
