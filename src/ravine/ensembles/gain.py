@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles.folds import words
-from ravine.ensembles.parallel import each
 from ravine.ensembles.pooling import log_softmax
+from ravine.parallel import each
 from ravine.verdict.own_interval import mean_interval
 from ravine.verdict.student import Error, half_width
 

@@ -15,9 +15,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.ensembles.parallel import each
 from ravine.ensembles.pooling import log_softmax
 from ravine.ensembles.screen import CEILING, ERROR, FLOOR, Screen
+from ravine.parallel import each
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.ensembles.parallel import each, num_threads
+from ravine.parallel import each, num_threads
 
 FLOOR = 2.0**-15  # what S must not be below: eight factors of it, and the rest, are a normal float32
 CEILING = 2.0**14  # nor above

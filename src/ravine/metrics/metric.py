@@ -1,0 +1,90 @@
+"""What a metric is: one number for a run, and what each example contributed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ravine.metrics.given import Array, Given
+
+
+def _one(answers: np.ndarray, num_classes: int) -> float:  # noqa: ARG001
+    return 1.0
+
+
+def _fits(num_classes: int) -> str:  # noqa: ARG001
+    return ""
+
+
+def _has_all(answers: np.ndarray, classes: tuple[str, ...]) -> str:  # noqa: ARG001
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """A metric of one task.
+
+    Args:
+        value: (R,) the metric of each run.
+        parts: (R, N) pseudo-values: what each example contributed. Their mean is the metric, and their spread is that
+            of the metric over other examples: psi_i = value + influence of example i.
+        heaviest: by how much at most one example can change the mean of the parts, times N, where all else is right;
+            1 for an accuracy. Of answers and the number of classes.
+        unfit: why it is not a metric of so many classes, as the end of a sentence; empty where it is.
+        lacking: why it has no value for some answers, of which the classes have these names; empty where it has one.
+    """
+
+    value: Callable[[Any], Array]
+    parts: Callable[[Any], Array]
+    heaviest: Callable[[np.ndarray, int], float] = _one
+    unfit: Callable[[int], str] = _fits
+    lacking: Callable[[np.ndarray, tuple[str, ...]], str] = _has_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A metric by name.
+
+    Args:
+        name: as a study says it, such as "f1_macro".
+        title: in a sentence, such as "macro F1".
+        short: over a column.
+        formulas: by task.
+        lower: lower is better.
+        percent: it lies from 0 to 1 and is shown in per cent.
+        binary: an example's part is 1 or 0.
+        best: no run is better; infinite if there is no such number.
+    """
+
+    name: str
+    title: str
+    short: str
+    formulas: Mapping[str, Formula]
+    lower: bool = False
+    percent: bool = False
+    binary: bool = False
+    best: float = float("inf")
+
+    def value(self, task: str, given: Given) -> Array:
+        """(R,) the metric of each run; NaN of one whose outputs are not all finite."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            found = self.formulas[task].value(given)
+        return np.where(given.finite, found, np.nan)
+
+    def parts(self, task: str, given: Given) -> Array:
+        """(R, N) what each example contributed; their mean is the metric."""
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            found = self.formulas[task].parts(given)
+        return np.where(given.finite[:, None], found, np.nan)
+
+
+def plain(each: Callable[[Any], Array]) -> Formula:
+    """A metric that is a mean over examples.
+
+    Args:
+        each: (R, N) of predictions.
+    """
+    return Formula(value=lambda given: each(given).mean(axis=1, dtype=np.float64), parts=each)

@@ -1,0 +1,103 @@
+"""A metric of the user's own: a function of predictions and answers, and the influence of examples on what it returns.
+
+A function that returns a number for each example is a mean. Of one that returns one number the influence is found by
+leaving out a group of examples at a time (the grouped jackknife): with g groups of n / g examples each,
+
+    influence of group G = (1 - share) / share * (value of all - value without G),   share = (n / g) / n
+
+Its examples get that influence times the root of their number, so that their squares sum to what the variance over
+groups says. Up to 50 examples are left out one by one, and the influence is then each example's own.
+
+Source: M. H. Quenouille, 1949; J. W. Tukey, 1958.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ravine.errors import InputError, in_a_line, raised_at
+from ravine.messages import shown
+from ravine.metrics.given import Array, Classes, Given, Marks
+from ravine.metrics.metric import Formula, Metric
+
+Function = Callable[[np.ndarray, np.ndarray], Any]
+
+NUM_GROUPS = 50
+
+
+def own_metric(name: str, function: Function, *, lower: bool) -> Metric:
+    """A metric from a function.
+
+    Args:
+        name: of it, for people and columns.
+        function: of predictions, probabilities (N, K) or values (N,), and answers (N,); returns a number, or one for
+            each example.
+        lower: lower is better.
+
+    Raises:
+        InputError: when it is used: it raises an exception, or returns anything else.
+    """
+    formula = Formula(
+        value=lambda given: np.array(
+            [float(np.mean(_call(name, function, *each))) for each in _pairs(given)]
+        ),
+        parts=lambda given: np.stack([_parts(name, function, *each) for each in _pairs(given)]),
+    )
+    tasks = ("classification", "multilabel", "regression")
+    return Metric(name=name, title=name, short=name, formulas=dict.fromkeys(tasks, formula), lower=lower)
+
+
+def _pairs(given: Given) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+    """Of each run what the function gets."""
+    if isinstance(given, Classes):
+        return [(np.exp(given.log_p[:, r]).T, given.answers) for r in range(given.shape[0])]
+    if isinstance(given, Marks):
+        p_KRN = np.exp(-np.logaddexp(0.0, -given.logits))
+        return [(p_KRN[:, r].T, given.answers_KN.T.astype(np.int64)) for r in range(given.shape[0])]
+    answers = given.answers_TN.T
+    answers = answers[:, 0] if answers.shape[1] == 1 else answers
+    return [(np.asarray(each, dtype=np.float64).reshape(answers.shape), answers) for each in given.outputs]
+
+
+def _parts(name: str, function: Function, predicted: np.ndarray, answers: np.ndarray) -> Array:
+    whole = _call(name, function, predicted, answers)
+    if whole.ndim:
+        return whole
+    num = len(answers)
+    influence = np.empty(num)
+    for group in groups_of(num):
+        kept = np.ones(num, dtype=bool)
+        kept[group] = False
+        without = float(_call(name, function, predicted[kept], answers[kept]))
+        odds = (num - len(group)) / len(group)
+        influence[group] = odds * (float(whole) - without) * math.sqrt(len(group))
+    found: Array = float(whole) + influence - influence.mean()
+    return found
+
+
+def groups_of(num: int) -> list[np.ndarray]:
+    """Numbers of examples in up to 50 groups of about the same size, mixed by a fixed rule.
+
+    Example:
+        >>> [len(group) for group in groups_of(120)[:3]], len(groups_of(7))
+        ([3, 3, 3], 7)
+    """
+    order = np.random.default_rng(0).permutation(num)
+    return np.array_split(order, min(NUM_GROUPS, num))
+
+
+def _call(name: str, function: Function, predicted: np.ndarray, answers: np.ndarray) -> Array:
+    """What the function returns: a number, or one for each example."""
+    where = f"metric = {shown(name)}"
+    try:
+        found = np.asarray(function(predicted, answers))
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{where}: failed: {in_a_line(error)}{raised_at(error)}") from error
+    if found.dtype.kind not in "biuf" or found.shape not in ((), (len(answers),)):
+        kind = f"an array of shape {found.shape}" if found.shape else shown(found.item())
+        raise InputError(f"{where}: returned {kind}; must return a number, or one for each example")
+    return found.astype(np.float64)

@@ -1,0 +1,156 @@
+"""Metrics of how runs rank examples: the area under the ROC curve, and average precision.
+
+With P positives and M negatives, of which an example is above some:
+
+    ROC AUC = mean over positives of (negatives below + half of those beside) / M
+    AP      = mean over positives of the precision at its score, that is among all examples with as large a score
+
+Of several classes they are the mean over classes, each against the rest; of several labels the mean over labels.
+
+What an example contributes to the AUC is its placement among those of the other side (E. R. DeLong, D. M. DeLong and D.
+L. Clarke-Pearson, 1988). AP is no mean of pairs; what an example contributes to it is the derivative of
+
+    AP(F) = 1 / p * integral of T(s) / C(s) over positives,  T(s) = P(positive, score >= s),  C(s) = P(score >= s)
+
+by its weight: (y_j (P_j - AP) + sum over positives i with s_i <= s_j of (y_j - P_i) / c_i) / p. P_i is the precision
+at s_i, c_i the number of examples with scores as large, and p the share of positives.
+
+Shapes: R run, N example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ravine.metrics.counts import heaviest_of_class
+from ravine.metrics.given import Array, Classes, Marks, Truths
+from ravine.metrics.metric import Formula
+from ravine.metrics.order import Order
+
+OneSide = Callable[[Array, Truths], Array]
+
+
+def _placements(score_RN: Array, positive_N: Truths) -> tuple[Order, Array]:
+    """By place: of a positive the share of negatives below it, of a negative that of positives above it."""
+    order = Order.of(score_RN, positive_N)
+    num = len(positive_N)
+    positives = int(positive_N.sum())
+    above = 0.5 * (order.above + order.before)  # positives above, and half of those beside
+    rank = 0.5 * (order.first + order.last + 1)
+    below = (num - positives) - (rank - above)  # negatives below, and half of those beside
+    return order, np.where(order.positive, below / (num - positives), above / positives)
+
+
+def _auc(score_RN: Array, positive_N: Truths) -> Array:
+    order, placed = _placements(score_RN, positive_N)
+    found: Array = (placed * order.positive).sum(axis=1) / positive_N.sum()
+    return found
+
+
+def _auc_parts(score_RN: Array, positive_N: Truths) -> Array:
+    order, placed = _placements(score_RN, positive_N)
+    auc: Array = (placed * order.positive).sum(axis=1, keepdims=True) / positive_N.sum()
+    num, positives = len(positive_N), int(positive_N.sum())
+    weight_N = np.where(positive_N, num / positives, num / (num - positives))
+    found: Array = auc + weight_N * (order.back(placed) - auc)
+    return found
+
+
+def _precision(score_RN: Array, positive_N: Truths) -> tuple[Order, Array]:
+    """By place: the precision among all examples with as large a score."""
+    order = Order.of(score_RN, positive_N)
+    found: Array = order.above / (order.last + 1.0)
+    return order, found
+
+
+def _ap(score_RN: Array, positive_N: Truths) -> Array:
+    order, precision = _precision(score_RN, positive_N)
+    found: Array = (precision * order.positive).sum(axis=1) / positive_N.sum()
+    return found
+
+
+def _ap_parts(score_RN: Array, positive_N: Truths) -> Array:
+    order, precision = _precision(score_RN, positive_N)
+    share = positive_N.sum() / len(positive_N)
+    ap = (precision * order.positive).sum(axis=1, keepdims=True) / positive_N.sum()
+    own = order.positive / (order.last + 1.0)
+
+    def below(each: Array) -> Array:
+        """Sums over all places whose score is as small or smaller: from the first of the tie to the end."""
+        running: Array = np.cumsum(each[:, ::-1], axis=1)[:, ::-1]
+        found: Array = np.take_along_axis(running, order.first, axis=1)
+        return found
+
+    parts = order.positive * (precision - ap + below(own)) - below(own * precision)
+    found: Array = ap + order.back(parts) / share
+    return found
+
+
+def _mean_over_sides(one: OneSide) -> Callable[[Classes | Marks], Array]:
+    def mean(given: Classes | Marks) -> Array:
+        total: Array | None = None
+        num = 0
+        for score_RN, positive_N in given.sides():
+            found = one(score_RN, positive_N)
+            total = found if total is None else total + found
+            num += 1
+        assert total is not None, "there is a class or a label"
+        return total / num
+
+    return mean
+
+
+def _of_classes(one: OneSide, parts: OneSide) -> Formula:
+    return Formula(
+        value=_mean_over_sides(one),
+        parts=_mean_over_sides(parts),
+        heaviest=_heaviest,
+        lacking=_missing_class,
+    )
+
+
+def _of_labels(one: OneSide, parts: OneSide, *, negatives: bool) -> Formula:
+    def lacking(answers: np.ndarray, labels: tuple[str, ...]) -> str:
+        counts = (np.asarray(answers) > 0).sum(axis=0)
+        for label, number in zip(labels, counts.tolist(), strict=True):
+            if number == 0:
+                return f"needs examples with each label, and none has {label!r}"
+            if negatives and number == len(answers):
+                return f"needs examples without each label, and all have {label!r}"
+        return ""
+
+    return Formula(
+        value=_mean_over_sides(one),
+        parts=_mean_over_sides(parts),
+        heaviest=_heaviest_label,
+        lacking=lacking,
+    )
+
+
+def _missing_class(answers: np.ndarray, classes: tuple[str, ...]) -> str:
+    sizes = np.bincount(answers, minlength=len(classes))
+    absent = [name for name, size in zip(classes, sizes.tolist(), strict=False) if size == 0]
+    return f"needs examples of every class, and there is none of {absent[0]!r}" if absent else ""
+
+
+def _heaviest(answers: np.ndarray, num_classes: int) -> float:
+    """Of two classes an example counts as one of its class; of more as one of the rarest, in a mean over classes."""
+    found = heaviest_of_class(answers, num_classes)
+    return 2.0 * found if num_classes == 2 else found
+
+
+def _heaviest_label(answers: np.ndarray, num_labels: int) -> float:
+    counts = np.maximum((np.asarray(answers) > 0).sum(axis=0), 1)
+    return float(len(answers) * (1.0 / counts).sum() / num_labels)
+
+
+ROC_AUC = {
+    "classification": _of_classes(_auc, _auc_parts),
+    "multilabel": _of_labels(_auc, _auc_parts, negatives=True),
+}
+AVERAGE_PRECISION = {
+    "classification": _of_classes(_ap, _ap_parts),
+    "multilabel": _of_labels(_ap, _ap_parts, negatives=False),
+}
