@@ -34,7 +34,7 @@ TABLE = [
     (
         {"kind": "digits", "valdation": 0.1},
         "data.valdation: unknown key; did you mean 'validation'? "
-        "Allowed: kind, limit, normalize, split_seed, test, validation",
+        "Allowed: kind, limit, normalize, split, split_seed, test, validation",
     ),
     ({"kind": "digits", "validation": 0.0}, "data.validation = 0.0: must be greater than 0.0"),
     ({"kind": "digits", "test": 1.0}, "data.test = 1.0: must be less than 1.0"),
@@ -72,7 +72,7 @@ TABLE = [
     (
         {"kind": "iris", "task": "regression"},
         "data.task: unknown key; the task of this data set is classification; "
-        "allowed: kind, limit, normalize, split_seed, test, validation",
+        "allowed: kind, limit, normalize, split, split_seed, test, validation",
     ),
     (
         {"kind": "iris", "limit": 10**5000},

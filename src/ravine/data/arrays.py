@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy.typing as npt
 from ravine.data.assemble import assemble
 from ravine.data.containers import as_numpy, joined
 from ravine.data.dataset import Dataset
+from ravine.data.division import ALONE, Division, grouped, in_order, marked
+from ravine.data.frames import series_cells
 from ravine.data.spec import Task
-from ravine.data.stack import ArrayOptions, stacked
+from ravine.data.split import Split
+from ravine.data.stack import ROLES, ArrayOptions, stacked
 from ravine.data.table import Missing
 from ravine.errors import DataError
 from ravine.forms import Limits, Refused, read
-from ravine.messages import shown
+from ravine.messages import count, shown
 
 
 def from_arrays(
@@ -37,6 +40,9 @@ def from_arrays(
     categorical: Sequence[str] = (),
     missing: Missing = "refuse",
     class_names: Sequence[str] = (),
+    split: Any = None,
+    groups: Any = None,
+    times: Any = None,
 ) -> Dataset:
     """A data set out of NumPy arrays, PyTorch tensors, or pandas or Polars frames.
 
@@ -56,6 +62,10 @@ def from_arrays(
         categorical: columns of a frame whose numbers are names.
         missing: empty cells of a frame: "refuse", "drop" or "impute".
         class_names: names for the classes 0, 1, ...
+        split: of a frame ``{"group": "patient"}``, ``{"time": "date"}`` or ``{"column": "part"}``, by its columns;
+            or (N,) words "train", "validation" and "test".
+        groups: (N,) which examples of x belong together: they are in one split.
+        times: (N,) when each was taken: training comes before validation, and that before test.
 
     Raises:
         DataError: one line that names the argument, the row and the column.
@@ -76,6 +86,7 @@ def from_arrays(
         "categorical": _several(categorical),
         "missing": missing,
         "task": task,
+        "split": split if split is None or isinstance(split, Mapping | Split) else None,
     }
     try:
         name = read(str, name)
@@ -96,7 +107,53 @@ def from_arrays(
         "x_validation": x_validation,
         "y_validation": y_validation,
     }
-    return _assembled(given, name, checked, tuple(map(str, named)))
+    words = None if checked.split is not None else split
+    division = _division({"split": words, "groups": groups, "times": times}, given, name, checked)
+    return _assembled(given, name, checked, tuple(map(str, named)), division)
+
+
+def _division(
+    arrays: Mapping[str, Any], given: Mapping[str, Any], name: str, options: ArrayOptions
+) -> Division:
+    """What examples are cut by, as arrays beside x say it."""
+    beside = [key for key, array in arrays.items() if array is not None]
+    if not beside:
+        return ALONE
+    held_out = next((role for role in ROLES[2:] if given[role] is not None), None)
+    if held_out is not None:
+        raise DataError(
+            f"{name}: {beside[0]}, {held_out}: only one of them; {beside[0]} is of the examples of x, so give all "
+            "of them in x"
+        )
+    words = options.split.changed() if options.split is not None else {}
+    try:
+        own = {"groups": "group", "times": "time", "split": "column"}
+        checked = Split.of({**words, **{own[key]: f"{key}=" for key in beside}})
+        if checked.decides_test and options.test != options.defaults["test"]:
+            raise DataError(f"{name}: test, {checked.decides_test}: only one of them; it says what is tested")
+    except Refused as fault:
+        raise DataError(fault.line(f"{name}: split")) from None
+    if options.split is not None and options.split.columns:
+        raise DataError(f"{name}: {beside[0]}, split: only one of them; split names a column for it already")
+    size = next(iter(np.shape(given["y"])), 0)
+    cells = {key: series_cells(arrays[key], f"{name}: {key}") for key in beside}
+    for key, found in cells.items():
+        if found.values.shape != (size,):
+            shape = tuple(found.values.shape)
+            raise DataError(
+                f"{name}: {key} has shape {shape}; one for each of {count(size, 'example')} is needed"
+            )
+
+    def place(row: int) -> str:
+        return f"{name}, row {row}"
+
+    groups, names = grouped(cells["groups"], "groups", place) if "groups" in cells else (None, ())
+    return Division(
+        groups=groups,
+        names=names,
+        times=in_order(cells["times"], "times", place) if "times" in cells else None,
+        marks=marked(cells["split"], "split", name, place) if "split" in cells else None,
+    )
 
 
 class _NoTest(ArrayOptions):
@@ -133,10 +190,14 @@ def without_test(
 
 
 def _assembled(
-    given: dict[str, Any], name: str, options: ArrayOptions, class_names: tuple[str, ...]
+    given: dict[str, Any],
+    name: str,
+    options: ArrayOptions,
+    class_names: tuple[str, ...],
+    division: Division = ALONE,
 ) -> Dataset:
     try:
-        return assemble(stacked(given, name, options, class_names), options)
+        return assemble(stacked(given, name, options, class_names, division), options)
     except MemoryError:
         raise DataError(f"{name}: the data do not fit into memory") from None
 

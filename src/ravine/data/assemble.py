@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
+from ravine.data.cut import cut, cut_notes
 from ravine.data.dataset import Dataset, fingerprint
-from ravine.data.deal import OPEN, TEST, VALIDATION, Splits, deal
+from ravine.data.deal import OPEN, TEST, VALIDATION, Splits
 from ravine.data.decoding import Decoding, Pictures, decoding
+from ravine.data.division import ALONE, Division
 from ravine.data.examples import Examples
 from ravine.data.images import remarks
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
@@ -40,6 +42,7 @@ class Source:
         x: a table, image files, float64 features, or float32 or uint8 (N, C, H, W) images.
         y: the target.
         marks: OPEN, VALIDATION or TEST for each example.
+        division: what the examples are cut by beside that.
         place: where an example came from, for errors.
         task: what the user or the data set says; None: by the target.
         class_names: names for classes that are numbers.
@@ -59,6 +62,7 @@ class Source:
     features: tuple[str, ...] = ()
     order: Order = "as it is"
     notes: tuple[str, ...] = ()
+    division: Division = ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,7 +162,7 @@ def _assembled(
     """The same, with the columns that cannot be used left out and added to the faults."""
     if not len(source.y.values):
         raise DataError(f"{source.where}: there are no examples in it")
-    x, y, marks, place = source.x, source.y, source.marks, source.place
+    x, y, marks, place, division = source.x, source.y, source.marks, source.place, source.division
     notes = list(source.notes)
     if isinstance(x, Table):
         refused = refused_cells(x, place)
@@ -170,6 +174,7 @@ def _assembled(
         notes += dropped
         if len(kept) < len(y.values):
             x, y, marks, rows = x.take(kept), y.take(kept), marks[kept], kept
+            division = division.take(kept)
             place = lambda row: source.place(int(rows[row]))  # noqa: E731
             for mark, which in ((VALIDATION, "validation"), (TEST, "test")):
                 if (source.marks == mark).any() and not (marks == mark).any():
@@ -181,17 +186,9 @@ def _assembled(
             "leave such examples out"
         )
     target = encode_target(y, source.task, place, source.where, source.class_names)
-    splits = deal(
-        target.labels,
-        target.classes,
-        marks,
-        name=source.where,
-        validation=options.validation,
-        test=options.test,
-        seed=options.split_seed,
-        limit=options.limit,
-    )
+    splits = cut(target.labels, target.classes, marks, division, options, name=source.where)
     notes += [*target.notes, *_split_notes(marks, splits, options)]
+    notes += cut_notes(target.labels, target.classes, division, splits)
     if isinstance(x, Table):
         prepared = _prepared_table(x, splits, options, source, place)
     elif isinstance(x, Pictures):

@@ -33,7 +33,7 @@ def deal(
     name: str,
     validation: float,
     test: float,
-    seed: int,
+    seed: int | np.random.SeedSequence,
     limit: int | None = None,
 ) -> Splits:
     """Deal the open examples out at random, every class in proportion to within one example.
@@ -78,11 +78,7 @@ def deal(
     if limit is not None:
         num_train = counts - num_test - num_validation
         if limit < num_train.sum():
-            if limit < num_classes:
-                raise DataError(
-                    f"{name}: limit = {limit} is less than one example for each of {num_classes} classes; "
-                    f"at least {num_classes} are needed"
-                )
+            _check_limit(limit, num_classes, name)
             kept = _exactly(limit, num_train)
             in_train &= rank < (num_test + num_validation + kept)[of_class]
 
@@ -99,6 +95,39 @@ def deal(
                 "so add one or take the class out"
             )
     return splits
+
+
+def limited(
+    splits: Splits,
+    labels: Indices,
+    classes: tuple[str, ...],
+    limit: int | None,
+    seed: np.random.SeedSequence,
+    name: str,
+) -> Splits:
+    """The same with so many training examples, drawn at random with every class in proportion.
+
+    Raises:
+        DataError: there are more classes than that.
+    """
+    train = splits.train
+    if limit is None or limit >= len(train):
+        return splits
+    counts = np.bincount(labels[train], minlength=max(1, len(classes)))
+    _check_limit(limit, len(counts), name)
+    order = train[np.argsort(np.random.PCG64(seed).random_raw(len(train)), kind="stable")]
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    rank = np.arange(len(train)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = by_class[rank < _exactly(limit, counts)[labels[by_class]]]
+    return Splits(train=np.sort(kept), validation=splits.validation, test=splits.test)
+
+
+def _check_limit(limit: int, num_classes: int, name: str) -> None:
+    if limit < num_classes:
+        raise DataError(
+            f"{name}: limit = {limit} is less than one example for each of {num_classes} classes; "
+            f"at least {num_classes} are needed"
+        )
 
 
 def _check_counts(counts: Indices, classes: tuple[str, ...], needed: int, name: str) -> None:

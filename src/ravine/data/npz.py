@@ -17,6 +17,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ravine.data.assemble import Source
+from ravine.data.column import Cells
+from ravine.data.division import ALONE, Division, division_of
 from ravine.data.room import require
 from ravine.data.spec import NpzSpec
 from ravine.data.stack import ArrayOptions, stacked
@@ -53,10 +55,41 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             chosen = _chosen(spec, names, path)
-            _check_room(archive, [name for name in chosen.values() if name], path)
+            beside = () if spec.split is None else spec.split.columns
+            for name in beside:
+                if name not in names:
+                    raise DataError(
+                        f"{path}: split names {name!r}, which is not in it; {choices(name, names)}"
+                    )
+            _check_room(archive, [name for name in (*chosen.values(), *beside) if name], path)
         with np.load(path, allow_pickle=False) as arrays:
             given = {role: None if name is None else arrays[name] for role, name in chosen.items()}
-    return stacked(given, str(path), ArrayOptions(task=spec.task), ())
+            cut_by = {name: arrays[name] for name in beside}
+    options = ArrayOptions(task=spec.task, split=spec.split)
+    return stacked(given, str(path), options, (), _division(spec, cut_by, given, path))
+
+
+def _division(
+    spec: NpzSpec, arrays: Mapping[str, np.ndarray], given: Mapping[str, Any], path: Path
+) -> Division:
+    """What examples are cut by, as arrays say that the split names."""
+    if spec.split is None or not spec.split.columns:
+        return ALONE
+    held_out = next((role for role in ("x_test", "x_validation") if given[role] is not None), None)
+    if held_out is not None:
+        raise DataError(
+            f"{path}: split names {spec.split.columns[0]!r}, which is of x alone, and there is a given {held_out} too; "
+            "put all examples into x"
+        )
+    for name, array in arrays.items():
+        if array.shape != (len(given["y"]),):
+            raise DataError(
+                f"{path}: {name!r} has shape {array.shape}; one for each of {len(given['y']):,} examples is needed"
+            )
+    cells = {name: Cells(values=array) for name, array in arrays.items()}
+    return division_of(
+        cells, spec.split, target=None, where=str(path), place=lambda row: f"{path}, row {row}"
+    )
 
 
 def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

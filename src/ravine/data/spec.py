@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
+from ravine.data.split import Split
 from ravine.errors import choices
 from ravine.forms import Form, Limits, Refused, read
 from ravine.messages import lacking, wrong
@@ -28,21 +29,34 @@ class Options(Form):
         normalize: "standard" (per feature), "channel" (per channel of an image) or "none"; None: "channel"
             for images, "standard" for all else.
         limit: keep only so many training examples, classes in proportion.
+        split: how examples are cut where it is not at random.
     """
 
+    has_columns = False  # that a split may name
     validation: Fraction = 0.2
     test: Fraction = 0.2
     split_seed: Annotated[int, Limits(least=0, below=2**63)] = 0
     normalize: Literal["standard", "channel", "none"] | None = None
     limit: Annotated[int, Limits(least=1, below=2**63)] | None = None
+    split: Split | None = None
 
     def check(self) -> None:
         """See that some examples are left to train on."""
         super().check()
+        if self.split is not None:
+            self._check_split(self.split)
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation + test = {self.validation + self.test:g} leaves nothing to train on"
             )
+
+    def _check_split(self, split: Split) -> None:
+        if split.columns and not self.has_columns:
+            raise ValueError(
+                f"split names the column {split.columns[0]!r}, and this kind of data has none; leave it out"
+            )
+        if split.decides_test and self.test != self.defaults["test"]:
+            raise ValueError(f"test, split.{split.decides_test}: only one of them; it says what is tested")
 
 
 def _always(task: Task) -> Mapping[str, str]:
@@ -96,6 +110,11 @@ class FashionMnistSpec(Options):
     kind: Literal["fashion-mnist"] = "fashion-mnist"
     path: Text | None = None
 
+    def _check_split(self, split: Split) -> None:  # noqa: ARG002 (of any)
+        raise ValueError(
+            "split: the test split of Fashion-MNIST is given, and is what others test on; leave split out"
+        )
+
 
 class NpzSpec(Options):
     """Arrays in a NumPy archive.
@@ -108,6 +127,7 @@ class NpzSpec(Options):
     """
 
     kind: Literal["npz"] = "npz"
+    has_columns = True
     path: Text
     x: Text | None = None
     y: Text | None = None
@@ -131,6 +151,7 @@ class TableOptions(Options):
         task: "classification" or "regression"; None: by the target.
     """
 
+    has_columns = True
     path: Text
     target: Text
     test_path: Text | None = None
@@ -138,6 +159,12 @@ class TableOptions(Options):
     categorical: Texts = ()
     missing: Literal["refuse", "drop", "impute"] = "refuse"
     task: Task | None = None
+
+    def _check_split(self, split: Split) -> None:
+        super()._check_split(split)
+        for key in ("time", "column"):
+            if self.test_path is not None and getattr(split, key) is not None:
+                raise ValueError(f"test_path, split.{key}: only one of them; each says what is tested")
 
 
 def is_encoding(name: str) -> bool:

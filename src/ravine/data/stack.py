@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Cells, Place, typed_column
 from ravine.data.containers import as_numpy, joined
+from ravine.data.division import ALONE, Division, division_of, without
 from ravine.data.frames import columns_of, is_frame, series_cells
 from ravine.data.inputs import in_order, number_array
 from ravine.data.reading import Order
@@ -27,12 +28,19 @@ HELD_OUT = ("validation", "test")
 class ArrayOptions(Options):
     """The options of `from_arrays`, checked."""
 
+    has_columns = True
     categorical: Texts = ()
     missing: Missing = "refuse"
     task: Task | None = None
 
 
-def stacked(given: dict[str, Any], name: str, options: ArrayOptions, class_names: tuple[str, ...]) -> Source:
+def stacked(
+    given: dict[str, Any],
+    name: str,
+    options: ArrayOptions,
+    class_names: tuple[str, ...],
+    division: Division = ALONE,
+) -> Source:
     """One source out of x and y and perhaps x_validation, y_validation, x_test, y_test.
 
     Args:
@@ -40,6 +48,7 @@ def stacked(given: dict[str, Any], name: str, options: ArrayOptions, class_names
         name: of the data set, or the file they came from.
         options: how to read them.
         class_names: names for classes that are numbers.
+        division: what the examples of x are cut by, where no column says it.
 
     Raises:
         DataError: they do not belong together.
@@ -66,7 +75,8 @@ def stacked(given: dict[str, Any], name: str, options: ArrayOptions, class_names
     order: Order = "as it is"
     x: Table | npt.NDArray[Any]
     if frames:
-        x, notes = _table(frames, parts, options, name, place)
+        x, found, notes = _table(frames, parts, options, name, place)
+        division = division if found is ALONE else found
     else:
         x, order, notes = _stacked_arrays(xs, parts, options, name)
     of = dict(zip(parts, sizes, strict=True))
@@ -82,6 +92,7 @@ def stacked(given: dict[str, Any], name: str, options: ArrayOptions, class_names
         task=options.task,
         class_names=class_names,
         notes=tuple(notes),
+        division=division,
     )
 
 
@@ -101,6 +112,11 @@ def _stacked_arrays(
 ) -> tuple[npt.NDArray[Any], Order, list[str]]:
     if options.categorical:
         raise DataError(f"{name}: categorical needs a data frame with named columns")
+    if options.split is not None and options.split.columns and not name.endswith(".npz"):
+        column = options.split.columns[0]
+        raise DataError(
+            f"{name}: split names the column {column!r}, and x is an array; give groups=, times= or split="
+        )
     for part, x in zip(parts, xs, strict=True):
         if x.shape[1:] != xs[0].shape[1:]:
             raise DataError(f"{name}: x{part} has examples of shape {x.shape[1:]}, x of {xs[0].shape[1:]}")
@@ -155,7 +171,7 @@ def _table(
     options: ArrayOptions,
     name: str,
     place: Place,
-) -> tuple[Table, list[str]]:
+) -> tuple[Table, Division, list[str]]:
     for part, frame in zip(parts, frames, strict=True):
         for column in frames[0]:
             if column not in frame:
@@ -166,13 +182,15 @@ def _table(
         # A frame's texts are texts, unlike a CSV's: no number is looked for in them.
         values = values.astype(object) if values.dtype.kind == "U" else values
         cells[column] = Cells(values=values, levels=any(frame[column].levels for frame in frames))
+    division = division_of(cells, options.split, target=None, where=name, place=place)
+    cut_by = () if options.split is None else options.split.columns
     table, _, notes = build_table(
-        cells,
+        without(cells, options.split),
         target=None,
         drop=(),
-        categorical=options.categorical,
+        categorical=[each for each in options.categorical if each not in cut_by],
         missing=options.missing,
         where=name,
         place=place,
     )
-    return table, notes
+    return table, division, notes

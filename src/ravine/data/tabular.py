@@ -11,6 +11,7 @@ from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Cells
 from ravine.data.containers import joined
 from ravine.data.csv_file import Columns, Rows, read_csv
+from ravine.data.division import division_of, without
 from ravine.data.inputs import CsvText
 from ravine.data.numerals import Numerals
 from ravine.data.parquet_file import read_parquet
@@ -54,15 +55,18 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
     def place(row: int) -> str:
         return f"{where if row < num_open else test_where}, {unit} {rows[row]}"
 
+    numerals = Numerals(decimal=spec.decimal, thousands=spec.thousands) if spec.kind == "csv" else PLAIN
+    division = division_of(cells, spec.split, target=spec.target, where=where, place=place, numerals=numerals)
+    cut_by = () if spec.split is None else spec.split.columns
     table, target, notes = build_table(
-        cells,
+        without(cells, spec.split),
         target=spec.target,
-        drop=spec.drop,
-        categorical=spec.categorical,
+        drop=[name for name in spec.drop if name not in cut_by],
+        categorical=[name for name in spec.categorical if name not in cut_by],
         missing=spec.missing,
         where=where,
         place=place,
-        numerals=Numerals(decimal=spec.decimal, thousands=spec.thousands) if spec.kind == "csv" else PLAIN,
+        numerals=numerals,
         target_names=spec.task == "classification",
     )
     assert target is not None, "a table spec names its target"
@@ -75,6 +79,7 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         x=table,
         y=target,
         marks=marks_for(num_open, 0, num_test),
+        division=division,
         place=place,
         task=spec.task,
         notes=tuple(notes),
