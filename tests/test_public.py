@@ -27,6 +27,7 @@ def test_the_public_names_are_these() -> None:
         "augmented",
         "average",
         "average_lengths",
+        "compare",
         "ensemble",
         "export",
         "from_arrays",

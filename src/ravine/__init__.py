@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ravine import nn, optim
     from ravine.api.averages import average, average_lengths
+    from ravine.api.compare import compare
     from ravine.api.ensembles import ensemble
     from ravine.api.estimators import Classifier, Regressor
     from ravine.api.export import export
@@ -44,6 +45,7 @@ _HOMES = {
     "augmented": "augment.anywhere",
     "average": "api.averages",
     "average_lengths": "api.averages",
+    "compare": "api.compare",
     "ensemble": "api.ensembles",
     "export": "api.export",
     "from_arrays": "data",
@@ -79,6 +81,7 @@ __all__ = [
     "augmented",
     "average",
     "average_lengths",
+    "compare",
     "ensemble",
     "export",
     "from_arrays",

@@ -14,19 +14,31 @@ LONGEST_VALUE = 60
 LARGEST_WHOLE = 2**63 - 1  # that arrays count to
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
+def count(number: int, noun: str, many: str | None = None) -> str:
     """A number with its noun, which is singular for one.
 
     Args:
         number: how many.
         noun: the singular.
-        plural: where it is not the singular with an s.
+        many: the plural, where it is not what `plural` makes.
 
     Example:
         >>> count(1, "run"), count(1200, "run"), count(0, "class", "classes")
         ('1 run', '1,200 runs', '0 classes')
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else many or plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """The noun for several.
+
+    Example:
+        >>> plural("rule"), plural("study"), plural("day")
+        ('rules', 'studies', 'days')
+    """
+    if noun.endswith("y") and noun[-2:-1] not in ("a", "e", "o", "u"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
 
 
 def wrong(where: str, value: object, words: str) -> StudyError:

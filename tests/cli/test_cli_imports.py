@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,7 @@ COMMANDS = (
     ("show", "small"),
     ("list",),
     ("report", "small", "--out", "page.html"),
+    ("compare", "small", "--store", "runs", "--store", "copy"),
     ("check",),
     ("delete", "small", "--dry-run"),
 )
@@ -56,6 +58,7 @@ for words in commands:
 def test_a_command_with_nothing_to_train_imports_no_heavy_library(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(STUDY)
     assert ravine(tmp_path, "run", "small.toml", "--quiet").returncode == 0
+    shutil.copytree(tmp_path / "runs", tmp_path / "copy")
     command = [sys.executable, "-c", CODE, json.dumps(COMMANDS), json.dumps([*HEAVY, *NEEDLESS])]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

@@ -36,6 +36,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": reuse.predict,
     "soup": soups.soup,
     "judge": judge.judge,
+    "compare": judge.compare,
 }
 
 

@@ -27,12 +27,14 @@ class Shown:
 
 StudyFile = Annotated[Path, Shown("STUDY.toml")]
 StudyName = Annotated[str, Shown("STUDY")]
+StudyNames = Annotated[str, Shown("STUDY STUDY ...")]
 StudyOrFile = Annotated[str, Shown("STUDY|STUDY.toml")]
 RunId = Annotated[str, Shown("RUN")]
 RunIds = Annotated[str | None, Shown("RUN,RUN")]
 Set = Annotated[tuple[str, ...], Shown("KEY=VALUE")]
 Trust = Annotated[tuple[str, ...], Shown("PACKAGE")]
 Store = Annotated[str, Shown("FOLDER")]
+Stores = Annotated[tuple[str, ...], Shown("FOLDER")]
 Compare = Annotated[str | None, Shown("FACTOR")]
 File = Annotated[Path | None, Shown("FILE")]
 
@@ -45,7 +47,7 @@ class Option:
         key: its parameter.
         type: of one value: str, int, float, Path or bool.
         allowed: the values that it takes; () for any.
-        default: `inspect.Parameter.empty` if it must be given.
+        default: `inspect.Parameter.empty` if it must be given; () of one that may be given several times.
         metavar: placeholder for its value in help.
         positional: an argument, without a name on the command line.
         many: it may be given several times.
@@ -95,7 +97,8 @@ def options(verb: Verb) -> list[Option]:
 def _option(parameter: inspect.Parameter, hint: Any) -> Option:
     shown = [extra.metavar for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Shown)]
     bare = get_args(hint)[0] if shown else hint
-    many = get_origin(bare) is tuple
+    several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+    many = several or get_origin(bare) is tuple
     allowed: tuple[str, ...] = ()
     if get_origin(bare) is Literal:
         allowed, bare = get_args(bare), str
@@ -108,7 +111,7 @@ def _option(parameter: inspect.Parameter, hint: Any) -> Option:
         allowed=allowed,
         default=parameter.default,
         metavar=shown[0] if shown else "|".join(allowed) or names[bare],
-        positional=parameter.kind is inspect.Parameter.POSITIONAL_ONLY,
+        positional=several or parameter.kind is inspect.Parameter.POSITIONAL_ONLY,
         many=many,
     )
 

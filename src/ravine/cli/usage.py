@@ -72,6 +72,8 @@ def _call(verb: Verb, words: Sequence[str]) -> Callable[[], None]:
             raise InputError(f"{word}: no such option")
         else:
             found.append(word)
+    if places and places[-1].many:  # as many words as there are
+        places = [*places[:-1], *[places[-1]] * max(1, len(found) - len(places) + 1)]
     if len(found) > len(places):
         raise InputError(f"{' '.join(found[len(places) :])}: not expected here")
     values = [option.value(text) for option, text in zip(places, found, strict=False)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
-from ravine.messages import count
+from ravine.messages import count, plural
 from ravine.verdict import words
 from ravine.verdict.measure import Measure
 from ravine.verdict.outcome import Pair, RuleResult
@@ -70,8 +71,10 @@ def seeds(
     elif pairs and not any(p.separable for p in pairs) and pairs[0].seeds_needed is not None:
         notes.append(_too_few_seeds(pairs[0], count(len(finished), noun), measure))
     if len({r.seeds for r in finished}) > 1:
+        alone = any(len(set(a.seeds) & set(b.seeds)) < 2 for a, b in combinations(finished, 2))
+        rest = ", or where it shares fewer than two, unpaired on all of them" if alone else ""
         notes.append(
-            f"The {noun}s did not finish the same seeds: each pair is compared on the seeds it shares."
+            f"The {plural(noun)} did not finish the same seeds: each pair is compared on the seeds it shares{rest}."
         )
     return notes
 
@@ -109,7 +112,7 @@ def leader(
     rivals = sum(not p.separable for p in pairs if p.first == best)
     why = []
     if rivals >= MANY_RIVALS:
-        why.append(f"the best of {rivals + 1} {noun}s that are not separable")
+        why.append(f"the best of {rivals + 1} {plural(noun)} that are not separable")
     if num_close >= MANY_CLOSE:
         more = " or more" if num_close == NUM_RIVALS else ""
         why.append(
@@ -135,7 +138,7 @@ def budgets(results: Sequence[RuleResult], num_configs: int, noun: str = "rule")
         f" by the configuration that a search of that size finds in the median; {_best_of_all(larger, noun)}."
     ]
     if single := [r.rule for r in finished if r.num_configs == 1]:
-        about = f"it, not about the {noun}" if len(single) == 1 else f"these, not about the {noun}s"
+        about = f"it, not about the {noun}" if len(single) == 1 else f"these, not about the {plural(noun)}"
         notes.append(
             f"{words.listed(single)}: only one configuration was tried, so the verdict is about {about}."
         )
@@ -181,7 +184,7 @@ def validation(
     elif measure.binary and num_validation and pairs and 0.0 < abs(pairs[0].difference) < step:
         notes.append(
             f"One validation example is worth {measure.difference(step, 2)} points, more than the difference"
-            f" between the best two {noun}s: which hypers were chosen matters as much as the {noun}."
+            f" between the best two {plural(noun)}: which hypers were chosen matters as much as the {noun}."
         )
     for rule, group in candidates.items():
         tied = _tied(group)

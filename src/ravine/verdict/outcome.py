@@ -45,9 +45,9 @@ class Pair:
     Args:
         difference: first minus second, over the seeds that they share (`num_seeds`).
         ci: its interval, corrected for all pairs: it excludes zero if and only if `separable`. With a single seed it
-            is of the test examples only; there, and where a rule leads only by its surviving runs, it is extended to
-            zero.
-        p: the p-value of this pair by itself; 1 with a single seed, and where a rule leads by its survivors.
+            is of the test examples only; there, where a rule leads only by its surviving runs, and where both chose the
+            same runs, it is extended to zero.
+        p: the p-value of this pair by itself; 1 where the interval is extended to zero.
         p_corrected: that for all pairs.
         seed_error: the part of the standard error from the choice of seeds.
         example_error: the part from the choice of test examples, with the luck of tuning.

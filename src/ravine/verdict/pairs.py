@@ -22,7 +22,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Compared:
-    """Two rules before the decision; `leads` is the rule whose surviving runs lead, where that counts for nothing."""
+    """Two rules before the decision; `leads` is the rule whose surviving runs lead, where that counts for nothing.
+
+    `same`: runs of one are runs of the other too.
+    """
 
     first: RuleResult
     second: RuleResult
@@ -31,6 +34,7 @@ class _Compared:
     error: Error  # without the luck of tuning
     luck: Callable[[float], float]
     leads: RuleResult | None
+    same: bool
 
     @property
     def whole(self) -> Error:
@@ -39,7 +43,16 @@ class _Compared:
 
     @property
     def p(self) -> float:
-        return 1.0 if self.leads else comparison.p_value(self.whole, self.difference)
+        return 1.0 if self.leads or self.same else comparison.p_value(self.whole, self.difference)
+
+    @property
+    def undecided(self) -> str:
+        """Why nothing can be said of the two, whatever the numbers; empty where something can."""
+        if self.same:
+            return "their chosen runs are the same"
+        if self.leads:
+            return f"{self.leads.rule} leads only by its surviving runs ({self.leads.outcome})"
+        return "with a single seed, luck cannot be told from skill" if self.num_seeds < 2 else ""
 
 
 def all_pairs(
@@ -124,7 +137,7 @@ def gains_over(
 
 def _open_ends(pair: _Compared, low: float, high: float) -> tuple[float, float]:
     """An interval, extended to zero where nobody knows how far lost runs, or other seeds, would have taken it back."""
-    return (min(low, 0.0), max(high, 0.0)) if pair.leads or pair.num_seeds < 2 else (low, high)
+    return (min(low, 0.0), max(high, 0.0)) if pair.undecided else (low, high)
 
 
 def _compare(
@@ -153,6 +166,7 @@ def _compare(
         ),
         luck=lambda more: math.hypot(lucks[first.rule].error(more), lucks[second.rule].error(more)),
         leads=ahead if ahead is not None and ahead.outcome else None,
+        same=not set(first.runs).isdisjoint(second.runs),
     )
 
 
@@ -160,7 +174,7 @@ def _decided(pair: _Compared, decision: Decision, alpha: float, most: float) -> 
     half = comparison.width(pair.whole, alpha / decision.factor)
     low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
     low, high = _open_ends(pair, low, high)
-    open_question = not (decision.separable or pair.leads or pair.num_seeds < 2)
+    open_question = not (decision.separable or pair.undecided)
     return Pair(
         first=pair.first.rule,
         second=pair.second.rule,
@@ -201,8 +215,6 @@ def _limit(pair: _Compared, alpha: float) -> float:
 def _outcome(pair: _Compared, decision: Decision) -> str:
     if decision.separable:
         return f"separable: {(pair.first if pair.difference > 0.0 else pair.second).rule} is better"
-    if pair.leads:
-        return f"not separable: {pair.leads.rule} leads only by its surviving runs ({pair.leads.outcome})"
-    if pair.num_seeds < 2:
-        return "not separable: with a single seed, luck cannot be told from skill"
+    if pair.undecided:
+        return f"not separable: {pair.undecided}"
     return f"not separable with {pair.num_seeds} seeds"

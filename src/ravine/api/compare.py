@@ -1,0 +1,91 @@
+"""The public door to a verdict on several studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ravine.api.studies import name_of
+from ravine.errors import StoreError
+from ravine.messages import shown
+from ravine.outcomes import Results
+from ravine.outcomes.compared import STUDY, Comparison, compared
+from ravine.store import Store
+from ravine.study import Study
+from ravine.study.naming import naming
+
+
+def compare(
+    *studies: Results | Study | Path | str,
+    store: Path | str | Sequence[Path | str] = "runs",
+    compare: str | None = None,
+) -> Comparison:
+    """Judge several studies together: one table, one verdict.
+
+    Their data, split and metric must agree. Rules of all studies are compared as those of one study are: each by the
+    configuration that validation chose for it at a tuning budget that is the same for all, pairs on the seeds that they
+    share, intervals corrected for all comparisons. A rule that several studies tried is called "study: rule". Where
+    they tried the same configurations, it is one entry with all of their seeds, and is not compared with itself. A run
+    that several studies have counts once.
+
+    Args:
+        *studies: two or more: names of studies, their files, `Study` objects or results.
+        store: where studies are that are not given as results; several: each name stands for the study of every store
+            that has it.
+        compare: what is compared: "study" for the studies as such, each tuned over all that it tried; or a factor that
+            varies in each, such as "model"; None: what the studies say, which by default is their rules.
+
+    Returns:
+        The verdict; it prints as a table, and shows itself in a notebook.
+
+    Raises:
+        InputError: fewer than two studies, one that is not there or has no finished run, or studies whose data, split,
+            metric or predictions at test differ.
+
+    Example:
+        >>> import tempfile
+        >>> from ravine.api.run import run
+        >>> base = dict(data="iris", model={"kind": "mlp", "hidden": [8]}, batch_size=16, seeds=2, epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     first, second = (
+        ...         run(Study(name=rule, rules=[{"kind": rule, "lr": [0.01, 0.1]}], **base), store=folder, quiet=True)
+        ...         for rule in ("sgd", "adam")
+        ...     )
+        ...     found = compare(first, second)
+        >>> sorted(rule.rule for rule in found.verdict.rules)
+        ['adam', 'sgd']
+    """
+    factor = None if compare == STUDY else compare
+    several = [store] if isinstance(store, str | Path) else list(store)
+    opened: list[Store] = []
+    found: list[Results] = []
+    for study in studies:
+        if isinstance(study, Results):
+            again = factor not in (None, study.compare)
+            found.append(_load(study.source, study.name, factor) if again else study)
+            continue
+        opened = opened or [Store(each, create=False) for each in several]
+        name = name_of(study)
+        found += [_load(each, name, factor) for each in _having(name, opened)]
+    return compared(found, whole=compare == STUDY)
+
+
+def _load(store: Store, name: str, factor: str | None) -> Results:
+    with naming(f"study {shown(name)}"):
+        return Results.load(store, name, compare=factor)
+
+
+def _having(name: str, stores: Sequence[Store]) -> list[Store]:
+    """The stores that have a study of that name.
+
+    Raises:
+        StoreError: none has.
+    """
+    having = [store for store in stores if store.has(name)]
+    if not having and len(stores) == 1:
+        stores[0].study(name)  # which says what there is instead
+    if not having:
+        raise StoreError(
+            f"no study {shown(name)} in any of the stores {', '.join(each.root for each in stores)}"
+        )
+    return having
