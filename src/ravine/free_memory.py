@@ -21,9 +21,9 @@ class TooLarge(ModelError):
     """A model that does not fit into memory."""
 
 
-def run_bytes(num_parameters: int, num_slots: int) -> int:
-    """Bytes that one run takes at least: weights, gradients and slots of its rule, as float32."""
-    return NUMBER_BYTES * num_parameters * (2 + num_slots)
+def run_bytes(num_parameters: int, num_slots: int, number_bytes: int = NUMBER_BYTES) -> int:
+    """Bytes that one run takes at least: weights, gradients and slots of its rule, of so many bytes a number."""
+    return number_bytes * num_parameters * (2 + num_slots)
 
 
 def free_bytes(device: torch.device) -> float:

@@ -128,6 +128,7 @@ def network_of(study: Study, runs: Sequence[Run]) -> Network:
         study.data.num_outputs,
         device=CPU,
         rates=rates_of(runs),
+        precision=runs[0].recipe.precision,
     )
     return in_phase_of(network, runs)
 

@@ -41,11 +41,16 @@ def test_numbers_of_another_type(dtype):
     name = str(dtype).removeprefix("torch.")
     why = f"is {name}; models are trained in float32: leave out .double(), .half() or the dtype"
     assert refused(check_output, WithBuffer(dtype), (4,), 3) == f"model: buffer 'scale' of WithBuffer {why}"
-    if not dtype.is_complex:
+    if not dtype.is_complex and dtype != torch.float64:
         said = refused(check_output, Casting(dtype), (4,), 3)
         assert said == f"model: parameter 'linear.weight' of Casting {why}"
         frozen = nn.Sequential(nn.Linear(4, 4), Casting(dtype).requires_grad_(False))
         assert "parameter '1.linear.weight'" in refused(check_output, frozen, (4,), 3)
+
+
+def test_a_module_whose_parameters_are_float64_is_checked_in_float64():
+    assert check_output(Casting(torch.float64), (4,), 3).dtype == torch.float32
+    assert check_output(nn.Linear(4, 3).double(), (4,), 3).dtype == torch.float64
 
 
 def test_whole_numbers_may_be_in_buffers():

@@ -85,7 +85,7 @@ class Stored:
         )
 
     def weighted(self, coefficients: Sequence[float], names: Sequence[str]) -> dict[str, np.ndarray]:
-        """The sum of the vectors by coefficients: float64 throughout, rounded to float32 once.
+        """The sum of the vectors by coefficients: float64 throughout, rounded once to the type of the weights.
 
         Args:
             coefficients: of the vectors.
@@ -116,5 +116,8 @@ class Stored:
             ]
             parts_of_sum += [np.tensordot(of_kept, kept[name], 1)] if kept else []
             parts_of_sum += [x * ends[part][name].astype(np.float64) for part, x in of_end.items()]
-            found[name] = np.asarray(sum(parts_of_sum), dtype=np.float64).astype(np.float32)
+            stored = [*([bank[f"{BANK[0]}/{name}"]] if bank else []), *([kept[name]] if kept else [])]
+            stored += [ends[part][name] for part in ends]
+            dtype = np.result_type(np.float32, *(each.dtype for each in stored))
+            found[name] = np.asarray(sum(parts_of_sum), dtype=np.float64).astype(dtype)
         return found

@@ -130,9 +130,11 @@ class NumberTarget:
         """Predictions in the target's own units.
 
         They are float32; but float64 where the numbers are so large, and differ by so little, that float32 would round
-        their differences away, as around a billion, where its numbers are 64 apart. Beyond float32 they are infinite.
+        their differences away, as around a billion, where its numbers are 64 apart, and where the predictions are.
+        Beyond float32 they are infinite.
         """
-        if np.spacing(np.float32(abs(self.mean))) > _COARSE * self.scale:
+        double = standardized.dtype == np.float64
+        if double or np.spacing(np.float32(abs(self.mean))) > _COARSE * self.scale:
             return np.asarray(standardized.astype(np.float64) * self.scale + self.mean)
         with np.errstate(over="ignore"):
             return np.asarray(standardized * np.float32(self.scale) + np.float32(self.mean))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from ravine.data import Dataset
 from ravine.dispatch import OperationMode
@@ -24,7 +23,14 @@ _PASSES = 6  # a backward pass over gradients takes so many times the activation
 _SHARE = 0.5  # share of the free memory for the numbers of a cohort: activations and copies need room, too
 
 
-def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: str, beside: int = 0) -> int:
+def most_runs(
+    num_parameters: int,
+    num_slots: int,
+    device: torch.device,
+    about: str,
+    beside: int = 0,
+    number_bytes: int = NUMBER_BYTES,
+) -> int:
     """How many runs may be trained at once.
 
     Args:
@@ -33,11 +39,12 @@ def most_runs(num_parameters: int, num_slots: int, device: torch.device, about: 
         device: where they are trained.
         about: what errors name first.
         beside: bytes of a run beside these.
+        number_bytes: of one of its numbers.
 
     Raises:
         TooLarge: not even one run fits.
     """
-    needed, free = run_bytes(num_parameters, num_slots) + beside, free_bytes(device)
+    needed, free = run_bytes(num_parameters, num_slots, number_bytes) + beside, free_bytes(device)
     if needed > free:
         raise too_large(about, num_parameters, needed, free)
     return max(1, int(min(_SHARE * free / max(needed, 1), 1e9)))
@@ -72,24 +79,24 @@ def room_to_search(
     Raises:
         ModelError: not even one run fits.
     """
-    recipe, size = runs[0].recipe, network.layout.size
+    recipe, size, number_bytes = runs[0].recipe, network.layout.size, network.dtype.itemsize
     found = shaped(recipe.rule, recipe.hypers)
     search = found.search
     assert search is not None, "only for rules that search"
     if search.dense:
         about = f'rules: kind = "{recipe.rule}"'
-        require_room(size, torch.float32, device, about, search.dense)
-    slots = found.init(torch.empty((1, size), device="meta"))
+        require_room(size, network.dtype, device, about, search.dense)
+    slots = found.init(torch.empty((1, size), dtype=network.dtype, device="meta"))
     num_bytes = sum(slot.nbytes for slot in slots.values() if slot.dim() < 3 or not search.dense)
-    num_slots = -(-num_bytes // (NUMBER_BYTES * size)) + search.dense * size + num_averages
+    num_slots = -(-num_bytes // (number_bytes * size)) + search.dense * size + num_averages
     passing = 0
     if search.hessian:
         rows = size if traced else min(HESSIAN_ROWS, size)
-        passing = _PASSES * rows * recipe.batch_size * _activations(network.module, shape, device) // size
-        needed, free = run_bytes(size, num_slots + passing), free_bytes(device)
+        passing = _PASSES * rows * recipe.batch_size * _activations(network, shape, device) // size
+        needed, free = run_bytes(size, num_slots + passing, number_bytes), free_bytes(device)
         if needed > _SHARE * free:
             raise too_large(network.about, size, needed, free)
-    most = most_runs(size, num_slots + passing, device, network.about, beside)
+    most = most_runs(size, num_slots + passing, device, network.about, beside, number_bytes)
     numbers = _SEARCHING_NUMBERS[device.type == "cpu"]
     return num_slots, min(most, max(2, numbers // (size * num_slots)))
 
@@ -103,13 +110,13 @@ def batch_bytes(runs: Sequence[Run], data: Dataset) -> int:
     return recipe.batch_size * (x_bytes + NUMBER_BYTES * (data.num_outputs + 2))
 
 
-def _activations(module: nn.Module, shape: Sequence[int], device: torch.device) -> int:
-    """How many numbers the operations of one example's pass through a module produce."""
-    num = 2
+def _activations(network: Network, shape: Sequence[int], device: torch.device) -> int:
+    """How many numbers the operations of one example's pass through a model produce."""
+    num, module = 2, network.module
     module.eval()
     try:
         with torch.no_grad(), _Count() as count:
-            module(torch.zeros((num, *shape), device=device))
+            module(torch.zeros((num, *shape), dtype=network.dtype, device=device))
     finally:
         module.train()
     numbers: int = count.numbers

@@ -78,14 +78,16 @@ def check_indices(network: Network, data: Dataset) -> None:
         module = network.make().eval()
     known = data.train
     few = max(1, min(_FEW, len(known) // 2))
-    one, other = (_looked_up(module, known.some(rows)) for rows in (slice(few), slice(-few, None)))
+    one, other = (
+        _looked_up(module, network.dtype, known.some(rows)) for rows in (slice(few), slice(-few, None))
+    )
     if one is not None and other is not None and len(one) == len(other) and all(map(torch.equal, one, other)):
         return  # whatever is looked up, it does not depend on the data
     for part in ("train", "validation", "test"):
         examples: Examples = getattr(data, part)
         for first in range(0, len(examples), _CHUNK):
             try:
-                _pass(module, examples.some(slice(first, first + _CHUNK)), _Watch())
+                _pass(module, network.dtype, examples.some(slice(first, first + _CHUNK)), _Watch())
             except Exception as error:  # noqa: BLE001 (whatever else is wrong is said where it is rehearsed)
                 if not _is_outside(error):
                     return
@@ -96,11 +98,11 @@ def check_indices(network: Network, data: Dataset) -> None:
                 ) from None
 
 
-def _looked_up(module: nn.Module, x: Any) -> list[Tensor] | None:
+def _looked_up(module: nn.Module, dtype: torch.dtype, x: Any) -> list[Tensor] | None:
     """All indices of a pass, in order; None: one was outside."""
     watch = _Watch()
     try:
-        _pass(module, x, watch)
+        _pass(module, dtype, x, watch)
     except Exception as error:  # noqa: BLE001 (as above)
         if _is_outside(error):
             return None
@@ -112,6 +114,6 @@ def _is_outside(error: Exception) -> bool:
     return isinstance(error, IndexError) or "out of bounds" in str(error)
 
 
-def _pass(module: nn.Module, x: Any, watch: _Watch) -> None:
+def _pass(module: nn.Module, dtype: torch.dtype, x: Any, watch: _Watch) -> None:
     with torch.no_grad(), rng.keyed_draws(0, "indices"), watch:
-        module(torch.tensor(x))
+        module(torch.tensor(x, dtype=dtype))

@@ -6,6 +6,7 @@ Shapes: R run, B batch, P numbers of one run.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from ravine.free_memory import built
 from ravine.native.compiler import Recording
 from ravine.nn.build import (
     build,
+    check_dtypes,
     check_output,
     counting_calls,
     layer_kinds,
+    own_dtype,
     remark_on,
     remark_on_calls,
 )
@@ -62,6 +65,8 @@ class Network:
         about: what errors about its size name.
         remark: what a reader should know about its outputs and its random layers; may be empty.
         name: what its functions depend on, where all of its code is ravine's; else "".
+        precision: what training computes in. In float64 all of its tensors are, rates excepted, and examples become so
+            as they enter it. With bfloat16 they are float32, and the passes of training are rounded.
 
     Attributes:
         recordings: of its functions, for whoever makes a further program of the same model.
@@ -80,6 +85,7 @@ class Network:
     about: str
     remark: str = ""
     name: str = ""
+    precision: str = "float32"
     recordings: dict[Hashable, Recording] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
@@ -91,6 +97,7 @@ class Network:
         device: torch.device,
         rates: Collection[str] = (),
         search: Path | None = None,
+        precision: str = "float32",
     ) -> Network:
         """The network of a model's specification, or of a user's factory.
 
@@ -101,6 +108,7 @@ class Network:
             device: where it is evaluated.
             rates: names of those that the runs give; a built-in model has their layers.
             search: the study's folder, where a user's module is looked for.
+            precision: "float32", "float64" or "bfloat16"; a module whose own parameters are float64 is trained so.
 
         Raises:
             ModelError: the model cannot be built, does not fit the data, or has no layer that a rate is for.
@@ -111,7 +119,7 @@ class Network:
         else:
             kinds = layer_kinds(model, input_shape, num_outputs, rates)
 
-        def make() -> nn.Module:
+        def made() -> nn.Module:
             if isinstance(model, Backbone):
                 return assembled(model, input_shape, num_outputs, search=search, rates=kinds)
             module = build(model, input_shape, num_outputs, search=search, rates=kinds)  # type: ignore[arg-type]
@@ -125,7 +133,20 @@ class Network:
         # Whether examples have passed it before it got its head; its head cannot fail.
         known = isinstance(model, Backbone) and model.is_built_in
         with Undrawn() if known else rng.keyed_init(0):
-            module = built(make, about)
+            module = built(made, about)
+        dtype = torch.float64 if precision == "float64" else own_dtype(module)
+        if dtype == torch.float64 and precision != "float64":
+            insists = f"the parameters of {type(module).__name__} are float64"
+            if precision == "bfloat16":
+                raise ModelError(f"precision = 'bfloat16': {insists}; allowed here: float64")
+            remarks.append(f"{insists}, so it is trained in float64")
+            precision = "float64"
+        check_dtypes(module, dtype)
+        module = module.to(dtype)
+
+        def make() -> nn.Module:
+            return made().to(dtype)
+
         if not known:
             with counting_calls(module) as calls:
                 output = check_output(module, input_shape, num_outputs)
@@ -142,7 +163,7 @@ class Network:
         module = set_keyed(module.to(device))
         return Network(
             module=module,
-            pure=as_function(module),
+            pure=_widening(as_function(module), dtype),
             num_outputs=num_outputs,
             sections=Sections.of(trained, depths(blocks_of(module))),
             fixed=(
@@ -156,12 +177,30 @@ class Network:
             make=make,
             about=about,
             remark=remark,
+            precision=precision,
         )
 
     @property
     def flushes(self) -> bool:
         """Whether denormal numbers are taken for 0: in backbones and heads they are many, and slow on processors."""
         return isinstance(self.module, Assembled | HeadAlone)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its parameters and buffers."""
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    @property
+    def native(self) -> bool:
+        """Whether machine code may train it, which computes in float32."""
+        return self.precision == "float32"
+
+    def passing(self, device: torch.device) -> AbstractContextManager[None]:
+        """Within it, a pass of training is rounded where that is wanted: PyTorch's autocast, weights as they are."""
+        if self.precision != "bfloat16":
+            return nullcontext()
+        # Its cache holds on to tensors of a trace.
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
     @property
     def layout(self) -> Layout:
@@ -222,6 +261,19 @@ class Network:
             rate_R = [self.given.of_layer(name, layer, each) for each in hypers]
             found[buffer_name(name, "rate")] = torch.tensor(rate_R, dtype=torch.float32, device=device)
         return found
+
+
+def _widening(pure: Pure, dtype: torch.dtype) -> Pure:
+    """A module as a function that takes examples in float32, whatever its own type is."""
+    if dtype == torch.float32:
+        return pure
+
+    def f(
+        params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return pure(params, buffers, x.to(dtype) if x.is_floating_point() else x)
+
+    return f
 
 
 def _about(model: object) -> str:

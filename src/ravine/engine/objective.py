@@ -64,7 +64,10 @@ class Objective:
             x: the batch, which the model may change in place.
             y: its answers; of a classification classes, or a probability of each.
         """
-        output, buffers = self.network.pure(tensors, buffers, x)
+        with self.network.passing(x.device):
+            output, buffers = self.network.pure(tensors, buffers, x)
+        if self.network.precision == "bfloat16":
+            output = output.float()
         return *self.loss.training(output, y, of_loss), {
             name: tensor.detach() for name, tensor in buffers.items()
         }

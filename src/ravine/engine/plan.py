@@ -104,6 +104,7 @@ def plan(
             "backend = 'compiled': only for accelerators, on a processor it gains nothing; "
             "allowed here: auto, native, fused, serial"
         )
+    _check_precision(network, device)
     if runs[0].recipe.batch_size == 1:
         check_single(network.module, data.input_shape)
     if not network.built_in and not network.name:  # which look nothing up that data could lack
@@ -127,11 +128,12 @@ def plan(
         num_slots = max(len(rule(kind).init(torch.zeros(1))) for kind in {run.recipe.rule for run in runs})
         num_slots += bool(runs[0].recipe.hypers.get("sam_radius"))  # where the second gradient is taken
         num_slots += num_averages
-        most = most_runs(network.layout.size, num_slots, device, network.about, beside)
+        width = network.dtype.itemsize
+        most = most_runs(network.layout.size, num_slots, device, network.about, beside, width)
     chosen = _chosen(runs, network, data, device, choice, most)
     if search is not None or not (chosen.backend in TOGETHER and chosen.size == most < len(runs)):
         return chosen
-    one = run_bytes(network.layout.size, num_slots) + beside
+    one = run_bytes(network.layout.size, num_slots, network.dtype.itemsize) + beside
     room = f"a run needs {gib(one)} of memory or more, all {gib(one * len(runs))}; {gib(free_bytes(device))} are free"
     return replace(chosen, why="; ".join(filter(None, (chosen.why, room))))
 
@@ -141,7 +143,14 @@ def _chosen(
 ) -> Plan:
     """A plan whose cohorts have at most ``most`` runs; no more are tried at once either."""
     unable = None
-    if choice in ("auto", "native"):
+    if choice == "native" and not network.native:
+        raise InputError(
+            f"backend = 'native': {network.precision} has no machine code, which computes in float32; "
+            "allowed here: auto, fused, serial"
+        )
+    if choice == "auto" and not network.native:
+        unable = network.precision
+    elif choice in ("auto", "native"):
         few = runs[: min(torch.get_num_threads(), most)]
         # Where model and rules are ravine's, whoever has made machine code of some runs can make it of all.
         ours = network.name and all(run.recipe.rule in KINDS for run in runs)
@@ -358,6 +367,18 @@ def synchronize(device: torch.device) -> None:
 def _cohort_size(network: Network, device: torch.device) -> int:
     numbers, (low, high) = (_CPU_NUMBERS, _CPU_RUNS) if device.type == "cpu" else (_GPU_NUMBERS, _GPU_RUNS)
     return min(max(numbers // network.layout.size, low), high)
+
+
+def _check_precision(network: Network, device: torch.device) -> None:
+    """Refuse what a device is no good for."""
+    if network.precision == "bfloat16" and device.type == "cpu":
+        # The code behind it runs on a processor, and is tested there.
+        raise InputError(
+            "precision = 'bfloat16': only for accelerators, on a processor it gains nothing; "
+            "allowed here: float32, float64"
+        )
+    if network.precision == "float64" and device.type == "mps":
+        raise InputError("precision = 'float64': this accelerator has no such numbers; give device = 'cpu'")
 
 
 def _check_hessian(runs: list[Run], network: Network) -> None:

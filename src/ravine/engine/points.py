@@ -79,7 +79,8 @@ class Points:
         layout, num_outputs = self._objective.network.layout, self._objective.network.num_outputs
         most = max(1, min(self._most, _NUMBERS // max(layout.size, len(self._data.y) * num_outputs)))
         size = -(-num // -(-num // most))  # groups of about the same size: the last one is calculated in full
-        params_GP = torch.zeros(size, layout.size, device=self._data.x.device)
+        dtype = self._objective.network.dtype
+        params_GP = torch.zeros(size, layout.size, dtype=dtype, device=self._data.x.device)
         own = {
             name: tensor[:1].expand(size, *tensor.shape[1:]).contiguous() for name, tensor in others.items()
         }

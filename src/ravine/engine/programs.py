@@ -301,7 +301,8 @@ def _one_step(
     setting: Setting, run: Step, rows_TSB: Tensor, scheduled_TNR: Tensor, number: int
 ) -> tuple[Tensor, Tensor]:
     device = rows_TSB.device
-    t, at = torch.tensor(number + 1.0, device=device), torch.tensor(number, device=device)
+    t = torch.tensor(number + 1.0, dtype=setting.network.dtype, device=device)
+    at = torch.tensor(number, device=device)
     if setting.augmenting is not None and setting.cohort.searches:
         # The step does it once more, to no effect.
         hold(setting, setting.state, setting.constants, rows_TSB[0], at)
@@ -327,7 +328,7 @@ def _native_updates(setting: Setting) -> NativeSteps | None:
     Other models keep the bits that they have had.
     """
     alone = not setting.objective.fused and setting.data.x.device.type == "cpu"
-    if not alone or not setting.network.flushes or setting.cohort.searches:
+    if not alone or not setting.network.flushes or setting.cohort.searches or not setting.network.native:
         return None
     try:
         return NativeSteps(setting, updates_only=True)

@@ -169,7 +169,7 @@ def go_on(
 
 def _fresh(setting: Setting, constants: Constants, lr_R: Tensor) -> Tensor:
     """Where another function comes when a search has ended, (R, 1): another batch, other masks."""
-    fresh_R = torch.zeros(lr_R.shape, device=lr_R.device)
+    fresh_R = torch.zeros_like(lr_R)
     if not setting.full_batch or setting.drew():
         fresh_R = fresh_R + 1.0
     augmented = setting.augmenting.groups.strengths.values() if setting.augmenting is not None else ()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -87,13 +87,22 @@ class SegmentHypers(NamedTuple):
 
     @staticmethod
     def of(
-        cohort: Cohort, segment: Segment, sections: Sections, origin: Tensor | None, device: torch.device
+        cohort: Cohort,
+        segment: Segment,
+        sections: Sections,
+        origin: Tensor | None,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> SegmentHypers:
         """The hypers of a segment of a cohort with this origin."""
+
+        def numbers(values: Sequence[Sequence[Any]]) -> Tensor:
+            return torch.tensor(values, dtype=dtype, device=device)
+
         layout = sections.layout
         runs = cohort.runs[segment.start : segment.stop]
         recipes = [run.recipe for run in runs]
-        none = torch.empty(0, device=device)
+        none = torch.empty(0, dtype=dtype, device=device)
         strengths = [[run.recipe.hypers.get("noise", 0.0)] for run in runs]
         decayed = {
             name: torch.full(shape, float(decays(name, shape, segment.exclude)))
@@ -102,29 +111,23 @@ class SegmentHypers(NamedTuple):
         }
         return SegmentHypers(
             rule={
-                name: torch.tensor(
-                    [[run.recipe.hypers.get(name, hyper.default)] for run in runs], device=device
-                )
+                name: numbers([[run.recipe.hypers.get(name, hyper.default)] for run in runs])
                 for name, hyper in segment.rule.all_hypers.items()
                 if name != "lr"
             },
-            mask_P=layout.pack(decayed).to(device) if decayed else none,
-            noise_G1=torch.tensor(strengths, device=device) if segment.noisy else none,
-            inside_P=inside(layout, device) if segment.noisy else none,
+            mask_P=layout.pack(decayed).to(device, dtype) if decayed else none,
+            noise_G1=numbers(strengths) if segment.noisy else none,
+            inside_P=inside(layout, device).to(dtype) if segment.noisy else none,
             clips={
-                name: torch.tensor([[run.recipe.hypers.get(name, 0.0)] for run in runs], device=device)
-                for name in segment.clips
+                name: numbers([[run.recipe.hypers.get(name, 0.0)] for run in runs]) for name in segment.clips
             },
-            factors_GS=torch.tensor(
-                [[r.hypers.get("layer_decay", 1.0) ** each.depth for each in sections.each] for r in recipes],
-                device=device,
+            factors_GS=numbers(
+                [[r.hypers.get("layer_decay", 1.0) ** each.depth for each in sections.each] for r in recipes]
             )
             if layered(cohort.recipe.hypers)
             else none,
-            anchor_G1=torch.tensor([[r.hypers.get("anchor", 0.0)] for r in recipes], device=device)
-            if segment.anchored
-            else none,
-            away_P=_away(sections).to(device) if segment.anchored else none,
+            anchor_G1=numbers([[r.hypers.get("anchor", 0.0)] for r in recipes]) if segment.anchored else none,
+            away_P=_away(sections).to(device, dtype) if segment.anchored else none,
             origin=none
             if origin is None or not segment.anchored
             else origin[segment.start : segment.stop]
@@ -262,25 +265,27 @@ class Constants:
             seeds: in the order of their batches.
             device: where they are trained.
         """
-        fixed, origin = given
+        (fixed, origin), dtype = given, network.dtype
         index = {seed: i for i, seed in enumerate(seeds)}
         recipes = [run.recipe for run in cohort.runs]
         return Constants(
             hypers=tuple(
-                SegmentHypers.of(cohort, segment, network.sections, origin, device)
+                SegmentHypers.of(cohort, segment, network.sections, origin, device, dtype)
                 for segment in cohort.segments
             ),
             seeds_R=torch.tensor([run.seed for run in cohort.runs], device=device),
             batch_index_R=torch.tensor([index[run.seed] for run in cohort.runs], device=device),
-            radius=torch.tensor([[r.hypers.get("sam_radius", 0.0)] for r in recipes], device=device),
+            radius=torch.tensor(
+                [[r.hypers.get("sam_radius", 0.0)] for r in recipes], dtype=dtype, device=device
+            ),
             rates=network.rates([r.hypers for r in recipes], device),
             of_loss={
-                name: torch.tensor([r.hypers.get(name, 0.0) for r in recipes], device=device)
+                name: torch.tensor([r.hypers.get(name, 0.0) for r in recipes], dtype=dtype, device=device)
                 for name in OF_LOSS
                 if any(r.hypers.get(name) for r in recipes)
             },
             fixed=fixed,
-            grads_RP=torch.zeros(len(recipes), network.layout.size, device=device),
+            grads_RP=torch.zeros(len(recipes), network.layout.size, dtype=dtype, device=device),
         )
 
 
@@ -312,7 +317,7 @@ def init_slots(sections: Sections, params_RP: Tensor, segment: Segment, cohort: 
     own, layout, num = params_RP[segment.start : segment.stop], sections.layout, len(sections)
     if segment.rule.search is not None:
         size = 1 if cohort.recipe.full_batch else cohort.recipe.batch_size
-        return {**segment.rule.init(own), **_search_slots(len(own), size, own.device)}
+        return {**segment.rule.init(own), **_search_slots(own, size)}
     if segment.rule.scope == "element":
         found = segment.rule.init(own)
         return {slot: t if t.dim() else t.expand(len(own), num).clone() for slot, t in found.items()}
@@ -362,19 +367,19 @@ def spread(layout: Layout, rows_GN: Tensor) -> Tensor:
     )
 
 
-def _search_slots(num_runs: int, batch_size: int, device: torch.device) -> dict[str, Tensor]:
+def _search_slots(params_GP: Tensor, batch_size: int) -> dict[str, Tensor]:
     """The slots beside a rule's own: a run's batch, and the scores where it arrived.
 
     Args:
-        num_runs: G.
+        params_GP: of the runs.
         batch_size: B; 1 where every batch is all there is.
-        device: where they are.
     """
+    num_runs, device = len(params_GP), params_GP.device
     return {
         "batch_rows": torch.zeros((num_runs, batch_size), dtype=torch.int64, device=device),
         "batch_number": torch.zeros((num_runs, 1), dtype=torch.int64, device=device),
-        "arrived_loss": torch.zeros((num_runs, 1), device=device),
-        "arrived_accuracy": torch.zeros((num_runs, 1), device=device),
+        "arrived_loss": params_GP.new_zeros((num_runs, 1)),
+        "arrived_accuracy": params_GP.new_zeros((num_runs, 1)),
     }
 
 

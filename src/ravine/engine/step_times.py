@@ -76,6 +76,7 @@ class StepTimes:
         recipe, hypers = runs[0].recipe, [run.recipe.hypers for run in runs]
         return {
             "model": {key: value for key, value in recipe.model.items() if key not in MARKS},
+            **({} if self.network.native else {"precision": self.network.precision}),
             "parameters": [list(map(list, self.network.layout.shapes)), len(self.network.sections.each)],
             "rules": sorted({run.recipe.rule for run in runs}),
             "hypers": sorted({name for each in hypers for name, value in each.items() if value}),

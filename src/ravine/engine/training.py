@@ -119,7 +119,9 @@ class Training:
         at, origin = index(rows, state.params_RP), self._beginning.origin
         fixed = rows_of(self._beginning.fixed, at)
         origin = origin[at] if origin is not None and origin.dim() > 1 else origin
-        self._scheduled = Scheduled(self._part, self._order.batches_per_epoch, self.device)
+        self._scheduled = Scheduled(
+            self._part, self._order.batches_per_epoch, self.device, self.network.dtype
+        )
         self.setting = Setting.of(
             self._part,
             (self.network, fixed, origin),

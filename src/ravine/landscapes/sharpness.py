@@ -192,7 +192,8 @@ def _draw(trained: Trained, stream: str, number: int, num_runs: int) -> Tensor:
     layout = trained.network.layout
     key = rng.key(_SEED, stream, number)
     flat_P = rng.normal(key, (layout.size,))
-    return layout.pack(layout.view_one(flat_P)).to(trained.device).expand(num_runs, -1)
+    drawn_P = layout.pack(layout.view_one(flat_P)).to(trained.device, trained.network.dtype)
+    return drawn_P.expand(num_runs, -1)
 
 
 def _fusible(trained: Trained, run_ids: Sequence[str]) -> bool:

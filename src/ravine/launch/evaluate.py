@@ -172,8 +172,9 @@ def of_split(passes: Passes, data: Dataset, split: Split, mode: Mode) -> dict[st
     classes = data.task == "classification"
     answers = torch.from_numpy(np.array(data.in_own_units(examples.y)))
     width = (data.num_outputs,) if classes else ()
-    predicted = np.empty((num_runs, num, *width), dtype=np.float32)
-    within = np.empty((num_runs, num), dtype=np.float32)
+    dtype = np.float64 if passes.objective.network.dtype == torch.float64 else np.float32
+    predicted = np.empty((num_runs, num, *width), dtype=dtype)
+    within = np.empty((num_runs, num), dtype=dtype)
     sums: list[dict[str, Tensor]] = [{} for _ in range(num_runs)]
     for part, outputs_RNSVK in passes(examples.x):
         known = answers[part] if split == "validation" else None

@@ -30,7 +30,7 @@ from ravine.launch.frozen import (
     whole_of,
 )
 from ravine.launch.progress import Preparing
-from ravine.messages import shown
+from ravine.messages import shown, wrong
 from ravine.nn.spec import Backbone
 from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
@@ -249,6 +249,8 @@ class Subject:
         learned = not whole and self._learned(runs) is not None
         structure = first.recipe.structure if learned else ""
         kind = {"phases": _phases_of(runs), "rates": rates_of(runs), "learned": structure}
+        if first.recipe.precision != "float32":
+            kind["precision"] = first.recipe.precision
         name = content_id({"model": first.recipe.model, **kind})
         if name not in self._networks:
             found = self._network(spec, runs, whole=whole)
@@ -262,7 +264,11 @@ class Subject:
                 assert isinstance(spec, Backbone), "what has features is a backbone"
                 notes = facts_of(spec, self.data.input_shape, self.search).notes
                 network = network_on(learned, spec, rates_of(runs), self.device)
-                network = replace(network, remark="; ".join(filter(None, (network.remark, *notes))))
+                network = replace(
+                    network,
+                    remark="; ".join(filter(None, (network.remark, *notes))),
+                    precision=first.recipe.precision,
+                )
                 return network if on_features(first.recipe) else in_phase_of(network, runs)
             network = Network.of(
                 spec,
@@ -271,8 +277,17 @@ class Subject:
                 device=self.device,
                 rates=rates_of(runs),
                 search=self.search,
+                precision=first.recipe.precision,
             )
+            self._check_precision(spec, network)
             return in_phase_of(network, runs)
+
+    def _check_precision(self, spec: Model, network: Network) -> None:
+        """Refuse float32 where it is asked for, and a module's own parameters are float64."""
+        asked = {part.study.precision for part in self.study.parts if part.model is spec}
+        if network.precision == "float64" and "float32" in asked:
+            words = f"the parameters of {type(network.module).__name__} are float64; leave the key out, or .double()"
+            raise wrong("precision", "float32", words)
 
     def check_same(self, records: Sequence[RunRecord]) -> None:
         """Refuse to look at stored runs with other data or another model than they were trained with.

@@ -128,6 +128,39 @@ def _prepared(module: nn.Module, rates: bool) -> nn.Module:
         raise ModelError(f"model: {name} is nested too deeply") from None
 
 
+def own_dtype(module: nn.Module) -> torch.dtype:
+    """Float64 where some parameter of a module is, as after `.double()`; else float32.
+
+    Example:
+        >>> own_dtype(nn.Linear(4, 3)), own_dtype(nn.Linear(4, 3).double())
+        (torch.float32, torch.float64)
+    """
+    double = any(param.dtype == torch.float64 for param in module.parameters())
+    return torch.float64 if double else torch.float32
+
+
+def check_dtypes(module: nn.Module, dtype: torch.dtype) -> None:
+    """See that parameters and buffers are of a type that training in another one starts from.
+
+    Args:
+        module: as it was built.
+        dtype: that it is trained in: float64 takes float32 too.
+
+    Raises:
+        ModelError: the first tensor that is of another type, unless it has whole numbers.
+    """
+    named: list[tuple[str, str, Tensor]] = [("parameter", *pair) for pair in module.named_parameters()]
+    named += [("buffer", *pair) for pair in module.named_buffers()]
+    allowed = (torch.float32, dtype)
+    for what, tensor_name, tensor in named:
+        if (tensor.dtype.is_floating_point or tensor.dtype.is_complex) and tensor.dtype not in allowed:
+            found, wanted = (str(each).removeprefix("torch.") for each in (tensor.dtype, dtype))
+            raise ModelError(
+                f"model: {what} {tensor_name!r} of {type(module).__name__} is {found}; models are trained in {wanted}: "
+                "leave out .double(), .half() or the dtype"
+            )
+
+
 def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: int) -> Tensor:
     """Check the outputs of a module for two examples, in training and in eval mode.
 
@@ -141,7 +174,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
 
     Raises:
         ModelError: the module raises an exception, returns anything but a floating tensor of shape
-            (2, num_outputs), has floating parameters that are not float32, or has no parameter to train.
+            (2, num_outputs), has floating parameters or buffers of another type, or has no parameter to train.
 
     Example:
         >>> check_output(nn.Linear(4, 3), (4,), 3).shape
@@ -152,7 +185,7 @@ def check_output(module: nn.Module, input_shape: tuple[int, ...], num_outputs: i
         raise ModelError(
             f"model: {name} has no parameter that requires a gradient, so nothing can be trained"
         )
-    _check_float32(module)
+    check_dtypes(module, own_dtype(module))
     needed = f"(2, {num_outputs})"
     for training in (True, False):
         how = "training" if training else "eval"
@@ -260,16 +293,3 @@ def check_single(module: nn.Module, input_shape: tuple[int, ...]) -> None:
             f"batch_size = 1: {type(module).__name__} returns shape {tuple(output.shape)} for one example; "
             "the first side must be 1"
         )
-
-
-def _check_float32(module: nn.Module) -> None:
-    """Parameters and buffers must be float32, as the data are, unless they are whole numbers."""
-    named: list[tuple[str, str, Tensor]] = [("parameter", *pair) for pair in module.named_parameters()]
-    named += [("buffer", *pair) for pair in module.named_buffers()]
-    for what, tensor_name, tensor in named:
-        if (tensor.dtype.is_floating_point or tensor.dtype.is_complex) and tensor.dtype != torch.float32:
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            raise ModelError(
-                f"model: {what} {tensor_name!r} of {type(module).__name__} is {dtype}; models are trained in float32: "
-                "leave out .double(), .half() or the dtype"
-            )

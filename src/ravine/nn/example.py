@@ -32,6 +32,7 @@ def example_pass(
     """
     first = next(module.parameters(), torch.zeros(()))
     x = rng.uniform(rng.key(torch.arange(num_examples), "example").to(first.device), input_shape)
+    x = x.to(torch.float64) if first.dtype == torch.float64 else x
     buffers = {name: b.clone() for name, b in module.named_buffers()}
     devices = [first.device] if first.device.type == "cuda" else []
     with _training(module, training), torch.random.fork_rng(devices), torch.no_grad():

@@ -125,7 +125,7 @@ def module_of(
     """
     if isinstance(model, spec.MLP | spec.ConvNet | spec.ResNet):
         # Nothing of its size is allocated before its weights are known to have that size.
-        module = _on_meta(model, shape, num_outputs, tensors)
+        module = _widened(_on_meta(model, shape, num_outputs, tensors), tensors)
         _check_tensors(module, tensors, where)
         module = module.to_empty(device="cpu")
     elif isinstance(model, spec.Backbone):
@@ -133,7 +133,9 @@ def module_of(
         _check_tensors(module, tensors, where)
     else:
         with rng.keyed_init(0):
-            module = built(lambda: build(model, shape, num_outputs, search=search), "model")
+            module = _widened(
+                built(lambda: build(model, shape, num_outputs, search=search), "model"), tensors
+            )
         check_output(module, shape, num_outputs)
         _check_tensors(module, tensors, where)
     fill(module, tensors)
@@ -159,6 +161,12 @@ def _on_meta(
         raise ModelError(
             f"model: cannot be built for examples of shape {shape}: {in_a_line(error)}"
         ) from None
+
+
+def _widened(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> nn.Module:
+    """A module in float64 where its weights are, of a run that was trained so."""
+    double = any(tensor.dtype == np.float64 for tensor in tensors.values())
+    return module.double() if double else module
 
 
 def fill(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

@@ -104,6 +104,7 @@ class Drawing:
             device=device,
             rates=rates_of([run]),
             search=search,
+            precision=run.recipe.precision,
         )
         rates = network.rates([run.recipe.hypers], device)
         if not any(float(rate[0]) > 0.0 for rate in rates.values()):

@@ -247,11 +247,13 @@ def _evaluated(member: Part, x: Floats, features: dict[int, torch.Tensor]) -> np
     try:
         with torch.inference_mode():
             given = torch.from_numpy(writable(np.ascontiguousarray(x))).to(first.device)
+            if first.dtype == torch.float64:
+                given = given.double()
             model = member.model
             if isinstance(model, Assembled):
                 found = model.head(features_of(model, given, features))
             else:
                 found = model(given)
-            return np.asarray(found.float().cpu().numpy())
+            return np.asarray((found if first.dtype == torch.float64 else found.float()).cpu().numpy())
     except Exception as error:
         raise ModelError(f"member {member.name}: its model fails: {in_a_line(error)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from ravine.nn import DropConnectLinear, FractionalMaxPool2d, StochasticPool2d
@@ -121,7 +122,7 @@ _CLASSES = {
     "FractionalMaxPool2d": _FRACTIONAL,
 }
 
-_HEAD = '''"""The network of this model in plain PyTorch. It takes prepared inputs and returns {returns}.
+_HEAD = '''"""The network of this model in plain PyTorch. It takes prepared inputs{double} and returns {returns}.
 
     from safetensors.torch import load_file
 
@@ -153,12 +154,15 @@ def source_of(module: nn.Module, file: str, returns: str) -> str:
     functional = "from torch.nn import functional as F\n" if " F." in classes or "(F" in classes else ""
     imports = "import numpy as np\n" if "np." in classes else ""
     imports += "import torch\n" if "torch." in classes else ""
-    head = _HEAD.format(file=file, returns=returns, functional=functional, imports=imports)
+    double = any(param.dtype == torch.float64 for param in module.parameters())
+    head = _HEAD.format(
+        double=" in float64" * double, file=file, returns=returns, functional=functional, imports=imports
+    )
     body = "\n".join(lines)
     return (
         f"{head}{classes}\n\ndef network():\n    return nn.Sequential(\n        OrderedDict(\n            [\n"
         + body.replace("            (", "                (")
-        + "\n            ]\n        )\n    )\n"
+        + f"\n            ]\n        )\n    ){'.double()' * double}\n"
     )
 
 

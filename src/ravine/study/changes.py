@@ -74,6 +74,7 @@ def _fixed(definition: str) -> dict[str, str]:
         found["phases"] = length(None, None, parse_phases(content["phases"]))
     found["batch_size"] = shown(DEFAULT_BATCH if batch_size == "auto" else batch_size)
     found["evaluations"] = shown(content.get("evaluations", 20))
+    found["precision"] = shown(content.get("precision", "float32"))
     return found
 
 

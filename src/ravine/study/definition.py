@@ -65,6 +65,8 @@ def definition_of(study: Study) -> str:
     content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
     if study.label_smoothing != 0.0:
         content["label_smoothing"] = plain(study.label_smoothing)
+    if study.precision is not None:
+        content["precision"] = study.precision
     if study.augment is not None:
         content["augment"] = study.augment.content()
     if study.search != search_of(study.ladder, Search()):

@@ -30,6 +30,7 @@ _KEYS = (
     "seeds",
     "schedule",
     "label_smoothing",
+    "precision",
     "augment",
     "search",
     "tune",

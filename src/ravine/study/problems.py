@@ -25,6 +25,7 @@ from ravine.study.fields import (
     batch_sizes,
     label_smoothings,
     num_epochs,
+    precision_of,
     rules_of,
     schedules_of,
     seeds_of,
@@ -70,6 +71,7 @@ READERS: Mapping[str, Reader] = {
     "rules": rules_of,
     "model": parse_models,
     "label_smoothing": label_smoothings,
+    "precision": precision_of,
     "augment": parse_augment,
     "data": parse_source,
 }

@@ -115,6 +115,8 @@ class Recipe:
             Steps, schedule and hypers are those of what comes after it.
         train: which parameters are trained: "all", "head", "from:K" of the model's blocks, or "match:REGEX" of names.
         part: which part of the training set is used, where it is not all of it.
+        precision: "float32", "float64" or "bfloat16". A module whose own parameters are float64 is trained in float64
+            whatever is said here.
     """
 
     data: str
@@ -132,6 +134,7 @@ class Recipe:
     before: Mapping[str, Any] | None = None
     train: str = "all"
     part: Mapping[str, Any] | None = None
+    precision: str = "float32"
 
     @cached_property
     def parent(self) -> Recipe | None:

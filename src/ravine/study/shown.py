@@ -60,12 +60,14 @@ def shared(
     trials: int | None,
     tune: str,
     compare: str,
+    precision: str | None = None,
 ) -> tuple[str, ...]:
     """What each rule's configs are made of beside its own hypers, where a study says more than the defaults."""
     parts = [
         *([f"schedule {' or '.join(map(label, schedules))}"] if tuple(schedules) != (Constant(),) else []),
         *([f"batch_size {' or '.join(map(str, batch_sizes))}"] if tuple(batch_sizes) != ("auto",) else []),
         *(f"{name.removeprefix('model.')} {in_words(v)}" for name, v in factors.items() if v != 0.0),
+        *([f"precision {precision}"] if precision not in (None, "float32") else []),
         *([f"{trials} random trials"] if trials is not None else []),
         *([f'tune "{tune}"'] if tune != "joint" else []),
         *([f"compare {compare}"] if compare != "rule" else []),

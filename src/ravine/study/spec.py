@@ -24,6 +24,7 @@ from ravine.study.fields import (
     batch_sizes,
     label_smoothings,
     num_epochs,
+    precision_of,
     rules_of,
     schedules_of,
     seeds_of,
@@ -71,6 +72,8 @@ class Study:
             module, too, whose layers otherwise keep their own rates.
         label_smoothing: how much of an answer's weight is on all classes alike, in [0, 1); a list or a range are part
             of the grid. 0: none. Not for regression.
+        precision: what training computes in: "float32", "float64", or on accelerators "bfloat16", whose passes are
+            rounded while weights are float32. None: float32, or float64 where a module's own parameters are.
         augment: how the examples of a batch are changed at random in training: ``{"flip": 0.5, "cutout": [0.0, 0.5]}``;
             a list or a range are part of the grid. None: not at all.
         tune: "joint", every schedule with every config; "staged", first all configs at a constant lr, then the
@@ -119,6 +122,7 @@ class Study:
     schedule: tuple[ScheduleSpec, ...]
     rates: Mapping[str, Values]
     label_smoothing: Values
+    precision: str | None
     augment: Augmentation | None
     search: Search
     tune: str
@@ -154,6 +158,7 @@ class Study:
         dropout: ValuesLike | None = None,
         rates: Mapping[str, ValuesLike] | None = None,
         label_smoothing: ValuesLike = 0.0,
+        precision: str | None = None,
         augment: AugmentLike | None = None,
         search: str | Mapping[str, Any] | Search = "grid",
         tune: str = "joint",
@@ -212,6 +217,7 @@ class Study:
             put("model", named_models if isinstance(named_models, tuple) else named_models.model)
             put("rates", rates_of(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
+            put("precision", precision_of(precision))
             put("augment", parse_augment(augment))
             if self.ladder is not None:
                 self.ladder.check_default(self.rules)
@@ -250,7 +256,13 @@ class Study:
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
                 *([ladder_in_words(self.ladder)] if self.ladder is not None else []),
                 *shared(
-                    self.schedule, self.batch_size, self.factors, self.search.trials, self.tune, self.compare
+                    self.schedule,
+                    self.batch_size,
+                    self.factors,
+                    self.search.trials,
+                    self.tune,
+                    self.compare,
+                    self.precision,
                 ),
             ),
             columns=("rule", "lr", "other hypers", "configs"),

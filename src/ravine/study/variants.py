@@ -27,12 +27,14 @@ from ravine.study.parts import LONGEST_LABEL, NamedModel, Part, one_by_one, pars
 from ravine.study.rates import parse_rates
 from ravine.study.values import Range, Values, parse_values
 
-KEYS = ("label", "phases", "model", "augment", "label_smoothing", "stop", "batch_size", "schedule", "rules")
+KEYS = (
+    "label", "phases", "model", "augment", "label_smoothing", "precision", "stop", "batch_size", "schedule", "rules",
+)  # fmt: skip
 MOST_VARIANTS = 100
 PLAIN = "plain"  # what a variant is called that changes nothing
 _DEEPEST = 8
 _TABLES = ("model", "augment", "rules")
-_SAID = ("model", "schedule", "kind", "phases")  # whose values say what they are values of
+_SAID = ("model", "schedule", "kind", "phases", "precision")  # whose values say what they are values of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,10 +40,11 @@ def traced_step(setting: Setting, compiler: Compiler | None = None, *, updates: 
     rows_SB = torch.zeros(
         (setting.num_seeds, setting.cohort.recipe.batch_size), dtype=torch.int64, device=setting.data.x.device
     )
+    own: Any = {"dtype": setting.network.dtype, "device": rows_SB.device}
     inputs = (
         rows_SB,
-        torch.ones((setting.cohort.num_scheduled, len(setting.cohort.runs)), device=rows_SB.device),
-        torch.ones((), device=rows_SB.device),
+        torch.ones((setting.cohort.num_scheduled, len(setting.cohort.runs)), **own),
+        torch.ones((), **own),
         torch.zeros_like(rows_SB[0, 0]),
     )
     if setting.augmenting is None:

@@ -53,10 +53,24 @@ def modules_of(predictor: Predictor) -> list[nn.Module]:
                 f"member {each.name} is an ONNX graph already; a module is needed to write another"
             )
         try:
-            found.append(copy.deepcopy(each.model, known).cpu().eval().requires_grad_(False))
+            module = copy.deepcopy(each.model, known).cpu().eval().requires_grad_(False)
         except Exception as error:
             raise ModelError(f"member {each.name}: its model cannot be copied: {in_a_line(error)}") from error
+        double = any(param.dtype == torch.float64 for param in module.parameters())
+        found.append(_Widening(module).eval() if double else module)
     return found
+
+
+class _Widening(nn.Module):
+    """A module in float64 that takes float32, as a graph does."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.module(x.double())
+        return found
 
 
 def vectors_of(predictor: Predictor, modules: Sequence[nn.Module], names: Names) -> Vectors:
