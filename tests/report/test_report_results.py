@@ -28,7 +28,7 @@ def scores(results: Results, run: str, part: str) -> float:
 def test_json_has_exactly_the_keys_and_no_nan(six: Results) -> None:
     found = json.loads(json.dumps(six.json(), allow_nan=False))
     assert list(found) == [
-        "study", "runs", "diverged", "seconds", "backend", "rules", "best", "separable", "warnings", "notes",
+        "study", "runs", "diverged", "seconds", "backend", "rules", "trivial", "best", "separable", "warnings", "notes",
         "table",
     ]  # fmt: skip
     assert found["table"] == json.loads(json.dumps(six.table()))
@@ -74,15 +74,21 @@ def test_errors_of_a_regression_are_those_of_scikit_learn(regression: Results) -
         )
 
 
-def test_what_a_regression_must_beat_is_the_mean_of_validation(regression: Results) -> None:
+def test_a_regression_has_the_mean_of_validation_as_its_last_row(regression: Results) -> None:
     guess = np.full_like(regression.labels.test, regression.labels.validation.mean())
-    beat = regression.json()["to_beat"]
+    beat = regression.json()["trivial"]
+    assert beat["name"] == "mean of the target"
+    assert beat["test_loss"] == pytest.approx(mean_squared_error(regression.labels.test, guess))
     assert beat["test_rmse"] == pytest.approx(math.sqrt(mean_squared_error(regression.labels.test, guess)))
     assert beat["test_mae"] == pytest.approx(mean_absolute_error(regression.labels.test, guess))
     assert beat["test_r2"] == pytest.approx(r2_score(regression.labels.test, guess))
-    words = f"RMSE of {beat['test_rmse']:.4g}"
-    assert words in " ".join(str(regression).split())
-    assert words in page.report(regression).decode()
+    row = next(line for line in str(regression).splitlines() if line.startswith("mean of the target"))
+    assert row.split()[4:] == [
+        f"{beat['test_loss']:.4g}", "–", f"{beat['test_rmse']:.4g}", f"{beat['test_mae']:.4g}",
+        f"{beat['test_r2']:.2f}".replace("-", "−"), f"{beat['val_loss']:.4g}", "–", "–",
+    ]  # fmt: skip
+    assert "Mean of the target: always" in str(regression)
+    assert f'<td class="n">{beat["test_rmse"]:.4g}</td>' in page.report(regression).decode()
 
 
 def test_printed_results_are_a_table(six: Results, regression: Results) -> None:

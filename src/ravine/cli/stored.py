@@ -91,7 +91,7 @@ def show(
                 terminal.study(results, holder),
                 *terminal_modes.modes(results),
                 "",
-                terminal.runs(results.runs, so_far, limit=20, noun=results.noun),
+                terminal.runs(results.runs, so_far, limit=20, noun=results.noun, trivial=results.trivial),
                 *_alone(results),
             )
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ravine.data import Dataset
 from ravine.errors import StoreError
 from ravine.launch.averages import check_averages, lacking_lines
@@ -71,7 +73,7 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
             data_fingerprint=data.fingerprint,
             notes=(*data.notes, *notes_of(study, data)),
         )
-    store.labels.put(data.fingerprint, _labels(data))
+    store.labels.put(data.fingerprint, labels_of(data))
     store.preparations.put(study.name, data.known_preparation.content())
     store.evaluated.ask(study.name, None if study.test_time is None else study.test_time.content())
 
@@ -226,7 +228,7 @@ def _new_run(run: Run) -> NewRun:
     )
 
 
-def _labels(data: Dataset) -> Labels:
+def labels_of(data: Dataset) -> Labels:
     """The right answers, for regression in the target's own units."""
     return Labels(
         name=data.name,
@@ -235,4 +237,12 @@ def _labels(data: Dataset) -> Labels:
         sizes=(len(data.train), len(data.validation), len(data.test)),
         validation=data.in_own_units(data.validation.y),
         test=data.in_own_units(data.test.y),
+        training_mean=_training_mean(data),
     )
+
+
+def _training_mean(data: Dataset) -> np.ndarray:
+    """What training answers are on average: the share of each class, or the mean of the target in its own units."""
+    if data.task == "classification":
+        return np.bincount(data.train.y, minlength=len(data.classes)) / len(data.train)
+    return np.atleast_1d(np.mean(data.in_own_units(data.train.y), axis=0, dtype=np.float64))

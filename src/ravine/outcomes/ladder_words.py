@@ -13,6 +13,7 @@ from ravine.verdict.draws import LEAST_TUNED
 from ravine.verdict.words import listed
 
 if TYPE_CHECKING:
+    from ravine.outcomes.trivial import Trivial
     from ravine.store import Labels
 
 READING = (
@@ -90,6 +91,13 @@ def warnings(ladder: LadderResult, labels: Labels) -> list[str]:
             "their spread says less; the bands are widened for it."
         )
     return found
+
+
+def ladder_trivial(trivial: Trivial) -> str:
+    """What no input says, which is the same with any number of examples."""
+    return (
+        f"Always predicting {trivial.phrase} ({trivial.answer}) reaches {100 * trivial.scores['test']:.1f} %."
+    )
 
 
 def columns(ladder: LadderResult) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Errors of a regression in the target's own unit, and what a model must beat."""
+"""Errors of a regression in the target's own unit."""
 
 from __future__ import annotations
 
@@ -53,9 +53,3 @@ class Errors:
             mae=math.fsum(each.mae for each in seeds) / len(seeds),
             r2=math.fsum(each.r2 for each in seeds) / len(seeds),
         )
-
-
-def of_the_mean(validation: np.ndarray, test: np.ndarray) -> Errors:
-    """What always predicting the mean of the validation answers reaches on the test data: what a model must beat."""
-    guess = float(np.mean(validation, dtype=np.float64))
-    return Errors.of(-np.square(np.asarray(test, dtype=np.float64) - guess), test)

@@ -25,7 +25,7 @@ from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
-from ravine.outcomes.regression import Errors, of_the_mean
+from ravine.outcomes.regression import Errors
 from ravine.outcomes.regularized import (
     judged,
     regularized,
@@ -38,6 +38,7 @@ from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data, valida
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
+from ravine.outcomes.trivial import SPLITS, Trivial, trivial_of
 from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
 from ravine.study.modes import AtTest, Mode, parse_test_time
@@ -66,6 +67,7 @@ class Results:
         validation_errors: of a regression, by run: errors on validation in the target's unit.
         test_errors: of a regression, by rule: those of the chosen config on the test data, over its seeds.
         regularized: of a study with ``tune = "regularize"``: which rules overfit, and which keep dropout.
+        trivial: what a predictor that looks at no input reaches, which a model must beat; None: not known of the task.
         ladder: of a study with one: each arm with n examples per class; the verdict then has words alone.
         source: the store that curves are read from, when they are asked for.
     """
@@ -82,6 +84,7 @@ class Results:
     test_errors: Mapping[str, Errors]
     regularized: tuple[Overfitting, ...]
     source: Store
+    trivial: Trivial | None = None
     ladder: LadderResult | None = None
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
@@ -137,7 +140,9 @@ class Results:
             if rule.config is not None and set(rule.runs) & tested.keys()
         }
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        warnings = [*missing, *verdict.warnings, *unlike(runs, compare), *unlogged]
+        trivial = trivial_of(labels)
+        beaten = words.beaten_by_trivial(verdict, trivial)
+        warnings = [*missing, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged]
         if len(finished) < len(runs):
             warnings.insert(0, words.unfinished(len(finished), len(runs)))
         return cls(
@@ -153,6 +158,7 @@ class Results:
             test_errors=test_errors,
             regularized=decided,
             source=store,
+            trivial=trivial,
         )
 
     @classmethod
@@ -177,6 +183,7 @@ class Results:
             validation_errors={},
             test_errors={},
             regularized=(),
+            trivial=trivial_of(labels),
             ladder=ladder,
             source=store,
         )
@@ -236,11 +243,6 @@ class Results:
     def averages(self) -> tuple[AverageRow, ...]:
         """What averages of the weights reach on validation at each rule's chosen config; () where there are none."""
         return averages(self.runs, self.chosen, self.labels.task)
-
-    @property
-    def to_beat(self) -> Errors | None:
-        """Of a regression: what always predicting the mean of the validation targets reaches on the test data."""
-        return of_the_mean(self.labels.validation, self.labels.test) if self.is_regression else None
 
     @property
     def error_floor(self) -> float:
@@ -315,6 +317,7 @@ class Results:
             "backend": self.backend,
             **({} if self.compare == "rule" else {"compare": self.compare}),
             f"{self.noun}s": [self._rule_entry(place) for place in range(len(self.verdict.rules))],
+            **({"trivial": self._trivial_entry(self.trivial)} if self.trivial is not None else {}),
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
             **(
@@ -332,16 +335,14 @@ class Results:
                 else {}
             ),
             **({"averages": [row.json() for row in averaged]} if averaged else {}),
-            **({"to_beat": plain_errors(self.to_beat, "test")} if self.to_beat else {}),
             "table": self.table(),
         }
 
     def _rule_entry(self, place: int) -> dict[str, Any]:
         result = self.verdict.rules[place]
         others = {key: plain(value) for key, value in result.hypers.items() if key != "lr"}
-        names = ("val_loss", "test_loss") if self.is_regression else ("val_accuracy", "test_accuracy")
         entry = {self.noun: result.rule, "lr": plain(result.lr), **others}
-        for name, score in zip(names, (result.validation, result.test), strict=True):
+        for name, score in zip(self._score_names, (result.validation, result.test), strict=True):
             entry[name] = plain(self.readable(score))
         # A loss is minus its score, so the bounds change places.
         bounds = sorted(self.readable(end) for end in result.ci or ())
@@ -349,15 +350,34 @@ class Results:
         more = plain_errors(errors, "test") if self.is_regression else {}
         return entry | {"ci": [plain(end) for end in bounds] or [None, None]} | more
 
+    @property
+    def _score_names(self) -> tuple[str, str]:
+        return ("val_loss", "test_loss") if self.is_regression else ("val_accuracy", "test_accuracy")
+
+    def _trivial_entry(self, trivial: Trivial) -> dict[str, Any]:
+        scores = [plain(self.readable(trivial.scores[split])) for split in SPLITS]
+        more = plain_errors(trivial.test_errors, "test") if self.is_regression else {}
+        named = dict(zip(self._score_names, scores, strict=True))
+        return {"name": trivial.name, "answer": trivial.answer, **named, **more}
+
+    @property
+    def _trivial_words(self) -> tuple[str, ...]:
+        if self.trivial is None:
+            return ()
+        said = words.of_trivial if self.ladder is None else ladder_words.ladder_trivial
+        return (said(self.trivial),)
+
     def readable(self, score: float | None) -> float:
         """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""
         return words.readable(self.verdict.measure, score)
 
     def grid(self) -> Grid:
         """The verdict as a small table: its sentences, a row per rule, what to read before relying on it."""
-        columns = words.rule_columns(self.verdict, self.test_errors if self.is_regression else None)
+        columns = words.rule_columns(
+            self.verdict, self.test_errors if self.is_regression else None, self.trivial
+        )
         titles = words.column_titles(self.verdict)
-        names = [rule.rule for rule in self.verdict.rules]
+        names = words.row_names(self.verdict, self.trivial)
         shown = (self.noun, *(titles.get(name, name) for name in columns)) if names else ()
         rows = tuple(zip(names, *columns.values(), strict=True))
         if self.ladder is not None:
@@ -370,7 +390,7 @@ class Results:
             left=(self.noun, "", "better"),
             below=words.below(self.verdict, self.runs),
             after=(
-                *((words.to_beat(self.to_beat),) if self.to_beat else ()),
+                *self._trivial_words,
                 *stage_words(self.stages, self.labels.task),
                 *regularized_words(self.regularized),
                 *average_words(self.averages, self.labels.task),

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from ravine.messages import count
 from ravine.outcomes.runs import describe
+from ravine.verdict.words import listed
 
 if TYPE_CHECKING:
     from ravine.outcomes.regression import Errors
+    from ravine.outcomes.trivial import Trivial
     from ravine.store import RunRecord
     from ravine.verdict import Measure, RuleResult, Verdict
 
@@ -83,19 +85,50 @@ def below(verdict: Verdict, runs: Sequence[RunRecord]) -> tuple[tuple[str, str],
     return tuple((name, text) for name, text in found if text)
 
 
-def rule_columns(verdict: Verdict, errors: Mapping[str, Errors] | None = None) -> dict[str, tuple[str, ...]]:
+def of_trivial(trivial: Trivial) -> str:
+    """What the trivial predictor does, as a sentence."""
+    return f"{trivial.name.capitalize()}: {trivial.about}."
+
+
+def row_names(verdict: Verdict, trivial: Trivial | None = None) -> list[str]:
+    """What the rows of `rule_columns` are called."""
+    rules = [rule.rule for rule in verdict.rules]
+    return [*rules, trivial.name] if rules and trivial is not None else rules
+
+
+def rule_columns(
+    verdict: Verdict, errors: Mapping[str, Errors] | None = None, trivial: Trivial | None = None
+) -> dict[str, tuple[str, ...]]:
     """The verdict's rows by column, beside the rule's name; what a rule does not have is a dash.
 
     Args:
         verdict: whose rules.
         errors: of a regression, the test errors by rule; None: of none.
+        trivial: a last row for it; None: none.
     """
+    columns = _rule_columns(verdict, errors)
+    if trivial is None or not verdict.rules:
+        return columns
+    of_test = trivial.test_errors
+    last = {
+        "test": score(verdict.measure, trivial.scores["test"]),
+        "val": score(verdict.measure, trivial.scores["validation"]),
+        **({} if of_test is None else _shown_errors(of_test)),
+        "standing": "",
+    }
+    return {name: (*cells, last.get(name, NOTHING)) for name, cells in columns.items()}
+
+
+def _shown_errors(errors: Errors) -> dict[str, str]:
+    return {"RMSE": f"{errors.rmse:.4g}", "MAE": f"{errors.mae:.4g}", "R²": shown_r2(errors)}
+
+
+def _rule_columns(verdict: Verdict, errors: Mapping[str, Errors] | None) -> dict[str, tuple[str, ...]]:
     rules = verdict.rules
     found = [errors.get(rule.rule) if errors else None for rule in rules]
     more = {
-        "RMSE": tuple(NOTHING if each is None else f"{each.rmse:.4g}" for each in found),
-        "MAE": tuple(NOTHING if each is None else f"{each.mae:.4g}" for each in found),
-        "R²": tuple(NOTHING if each is None else shown_r2(each) for each in found),
+        name: tuple(NOTHING if each is None else _shown_errors(each)[name] for each in found)
+        for name in ("RMSE", "MAE", "R²")
     }
     return {
         "test": tuple(score(verdict.measure, rule.test) for rule in rules),
@@ -124,12 +157,18 @@ def shown_r2(errors: Errors) -> str:
     return NOTHING if math.isnan(errors.r2) else f"{errors.r2:.2f}".replace("-", "−")
 
 
-def to_beat(errors: Errors) -> str:
-    """What a model without inputs reaches, as a sentence."""
-    return (
-        "To beat: always predicting the mean of the validation targets has a test "
-        f"RMSE of {errors.rmse:.4g}, an MAE of {errors.mae:.4g} and an R² of {shown_r2(errors)}."
-    )
+def beaten_by_trivial(verdict: Verdict, trivial: Trivial | None) -> list[str]:
+    """The caution that some rules are no better than a predictor without inputs; [] where all are."""
+    if trivial is None:
+        return []
+    bar = trivial.scores["test"]
+    under = [rule.rule for rule in verdict.rules if rule.test is not None and rule.test <= bar]
+    if not under:
+        return []
+    return [
+        f"{listed(under)} {'is' if len(under) == 1 else 'are'} no better on the test data than always predicting "
+        f"{trivial.phrase} ({verdict.measure.name} {score(verdict.measure, bar)})."
+    ]
 
 
 def none_of(num_runs: int) -> str:

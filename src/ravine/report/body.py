@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from ravine.outcomes.ladder import LadderResult
-from ravine.outcomes.ladder_words import READING, columns, rows
+from ravine.outcomes.ladder_words import READING, columns, ladder_trivial, rows
 from ravine.outcomes.results import Results
+from ravine.outcomes.trivial import Trivial
 from ravine.report import elements
 from ravine.report.figure_body import drawing, numbers
 from ravine.report.html import Html, Part, join, tag
@@ -27,7 +28,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
         "main",
         _heading(results, texts),
         _warnings(results.warnings, heading=True),
-        verdict_section(texts) if results.ladder is None else _ladder(results.ladder),
+        verdict_section(texts) if results.ladder is None else _ladder(results.ladder, results.trivial),
         sentence_sections(results),
         tag(
             "noscript",
@@ -102,7 +103,7 @@ def _warnings(warnings: Sequence[str], *, heading: bool) -> Html:
     return tag("section", title, items, class_="warnings", aria_labelledby="warnings")
 
 
-def _ladder(ladder: LadderResult) -> Html:
+def _ladder(ladder: LadderResult, trivial: Trivial | None) -> Html:
     """A row for each number of examples."""
     titles = columns(ladder)
     return tag(
@@ -130,9 +131,14 @@ def _ladder(ladder: LadderResult) -> Html:
             ),
             "Verdict, one row per number of examples per class",
         ),
+        tag("p", ladder_trivial(trivial)) if trivial is not None else None,
         tag("p", READING, class_="reading"),
         aria_labelledby="verdict",
     )
+
+
+def _run_cell(cell: Table) -> Html:
+    return elements.cell(cell["text"], class_="n" if cell["numeric"] else None, data_v=cell["value"])
 
 
 def _all_runs(texts: Table) -> Html:
@@ -149,15 +155,15 @@ def _all_runs(texts: Table) -> Html:
     rows = (
         tag(
             "tr",
-            *(
-                elements.cell(cell["text"], class_="n" if cell["numeric"] else None, data_v=cell["value"])
-                for cell in row["cells"]
-            ),
+            *map(_run_cell, row["cells"]),
             data_rule=row["rule"],
             data_id=row["id"],
             class_="lost" if row["lost"] else None,
         )
         for row in texts["rows"]
+    )
+    last = (
+        tag("tfoot", tag("tr", *map(_run_cell, texts["last"]), class_="trivial")) if texts["last"] else None
     )
     words = tag(
         "input",
@@ -182,7 +188,7 @@ def _all_runs(texts: Table) -> Html:
             class_="controls",
         ),
         elements.scroll(
-            tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows), id="runs"),
+            tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows), last, id="runs"),
             "All runs",
             class_="scroll tall",
         ),

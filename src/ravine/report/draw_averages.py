@@ -9,6 +9,7 @@ from ravine.outcomes.results import Results
 from ravine.report.chart import Json, accuracy_axis, curve, error, layout, log_axis, visible
 from ravine.report.collect import Band, band
 from ravine.report.palette import looks
+from ravine.report.trivial_mark import about, height, mark, reaching
 from ravine.report.views import Chip, Figure, View, command, loss_unit, spread
 from ravine.store import kind_of
 
@@ -58,6 +59,7 @@ def draw_averages(results: Results) -> Figure:
         "data."
         f" {spread(results)} An average begins where it has weights to average. Where the model has BatchNorm, its"
         " statistics along the way are estimated from 1,024 training examples, and at the end from all of them."
+        f"{about(results.trivial)}"
     )
     return Figure(
         name="averages",
@@ -80,19 +82,18 @@ def _view(results: Results, quantities: Sequence[str], found: Sequence[AveragedC
             data += curve(name, look[name], of_average, name, floor)
         unit = loss_unit(results) if floor is None else "%"
         title = f"Validation {quantity} ({unit})"
-        panels.append(
-            {"data": data, "layout": layout(title, "step", {"rangemode": "tozero"}, _axis(each, floor))}
-        )
+        metric = f"validation_{quantity}"
+        axis = _axis(each, floor, height(results.trivial, metric, floor))
+        panel = {"data": data, "layout": layout(title, "step", {"rangemode": "tozero"}, axis)}
+        panels.append(mark(results.trivial, panel, metric, floor))
     chips = tuple(Chip(key=name, label=name, swatch=look[name].swatch()) for name in first.bands)
     return View(label=first.rule, panels=tuple(panels), chips=chips, note=f"At lr {first.lr:.3g}.")
 
 
-def _axis(found: AveragedCurves, floor: float | None) -> Json:
+def _axis(found: AveragedCurves, floor: float | None, trivial: float | None) -> Json:
     values = [
         v for each in found.bands.values() for v in (*each.median, *each.low, *each.high) if v is not None
     ]
-    return (
-        log_axis(visible(values))
-        if floor is None
-        else accuracy_axis([error(value, floor) for value in values])
-    )
+    if floor is None:
+        return log_axis(reaching(visible(values), trivial))
+    return accuracy_axis(reaching([error(value, floor) for value in values], trivial))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ravine.outcomes.results import Results
+from ravine.outcomes.trivial import Trivial
 from ravine.report.chart import (
     Json,
     accuracy_axis,
@@ -19,6 +20,7 @@ from ravine.report.chart import (
     text,
 )
 from ravine.report.palette import Look, looks
+from ravine.report.trivial_mark import about, height, mark, reaching
 from ravine.report.views import CROWDED, Figure, View, chips_of, command, loss_unit
 from ravine.study import STAGE
 from ravine.verdict import BudgetCurve, Verdict
@@ -38,6 +40,8 @@ class Budgets:
         score: what is expected, with its unit.
         command: what makes the figure again; empty: nothing does.
         staged: what a second stage tried is not in it.
+        trivial: the predictor without inputs; None: there is none.
+        metric: what of it is on the axis.
     """
 
     verdict: Verdict
@@ -46,6 +50,8 @@ class Budgets:
     score: str
     command: str = ""
     staged: bool = False
+    trivial: Trivial | None = None
+    metric: str = ""
 
 
 def draw_budget(results: Results) -> Figure:
@@ -58,6 +64,8 @@ def draw_budget(results: Results) -> Figure:
             score=f"loss ({loss_unit(results)})" if results.is_regression else "accuracy (%)",
             command=command(results, "budget"),
             staged=any(run.hypers.get(STAGE) == "2" for run in results.runs),
+            trivial=results.trivial,
+            metric=results.score_metric,
         )
     )
 
@@ -79,6 +87,7 @@ def budget_figure(of: Budgets) -> Figure:
         " study. Bands reach from the lowest seed to the highest"
         + (f"; with this many {noun}s, pick some from the legend to see their bands." if crowded else ".")
     )
+    caption += about(of.trivial)
     if of.staged:
         caption += " Only configs of stage 1 count: what stage 2 tried follows from the best of them."
     return Figure(
@@ -104,10 +113,14 @@ def _panel(of: Budgets) -> Json:
         else {"dtick": max(1, round(longest / 12)), "tick0": 1}
     )
     values = [_y(of, value) for each in curves for value in each.score]
-    return {
+    floor = of.floor if of.verdict.measure.percent else None
+    if of.trivial is not None:
+        values = reaching(values, height(of.trivial, of.metric, floor))
+    panel = {
         "data": data,
         "layout": layout(f"Expected best validation {of.score}", "configs tried, k", x, _axis(of, values)),
     }
+    return mark(of.trivial, panel, of.metric, floor)
 
 
 def _axis(of: Budgets, values: Sequence[float]) -> Json:

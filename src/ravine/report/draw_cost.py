@@ -19,6 +19,7 @@ from ravine.report.chart import Json, accuracy_axis, error, layout, line, log_ax
 from ravine.report.draw_gain import RIVAL_LOOK, TITLES, members_axis, scores_alone
 from ravine.report.palette import Look, look
 from ravine.report.pooled import Members
+from ravine.report.trivial_mark import OF_POOLS, about, height, mark, reaching
 from ravine.report.views import Chip, Figure, View, command
 from ravine.store import average_of, kind_of
 
@@ -99,6 +100,7 @@ def draw_cost(results: Results, members: Members) -> Figure:
             " An average of the weights costs no more than a run; shown is the mean over the winner's seeds. Snapshots"
             f" along a run have no stored predictions: `ravine ensemble {results.name} --members snapshots` evaluates"
             " them."
+            f"{about(results.trivial)}"
         ),
         command=command(results, "cost"),
         views=(
@@ -255,12 +257,15 @@ def _panel(results: Results, found: Sequence[Offer], score: str) -> Json:
             values += [y(each) for each in own]
     worst, best = max(values), min(values)
     values += [value for each in found if (value := y(each)) <= worst + (worst - best)]
+    metric, least = OF_POOLS[score], floor if percents else None
+    values = reaching(values, height(results.trivial, metric, least))
     axis = accuracy_axis(values) if percents else log_axis(values)
     most = max(each.passes for each in found)
-    return {
+    panel = {
         "data": data,
         "layout": layout(TITLES[score], "networks evaluated for an example", members_axis(most), axis),
     }
+    return mark(results.trivial, panel, metric, least)
 
 
 def _table(found: Sequence[Offer], scores: Sequence[str]) -> Grid:

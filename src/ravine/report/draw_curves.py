@@ -10,6 +10,7 @@ from ravine.report.chart import Json, accuracy_axis, curve, error, layout, line,
 from ravine.report.collect import BestCurves, best_curves
 from ravine.report.palette import Look, looks, regime_look
 from ravine.report.regimes import Regime, regimes
+from ravine.report.trivial_mark import about, height, mark, reaching
 from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread
 
 BEYOND = 8  # what grows past so many times the other curves leaves through the top
@@ -29,6 +30,7 @@ def draw_curves(results: Results) -> Figure:
         " is much better on the left than on the right overfits. Training values are means over the minibatches"
         " since the previous evaluation, so they include regularizers that act during training."
     )
+    caption += about(results.trivial)
     if any(each.ends for curves in found.values() for each in curves):
         caption += " A cross is where a seed stopped early; it has the weights of its best evaluation."
     return Figure(
@@ -45,7 +47,8 @@ def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> 
     floor = results.error_floor if quantity == "accuracy" else None
     look = looks(results.rules)
     unit = loss_unit(results) if floor is None else "%"
-    axis = _shared(found, floor)
+    metric = f"validation_{quantity}"
+    axis = _shared(found, floor, height(results.trivial, metric, floor))
     panels = []
     for part in ("training", "validation"):
         data: list[Json] = []
@@ -54,7 +57,8 @@ def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> 
             band = each.training if part == "training" else each.validation
             data += curve(each.rule, look[each.rule], band, label, floor)
             data += _early(each, part, look[each.rule], label, floor)
-        panels.append(_over_steps(data, f"{part.capitalize()} {quantity} ({unit})", axis))
+        panel = _over_steps(data, f"{part.capitalize()} {quantity} ({unit})", axis)
+        panels.append(mark(results.trivial, panel, metric, floor) if part == "validation" else panel)
     chips = tuple(
         Chip(key=each.rule, label=f"{each.rule}  lr {each.lr:.3g}", swatch=look[each.rule].swatch())
         for each in found
@@ -82,13 +86,13 @@ def _over_steps(data: list[Json], title: str, axis: Json) -> Json:
     return {"data": data, "layout": layout(title, "step", {"rangemode": "tozero"}, dict(axis))}
 
 
-def _shared(found: Sequence[BestCurves], floor: float | None) -> Json:
+def _shared(found: Sequence[BestCurves], floor: float | None, trivial: float | None) -> Json:
     """One vertical axis for training and validation, so that the panels can be compared by eye."""
     bands = [band for each in found for band in (each.training, each.validation)]
     values = [v for band in bands for v in (*band.median, *band.low, *band.high) if v is not None]
     if floor is None:
-        return log_axis(visible(values))
-    return accuracy_axis([error(value, floor) for value in values])
+        return log_axis(reaching(visible(values), trivial))
+    return accuracy_axis(reaching([error(value, floor) for value in values], trivial))
 
 
 def draw_regimes(results: Results) -> Figure:
@@ -103,6 +107,7 @@ def draw_regimes(results: Results) -> Figure:
         f"What the learning rate does to one {results.noun}'s loss; its other hypers are the chosen ones. Low is slow,"
         " good ends best on validation, high still trains but less well, too high fails."
         f" {spread(results)} A curve that explodes leaves the figure at the top."
+        f"{about(results.trivial)}"
     )
     return Figure(
         name="regimes",
@@ -126,9 +131,8 @@ def _regime_view(results: Results, rule: str, four: Sequence[Regime]) -> View:
                 data += curve(each.name, regime_look(each.name), band, f"{each.name}: lr {each.lr:.4g}")
                 (wild if each.name == "too high" else tame).extend(band.median)
         kept = [value for value in wild if value <= BEYOND * max(tame, default=value)]
-        panels.append(
-            _over_steps(data, f"{part.capitalize()} loss ({loss_unit(results)})", log_axis(tame + kept))
-        )
+        panel = _over_steps(data, f"{part.capitalize()} loss ({loss_unit(results)})", log_axis(tame + kept))
+        panels.append(mark(results.trivial, panel, "validation_loss") if part == "validation" else panel)
     chips = tuple(
         Chip(key=each.name, label=f"{each.name}  lr {each.lr:.3g}", swatch=regime_look(each.name).swatch())
         for each in four

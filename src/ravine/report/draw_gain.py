@@ -23,6 +23,7 @@ from ravine.report.chart import (
 )
 from ravine.report.palette import COLOURS, Look, look
 from ravine.report.pooled import Members
+from ravine.report.trivial_mark import OF_POOLS, about, height, mark, reaching
 from ravine.report.views import Chip, Figure, View, command
 from ravine.verdict.own_interval import mean_interval
 
@@ -161,6 +162,7 @@ def draw_gain(results: Results, members: Members) -> Figure:
                 else f"`ravine ensemble {results.name} --rival` trains one run as long as all of these seeds together,"
                 " which then is a line here."
             )
+            + about(results.trivial)
         ),
         command=command(results, "gain"),
         views=tuple(views),
@@ -231,8 +233,11 @@ def _panel(results: Results, found: GainNumbers, score: str) -> Json:
             data.insert(1, level)
     drawn = [*(y(each.value) for each in values), y(best), *map(y, longer.values())]
     shown = _range(drawn, [v for v in (*low, *high) if v is not None])
+    metric, least = OF_POOLS[score], floor if percents else None
+    shown = reaching(shown, height(results.trivial, metric, least))
     axis = accuracy_axis(shown) if percents else log_axis(shown)
-    return {"data": data, "layout": layout(TITLES[score], "members", members_axis(x[-1]), axis)}
+    panel = {"data": data, "layout": layout(TITLES[score], "members", members_axis(x[-1]), axis)}
+    return mark(results.trivial, panel, metric, least)
 
 
 def members_axis(most: int) -> Json:

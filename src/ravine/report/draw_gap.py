@@ -18,6 +18,7 @@ from ravine.report.chart import (
 )
 from ravine.report.collect import GapPoint, gaps
 from ravine.report.palette import Look, looks
+from ravine.report.trivial_mark import about, height, mark, reaching
 from ravine.report.views import Figure, View, chips, command, loss_unit
 
 
@@ -36,6 +37,7 @@ def draw_gap(results: Results) -> Figure:
         " examples better than the task. A run at zero generalizes fully, but it may have learned little. The"
         f" best runs lie low and at the good end ({'left' if results.is_regression else 'right, for accuracy'})."
     )
+    caption += about(results.trivial)
     if not views:
         caption = "Nothing to draw: no run has both a training and a validation score."
     return Figure(
@@ -56,15 +58,20 @@ def _panel(results: Results, points: tuple[GapPoint, ...], quantity: str) -> Jso
     ]
     zero = {"zeroline": True, "zerolinecolor": "#9aa3ab", "zerolinewidth": 1}
     if quantity == "accuracy":
-        x = accuracy_axis([error(point.validation, results.error_floor) for point in points], pad=0.03)
+        floor = results.error_floor
+        errors = [error(point.validation, floor) for point in points]
+        x = accuracy_axis(reaching(errors, height(results.trivial, "validation_accuracy", floor)), pad=0.03)
         title = "Training − validation accuracy (percentage points)"
-        return {"data": data, "layout": layout(title, "validation accuracy (%)", x, zero)}
+        panel = {"data": data, "layout": layout(title, "validation accuracy (%)", x, zero)}
+        return mark(results.trivial, panel, "validation_accuracy", floor, along="x")
     shown = visible([point.validation for point in points])
     kept = [point.gap for point in points if point.validation <= max(shown)]
     room = 0.06 * (max(kept) - min(kept)) or 0.1
     span = {"range": [short(min(kept) - room), short(max(kept) + room)]}
     title = f"Validation − training loss ({loss_unit(results)})"
-    return {"data": data, "layout": layout(title, "validation loss", log_axis(shown, pad=0.03), zero | span)}
+    x = log_axis(reaching(shown, height(results.trivial, "validation_loss")), pad=0.03)
+    panel = {"data": data, "layout": layout(title, "validation loss", x, zero | span)}
+    return mark(results.trivial, panel, "validation_loss", along="x")
 
 
 def _cloud(results: Results, look: Look, points: list[GapPoint], quantity: str) -> Json:

@@ -10,6 +10,7 @@ from ravine.outcomes.ladder_words import FALLS, columns, fall_rows, rows
 from ravine.outcomes.results import Results
 from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, percent, ribbon, short, text
 from ravine.report.palette import Look, looks
+from ravine.report.trivial_mark import about, mark_share
 from ravine.report.views import Figure, View, chips, command
 from ravine.verdict import ArmResult, Crossover, DrawnGap
 from ravine.verdict.crossover import Difference, sentences_of
@@ -42,7 +43,7 @@ def draw_ladder(results: Results) -> Figure:
             " the crossover, all n at which that band contains 0. The strip says who is better than all others for"
             " sure; grey is nobody."
         )
-    caption += _untuned(ladder)
+    caption += about(results.trivial) + _untuned(ladder)
     return Figure(
         name="ladder",
         title="How many examples it takes",
@@ -139,7 +140,7 @@ def _accuracies(results: Results, ladder: LadderResult, pair: Crossover | None) 
     made["shapes"] = _shades(pair)
     if len(ladder.arms) > 1:
         data.append(_winners(ladder, look))
-    return {"data": data, "layout": made}
+    return mark_share(results.trivial, {"data": data, "layout": made}, "test_accuracy")
 
 
 def _arm(arm: str, look: Look, own: Sequence[ArmResult]) -> list[Json]:

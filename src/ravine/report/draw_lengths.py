@@ -21,6 +21,7 @@ from ravine.report.chart import (
     visible,
 )
 from ravine.report.palette import Look, looks
+from ravine.report.trivial_mark import about, height, mark, reaching
 from ravine.report.views import Chip, Figure, View, command, loss_unit
 
 OWN = "last weights"
@@ -43,6 +44,7 @@ def draw_lengths(results: Results) -> Figure:
         "against their relative width: the standard deviation of the steps that count, as a part of the run. The "
         "rightmost is the mean of all steps. Lines are means over seeds, bands reach from the lowest seed to the "
         f"highest. Scores are on validation data, as {made} stored them."
+        f"{about(results.trivial)}"
     )
     return Figure(
         name="averaging-length",
@@ -85,8 +87,10 @@ def _panel(results: Results, found: Lengths, labels: dict[How, str], look: dict[
     ]
     unit = "%" if accuracy else loss_unit(results)
     title = f"Validation {'accuracy' if accuracy else 'loss'} ({unit})"
-    y = accuracy_axis(values) if accuracy else log_axis(visible(values))
-    return {"data": data, "layout": layout(title, "relative width", log_axis(found.widths, pad=0.03), y)}
+    shown = reaching(values if accuracy else visible(values), height(results.trivial, found.quantity, floor))
+    y = accuracy_axis(shown) if accuracy else log_axis(shown)
+    panel = {"data": data, "layout": layout(title, "relative width", log_axis(found.widths, pad=0.03), y)}
+    return mark(results.trivial, panel, found.quantity, floor)
 
 
 def _traces(

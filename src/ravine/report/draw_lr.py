@@ -22,6 +22,7 @@ from ravine.report.chart import (
 )
 from ravine.report.collect import LrCurve, LrPoint, lr_curves
 from ravine.report.palette import Look, looks
+from ravine.report.trivial_mark import about, height, mark, reaching
 from ravine.report.views import CROWDED, Figure, View, chips, command, loss_unit, spread
 from ravine.verdict.words import listed
 
@@ -55,6 +56,7 @@ def draw_lr(results: Results) -> Figure:
         caption += (
             " The axis of accuracy is logarithmic in the error: 98 and 99 % are as far apart as 60 and 80 %."
         )
+    caption += about(results.trivial)
     caption += (
         f" A wide, flat valley forgives a wrong lr; a narrow one does not. Press a {results.noun} in the legend to see"
         " it alone, and another one to compare the two."
@@ -76,13 +78,17 @@ def _lr_panel(results: Results, metric: str, title: str) -> Json:
     data = [trace for each in curves for trace in _lr_traces(each, look[each.rule], floor)]
     points = [point for each in curves for point in each.points]
     values = [v for point in points for v in (point.median, point.low, point.high) if v is not None]
-    axis = log_axis(visible(values)) if floor is None else accuracy_axis([error(v, floor) for v in values])
+    errors = visible(values) if floor is None else [error(v, floor) for v in values]
+    on_validation = metric.startswith("validation")
+    shown = reaching(errors, height(results.trivial, metric, floor) if on_validation else None)
+    axis = log_axis(shown) if floor is None else accuracy_axis(shown)
     panel = layout(title, "learning rate", log_axis([point.lr for point in points], pad=0.04), axis)
     broken = [each for each in curves if any(point.num_diverged for point in each.points)]
     if broken:
         strip(panel, len(broken))
         data += [_diverged(each, look[each.rule], row) for row, each in enumerate(reversed(broken))]
-    return {"data": data, "layout": panel}
+    made = {"data": data, "layout": panel}
+    return mark(results.trivial, made, metric, floor) if on_validation else made
 
 
 def _lr_traces(each: LrCurve, look: Look, floor: float | None) -> list[Json]:

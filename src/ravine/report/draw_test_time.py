@@ -27,6 +27,7 @@ from ravine.report.chart import (
     visible,
 )
 from ravine.report.palette import Look, look
+from ravine.report.trivial_mark import OF_POOLS, about, height, mark, reaching
 from ravine.report.views import Chip, Figure, View, command, loss_unit
 from ravine.study.modes import MC, MEAN, WITH_VIEWS
 
@@ -141,6 +142,7 @@ def draw_test_time(results: Results) -> Figure:
         f"Of each {noun}'s chosen config on validation data: the first n of {samples:,} Monte Carlo passes, {how},"
         " against n. The mean pass does not depend on n."
         " Lines are means over seeds, bands reach from the lowest seed to the highest."
+        f"{about(results.trivial)}"
     )
     if not results.is_regression:
         caption += (
@@ -251,8 +253,13 @@ def _curves(results: Results, found: ModeCurves, quantity: str, shown: Mapping[s
     values = [_y(value, floor) for each in lines.values() for value in (*each.mean, *each.low, *each.high)]
     unit = "%" if quantity == "accuracy" else loss_unit(results)
     title = f"Validation {'accuracy' if quantity == 'accuracy' else 'loss'} ({unit})"
-    y = accuracy_axis(values) if quantity == "accuracy" else log_axis(visible(values))
-    return {"data": data, "layout": layout(title, "passes, n", log_axis((1, last), pad=0.03), y)}
+    metric = OF_POOLS[quantity]
+    shown_values = reaching(
+        values if floor is not None else visible(values), height(results.trivial, metric, floor)
+    )
+    y = log_axis(shown_values) if floor is None else accuracy_axis(shown_values)
+    panel = {"data": data, "layout": layout(title, "passes, n", log_axis((1, last), pad=0.03), y)}
+    return mark(results.trivial, panel, metric, floor)
 
 
 def _traces(name: str, look: Look, found: Line, num_seeds: int, floor: float | None) -> list[Json]:

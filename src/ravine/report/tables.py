@@ -27,6 +27,7 @@ def page_tables(results: Results) -> dict[str, Any]:
         "count": count(len(results.runs), "run"),
         "columns": _columns(results),
         "rows": _rows(results),
+        "last": _last(results),
         "launches": [
             {
                 "started": moment(launch.started_at),
@@ -43,7 +44,9 @@ def page_tables(results: Results) -> dict[str, Any]:
 def _beside(results: Results) -> Beside:
     """What is shown of a study's verdict beside its scores."""
     verdict = results.verdict
-    columns = words.rule_columns(verdict, results.test_errors if results.is_regression else None)
+    errors, trivial = results.test_errors if results.is_regression else None, results.trivial
+    columns = words.rule_columns(verdict, errors, trivial)
+    last = [] if trivial is None else [NOTHING]
     return Beside(
         looks=looks(results.rules),
         before=[Column(title=name, cells=columns[name]) for name in ERRORS if name in columns],
@@ -52,12 +55,12 @@ def _beside(results: Results) -> Beside:
             Column(title="lr", cells=columns["lr"]),
             Column(
                 title="seeds",
-                cells=[str(len(rule.seeds)) for rule in verdict.rules],
+                cells=[str(len(rule.seeds)) for rule in verdict.rules] + last,
                 about="seeds of the chosen config",
             ),
             Column(
                 title="configs",
-                cells=[str(rule.num_configs) for rule in verdict.rules],
+                cells=[str(rule.num_configs) for rule in verdict.rules] + last,
                 about="configs tried",
             ),
             Column(title="diverged", cells=columns["diverged"]),
@@ -67,7 +70,7 @@ def _beside(results: Results) -> Beside:
             for rule in verdict.rules
         ],
         reading=_reading(results),
-        to_beat=words.to_beat(results.to_beat) if results.to_beat else "",
+        trivial=trivial,
     )
 
 
@@ -136,6 +139,16 @@ def _rows(results: Results) -> list[dict[str, Any]]:
         }
         for row in results.table()
     ]
+
+
+def _last(results: Results) -> list[dict[str, Any]]:
+    """The predictor without inputs, as a last row of all runs; [] where there is none."""
+    if results.trivial is None:
+        return []
+    known = {results.noun: results.trivial.name, **results.trivial.metrics, "status": ""}
+    row = {name: plain(known.get(name)) for name in (*results.columns(), "status")}
+    names = [name for name in _table_columns(results) if name != "run"]
+    return [{"text": "", "value": None, "numeric": False}, *(_cell(name, row) for name in names)]
 
 
 def _cell(name: str, row: Mapping[str, float | str | None]) -> dict[str, Any]:

@@ -18,17 +18,18 @@ from rich.text import Text
 from ravine.messages import count as counted
 from ravine.outcomes.averages import average_words
 from ravine.outcomes.ladder import LadderResult
-from ravine.outcomes.ladder_words import columns, rows
+from ravine.outcomes.ladder_words import columns, ladder_trivial, rows
 from ravine.outcomes.regularized import regularized_words
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
-from ravine.outcomes.words import NOTHING, below, column_titles, rule_columns, to_beat
+from ravine.outcomes.words import NOTHING, below, column_titles, of_trivial, row_names, rule_columns
 from ravine.report.facts import about_examples
 from ravine.times import duration, moment
 
 if TYPE_CHECKING:
     from ravine.launch.replay import Replayed
+    from ravine.outcomes.trivial import Trivial
     from ravine.store import RunRecord, StudyRecord
 
 RULE_WIDTH = 20  # cells of a rule's name in a line of the verdict; longer ones go on below
@@ -52,8 +53,9 @@ def verdict(results: Results) -> Group:
         parts += ["", _rules(results)]
     if results.ladder is not None:
         parts += ["", _rungs(results.ladder)]
-    if results.to_beat is not None:
-        parts += ["", Text(to_beat(results.to_beat))]
+    if results.trivial is not None:
+        said = of_trivial if results.ladder is None else ladder_trivial
+        parts += ["", Text(said(results.trivial))]
     for sentences in (
         stage_words(results.stages, results.labels.task),
         regularized_words(results.regularized),
@@ -196,6 +198,7 @@ def runs(
     *,
     limit: int | None = None,
     noun: str = "rule",
+    trivial: Trivial | None = None,
 ) -> RenderableType:
     """A row per run, the best validation score first; those without one last.
 
@@ -204,6 +207,7 @@ def runs(
         so_far: by metric and run id, the last score of runs that have not finished.
         limit: how many to show; None for all.
         noun: what a run's `rule` is called.
+        trivial: a last row for the predictor without inputs; None: none.
     """
     known = {name: values for name, values in (so_far or {}).items() if values}
     by_loss = not any("validation_accuracy" in (*run.metrics, *known) for run in records)
@@ -238,6 +242,9 @@ def runs(
             _status(run),
         )
     hidden = len(ordered) - len(ordered[:limit])
+    if trivial is not None and metric in trivial.metrics:
+        blank = ("", "", "", _metric(metric, trivial.metrics[metric]), "")
+        table.add_row("", Text(trivial.name), *blank, style="dim")
     return Group(table, Text(f"and {hidden:,} more", style="dim")) if hidden else table
 
 
@@ -283,12 +290,14 @@ class _RuleTable:
 
 
 def _columns(results: Results, dropped: Sequence[str]) -> Table:
-    rules = results.verdict.rules
-    cells = rule_columns(results.verdict, results.test_errors if results.is_regression else None)
+    names = row_names(results.verdict, results.trivial)
+    cells = rule_columns(
+        results.verdict, results.test_errors if results.is_regression else None, results.trivial
+    )
     titles = column_titles(results.verdict)
     kept = [name for name in cells if name not in dropped]
     table = plain_table()
-    longest = max((cell_len(rule.rule) for rule in rules), default=0)
+    longest = max(map(cell_len, names), default=0)
     table.add_column(
         results.noun,
         overflow="fold",
@@ -299,9 +308,10 @@ def _columns(results: Results, dropped: Sequence[str]) -> Table:
     for name in kept:
         justify: JustifyMethod = "left" if name == "standing" else "right"
         table.add_column(titles.get(name, name), justify=justify, no_wrap=True)
-    for row, rule in enumerate(rules):
-        style = "bold" if rule.rule == results.verdict.best else ""
-        table.add_row(Text(rule.rule), *(cells[name][row] for name in kept), style=style)
+    rules = len(results.verdict.rules)
+    for row, label in enumerate(names):
+        style = "dim" if row >= rules else "bold" if label == results.verdict.best else ""
+        table.add_row(Text(label), *(cells[name][row] for name in kept), style=style)
     return table
 
 

@@ -32,11 +32,11 @@ def verdict_parts(texts: Table) -> tuple[Html | None, ...]:
                 "table",
                 tag("thead", _columns(texts)),
                 tag("tbody", *(_row(texts, rule) for rule in texts["rules"])),
+                tag("tfoot", _trivial(texts, texts["trivial"])) if texts["trivial"] else None,
                 class_="verdict",
             ),
             f"Verdict, one row per {texts['noun']}",
         ),
-        tag("p", texts["to_beat"], class_="beat") if texts["to_beat"] else None,
         tag("p", texts["reading"], class_="reading") if texts["reading"] else None,
         _pairs(texts["pairs"], texts["noun"]),
     )
@@ -73,6 +73,24 @@ def _row(texts: Table, rule: Table) -> Html:
         tag("td", _bar(texts, rule), class_="plot") if texts["scale"] else None,
         *map(elements.cell, (*rule["before"], *rule["after"])),
         class_="best" if rule["best"] else None,
+    )
+
+
+def _trivial(texts: Table, row: Table) -> Html:
+    """The predictor without inputs: no method, so it has no interval."""
+    plot = join()
+    if texts["scale"] and row["at"] is not None:
+        line = tag("path", class_="trivial", d=f"M{row['at']} 4V32")
+        label = f"{row['label']}: {row['test']}"
+        plot = tag("svg", line, viewBox="0 0 220 36", width=220, height=36, role="img", aria_label=label)
+    return tag(
+        "tr",
+        tag("th", row["label"], tag("span", row["about"], class_="beside"), scope="row"),
+        elements.cell(row["test"]),
+        elements.cell(row["interval"]),
+        tag("td", plot, class_="plot") if texts["scale"] else None,
+        *map(elements.cell, (*row["before"], *row["after"])),
+        class_="trivial",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ravine.outcomes import words
+from ravine.outcomes.trivial import Trivial
 from ravine.report.html import Html
 from ravine.report.palette import Look
 from ravine.verdict import RuleResult, Verdict
@@ -40,7 +41,7 @@ class Beside:
         after: the other columns.
         below: of each row, the lines under its name.
         reading: how to read the table.
-        to_beat: a sentence about what is easily reached; empty: none.
+        trivial: the predictor without inputs, for which columns have a last cell; None: there is none.
     """
 
     looks: Mapping[str, Look]
@@ -48,7 +49,7 @@ class Beside:
     reading: str
     before: Sequence[Column] = ()
     below: Sequence[Sequence[str]] = field(default=())
-    to_beat: str = ""
+    trivial: Trivial | None = None
 
 
 def verdict_texts(verdict: Verdict, beside: Beside) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def verdict_texts(verdict: Verdict, beside: Beside) -> dict[str, Any]:
         "titles": words.column_titles(verdict),
         "before": [(each.title, each.about) for each in beside.before],
         "after": [(each.title, each.about) for each in beside.after],
-        "to_beat": beside.to_beat,
+        "trivial": _trivial(verdict, beside, scale),
         "scale": scale,
         "rules": [
             {
@@ -91,6 +92,24 @@ def verdict_texts(verdict: Verdict, beside: Beside) -> dict[str, Any]:
             }
             for pair in verdict.pairs
         ],
+    }
+
+
+def _trivial(verdict: Verdict, beside: Beside, scale: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The predictor without inputs as a last row; None: there is none."""
+    trivial, measure = beside.trivial, verdict.measure
+    if trivial is None or not verdict.rules:
+        return None
+    at = (100.0 if measure.percent else 1.0) * measure.readable(trivial.scores["test"])
+    inside = scale is not None and scale["low"] <= at <= scale["high"]
+    return {
+        "label": trivial.name,
+        "about": trivial.about,
+        "test": words.score(measure, trivial.scores["test"]),
+        "interval": words.NOTHING,
+        "before": [each.cells[-1] for each in beside.before],
+        "after": [each.cells[-1] for each in beside.after],
+        "at": _place(at, scale["low"], scale["high"]) if scale is not None and inside else None,
     }
 
 

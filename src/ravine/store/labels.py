@@ -33,6 +33,8 @@ class StoredLabels:
             if find(connection, fingerprint) is not None:
                 return
         tensors = {"validation": new.validation, "test": new.test}
+        if new.training_mean is not None:
+            tensors["training_mean"] = new.training_mean
         with self._core.entered({"labels": tensors}) as (connection, written, unused):
             unused += add(connection, fingerprint, new, written["labels"])
 
@@ -98,4 +100,5 @@ def load(folder: Path, row: Row[Any]) -> Labels:
         sizes=(sizes[0], sizes[1], sizes[2]),
         validation=tensors["validation"],
         test=tensors["test"],
+        training_mean=tensors.get("training_mean"),
     )

@@ -203,6 +203,8 @@ class Labels:
         sizes: number of examples in training, validation and test part.
         validation: (n_validation,) class index int64, or target in its own units.
         test: (n_test,) likewise.
+        training_mean: what training answers are on average: the share of each class, (K,), or the mean of the target in
+            its own units, (1,); None in stores that older versions wrote.
     """
 
     name: str
@@ -211,3 +213,4 @@ class Labels:
     sizes: tuple[int, int, int]
     validation: np.ndarray
     test: np.ndarray
+    training_mean: np.ndarray | None = None

@@ -1,0 +1,184 @@
+"""The trivial predictor, which looks at no input: what any model must beat.
+
+For every example it predicts what the training answers are on average: the share of each class, so that its class is
+always the most frequent one, or the mean of the target. It is no method: it has no seeds, and the verdict does not
+know of it.
+
+Shapes: N example, K class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ravine.outcomes.regression import Errors
+from ravine.verdict import scorer
+
+if TYPE_CHECKING:
+    from ravine.store import Labels
+
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trivial:
+    """What a predictor that looks at no input reaches.
+
+    Args:
+        name: as a table calls it.
+        phrase: what it always predicts, in a sentence.
+        answer: that, for these data: a class, or a number.
+        about: more about it, as a line under a table.
+        output: what it puts out for every example, as a run would: the logarithms of the classes' shares, (K,), or a
+            value of the target, ().
+        scores: by split, the mean of its scores per example as a verdict has them; higher is better.
+        metrics: by the names of a run's, such as "validation_loss"; those on test too.
+    """
+
+    name: str
+    phrase: str
+    answer: str
+    about: str
+    output: np.ndarray
+    scores: Mapping[str, float]
+    metrics: Mapping[str, float]
+
+    @property
+    def test_errors(self) -> Errors | None:
+        """Of a regression, its errors on test."""
+        found = {name: self.metrics.get(f"test_{name}") for name in Errors.__slots__}
+        if any(value is None for value in found.values()):
+            return None
+        return Errors(**{name: float(value) for name, value in found.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What a task makes of the average answer.
+
+    Args:
+        name, phrase: as in `Trivial`.
+        answer: what it always predicts, and more about it.
+        output: what it puts out for every example.
+        metrics: of such outputs against the right answers.
+    """
+
+    name: str
+    phrase: str
+    answer: Callable[[Labels, np.ndarray, str], tuple[str, str]]
+    output: Callable[[np.ndarray], np.ndarray]
+    metrics: Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
+
+
+def trivial_of(labels: Labels) -> Trivial | None:
+    """The trivial predictor of a data set; None where its task has none, or a split has no examples.
+
+    Stores that older versions wrote do not say what training answers were; those of validation then take their place.
+
+    Args:
+        labels: the right answers.
+
+    Example:
+        >>> from ravine.store import Labels
+        >>> answers = np.array([0, 1, 1, 0])
+        >>> labels = Labels(name="coins", task="classification", classes=("heads", "tails"), sizes=(4, 4, 4),
+        ...     validation=answers, test=answers, training_mean=np.array([0.25, 0.75]))
+        >>> found = trivial_of(labels)
+        >>> found.name, found.answer, found.metrics["test_accuracy"]
+        ('most frequent class', 'tails', 0.5)
+    """
+    kind = _OF_TASK.get(labels.task)
+    answers = {"validation": labels.validation, "test": labels.test}
+    if kind is None or not all(len(each) for each in answers.values()):
+        return None
+    known = labels.training_mean
+    mean = _mean_answer(labels) if known is None else np.asarray(known, dtype=np.float64)
+    output = kind.output(mean)
+    score, scores, metrics = scorer(labels.task), dict[str, float](), dict[str, float]()
+    for split, right in answers.items():
+        outputs = np.broadcast_to(output, (len(right), *output.shape))
+        scores[split] = float(score(outputs, right).mean())
+        metrics |= {f"{split}_{name}": value for name, value in kind.metrics(outputs, right).items()}
+    answer, about = kind.answer(labels, mean, "validation" if known is None else "training")
+    return Trivial(
+        name=kind.name,
+        phrase=kind.phrase,
+        answer=answer,
+        about=about,
+        output=output,
+        scores=scores,
+        metrics=metrics,
+    )
+
+
+def _mean_answer(labels: Labels) -> np.ndarray:
+    """What validation answers are on average."""
+    if labels.task == "classification":
+        return np.bincount(labels.validation, minlength=len(labels.classes)) / len(labels.validation)
+    return np.atleast_1d(np.mean(labels.validation, axis=0, dtype=np.float64))
+
+
+def _log_shares(shares_K: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):  # a class without an example
+        logs_K: np.ndarray = np.log(shares_K)
+    return logs_K
+
+
+def _frequent(labels: Labels, shares_K: np.ndarray, of: str) -> tuple[str, str]:
+    most = int(shares_K.argmax())
+    name = labels.classes[most]
+    share = f"{100 * shares_K[most]:.1f} %"
+    return name, f"always {name}, the class of {share} of the {of} examples"
+
+
+def _central(_labels: Labels, mean: np.ndarray, of: str) -> tuple[str, str]:
+    value = f"{float(mean[0]):.4g}".replace("-", "−")
+    return value, f"always {value}, the mean of the {of} targets"
+
+
+def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray) -> dict[str, float]:
+    of_right_N = np.take_along_axis(log_shares_NK, right_N[:, None], axis=1)[:, 0]
+    shares_NK = np.exp(log_shares_NK)
+    brier_N = np.square(shares_NK).sum(axis=1) - 2 * np.exp(of_right_N) + 1
+    return {
+        "accuracy": float((log_shares_NK.argmax(axis=1) == right_N).mean()),
+        "loss": float(-of_right_N.mean()),
+        "brier": float(brier_N.mean()),
+    }
+
+
+def _of_numbers(values_N: np.ndarray, right_N: np.ndarray) -> dict[str, float]:
+    found = Errors.of(-np.square(right_N.astype(np.float64) - values_N), right_N)
+    return {"loss": found.rmse**2, **{name: getattr(found, name) for name in Errors.__slots__}}
+
+
+_OF_TASK: Mapping[str, _Kind] = MappingProxyType(
+    {
+        "classification": _Kind(
+            name="most frequent class",
+            phrase="the most frequent class",
+            answer=_frequent,
+            output=_log_shares,
+            metrics=_of_classes,
+        ),
+        "regression": _Kind(
+            name="mean of the target",
+            phrase="the mean of the target",
+            answer=_central,
+            output=lambda mean: np.asarray(mean[0]),
+            metrics=_of_numbers,
+        ),
+    }
+)
+"""The one place that knows what no input tells about a task's answers."""
+
+
+def finite(value: float | None) -> float | None:
+    """A number that can be drawn; None for any other."""
+    return value if value is not None and math.isfinite(value) else None
