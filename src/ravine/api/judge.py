@@ -46,7 +46,8 @@ def judge(
         alpha: chance of any false "separable", in (0, 0.5].
 
     Returns:
-        The verdict; it prints as a table, and shows itself in a notebook.
+        The verdict; it prints as a table, and shows itself in a notebook. Its ``report("page.html")`` writes a page
+        with figures.
 
     Raises:
         InputError: scores that do not fit together, several configurations without validation scores, or an accuracy
@@ -68,7 +69,13 @@ def judge(
         )
     name, found = _read(scores, validation)
     measure = _measure(found, metric, lower_is_better)
-    return judged(name, _higher_is_better(found) if lower_is_better else found, measure, alpha)
+    return judged(name, _higher_is_better(found) if lower_is_better else found, measure, alpha, _page)
+
+
+def _page(found: Judgement, path: str | Path) -> Path:
+    from ravine.report.judged import write_judged
+
+    return write_judged(found, path)
 
 
 def _read(scores: Any, validation: Mapping[str, Any] | None) -> tuple[str, dict[Run, Scored]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
-from ravine.cli.options import Compare, Shown, Stores, StudyNames
-from ravine.cli.output import put_grids, put_json
+from ravine.cli.options import Compare, File, Shown, Stores, StudyNames
+from ravine.cli.output import put, put_grids, put_json, write_page
+
+_ALPHA = 0.05
 
 
 def judge(
@@ -14,7 +17,8 @@ def judge(
     /,
     metric: Annotated[str | None, Shown("NAME")] = None,
     lower_is_better: bool = False,
-    alpha: float = 0.05,
+    alpha: float = _ALPHA,
+    out: File = None,
     json: bool = False,
 ) -> None:
     """Judge results from elsewhere: a CSV file with columns method, seed and score.
@@ -24,15 +28,33 @@ def judge(
         metric: What the scores are called (default: accuracy where each is 0 or 1 for an example, else score).
         lower_is_better: The scores are losses.
         alpha: Chance of any false "separable".
+        out: Also write a page with figures to this file (.html); with - the page alone goes to standard output.
         json: Print one JSON object.
     """
     from ravine.api.judge import judge as judged
+    from ravine.report.judged import judged_page, write_judged
+    from ravine.report.page import check_page
 
+    if out not in (None, Path("-")):
+        check_page(out, "--out")
     found = judged(results, metric=metric, lower_is_better=lower_is_better, alpha=alpha)
+    words = ["ravine", "judge", str(results), *(["--metric", metric] if metric is not None else [])]
+    words += [
+        *["--lower-is-better"] * lower_is_better,
+        *([] if alpha == _ALPHA else ["--alpha", f"{alpha:g}"]),
+    ]
+    command = shlex.join([*words, "--out", str(out)])
+    if out == Path("-"):
+        write_page(judged_page(found, command))
+        return
+    if out is not None:
+        write_judged(found, out, command)
     if json:
         put_json(found.json())
-    else:
-        put_grids([found.grid()])
+        return
+    put_grids([found.grid()])
+    if out is not None:
+        put("", f"page: {out}")
 
 
 def compare(

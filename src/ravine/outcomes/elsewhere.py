@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ravine.errors import InputError
 from ravine.grid import Grid
 from ravine.outcomes import words
-from ravine.outcomes.runs import plain
+from ravine.outcomes.runs import Cell, plain
 from ravine.verdict import Measure, Trial, Verdict, judge
 
 Array = NDArray[np.float64]
@@ -55,16 +56,60 @@ class Judgement:
     Attributes:
         name: of the results, such as the file's.
         verdict: which method is best, and whether that can be said at all.
+        validated: what validation scores measure.
         warnings: what a reader must know before believing it.
         runs: of each run its method, config, seed and mean scores.
+        page: writes its page to a file; handed in, because pages lie above this room.
     """
 
     name: str
     verdict: Verdict
+    validated: Measure
     warnings: tuple[str, ...]
-    runs: tuple[Mapping[str, str | int | float | None], ...]
+    runs: tuple[Mapping[str, Cell], ...]
+    page: Callable[[Judgement, str | Path], Path]
 
-    def table(self) -> list[dict[str, str | int | float | None]]:
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The names of all methods, sorted."""
+        return tuple(dict.fromkeys(str(row[NOUN]) for row in self.runs))
+
+    def configs(self, method: str) -> tuple[str, ...]:
+        """The names of a method's configs, sorted; "" for one without a name."""
+        return tuple(dict.fromkeys(str(row["config"] or "") for row in self.runs if row[NOUN] == method))
+
+    def seeds(self, method: str, part: str, config: str | None = None) -> dict[int, float]:
+        """Each seed's mean score, as people know it; runs that diverged are left out.
+
+        Args:
+            method: whose.
+            part: "test" or "validation".
+            config: of the method; None: the one that was chosen.
+        """
+        if config is None:
+            rule = next(each for each in self.verdict.rules if each.rule == method)
+            config = str(rule.hypers.get("config", ""))
+        return {
+            int(row["seed"]): float(row[part])  # type: ignore[arg-type]
+            for row in self.runs
+            if row[NOUN] == method and (row["config"] or "") == config and row[part] is not None
+        }
+
+    def report(self, path: str | Path) -> Path:
+        """Write the verdict as a page: one HTML file with figures, which needs no network.
+
+        Args:
+            path: the file, ending in .html.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: the name is none of a page's, or the file can't be written.
+        """
+        return self.page(self, path)
+
+    def table(self) -> list[dict[str, Cell]]:
         """A row per run, for a data frame or a CSV file; a number that is not known is None."""
         return [dict(row) for row in self.runs]
 
@@ -136,7 +181,13 @@ class Judgement:
         return self.grid().html()
 
 
-def judged(name: str, scored: Mapping[Run, Scored], measure: Measure, alpha: float) -> Judgement:
+def judged(
+    name: str,
+    scored: Mapping[Run, Scored],
+    measure: Measure,
+    alpha: float,
+    page: Callable[[Judgement, str | Path], Path],
+) -> Judgement:
     """Choose each method's configuration on validation and compare the methods on the test scores.
 
     Args:
@@ -144,6 +195,7 @@ def judged(name: str, scored: Mapping[Run, Scored], measure: Measure, alpha: flo
         scored: each run's scores, higher is better; all have validation scores, or none.
         measure: what they measure; whether they are by example is seen from them.
         alpha: chance of any false "separable".
+        page: writes the page of what is returned.
 
     Raises:
         InputError: a method has several configurations and nothing to choose by, or runs have different numbers of
@@ -180,6 +232,8 @@ def judged(name: str, scored: Mapping[Run, Scored], measure: Measure, alpha: flo
     return Judgement(
         name=name,
         verdict=verdict,
+        page=page,
+        validated=validated,
         warnings=(*(() if tuned else (_untuned(),)), *verdict.warnings, *_copies(verdict, tests)),
         runs=tuple(_row(run, scored[run], measure) for run in sorted(scored)),
     )
@@ -226,7 +280,7 @@ def _copies(verdict: Verdict, tests: Mapping[str, Array]) -> list[str]:
     ]
 
 
-def _row(run: Run, scored: Scored, measure: Measure) -> dict[str, str | int | float | None]:
+def _row(run: Run, scored: Scored, measure: Measure) -> dict[str, Cell]:
     def mean(scores: Array | None) -> float | None:
         found = math.nan if scores is None else float(scores.mean())
         return measure.readable(found) if math.isfinite(found) else None

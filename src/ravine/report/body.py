@@ -20,6 +20,19 @@ from ravine.report.views import Figure, Group, command
 
 Table = Mapping[str, Any]
 
+NO_SCRIPT = tag(
+    "noscript",
+    tag(
+        "p",
+        "The figures and the sorting of the table need JavaScript; nothing else on this page does.",
+        class_="noscript",
+    ),
+)
+_REPLAY = (
+    "`ravine replay RUN` trains a run again, by itself. The first four characters of its id are enough if no other run"
+    " has them."
+)
+
 
 def report_body(results: Results, figures: Sequence[Figure]) -> Html:
     """The whole report."""
@@ -27,21 +40,20 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
     return tag(
         "main",
         _heading(results, texts),
-        _warnings(results.warnings, heading=True),
+        warnings_section(results.warnings, heading=True),
         verdict_section(texts) if results.ladder is None else _ladder(results.ladder, results.trivial),
         sentence_sections(results),
-        tag(
-            "noscript",
-            tag(
-                "p",
-                "The figures and the sorting of the table need JavaScript; nothing else on this page does.",
-                class_="noscript",
-            ),
-        ),
-        *(_figures(group, list(some)) for group, some in groupby(figures, key=lambda each: each.group)),
-        _all_runs(texts),
+        NO_SCRIPT,
+        figure_sections(figures),
+        runs_section(texts, about=_REPLAY),
         _made(results, texts),
     )
+
+
+def figure_sections(figures: Sequence[Figure]) -> Html:
+    """All figures, in their sections."""
+    grouped = groupby(figures, key=lambda each: each.group)
+    return join(*(_figures(group, list(some)) for group, some in grouped))
 
 
 def _figures(group: Group | None, figures: Sequence[Figure]) -> Html:
@@ -78,7 +90,7 @@ def figures_body(
     return tag(
         "main",
         tag("header", tag("p", name, class_="eyebrow"), tag("h1", title, class_="small")),
-        _warnings(warnings, heading=False),
+        warnings_section(warnings, heading=False),
         *parts,
     )
 
@@ -93,7 +105,8 @@ def _heading(results: Results, texts: Table) -> Html:
     )
 
 
-def _warnings(warnings: Sequence[str], *, heading: bool) -> Html:
+def warnings_section(warnings: Sequence[str], *, heading: bool) -> Html:
+    """What to know before relying on a page; nothing where there is nothing."""
     if not warnings:
         return join()
     items = tag("ul", *(tag("li", warning) for warning in warnings))
@@ -141,7 +154,8 @@ def _run_cell(cell: Table) -> Html:
     return elements.cell(cell["text"], class_="n" if cell["numeric"] else None, data_v=cell["value"])
 
 
-def _all_runs(texts: Table) -> Html:
+def runs_section(texts: Table, about: str | None) -> Html:
+    """The table of all runs, to be sorted and filtered, with words below it."""
     names = (
         tag(
             "th",
@@ -192,12 +206,7 @@ def _all_runs(texts: Table) -> Html:
             "All runs",
             class_="scroll tall",
         ),
-        tag(
-            "p",
-            tag("code", "ravine replay RUN"),
-            " trains a run again, by itself. The first four characters of its id are enough if no other run has them.",
-            class_="reading",
-        ),
+        tag("p", elements.prose(about), class_="reading") if about else None,
         aria_labelledby="all-runs",
     )
 

@@ -37,7 +37,7 @@ def drawing(figure: Figure) -> Html:
         ),
         tag("p", class_="note", aria_live="polite"),
         caption,
-        tag("pre", tag("code", elements.words(figure.command)), class_="command"),
+        tag("pre", tag("code", elements.words(figure.command)), class_="command") if figure.command else None,
         _grid(figure.title, figure.table) if figure.table else None,
         id=f"figure-{figure.name}",
         data_figure=figure.name,

@@ -111,7 +111,7 @@ def _tick(row: Row) -> str:
 def _reach(rows: Sequence[Row], *, zero: bool, most: float) -> tuple[float, float]:
     """The ends of the axis: an interval that is far wider than most is cut off, or it would flatten all others."""
     halves = sorted((row.high - row.low) / 2 for row in rows if row.low is not None and row.high is not None)
-    cut = most * halves[len(halves) // 2] if most and halves else math.inf
+    cut = (most * halves[len(halves) // 2] if halves else 0.0) or math.inf
     values = [0.0] if zero else []
     for row in rows:
         values += [row.middle, *(value for value, _ in row.dots)]

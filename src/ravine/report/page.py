@@ -38,7 +38,7 @@ TEMPLATES = importlib.resources.files("ravine.report") / "templates"
 def report(results: Results) -> bytes:
     """The whole report, as HTML in UTF-8."""
     figures = all_figures(results)
-    return _render(results.name, report_body(results, figures), figures)
+    return render(results.name, report_body(results, figures), figures)
 
 
 def figure(results: Results, name: str) -> bytes:
@@ -85,7 +85,7 @@ def figure_page(
         warnings: what is to be read first.
     """
     body = figures_body(figures, title=title, name=name, tables=tables or {}, warnings=warnings)
-    return _render(name, body, figures)
+    return render(name, body, figures)
 
 
 def write(results: Results, path: str | Path, *, figure_name: str | None = None) -> Path:
@@ -175,7 +175,8 @@ def policy(scripts: Sequence[bytes]) -> str:
     )
 
 
-def _render(name: str, body: Html, figures: Sequence[Figure]) -> bytes:
+def render(name: str, body: Html, figures: Sequence[Figure]) -> bytes:
+    """A page with a body and the figures in it, as HTML in UTF-8."""
     script = _asset("report.js")
     page = fill(
         _asset("report.html"),

@@ -59,7 +59,7 @@ class Figure:
     Attributes:
         name: what ``--figure`` calls it.
         caption: how to read it.
-        command: what makes it again.
+        command: what makes it again; empty: nothing makes it alone.
         select: what its selector chooses.
         crowded: so many rules that their spread is shown only for those picked from the legend.
         lead: what is seen in it, in a sentence.

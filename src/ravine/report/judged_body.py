@@ -1,0 +1,129 @@
+"""The page of a verdict on results from elsewhere, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ravine.messages import count
+from ravine.outcomes.elsewhere import NOUN, Judgement
+from ravine.outcomes.runs import plain
+from ravine.outcomes.words import rule_columns
+from ravine.report import elements
+from ravine.report.body import NO_SCRIPT, figure_sections, runs_section, warnings_section
+from ravine.report.html import Html, tag
+from ravine.report.palette import looks
+from ravine.report.verdict_body import verdict_section
+from ravine.report.verdict_texts import Beside, Column, verdict_texts
+from ravine.report.views import Figure
+
+_READING = (
+    "The dot marks the test score, the bar its interval{over}. Two methods can be separable although their bars"
+    " overlap: runs of one seed are pairs, and the verdict compares the paired differences."
+)
+
+
+def judged_body(found: Judgement, figures: Sequence[Figure], command: str) -> Html:
+    """The whole page.
+
+    Args:
+        found: the verdict.
+        figures: in the order in which they are read.
+        command: what makes the page again; empty: not known.
+    """
+    return tag(
+        "main",
+        tag(
+            "header",
+            tag("p", "Verdict", class_="eyebrow"),
+            tag("h1", found.name),
+            tag("div", *(tag("p", sentence) for sentence in found.verdict.sentences), class_="lead"),
+            tag("dl", *elements.terms(facts(found)), class_="facts"),
+        ),
+        warnings_section(found.warnings, heading=True),
+        verdict_section(verdict_texts(found.verdict, beside(found))),
+        NO_SCRIPT,
+        figure_sections(figures),
+        runs_section(_texts(found), about=None),
+        _made(command),
+    )
+
+
+def facts(found: Judgement) -> list[tuple[str, str]]:
+    """What was judged, in numbers."""
+    verdict = found.verdict
+    some = [
+        ("methods", f"{len(found.methods):,}"),
+        ("runs", f"{len(found.runs):,}"),
+        ("test scores of a run", f"{verdict.num_test:,}" if verdict.num_test else "1"),
+    ]
+    if verdict.num_validation:
+        some.append(("validation scores of a run", f"{verdict.num_validation:,}"))
+    return [*some, ("chance of any false “separable”", f"{100 * verdict.alpha:g} %")]
+
+
+def beside(found: Judgement) -> Beside:
+    """The columns that such a verdict has: those that say something."""
+    rules = found.verdict.rules
+    columns = rule_columns(found.verdict)
+    configs = [str(rule.hypers.get("config", "")) for rule in rules]
+    after = []
+    if any(rule.validation is not None for rule in rules):
+        after.append(Column(title="validation", cells=columns["val"]))
+    if any(configs):
+        after.append(Column(title="config", cells=configs, about="chosen on validation"))
+    after.append(Column(title="seeds", cells=[str(len(rule.seeds)) for rule in rules]))
+    if any(rule.num_configs > 1 for rule in rules):
+        after.append(
+            Column(title="configs", cells=[str(rule.num_configs) for rule in rules], about="configs tried")
+        )
+    if any(rule.num_diverged for rule in rules):
+        after.append(Column(title="diverged", cells=columns["diverged"]))
+    over = " over seeds and test examples" if found.verdict.measure.by_example else " over seeds"
+    return Beside(looks=looks(found.methods), after=after, reading=_READING.format(over=over))
+
+
+def _texts(found: Judgement) -> dict[str, Any]:
+    """The table of all runs."""
+    shown = [name for name in found.runs[0] if any(row[name] is not None for row in found.runs)]
+    words = {NOUN, "config", "dataset"}
+    return {
+        "noun": NOUN,
+        "columns": [{"label": name, "numeric": name not in words} for name in shown],
+        "rows": [
+            {
+                "id": "",
+                "rule": row[NOUN],
+                "lost": row["test"] is None,
+                "cells": [
+                    {
+                        "text": _cell(row[name]),
+                        "value": None if name in words else plain(row[name]),
+                        "numeric": name not in words,
+                    }
+                    for name in shown
+                ],
+            }
+            for row in found.runs
+        ],
+        "last": None,
+        "rule_names": found.methods,
+        "count": count(len(found.runs), "run"),
+    }
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _made(command: str) -> Html | None:
+    if not command:
+        return None
+    return tag(
+        "section",
+        tag("h2", "How to make this page again", id="made"),
+        tag("pre", tag("code", elements.words(command)), class_="command"),
+        aria_labelledby="made",
+    )
