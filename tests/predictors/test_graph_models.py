@@ -257,3 +257,20 @@ write_graph(predictor_of(from_arrays(x, np.arange(40) % 2), MLP(hidden=(4,)), 2)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert [each.name for each in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_network_in_float64_stays_so_or_is_refused(tmp_path):
+    def double(module, seed):
+        as_trained(module, seed)
+        module.double()
+
+    data = from_arrays(FLOATS, LABELS)
+    made = predictor_of(data, MLP(hidden=(8,), norm="batch", activation="tanh"), train=double)
+    same(made, FLOATS, tmp_path / "double.onnx")
+    made = predictor_of(data, MLP(hidden=(8,), activation="gelu"), train=double)
+    with pytest.raises(ModelError) as error:
+        door.write_graph(made, tmp_path / "gelu.onnx")
+    assert str(error.value) == (
+        "model: Sequential is in float64, in which onnxruntime has no Erf: export it without a graph, or train it in "
+        "float32"
+    )

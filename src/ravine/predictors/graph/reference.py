@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,11 @@ def modules_of(predictor: Predictor) -> list[nn.Module]:
         except Exception as error:
             raise ModelError(f"member {each.name}: its model cannot be copied: {in_a_line(error)}") from error
         double = any(param.dtype == torch.float64 for param in module.parameters())
-        found.append(_Widening(module).eval() if double else module)
+        found.append(_widening(type(module).__name__)(module).eval() if double else module)
     return found
 
 
-class _Widening(nn.Module):
+class Widening(nn.Module):
     """A module in float64 that takes float32, as a graph does."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -69,8 +70,15 @@ class _Widening(nn.Module):
         self.module = module
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The module's outputs, in float64."""
         found: torch.Tensor = self.module(x.double())
         return found
+
+
+@cache
+def _widening(name: str) -> type[Widening]:
+    """Called like the module's class, which errors name."""
+    return type(name, (Widening,), {})
 
 
 def vectors_of(predictor: Predictor, modules: Sequence[nn.Module], names: Names) -> Vectors:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from onnx import ModelProto, helper
 from torch import nn
 
 from ravine.data.inputs import ArrayInputs, Inputs, NumberInput, TableInputs
 from ravine.data.preparation import ClassTarget
-from ravine.errors import ModelError
+from ravine.errors import InputError, ModelError
 from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
 from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
 from ravine.predictors.graph.networks import OPSET, Network, OnBody, networks_of
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
 from ravine.predictors.graph.raw import prepare
-from ravine.predictors.graph.reference import OTHER, Vectors, modules_of, vectors_of
+from ravine.predictors.graph.reference import OTHER, Vectors, Widening, modules_of, vectors_of
 from ravine.predictors.predictor import Predictor
 from ravine.predictors.shapes import ARRAY, empty_text, input_names, raw_type
 from ravine.predictors.vectors import as_json
@@ -119,7 +121,7 @@ def _proved(
         answers = graph.model.graph.output
         num_outputs = predictor.preparation.num_outputs
         answers.extend(tensor(each, np.float32, num_outputs) for each in graph.outputs)
-        session = session_of(graph.model.SerializeToString())
+        session = _session(graph.model.SerializeToString(), modules[0])
         del answers[-len(graph.outputs) :]
         wanted = dict(zip(graph.outputs, vectors.members, strict=True))
         if all(worst_of(session, vectors.inputs, wanted, size) <= allowed for size in _SIZES):
@@ -129,6 +131,24 @@ def _proved(
     raise ModelError(
         f"model: {type(modules[0]).__name__}: its ONNX graph computes something else than the module"
     )
+
+
+def _session(content: bytes, module: nn.Module) -> onnxruntime.InferenceSession:
+    """What runs the graph of a module.
+
+    Raises:
+        ModelError: onnxruntime has some operation in float32 alone.
+    """
+    try:
+        return session_of(content)
+    except InputError as error:
+        lacks = re.search(r"implementation for (\w+)", str(error))
+        if lacks is None or not isinstance(module, Widening):
+            raise
+        raise ModelError(
+            f"model: {type(module).__name__} is in float64, in which onnxruntime has no {lacks[1]}: export it without "
+            "a graph, or train it in float32"
+        ) from error
 
 
 def _assembled(
