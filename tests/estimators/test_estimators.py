@@ -89,6 +89,11 @@ def test_it_takes_a_studys_augmentation_smoothing_and_stopping() -> None:
         ravine.Regressor(**SMALL, label_smoothing=0.1).fit(X[:, :3], X[:, 3])
     with pytest.raises(InputError, match=r"^augment\.flip"):
         ravine.Classifier(**SMALL, augment={"flip": 0.5}).fit(X, Y)
+    double = Wanted(model="mlp", rules="auto", epochs=2, batch_size=8, precision="float64", seed=0)
+    assert {run.recipe.precision for run in runs_of(double.study(data, 2), data)} == {"float64"}
+    assert ravine.Classifier(**SMALL, precision="float64").fit(X, Y).score(X, Y) > 0.5
+    with pytest.raises(InputError, match=r"^precision = 'double': "):
+        ravine.Classifier(**SMALL, precision="double").fit(X, Y)
     with pytest.raises(InputError, match=r"^stop = 5: must be a table"):
         ravine.Classifier(**SMALL, stop=5).fit(X, Y)
 

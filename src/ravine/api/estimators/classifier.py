@@ -37,6 +37,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         label_smoothing: how much of an answer's weight is on all classes alike; a list or a range is drawn from.
         stop: when networks stop early: ``{"patience": 5}``, after so many of 20 evaluations in a row without a gain.
             Each has its best weights then.
+        precision: what training computes in: "float64", say; None: float32.
         size: members of the ensemble, at most.
         validation_fraction: share of the examples that networks are chosen on, every class in proportion.
         budget: a time, such as "60s", "5 min" or a number of seconds, in place of ``runs``. It is converted to a number

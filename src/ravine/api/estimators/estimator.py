@@ -30,8 +30,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     """A study as an estimator; abstract.
 
     Args:
-        model, rules, runs, epochs, batch_size, augment, label_smoothing, stop, size, validation_fraction, budget,
-            random_state, device, backend, verbose: see `ravine.Classifier`.
+        model, rules, runs, epochs, batch_size, augment, label_smoothing, stop, precision, size, validation_fraction,
+            budget, random_state, device, backend, verbose: see `ravine.Classifier`.
     """
 
     predictor_: Predictor
@@ -51,6 +51,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         augment: Any = None,
         label_smoothing: Any = 0.0,
         stop: Any = None,
+        precision: str | None = None,
         size: int = 10,
         validation_fraction: float = 0.2,
         budget: str | float | None = None,
@@ -67,6 +68,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.augment = augment
         self.label_smoothing = label_smoothing
         self.stop = stop
+        self.precision = precision
         self.size = size
         self.validation_fraction = validation_fraction
         self.budget = budget
@@ -98,6 +100,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             augment=self.augment,
             label_smoothing=self.label_smoothing,
             stop=self.stop,
+            precision=self.precision,
             seed=seed,
         )
         from ravine.api.estimators.fitting import fit

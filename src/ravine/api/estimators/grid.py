@@ -32,7 +32,7 @@ class Wanted:
 
     Args:
         model, rules, epochs, batch_size: as a study takes them, or "auto".
-        augment, label_smoothing, stop: as a study takes them.
+        augment, label_smoothing, stop, precision: as a study takes them.
         seed: of the first run of each config.
     """
 
@@ -43,6 +43,7 @@ class Wanted:
     augment: Any = None
     label_smoothing: Any = 0.0
     stop: Any = None
+    precision: str | None = None
     seed: int
 
     def study(self, data: Dataset, runs: int) -> Study:
@@ -97,6 +98,7 @@ class Wanted:
             augment=self.augment,
             label_smoothing=self.label_smoothing,
             stop=self.stop,
+            precision=self.precision,
         )
 
 
