@@ -114,7 +114,7 @@ ladder = { per_class = [2, 5], draws = 2, arms = ["head", "all", "pixels"] }
     # A part of 2 has 6 examples, one of 5 has 12, each a batch of its own; the latter have two configs. Four runs
     # of the arm "head" are those that others go on from.
     num = len(subject.data.test)
-    assert cost_lines(read.ladder, runs, num) == [
+    assert cost_lines(read, runs, num) == [
         "ladder: 2, 5 per class, 2 draws each; not tuned below 5",
         f"6 runs of the whole network: training takes 240 examples through it, 80% of them at n = 5, and the test "
         f"{6 * num}",

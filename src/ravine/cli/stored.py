@@ -112,7 +112,7 @@ def report(
         compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
             study says).
         figure: Only this figure: forest, lr, curves, regimes, averages, averaging-length, test-time, gap, sharpness,
-            budget, gain, disagreement, reliability, coverage, cost, ladder or ladder-gap.
+            budget, gain, disagreement, reliability, coverage, cost, ladder, ladder-gap or folds.
         out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
     from ravine.outcomes import Results

@@ -62,8 +62,8 @@ def from_arrays(
         categorical: columns of a frame whose numbers are names.
         missing: empty cells of a frame: "refuse", "drop" or "impute".
         class_names: names for the classes 0, 1, ...
-        split: of a frame ``{"group": "patient"}``, ``{"time": "date"}`` or ``{"column": "part"}``, by its columns;
-            or (N,) words "train", "validation" and "test".
+        split: ``{"folds": 5, "repeats": 2}``; of a frame also ``{"group": "patient"}``, ``{"time": "date"}`` or
+            ``{"column": "part"}``, where columns say it; or (N,) words "train", "validation" and "test".
         groups: (N,) which examples of x belong together: they are in one split.
         times: (N,) when each was taken: training comes before validation, and that before test.
 

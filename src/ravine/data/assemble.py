@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,8 +14,9 @@ import numpy.typing as npt
 from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
 from ravine.data.cut import cut, cut_notes
-from ravine.data.dataset import Dataset, fingerprint
+from ravine.data.dataset import Dataset, Folds, fingerprint
 from ravine.data.deal import OPEN, TEST, VALIDATION, Splits
+from ravine.data.deal_folds import FIRST_FOLD, FoldOf
 from ravine.data.decoding import Decoding, Pictures, decoding
 from ravine.data.division import ALONE, Division
 from ravine.data.examples import Examples
@@ -30,6 +33,8 @@ from ravine.errors import DataError, together
 from ravine.forms import plain, read
 from ravine.messages import count
 from ravine.verification import Verification
+
+_MOST_KEPT = 1 << 28  # bytes of the data sets of folds that are remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,19 +150,88 @@ def assembling(source: Source, options: Options) -> Generator[Decoding, None, Da
 def assembled(source: Source, options: Options) -> Generator[Decoding, None, Assembled]:
     """The same, with where the examples came from."""
     faults = list(source.x.faults) if isinstance(source.x, Table) else []
+    fold = FIRST_FOLD if options.split is not None and options.split.folds is not None else None
     try:
-        found = yield from _assembled(source, options, faults)
+        found = yield from _assembled(source, options, faults, fold)
     except DataError as error:
         if not faults:
             raise
         raise together([*faults, error]) from error.__cause__
     if faults:
         raise together(faults)
-    return found
+    return found if fold is None else replace(found, data=_with_folds(found.data, source, options))
+
+
+def _with_folds(first: Dataset, source: Source, options: Options) -> Dataset:
+    """The data set whose test split is the first fold, with all folds."""
+    assert options.split is not None, "there are folds"
+    sizes = {}
+    for part in options.split.parts:
+        splits = _cut(source, options, part)
+        sizes[part] = (len(splits.train), len(splits.validation), len(splits.test))
+    said = {**options.values(), "split": None, "test": None, "folds": options.split.folds}
+    whole = hashlib.sha256(
+        repr((content_of(source), first.fingerprint, sorted(said.items()))).encode()
+    ).hexdigest()
+
+    def make(part: FoldOf) -> Dataset:
+        def steps() -> Generator[Decoding, None, Dataset]:
+            faults: list[DataError] = []
+            found = yield from _assembled(source, options, faults, part)
+            return replace(found.data, fingerprint=part.key(whole), notes=())
+
+        return last(steps())
+
+    num = sum(map(len, (first.train, first.validation, first.test)))
+    num_bytes = 4 * num * math.prod(first.input_shape)
+    folds = Folds(sizes=sizes, make=make, num_kept=max(2, _MOST_KEPT // max(1, num_bytes)))
+    of_first = (f"{folds.num} folds; these notes are of the first one:",) if first.notes else ()
+    return replace(first, fingerprint=whole, folds=folds, notes=(*of_first, *first.notes))
+
+
+def _cut(source: Source, options: Options, fold: FoldOf) -> Splits:
+    """How the examples are cut for a fold."""
+    y, marks, division = source.y, source.marks, source.division
+    if isinstance(source.x, Table):
+        kept, _ = complete_rows(source.x, y, source.place)
+        y, marks, division = y.take(kept), marks[kept], division.take(kept)
+    target = encode_target(y, source.task, source.place, source.where, source.class_names)
+    return cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)
+
+
+def content_of(source: Source) -> str:
+    """SHA-256 of the raw examples; that of pictures is known by what training sees of them.
+
+    A fold's own fingerprint does not say it all: an empty cell is filled in with another mean in another fold.
+    """
+    digest = hashlib.sha256()
+
+    def add(array: npt.NDArray[Any]) -> None:
+        if array.dtype.kind in "OU":
+            digest.update(repr(array.tolist()).encode())
+        else:
+            digest.update(
+                np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+                .reshape(-1)
+                .view(np.uint8)
+                .data
+            )
+
+    if isinstance(source.x, Table):
+        for column in source.x.columns:
+            digest.update(repr((column.name, column.text)).encode())
+            add(column.values)
+    elif not isinstance(source.x, Pictures):
+        digest.update(repr((source.x.shape, source.x.dtype.str)).encode())
+        add(source.x)
+    add(source.y.values)
+    if source.division.groups is not None:
+        add(source.division.groups)
+    return digest.hexdigest()
 
 
 def _assembled(
-    source: Source, options: Options, faults: list[DataError]
+    source: Source, options: Options, faults: list[DataError], fold: FoldOf | None
 ) -> Generator[Decoding, None, Assembled]:
     """The same, with the columns that cannot be used left out and added to the faults."""
     if not len(source.y.values):
@@ -186,11 +260,11 @@ def _assembled(
             "leave such examples out"
         )
     target = encode_target(y, source.task, place, source.where, source.class_names)
-    splits = cut(target.labels, target.classes, marks, division, options, name=source.where)
+    splits = cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)
     notes += [*target.notes, *_split_notes(marks, splits, options)]
     notes += cut_notes(target.labels, target.classes, division, splits)
     if isinstance(x, Table):
-        prepared = _prepared_table(x, splits, options, source, place)
+        prepared = _prepared_table(x, splits, options, source, place, all_levels=fold is not None)
     elif isinstance(x, Pictures):
         prepared = yield from _prepared_pictures(x, splits, options, source)
     else:
@@ -202,13 +276,13 @@ def _assembled(
 
 
 def _prepared_table(
-    table: Table, splits: Splits, options: Options, source: Source, place: Place
+    table: Table, splits: Splits, options: Options, source: Source, place: Place, *, all_levels: bool
 ) -> _Prepared:
     for column in table.columns:
         if not column.text:
             known = np.where(column.missing, 0.0, column.values)[:, None]
             check_finite(known, source.where, place, (column.name,))
-    matrix = encode(table, splits.train)
+    matrix = encode(table, splits.train, all_levels=all_levels)
     scaling = fit_scaling(matrix.values[splits.train], options.normalize, source.where, matrix.numeric)
     return _Prepared(
         xs=_scaled(matrix.values, splits, scaling),

@@ -1,4 +1,4 @@
-"""How the examples of a data set are cut in three: at random, by groups, by time, or as a column says."""
+"""How the examples of a data set are cut in three: at random, by groups, by time, as a column says, or by folds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.deal import OPEN, TEST, VALIDATION, Indices, Splits, deal, limited
+from ravine.data.deal_folds import FoldOf, folds_of
 from ravine.data.deal_groups import counts_of, deal_groups
 from ravine.data.division import Division
 from ravine.data.spec import Options
@@ -24,6 +25,7 @@ def cut(
     options: Options,
     *,
     name: str,
+    fold: FoldOf | None = None,
 ) -> Splits:
     """Which examples are for training, for validation and for test.
 
@@ -34,6 +36,7 @@ def cut(
         division: what they are cut by.
         options: fractions and the like.
         name: of the data set, for errors.
+        fold: which fold is the test split, where there are folds.
 
     Raises:
         DataError: they cannot be cut like that.
@@ -48,8 +51,29 @@ def cut(
         if (marks != OPEN).any():
             raise DataError(f"{name}: split.time cannot be had beside a given validation or test split")
         return _by_time(labels, classes, division.times, options, name)
+    seed: int | np.random.SeedSequence = options.split_seed
+    if fold is not None:
+        assert options.split is not None, "a fold is one of several"
+        assert options.split.folds is not None, "a fold is one of several"
+        if (marks != OPEN).any():
+            raise DataError(
+                f"{name}: split.folds cannot be had beside a given validation or test split: each example is tested "
+                "once, and those of a given split are not to be learned from"
+            )
+        number = folds_of(
+            labels,
+            classes,
+            division.groups,
+            folds=options.split.folds,
+            repeat=fold.repeat,
+            split_seed=options.split_seed,
+            name=name,
+        )
+        marks = np.where(number == fold.fold, TEST, OPEN).astype(np.int8)
+        seed = fold.seed(options.split_seed)
     if division.groups is not None:
-        seed = np.random.SeedSequence([_SALT, options.split_seed])
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence([_SALT, seed])
         return _by_group(labels, classes, marks, division, options, seed, name)
     return deal(
         labels,
@@ -58,7 +82,7 @@ def cut(
         name=name,
         validation=options.validation,
         test=options.test,
-        seed=options.split_seed,
+        seed=seed,
         limit=options.limit,
     )
 

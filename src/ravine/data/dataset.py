@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.deal_folds import FoldOf
 from ravine.data.examples import Examples, Targets
 from ravine.data.inputs import ArrayInputs
 from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
@@ -31,6 +32,46 @@ class Views:
     load: Callable[[], Examples]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Folds:
+    """The folds of a data set, each of which is the test split of a data set of its own.
+
+    Args:
+        sizes: of training, validation and test, by fold, in order: the folds of one repeat after those of another.
+        make: the data set of a fold.
+        num_kept: how many of these are remembered.
+    """
+
+    sizes: Mapping[FoldOf, tuple[int, int, int]]
+    make: Callable[[FoldOf], Dataset]
+    num_kept: int
+    _kept: dict[FoldOf, Dataset] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        again = f" x {self.repeats} repeats" if self.repeats > 1 else ""
+        first = ", ".join(f"{size:,}" for size in next(iter(self.sizes.values())))
+        return f"Folds({self.num} folds{again}: training, validation and test have {first} examples in the first)"
+
+    @property
+    def num(self) -> int:
+        """How many there are in a repeat."""
+        return 1 + max(part.fold for part in self.sizes)
+
+    @property
+    def repeats(self) -> int:
+        """How many times they are dealt."""
+        return len(self.sizes) // self.num
+
+    def of(self, part: FoldOf) -> Dataset:
+        """The data set with a fold as its test split, cut and scaled by what its own training part knows."""
+        if part not in self._kept:
+            made = self.make(part)
+            while len(self._kept) >= self.num_kept:
+                del self._kept[next(iter(self._kept))]
+            self._kept[part] = made
+        return self._kept[part]
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Dataset:
     """A data set, cut in three and scaled by what its training part knows.
@@ -47,6 +88,8 @@ class Dataset:
         preparation: what was done to the raw values, and can be done to new ones; None where nothing is known of it.
         views: of the training examples, which batches are taken from; None: batches have the examples themselves.
         verification: what is to be checked of pixels out of the cache, before results are written; see `unchanged`.
+        folds: the folds, where each example is tested; this data set has the first one as its test split. None: there
+            are none.
     """
 
     name: str
@@ -63,6 +106,7 @@ class Dataset:
     preparation: Preparation | None = field(default=None, repr=False)
     views: Views | None = field(default=None, repr=False)
     verification: Verification | None = field(default=None, repr=False)
+    folds: Folds | None = field(default=None, repr=False)
 
     @property
     def num_outputs(self) -> int:

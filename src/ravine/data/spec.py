@@ -53,7 +53,8 @@ class Options(Form):
     def _check_split(self, split: Split) -> None:
         if split.columns and not self.has_columns:
             raise ValueError(
-                f"split names the column {split.columns[0]!r}, and this kind of data has none; leave it out"
+                f"split names the column {split.columns[0]!r}, and this kind of data has none; allowed here: "
+                "split = { folds = 5 }"
             )
         if split.decides_test and self.test != self.defaults["test"]:
             raise ValueError(f"test, split.{split.decides_test}: only one of them; it says what is tested")
@@ -162,7 +163,7 @@ class TableOptions(Options):
 
     def _check_split(self, split: Split) -> None:
         super()._check_split(split)
-        for key in ("time", "column"):
+        for key in ("folds", "time", "column"):
             if self.test_path is not None and getattr(split, key) is not None:
                 raise ValueError(f"test_path, split.{key}: only one of them; each says what is tested")
 

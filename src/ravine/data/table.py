@@ -286,11 +286,11 @@ def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArr
     return kept, [rows] if dropped else []
 
 
-def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:
+def encode(table: Table, train: npt.NDArray[np.int64], *, all_levels: bool = False) -> Matrix:
     """Numbers as they are, names as one column per level; means and levels come from the training rows.
 
     A level that training never saw is all zeros. An empty number becomes the training mean, an empty name the
-    level "missing".
+    level "missing". With `all_levels` such a level has a column all the same, of zeros: then folds have one shape.
 
     Raises:
         DataError: a column has no training value, or so many levels that it looks like an identifier.
@@ -306,7 +306,10 @@ def encode(table: Table, train: npt.NDArray[np.int64]) -> Matrix:
         except DataError as error:
             faults.append(error)
             continue
-        blocks.append(encode_column(of, column))
+        block = encode_column(of, column)
+        if all_levels and isinstance(of, NamesInput):
+            of, block = _of_all_levels(of, block, column)
+        blocks.append(block)
         inputs.append(of)
         features += (
             [f"{column.name}={level}" for level in of.levels] if isinstance(of, NamesInput) else [column.name]
@@ -384,6 +387,17 @@ def _names_input(column: Column, table: Table, train: npt.NDArray[np.int64], not
         fill=fill,
         words=column.name in table.categorical,
     )
+
+
+def _of_all_levels(
+    of: NamesInput, block: npt.NDArray[np.float64], column: Column
+) -> tuple[NamesInput, npt.NDArray[np.float64]]:
+    """With a column for each level that there is; those that training never saw stay 0."""
+    values = {of.fill if value is None else value for value in column.values}
+    levels = tuple(sorted({*(value for value in values if value is not None), *of.levels}))
+    wide = np.zeros((len(block), len(levels)))
+    wide[:, [levels.index(level) for level in of.levels]] = block
+    return replace(of, levels=levels), wide
 
 
 def _guess(levels: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from ravine.ensembles.reading import Evaluate, Reader
 from ravine.ensembles.snapshots import Snapshots, no_snapshots, snapshots
 from ravine.errors import InputError
 from ravine.messages import one_of, whole_number
+from ravine.outcomes.folds import check_no_folds
 from ravine.outcomes.ladder import check_no_ladder, is_ladder, own_labels
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import final, validation_metric
@@ -76,6 +77,7 @@ def choose(
     labels = store.labels.of(study.data_fingerprint)
     way = _checked(select, size, combine, labels, study_name)
     runs = store.runs(study_name)
+    check_no_folds(runs, study_name)
     if is_ladder(runs):
         if isinstance(members, str) or len(members) != 1:
             check_no_ladder(runs, study_name)

@@ -22,6 +22,7 @@ from ravine.messages import count
 from ravine.schedules import parse_schedule
 from ravine.store import FINISHED, Labels, NewRun, Store
 from ravine.study import STAGE, Run, Study, base_of, notes_of, runs_of
+from ravine.study.folds import folds_in
 from ravine.study.keep import Keep
 from ravine.study.naming import naming
 
@@ -74,6 +75,10 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
             notes=(*data.notes, *notes_of(study, data)),
         )
     store.labels.put(data.fingerprint, labels_of(data))
+    for part in folds_in(data):
+        assert data.folds is not None, "it has folds"
+        if not store.labels.has(part.key(data.fingerprint)):
+            store.labels.put(part.key(data.fingerprint), labels_of(data.folds.of(part)))
     store.preparations.put(study.name, data.known_preparation.content())
     store.evaluated.ask(study.name, None if study.test_time is None else study.test_time.content())
 

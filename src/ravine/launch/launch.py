@@ -182,7 +182,7 @@ def _round_before(task: _Task, runs: Sequence[Run], each: Round, choice: str) ->
         num_known=len(each.runs) - len(each.needed),
         num_resumed=sum(len(work.cohort.runs) for work in decided.works if work.resumed),
         lines=(
-            *task.fresh(cost_lines(study.ladder, runs, len(data.test))),
+            *task.fresh(cost_lines(study, runs, len(data.test))),
             *task.fresh(task.subject.features_lines()),
             *([f"{count(len(again), 'run')} once more, for ends that were not kept"] if again else []),
             *_once(task, decided.lines),
@@ -228,7 +228,7 @@ def _round(
         num_resumed=sum(len(work.cohort.runs) for work in works if work.resumed),
         lines=(
             *stage_lines(study, runs),
-            *(task.fresh(cost_lines(study.ladder, runs, len(data.test))) if works else []),
+            *(task.fresh(cost_lines(study, runs, len(data.test))) if works else []),
             *(f"{each.line}, known already" for each in before if not task.trained_before(each.runs)),
             *mixed,
             *task.fresh(task.subject.features_lines()),

@@ -22,6 +22,7 @@ from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
 from ravine.study import Run, Study
 from ravine.study.cost import cost_lines
 from ravine.study.expand import precision_lines
+from ravine.study.folds import folds_in
 from ravine.study.ladder import first_draw
 from ravine.study.model import structure_of
 from ravine.study.problems import faults_of
@@ -67,16 +68,19 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         InputError: it is not sound.
     """
     own = not all(isinstance(model, MLP | ConvNet | ResNet) for model in study.models)
-    asked = (study.keep, study.averages, study.test_time, study.ladder, study.phases or None)
+    asked = (
+        study.keep,
+        study.averages,
+        study.test_time,
+        study.ladder,
+        study.phases or None,
+        folds_in(study.data) or None,
+    )
     if all(each is None for each in asked) and not own:
         return precision_lines(study)
     subject = replace(Subject.of(study, data=_blank(study, search), search=search), blank=True)
     runs = subject.runs()
-    lines = (
-        precision_lines(study)
-        + size_lines(study, runs)
-        + cost_lines(study.ladder, runs, len(subject.data.test))
-    )
+    lines = precision_lines(study) + size_lines(study, runs) + cost_lines(study, runs, len(subject.data.test))
     if study.keep is not None:
         lines += room_of(study.keep, runs, subject).lines()
     if study.averages is not None:

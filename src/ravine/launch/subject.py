@@ -13,6 +13,7 @@ import torch
 from ravine.backbones.assembled import facts_of
 from ravine.backbones.kinds import weights_unchanged
 from ravine.data import Dataset
+from ravine.data.deal_folds import FoldOf
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
 from ravine.engine.network import Network
@@ -216,7 +217,11 @@ class Subject:
     @staticmethod
     def _part(data: Dataset, recipe: Recipe) -> Dataset:
         """The part of a data set that a recipe's runs learn from."""
-        return data if recipe.part is None else part_of(data, PartOf.of(recipe.part))
+        if recipe.part is None:
+            return data
+        if data.folds is not None:
+            return data.folds.of(FoldOf.of(recipe.part))
+        return part_of(data, PartOf.of(recipe.part))
 
     def _backbone(self, recipe: Recipe) -> Backbone:
         spec = model_of(self.study, recipe.model, self.search)

@@ -20,6 +20,7 @@ from ravine.messages import count
 from ravine.store import FINISHED, Store
 from ravine.study import Recipe, Run, Study, regularized_runs
 from ravine.study.averages import parse_averages
+from ravine.study.folds import FOLD, folds_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,7 @@ def decide(
         works=tuple(works),
         dropped=tuple(dropped),
         opened=tuple(opened),
-        lines=tuple(alike(lines) if study.ladder is not None else lines),
+        lines=tuple(alike(lines) if study.ladder is not None or folds_in(study.data) else lines),
         num_known=len(runs) - len(wanted),
     )
 
@@ -154,9 +155,11 @@ def lacking(store: Store, runs: Sequence[Run]) -> list[Run]:
 
 
 def _but_for_draws(recipe: Recipe) -> str:
-    """The structure of a recipe, with the size of its part of the training set alone."""
+    """The structure of a recipe, with the size of its part of the training set alone; of a fold without its number."""
     if recipe.part is None:
         return recipe.structure
+    if FOLD in recipe.part:
+        return replace(recipe, part={}).structure
     return replace(recipe, part={"per_class": recipe.part["per_class"]}).structure
 
 

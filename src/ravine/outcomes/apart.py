@@ -33,6 +33,11 @@ def check_comparable(named: Mapping[str, Results]) -> None:
         InputError: one line with the studies and what differs.
     """
     for name, study in named.items():
+        if study.folds is not None:
+            raise InputError(
+                f"study {shown(name)}: each of its folds has test examples of its own, so it cannot be compared with "
+                "others; make its rules one study"
+            )
         if study.ladder is not None:
             raise InputError(
                 f"study {shown(name)}: a ladder has an answer for each number of examples, so it cannot be compared"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ravine.data.parts import PartOf
 from ravine.errors import InputError
 from ravine.messages import count
+from ravine.outcomes.folds import check_no_folds
 from ravine.outcomes.runs import final, plain, plain_data
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
@@ -171,15 +172,16 @@ class LadderResult:
 
 def is_ladder(runs: Sequence[RunRecord]) -> bool:
     """Whether runs are those of a ladder."""
-    return any(run.recipe.get("part") for run in runs)
+    return any(PER_CLASS in (run.recipe.get("part") or {}) for run in runs)
 
 
 def check_no_ladder(runs: Sequence[RunRecord], study: str) -> None:
-    """Refuse runs of a ladder where one set of validation examples is needed for all.
+    """Refuse runs of a ladder, or of folds, where one set of validation examples is needed for all.
 
     Raises:
         InputError: they are of one.
     """
+    check_no_folds(runs, study)
     if is_ladder(runs):
         raise InputError(
             f"study {study!r} is a ladder: its runs learn from different parts of the data, so nothing is made of them "

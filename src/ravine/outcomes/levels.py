@@ -17,6 +17,7 @@ from ravine.rules.registry import AROUND
 from ravine.study import STAGE
 from ravine.study.arms import ARM
 from ravine.study.compare import MODEL, RULE, VARIANT, compared_names, ranges_in, short_name
+from ravine.study.folds import FOLD, REPEAT
 from ravine.study.ladder import DRAW, PER_CLASS
 from ravine.study.load import content_of
 from ravine.study.recipe import is_factor
@@ -70,6 +71,10 @@ def levelled(runs: Sequence[RunRecord], compare: str, definition: str) -> tuple[
     """
     if compare == RULE:
         return tuple(runs)
+    if compare in (FOLD, REPEAT):
+        raise StudyError(
+            f"compare = {shown(compare)}: folds are averaged over; compare rules, or what else varies"
+        )
     if compare in (PER_CLASS, DRAW):
         raise StudyError(
             f"compare = {shown(compare)}: a ladder compares its arms at each n, on all draws together"

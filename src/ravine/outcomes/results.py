@@ -20,8 +20,9 @@ import numpy as np
 
 from ravine.errors import StoreError
 from ravine.grid import Grid
-from ravine.outcomes import ladder_words, words
+from ravine.outcomes import fold_words, ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
+from ravine.outcomes.folds import FoldsResult, folds_of, has_folds
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
@@ -69,6 +70,7 @@ class Results:
         regularized: of a study with ``tune = "regularize"``: which rules overfit, and which keep dropout.
         trivial: what a predictor that looks at no input reaches, which a model must beat; None: not known of the task.
         ladder: of a study with one: each arm with n examples per class; the verdict then has words alone.
+        folds: of a study with them: each rule on each fold, and the procedures compared over all.
         source: the store that curves are read from, when they are asked for.
     """
 
@@ -86,6 +88,7 @@ class Results:
     source: Store
     trivial: Trivial | None = None
     ladder: LadderResult | None = None
+    folds: FoldsResult | None = None
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -114,6 +117,8 @@ class Results:
             )
         if is_ladder(runs):
             return cls._of_ladder(store, study, compare, runs, labels)
+        if has_folds(runs):
+            return cls._of_folds(store, study, compare, runs, labels)
         asked = parse_test_time(store.evaluated.asked(study_name))
         mode, missing = judged_mode(asked, store, finished)
         predicted = Predicted(store=store, labels=labels, mode=mode)
@@ -185,6 +190,34 @@ class Results:
             regularized=(),
             trivial=trivial_of(labels),
             ladder=ladder,
+            source=store,
+        )
+
+    @classmethod
+    def _of_folds(
+        cls, store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], labels: Labels
+    ) -> Results:
+        folds = folds_of(store, runs, study.data_fingerprint)
+        verdict = fold_words.folds_verdict(folds, labels.task, noun_of(compare))
+        recipes = {each.config: f"{study.name}: {each.words}" for each in folds.chosen}
+        beaten = words.beaten_by_trivial(verdict, folds.trivial)
+        _, unlogged = log_scored(store, study.data_fingerprint, recipes)
+        num_finished = sum(run.status in FINISHED for run in runs)
+        unfinished = [words.unfinished(num_finished, len(runs))] if num_finished < len(runs) else []
+        return cls(
+            study=study,
+            compare=compare,
+            runs=runs,
+            labels=labels,
+            asked=None,
+            mode=None,
+            verdict=verdict,
+            warnings=(*unfinished, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged),
+            validation_errors=folds.validation_errors,
+            test_errors=folds.errors,
+            regularized=(),
+            trivial=folds.trivial,
+            folds=folds,
             source=store,
         )
 
@@ -326,6 +359,7 @@ class Results:
                 else {}
             ),
             **({"ladder": self.ladder.json()} if self.ladder is not None else {}),
+            **({"folds": self.folds.json()} if self.folds is not None else {}),
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **({"stages": [row.json() for row in two]} if two else {}),

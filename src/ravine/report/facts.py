@@ -14,6 +14,8 @@ def about_runs(results: Results) -> str:
         draws = count(len({part.draw for part in _parts(results)}), "draw")
         arms = count(len(results.ladder.arms), "arm")
         return f"{num:,}: {arms}, {count(len(results.ladder.per_class), 'size')} with {draws} each, {seeds}"
+    if results.folds is not None:
+        return f"{num:,}: {_folds(results)}, {seeds}"
     configs = len({run.config for run in results.runs})
     whole = configs * len({run.seed for run in results.runs}) == num
     return f"{num:,} = {count(configs, 'config')} × {seeds}" if whole else f"{num:,}"
@@ -22,6 +24,12 @@ def about_runs(results: Results) -> str:
 def about_examples(results: Results) -> list[tuple[str, str]]:
     """How many examples there are; of a ladder, how many of each class, and what they are drawn from."""
     train, validation, test = results.labels.sizes
+    if results.folds is not None:
+        each = f"{train:,}, {validation:,}, {test:,}"
+        return [
+            ("examples", f"{results.folds.num_examples:,}"),
+            ("training, validation, test of the first fold", each),
+        ]
     if results.ladder is None:
         return [("training, validation, test", f"{train:,}, {validation:,}, {test:,}")]
     tuned = {part.per_class for part in _parts(results) if part.tuned}
@@ -33,6 +41,12 @@ def about_examples(results: Results) -> list[tuple[str, str]]:
         ("drawn from", count(train, "training example")),
         ("test", count(test, "example")),
     ]
+
+
+def _folds(results: Results) -> str:
+    assert results.folds is not None, "it has folds"
+    again = f" x {results.folds.repeats} repeats" if results.folds.repeats > 1 else ""
+    return f"{results.folds.folds} folds{again}"
 
 
 def _parts(results: Results) -> list[PartOf]:

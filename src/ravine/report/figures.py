@@ -13,6 +13,7 @@ from ravine.report.draw_cost import draw_cost
 from ravine.report.draw_coverage import draw_coverage
 from ravine.report.draw_curves import draw_curves, draw_regimes
 from ravine.report.draw_disagreement import draw_disagreement
+from ravine.report.draw_folds import draw_folds
 from ravine.report.draw_forest import draw_forest
 from ravine.report.draw_gain import draw_gain
 from ravine.report.draw_gap import draw_gap
@@ -62,6 +63,8 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
     {"ladder": draw_ladder, "ladder-gap": draw_ladder_gap}
 )
 """The figures of a study that has a ladder. No other is of it: its arms have no one config."""
+FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType({"folds": draw_folds})
+"""The figures of a study with folds. No other is of it: each fold has configs of its own."""
 _OF_CLASSES = ("reliability",)
 RARE = ("forest", "head-gap", "sharpness", "averages", "averaging-length", "test-time")
 """Figures that are only in the report of a study that has something for them."""
@@ -72,19 +75,23 @@ def figure(results: Results, name: str) -> Figure:
 
     Args:
         results: the study.
-        name: one of `FIGURES`, `POOLED` or `LADDER`.
+        name: one of `FIGURES`, `POOLED`, `LADDER` or `FOLDS`.
 
     Raises:
         InputError: there is no figure of that name.
     """
-    if name in LADDER:
-        return LADDER[name](results)
+    if name in LADDER or name in FOLDS:
+        return (LADDER.get(name) or FOLDS[name])(results)
     if name not in FIGURES and name not in POOLED:
-        raise InputError(f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER))}")
+        raise InputError(
+            f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER, *FOLDS))}"
+        )
     if results.ladder is not None:
         return _nothing(
             results, name, f"{with_article(results.noun)} of a ladder has another config on each part"
         )
+    if results.folds is not None:
+        return _nothing(results, name, f"{with_article(results.noun)} has another config in each fold")
     if name in FIGURES:
         return FIGURES[name](results)
     members = members_of(results)
@@ -101,6 +108,8 @@ def figures(results: Results) -> tuple[Figure, ...]:
     """All figures, in the order of the report; those that not every study has only where there is something."""
     if results.ladder is not None:
         return tuple(draw(results) for draw in LADDER.values())
+    if results.folds is not None:
+        return tuple(draw(results) for draw in FOLDS.values())
     measured = results.source.sharpness.read([run.id for run in results.runs])
     drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
     members = members_of(results)

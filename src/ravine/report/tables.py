@@ -7,6 +7,7 @@ from typing import Any
 
 from ravine.messages import count
 from ravine.outcomes import words
+from ravine.outcomes.fold_words import READING
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import plain
 from ravine.outcomes.words import NOTHING
@@ -88,6 +89,8 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 
 
 def _reading(results: Results) -> str:
+    if results.folds is not None:
+        return READING
     what = "mean squared error (lower is better)" if results.is_regression else "accuracy"
     units = " RMSE and MAE are in the target's unit, the mean squared error (MSE) in its square."
     return (

@@ -38,6 +38,11 @@ class StoredLabels:
         with self._core.entered({"labels": tensors}) as (connection, written, unused):
             unused += add(connection, fingerprint, new, written["labels"])
 
+    def has(self, fingerprint: str) -> bool:
+        """Whether those of a data set are there."""
+        with self._core.read() as connection:
+            return find(connection, fingerprint) is not None
+
     def of(self, fingerprint: str) -> Labels:
         """Those of a data set.
 

@@ -13,6 +13,8 @@ from ravine.store.schema import blocks, cohort_runs, evaluated, kept, labels, ro
 from ravine.store.schema import cohorts as cohort_table
 from ravine.store.studies import study_id
 
+_FINGERPRINT = 64  # digits of a SHA-256
+
 
 def delete_study(connection: Connection, name: str) -> tuple[int, list[str]]:
     """Delete a study and the runs that no other uses.
@@ -30,7 +32,8 @@ def delete_study(connection: Connection, name: str) -> tuple[int, list[str]]:
     connection.execute(delete(studies).where(studies.c.id == number))
     curves.remove_unused(connection)
     in_use = select(studies.c.data_fingerprint)
-    connection.execute(delete(labels).where(labels.c.data_fingerprint.not_in(in_use)))
+    of_whole = func.substr(labels.c.data_fingerprint, 1, _FINGERPRINT)  # folds have theirs behind it
+    connection.execute(delete(labels).where(of_whole.not_in(in_use)))
     return len(gone), unused + remove_blocks(connection, unreferenced(connection))
 
 

@@ -1,4 +1,4 @@
-"""What the runs of a ladder take: how many examples go through the network, and which runs learn without it."""
+"""What the runs of a ladder, or of folds, take: how many examples, and which runs learn without the network."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Collection, Sequence
 
 from ravine.messages import count
 from ravine.study.boundary import HEAD, boundary_of
+from ravine.study.folds import fold_lines
 from ravine.study.ladder import Ladder, in_words
 from ravine.study.recipe import Recipe, Run
+from ravine.study.spec import Study
 
 _WHOLE, _LAST, _FEATURES, _OTHERS = "of the whole network", "of its last blocks", "on features", "without it"
 
 
-def cost_lines(ladder: Ladder | None, runs: Sequence[Run], num_test: int) -> list[str]:
-    """What the runs of a ladder take, for people; nothing for other studies.
+def cost_lines(study: Study, runs: Sequence[Run], num_test: int) -> list[str]:
+    """What the runs of a ladder or of folds take, for people; nothing for other studies.
 
     Args:
-        ladder: of the study.
+        study: the study.
         runs: its runs; those that they go on from count too, each once.
         num_test: test examples.
     """
+    ladder = study.ladder
     if ladder is None:
-        return []
+        return fold_lines(study.data, runs)
     groups: dict[str, dict[tuple[str, int], Recipe]] = {}
     for run in runs:
         for recipe in run.recipe.chain:

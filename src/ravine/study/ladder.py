@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ravine.data import Dataset
+from ravine.data.deal_folds import FoldOf
 from ravine.data.parts import PartOf
 from ravine.errors import StudyError
 from ravine.messages import count, lacking, unknown, wrong
@@ -121,13 +122,13 @@ class Taught:
         fingerprint: of the whole data set.
         num_train: examples to learn from.
         ladder: of the study.
-        part: of the training set; None: all of it.
+        part: of the training set, or the fold that is the test split; None: all of the training split.
     """
 
     fingerprint: str
     num_train: int
     ladder: Ladder | None
-    part: PartOf | None
+    part: PartOf | FoldOf | None
 
     @property
     def content(self) -> dict[str, int] | None:
@@ -148,21 +149,28 @@ class Taught:
     @property
     def words(self) -> str:
         """What it is called in errors."""
-        return "the training set" if self.part is None else f"the part of {self.part.per_class} per class"
+        if isinstance(self.part, PartOf):
+            return f"the part of {self.part.per_class} per class"
+        return "the training set" if self.part is None else f"the training part of {self.part.words}"
 
     def only_config(self, axes: Mapping[str, Any]) -> dict[str, Any] | None:
         """The one config where nothing can be chosen; None where a rule has all of its own."""
-        untuned = self.ladder is not None and self.part is not None and not self.part.tuned
+        untuned = self.ladder is not None and isinstance(self.part, PartOf) and not self.part.tuned
         return self.ladder.one_config(axes) if untuned and self.ladder is not None else None
 
 
 def taught_of(ladder: Ladder | None, data: Dataset) -> tuple[Taught, ...]:
-    """What the runs of a study are trained on: all training examples, or one part after another.
+    """What the runs of a study are trained on: all training examples, or one part, or fold, after another.
 
     Args:
         ladder: of the study.
         data: the whole data set.
     """
+    if data.folds is not None:
+        return tuple(
+            Taught(fingerprint=data.fingerprint, num_train=num_train, ladder=None, part=part)
+            for part, (num_train, *_) in data.folds.sizes.items()
+        )
     if ladder is None:
         return (Taught(fingerprint=data.fingerprint, num_train=len(data.train), ladder=None, part=None),)
     return tuple(
@@ -291,9 +299,13 @@ def in_words(ladder: Ladder) -> str:
 
 
 def first_draw(runs: Sequence[Run]) -> list[Run]:
-    """Of the runs of a ladder those of one draw: the others are like them but for which examples they learn from."""
-    draws = [run.recipe.part["draw"] for run in runs if run.recipe.part is not None]
-    return [run for run in runs if run.recipe.part is None or run.recipe.part["draw"] == draws[0]]
+    """Of the runs of a ladder those of one draw, of folds those of one: others are like them but for their examples."""
+    key = (
+        {name: value for name, value in (runs[0].recipe.part or {}).items() if name != PER_CLASS}
+        if runs
+        else {}
+    )
+    return [run for run in runs if not key or key.items() <= (run.recipe.part or {}).items()]
 
 
 def _middle(axis: Any) -> Any:

@@ -32,6 +32,8 @@ from ravine.study.fields import (
     tuning,
     whole,
 )
+from ravine.study.folds import check_folds, folds_in
+from ravine.study.folds import in_words as folds_in_words
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.ladder import Ladder, LadderLike, check_alone, compared, parse_ladder, search_of
 from ravine.study.ladder import in_words as ladder_in_words
@@ -233,6 +235,17 @@ class Study:
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
             put("data", parse_source(data))
             put("_parts", parts_of(self))
+            check_folds(
+                self.data,
+                self.models,
+                {
+                    "ladder": self.ladder,
+                    "tune": self.staged,
+                    "keep": self.keep,
+                    "averages": self.averages,
+                    "test_time": self.test_time,
+                },
+            )
             check_size(self)
             if self.staged:
                 nums = {block.label: num_configs(self, block) for block in self.rules}
@@ -255,6 +268,7 @@ class Study:
                 f"{named(self.data)}, {' or '.join(map(named, self.models))}, {self.length}: "
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
                 *([ladder_in_words(self.ladder)] if self.ladder is not None else []),
+                *([folds_in_words(self.data)] if folds_in(self.data) else []),
                 *shared(
                     self.schedule,
                     self.batch_size,
@@ -325,7 +339,7 @@ class Study:
     @property
     def num_runs(self) -> int:
         """How many runs it is."""
-        num = sum(num_configs(self, block) for block in self.rules)
+        num = sum(num_configs(self, block) for block in self.rules) * max(1, len(folds_in(self.data)))
         if self.ladder is not None:
             return self.ladder.num_configs(num, len(self.parts) * len(self.rules)) * len(self.seeds)
         return (num + self.later * len(self.rules)) * len(self.seeds)

@@ -6,12 +6,14 @@ chooses a configuration, and `tuning` says how much luck that took. `comparison`
 `budget` of the winner against the tuning budget, `overfitting` of whether dropout is needed and kept. `cautions` and
 `words` put it into sentences.
 docs/verdict.md explains all of it. `crossover` compares two arms of a ladder over n pictures per class, with draws of
-pictures as units (`draws`), and `gaps` says how far each overfits: docs/ladder.md.
+pictures as units (`draws`), and `gaps` says how far each overfits: docs/ladder.md. `folds` compares over
+folds: docs/folds.md.
 """
 
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.crossover import Crossover, Difference, Outcome, crossover
 from ravine.verdict.draws import ArmResult, Reading, arm_results
+from ravine.verdict.folds import OnFold, corrected_error, over_folds
 from ravine.verdict.gaps import DrawnGap, Fall, falls_of, gaps_of
 from ravine.verdict.judge import judge
 from ravine.verdict.measure import ACCURACY, SQUARED_ERROR, Measure, measure_of
@@ -32,6 +34,7 @@ __all__ = [
     "Gain",
     "Leader",
     "Measure",
+    "OnFold",
     "Outcome",
     "Overfitting",
     "Pair",
@@ -41,11 +44,13 @@ __all__ = [
     "Verdict",
     "arm_results",
     "best_configs",
+    "corrected_error",
     "crossover",
     "falls_of",
     "gaps_of",
     "judge",
     "measure_of",
+    "over_folds",
     "overfitting",
     "scorer",
 ]

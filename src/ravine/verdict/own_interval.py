@@ -76,6 +76,12 @@ def mean_interval(
         top = 0.0 if bool((scores <= 0.0).all()) else math.inf
         return mean - half, min(mean + half, top)
     half = width(replace(error, example=math.hypot(error.example, luck)), alpha)
+    return accuracy_interval(mean, half, num_examples, alpha)
+
+
+def accuracy_interval(mean: float, half: float, num_examples: int, alpha: float) -> tuple[float, float]:
+    """Wilson's interval for a mean accuracy whose symmetric interval of level 1 - alpha would have this half width."""
+    z = width(KNOWN, alpha)
     rare = num_examples * min(mean, 1.0 - mean)
     effective = z**2 * mean * (1.0 - mean) / half**2 if half > 0.0 and rare > 0.0 else float(num_examples)
     if rare < FEW:

@@ -1,0 +1,131 @@
+"""Folds in words: what they came to, what to know before believing it, and a verdict like that of any study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ravine.messages import count
+from ravine.outcomes.folds import ALPHA, FoldsResult
+from ravine.verdict import Measure, RuleResult, Verdict, measure_of
+from ravine.verdict.outcome import Pair
+from ravine.verdict.words import listed
+
+READING = (
+    "Each fold was the test split once, and chose its own hypers on validation examples from the rest. Intervals are "
+    "of the procedure, tuning included, over other training sets of this size; they count that the folds' training "
+    "sets have most examples in common."
+)
+FEW_FOLDS = 4  # below which a t has so few degrees of freedom that hardly anything is separable
+
+
+def folds_verdict(found: FoldsResult, task: str, noun: str) -> Verdict:
+    """The verdict of a study with folds: its rules have no one config, and one result over all folds."""
+    measure = measure_of(task)
+    rules = tuple(_with_lrs(found, each) for each in found.rules)
+    pairs = found.pairs
+    return Verdict(
+        measure=measure,
+        alpha=ALPHA,
+        noun=noun,
+        rules=rules,
+        pairs=pairs,
+        best=rules[0].rule if rules and rules[0].config is not None else None,
+        separable=bool(pairs) and pairs[0].separable and pairs[0].difference > 0.0,
+        num_configs=found.num_configs,
+        num_validation=0,
+        num_test=found.num_examples,
+        sentences=tuple(sentences(found, measure, noun)),
+        warnings=tuple(warnings(found, measure)),
+        budget=(),
+        leaders=(),
+    )
+
+
+def sentences(found: FoldsResult, measure: Measure, noun: str) -> list[str]:
+    """Who leads over all folds, and whether that is sure."""
+    done = [each for each in found.rules if each.config is not None]
+    if not done:
+        return [f"No {noun} has a run that finished."]
+    best, *others = done
+    assert best.test is not None, "it has a finished run"
+    level = f"{100 * (1 - ALPHA):g} % interval "
+    interval = (
+        f" ({level}{measure.interval(best.ci, measure.digits(best.ci))})" if best.ci is not None else ""
+    )
+    reached = [
+        f"{each.rule} reaches {measure.shown(each.test or 0.0, measure.digits(best.ci))}"
+        for each in (best, *others[:1])
+    ]
+    first = f"Over {in_words(found)}, {reached[0]} test {measure.name}{interval}"
+    sentences = [first + (f"; {reached[1]}." if others else ".")]
+    if not found.pairs:
+        return sentences
+    pair = found.pairs[0]
+    digits = measure.digits(pair.ci)
+    size = f"{measure.difference(abs(pair.difference), digits)}{measure.unit}{measure.gap}"
+    among = f", corrected for {len(found.pairs)} comparisons" if len(found.pairs) > 1 else ""
+    bounds = " to ".join(measure.difference(end, digits) for end in pair.ci)
+    if pair.separable and pair.difference > 0.0:
+        sentences.append(
+            f"They are separable: {pair.first}, tuned anew in each fold, is better by {size} (interval {bounds}"
+            f"{among})."
+        )
+        return sentences
+    why = _why_not(pair)
+    sentences.append(f"They are not separable: the difference is {size} (interval {bounds}{among}){why}.")
+    return sentences
+
+
+def _why_not(pair: Pair) -> str:
+    return f"; {pair.outcome.partition(': ')[2]}" if "surviving" in pair.outcome else ""
+
+
+def warnings(found: FoldsResult, measure: Measure) -> list[str]:
+    """What a reader should know first, most serious first."""
+    texts = []
+    for each in found.rules:
+        if each.outcome:
+            texts.append(f"{each.rule}: {each.outcome}, so it is not called better; try a smaller lr.")
+    num = len({(each.part.repeat, each.part.fold) for each in found.chosen})
+    if num < FEW_FOLDS and found.pairs:
+        texts.append(
+            f"{count(num, 'fold')} give a spread with {count(num - 1, 'degree')} of freedom, so only large differences "
+            "are separable: use 5 or 10 folds, or repeats."
+        )
+    if (
+        found.pairs
+        and not found.pairs[0].separable
+        and found.pairs[0].detectable is not None
+        and num >= FEW_FOLDS
+    ):
+        pair = found.pairs[0]
+        digits, unit = measure.digits(pair.ci), f"{measure.unit}{measure.gap}"
+        reach, true = (measure.difference(x or 0.0, digits) for x in (pair.reach, pair.detectable))
+        texts.append(
+            f"Only an observed difference above {reach}{unit} counts as separable here, and a true difference of "
+            f"{true}{unit} would be found in four of five studies. More repeats help a little; more examples help more."
+        )
+    for rule in found.rules:
+        own = found.of(rule.rule)
+        for edge, advice in (("upper", "larger"), ("lower", "smaller")):
+            num_at = sum(each.edge == edge for each in own)
+            if own and 2 * num_at > len(own):
+                texts.append(
+                    f"{rule.rule}: the best lr lies on the {edge} edge of those tried in {num_at} of {len(own)} folds; "
+                    f"try {advice} values."
+                )
+    return texts
+
+
+def in_words(found: FoldsResult) -> str:
+    """How many folds there are, in a sentence."""
+    return f"{found.folds} folds" + (f" and {count(found.repeats, 'repeat')}" if found.repeats > 1 else "")
+
+
+def _with_lrs(found: FoldsResult, rule: RuleResult) -> RuleResult:
+    """A rule with the lr that all folds chose, or with how many chose which."""
+    lrs = found.lrs(rule.rule)
+    if len(lrs) == 1:
+        return replace(rule, lr=next(iter(lrs)), num_configs=found.num_configs)
+    said = listed([f"{lr:.4g} in {num}" for lr, num in lrs.items()])
+    return replace(rule, hypers={"lr of the folds": said} if said else {}, num_configs=found.num_configs)

@@ -1,0 +1,257 @@
+"""What came out of a study with folds: each rule on each fold, tuned there by itself, and the rules compared over all.
+
+A rule on a fold is judged as a study of its own: the config is chosen on the validation examples of that fold, at an
+equal budget for all rules, and the test scores of its runs are read, for no other config.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ravine.data.deal_folds import FoldOf
+from ravine.errors import InputError
+from ravine.outcomes.regression import Errors
+from ravine.outcomes.runs import plain, plain_data
+from ravine.outcomes.trials import Predicted, trials
+from ravine.outcomes.trivial import Trivial, trivial_of
+from ravine.store.records import FINISHED
+from ravine.study.folds import FOLD, REPEAT
+from ravine.verdict import OnFold, RuleResult, measure_of, over_folds
+from ravine.verdict.outcome import Pair
+from ravine.verdict.selection import represented
+from ravine.verdict.trials import Candidate, gather, number
+
+if TYPE_CHECKING:
+    from ravine.store import RunRecord, Store
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenOnFold:
+    """The config of a rule on one fold.
+
+    Args:
+        rule: label.
+        part: which fold.
+        config: its id.
+        hypers: its values.
+        runs: ids of its finished runs.
+        validation, test: mean scores over these, higher is better.
+        lost: how many of its runs diverged.
+        edge: "lower" or "upper" where its lr is the smallest or the largest of those tried; "" otherwise.
+    """
+
+    rule: str
+    part: FoldOf
+    config: str
+    hypers: Mapping[str, float | str]
+    runs: tuple[str, ...]
+    validation: float
+    test: float
+    lost: int
+    edge: str
+
+    @property
+    def words(self) -> str:
+        """What it is, in the log of what was scored on test."""
+        return f"{self.rule}, {self.part.words}, the mean over its seeds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldsResult:
+    """What the folds of a study came to.
+
+    Args:
+        folds, repeats: how many folds, and how many times they were dealt.
+        ratio: test examples of a fold for each example outside of it.
+        num_examples: examples that a repeat tests.
+        num_configs: the common tuning budget.
+        chosen: the config of each rule on each fold that has a finished run.
+        rules: each rule over all folds, the best first.
+        pairs: every two rules.
+        trivial: what a predictor that looks at no input reaches, over all folds; None: not known of the task.
+        errors: of a regression, by rule: errors on the test examples, the mean over folds.
+        validation_errors: likewise, by run: errors on the validation examples of its fold.
+    """
+
+    folds: int
+    repeats: int
+    ratio: float
+    num_examples: int
+    num_configs: int
+    chosen: tuple[ChosenOnFold, ...]
+    rules: tuple[RuleResult, ...]
+    pairs: tuple[Pair, ...]
+    trivial: Trivial | None
+    errors: Mapping[str, Errors]
+    validation_errors: Mapping[str, Errors]
+
+    def __repr__(self) -> str:
+        names = ", ".join(each.rule for each in self.rules)
+        return f"FoldsResult({names}; {self.folds} folds x {self.repeats}; of(rule), chosen, rules, pairs, json())"
+
+    def of(self, rule: str) -> list[ChosenOnFold]:
+        """A rule's chosen configs, in the order of the folds."""
+        return [each for each in self.chosen if each.rule == rule]
+
+    def lrs(self, rule: str) -> dict[float, int]:
+        """Which learning rates were chosen for a rule, in how many folds each, the most frequent first."""
+        found = Counter(lr for each in self.of(rule) if (lr := number(each.hypers.get("lr"))) is not None)
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    def json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "folds": self.folds,
+            "repeats": self.repeats,
+            "test_to_train": plain(self.ratio),
+            "examples": self.num_examples,
+            "pairs": [
+                {
+                    "first": each.first,
+                    "second": each.second,
+                    "difference": plain(each.difference),
+                    "interval": [plain(end) for end in each.ci],
+                    "p": plain(each.p),
+                    "separable": each.separable,
+                }
+                for each in self.pairs
+            ],
+            "chosen": [
+                {
+                    "rule": each.rule,
+                    **each.part.content(),
+                    **plain_data({k: v for k, v in each.hypers.items() if k not in (FOLD, REPEAT)}),
+                    "validation": plain(each.validation),
+                    "test": plain(each.test),
+                    "diverged": each.lost,
+                    "runs": list(each.runs),
+                }
+                for each in self.chosen
+            ],
+        }
+
+
+def has_folds(runs: Sequence[RunRecord]) -> bool:
+    """Whether runs are those of a study with folds."""
+    return any(FOLD in (run.recipe.get("part") or {}) for run in runs)
+
+
+def check_no_folds(runs: Sequence[RunRecord], study: str) -> None:
+    """Refuse runs on folds where one set of validation examples is needed for all.
+
+    Raises:
+        InputError: they are of folds.
+    """
+    if has_folds(runs):
+        raise InputError(
+            f"study {study!r} has folds: its runs learn from different parts of the data, so nothing is made of them "
+            "together; run a study like it without split.folds, which leaves one split into training, validation and "
+            "test"
+        )
+
+
+def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> FoldsResult:
+    """Judge a study with folds.
+
+    Args:
+        store: where its predictions are.
+        runs: of the study, with the compared levels as labels; some of them finished.
+        fingerprint: of the whole data set.
+    """
+    rules = tuple(dict.fromkeys(run.rule for run in runs))
+    chosen: list[ChosenOnFold] = []
+    tested: list[OnFold] = []
+    ratios, sizes, budgets, without_inputs = [], Counter[int](), [], []
+    errors: dict[str, list[Errors]] = {}
+    validated: dict[str, Errors] = {}
+    task = store.labels.of(fingerprint).task
+    by_part: dict[FoldOf, list[RunRecord]] = {}
+    for run in runs:
+        if run.status in FINISHED:
+            by_part.setdefault(FoldOf.of(run.recipe["part"]), []).append(run)
+    for part, own in sorted(by_part.items(), key=lambda item: (item[0].repeat, item[0].fold)):
+        labels = store.labels.of(part.key(fingerprint))
+        train, validation, test = labels.sizes
+        ratios.append(test / (train + validation))
+        sizes[part.repeat] += test
+        without_inputs.append(trivial_of(labels))
+        predicted = Predicted(store=store, labels=labels)
+        found = trials(own, predicted)
+        if task == "regression":
+            validated |= {
+                each.run: Errors.of(np.asarray(each.validation), labels.validation)
+                for each in found
+                if each.validation is not None
+            }
+        candidates = gather(found)
+        budget = min(len(group) for group in candidates.values())
+        budgets.append(budget)
+        for rule in (rule for rule in rules if rule in candidates):
+            alive = any(each.scores for each in candidates[rule])
+            config = represented(candidates[rule], budget) if alive else candidates[rule][0]
+            scores = {seed: predicted.test_scores(run) for seed, run in config.runs.items()}
+            tested.append(
+                OnFold(
+                    rule=rule,
+                    repeat=part.repeat,
+                    fold=part.fold,
+                    scores=scores,
+                    validation=config.mean if config.scores else None,
+                    lost=config.lost,
+                )
+            )
+            if scores:
+                mean = float(np.mean([each.mean() for each in scores.values()]))
+                if task == "regression":
+                    errors.setdefault(rule, []).extend(Errors.of(s, labels.test) for s in scores.values())
+                chosen.append(_chosen(part, config, candidates[rule], mean))
+    ratio = sum(ratios) / len(ratios)
+    results, pairs = over_folds(tested, ratio, measure_of(task), ALPHA)
+    return FoldsResult(
+        folds=1 + max(part.fold for part in by_part),
+        repeats=1 + max(part.repeat for part in by_part),
+        ratio=ratio,
+        num_examples=max(sizes.values()),
+        num_configs=min(budgets),
+        chosen=tuple(chosen),
+        rules=results,
+        pairs=pairs,
+        trivial=_over_folds(without_inputs),
+        errors={rule: Errors.mean(several) for rule, several in errors.items()},
+        validation_errors=validated,
+    )
+
+
+def _over_folds(each_fold: Sequence[Trivial | None]) -> Trivial | None:
+    """The mean of what it reaches on each fold, with the training answers of that fold."""
+    found = [each for each in each_fold if each is not None]
+    if len(found) < len(each_fold):
+        return None
+
+    def mean(of: Callable[[Trivial], Mapping[str, float]]) -> dict[str, float]:
+        return {name: sum(of(each)[name] for each in found) / len(found) for name in of(found[0])}
+
+    return replace(found[0], scores=mean(lambda each: each.scores), metrics=mean(lambda each: each.metrics))
+
+
+def _chosen(part: FoldOf, config: Candidate, group: Sequence[Candidate], test: float) -> ChosenOnFold:
+    lrs = sorted({each.lr for each in group if each.lr is not None})
+    at_end = {lrs[0]: "lower", lrs[-1]: "upper"} if len(lrs) > 1 else {}
+    return ChosenOnFold(
+        rule=config.rule,
+        part=part,
+        config=config.config,
+        hypers=config.hypers,
+        runs=tuple(config.runs.values()),
+        validation=config.mean,
+        test=test,
+        lost=config.lost,
+        edge=at_end.get(config.lr, "") if config.lr is not None else "",
+    )
