@@ -1,4 +1,4 @@
-"""The page of a verdict on results from elsewhere."""
+"""The pages of verdicts on results from elsewhere, of one data set and of several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import ravine
 from browsing import PHONE, watched
 from ravine.cli.main import main
 from ravine.errors import InputError
+from ravine.outcomes.datasets import Judgements
 from ravine.outcomes.elsewhere import Judgement
+from ravine.report.draw_datasets import dataset_figures, draw_pairs, draw_profile, draw_ranks
 from ravine.report.draw_judged import draw_configs, draw_differences, draw_scores, judged_figures
 from ravine.report.judged import judged_page
 
@@ -136,5 +138,75 @@ def test_a_browser_draws_it_and_a_phone_has_room(tab: Any, page_path: Path, tune
         page.locator("#figure-differences [data-view='1']").click()
         assert page.locator("#figure-differences .scatterlayer .trace").count() == 9
         assert page.locator("#runs tbody tr").count() == 20
+        wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(wider) == 0
+
+
+@pytest.fixture(scope="module")
+def sets() -> Judgements:
+    """Three methods on seven data sets, one of which lacks a method."""
+    rng = np.random.default_rng(2)
+    scores = {
+        name: {m: 0.8 + up + rng.normal(0.0, 0.01, 3) for m, up in (("a", 0.05), ("b", 0.0), (HOSTILE, -0.1))}
+        for name in (*(f"d{k}" for k in range(6)), f"{HOSTILE}2")
+    }
+    del scores["d5"]["b"]
+    found = ravine.judge(scores, datasets=True, metric="accuracy")
+    assert isinstance(found, Judgements)
+    return found
+
+
+def test_pairs_over_data_sets_have_a_dot_for_each(sets: Judgements) -> None:
+    panel = draw_pairs(sets).views[-1].panels[0]
+    assert [len(trace["x"]) for trace in rows(panel, "circle")] == [6, 6, 6]
+    for each, pair, trace in zip(
+        sets.across.contrasts, sets.verdict.pairs, rows(panel, "circle"), strict=True
+    ):
+        scores = sets.across.scores
+        expected = [scores[d][each.first] - scores[d][each.second] for d in sets.across.datasets]
+        assert trace["x"] == pytest.approx([100 * value for value in expected])
+        assert pair.difference == pytest.approx(np.mean(expected))
+
+
+def test_ranks_and_profiles_are_drawn_as_they_are(sets: Judgements) -> None:
+    assert sets.across.ranks is not None
+    assert sets.across.profile is not None
+    panel = draw_ranks(sets).views[0].panels[0]
+    assert [trace["x"][0] for trace in rows(panel, "diamond")] == pytest.approx(
+        sorted(sets.across.ranks.mean)
+    )
+    bars = [trace["x"] for trace in panel["data"] if trace["mode"] == "lines"]
+    assert [high - low for low, high in bars] == pytest.approx([sets.across.ranks.critical_distance] * 3)
+    lines = draw_profile(sets).views[0].panels[0]["data"]
+    for trace in lines:
+        share = sets.across.profile.share[trace["legendgroup"]]
+        assert trace["y"] == pytest.approx([100 * each for each in share], rel=1e-4)
+        assert trace["line"]["shape"] == "hv"
+
+
+def test_the_page_over_data_sets_is_whole_and_runs_no_name(sets: Judgements, tmp_path: Path) -> None:
+    found = dataset_figures(sets)
+    assert [each.name for each in found] == ["pairs", "ranks", "profile", "scores"]
+    assert [view.label for view in found[-1].views] == list(sets.datasets)
+    payload = json.dumps([each.json() for each in found], allow_nan=False)
+    assert "<img" not in payload.replace(json.dumps(HOSTILE)[1:-1], "")  # a chip's label is text
+    page = judged_page(sets).decode()
+    assert "<img src=x" not in page
+    assert "d5 lacks b" in page
+    assert sets.report(tmp_path / "page.html").read_text() == page
+    alone = sets.datasets["d0"].report(tmp_path / "one.html").read_text()
+    assert "What each method reached" in alone
+    one = ravine.judge({"only": {"a": [0.1, 0.2], "b": [0.3, 0.2]}}, datasets=True)
+    assert isinstance(one, Judgements)
+    assert [each.name for each in dataset_figures(one)] == ["scores"]
+    assert b"Nothing is compared over data sets" in judged_page(one)
+
+
+@pytest.mark.browser
+def test_a_browser_draws_a_page_over_data_sets(tab: Any, page_path: Path, sets: Judgements) -> None:
+    with watched(tab, sets.report(page_path), PHONE) as page:
+        assert page.locator("#figure-profile .scatterlayer .trace").count() == 3
+        page.locator("#figure-scores select").select_option(label="d5")
+        assert page.locator("#figure-scores .ytick").count() == 2
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(wider) == 0

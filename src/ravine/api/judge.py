@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import numpy as np
 
 from ravine.data.csv_file import read_csv
 from ravine.data.frames import columns_of, is_frame
-from ravine.errors import InputError
+from ravine.errors import InputError, short
+from ravine.outcomes.datasets import Judgements, judged_datasets
 from ravine.outcomes.elsewhere import Judgement, Run, Scored, judged
-from ravine.outcomes.given import NEEDED, of_arrays, of_table
+from ravine.outcomes.given import DATASET, NEEDED, of_arrays, of_datasets, of_tables
 from ravine.verdict import Measure
 
 
@@ -22,10 +23,11 @@ def judge(
     scores: Any,
     *,
     validation: Mapping[str, Any] | None = None,
+    datasets: bool = False,
     metric: str | None = None,
     lower_is_better: bool = False,
     alpha: float = 0.05,
-) -> Judgement:
+) -> Judgement | Judgements:
     """Judge results from any framework: which method is best, and whether that can be said at all.
 
     The verdict is that of a study. Each method's configuration is chosen on validation scores, methods are compared
@@ -37,9 +39,11 @@ def judge(
             where each run has one score; ``{"adam": {"lr 0.1": array, ...}, ...}`` where methods have several
             configurations. Row s of all arrays is seed s, which makes pairs of them. NaN: the run diverged. Or a
             table with a row per score, as a data frame, a mapping of columns or a CSV file's path: columns method,
-            seed and score, optionally config, example and split ("test" or "validation").
+            seed and score, optionally config, example, split ("test" or "validation") and dataset.
         validation: validation scores by method, or by method and config, where `scores` are arrays; None: nothing is
             tuned, and each method has one configuration.
+        datasets: the outer names of `scores` and `validation` are data sets: ``{"iris": {"adam": array, ...}, ...}``. A
+            table has its data sets in a column.
         metric: what the scores are called; None: "accuracy" where each is 0 or 1 for an example, else "score". An
             accuracy is given as a share from 0 to 1.
         lower_is_better: the scores are losses.
@@ -47,7 +51,7 @@ def judge(
 
     Returns:
         The verdict; it prints as a table, and shows itself in a notebook. Its ``report("page.html")`` writes a page
-        with figures.
+        with figures. Of several data sets there is a verdict on each (``datasets``), and one over all of them.
 
     Raises:
         InputError: scores that do not fit together, several configurations without validation scores, or an accuracy
@@ -67,9 +71,13 @@ def judge(
         raise InputError(
             f"validation: a {type(validation).__name__} cannot be read; allowed: arrays by method"
         )
-    name, found = _read(scores, validation)
-    measure = _measure(found, metric, lower_is_better)
-    return judged(name, _higher_is_better(found) if lower_is_better else found, measure, alpha, _page)
+    name, found = _read(scores, validation, datasets)
+    measure = _measure([each for runs in found.values() for each in runs.values()], metric, lower_is_better)
+    if lower_is_better:
+        found = {dataset: _higher_is_better(runs) for dataset, runs in found.items()}
+    if not datasets and len(found) == 1:
+        return judged(name, next(iter(found.values())), measure, alpha, _page)
+    return judged_datasets(name, found, measure, alpha, _page_of_all, _page)
 
 
 def _page(found: Judgement, path: str | Path) -> Path:
@@ -78,25 +86,55 @@ def _page(found: Judgement, path: str | Path) -> Path:
     return write_judged(found, path)
 
 
-def _read(scores: Any, validation: Mapping[str, Any] | None) -> tuple[str, dict[Run, Scored]]:
-    """What the results are called, and each run's scores as they were given."""
-    if isinstance(scores, Mapping) and not set(NEEDED) <= {str(name) for name in scores}:
-        return "scores", of_arrays(scores, validation)
+def _page_of_all(found: Judgements, path: str | Path) -> Path:
+    from ravine.report.judged import write_judged
+
+    return write_judged(found, path)
+
+
+def _read(
+    scores: Any, validation: Mapping[str, Any] | None, datasets: bool
+) -> tuple[str, dict[str, dict[Run, Scored]]]:
+    """What the results are called, and each run's scores as they were given, by data set."""
+    if isinstance(scores, Mapping) and not _is_table(scores):
+        if validation is None and not datasets:
+            _check_configs(scores)
+        found = of_datasets(scores, validation) if datasets else {"": of_arrays(scores, validation)}
+        return "scores", found
     if validation is not None:
         raise InputError("validation: a table has its validation scores in rows with split = validation")
+    if datasets:
+        raise InputError("datasets: a table has its data sets in a column 'dataset'")
     if isinstance(scores, str | os.PathLike):
         path = Path(scores)
         columns, lines = read_csv(path)
-        return path.name, of_table(columns, lambda row: f"{path}, line {lines[row]}", str(path))
+        return path.name, of_tables(columns, lambda row: f"{path}, line {lines[row]}", str(path))
     if is_frame(scores):
-        return "scores", of_table(columns_of(scores, "scores"), lambda row: f"scores, row {row}", "scores")
+        return "scores", of_tables(columns_of(scores, "scores"), lambda row: f"scores, row {row}", "scores")
     raise InputError(
         f"scores: a {type(scores).__name__} cannot be read; allowed: arrays by method, a data frame, or a CSV file"
     )
 
 
-def _measure(found: Mapping[Run, Scored], metric: str | None, lower_is_better: bool) -> Measure:
-    parts = [part for each in found.values() for part in (each.test, each.validation) if part is not None]
+def _check_configs(scores: Mapping[Any, Any]) -> None:
+    """Without validation scores several configs cannot be, so names that all have in them are rather methods."""
+    inner = [frozenset(map(str, value)) for value in scores.values() if isinstance(value, Mapping)]
+    if len(scores) == len(inner) > 1 and len(set(inner)) == 1 and len(inner[0]) > 1:
+        first = short(repr(str(next(iter(scores)))))
+        raise InputError(
+            f"scores: {first} and the others have the same {len(inner[0])} names in them; if they are data sets, say"
+            " datasets=True; if they are methods with configs, validation scores are needed to choose by"
+        )
+
+
+def _is_table(scores: Mapping[Any, Any]) -> bool:
+    """A mapping of columns, not of methods."""
+    names = {str(name) for name in scores}
+    return set(NEEDED) <= names or {DATASET, "method", "score"} <= names
+
+
+def _measure(found: Sequence[Scored], metric: str | None, lower_is_better: bool) -> Measure:
+    parts = [part for each in found for part in (each.test, each.validation) if part is not None]
     if metric is None:
         bits = all(len(part) > 1 and bool(np.isin(part, (0.0, 1.0)).all()) for part in parts)
         metric = "accuracy" if bits and not lower_is_better else "score"

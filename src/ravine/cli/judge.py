@@ -24,7 +24,8 @@ def judge(
     """Judge results from elsewhere: a CSV file with columns method, seed and score.
 
     Args:
-        results: The file, a row per score; optional columns are config, example, and split (test or validation).
+        results: The file, a row per score; optional columns are config, example, split (test or validation) and
+            dataset, which gives a verdict on each data set and one over all of them.
         metric: What the scores are called (default: accuracy where each is 0 or 1 for an example, else score).
         lower_is_better: The scores are losses.
         alpha: Chance of any false "separable".
@@ -52,7 +53,7 @@ def judge(
     if json:
         put_json(found.json())
         return
-    put_grids([found.grid()])
+    put_grids(found.grids())
     if out is not None:
         put("", f"page: {out}")
 

@@ -19,6 +19,10 @@ from ravine.verdict import Measure, Trial, Verdict, judge
 
 Array = NDArray[np.float64]
 NOUN = "method"
+UNTUNED = (
+    "There are no validation scores, so nothing was tuned here: how much luck there was in choosing each method's"
+    " hypers is not known, and not in the intervals."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -171,6 +175,10 @@ class Judgement:
             after=tuple(f"! {text}" for text in self.warnings),
         )
 
+    def grids(self) -> list[Grid]:
+        """All tables: the verdict alone."""
+        return [self.grid()]
+
     def __str__(self) -> str:
         return str(self.grid())
 
@@ -234,7 +242,7 @@ def judged(
         verdict=verdict,
         page=page,
         validated=validated,
-        warnings=(*(() if tuned else (_untuned(),)), *verdict.warnings, *_copies(verdict, tests)),
+        warnings=(*(() if tuned else (UNTUNED,)), *verdict.warnings, *_copies(verdict, tests)),
         runs=tuple(_row(run, scored[run], measure) for run in sorted(scored)),
     )
 
@@ -261,13 +269,6 @@ def _one_config_each(scored: Mapping[Run, Scored]) -> None:
                 f"method {method!r} has {len(found)} configs and no validation scores to choose one by; give"
                 " validation scores too, or one config: the best on the test data would be chosen by luck"
             )
-
-
-def _untuned() -> str:
-    return (
-        "There are no validation scores, so nothing was tuned here: how much luck there was in choosing each method's"
-        " hypers is not known, and not in the intervals."
-    )
 
 
 def _copies(verdict: Verdict, tests: Mapping[str, Array]) -> list[str]:

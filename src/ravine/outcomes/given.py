@@ -20,6 +20,7 @@ from ravine.outcomes.elsewhere import Run, Scored
 Array = NDArray[np.float64]
 
 NEEDED, OPTIONAL = ("method", "seed", "score"), ("config", "example", "split")
+DATASET = "dataset"
 _TEST, _VALIDATION = "test", "validation"
 _WHOLE = re.compile("-?[0-9]{1,18}")
 _SPLITS = {"test": _TEST, "validation": _VALIDATION, "val": _VALIDATION, "valid": _VALIDATION}
@@ -54,6 +55,38 @@ def of_arrays(scores: Mapping[Any, Any], validation: Mapping[Any, Any] | None) -
     return _checked(found)
 
 
+def of_datasets(
+    scores: Mapping[Any, Any], validation: Mapping[Any, Any] | None
+) -> dict[str, dict[Run, Scored]]:
+    """Runs of each data set, of arrays by data set and method, or by data set, method and config.
+
+    Args:
+        scores, validation: data set -> what `of_arrays` takes.
+
+    Raises:
+        InputError: no data set, validation scores of others, or what `of_arrays` refuses.
+    """
+    if not scores:
+        raise InputError("scores: there is no data set in it; allowed: {dataset: {method: array}}")
+    for name, part in (("scores", scores), ("validation", validation or {})):
+        for dataset, value in part.items():
+            if not isinstance(value, Mapping):
+                raise InputError(
+                    f"{name}: data set {dataset!r} is a {type(value).__name__}; allowed: arrays by method"
+                )
+    if validation is not None and validation.keys() != scores.keys():
+        odd = sorted(map(str, validation.keys() ^ scores.keys()))[0]
+        lacks = "scores" if odd in map(str, validation) else "validation"
+        raise InputError(f"{lacks}: data set {odd!r} is missing; each data set needs both")
+    found = {}
+    for dataset, value in scores.items():
+        try:
+            found[str(dataset)] = of_arrays(value, None if validation is None else validation[dataset])
+        except InputError as error:
+            raise InputError(f"data set {str(dataset)!r}: {error}") from None
+    return found
+
+
 def _flat(given: Mapping[Any, Any], where: str) -> dict[tuple[str, str], Array]:
     found = {}
     for method, value in given.items():
@@ -70,6 +103,7 @@ def _table(array: Any, where: str) -> Array:
         table = as_numpy(array, where).astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{where} is {short(repr(array))}; allowed: an array of numbers") from None
+    table = np.atleast_1d(table)
     if table.ndim not in (1, 2) or not table.size:
         raise InputError(
             f"{where} has shape {table.shape}; allowed: (seeds, examples), or (seeds,) for one score per run"
@@ -132,6 +166,35 @@ def of_table(columns: Mapping[str, Cells], place: Place, where: str) -> dict[Run
     return _checked(
         {run: Scored(test=test, validation=found[_VALIDATION].get(run)) for run, test in found[_TEST].items()}
     )
+
+
+def of_tables(columns: Mapping[str, Cells], place: Place, where: str) -> dict[str, dict[Run, Scored]]:
+    """Runs of each data set, of a table with a row per score: those of the data set "" where there is no such column.
+
+    Args:
+        columns, place, where: as in `of_table`; where there are data sets, the seed may be missing.
+
+    Raises:
+        DataError: as in `of_table`, or a cell of the column is empty.
+    """
+    if DATASET not in columns:
+        return {"": of_table(columns, place, where)}
+    names = [_text(value) for value in columns[DATASET].values]
+    if "" in names:
+        raise DataError(f"{place(names.index(''))}: column {DATASET!r} is empty")
+    if "seed" not in columns:
+        columns = {**columns, "seed": Cells(values=np.zeros(len(names), dtype=np.int64))}
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        rows_of.setdefault(name, []).append(row)
+    if len(rows_of) < 2:
+        return {"": of_table(columns, place, where)}
+    return {name: _of_rows(columns, rows, place, f"{where}, {name}") for name, rows in rows_of.items()}
+
+
+def _of_rows(columns: Mapping[str, Cells], rows: list[int], place: Place, where: str) -> dict[Run, Scored]:
+    some = {name: Cells(values=cells.values[rows]) for name, cells in columns.items()}
+    return of_table(some, lambda row: place(rows[row]), where)
 
 
 def _aligned(

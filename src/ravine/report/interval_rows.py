@@ -70,7 +70,7 @@ def rows_panel(rows: Sequence[Row], *, title: str, x_title: str, zero: bool, mos
 
 
 def _traces(y: int, row: Row) -> list[Json]:
-    said = "<br>".join([f"<b>{text(row.label)}</b>", *row.hover])
+    said = "<br>".join([f"<b>{text(row.label)}</b>", *map(text, row.hover)])
     drawn: list[Json] = []
     if row.low is not None and row.high is not None:
         drawn.append(
@@ -86,7 +86,7 @@ def _traces(y: int, row: Row) -> list[Json]:
                 "type": "scatter", "mode": "markers", "x": [value for value, _ in row.dots],
                 "y": [y - 0.28] * len(row.dots), "hoverinfo": "text", "meta": "ground",
                 "marker": {"symbol": "circle", "size": 4.5, "color": row.colour, "opacity": 0.45},
-                "hovertext": [f"<b>{text(row.label)}</b>, {words}" for _, words in row.dots],
+                "hovertext": [f"<b>{text(row.label)}</b>, {text(words)}" for _, words in row.dots],
             }
         )  # fmt: skip
     drawn.append(

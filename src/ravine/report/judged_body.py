@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ravine.messages import count
 from ravine.outcomes.elsewhere import NOUN, Judgement
-from ravine.outcomes.runs import plain
+from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.words import rule_columns
 from ravine.report import elements
 from ravine.report.body import NO_SCRIPT, figure_sections, runs_section, warnings_section
@@ -44,8 +44,8 @@ def judged_body(found: Judgement, figures: Sequence[Figure], command: str) -> Ht
         verdict_section(verdict_texts(found.verdict, beside(found))),
         NO_SCRIPT,
         figure_sections(figures),
-        runs_section(_texts(found), about=None),
-        _made(command),
+        runs_section(runs_texts(found.table(), found.methods), about=None),
+        made_section(command),
     )
 
 
@@ -83,9 +83,9 @@ def beside(found: Judgement) -> Beside:
     return Beside(looks=looks(found.methods), after=after, reading=_READING.format(over=over))
 
 
-def _texts(found: Judgement) -> dict[str, Any]:
-    """The table of all runs."""
-    shown = [name for name in found.runs[0] if any(row[name] is not None for row in found.runs)]
+def runs_texts(runs: Sequence[Mapping[str, Cell]], methods: Sequence[str]) -> dict[str, Any]:
+    """The table of all runs, as `runs_section` wants it."""
+    shown = [name for name in runs[0] if any(row[name] is not None for row in runs)]
     words = {NOUN, "config", "dataset"}
     return {
         "noun": NOUN,
@@ -104,11 +104,11 @@ def _texts(found: Judgement) -> dict[str, Any]:
                     for name in shown
                 ],
             }
-            for row in found.runs
+            for row in runs
         ],
         "last": None,
-        "rule_names": found.methods,
-        "count": count(len(found.runs), "run"),
+        "rule_names": methods,
+        "count": count(len(runs), "run"),
     }
 
 
@@ -118,7 +118,8 @@ def _cell(value: str | float | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _made(command: str) -> Html | None:
+def made_section(command: str) -> Html | None:
+    """What makes the page again; nothing where that is not known."""
     if not command:
         return None
     return tag(

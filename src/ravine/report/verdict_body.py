@@ -38,7 +38,7 @@ def verdict_parts(texts: Table) -> tuple[Html | None, ...]:
             f"Verdict, one row per {texts['noun']}",
         ),
         tag("p", texts["reading"], class_="reading") if texts["reading"] else None,
-        _pairs(texts["pairs"], texts["noun"]),
+        _pairs(texts["pairs"], texts["noun"], texts["titles"]),
     )
 
 
@@ -115,10 +115,14 @@ def _bar(texts: Table, rule: Table) -> Html:
     )
 
 
-def _pairs(pairs: Sequence[Table], noun: str) -> Html:
+def _pairs(pairs: Sequence[Table], noun: str, titles: Mapping[str, str]) -> Html:
     if not pairs:
         return join()
-    numeric = {"difference": "test: first − second", "interval": "interval, corrected", "seeds": "seeds"}
+    numeric = {
+        "difference": titles["difference"],
+        "interval": "interval, corrected",
+        "seeds": titles["seeds"],
+    }
     table = tag(
         "table",
         tag(

@@ -13,6 +13,7 @@ from ravine.report.html import Html
 from ravine.report.palette import Look
 from ravine.verdict import RuleResult, Verdict
 
+_TITLES = {"difference": "test: first − second", "seeds": "seeds"}  # of the table of pairs
 WIDTH, MARGIN = 220, 16  # of the interval plot, in px
 
 
@@ -40,6 +41,7 @@ class Beside:
         before: columns between the interval and the others, such as further errors.
         after: the other columns.
         below: of each row, the lines under its name.
+        titles: of columns, where they are not the usual ones.
         reading: how to read the table.
         trivial: the predictor without inputs, for which columns have a last cell; None: there is none.
     """
@@ -49,6 +51,7 @@ class Beside:
     reading: str
     before: Sequence[Column] = ()
     below: Sequence[Sequence[str]] = field(default=())
+    titles: Mapping[str, str] = field(default_factory=dict)
     trivial: Trivial | None = None
 
 
@@ -59,7 +62,7 @@ def verdict_texts(verdict: Verdict, beside: Beside) -> dict[str, Any]:
     scale = interval_scale(verdict)
     return {
         "noun": verdict.noun,
-        "titles": words.column_titles(verdict),
+        "titles": {**_TITLES, **words.column_titles(verdict), **beside.titles},
         "before": [(each.title, each.about) for each in beside.before],
         "after": [(each.title, each.about) for each in beside.after],
         "trivial": _trivial(verdict, beside, scale),

@@ -5,11 +5,13 @@ chooses a configuration, and `tuning` says how much luck that took. `comparison`
 `multiplicity` and `pairs` all of them, `planning` says what more seeds would find, `own_interval` is of one rule,
 `budget` of the winner against the tuning budget, `overfitting` of whether dropout is needed and kept. `cautions` and
 `words` put it into sentences.
+`across` is a verdict over data sets, with `flips`, `ranks` and `profile`; `across_words` says it.
 docs/verdict.md explains all of it. `crossover` compares two arms of a ladder over n pictures per class, with draws of
 pictures as units (`draws`), and `gaps` says how far each overfits: docs/ladder.md. `folds` compares over
 folds: docs/folds.md.
 """
 
+from ravine.verdict.across import Across, Contrast, judge_across
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.crossover import Crossover, Difference, Outcome, crossover
 from ravine.verdict.draws import ArmResult, Reading, arm_results
@@ -19,14 +21,18 @@ from ravine.verdict.judge import judge
 from ravine.verdict.measure import ACCURACY, SQUARED_ERROR, Measure, measure_of
 from ravine.verdict.outcome import Gain, Pair, RuleResult, Verdict
 from ravine.verdict.overfitting import Overfitting, overfitting
+from ravine.verdict.profile import Profile
+from ravine.verdict.ranks import Ranks
 from ravine.verdict.selection import best_configs
 from ravine.verdict.trials import Trial, scorer
 
 __all__ = [
     "ACCURACY",
     "SQUARED_ERROR",
+    "Across",
     "ArmResult",
     "BudgetCurve",
+    "Contrast",
     "Crossover",
     "Difference",
     "DrawnGap",
@@ -38,6 +44,8 @@ __all__ = [
     "Outcome",
     "Overfitting",
     "Pair",
+    "Profile",
+    "Ranks",
     "Reading",
     "RuleResult",
     "Trial",
@@ -49,6 +57,7 @@ __all__ = [
     "falls_of",
     "gaps_of",
     "judge",
+    "judge_across",
     "measure_of",
     "over_folds",
     "overfitting",

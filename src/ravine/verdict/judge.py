@@ -180,7 +180,12 @@ def _result(
         validation=candidate.mean,
         test=float(table.mean()),
         ci=mean_interval(
-            table, alpha, binary=measure.binary, by_example=measure.by_example, luck=luck.error()
+            table,
+            alpha,
+            binary=measure.binary,
+            by_example=measure.by_example,
+            luck=luck.error(),
+            share=measure.percent,
         ),
         num_configs=len(group),
         num_runs=num_runs,

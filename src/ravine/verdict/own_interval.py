@@ -46,7 +46,13 @@ def mean_error(scores: Array, *, by_example: bool = True) -> Error:
 
 
 def mean_interval(
-    scores: Array, alpha: float, *, binary: bool, luck: float = 0.0, by_example: bool = True
+    scores: Array,
+    alpha: float,
+    *,
+    binary: bool,
+    luck: float = 0.0,
+    by_example: bool = True,
+    share: bool = False,
 ) -> tuple[float, float]:
     """Interval of level 1 - alpha for one rule's mean score, over seeds, examples and the luck of tuning.
 
@@ -64,6 +70,7 @@ def mean_interval(
         binary: the scores are 1 or 0.
         luck: standard error from choosing the configuration, see `tuning.py`.
         by_example: as in `comparison.difference_error`.
+        share: scores that are not binary lie from 0 to 1, and so does the interval.
     """
     mean = float(scores.mean())
     num_examples = scores.shape[1]
@@ -74,6 +81,8 @@ def mean_interval(
         example = few * math.hypot(error.example, _of_outliers(scores)) if by_example else 0.0
         half = width(replace(error, example=math.hypot(example, luck)), alpha)
         top = 0.0 if bool((scores <= 0.0).all()) else math.inf
+        if share:
+            return max(mean - half, 0.0), min(mean + half, 1.0)
         return mean - half, min(mean + half, top)
     half = width(replace(error, example=math.hypot(error.example, luck)), alpha)
     return accuracy_interval(mean, half, num_examples, alpha)
