@@ -16,6 +16,8 @@ from ravine.cli.main import main
 from ravine.errors import InputError
 from ravine.outcomes.apart import trained_apart
 from ravine.outcomes.compared import Comparison
+from ravine.outcomes.compared_page import as_judgement
+from ravine.report.judged import judged_page, write_judged
 from ravine.verdict import ACCURACY, Trial, judge
 
 DATA = {"kind": "digits", "limit": 300}
@@ -87,6 +89,7 @@ def test_budgets_and_lengths_that_differ_are_said(store: Path) -> None:
     assert "hidden" not in alike
     grid = found.grid()
     configs = {row[0]: row[grid.columns.index("configs")] for row in grid.rows}
+    assert configs.pop("most frequent class") == "–"
     assert configs == {"one: momentum": "2", "two: momentum": "2", "sgd": "3", "adam": "2"}
     assert "two: 12 runs of 4 configs and 3 seeds, 60 steps each" in str(found)
 
@@ -238,3 +241,27 @@ def test_it_shows_itself(store: Path) -> None:
     assert found.name == "one and two"
     assert "<table>" in found._repr_html_()
     assert len(found.table()) == 27
+
+
+def test_the_page_has_the_runs_and_the_scores_of_the_chosen(store: Path, tmp_path: Path) -> None:
+    both = [ravine.results(name, store=store) for name in ("one", "two")]
+    found = ravine.compare(*both)
+    form = as_judgement(found, write_judged)
+    assert form.verdict.pairs == found.verdict.pairs
+    assert form.methods == ("adam", "one: momentum", "sgd", "two: momentum")
+    for rule in found.verdict.rules:
+        own = both[rule.rule in ("adam", "two: momentum")]
+        table = {part: scores(own, part)[rule.rule.rpartition(": ")[2]] for part in ("validation", "test")}
+        assert rule.config is not None
+        for part, configs in table.items():
+            assert form.seeds(rule.rule, part) == pytest.approx(
+                dict(enumerate(configs[rule.config].mean(axis=1)))
+            )
+        assert len(form.configs(rule.rule)) == rule.num_configs
+        tested = {
+            row["config"] for row in form.runs if row["method"] == rule.rule and row["test"] is not None
+        }
+        assert tested == {f"lr {rule.lr:g}"}  # test scores of the others stay unread
+    assert found.report(tmp_path / "page.html").read_bytes() == judged_page(form)
+    assert main(["compare", "one", "two", "--store", str(store), "--out", str(tmp_path / "page.txt")]) == 2
+    assert not (tmp_path / "page.txt").exists()

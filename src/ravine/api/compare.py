@@ -10,6 +10,7 @@ from ravine.errors import StoreError
 from ravine.messages import shown
 from ravine.outcomes import Results
 from ravine.outcomes.compared import STUDY, Comparison, compared
+from ravine.outcomes.compared_page import as_judgement
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.naming import naming
@@ -36,7 +37,8 @@ def compare(
             varies in each, such as "model"; None: what the studies say, which by default is their rules.
 
     Returns:
-        The verdict; it prints as a table, and shows itself in a notebook.
+        The verdict; it prints as a table, and shows itself in a notebook. Its ``report("page.html")`` writes a page
+        with figures.
 
     Raises:
         InputError: fewer than two studies, one that is not there or has no finished run, or studies whose data, split,
@@ -67,7 +69,13 @@ def compare(
         opened = opened or [Store(each, create=False) for each in several]
         name = name_of(study)
         found += [_load(each, name, factor) for each in _having(name, opened)]
-    return compared(found, whole=compare == STUDY)
+    return compared(found, _page, whole=compare == STUDY)
+
+
+def _page(found: Comparison, path: Path | str) -> Path:
+    from ravine.report.judged import write_judged
+
+    return write_judged(as_judgement(found, write_judged), path)
 
 
 def _load(store: Store, name: str, factor: str | None) -> Results:

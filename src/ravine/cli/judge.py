@@ -62,6 +62,7 @@ def compare(
     *studies: StudyNames,
     store: Stores = (),
     compare: Compare = None,
+    out: File = None,
     json: bool = False,
 ) -> None:
     """Judge several studies together: one table, one verdict.
@@ -72,12 +73,20 @@ def compare(
             (default: runs).
         compare: Judge this: study, for the studies as such, or a factor that varies in each (default: what the studies
             say).
+        out: Also write a page with figures to this file (.html).
         json: Print one JSON object.
     """
     from ravine.api.compare import compare as compared
+    from ravine.report.page import check_page
 
+    if out is not None:
+        check_page(out, "--out")
     found = compared(*studies, store=store or "runs", compare=compare)
+    if out is not None:
+        found.report(out)
     if json:
         put_json(found.json())
-    else:
-        put_grids([found.grid()])
+        return
+    put_grids([found.grid()])
+    if out is not None:
+        put("", f"page: {out}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ravine.errors import InputError
 from ravine.grid import Grid
@@ -18,6 +22,7 @@ from ravine.outcomes.regularized import judged
 from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.trials import Predicted, trials
+from ravine.outcomes.trivial import Trivial, trivial_of
 from ravine.store.records import FINISHED
 from ravine.verdict import Trial, Verdict, judge
 from ravine.verdict.words import listed
@@ -40,6 +45,9 @@ class Comparison:
         labels: of each label the studies that it is from, several where these have the same configurations.
         verdict: which is best, and whether that can be said at all.
         warnings: what a reader must know before believing it.
+        validation, test: mean score of each run by its id, higher is better; of test for the chosen runs alone.
+        trivial: what a predictor that looks at no input reaches; None: not known of the task.
+        page: writes its page to a file; handed in, because pages lie above this room.
     """
 
     studies: Mapping[str, Results]
@@ -47,6 +55,10 @@ class Comparison:
     labels: Mapping[str, tuple[str, ...]]
     verdict: Verdict
     warnings: tuple[str, ...]
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    trivial: Trivial | None
+    page: Callable[[Comparison, str | Path], Path]
 
     @property
     def name(self) -> str:
@@ -57,6 +69,20 @@ class Comparison:
     def noun(self) -> str:
         """What one of the compared is called: "rule", "model", "variant", "study", or "level" of any other factor."""
         return self.verdict.noun
+
+    def report(self, path: str | Path) -> Path:
+        """Write the verdict as a page: one HTML file with figures, which needs no network.
+
+        Args:
+            path: the file, ending in .html.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: the name is none of a page's, or the file can't be written.
+        """
+        return self.page(self, path)
 
     def table(self) -> list[dict[str, Cell]]:
         """One plain row per run of each study, for a data frame or a CSV file; what a run doesn't have is None."""
@@ -117,13 +143,15 @@ class Comparison:
     def grid(self) -> Grid:
         """The verdict as a small table: its sentences, a row for each rule, what to read before relying on it."""
         verdict, titles = self.verdict, words.column_titles(self.verdict)
-        columns = words.rule_columns(verdict)
+        names = words.row_names(verdict, self.trivial)
+        columns = words.rule_columns(verdict, trivial=self.trivial)
+        none = (words.NOTHING,) * (len(names) - len(verdict.rules))
         budgets = {
-            "configs": tuple(str(rule.num_configs) for rule in verdict.rules),
-            "seeds": tuple(str(len(rule.seeds)) for rule in verdict.rules),
+            "configs": (*(str(rule.num_configs) for rule in verdict.rules), *none),
+            "seeds": (*(str(len(rule.seeds)) for rule in verdict.rules), *none),
         }
         last = {name: columns.pop(name) for name in ("diverged", "standing")}
-        shown_columns = {self.noun: tuple(rule.rule for rule in verdict.rules), **columns, **budgets, **last}
+        shown_columns = {self.noun: tuple(names), **columns, **budgets, **last}
         return Grid(
             title=self.name,
             before=verdict.sentences,
@@ -132,6 +160,7 @@ class Comparison:
             left=(self.noun, ""),
             below=words.below(verdict, self.runs),
             after=(
+                *((words.of_trivial(self.trivial),) if self.trivial is not None else ()),
                 *(f"{name}: {made_of(study)}" for name, study in self.studies.items()),
                 *(f"! {text}" for text in self.warnings),
             ),
@@ -158,11 +187,14 @@ def made_of(study: Results) -> str:
     )
 
 
-def compared(studies: Sequence[Results], *, whole: bool = False) -> Comparison:
+def compared(
+    studies: Sequence[Results], page: Callable[[Comparison, str | Path], Path], *, whole: bool = False
+) -> Comparison:
     """Judge several studies together.
 
     Args:
         studies: two or more; what each compares is what is compared here.
+        page: writes the page of what is returned.
         whole: compare the studies as such, each tuned over its rules too.
 
     Raises:
@@ -186,12 +218,20 @@ def compared(studies: Sequence[Results], *, whole: bool = False) -> Comparison:
             readers.setdefault(each.run, predicted)
     nouns = {noun_of(study.compare) for study in named.values()}
     noun = STUDY if whole else nouns.pop() if len(nouns) == 1 else "level"
+    tested: dict[str, float] = {}
+
+    def test(run: str) -> np.ndarray:
+        scores = readers[run].test_scores(run)
+        tested[run] = float(scores.mean())
+        return scores
+
     verdict = judge(
         list(found.values()),
-        lambda run: readers[run].test_scores(run),
+        test,
         measure=studies[0].verdict.measure,
         noun=noun,
     )
+    trivial = trivial_of(studies[0].labels)
     every = {(run.rule, run.id): run for runs in own.values() for run in runs}
     return Comparison(
         studies=named,
@@ -204,8 +244,17 @@ def compared(studies: Sequence[Results], *, whole: bool = False) -> Comparison:
             *_trained_apart(own, verdict.noun),
             *verdict.warnings,
             *_one_config(verdict),
+            *words.beaten_by_trivial(verdict, trivial),
             *_logged(named, labels, verdict),
         ),
+        validation={
+            each.run: float(np.mean(each.validation, dtype=np.float64))
+            for each in found.values()
+            if each.validation is not None and not each.diverged
+        },
+        test={run: score for run, score in tested.items() if math.isfinite(score)},
+        trivial=trivial,
+        page=page,
     )
 
 
