@@ -94,7 +94,7 @@ def runs_texts(runs: Sequence[Mapping[str, Cell]], methods: Sequence[str]) -> di
             {
                 "id": "",
                 "rule": row[NOUN],
-                "lost": row["test"] is None,
+                "lost": row["test"] is None and row["validation"] is None,
                 "cells": [
                     {
                         "text": _cell(row[name]),
