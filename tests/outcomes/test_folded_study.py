@@ -13,10 +13,11 @@ import pytest
 from rich.console import Console
 
 import ravine
-from ravine.data import Dataset, from_arrays
+from ravine.data import Dataset, from_arrays, load
 from ravine.data.deal_folds import FoldOf
 from ravine.errors import InputError, StudyError
 from ravine.outcomes import Results
+from ravine.predictors.folds import of_folds
 from ravine.report import facts, figures, page, terminal
 from ravine.store import Store
 from ravine.study.definition import definition_of
@@ -24,13 +25,16 @@ from ravine.study.definition import definition_of
 FOLDS, SEEDS = 3, 2
 
 
+Y = (np.arange(150) // 3) % 2
+X = (
+    np.random.default_rng(0).standard_normal((150, 4)) * [1.0, 5.0, 1.0, 0.1]
+    + [1.5, 0.0, 20.0, 0.0] * Y[:, None]
+)
+
+
 def _data(repeats: int = 1) -> Dataset:
     """Two classes that one of four numbers tells apart, in groups of three rows."""
-    rng = np.random.default_rng(0)
-    y = (np.arange(150) // 3) % 2
-    x = rng.standard_normal((150, 4))
-    x[:, 0] += 1.5 * y
-    return from_arrays(x, y, groups=np.arange(150) // 3, split={"folds": FOLDS, "repeats": repeats})
+    return from_arrays(X, Y, groups=np.arange(150) // 3, split={"folds": FOLDS, "repeats": repeats})
 
 
 def _study(**changes: Any) -> ravine.Study:
@@ -166,7 +170,12 @@ def test_a_factor_is_compared_over_folds_and_folds_are_not(store: Path, results:
     ("call", "words"),
     [
         (lambda store: ravine.ensemble("folded", store=store), "study 'folded' has folds: its runs learn"),
-        (lambda store: ravine.predict("folded", np.zeros((2, 4)), store=store), "study 'folded' has folds"),
+        (
+            lambda store: ravine.predict(_study(), X, store=store, what="greedy"),
+            "of a study with folds; allowed",
+        ),
+        (lambda store: ravine.predict(_study(), X, store=store, mode="mc"), "predict by the mean pass alone"),
+        (lambda store: ravine.export(_study(), out=store / "m", store=store), "study 'folded' has folds"),
         (lambda store: ravine.soup(_study(), store=store), "study 'folded' has folds"),
         (lambda store: ravine.compare("folded", "folded", store=store), "folded"),
     ],
@@ -201,3 +210,66 @@ def test_what_does_not_go_with_folds_is_refused(changes: dict[str, Any], words: 
     with pytest.raises(StudyError, match=words) as caught:
         _study(**changes)
     assert "\n" not in str(caught.value)
+
+
+def test_the_winners_of_the_folds_predict_together(store: Path, results: Results) -> None:
+    data = _data()
+    assert data.folds is not None
+    find = lambda: (_study(), None)  # noqa: E731
+    found = of_folds(Store(store), "folded", find=find)
+    assert len(found.members) == FOLDS
+    assert len(of_folds(Store(store), "folded", "ensemble", find=find).members) == FOLDS * SEEDS
+    outputs = found.outputs(found.preparation.inputs.apply(X))
+    for run_id, logits in outputs.items():
+        run = results.source.run(run_id)
+        own = data.folds.of(FoldOf.of(run.recipe["part"]))
+        raw = own.preparation.inputs.scaling
+        tested = own.test.some(slice(None)).astype(np.float64) * np.array(raw.deviation) + np.array(raw.mean)
+        rows = [int(np.abs(X - each).sum(axis=1).argmin()) for each in tested]
+        stored = results.source.tensors("predictions", run_id)["test"]
+        np.testing.assert_allclose(logits[rows], stored, atol=1e-4)
+        best = max(
+            each.metrics["validation_accuracy"]
+            for each in results.runs
+            if each.recipe["part"] == run.recipe["part"] and each.config == run.config
+        )
+        assert run.metrics["validation_accuracy"] == best
+    rows = ravine.predict(_study(), X, store=store)
+    mean = np.mean([_softmax(each) for each in outputs.values()], axis=0)
+    np.testing.assert_allclose(np.array(rows.probabilities), mean, atol=1e-6)
+    assert np.mean(np.array(rows.predicted) == np.array([str(y) for y in Y])) > 0.6
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found: np.ndarray = odds / odds.sum(axis=1, keepdims=True)
+    return found
+
+
+def test_winners_of_a_regression_on_a_table_undo_the_scales_of_their_folds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{'rare' if i == 7 else 'ab'[i % 2]},{rng.normal() * 30 + 100:.3f},{50 + (i % 2) * 20 + rng.normal():.4f}"
+        for i in range(60)
+    ]
+    path.write_text("name,size,y\n" + "\n".join(rows) + "\n")
+    data = {"kind": "csv", "path": str(path), "target": "y", "split": {"folds": 3}}
+    study = _study(name="priced", data=data, batch_size=8, rules=[{"kind": "adam", "lr": 0.03}])
+    results = ravine.run(study, store=tmp_path / "runs", quiet=True)
+    found = of_folds(Store(tmp_path / "runs"), "priced", find=lambda: (study, None))
+    raw = {name: np.array(column) for name, column in _columns(path).items()}
+    outputs = found.outputs(found.preparation.inputs.apply({name: raw[name] for name in ("name", "size")}))
+    whole = load(study.data)
+    assert whole.folds is not None
+    for run_id, values in outputs.items():
+        own = whole.folds.of(FoldOf.of(results.source.run(run_id).recipe["part"]))
+        answers = own.in_own_units(own.test.y)
+        at = [int(np.abs(raw["y"].astype(float) - answer).argmin()) for answer in answers]
+        stored = results.source.tensors("predictions", run_id)["test"]
+        np.testing.assert_allclose(values[at], stored, rtol=1e-4)
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    header, *rows = (line.split(",") for line in path.read_text().splitlines())
+    return {name: [row[at] for row in rows] for at, name in enumerate(header)}

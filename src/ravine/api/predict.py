@@ -14,6 +14,7 @@ from ravine.data.fresh_files import fresh
 from ravine.errors import InputError, StoreError
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
+from ravine.outcomes.folds import has_folds
 from ravine.predictors.rows import PredictedRows
 from ravine.store import Store
 from ravine.study import Study
@@ -53,7 +54,8 @@ def predict(
         what: of a study: "winner" (the default), of the config with the best mean validation score the seed that is
             best on validation; "ensemble", all seeds of that config; "greedy", the ensemble that greedy selection
             finds among all runs; "average", the best stored average of the weights; "soup", weights averaged over runs;
-            or the id of a run, or its beginning, perhaps with a stored average, "8e79#ema 0.99".
+            or the id of a run, or its beginning, perhaps with a stored average, "8e79#ema 0.99". Of a study with folds
+            "winner" pools the best seed of each fold's winner, and "ensemble" all of their seeds; it needs the data.
         mode: "mean", one deterministic pass; or "mc": the mean of the probabilities of many passes in which the
             stochastic layers of each member draw, with the entropy of each prediction and how much of it is about the
             weights. An exported model has only the mean pass.
@@ -149,6 +151,7 @@ def _predictor(
     trust: Sequence[str],
     mode: Mode | None,
 ) -> Predictor:
+    from ravine.predictors.folds import of_folds
     from ravine.predictors.loading import load_model
     from ravine.predictors.stored import of_store
 
@@ -170,7 +173,8 @@ def _predictor(
                 f"{where}: no exported model (there is no ravine.json in it), and no study in the store"
             )
     opened, name, find = stored_study(where, store, trust)
-    return of_store(
+    of_study = of_folds if has_folds(opened.runs(name)) else of_store
+    return of_study(
         opened,
         name,
         "winner" if what is None else what,

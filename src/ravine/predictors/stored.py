@@ -85,7 +85,7 @@ def predictor_of(
     parts: list[Part] = []
     bodies: Bodies = {}
     for each in choice.members:
-        own, search = _model_of(choice.runs[each.run], find, model, trust)
+        own, search = model_of_run(choice.runs[each.run], find, model, trust)
         module = module_of(
             own,
             preparation.inputs.shape,
@@ -159,7 +159,7 @@ def preparation_of(store: Store, study: StudyRecord, find: FindStudy) -> Prepara
     return data.known_preparation
 
 
-def _model_of(
+def model_of_run(
     run: RunRecord, find: FindStudy, given: UserModel | None, trust: Sequence[str]
 ) -> tuple[Model, Path | None]:
     """The model of a run: a built-in one by its recipe, a module of the user's as it is given, or by its study."""
