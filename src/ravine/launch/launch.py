@@ -279,10 +279,12 @@ def _carry_out(
         sum(run.recipe.steps for run in (*to_train, *again)),
         len(to_train) + len(again),
         higher_is_better=task.data.task == "classification",
+        all_work=None if again else sum(work.run_steps * work.cost for work in works),
     )
     with naming(study.origin), memory_errors("model", len(again)):
         yield from once_more(task.subject, store, again, meter)
     for work in works:
+        meter.begin_cohort(1.0 if again else work.cost)
         with naming(study.origin), memory_errors("model", len(work.cohort.runs)):
             yield from _train(task, work, meter)
     store.launches.end(number, task.lap())
@@ -310,7 +312,7 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
             f"cohort {cohort.id}: its checkpoint has other tensors than its runs need ({in_a_line(error)}): "
             f"restore a backup, or delete study {task.subject.study.name!r}"
         ) from error
-    num_runs, steps = len(cohort.runs), cohort.recipe.steps
+    num_runs = len(cohort.runs)
     if start is not None:
         meter.resume(training.run_steps())
     score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
@@ -334,7 +336,7 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
             elif isinstance(record, Finished):
                 task.subject.unchanged()  # pictures and hashes out of the cache are those of the files
                 writer.finish(record)
-                meter.end_cohort(num_runs * steps, num_runs, len(record.diverged))
+                meter.end_cohort(work.run_steps, num_runs, len(record.diverged))
                 yield meter.read()
                 return
             meter.at(training.run_steps())

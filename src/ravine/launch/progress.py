@@ -126,33 +126,42 @@ class Meter:
         all_run_steps: steps, summed over all runs to train.
         num_runs: how many runs these are.
         higher_is_better: whether a higher score is the better one, as with an accuracy.
+        all_work: what these steps take together, in the unit of `begin_cohort`; None: all steps take the same.
     """
 
-    def __init__(self, all_run_steps: int, num_runs: int, *, higher_is_better: bool) -> None:
+    def __init__(
+        self, all_run_steps: int, num_runs: int, *, higher_is_better: bool, all_work: float | None = None
+    ) -> None:
         self._all, self._num_runs, self._sign = all_run_steps, num_runs, 1 if higher_is_better else -1
-        # Time and steps at the first report: before it, the first program was made.
-        self._began: tuple[float, int] | None = None
-        self._cohort_steps = 0
-        self._done_steps = 0
+        self._all_work = float(all_run_steps) if all_work is None else all_work
+        # Time and work at the first report: before it, the first program was made.
+        self._began: tuple[float, float] | None = None
+        self._cohort_steps, self._cost = 0, 1.0
+        self._done_steps, self._done_work = 0, 0.0
         self.runs_done = 0
         self.num_diverged = 0
         self._best: float | None = None
         self._best_label = ""
 
+    def begin_cohort(self, cost: float) -> None:
+        """Note what a step of the next cohort's runs takes beside one of the others."""
+        self._cost = cost
+
     def resume(self, run_steps: int) -> None:
         """Note the steps of a checkpoint: they took no time of this launch."""
         if self._began is not None:
-            self._began = self._began[0], self._began[1] + run_steps
+            self._began = self._began[0], self._began[1] + run_steps * self._cost
 
     def at(self, cohort_run_steps: int) -> None:
         """Note the steps that the cohort in training has done, summed over its runs."""
         self._cohort_steps = cohort_run_steps
         if self._began is None:
-            self._began = time.perf_counter(), self._done_steps + cohort_run_steps
+            self._began = time.perf_counter(), self._done_work + cohort_run_steps * self._cost
 
     def end_cohort(self, cohort_run_steps: int, num_runs: int, num_diverged: int) -> None:
         """Note the end of a cohort."""
         self._done_steps += cohort_run_steps
+        self._done_work += cohort_run_steps * self._cost
         self._cohort_steps = 0
         self.runs_done += num_runs
         self.num_diverged += num_diverged
@@ -167,9 +176,10 @@ class Meter:
         steps = self._done_steps + self._cohort_steps
         left = None
         if self._began is not None:
-            seconds, worked = time.perf_counter() - self._began[0], steps - self._began[1]
+            done = self._done_work + self._cohort_steps * self._cost
+            seconds, worked = time.perf_counter() - self._began[0], done - self._began[1]
             if worked > 0 and seconds > _FIRST_GUESS_SECONDS:
-                left = seconds / worked * (self._all - steps)
+                left = seconds / worked * max(self._all_work - done, 0.0)
         return Progress(
             run_steps=steps,
             all_run_steps=self._all,

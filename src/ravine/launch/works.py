@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ravine.engine.cohort import Cohort, split
+from ravine.engine.network import Network
 from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
 from ravine.launch.averages import lacking_lines, without_lines
@@ -33,6 +34,7 @@ class Work:
         plan: the same, as the store has it: cohorts of older versions keep theirs.
         resumed: whether it goes on from a checkpoint.
         before: whether its runs are trained only since others go on from them.
+        cost: what a step of a run takes, roughly: examples times parameters that they go through.
     """
 
     cohort: Cohort
@@ -40,6 +42,12 @@ class Work:
     plan: Mapping[str, Any]
     resumed: bool
     before: bool = False
+    cost: float = 1.0
+
+    @property
+    def run_steps(self) -> int:
+        """Steps, summed over its runs."""
+        return len(self.cohort.runs) * self.cohort.recipe.steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +119,7 @@ def decide(
                 plan=how,
                 resumed=record.checkpoint,
                 before=before,
+                cost=_cost(subject.network(cohort.runs), cohort.recipe),
             )
         )
         opened += works[-1:] if again else []
@@ -132,7 +141,16 @@ def decide(
         for group in groups:
             how = _how(chosen.backend, averages)
             cohort = Cohort.of(group, kept)
-            works.append(Work(cohort=cohort, backend=chosen.backend, plan=how, resumed=False, before=before))
+            works.append(
+                Work(
+                    cohort=cohort,
+                    backend=chosen.backend,
+                    plan=how,
+                    resumed=False,
+                    before=before,
+                    cost=_cost(network, same[0].recipe),
+                )
+            )
             opened.append(works[-1])
         lines.append(_line(len(same), len(groups), chosen, subject.device))
         remarks[network.remark] = None
@@ -146,6 +164,10 @@ def decide(
         lines=tuple(alike(lines) if study.ladder is not None or folds_in(study.data) else lines),
         num_known=len(runs) - len(wanted),
     )
+
+
+def _cost(network: Network, recipe: Recipe) -> float:
+    return float(network.layout.size * recipe.batch_size)
 
 
 def lacking(store: Store, runs: Sequence[Run]) -> list[Run]:
