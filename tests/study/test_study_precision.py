@@ -93,6 +93,17 @@ def test_a_backbone_has_no_float64() -> None:
         )
 
 
+@pytest.mark.parametrize("kind", ["lbfgs", "newton"])
+def test_a_search_has_no_bfloat16(kind: str) -> None:
+    said = (
+        rf"^precision = 'bfloat16': not with rule '{kind}', whose search .*; allowed here: float32, float64$"
+    )
+    with pytest.raises(StudyError, match=said):
+        runs(rules=["adam", kind], precision="bfloat16")
+    with pytest.raises(StudyError, match=r"^variants\.1: precision = 'bfloat16': not with rule"):
+        runs(rules=["adam", kind], variants=[{}, {"precision": "bfloat16"}])
+
+
 class Double(nn.Module):
     def __init__(self) -> None:
         super().__init__()

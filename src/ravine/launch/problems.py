@@ -21,10 +21,10 @@ from ravine.messages import count
 from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
 from ravine.study import Run, Study
 from ravine.study.cost import cost_lines
-from ravine.study.expand import precision_lines
 from ravine.study.folds import folds_in
 from ravine.study.ladder import first_draw
 from ravine.study.model import structure_of
+from ravine.study.precision import lines_of
 from ravine.study.problems import faults_of
 from ravine.study.reading import read_data
 from ravine.study.trust import trusting
@@ -77,10 +77,11 @@ def remarks(study: Study, search: Path | None = None) -> list[str]:
         folds_in(study.data) or None,
     )
     if all(each is None for each in asked) and not own:
-        return precision_lines(study)
+        return lines_of(study.precision)
     subject = replace(Subject.of(study, data=_blank(study, search), search=search), blank=True)
     runs = subject.runs()
-    lines = precision_lines(study) + size_lines(study, runs) + cost_lines(study, runs, len(subject.data.test))
+    lines = lines_of(study.precision)
+    lines += size_lines(study, runs) + cost_lines(study, runs, len(subject.data.test))
     if study.keep is not None:
         lines += room_of(study.keep, runs, subject).lines()
     if study.averages is not None:

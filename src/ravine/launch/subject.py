@@ -289,7 +289,7 @@ class Subject:
 
     def _check_precision(self, spec: Model, network: Network) -> None:
         """Refuse float32 where it is asked for, and a module's own parameters are float64."""
-        asked = {part.study.precision for part in self.study.parts if part.model is spec}
+        asked = {part.study.precision for part in self.study.parts if part.model == spec}
         if network.precision == "float64" and "float32" in asked:
             words = f"the parameters of {type(network.module).__name__} are float64; leave the key out, or .double()"
             raise wrong("precision", "float32", words)

@@ -14,7 +14,6 @@ from ravine.data import Dataset
 from ravine.data.parts import check_parts
 from ravine.errors import StudyError
 from ravine.messages import shown, wrong
-from ravine.nn.spec import Backbone
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
@@ -24,10 +23,11 @@ from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
-from ravine.study.model import Model, marks_of, structure_of
+from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
 from ravine.study.phases import Phase, check_schedules
+from ravine.study.precision import lines_of
 from ravine.study.recipe import MARKS, Recipe, Run, content_id, lasting_hypers
 from ravine.study.search import sobol
 from ravine.study.spec import Study
@@ -37,10 +37,6 @@ from ravine.study.values import Range, plain
 from ravine.study.variants import naming_variant
 
 STAGE = "stage"  # what a staged study's runs have among their chosen values: "1" or "2"
-_PRECISION_NOTES = {
-    "float64": "float64, for which there is no machine code",
-    "bfloat16": "bfloat16 in the passes of training; weights, losses and scores are float32",
-}
 _BLOCK = 256  # Sobol points that are drawn at a time
 
 
@@ -68,7 +64,6 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         for part in study.parts:
             with _naming(study, part):
                 _check_task(part.study, data)
-                _check_precision(part.study, part.model)
         structures = [structure_of(part.model, search) for part in study.parts]
         if study.ladder is not None:
             check_parts(data, study.ladder.per_class)
@@ -175,13 +170,7 @@ def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
         notes.append(
             f"batch_size: {size}, all training examples: the default, {DEFAULT_BATCH}, is more than that"
         )
-    return (*notes, *precision_lines(study))
-
-
-def precision_lines(study: Study) -> list[str]:
-    """What a reader should know of another precision than float32, in a line."""
-    words = _PRECISION_NOTES.get(study.precision or "")
-    return [] if words is None else [f"precision: {words}"]
+    return (*notes, *lines_of(study.precision))
 
 
 def _naming(study: Study, part: Part[Study]) -> AbstractContextManager[None]:
@@ -202,12 +191,6 @@ def _check_task(study: Study, data: Dataset) -> None:
         check_augmentation(study.augment, data)
     if data.task == "regression" and study.stop is not None and study.stop.metric == "accuracy":
         raise wrong("stop.metric", "accuracy", f"{data.name} is a regression, which has only a loss")
-
-
-def _check_precision(study: Study, model: Model) -> None:
-    if study.precision == "float64" and isinstance(model, Backbone):
-        words = "a backbone's weights and features are float32; allowed here: float32, bfloat16"
-        raise wrong("precision", study.precision, words)
 
 
 def _base_batch(size: BatchSize, num_train: int) -> int | str:

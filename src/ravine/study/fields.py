@@ -24,7 +24,6 @@ MOST_RULES = 1000
 
 DEFAULT_BATCH = 64
 TUNINGS = ("joint", "staged", "regularize")
-PRECISIONS = ("float32", "float64", "bfloat16")
 
 BatchSize: TypeAlias = int | Literal["full", "auto"]
 ScheduleLike: TypeAlias = str | Mapping[str, Any] | ScheduleSpec
@@ -141,19 +140,6 @@ def tuning(value: object) -> str:
     if not isinstance(value, str) or value not in TUNINGS:
         raise wrong("tune", value, choices(value, TUNINGS))
     return TUNINGS[TUNINGS.index(value)]
-
-
-def precision_of(value: object) -> str | None:
-    """What training computes in; None: float32, or float64 where the model's own parameters are.
-
-    Raises:
-        StudyError: one line with the key, the value and what is allowed.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str) or value not in PRECISIONS:
-        raise wrong("precision", value, choices(value, PRECISIONS))
-    return PRECISIONS[PRECISIONS.index(value)]
 
 
 def rules_of(value: object) -> tuple[RuleBlock, ...]:

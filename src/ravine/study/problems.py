@@ -25,7 +25,6 @@ from ravine.study.fields import (
     batch_sizes,
     label_smoothings,
     num_epochs,
-    precision_of,
     rules_of,
     schedules_of,
     seeds_of,
@@ -39,6 +38,7 @@ from ravine.study.load import ELSEWHERE, parse_study
 from ravine.study.modes import parse_test_time
 from ravine.study.parts import parse_models
 from ravine.study.phases import parse_phases
+from ravine.study.precision import parse_precision
 from ravine.study.search import parse_search
 from ravine.study.source import parse_source
 from ravine.study.spec import Study
@@ -71,7 +71,7 @@ READERS: Mapping[str, Reader] = {
     "rules": rules_of,
     "model": parse_models,
     "label_smoothing": label_smoothings,
-    "precision": precision_of,
+    "precision": parse_precision,
     "augment": parse_augment,
     "data": parse_source,
 }

@@ -24,7 +24,6 @@ from ravine.study.fields import (
     batch_sizes,
     label_smoothings,
     num_epochs,
-    precision_of,
     rules_of,
     schedules_of,
     seeds_of,
@@ -42,6 +41,7 @@ from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
 from ravine.study.parts import ModelsLike, NamedModel, Part, backbones_in, parse_models, rates_of
 from ravine.study.phases import Phase, PhaseLike, check_lengths, check_phases, parse_phases
+from ravine.study.precision import check_precision, parse_precision
 from ravine.study.search import Search, parse_search
 from ravine.study.shown import in_words, length, named, shared
 from ravine.study.source import DataLike, parse_source
@@ -219,7 +219,9 @@ class Study:
             put("model", named_models if isinstance(named_models, tuple) else named_models.model)
             put("rates", rates_of(named_models, dropout, rates))
             put("label_smoothing", label_smoothings(label_smoothing))
-            put("precision", precision_of(precision))
+            put("precision", parse_precision(precision))
+            models = named_models if isinstance(named_models, tuple) else (named_models,)
+            check_precision(self.precision, [each.model for each in models], self.rules)
             put("augment", parse_augment(augment))
             if self.ladder is not None:
                 self.ladder.check_default(self.rules)
