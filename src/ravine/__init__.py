@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ravine.api.export import export
     from ravine.api.judge import judge
     from ravine.api.look import landscape, sharpness
+    from ravine.api.mistakes import mistakes
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
     from ravine.api.slowness import slowness
@@ -53,6 +54,7 @@ _HOMES = {
     "judge": "api.judge",
     "landscape": "api.look",
     "lr_range": "api.run",
+    "mistakes": "api.mistakes",
     "predict": "api.predict",
     "replay": "api.run",
     "results": "api.run",
@@ -89,6 +91,7 @@ __all__ = [
     "judge",
     "landscape",
     "lr_range",
+    "mistakes",
     "nn",
     "optim",
     "predict",

@@ -20,8 +20,9 @@ from ravine.errors import InputError
 from ravine.launch.seen import Seen
 from ravine.launch.subject import Subject
 from ravine.report import seen_picture
+from ravine.report.pixels import pixels
 from ravine.report.png import png
-from ravine.report.seen import answer_of, page, pixels
+from ravine.report.seen import answer_of, page
 from ravine.report.seen_picture import picture
 from ravine.study import Study
 
@@ -91,7 +92,7 @@ def test_a_share_is_that_of_the_answer(found: Seen) -> None:
 
 
 def test_a_picture_is_shown_as_the_data_have_it(found: Seen) -> None:
-    shown = pixels(found, found.clean)
+    shown = pixels(found.data, found.clean)
     ink = found.clean * found.data.known_preparation.inputs.scaling.deviation[0]
     ink = ink + found.data.known_preparation.inputs.scaling.mean[0]
     np.testing.assert_allclose(shown[..., 0], 255 * ink[0].clip(0, 1), atol=0.51)

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -99,7 +100,7 @@ def run(
         quiet=quiet,
     )
     evaluate_lacking(study, opened, data, search, device=device, console=_console(quiet))
-    results = Results.load(opened, study.name)
+    results = replace(Results.load(opened, study.name), data=data)
     if again_for is None:
         return results
     check_address_space()
@@ -114,7 +115,7 @@ def run(
     )
     for line in ended.lines:
         _console(False).print(Text(f"! {line}"), soft_wrap=True)
-    return Results.load(opened, study.name)
+    return replace(Results.load(opened, study.name), data=data)
 
 
 def check_again(study: Study, again_for: str | None) -> None:

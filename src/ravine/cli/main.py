@@ -11,7 +11,20 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ravine.cli import augment, averages, features, judge, look, output, reuse, soups, stored, surface, train
+from ravine.cli import (
+    augment,
+    averages,
+    features,
+    judge,
+    look,
+    mistakes,
+    output,
+    reuse,
+    soups,
+    stored,
+    surface,
+    train,
+)
 from ravine.cli.usage import parse
 from ravine.errors import InputError
 
@@ -23,6 +36,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "list": stored.list_studies,
     "show": stored.show,
     "report": stored.report,
+    "mistakes": mistakes.mistakes,
     "replay": train.replay,
     "check": train.check,
     "delete": stored.delete,

@@ -112,9 +112,11 @@ def report(
         compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
             study says).
         figure: Only this figure: forest, lr, curves, regimes, averages, averaging-length, test-time, gap, sharpness,
-            budget, gain, disagreement, reliability, coverage, cost, ladder, ladder-gap or folds.
+            budget, residuals, gain, disagreement, reliability, coverage, cost, ladder, ladder-gap or folds.
         out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
+    from ravine.api.mistakes import with_data
+    from ravine.api.studies import study_named
     from ravine.outcomes import Results
     from ravine.report import page
     from ravine.store import Store as Opened
@@ -123,6 +125,8 @@ def report(
         page.check_page(out, "--out")
     with Opened(store, create=False) as opened:
         results = Results.load(opened, study, compare=compare)
+        if figure is None:  # the page shows examples
+            results = with_data(results, lambda: study_named(opened, study))
         if out == Path("-"):
             write_page(page.figure(results, figure) if figure else page.report(results))
             return

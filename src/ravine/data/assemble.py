@@ -408,6 +408,7 @@ def _dataset(
         ),
         verification=prepared.verification,
         preparation=Preparation(inputs=prepared.inputs, target=outputs),
+        origin=lambda split, row: place(int(getattr(splits, split)[row])),
     )
 
 

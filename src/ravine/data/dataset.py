@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
 from ravine.data.scale import Scaling
 from ravine.data.spec import Task
 from ravine.verification import Verification
+
+Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,6 +92,7 @@ class Dataset:
         verification: what is to be checked of pixels out of the cache, before results are written; see `unchanged`.
         folds: the folds, where each example is tested; this data set has the first one as its test split. None: there
             are none.
+        origin: where an example of a split came from, by its number; None: nothing is known of it.
     """
 
     name: str
@@ -107,6 +110,11 @@ class Dataset:
     views: Views | None = field(default=None, repr=False)
     verification: Verification | None = field(default=None, repr=False)
     folds: Folds | None = field(default=None, repr=False)
+    origin: Callable[[Split, int], str] | None = field(default=None, repr=False)
+
+    def place(self, split: Split, row: int) -> str:
+        """Where an example came from: a file, or a row of one; empty where that is not known."""
+        return "" if self.origin is None else self.origin(split, row)
 
     @property
     def num_outputs(self) -> int:

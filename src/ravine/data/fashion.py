@@ -125,12 +125,24 @@ def fetch(folder: Path, address: str = ADDRESS, checksums: Mapping[str, str] = C
             raise DataError(f"{folder}: Fashion-MNIST cannot be kept there: {error.strerror}") from None
 
 
+def is_here() -> bool:
+    """Whether Fashion-MNIST can be read without a download."""
+    return any(_has_all(folder) for folder in (DEBIAN, _cache()))
+
+
 def _usual_folder() -> Path:
-    if all((DEBIAN / f"{file}.gz").exists() for file in CHECKSUMS):
+    if _has_all(DEBIAN):
         return DEBIAN
-    cache = Path.home() / ".cache" / "ravine" / "fashion-mnist"
-    fetch(cache)
-    return cache
+    fetch(_cache())
+    return _cache()
+
+
+def _cache() -> Path:
+    return Path.home() / ".cache" / "ravine" / "fashion-mnist"
+
+
+def _has_all(folder: Path) -> bool:
+    return all((folder / f"{file}.gz").exists() for file in CHECKSUMS)
 
 
 def _content(folder: Path, file: str) -> bytes:

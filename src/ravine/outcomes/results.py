@@ -22,9 +22,10 @@ from ravine.errors import StoreError
 from ravine.grid import Grid
 from ravine.outcomes import fold_words, ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
-from ravine.outcomes.folds import FoldsResult, folds_of, has_folds
+from ravine.outcomes.folds import FoldsResult, check_no_folds, folds_of, has_folds
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
+from ravine.outcomes.mistakes import Judged, Mistakes, mistakes_of
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors
 from ravine.outcomes.regularized import (
@@ -46,6 +47,7 @@ from ravine.study.modes import AtTest, Mode, parse_test_time
 from ravine.verdict import Overfitting, Verdict, judge, measure_of
 
 if TYPE_CHECKING:
+    from ravine.data import Dataset
     from ravine.store import Labels, RunRecord, Store, StudyRecord
 
 
@@ -72,6 +74,7 @@ class Results:
         ladder: of a study with one: each arm with n examples per class; the verdict then has words alone.
         folds: of a study with them: each rule on each fold, and the procedures compared over all.
         source: the store that curves are read from, when they are asked for.
+        data: the data set, where it is at hand: after `ravine.run`; not of a study that was read from a store.
     """
 
     study: StudyRecord
@@ -89,6 +92,7 @@ class Results:
     trivial: Trivial | None = None
     ladder: LadderResult | None = None
     folds: FoldsResult | None = None
+    data: Dataset | None = None
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -310,6 +314,23 @@ class Results:
         if missing:
             for metric, found in self.source.curves_of(missing, metrics).items():
                 self._curves.update({(metric, run): curve for run, curve in found.items()})
+
+    def mistakes(self, *, rule: str | None = None, split: str = "validation", num: int = 20) -> Mistakes:
+        """What runs get wrong: the confusion matrix, each class, and the hardest examples; see `ravine.mistakes`."""
+        check_no_folds(self.runs, self.name)
+        return mistakes_of(self._judged, rule=rule, split=split, num=num)
+
+    @property
+    def has_mistakes(self) -> bool:
+        """Whether `mistakes` has something to look at."""
+        return self.folds is None and self._judged.has_mistakes
+
+    @property
+    def _judged(self) -> Judged:
+        predicted = Predicted(store=self.source, labels=self.labels, mode=self.mode)
+        return Judged(
+            name=self.name, runs=self.runs, verdict=self.verdict, predicted=predicted, data=self.data
+        )
 
     def columns(self) -> list[str]:
         """The columns of ``table``, in order."""

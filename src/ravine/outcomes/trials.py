@@ -90,6 +90,10 @@ class Predicted:
             found = self.outputs("test", [run_id])[run_id]
         return scorer(self.labels.task)(found, self.answers("test"))
 
+    def test_outputs(self, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """What runs put out on the test data. Only for runs whose `test_scores` a verdict has read."""
+        return self.outputs("test", run_ids)
+
 
 def trials(runs: Sequence[RunRecord], predicted: Predicted) -> list[Trial]:
     """The finished ones of some runs as a verdict takes them, with their validation scores.

@@ -13,6 +13,7 @@ from ravine.outcomes.trivial import Trivial
 from ravine.report import elements
 from ravine.report.figure_body import drawing, numbers
 from ravine.report.html import Html, Part, join, tag
+from ravine.report.mistakes_body import mistakes_section
 from ravine.report.sentences import sentence_sections
 from ravine.report.tables import page_tables
 from ravine.report.verdict_body import verdict_section
@@ -45,6 +46,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
         sentence_sections(results),
         NO_SCRIPT,
         figure_sections(figures),
+        mistakes_section(results),
         runs_section(texts, about=_REPLAY),
         _made(results, texts),
     )

@@ -22,6 +22,7 @@ from ravine.report.draw_ladder import draw_ladder, draw_ladder_gap
 from ravine.report.draw_lengths import draw_lengths
 from ravine.report.draw_lr import draw_lr
 from ravine.report.draw_reliability import draw_reliability
+from ravine.report.draw_residuals import draw_residuals
 from ravine.report.draw_test_time import draw_test_time
 from ravine.report.pooled import Members, members_of
 from ravine.report.views import Figure, command
@@ -46,6 +47,7 @@ FIGURES: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
         "head-gap": draw_head_gap,
         "sharpness": _draw_sharpness,
         "budget": draw_budget,
+        "residuals": draw_residuals,
     }
 )
 
@@ -66,7 +68,7 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
 FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType({"folds": draw_folds})
 """The figures of a study with folds. No other is of it: each fold has configs of its own."""
 _OF_CLASSES = ("reliability",)
-RARE = ("forest", "head-gap", "sharpness", "averages", "averaging-length", "test-time")
+RARE = ("residuals", "forest", "head-gap", "sharpness", "averages", "averaging-length", "test-time")
 """Figures that are only in the report of a study that has something for them."""
 
 

@@ -6,7 +6,6 @@ import base64
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ravine.grid import Grid
 from ravine.launch.seen import Look, Seen
@@ -14,6 +13,7 @@ from ravine.messages import count
 from ravine.report import elements
 from ravine.report.html import Html, Part, fill, join, tag
 from ravine.report.page import TEMPLATES, policy
+from ravine.report.pixels import pixels
 from ravine.report.png import png
 from ravine.version import version
 
@@ -47,28 +47,6 @@ def answer_of(look: Look) -> str:
 def mixture_of(look: Look) -> str:
     """What an example is mixed with; empty where it is not."""
     return "" if look.partner is None else f"λ {look.share:.2f}, with {look.partner}"
-
-
-def pixels(found: Seen, x: np.ndarray) -> npt.NDArray[np.uint8]:
-    """A picture as it is shown, (H, W, 1 or 3): what training sees, no longer standardized."""
-    scaling = found.data.known_preparation.inputs.scaling
-    raw = x.astype(np.float64)
-    low, high = 0.0, 1.0
-    if scaling.mean:
-        mean, deviation = (
-            np.array(each).reshape(scaling.shape) for each in (scaling.mean, scaling.deviation)
-        )
-        raw = raw * deviation + mean
-        high = 255.0 if scaling.table else 1.0
-    if scaling.values == "float32" or not scaling.mean:
-        known = found.clean.astype(np.float64)
-        if scaling.mean:
-            known = known * deviation + mean
-        if known.min() < low - 1e-3 or known.max() > high + 1e-3:  # of no known range
-            low, high = float(known.min()), float(known.max())
-    shown = np.clip((raw - low) / max(high - low, 1e-12), 0.0, 1.0)
-    bytes_HWC = np.rint(255.0 * shown).astype(np.uint8).transpose(1, 2, 0)
-    return bytes_HWC if bytes_HWC.shape[-1] in (1, 3) else bytes_HWC[..., :1]
 
 
 def grid(found: Seen) -> Grid:
@@ -211,7 +189,7 @@ def _cell(image: Html, answer: str, mixture: str) -> Html:
 
 
 def _image(found: Seen, x: np.ndarray, words: str) -> Html:
-    bytes_HWC = pixels(found, x)
+    bytes_HWC = pixels(found.data, x, found.clean)
     height, width, _ = bytes_HWC.shape
     larger = max(1.0, _SIDE / max(height, width))
     source = base64.b64encode(png(bytes_HWC)).decode()

@@ -11,7 +11,8 @@ import numpy as np
 
 from ravine.errors import InputError
 from ravine.launch.seen import Seen, Setting
-from ravine.report.seen import answer_of, heading, pixels
+from ravine.report.pixels import pixels
+from ravine.report.seen import answer_of, heading
 
 _SIDE = 96  # pixels of a picture's longer side, at least
 _GAP, _LINE, _MARGIN = 14, 17, 20
@@ -89,7 +90,7 @@ def picture(found: Seen) -> bytes:
             if x is None:
                 write(left, y + high / 2, answer, _MUTED)
                 continue
-            bytes_HWC = pixels(found, x)
+            bytes_HWC = pixels(found.data, x, found.clean)
             one = Image.fromarray(bytes_HWC if bytes_HWC.shape[-1] == 3 else bytes_HWC[..., 0])
             large = one.resize((width * larger * _FINER, high * _FINER), Image.Resampling.NEAREST)
             image.paste(large.convert("RGB"), (left * _FINER, y * _FINER))
