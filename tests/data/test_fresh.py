@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ravine.data import Dataset, Preparation, from_arrays, load, parse_data
+from ravine.data.answers import EMPTY, UNKNOWN
 from ravine.data.fresh import Fresh
 from ravine.data.fresh_files import fresh
-from ravine.data.preparation import EMPTY, UNKNOWN
 from ravine.errors import DataError
 
 TRAIN = [

@@ -280,7 +280,11 @@ ARRAYS = [
     ((X, Y[:-1]), {}, "arrays: x has 30 examples, y has 29"),
     ((X[:, 0], Y), {}, "arrays: x has shape (30,); (N, features) or (N, C, H, W) is needed"),
     ((X[:, :0], Y), {}, "arrays: x has shape (30, 0): no features"),
-    ((X, np.eye(30)), {}, "arrays: y has shape (30, 30); one number or name for each example is needed"),
+    (
+        (X, np.zeros((30, 2, 2))),
+        {},
+        "arrays: y has shape (30, 2, 2); (N,) is needed, a number or name for each example, or (N, T) numbers",
+    ),
     (
         (X.astype(str), Y),
         {},

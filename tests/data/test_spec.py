@@ -64,7 +64,7 @@ TABLE = [
     ({"kind": "csv", "path": "", "target": "y"}, "data.path = '': must not be empty"),
     (
         {"kind": "npz", "path": "x", "task": "regresion"},
-        "data.task = 'regresion': did you mean 'regression'? Allowed: classification, regression",
+        "data.task = 'regresion': did you mean 'regression'? Allowed: classification, multilabel, regression",
     ),
     ({"kind": "images", "path": "x", "size": "big"}, f"data.size = 'big': {SIDES}"),
     ({"kind": "images", "path": "x", "size": [32]}, f"data.size = [32]: {SIDES}"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ravine.ensembles import selection
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import compared, judged
 from ravine.ensembles.losses import class_losses
 from ravine.ensembles.pool import Pool
 from ravine.outcomes.member import Member
+
+CELLS = Cells(task="classification")
 
 
 def claims(seed: int) -> bool:
@@ -28,7 +31,7 @@ def claims(seed: int) -> bool:
     greedy = Pool.of(members, selection.greedy(losses, 3, steps=10, num_bags=1), "mean")
     best = int(np.argmin([losses.solo[3 * i : 3 * i + 3].mean() for i in range(4)]))
     seeds = Pool.of(members[3 * best : 3 * best + 3], [1.0] * 3, "mean")
-    pools = [judged(name, pool, "classification", *halves) for name, pool in (("s", seeds), ("e", greedy))]
+    pools = [judged(name, pool, CELLS, *halves) for name, pool in (("s", seeds), ("e", greedy))]
     return any(each.outcome == "better" for each in compared(pools[1], pools[:1]))
 
 

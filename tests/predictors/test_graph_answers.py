@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ravine.data.preparation import ClassTarget, NumberTarget
+from ravine.data.answers import ClassTarget, NumberTarget
 from ravine.ensembles.pooling import log_softmax, pool_classes, pool_values
 from ravine.ensembles.scoring import heated
 

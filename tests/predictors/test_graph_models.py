@@ -12,7 +12,7 @@ from torch import nn
 
 from graphs import predictor_of
 from ravine.data import from_arrays, load, parse_data
-from ravine.data.preparation import NumberTarget
+from ravine.data.answers import NumberTarget
 from ravine.errors import ModelError
 from ravine.nn.spec import MLP, ConvNet, ResNet
 from ravine.predictors.graph import door

@@ -190,7 +190,7 @@ def _train(
         file=file,
     )
     try:
-        watch(events, console, study.name, higher_is_better=data.task == "classification")
+        watch(events, console, study.name, higher_is_better=data.task != "regression")
     except KeyboardInterrupt as stopped:
         if not quiet:  # below a traceback, where nobody catches it
             stopped.add_note("ravine: what was trained is kept; the same call goes on from there")

@@ -99,16 +99,17 @@ def mixed(x: Tensor, mixture: Mixture) -> Tensor:
 
 
 def mixed_answers(y: Tensor, other: Tensor, mixture: Mixture, num_classes: int | None) -> Tensor:
-    """Their answers: float32 (B, K) of classes, (B,) of numbers.
+    """Their answers: float32 (B, K) of classes or labels, (B,) of a number, (B, T) of several.
 
     Args:
         y: of the examples.
         other: of their partners.
         mixture: of the batch.
-        num_classes: K; None for numbers.
+        num_classes: K; None for numbers, and for labels, which are mixed as numbers are.
     """
     lam = mixture.lam
     if num_classes is None:
+        lam = lam if y.dim() == 1 else lam[:, None]
         return torch.where(lam == 1.0, y, lam * y + (1.0 - lam) * other)
     hard, hard_other = (one_hot(each, num_classes, torch.float32) for each in (y, other))
     return lam[:, None] * hard + (1.0 - lam[:, None]) * hard_other

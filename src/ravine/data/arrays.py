@@ -49,10 +49,11 @@ def from_arrays(
     Args:
         x: (N, ...) features. uint8 (N, H, W), and (N, H, W, C) or (N, C, H, W) of 1, 3 or 4 channels, are
             images. A frame, or a mapping of names to columns, may have columns of texts.
-        y: (N,) texts or whole numbers for classes, or numbers to predict.
+        y: (N,) texts or whole numbers for classes, or numbers to predict; (N, T) several numbers to predict, or 0 and
+            1: labels of which an example may have any, or classes, where each row has exactly one 1.
         x_test, y_test: a given test split, kept as it is.
         x_validation, y_validation: a given validation split, kept as it is.
-        task: "classification" or "regression"; None: by the target.
+        task: "classification", "regression" or "multilabel"; None: by the target.
         name: what to call the data.
         validation: fraction for validation where no such split is given.
         test: fraction for the test where no such split is given.
@@ -61,7 +62,7 @@ def from_arrays(
         limit: keep only so many training examples.
         categorical: columns of a frame whose numbers are names.
         missing: empty cells of a frame: "refuse", "drop" or "impute".
-        class_names: names for the classes 0, 1, ...
+        class_names: names for the classes 0, 1, ..., or for the columns of y.
         split: ``{"folds": 5, "repeats": 2}``; of a frame also ``{"group": "patient"}``, ``{"time": "date"}`` or
             ``{"column": "part"}``, where columns say it; or (N,) words "train", "validation" and "test".
         groups: (N,) which examples of x belong together: they are in one split.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.answers import NumberTarget
 from ravine.data.column import Column, Place
 from ravine.data.copies import copy_notes
 from ravine.data.cut import cut, cut_notes
@@ -23,12 +24,14 @@ from ravine.data.examples import Examples
 from ravine.data.images import remarks
 from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
 from ravine.data.memo import Memo, answers_key, memo_key
-from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.preparation import Preparation
 from ravine.data.reading import Order, SheetReading
 from ravine.data.scale import Scaling, check_finite, fit_scaling
+from ravine.data.several import NumbersTarget
 from ravine.data.spec import Options, Task
 from ravine.data.table import Table, complete_rows, encode, refused_cells
-from ravine.data.target import Target, encode_target
+from ravine.data.target import Target
+from ravine.data.target_columns import Columns, encode_answers
 from ravine.errors import DataError, together
 from ravine.forms import plain, read
 from ravine.messages import count
@@ -45,7 +48,7 @@ class Source:
         name: of the data set.
         where: the file, named in errors.
         x: a table, image files, float64 features, or float32 or uint8 (N, C, H, W) images.
-        y: the target.
+        y: the target, or its columns.
         marks: OPEN, VALIDATION or TEST for each example.
         division: what the examples are cut by beside that.
         place: where an example came from, for errors.
@@ -59,7 +62,7 @@ class Source:
     name: str
     where: str
     x: Table | Pictures | npt.NDArray[Any]
-    y: Column
+    y: Column | Columns
     marks: npt.NDArray[np.int8]
     place: Place
     task: Task | None = None
@@ -195,7 +198,7 @@ def _cut(source: Source, options: Options, fold: FoldOf) -> Splits:
     if isinstance(source.x, Table):
         kept, _ = complete_rows(source.x, y, source.place)
         y, marks, division = y.take(kept), marks[kept], division.take(kept)
-    target = encode_target(y, source.task, source.place, source.where, source.class_names)
+    target = encode_answers(y, source.task, source.place, source.where, source.class_names)
     return cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)
 
 
@@ -224,7 +227,8 @@ def content_of(source: Source) -> str:
     elif not isinstance(source.x, Pictures):
         digest.update(repr((source.x.shape, source.x.dtype.str)).encode())
         add(source.x)
-    add(source.y.values)
+    for column in source.y.columns if isinstance(source.y, Columns) else (source.y,):
+        add(column.values)
     if source.division.groups is not None:
         add(source.division.groups)
     return digest.hexdigest()
@@ -259,7 +263,7 @@ def _assembled(
             f"{place(int(y.missing.argmax()))}: target {y.name!r} is missing (NaN or None; {number:,} in all); "
             "leave such examples out"
         )
-    target = encode_target(y, source.task, place, source.where, source.class_names)
+    target = encode_answers(y, source.task, place, source.where, source.class_names)
     splits = cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)
     notes += [*target.notes, *_split_notes(marks, splits, options)]
     notes += cut_notes(target.labels, target.classes, division, splits)
@@ -364,22 +368,15 @@ def _dataset(
     notes: tuple[str, ...],
     place: Place,
 ) -> Dataset:
-    mean, scale = 0.0, 1.0
-    y: npt.NDArray[Any] = target.labels
-    outputs: ClassTarget | NumberTarget = ClassTarget(
-        labels=target.written, names=target.classes, numeric=target.numeric, column=source.y.name
-    )
-    if target.task == "regression":
-        known = target.values[splits.train]
-        mean, scale = float(known.mean()), float(known.std())
-        if scale < np.finfo(np.float32).smallest_normal:
-            same = "is the same" if scale == 0 else "differs by less than float32 can represent"
-            raise DataError(
-                f"{source.where}: target {source.y.name!r} {same} in all {count(len(known), 'training example')}, "
-                f"{mean:g}: nothing to learn; name another column, or scale it up"
-            )
-        y = ((target.values - mean) / scale).astype(np.float32)
-        outputs = NumberTarget(mean=mean, scale=scale, column=source.y.name)
+    y, outputs = target.learned(splits.train, source.where)
+    mean: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    names: tuple[str, ...] = ()
+    if isinstance(outputs, NumberTarget):
+        mean, scale = outputs.mean, outputs.scale
+    elif isinstance(outputs, NumbersTarget):
+        names = outputs.names
+        mean, scale = (tuple(getattr(each, of) for each in outputs.targets) for of in ("mean", "scale"))
     train, validation, test = (
         Examples(x=x, y=y[rows], scaling=prepared.scaling, at=at)
         for x, at, rows in zip(prepared.xs, prepared.ats, _rows(splits), strict=True)
@@ -398,13 +395,14 @@ def _dataset(
         classes=target.classes,
         target_mean=mean,
         target_scale=scale,
+        targets=names,
         features=prepared.features,
         notes=notes,
         fingerprint="blank"
         if blank
         else prepared.memo.get(
             f"fingerprint {answers_key(splits_of, target.classes)}",
-            lambda: fingerprint(target.task, splits_of, target.classes, mean, scale, by_bytes),
+            lambda: fingerprint(target.task, splits_of, target.classes, mean, scale, by_bytes, names),
         ),
         verification=prepared.verification,
         preparation=Preparation(inputs=prepared.inputs, target=outputs),

@@ -106,7 +106,13 @@ def by_sheet(data: Dataset, sheet: Sheet) -> Generator[Decoding, None, Dataset]:
         preparation=prepared,
         verification=checked,
         fingerprint=fingerprint(
-            data.task, (train, validation, test), data.classes, data.target_mean, data.target_scale, True
+            data.task,
+            (train, validation, test),
+            data.classes,
+            data.target_mean,
+            data.target_scale,
+            True,
+            data.targets,
         ),
     )
 

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from ravine.data.answers import ClassTarget, NumberTarget
 from ravine.data.inputs import ArrayInputs, ImageInputs, NumberInput, TableInputs
-from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.preparation import Preparation
 from ravine.data.reading import CHANNELS, SheetReading
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.sheet import Sheet
 from ravine.data.spec import is_encoding
 from ravine.errors import DataError
@@ -95,7 +97,17 @@ def _target_fault(preparation: Preparation) -> str:
     target = preparation.target
     if isinstance(target, NumberTarget):
         return "" if target.scale > 0.0 else "target.scale: must be above 0"
-    assert isinstance(target, ClassTarget), "there are two kinds of target"
+    if isinstance(target, NumbersTarget):
+        if not 2 <= len(target.targets) <= _MOST_CLASSES or len(set(target.names)) < len(target.names):
+            return "target: must have at least two targets, each with a name of its own"
+        return "" if all(each.scale > 0.0 for each in target.targets) else "target.scale: must be above 0"
+    if isinstance(target, LabelsTarget):
+        if bool(target.column) != bool(target.separator):
+            return "target: column and separator go together"
+        if not 2 <= len(target.names) <= _MOST_CLASSES or len(set(target.names)) < len(target.names):
+            return "target: must have at least two labels, each with a name of its own"
+        return ""
+    assert isinstance(target, ClassTarget), "there are four kinds of target"
     if not 2 <= len(target.names) <= _MOST_CLASSES or len(target.labels) != len(target.names):
         return "target: labels and names must be at least two, and equally many"
     if len(set(target.names)) < len(target.names) or len(set(target.labels)) < len(target.labels):

@@ -66,7 +66,9 @@ def _twins(part: Examples, train: Examples) -> npt.NDArray[np.int64]:
             if known[place] != hash_:
                 break
             other = int(of[place])
-            if train.y[other] == part.y[row] and np.array_equal(train.raw([other]), part.raw([row])):
+            if np.array_equal(train.y[other], part.y[row]) and np.array_equal(
+                train.raw([other]), part.raw([row])
+            ):
                 twins[row] = other
                 break
     return twins
@@ -103,5 +105,8 @@ def _hashes(part: Examples, rows: npt.NDArray[np.int64], most: int | None) -> np
         numbers = words.astype(np.uint64)
         found[start : start + step] = (numbers * weights[columns]).sum(axis=1, dtype=np.uint64)
     y = (part.y[rows] + part.y.dtype.type(0)).astype(np.float64).view(np.uint64)
+    if y.ndim == 2:
+        of_y = np.asarray(np.random.PCG64(1).random_raw(y.shape[1]), dtype=np.uint64) | np.uint64(1)
+        y = np.asarray((y * of_y).sum(axis=1, dtype=np.uint64))
     mixed = (found + y * weights[-1]).astype(np.uint64)
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ravine.data.deal import OPEN, TEST, VALIDATION, Indices, Splits, deal, limited
 from ravine.data.deal_folds import FoldOf, folds_of
 from ravine.data.deal_groups import counts_of, deal_groups
+from ravine.data.deal_labels import check_labels, deal_labels
 from ravine.data.division import Division
 from ravine.data.spec import Options
 from ravine.errors import DataError
@@ -30,8 +31,8 @@ def cut(
     """Which examples are for training, for validation and for test.
 
     Args:
-        labels: class index of each example; all zero for regression.
-        classes: names of the classes; empty for regression.
+        labels: class index of each example; all zero for regression; (N, K) 0 or 1 of several labels.
+        classes: names of the classes or labels; empty for regression.
         marks: OPEN, VALIDATION or TEST for each example.
         division: what they are cut by.
         options: fractions and the like.
@@ -75,7 +76,7 @@ def cut(
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence([_SALT, seed])
         return _by_group(labels, classes, marks, division, options, seed, name)
-    return deal(
+    return (deal if labels.ndim == 1 else deal_labels)(
         labels,
         classes,
         marks,
@@ -165,6 +166,9 @@ def _of_marks(marks: npt.NDArray[np.int8]) -> Splits:
 
 
 def _check_trained(labels: Indices, classes: tuple[str, ...], splits: Splits, name: str, by: str) -> None:
+    if labels.ndim == 2:
+        check_labels(labels[splits.train], classes, name)
+        return
     absent = _absent(labels, classes, splits.train)
     if absent:
         raise DataError(
@@ -191,11 +195,15 @@ def cut_notes(labels: Indices, classes: tuple[str, ...], division: Division, spl
         absent = _absent(labels, classes, rows)
         if len(rows) and absent:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            notes.append(f"the {which} split has no example of class {absent[0]!r}{more}")
+            of = "of class" if labels.ndim == 1 else "with label"
+            notes.append(f"the {which} split has no example {of} {absent[0]!r}{more}")
     return notes
 
 
 def _absent(labels: Indices, classes: tuple[str, ...], rows: Indices) -> list[str]:
     """The classes of which there is no example."""
-    counts = np.bincount(labels[rows], minlength=len(classes))
+    if labels.ndim == 2:
+        counts = labels[rows].sum(axis=0)
+    else:
+        counts = np.bincount(labels[rows], minlength=len(classes))
     return [label for label, number in zip(classes, counts, strict=False) if not number]

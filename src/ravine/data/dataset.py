@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.answers import ClassTarget, NumberTarget
 from ravine.data.deal_folds import FoldOf
 from ravine.data.examples import Examples, Targets
 from ravine.data.inputs import ArrayInputs
-from ravine.data.preparation import ClassTarget, NumberTarget, Preparation
+from ravine.data.preparation import AnyTarget, Preparation
 from ravine.data.scale import Scaling
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.spec import Task
 from ravine.verification import Verification
 
@@ -80,10 +82,11 @@ class Dataset:
 
     Args:
         name: what to call it.
-        task: "classification" or "regression".
+        task: "classification", "regression" or "multilabel".
         train, validation, test: the splits.
-        classes: names of the classes by index; empty for regression.
-        target_mean, target_scale: regression: y = (raw - target_mean) / target_scale.
+        classes: names of the classes or labels by index; empty for regression.
+        target_mean, target_scale: regression: y = (raw - target_mean) / target_scale; of several targets a tuple each.
+        targets: names of the targets, where there are several; else empty.
         features: names of the columns of x, where they have names.
         notes: what was done to the data, one sentence each.
         fingerprint: SHA-256 of everything training can see; equal data, equal fingerprint.
@@ -101,8 +104,9 @@ class Dataset:
     validation: Examples
     test: Examples
     classes: tuple[str, ...]
-    target_mean: float = 0.0
-    target_scale: float = 1.0
+    target_mean: float | tuple[float, ...] = 0.0
+    target_scale: float | tuple[float, ...] = 1.0
+    targets: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: str
@@ -118,8 +122,8 @@ class Dataset:
 
     @property
     def num_outputs(self) -> int:
-        """Outputs that a model needs: one per class, or one."""
-        return len(self.classes) if self.task == "classification" else 1
+        """Outputs that a model needs: one per class, label or number."""
+        return self.target.num_outputs
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -128,21 +132,39 @@ class Dataset:
 
     @property
     def loss_unit(self) -> float:
-        """What a model's loss is multiplied by to be in the target's own units, squared; 1 for classification."""
-        return self.target_scale**2 if self.task == "regression" else 1.0
+        """What a model's loss is multiplied by to be in the target's own units, squared; 1 where it has none.
+
+        Several targets have no unit in common: their loss is in units of each one's variance in training.
+        """
+        scale = self.target_scale
+        return scale**2 if self.task == "regression" and not isinstance(scale, tuple) else 1.0
+
+    @property
+    def target(self) -> AnyTarget:
+        """What became of the answers, and the way back."""
+        if self.task == "classification":
+            return ClassTarget(labels=self.classes, names=self.classes)
+        if self.task == "multilabel":
+            return LabelsTarget(names=self.classes)
+        mean, scale = self.target_mean, self.target_scale
+        if isinstance(mean, tuple) and isinstance(scale, tuple):
+            return NumbersTarget(
+                targets=tuple(
+                    NumberTarget(mean=one, scale=other, column=name)
+                    for one, other, name in zip(mean, scale, self.targets, strict=True)
+                )
+            )
+        assert not isinstance(mean, tuple), "both are of as many targets"
+        assert not isinstance(scale, tuple), "both are of as many targets"
+        return NumberTarget(mean=mean, scale=scale)
 
     @property
     def known_preparation(self) -> Preparation:
         """The preparation; where nothing is known of it, raw inputs are what a model takes."""
         if self.preparation is not None:
             return self.preparation
-        target = (
-            ClassTarget(labels=self.classes, names=self.classes)
-            if self.task == "classification"
-            else NumberTarget(mean=self.target_mean, scale=self.target_scale)
-        )
         inputs = ArrayInputs(shape=self.input_shape, scaling=Scaling(values="float64"))
-        return Preparation(inputs=inputs, target=target)
+        return Preparation(inputs=inputs, target=self.target)
 
     def begin_verifying(self) -> None:
         """Begin to see whether the files are still what their pixels were decoded from, in a thread."""
@@ -159,27 +181,40 @@ class Dataset:
             self.verification.finish()
 
     def in_own_units(self, y: Targets) -> npt.NDArray[Any]:
-        """Targets or predictions as the raw data have them: ``y target_scale + target_mean``; classes stay indices."""
+        """Answers as they are stored: ``y target_scale + target_mean``; classes stay indices, labels are 0 and 1."""
         if self.task == "classification":
             return y
-        return NumberTarget(mean=self.target_mean, scale=self.target_scale).undo(y)  # type: ignore[arg-type]
+        if self.task == "multilabel":
+            return np.rint(y).astype(np.int64)
+        target = self.target
+        assert isinstance(target, NumberTarget | NumbersTarget), "a regression has numbers"
+        return target.undo(y)  # type: ignore[arg-type]
+
+    def predictions(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What is stored of a model's outputs (..., K): logits, or values in the targets' own units.
+
+        Of one number they are (...), of several (..., T).
+        """
+        return self.target.predictions(outputs)
 
 
 def fingerprint(
     task: Task,
     splits: tuple[Examples, ...],
     classes: tuple[str, ...],
-    target_mean: float,
-    target_scale: float,
+    target_mean: float | tuple[float, ...],
+    target_scale: float | tuple[float, ...],
     by_bytes: bool = False,
+    targets: tuple[str, ...] = (),
 ) -> str:
     """SHA-256 over the splits' shapes and bytes, as a model takes them, the classes and the target's scale.
 
     Args:
         task, splits, classes, target_mean, target_scale: of the data set.
         by_bytes: of inputs that are kept as bytes take these, which are a quarter, and their scaling.
+        targets: of the data set.
     """
-    digest = hashlib.sha256(repr((task, classes, target_mean, target_scale)).encode())
+    digest = hashlib.sha256(repr((task, classes or targets, target_mean, target_scale)).encode())
     for split in splits:
         if by_bytes and split.scaling is not None:
             digest.update(repr(("|u1", (len(split), *split.shape), asdict(split.scaling))).encode())

@@ -113,6 +113,8 @@ def limited(
     train = splits.train
     if limit is None or limit >= len(train):
         return splits
+    if labels.ndim == 2:  # of labels; those that are kept are drawn without regard to them
+        labels, classes = np.zeros(len(labels), dtype=np.int64), ()
     counts = np.bincount(labels[train], minlength=max(1, len(classes)))
     _check_limit(limit, len(counts), name)
     order = train[np.argsort(np.random.PCG64(seed).random_raw(len(train)), kind="stable")]

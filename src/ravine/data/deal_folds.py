@@ -10,6 +10,7 @@ import numpy as np
 
 from ravine.data.deal import Indices
 from ravine.data.deal_groups import counts_of, deal_groups
+from ravine.data.deal_labels import dealt
 from ravine.errors import DataError
 from ravine.messages import count
 
@@ -78,8 +79,8 @@ def folds_of(
     and then sizes and classes are as even as whole groups allow.
 
     Args:
-        labels: class index of each example; all zero for regression.
-        classes: names of the classes; empty for regression.
+        labels: class index of each example; all zero for regression; (N, K) 0 or 1 of several labels.
+        classes: names of the classes or labels; empty for regression.
         groups: which group each belongs to; None: each is by itself.
         folds: how many.
         repeat: number of the deal.
@@ -99,9 +100,11 @@ def folds_of(
     num_classes = max(1, len(classes))
     if groups is not None:
         known, counts = counts_of(groups, labels, num_classes)
-        _check_groups(counts, classes, folds, name)
+        _check_groups(counts if labels.ndim == 1 else counts[:, 1:], classes, folds, name)
         parts = deal_groups(counts, [1.0] * folds, seed)
         return parts[np.searchsorted(known, groups)]
+    if labels.ndim == 2:
+        return _of_labels(labels, folds, seed, name)
     sizes = np.bincount(labels, minlength=num_classes)
     least = int(sizes.argmin())
     if sizes[least] < folds:
@@ -112,6 +115,20 @@ def folds_of(
     by_class = order[np.argsort(labels[order], kind="stable")]
     found = np.empty(len(labels), dtype=np.int64)
     found[by_class] = np.arange(len(labels)) % folds  # one class goes on where the last one ended
+    return found
+
+
+def _of_labels(labels_NK: Indices, folds: int, seed: np.random.SeedSequence, name: str) -> Indices:
+    """The fold of each example, every label in proportion."""
+    num = len(labels_NK)
+    if num < folds:
+        raise DataError(
+            f"{name}: split.folds = {folds}: there are only {count(num, 'example')}, and each fold needs one"
+        )
+    order = np.argsort(np.random.PCG64(seed).random_raw(num), kind="stable")
+    sizes = [num // folds + (fold < num % folds) for fold in range(folds)]
+    found = np.empty(num, dtype=np.int64)
+    found[order] = dealt(labels_NK[order], sizes)
     return found
 
 

@@ -60,8 +60,15 @@ def deal_groups(counts: Indices, shares: Sequence[float], seed: np.random.SeedSe
 
 
 def counts_of(groups: Indices, labels: Indices, num_classes: int) -> tuple[Indices, Indices]:
-    """Which groups there are among some examples, and how many of each class each of them has, (G, C)."""
+    """Which groups there are among some examples, and how many of each class each of them has, (G, C).
+
+    Of labels, (N, K) 0 or 1, it is how many examples each group has, and how many with each label, (G, 1 + K).
+    """
     known, place = np.unique(groups, return_inverse=True)
+    if labels.ndim == 2:
+        found = np.zeros((len(known), 1 + labels.shape[1]), dtype=np.int64)
+        np.add.at(found, place.reshape(-1), np.insert(labels, 0, 1, axis=1))
+        return known, found
     counts = np.zeros((len(known), num_classes), dtype=np.int64)
     np.add.at(counts, (place.reshape(-1), labels), 1)
     return known, counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ def division_of(
     cells: Mapping[str, Cells],
     split: Split | None,
     *,
-    target: str | None,
+    target: Sequence[str],
     where: str,
     place: Place,
     numerals: Numerals = PLAIN,
@@ -72,7 +72,7 @@ def division_of(
     Args:
         cells: the columns.
         split: which of them.
-        target: the column to predict.
+        target: the columns to predict.
         where: the file, for errors.
         place: where a row is, for errors.
         numerals: how a text file writes its numbers.
@@ -84,8 +84,9 @@ def division_of(
         return ALONE
     for key in ("column", "group", "time"):
         name = getattr(split, key)
-        if name is not None and name == target:
-            raise DataError(f"{where}: split.{key} = {name!r} is the target; name another column")
+        if name is not None and name in target:
+            one = "the target" if len(target) == 1 else "a target"
+            raise DataError(f"{where}: split.{key} = {name!r} is {one}; name another column")
         if name is not None and name not in cells:
             raise DataError(f"{where}: split.{key} = {name!r} is not a column; {choices(name, cells)}")
     names: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ class Examples:
 
     Args:
         x: float32 (N, D) features or (N, C, H, W) images; or what `scaling` makes that of, such as bytes.
-        y: int64 (N,) class indices, or float32 (N,) standardized targets.
+        y: int64 (N,) class indices, float32 (N,) or (N, T) standardized targets, or float32 (N, K) of labels, 0 or 1.
         scaling: how `x` becomes what a model takes; None: it is that.
         at: (N,) which rows of `x` these examples are; None: all. So that several share one array.
 

@@ -3,23 +3,25 @@
 A row that cannot be decided (an empty cell where none may be, a picture that cannot be read) is left out of the
 prepared examples and keeps its place; nothing that one row contains changes how another is read.
 
-Shapes: N all new examples, M those of a part that can be decided, K class.
+Shapes: N all new examples, M those of a part that can be decided, K class or label, T target.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.answers import EMPTY, UNKNOWN, ClassTarget, NumberTarget
 from ravine.data.column import Cells, Place
 from ravine.data.inputs import ArrayInputs, ImageInputs, NamesInput, NumberInput, ReadCells, TableInputs
 from ravine.data.numerals import Numerals
-from ravine.data.preparation import EMPTY, UNKNOWN, ClassTarget, NumberTarget, Preparation
+from ravine.data.preparation import Preparation
 from ravine.data.scale import Floats
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.texts import PLAIN
 from ravine.errors import DataError, choices
 from ravine.messages import count
@@ -41,7 +43,8 @@ class Fresh:
         place: where a row is, for people.
         parts: prepared examples, (rows (M,), x (M, ...)) after each other; it fills `undecided`.
         answers: (N,) the right classes, UNKNOWN or EMPTY where there is none; of a regression numbers in the target's
-            own units, and NaN; None where the data have no target.
+            own units, and NaN, (N, T) of several targets; of labels (N, K) 0 or 1, a row of UNKNOWN or EMPTY where not
+            all are known; None where the data have no target.
         files: of pictures, one for each row.
         notes: what is unusual, a sentence each.
         undecided: why rows cannot be decided, by row.
@@ -109,7 +112,7 @@ def of_table(
         raise DataError(f"{where}: there are no rows in it, only a header")
     found = [inputs.read(of, cells, where) for of in inputs.columns]
     fresh = Fresh(where=where, num=num, place=place, parts=lambda: iter(()))
-    target = preparation.target.column
+    target = preparation.target.columns
     _note_extra(fresh, inputs, cells, target)
     for of, each in zip(inputs.columns, found, strict=True):
         for row in np.flatnonzero(each.wrong):
@@ -125,8 +128,11 @@ def of_table(
     _note_outside(fresh, inputs, found, rows)
     x = inputs.scaling(matrix[rows])
     fresh.parts = lambda: iter(((rows, x),))
-    if target in cells and not any(of.name == target for of in inputs.columns):
-        fresh.answers = answers(fresh, preparation, cells[target], inputs.numerals)
+    if all(name in cells for name in target) and not any(of.name in target for of in inputs.columns):
+        fresh.answers = answers(fresh, preparation, [cells[name] for name in target], inputs.numerals)
+    elif some := [name for name in target if name in cells]:
+        lacking = next(name for name in target if name not in cells)
+        fresh.notes.append(f"target {some[0]!r} is there, and target {lacking!r} is not: nothing is scored")
     return fresh
 
 
@@ -165,9 +171,23 @@ def of_pictures(inputs: ImageInputs, pixels: npt.NDArray[np.uint8], where: str) 
     )
 
 
-def answers(fresh: Fresh, preparation: Preparation, cells: Cells, numerals: Numerals = PLAIN) -> Answers:
-    """The right answers among new examples, with notes on those that cannot be used."""
+def answers(
+    fresh: Fresh, preparation: Preparation, given: Sequence[Cells], numerals: Numerals = PLAIN
+) -> Answers:
+    """The right answers among new examples, with notes on those that cannot be used.
+
+    Args:
+        fresh: gets the notes.
+        preparation: what training did to raw values.
+        given: the cells of each column of the target.
+        numerals: how a text file writes its numbers.
+    """
     target = preparation.target
+    if isinstance(target, NumbersTarget):
+        return _several_numbers(fresh, target, given, numerals)
+    if isinstance(target, LabelsTarget) or len(given) > 1:
+        return _labels(fresh, target, given, numerals)
+    cells = given[0]
     if isinstance(target, NumberTarget):
         numbers = target.find(cells, numerals)
         _note_target(
@@ -186,14 +206,49 @@ def answers(fresh: Fresh, preparation: Preparation, cells: Cells, numerals: Nume
     return classes
 
 
+def _several_numbers(
+    fresh: Fresh, target: NumbersTarget, given: Sequence[Cells], numerals: Numerals
+) -> Answers:
+    """(N, T) numbers, NaN where there is none."""
+    numbers = target.find(given, numerals)
+    fine = np.isfinite(numbers)
+    for name, known in zip(target.names, fine.T, strict=True):
+        _note_target(fresh, int((~known).sum()), name, "has no number", "have no number")
+    return np.where(fine, numbers, np.nan)
+
+
+def _labels(
+    fresh: Fresh,
+    target: LabelsTarget | ClassTarget | NumberTarget,
+    given: Sequence[Cells],
+    numerals: Numerals,
+) -> Answers:
+    """(N, K) 0 or 1, a row of UNKNOWN or EMPTY where not all are known; of classes in columns (N,) their indices."""
+    of = target if isinstance(target, LabelsTarget) else LabelsTarget(names=target.columns)
+    found = of.find(given, numerals)
+    unknown, empty = (found == UNKNOWN).any(axis=1), (found == EMPTY).any(axis=1)
+    if not isinstance(target, LabelsTarget):
+        unknown |= ~empty & (found.sum(axis=1) != 1)
+    name = of.columns[0] if len(of.columns) == 1 else f"{of.columns[0]}, ..."
+    _note_target(fresh, int(empty.sum()), name, "is empty", "are empty")
+    words = "no known labels" if of.separator else "something else than 0 or 1"
+    if not isinstance(target, LabelsTarget):
+        words = "not exactly one 1 in its row"
+    _note_target(fresh, int((unknown & ~empty).sum()), name, f"has {words}", f"have {words}")
+    if not isinstance(target, LabelsTarget):
+        return np.where(empty, EMPTY, np.where(unknown, UNKNOWN, found.argmax(axis=1)))
+    found[unknown], found[empty] = UNKNOWN, EMPTY
+    return found
+
+
 def _note_target(fresh: Fresh, number: int, column: str, one: str, several: str) -> None:
     if number:
         words = f"{count(number, 'cell')} {one if number == 1 else several}"
         fresh.notes.append(f"target {column or 'y'!r}: {words}; left out of the score")
 
 
-def _note_extra(fresh: Fresh, inputs: TableInputs, cells: Mapping[str, Cells], target: str) -> None:
-    needed = {of.name for of in inputs.columns} | {target}
+def _note_extra(fresh: Fresh, inputs: TableInputs, cells: Mapping[str, Cells], target: Sequence[str]) -> None:
+    needed = {of.name for of in inputs.columns} | {*target}
     extra = [name for name in cells if name not in needed]
     if extra:
         names = ", ".join(map(repr, extra[:_NAMED])) + (", ..." if len(extra) > _NAMED else "")

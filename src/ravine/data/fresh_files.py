@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ravine.data.answers import UNKNOWN, ClassTarget
 from ravine.data.by_sheet import pictures_of
 from ravine.data.column import Cells
 from ravine.data.containers import as_numpy
@@ -20,9 +21,10 @@ from ravine.data.images import check_pillow, read_pictures
 from ravine.data.inputs import PLAIN_CSV, ArrayInputs, ImageInputs, TableInputs
 from ravine.data.npz import read_new
 from ravine.data.parquet_file import read_parquet
-from ravine.data.preparation import UNKNOWN, ClassTarget, Preparation
+from ravine.data.preparation import Preparation
 from ravine.data.reading import ImageReading, Reading, SheetReading
 from ravine.data.scale import Scaling
+from ravine.data.several import columns_in
 from ravine.errors import DataError, short, with_article
 from ravine.messages import count
 
@@ -66,15 +68,26 @@ def fresh(preparation: Preparation, raw: Any, where: str = "x") -> Fresh:
     else:
         found = _of_array(inputs, x, where)
     if y is not None:
-        cells_y = series_cells(y, f"{where}: y")
-        if cells_y.values.ndim != 1:
-            raise DataError(
-                f"{where}: y has shape {cells_y.values.shape}; one answer for each example is needed"
-            )
-        if len(cells_y) != found.num:
-            raise DataError(f"{where} has {count(found.num, 'example')}, y has {len(cells_y):,}")
-        found.answers = answers(found, preparation, cells_y)
+        given = _answer_columns(preparation, y, where)
+        if len(given[0]) != found.num:
+            raise DataError(f"{where} has {count(found.num, 'example')}, y has {len(given[0]):,}")
+        found.answers = answers(found, preparation, given)
     return found
+
+
+def _answer_columns(preparation: Preparation, y: Any, where: str) -> list[Cells]:
+    """The cells of each column of the target."""
+    columns = preparation.target.columns
+    if len(columns) > 1 and (is_frame(y) or np.ndim(y) == 2):
+        return columns_in(y, columns)
+    cells = series_cells(y, f"{where}: y")
+    if cells.values.ndim != 1 or not (len(columns) == 1 or isinstance(preparation.target, ClassTarget)):
+        wanted = "one answer" if len(columns) == 1 else f"{len(columns)} answers"
+        is_needed = "is" if len(columns) == 1 else "are"
+        raise DataError(
+            f"{where}: y has shape {cells.values.shape}; {wanted} for each example {is_needed} needed"
+        )
+    return [cells]
 
 
 def _of_path(preparation: Preparation, path: Path) -> Fresh:
@@ -97,9 +110,9 @@ def _of_path(preparation: Preparation, path: Path) -> Fresh:
             x, y = read_new(regular(path))
             found = _of_array(inputs, x, where)
             if y is not None:
-                if y.ndim != 1 or len(y) != len(x):
+                if len(y) != len(x):
                     raise DataError(f"{where}: y has shape {y.shape}; one answer for each example is needed")
-                found.answers = answers(found, preparation, Cells(values=y))
+                found.answers = answers(found, preparation, _answer_columns(preparation, y, where))
             return found
         if isinstance(inputs, ImageInputs) or inputs.table is None:
             shape = tuple(inputs.shape)

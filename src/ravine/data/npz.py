@@ -87,9 +87,7 @@ def _division(
                 f"{path}: {name!r} has shape {array.shape}; one for each of {len(given['y']):,} examples is needed"
             )
     cells = {name: Cells(values=array) for name, array in arrays.items()}
-    return division_of(
-        cells, spec.split, target=None, where=str(path), place=lambda row: f"{path}, row {row}"
-    )
+    return division_of(cells, spec.split, target=(), where=str(path), place=lambda row: f"{path}, row {row}")
 
 
 def read_new(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

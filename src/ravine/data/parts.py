@@ -99,7 +99,8 @@ def check_parts(data: Dataset, per_class: Sequence[int]) -> None:
         DataError: it has no classes, or too few training pictures of one.
     """
     if data.task != "classification":
-        raise DataError(f"ladder: {data.name} is a regression, which has no classes to take examples of")
+        what = "a regression" if data.task == "regression" else "a task of labels"
+        raise DataError(f"ladder: {data.name} is {what}, which has no classes to take examples of")
     counts = np.bincount(data.train.y, minlength=len(data.classes))
     least, most = int(counts.argmin()), max(per_class)
     if counts[least] < most:

@@ -16,7 +16,7 @@ Text = Annotated[str, Limits(shortest=1)]
 Texts = Annotated[tuple[str, ...], Limits(longest=10_000)]
 Sign = Annotated[str, Limits(shortest=1, longest=1)]
 Side = Annotated[int, Limits(least=1, most=4096)]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel"]
 
 
 class Options(Form):
@@ -124,7 +124,7 @@ class NpzSpec(Options):
         path: the .npz file.
         x, y, x_test, y_test, x_validation, y_validation: names of arrays in it. By default "x" or "x_train",
             "y" or "y_train", and the other four where they are there.
-        task: "classification" or "regression"; None: by the target.
+        task: "classification", "regression" or "multilabel"; None: by the target.
     """
 
     kind: Literal["npz"] = "npz"
@@ -139,27 +139,63 @@ class NpzSpec(Options):
     task: Task | None = None
 
 
+def _target(value: object) -> str | tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, list | tuple):
+        name: str = read(Text, value)
+        return name
+    names: tuple[str, ...] = read(tuple[Text, ...], value)
+    if not names:
+        raise ValueError("must name a column, or several")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"names column {twice!r} twice")
+    return names if len(names) > 1 else names[0]
+
+
 class TableOptions(Options):
     """What the two kinds of table take.
 
     Args:
         path: the file.
-        target: the column to predict.
+        target: the column to predict, or several: numbers, or labels 0 and 1.
+        separator: what is between the labels that the target names, such as ";"; None: a cell is one answer.
         test_path: a file of the same columns: the given test split.
         drop: columns not to use.
         categorical: columns to be read as names, even of numbers: codes, postcodes. NA is a name in them.
         missing: cells that are empty: "refuse", "drop" their rows, or "impute" them.
-        task: "classification" or "regression"; None: by the target.
+        task: "classification", "regression" or "multilabel"; None: by the target.
     """
 
     has_columns = True
     path: Text
-    target: Text
+    target: Annotated[Text | tuple[Text, ...], _target]
+    separator: Text | None = None
     test_path: Text | None = None
     drop: Texts = ()
     categorical: Texts = ()
     missing: Literal["refuse", "drop", "impute"] = "refuse"
     task: Task | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+    def check(self) -> None:
+        """See that the target can be read in one way only."""
+        super().check()
+        if self.separator is None:
+            return
+        if len(self.targets) > 1:
+            raise ValueError(
+                f'separator = "{self.separator}" is for one column that names labels, and target has '
+                f"{len(self.targets)}; leave one out"
+            )
+        if self.task not in (None, "multilabel"):
+            raise ValueError(
+                f'separator = "{self.separator}" makes labels of a column, and task = "{self.task}" is none of '
+                'labels; must be "multilabel"'
+            )
 
     def _check_split(self, split: Split) -> None:
         super()._check_split(split)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ravine.data.assemble import Source, marks_for
-from ravine.data.column import Cells, Place, typed_column
+from ravine.data.column import Cells, Column, Place, typed_column
 from ravine.data.containers import as_numpy, joined
 from ravine.data.division import ALONE, Division, division_of, without
 from ravine.data.frames import columns_of, is_frame, series_cells
@@ -18,6 +18,7 @@ from ravine.data.inputs import in_order, number_array
 from ravine.data.reading import Order
 from ravine.data.spec import Options, Task, Texts
 from ravine.data.table import Missing, Table, build_table
+from ravine.data.target_columns import Columns
 from ravine.errors import DataError
 from ravine.messages import count
 
@@ -58,12 +59,14 @@ def stacked(
         if given.get(role) is not None and given.get(other) is None:
             raise DataError(f"{name}: {role} is given without {other}")
     parts = ["", *(f"_{part}" for part in HELD_OUT if given.get(f"x_{part}") is not None)]
-    ys = [_vector(given[f"y{part}"], f"{name}: y{part}") for part in parts]
+    ys = [_answers(given[f"y{part}"], f"{name}: y{part}") for part in parts]
+    _check_alike(ys, parts, name)
     frames, xs = _inputs({part: given[f"x{part}"] for part in parts}, name)
     sizes = [len(next(iter(frame.values()), ())) for frame in frames] or [len(x) for x in xs]
     for part, size, y in zip(parts, sizes, ys, strict=True):
-        if size != len(y):
-            raise DataError(f"{name}: x{part} has {count(size, 'example')}, y{part} has {len(y):,}")
+        num = len(next(iter(y.values())))
+        if size != num:
+            raise DataError(f"{name}: x{part} has {count(size, 'example')}, y{part} has {num:,}")
         if not size:
             raise DataError(f"{name}: there are no examples in x{part}")
     starts = np.cumsum([0, *sizes])
@@ -80,13 +83,17 @@ def stacked(
     else:
         x, order, notes = _stacked_arrays(xs, parts, options, name)
     of = dict(zip(parts, sizes, strict=True))
-    target = Cells(values=joined([y.values for y in ys]), levels=any(y.levels for y in ys))
+    columns = [_target(column, [y[column] for y in ys], name) for column in ys[0]]
+    if class_names and len(columns) > 1 and len(class_names) != len(columns):
+        raise DataError(
+            f"{name}: class_names has {len(class_names)} names, y has {len(columns)} columns; one for each is needed"
+        )
     return Source(
         name=Path(name).stem if name.endswith(".npz") else name,
         where=name,
         x=x,
         order=order,
-        y=typed_column("y", target, name),
+        y=columns[0] if len(columns) == 1 else Columns(columns=tuple(columns)),
         marks=marks_for(of[""], of.get("_validation", 0), of.get("_test", 0)),
         place=place,
         task=options.task,
@@ -140,18 +147,39 @@ def _channels(shape: tuple[int, ...], name: str) -> tuple[Order, list[str]]:
     )
 
 
-def _vector(value: Any, where: str) -> Cells:
+def _answers(value: Any, where: str) -> dict[str, Cells]:
+    """The columns of a target by name: one is called y, those of an array (N, T) are y0, y1, ..."""
     if is_frame(value):
         columns = columns_of(value, where)
-        if len(columns) == 1:
-            return next(iter(columns.values()))
+        return {"y": next(iter(columns.values()))} if len(columns) == 1 else columns
     cells = series_cells(value, where)
     array = cells.values
+    if array.ndim == 2 and array.shape[1] > 1:
+        return {f"y{at}": Cells(values=array[:, at], levels=cells.levels) for at in range(array.shape[1])}
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise DataError(f"{where} has shape {array.shape}; one number or name for each example is needed")
-    return Cells(values=array, levels=cells.levels)
+        raise DataError(
+            f"{where} has shape {array.shape}; (N,) is needed, a number or name for each example, or (N, T) numbers"
+        )
+    return {"y": Cells(values=array, levels=cells.levels)}
+
+
+def _check_alike(ys: Sequence[Mapping[str, Cells]], parts: Sequence[str], name: str) -> None:
+    """See that the targets of all parts have the same columns, and some."""
+    if not ys[0]:
+        raise DataError(f"{name}: y has no column")
+    for part, y in zip(parts, ys, strict=True):
+        if set(y) != set(ys[0]):
+            other = next(iter(set(ys[0]) ^ set(y)))
+            raise DataError(
+                f"{name}: y has {count(len(ys[0]), 'column')}, y{part} has {len(y)}: {other!r} is in one of them only"
+            )
+
+
+def _target(column: str, parts: Sequence[Cells], name: str) -> Column:
+    cells = Cells(values=joined([part.values for part in parts]), levels=any(part.levels for part in parts))
+    return typed_column(column, cells, name)
 
 
 def _plain_frame(frame: Any, where: str) -> npt.NDArray[Any]:
@@ -182,11 +210,11 @@ def _table(
         # A frame's texts are texts, unlike a CSV's: no number is looked for in them.
         values = values.astype(object) if values.dtype.kind == "U" else values
         cells[column] = Cells(values=values, levels=any(frame[column].levels for frame in frames))
-    division = division_of(cells, options.split, target=None, where=name, place=place)
+    division = division_of(cells, options.split, target=(), where=name, place=place)
     cut_by = () if options.split is None else options.split.columns
     table, _, notes = build_table(
         without(cells, options.split),
-        target=None,
+        target=(),
         drop=(),
         categorical=[each for each in options.categorical if each not in cut_by],
         missing=options.missing,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ravine.data.column import Cells, Column, Place, typed_column
 from ravine.data.inputs import MISSING_LEVEL, PLAIN_CSV, CsvText, NamesInput, NumberInput, encode_column
 from ravine.data.numerals import Numerals
+from ravine.data.target_columns import Columns, label_column
 from ravine.data.texts import CURE, PLAIN, TARGET_CURE, kept_words, leading_zero, text_column
 from ravine.errors import DataError, choices, together
 from ravine.messages import count
@@ -75,7 +76,7 @@ class Matrix:
 def build_table(
     cells: Mapping[str, Cells],
     *,
-    target: str | None,
+    target: Sequence[str],
     drop: Sequence[str],
     categorical: Sequence[str],
     missing: Missing,
@@ -83,12 +84,13 @@ def build_table(
     place: Place,
     numerals: Numerals = PLAIN,
     target_names: bool = False,
-) -> tuple[Table, Column | None, list[str]]:
+    separator: str | None = None,
+) -> tuple[Table, Column | Columns | None, list[str]]:
     """Sort cells into feature columns and the target.
 
     Args:
         cells: the cells of each column: texts (dtype str) are read as numbers where they all are.
-        target: name of the target column, None if the target comes from elsewhere.
+        target: names of the target columns; none if the target comes from elsewhere.
         drop: names of columns not to use.
         categorical: names of columns of numbers to be read as names.
         missing: what to do with empty cells.
@@ -96,9 +98,10 @@ def build_table(
         place: where a row is, for errors.
         numerals: how a text file writes its numbers.
         target_names: take a target of numbers and words as names, all of it.
+        separator: what is between the labels that the target names; None: a cell is one answer.
 
     Returns:
-        The table, with an error for each column that cannot be used, the target column, and notes.
+        The table, with an error for each column that cannot be used, the target, and notes.
 
     Raises:
         DataError: a column is not there or has no name, or the target cannot be used.
@@ -106,16 +109,21 @@ def build_table(
     notes: list[str] = []
     faults: list[DataError] = []
     known = list(cells)
-    asked = [*((("target", target),) if target is not None else ())]
+    asked = [("target", name) for name in target]
     asked += [("drop", name) for name in drop] + [("categorical", name) for name in categorical]
     for option, name in asked:
         if name not in cells:
             raise DataError(f"{where}: {option} {name!r} is not a column; {choices(name, known)}")
-    if target in drop:
-        raise DataError(f"{where}: column {target!r} is the target, it cannot be in drop too")
+    for name in target:
+        if name in drop:
+            is_one = "is the target" if len(target) == 1 else "is a target"
+            raise DataError(f"{where}: column {name!r} {is_one}, it cannot be in drop too")
+        if name in categorical and (len(target) > 1 or separator is not None):
+            of = "labels" if separator is not None else "several targets, which are numbers, or 0 and 1"
+            raise DataError(f"{where}: categorical {name!r} is a target column of {of}; take it out")
     columns = []
     for name, values in cells.items():
-        if name in drop or name == target:
+        if name in drop or name in target:
             continue
         named = name in categorical
         try:
@@ -140,7 +148,7 @@ def build_table(
     if not columns and faults:
         raise together(faults)
     if not columns:
-        raise DataError(f"{where}: no column is left beside the target {target!r}")
+        raise DataError(f"{where}: no column is left beside the target {', '.join(map(repr, target))}")
     table = Table(
         columns=tuple(columns),
         missing=missing,
@@ -149,15 +157,20 @@ def build_table(
         categorical=tuple(categorical),
         faults=tuple(faults),
     )
-    if target is None:
+    if not target:
         return table, None, notes
-    if target in categorical:
-        notes += _word_notes(target, cells[target])
-        return table, _read(target, cells[target], where, place, numerals, keep_text=True), notes
+    first = target[0]
+    if first in categorical:
+        notes += _word_notes(first, cells[first])
+        return table, _read(first, cells[first], where, place, numerals, keep_text=True), notes
     try:
-        return table, _target(target, cells[target], where, place, numerals, names=target_names), notes
+        if separator is not None:
+            of_labels = label_column(first, cells[first], place)
+            return table, Columns(columns=(of_labels,), separator=separator), notes
+        found = [_target(name, cells[name], where, place, numerals, names=target_names) for name in target]
     except DataError as error:
         raise together([*faults, error]) from None
+    return table, found[0] if len(found) == 1 else Columns(columns=tuple(found)), notes
 
 
 def _target(name: str, cells: Cells, where: str, place: Place, numerals: Numerals, *, names: bool) -> Column:
@@ -255,7 +268,9 @@ def refused_cells(table: Table, place: Place) -> dict[str, DataError]:
     }
 
 
-def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArray[np.int64], list[str]]:
+def complete_rows(
+    table: Table, target: Column | Columns, place: Place
+) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Rows that can be used, by what is to be done with empty cells.
 
     Returns:
@@ -265,18 +280,19 @@ def complete_rows(table: Table, target: Column, place: Place) -> tuple[npt.NDArr
         DataError: an empty cell, by column and row, if it is refused.
     """
     faults = list(refused_cells(table, place).values())
-    if target.missing.any() and table.missing != "drop":
-        faults.append(_empty_cells(target, place, 'missing = "drop"'))
+    targets = target.columns if isinstance(target, Columns) else (target,)
+    if table.missing != "drop":
+        faults += [_empty_cells(each, place, 'missing = "drop"') for each in targets if each.missing.any()]
     if faults:
         raise together(faults)
     empty = np.zeros(len(target.values), dtype=bool)
     if table.missing == "drop":
-        for column in (*table.columns, target):
+        for column in (*table.columns, *targets):
             empty |= column.missing
     kept = np.flatnonzero(~empty)
     dropped = len(empty) - len(kept)
     if not len(kept):
-        worst = max((*table.columns, target), key=lambda column: int(column.missing.sum()))
+        worst = max((*table.columns, *targets), key=lambda column: int(column.missing.sum()))
         raise DataError(
             f'{table.where}: every row has an empty cell: missing = "drop" leaves nothing; column {worst.name!r} is '
             f"empty in {worst.missing.sum():,} of {count(len(empty), 'row')}"

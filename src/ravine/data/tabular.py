@@ -56,18 +56,21 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         return f"{where if row < num_open else test_where}, {unit} {rows[row]}"
 
     numerals = Numerals(decimal=spec.decimal, thousands=spec.thousands) if spec.kind == "csv" else PLAIN
-    division = division_of(cells, spec.split, target=spec.target, where=where, place=place, numerals=numerals)
+    division = division_of(
+        cells, spec.split, target=spec.targets, where=where, place=place, numerals=numerals
+    )
     cut_by = () if spec.split is None else spec.split.columns
     table, target, notes = build_table(
         without(cells, spec.split),
-        target=spec.target,
+        target=spec.targets,
         drop=[name for name in spec.drop if name not in cut_by],
         categorical=[name for name in spec.categorical if name not in cut_by],
         missing=spec.missing,
         where=where,
         place=place,
         numerals=numerals,
-        target_names=spec.task == "classification",
+        target_names=spec.task == "classification" and len(spec.targets) == 1,
+        separator=spec.separator,
     )
     assert target is not None, "a table spec names its target"
     if spec.kind == "csv":

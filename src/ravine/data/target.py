@@ -1,4 +1,4 @@
-"""The target: classes by index, or numbers."""
+"""The target: classes by index, numbers or labels, and what a model learns of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.answers import ClassTarget, NumberTarget
 from ravine.data.column import Column, Place, number_name
+from ravine.data.examples import Targets
 from ravine.data.labels import labels_of
+from ravine.data.preparation import AnyTarget
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.spec import Task
 from ravine.errors import DataError
 from ravine.messages import count
@@ -22,13 +26,15 @@ class Target:
     """What to predict.
 
     Args:
-        task: classification or regression.
-        labels: int64 (N,) class indices; zeros for regression.
-        values: float64 (N,) numbers; class indices for classification.
-        classes: names of the classes; empty for regression.
+        task: classification, regression or multilabel.
+        labels: int64 (N,) class indices; zeros for regression; of labels (N, K), 0 or 1.
+        values: float64 (N,) numbers; of several targets (N, T); class indices, or labels, for the others.
+        classes: names of the classes or labels; empty for regression.
         written: the classes as the data write them.
         numeric: those are the usual forms of numbers.
         notes: what should be known of its labels.
+        names: of its columns, at least one.
+        separator: what is between the labels that its one column names; else empty.
     """
 
     task: Task
@@ -38,6 +44,41 @@ class Target:
     written: tuple[str, ...] = ()
     numeric: bool = False
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    separator: str = ""
+
+    def learned(self, train: npt.NDArray[np.int64], where: str) -> tuple[Targets, AnyTarget]:
+        """What a model learns, of all examples, and how it is made of raw answers; training decides on scales.
+
+        Args:
+            train: the training examples.
+            where: the file, for errors.
+
+        Raises:
+            DataError: numbers are the same in all of training.
+        """
+        if self.task == "classification":
+            column = self.names[0] if len(self.names) == 1 else ""
+            classes = ClassTarget(
+                labels=self.written, names=self.classes, numeric=self.numeric, column=column
+            )
+            return self.labels, classes
+        if self.task == "multilabel":
+            column = self.names[0] if self.separator else ""
+            labels = LabelsTarget(names=self.classes, column=column, separator=self.separator)
+            return self.labels.astype(np.float32), labels
+        several = self.values.ndim == 2
+        columns = self.values.T if several else self.values[None]
+        ofs = [
+            _standard(values[train], name, where) for values, name in zip(columns, self.names, strict=True)
+        ]
+        learned = [
+            ((values - of.mean) / of.scale).astype(np.float32)
+            for values, of in zip(columns, ofs, strict=True)
+        ]
+        if several:
+            return np.stack(learned, axis=1), NumbersTarget(targets=tuple(ofs))
+        return learned[0], ofs[0]
 
 
 def encode_target(
@@ -59,23 +100,29 @@ def encode_target(
     """
     if not len(column.values):
         raise DataError(f"{where}: there are no examples in it")
+    if task == "multilabel":
+        raise DataError(
+            f'{where}: task = "multilabel" needs several target columns of 0 and 1, target = ["a", "b"], or a '
+            f"separator; {column.name!r} is one column"
+        )
     if task == "regression" and column.text:
         raise DataError(
             f"{place(0)}: target {column.name!r} is {column.values[0]!r}, regression needs numbers; names are "
             'for task = "classification"'
         )
     if not column.text:
-        _check_numbers(column, task, place)
+        check_numbers(column, task, place)
     task = task or _task(column, where)
     if task == "regression":
         if (column.values == column.values[0]).all():
-            raise _nothing_to_learn(
+            raise nothing_to_learn(
                 column.name, number_name(column.values[0]), len(column.values), "value", where
             )
-        return Target(task=task, labels=np.zeros(len(column.values), dtype=np.int64), values=column.values)
+        labels_ = np.zeros(len(column.values), dtype=np.int64)
+        return Target(task=task, labels=labels_, values=column.values, names=(column.name,))
     labels = labels_of(column)
     if len(labels.names) == 1:
-        raise _nothing_to_learn(column.name, labels.names[0], len(column.values), "class", where)
+        raise nothing_to_learn(column.name, labels.names[0], len(column.values), "class", where)
     classes = labels.names
     if class_names and set(classes) <= {str(number) for number in range(len(class_names))}:
         classes = tuple(class_names[int(number)] for number in classes)
@@ -87,17 +134,31 @@ def encode_target(
         written=labels.names,
         numeric=labels.numeric,
         notes=labels.notes,
+        names=(column.name,),
     )
 
 
-def _nothing_to_learn(column: str, name: str, number: int, what: str, where: str) -> DataError:
+def _standard(known: npt.NDArray[np.float64], name: str, where: str) -> NumberTarget:
+    """Mean and deviation of a target's training values."""
+    mean, scale = float(known.mean()), float(known.std())
+    if scale < np.finfo(np.float32).smallest_normal:
+        same = "is the same" if scale == 0 else "differs by less than float32 can represent"
+        raise DataError(
+            f"{where}: target {name!r} {same} in all {count(len(known), 'training example')}, "
+            f"{mean:g}: nothing to learn; name another column, or scale it up"
+        )
+    return NumberTarget(mean=mean, scale=scale, column=name)
+
+
+def nothing_to_learn(column: str, name: str, number: int, what: str, where: str) -> DataError:
+    """That a target is the same everywhere."""
     return DataError(
         f"{where}: target {column!r} is {name!r} in all {count(number, 'example')}: with "
         f"only one {what} there is nothing to learn"
     )
 
 
-def _check_numbers(column: Column, task: Task | None, place: Place) -> None:
+def check_numbers(column: Column, task: Task | None, place: Place) -> None:
     """Numbers to predict must fit into float32; whole numbers that name classes may have any length."""
     with np.errstate(invalid="ignore"):
         bad = ~(np.abs(column.values) <= np.finfo(np.float32).max)

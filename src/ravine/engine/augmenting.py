@@ -121,7 +121,7 @@ class Augmenting:
         self.room = Data(
             x=torch.zeros((*shape, *train.x.shape[1:]), device=device),
             y=torch.zeros(
-                (*shape, data.num_outputs) if soft else shape,
+                (*shape, data.num_outputs) if soft else (*shape, *train.y.shape[1:]),
                 dtype=torch.float32 if soft else train.y.dtype,
                 device=device,
             ),

@@ -105,7 +105,7 @@ class Ending:
     def curve(self, name: str, now: Running) -> dict[str, np.ndarray]:
         """Scores of an average on the validation set, of the runs that go on; not a number where it has no weights."""
         begun, validation = self._begun(name, now), self.final.splits["validation"]
-        kinds = ("loss", "accuracy") if self.final.data.task == "classification" else ("loss",)
+        kinds = ("loss", "accuracy") if self.final.data.task != "regression" else ("loss",)
         scores = {kind: np.full(len(now.rows), np.nan) for kind in kinds}
         if begun:
             points_RP = now.setting.point(name)

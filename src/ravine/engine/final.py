@@ -65,7 +65,7 @@ class Final:
             if name != "test":  # read once, at the end, for the runs that were chosen: not here
                 loss_R, accuracy_R = loss_RN.mean(1)[going], accuracy_RN.mean(1)[going]
                 metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self.data.loss_unit
-                if self.data.task == "classification":
+                if self.data.task != "regression":
                     metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
             if name != "train":
                 predictions[name] = self._predictions(outputs_RNK[going])
@@ -90,11 +90,8 @@ class Final:
         return self.scored(NativeScores(self.objective, points_RP, others), rows)
 
     def _predictions(self, outputs_RNK: Tensor) -> np.ndarray:
-        outputs = outputs_RNK.cpu().numpy()
-        if self.data.task == "classification":
-            return outputs
         with np.errstate(over="ignore"):  # a prediction beyond float32 is infinite, and its run is not judged
-            return self.data.in_own_units(outputs[..., 0])
+            return self.data.predictions(outputs_RNK.cpu().numpy())
 
 
 def together(parts: Sequence[Averaged]) -> Averaged:

@@ -1,9 +1,10 @@
 """What the outputs of one run come to beside the answers: the loss that training makes small, and scores.
 
 Answers of a classification are classes, (B,) whole numbers, or soft targets: (B, K) probabilities of each class, as
-mixed or smoothed answers are. Those of several labels are 0 or 1, (B, K); those of a regression numbers, (B,).
+mixed or smoothed answers are. Those of several labels are 0 or 1, (B, K); those of a regression numbers, (B,), or of
+several targets (B, T).
 
-Shapes: B batch, N example, K class or label.
+Shapes: B batch, N example, K class or label, T target.
 """
 
 from __future__ import annotations
@@ -66,10 +67,11 @@ class Loss:
             answers: (N,) or (N, K).
 
         Returns:
-            Two tensors (..., N); for regression both are the squared error.
+            Two tensors (..., N); for regression both are the squared error, of several targets its mean.
         """
         if self.task == "regression":
             error = (outputs.squeeze(-1) - answers).square()
+            error = error if answers.dim() == 1 else error.mean(-1)
             return error, error
         if self.task == "multilabel":
             return label_losses(outputs, answers).mean(-1), _right_labels(outputs, answers)
@@ -79,7 +81,8 @@ class Loss:
         """Answers of examples that have none, for outputs that nobody scores."""
         if self.task == "classification":
             return torch.zeros(num, dtype=torch.int64, device=device)
-        return torch.zeros((num, num_outputs) if self.task == "multilabel" else (num,), device=device)
+        several = self.task == "multilabel" or num_outputs > 1
+        return torch.zeros((num, num_outputs) if several else (num,), device=device)
 
     @property
     def has_accuracy(self) -> bool:
@@ -136,9 +139,14 @@ def smoothed(answers: Tensor, smoothing: Tensor, num_classes: int) -> Tensor:
     return soft_BK * (1.0 - smoothing) + smoothing / num_classes
 
 
-def squared_error(outputs_B1: Tensor, targets_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared error, and the same again in place of an accuracy."""
-    loss = (outputs_B1.squeeze(-1) - targets_B).square().mean()
+def squared_error(outputs_BT: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean squared error, over several targets too, and the same again in place of an accuracy.
+
+    Args:
+        outputs_BT: (B, 1), or (B, T) for several targets.
+        targets: (B,), or (B, T).
+    """
+    loss = (outputs_BT.squeeze(-1) - targets).square().mean()
     return loss, loss.detach()
 
 

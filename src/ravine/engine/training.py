@@ -286,7 +286,7 @@ class Training:
             "train_loss": train_loss_R[going] * self._unit,
             "validation_loss": validation_loss_R[going] * self._unit,
         }
-        if self.data.task == "classification":
+        if self.data.task != "regression":
             scores["train_accuracy"] = train_accuracy_R[going]
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]
         for name in self._averaging.names:

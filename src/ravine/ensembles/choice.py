@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import selection
-from ravine.ensembles.losses import Losses, ValueLosses, class_losses
+from ravine.ensembles.cells import Cells
+from ravine.ensembles.losses import Losses, losses_of
 from ravine.ensembles.members import candidates, usable, winner_of
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import COMBINES, Combine
@@ -96,7 +97,7 @@ def choose(
         raise InputError(f"members: none is left: {'; '.join(found.left_out)}")
     outputs = reader.outputs("validation", wanted)
     able, left = usable(wanted, outputs, labels)
-    losses = _losses([outputs[each.name] for each in able], labels)
+    losses = losses_of(Cells.of(labels), [outputs[each.name] for each in able], labels.validation)
     how = _how(select, members, path)
     return Chosen(
         labels=labels,
@@ -151,9 +152,3 @@ def selecting(how: str, size: int) -> selection.Select:
         return selection.top(losses, size) if how == "top" else selection.greedy(losses, size)
 
     return chosen
-
-
-def _losses(outputs: Sequence[np.ndarray], labels: Labels) -> Losses:
-    if labels.task == "classification":
-        return class_losses(outputs, labels.validation)
-    return ValueLosses(np.stack([np.asarray(each, dtype=np.float64) for each in outputs]) - labels.validation)

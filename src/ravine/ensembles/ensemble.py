@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import disagreement, gain, scoring, selection
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.choice import Chosen, choose, selecting
 from ravine.ensembles.findings import Calibration, Ensemble
 from ravine.ensembles.judged import Judged, compared
@@ -117,33 +118,41 @@ def _curve(own: Sequence[np.ndarray], labels: Labels, alike: bool) -> tuple[gain
     """The gain against the number of members."""
     if len(own) > _MOST:
         return ()
-    of = gain.of_classes if labels.task == "classification" else gain.of_values
-    return of(own, labels.validation, alike=alike)
+    cells = Cells.of(labels)
+    of = gain.of_values if cells.regression else gain.of_classes
+    given = [cells.outputs(each) for each in own]
+    return of(given, cells.answers(labels.validation), alike=alike, per=cells.per)
 
 
 def _disagreement(own: Sequence[np.ndarray], labels: Labels) -> Array:
     """How much each two members differ."""
     if len(own) > _MOST:
         return np.zeros((0, 0))
-    if labels.task == "classification":
-        return disagreement.of_classes([each.argmax(axis=1) for each in own])
-    return disagreement.of_values(own)
+    cells = Cells.of(labels)
+    given = [cells.outputs(each) for each in own]
+    if cells.regression:
+        return disagreement.of_values(given)
+    return disagreement.of_classes([each.argmax(axis=1) for each in given])
 
 
 def _forecast(own: Sequence[np.ndarray], labels: Labels) -> gain.Forecast | None:
-    if labels.task == "classification":
-        p_RNK = np.exp(log_softmax(np.stack(own)))
-        return gain.forecast("brier", gain.class_products(p_RNK, labels.validation))
-    errors_RN = np.stack([np.asarray(each, dtype=np.float64) for each in own]) - labels.validation
+    cells = Cells.of(labels)
+    given, answers = [cells.outputs(each) for each in own], cells.answers(labels.validation)
+    if not cells.regression:
+        p_RNK = np.exp(log_softmax(np.stack(given)))
+        return gain.forecast("brier", gain.class_products(p_RNK, answers))
+    errors_RN = np.stack([np.asarray(each, dtype=np.float64) for each in given]) - answers
     return gain.forecast("mse", gain.value_products(errors_RN))
 
 
 def _calibration(last: Judged, outputs: Outputs, labels: Labels) -> tuple[Calibration, ...]:
-    pooled = last.pool.predict(labels.task, outputs)
+    cells = Cells.of(labels)
+    pooled = last.pool.predict(cells, outputs)
     if pooled.log_p is None or last.pool.combine == "vote" or last.temperature == 1.0:
         return ()
+    answers = cells.answers(labels.validation)
     after = scoring.scores_of(
-        scoring.heated_elsewhere(pooled.log_p, labels.validation), pooled.predicted, labels.validation
+        scoring.heated_elsewhere(pooled.log_p, answers, cells.per), pooled.predicted, answers
     )
     names = ("nll", "brier", "ece")
     return (

@@ -90,7 +90,12 @@ class Forecast:
 
 
 def of_classes(
-    logits: Sequence[np.ndarray], answers: np.ndarray, *, alike: bool = True, most: int | None = None
+    logits: Sequence[np.ndarray],
+    answers: np.ndarray,
+    *,
+    alike: bool = True,
+    most: int | None = None,
+    per: int = 1,
 ) -> tuple[Gain, ...]:
     """The gain of a classification.
 
@@ -100,6 +105,7 @@ def of_classes(
         alike: the members are seeds of one config, none of them chosen: a sample of such seeds. False: they are a
             sample of nothing, and only the interval at all members can be said.
         most: subsets of a size, about, at most; None: as many as there is time for.
+        per: rows that belong to one example, next to each other; intervals are over examples.
     """
     log_p_RNK = log_softmax(np.stack(logits))
     right_RN = log_p_RNK[:, np.arange(len(answers)), answers]
@@ -113,30 +119,32 @@ def of_classes(
         subsets = subsets_of(num, size, many)
         nll_Q, accuracy_Q, per_example = _scored(p_RKN, right_RN, answers, subsets)
         scores = {
-            name: _subset_value(subsets, found_Q, per_example[name], alike, most)
+            name: _subset_value(subsets, found_Q, _by_example(per_example[name], per), alike, most)
             for name, found_Q, most in (("nll", nll_Q, math.inf), ("accuracy", accuracy_Q, 1.0))
         }
         errors = None
         if size == num:
             mean = p_RNK.mean(axis=0)
             errors = np.square(mean).sum(axis=1) - 2.0 * mean[np.arange(num_examples), answers] + 1.0
-        scores["brier"] = _closed_value(products, size, errors, alike)
+        scores["brier"] = _closed_value(products, size, _by_example(errors, per), alike)
         return Gain(members=size, scores=scores)
 
     return tuple(each(at, sizes(num)))
 
 
-def of_values(values: Sequence[np.ndarray], answers: np.ndarray, *, alike: bool = True) -> tuple[Gain, ...]:
+def of_values(
+    values: Sequence[np.ndarray], answers: np.ndarray, *, alike: bool = True, per: int = 1
+) -> tuple[Gain, ...]:
     """The gain of a regression.
 
     Args:
         values: of each member, (N,).
         answers: (N,) the right ones.
-        alike: as in `of_classes`.
+        alike, per: as in `of_classes`.
     """
     errors_RN = np.stack([np.asarray(each, dtype=np.float64) for each in values]) - answers
     products = value_products(errors_RN)
-    whole = np.square(errors_RN.mean(axis=0))
+    whole = _by_example(np.square(errors_RN.mean(axis=0)), per)
     num = len(values)
     return tuple(
         Gain(
@@ -224,6 +232,11 @@ def jackknifed(leave_one_out: Sequence[float]) -> float:
     """The standard error from the values without each run in turn."""
     values = np.asarray(leave_one_out)
     return math.sqrt((len(values) - 1) / len(values) * float(np.square(values - values.mean()).sum()))
+
+
+def _by_example(scores: Array | None, per: int) -> Array | None:
+    """The mean over the rows of each example."""
+    return scores if scores is None or per == 1 else scores.reshape(-1, per).mean(axis=1)
 
 
 def _subset_value(

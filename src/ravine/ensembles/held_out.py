@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import scoring
+from ravine.ensembles.cells import cells_of
 from ravine.ensembles.folds import folds
 from ravine.ensembles.losses import Losses
 from ravine.ensembles.pooling import pool_classes, pool_values
@@ -28,20 +29,22 @@ def held_out(
     """The scores of each example, by name: ``nll`` and ``accuracy``, or ``mse``; for each of several ways to choose.
 
     Args:
-        outputs: of each member: logits (N, K), or values (N,).
-        answers: (N,) the right ones, at least two.
+        outputs: of each member: logits (N, K), or values (N,), of cells where an example has several.
+        answers: (N,) the right ones, of two examples at least.
         losses: of the members on these examples.
         choose: what makes weights, (M,), in each of its ways, by losses on some examples.
     """
     found: list[dict[str, Array]] = []
-    for rest, fold in folds(len(answers)):
+    per, num = losses.per, len(answers) // losses.per
+    for rest, fold in folds(num):
+        cells = cells_of(fold, per)
         for place, weights in enumerate(choose(losses.take(rest))):
             used = np.flatnonzero(weights).tolist()
-            scores = _scores([outputs[member][fold] for member in used], weights[used], answers[fold])
+            scores = _scores([outputs[member][cells] for member in used], weights[used], answers[cells])
             if place == len(found):
-                found.append({name: np.empty(len(answers)) for name in scores})
+                found.append({name: np.empty(num) for name in scores})
             for name, values in scores.items():
-                found[place][name][fold] = values
+                found[place][name][fold] = values.reshape(-1, per).mean(axis=1) if per > 1 else values
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import scoring
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Pooled
 from ravine.verdict.comparison import difference_error, width
@@ -87,7 +88,7 @@ class Compared:
 def judged(
     name: str,
     pool: Pool,
-    task: str,
+    cells: Cells,
     validation: tuple[Mapping[str, np.ndarray], np.ndarray],
     test: tuple[Mapping[str, np.ndarray], np.ndarray],
 ) -> Judged:
@@ -96,37 +97,39 @@ def judged(
     Args:
         name: for people.
         pool: which validation has chosen.
-        task: "classification" or "regression".
+        cells: how examples are seen.
         validation: the members' outputs by name, and the right answers.
         test: likewise.
     """
-    on_validation, on_test = pool.predict(task, validation[0]), pool.predict(task, test[0])
+    on_validation, on_test = (pool.predict(cells, outputs) for outputs, _ in (validation, test))
+    known, asked = (cells.answers(answers) for _, answers in (validation, test))
     if on_validation.log_p is None or on_test.log_p is None:
-        squares = np.square(on_test.predicted - test[1])
+        squares = cells.by_example(np.square(on_test.predicted - asked))
         return Judged(
             name=name,
             pool=pool,
             temperature=1.0,
-            validation=_errors(on_validation, validation[1]),
-            test=_errors(on_test, test[1]),
+            validation=_errors(on_validation, known),
+            test=_errors(on_test, asked),
             raw={},
             per_example={"mse": squares},
         )
     voted = pool.combine == "vote"
-    temperature = 1.0 if voted else scoring.useful_temperature(on_validation.log_p, validation[1])
+    temperature = 1.0 if voted else scoring.useful_temperature(on_validation.log_p, known, cells.per)
     after = scoring.heated(on_test.log_p, temperature)
-    right = (on_test.predicted == test[1]).astype(np.float64)
+    right = cells.by_example((on_test.predicted == asked).astype(np.float64))
+    losses = cells.by_example(scoring.nll(after, asked))
     return Judged(
         name=name,
         pool=pool,
         temperature=temperature,
-        validation=_scores(on_validation, validation[1], temperature),
-        test=_scores(on_test, test[1], temperature),
+        validation=_scores(on_validation, known, temperature),
+        test=_scores(on_test, asked, temperature),
         raw={
-            "validation": _scores(on_validation, validation[1], 1.0),
-            "test": _scores(on_test, test[1], 1.0),
+            "validation": _scores(on_validation, known, 1.0),
+            "test": _scores(on_test, asked, 1.0),
         },
-        per_example={"accuracy": right} if voted else {"accuracy": right, "nll": scoring.nll(after, test[1])},
+        per_example={"accuracy": right} if voted else {"accuracy": right, "nll": losses},
     )
 
 
@@ -145,7 +148,9 @@ def compared(first: Scored, others: Sequence[Scored]) -> tuple[Compared, ...]:
 
 def _compared(first: Scored, second: Scored, score: str, alpha: float) -> Compared:
     a, b = first.per_example[score], second.per_example[score]
-    error = difference_error(a[None], b[None], matched=True, binary=score == "accuracy")
+    # A share of right labels is a number between 0 and 1, and no right or wrong.
+    binary = score == "accuracy" and bool(np.isin(a, (0.0, 1.0)).all() and np.isin(b, (0.0, 1.0)).all())
+    error = difference_error(a[None], b[None], matched=True, binary=binary)
     difference, half = float((a - b).mean()), width(error, alpha)
     outcome = "not separable"
     if abs(difference) > half:

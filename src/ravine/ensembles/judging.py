@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Judged, judged
 from ravine.ensembles.kinds import Kind, epochs_of
 from ravine.ensembles.members import as_members
@@ -62,7 +63,9 @@ def judge(
     records = _records(store, study_name, kinds)
     found = tuple(
         replace(
-            judged(kind.name, kind.pool, labels.task, (validation, labels.validation), (test, labels.test)),
+            judged(
+                kind.name, kind.pool, Cells.of(labels), (validation, labels.validation), (test, labels.test)
+            ),
             epochs=epochs_of(kind.runs, records, labels.sizes[0]),
         )
         for kind in kinds

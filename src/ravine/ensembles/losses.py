@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells, cells_of
 from ravine.ensembles.pooling import log_softmax
 from ravine.ensembles.screen import CEILING, ERROR, FLOOR, Screen
 from ravine.parallel import each
@@ -32,10 +33,11 @@ class Losses(ABC):
     Args:
         solo: the loss of each member alone, (M,); not finite for one that cannot be used.
         tie: losses nearer each other than this are equal.
+        per: cells of an example, next to each other: its loss is their mean. Below, N counts cells.
     """
 
-    def __init__(self, solo: Array, tie: float) -> None:
-        self.solo, self.tie = solo, tie
+    def __init__(self, solo: Array, tie: float, per: int) -> None:
+        self.solo, self.tie, self.per = solo, tie, per
 
     @abstractmethod
     def take(self, examples: Indices) -> Losses:
@@ -91,9 +93,23 @@ def true_log_p(logits: np.ndarray, answers: np.ndarray) -> Array:
     return found + 0.0
 
 
-def class_losses(logits: Sequence[np.ndarray], answers: np.ndarray) -> ClassLosses:
+def class_losses(logits: Sequence[np.ndarray], answers: np.ndarray, per: int = 1) -> ClassLosses:
     """The losses of pools of members with these logits, (N, K) each."""
-    return ClassLosses(np.stack(each(lambda found: true_log_p(found, answers), logits)))
+    return ClassLosses(np.stack(each(lambda found: true_log_p(found, answers), logits)), per)
+
+
+def losses_of(cells: Cells, outputs: Sequence[np.ndarray], answers: np.ndarray) -> Losses:
+    """The losses of pools of members.
+
+    Args:
+        cells: how examples are seen.
+        outputs: of each member, of examples: logits, or values.
+        answers: the right answers.
+    """
+    given, right = [cells.outputs(each) for each in outputs], cells.answers(answers)
+    if not cells.regression:
+        return class_losses(given, right, cells.per)
+    return ValueLosses(np.stack([np.asarray(each, dtype=np.float64) for each in given]) - right, cells.per)
 
 
 @final
@@ -104,8 +120,8 @@ class ClassLosses(Losses):
         log_p_MN: logarithms of the probabilities of the right classes; minus infinity for 0.
     """
 
-    def __init__(self, log_p_MN: Array) -> None:
-        super().__init__(-log_p_MN.mean(axis=1), TIE)
+    def __init__(self, log_p_MN: Array, per: int = 1) -> None:
+        super().__init__(-log_p_MN.mean(axis=1), TIE, per)
         # What is the same for all pools is left out of the search: then the best probability of each example is 1.
         base = log_p_MN.max(axis=0, initial=-np.inf, where=~np.isnan(log_p_MN))
         self._base = np.where(np.isfinite(base), base, 0.0)
@@ -113,7 +129,7 @@ class ClassLosses(Losses):
 
     def take(self, examples: Indices) -> ClassLosses:
         """The same members on some of the examples."""
-        return ClassLosses(self._log_p[:, examples])
+        return ClassLosses(self._log_p[:, cells_of(examples, self.per)], self.per)
 
     def each(self, weights: Array) -> Array:
         """The loss of each example, (N,), of the pool with these weights, (M,)."""
@@ -121,7 +137,7 @@ class ClassLosses(Losses):
         total = weights[used] @ np.exp(self._log_p[used] - self._base)
         with np.errstate(divide="ignore"):
             found: Array = -(np.log(total / weights[used].sum()) + self._base)
-        return found
+        return found if self.per == 1 else found.reshape(-1, self.per).mean(axis=1)
 
     def search(self, bags: Sequence[Indices]) -> Search:
         """What finds next picks, for several bags of members at once."""
@@ -185,22 +201,22 @@ class ValueLosses(Losses):
         errors_MN: each member's value minus the right one, in the target's own units.
     """
 
-    def __init__(self, errors_MN: Array) -> None:
+    def __init__(self, errors_MN: Array, per: int = 1) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             solo = np.square(errors_MN).mean(axis=1)
         finite = solo[np.isfinite(solo)]
-        super().__init__(solo, TIE * float(finite.min()) if len(finite) else 0.0)
+        super().__init__(solo, TIE * float(finite.min()) if len(finite) else 0.0, per)
         self._errors = errors_MN
 
     def take(self, examples: Indices) -> ValueLosses:
         """The same members on some of the examples."""
-        return ValueLosses(self._errors[:, examples])
+        return ValueLosses(self._errors[:, cells_of(examples, self.per)], self.per)
 
     def each(self, weights: Array) -> Array:
         """The loss of each example, (N,), of the pool with these weights, (M,)."""
         used = np.flatnonzero(weights)
         found: Array = np.square(weights[used] @ self._errors[used] / weights[used].sum())
-        return found
+        return found if self.per == 1 else found.reshape(-1, self.per).mean(axis=1)
 
     def search(self, bags: Sequence[Indices]) -> Search:
         """What finds next picks, for several bags of members at once."""

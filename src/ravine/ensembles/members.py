@@ -177,10 +177,11 @@ def usable(
     begun_alike: dict[bytes, list[Member]] = {}
     for each in sorted(members, key=lambda member: member.place):
         given = outputs[each.name]
-        if given.ndim == 2 and given.shape[1] != len(labels.classes):
+        width = len(labels.classes or labels.targets)
+        if given.ndim == 2 and given.shape[1] != width:
+            one, many = ("target", "targets") if labels.targets else ("class", "classes")
             raise StoreError(
-                f"run {each.run}: it predicts {count(given.shape[1], 'class', 'classes')}, its data have "
-                f"{len(labels.classes)}"
+                f"run {each.run}: it predicts {count(given.shape[1], one, many)}, its data have {width}"
             )
         if not np.isfinite(given).all():
             left.append(f"{each.short} is left out: not all of its validation predictions are finite numbers")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.pooling import log_softmax
 from ravine.ensembles.scoring import nll, scores_of
 from ravine.grid import Grid
@@ -24,6 +25,9 @@ from ravine.outcomes.scored import log_scored
 from ravine.outcomes.trials import Predicted
 from ravine.study.modes import MC, MEAN, WITH_VIEWS, Mode
 from ravine.verdict.comparison import difference_error, width
+
+if TYPE_CHECKING:
+    from ravine.store import Labels
 
 Array = NDArray[np.float64]
 
@@ -116,7 +120,7 @@ def mode_rows(results: Results) -> tuple[ModeRow, ...]:
             for mode in modes
         }
         tables = {
-            mode: _per_example([found[run] for run in rule.runs], results.labels.test, results.is_regression)
+            mode: _per_example([found[run] for run in rule.runs], results.labels)
             for mode, found in outputs.items()
         }
         rows += [
@@ -124,7 +128,7 @@ def mode_rows(results: Results) -> tuple[ModeRow, ...]:
                 rule=rule.rule,
                 mode=MEAN if mode is None else mode.name,
                 words="the mean pass" if mode is None else mode.words,
-                scores=_scores([found[run] for run in rule.runs], results.labels.test, results.is_regression),
+                scores=_scores([found[run] for run in rule.runs], results.labels),
                 changes={} if mode is None else _changes(tables[mode], tables[None]),
                 num_seeds=len(rule.runs),
             )
@@ -208,13 +212,17 @@ def _shown(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4g}"
 
 
-def _per_example(outputs: list[np.ndarray], answers: np.ndarray, regression: bool) -> dict[str, Array]:
-    """Scores of each example, (S, N) by name."""
-    if regression:
-        return {"mse": np.stack([np.square(each.astype(np.float64) - answers) for each in outputs])}
+def _per_example(outputs: list[np.ndarray], labels: Labels) -> dict[str, Array]:
+    """Scores of each test example, (S, N) by name."""
+    cells = Cells.of(labels)
+    given, answers = [cells.outputs(each) for each in outputs], cells.answers(labels.test)
+    if cells.regression:
+        squares = np.stack([np.square(each.astype(np.float64) - answers) for each in given])
+        return {"mse": cells.by_example(squares)}
+    right = np.stack([(each.argmax(axis=1) == answers).astype(np.float64) for each in given])
     return {
-        "nll": np.stack([nll(log_softmax(each), answers) for each in outputs]),
-        "accuracy": np.stack([(each.argmax(axis=1) == answers).astype(np.float64) for each in outputs]),
+        "nll": cells.by_example(np.stack([nll(log_softmax(each), answers) for each in given])),
+        "accuracy": cells.by_example(right),
     }
 
 
@@ -222,8 +230,14 @@ def _changes(first: dict[str, Array], second: dict[str, Array]) -> dict[str, Cha
     if all(np.allclose(table_SN, second[name], rtol=0.0, atol=_SAME) for name, table_SN in first.items()):
         return {}
     return {
-        name: change_of(table_SN, second[name], binary=name == "accuracy") for name, table_SN in first.items()
+        name: change_of(table_SN, second[name], binary=name == "accuracy" and _is_binary(table_SN))
+        for name, table_SN in first.items()
     }
+
+
+def _is_binary(scores: Array) -> bool:
+    """Whether scores are right or wrong; a share of right labels is a number in between."""
+    return bool(np.isin(scores, (0.0, 1.0)).all())
 
 
 def change_of(first_SN: Array, second_SN: Array, *, binary: bool) -> Change:
@@ -244,9 +258,11 @@ def change_of(first_SN: Array, second_SN: Array, *, binary: bool) -> Change:
     return Change(value=value, low=value - half, high=value + half)
 
 
-def _scores(outputs: list[np.ndarray], answers: np.ndarray, regression: bool) -> dict[str, float]:
+def _scores(outputs: list[np.ndarray], labels: Labels) -> dict[str, float]:
     """Means over the seeds."""
-    if regression:
+    cells = Cells.of(labels)
+    outputs, answers = [cells.outputs(each) for each in outputs], cells.answers(labels.test)
+    if cells.regression:
         off = [each.astype(np.float64) - answers for each in outputs]
         return {
             "rmse": float(np.mean([np.sqrt(np.square(each).mean()) for each in off])),

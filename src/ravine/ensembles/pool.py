@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.pooling import Combine, Pooled, pool_classes, pool_values
 from ravine.outcomes.member import Member
 from ravine.outcomes.scored import recipe_id
@@ -51,15 +52,15 @@ class Pool:
         """A hash of members, weights and how they are combined: 16 hex digits."""
         return recipe_id(self.weights, self.combine)
 
-    def predict(self, task: str, outputs: Mapping[str, np.ndarray]) -> Pooled:
-        """What it predicts.
+    def predict(self, cells: Cells, outputs: Mapping[str, np.ndarray]) -> Pooled:
+        """What it predicts of each cell: of each example, where that has one answer.
 
         Args:
-            task: "classification" or "regression".
-            outputs: of each member by name: logits (N, K), or values (N,).
+            cells: how examples are seen.
+            outputs: of each member by name, of examples: logits, or values.
         """
-        given = [outputs[name] for name in self.weights]
+        given = [cells.outputs(outputs[name]) for name in self.weights]
         weights = np.array(list(self.weights.values()))
-        if task == "regression":
+        if cells.regression:
             return pool_values(given, weights)
         return pool_classes(given, weights, self.combine)

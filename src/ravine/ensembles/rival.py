@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Judged, judged
 from ravine.ensembles.members import as_members
 from ravine.ensembles.pool import Pool
@@ -125,7 +126,7 @@ def rival_of(
         times=times,
         epochs=epochs,
         seeds=tuple(
-            judged(NAME, pool, labels.task, (validation, labels.validation), (test, labels.test))
+            judged(NAME, pool, Cells.of(labels), (validation, labels.validation), (test, labels.test))
             for pool in pools_of(runs).values()
         ),
     )

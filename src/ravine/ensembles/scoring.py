@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import cells_of
 from ravine.ensembles.folds import folds
 from ravine.ensembles.pooling import log_softmax
 
@@ -128,25 +129,33 @@ def fit_temperature(log_p: Array, answers: np.ndarray) -> float:
     return 1.0 / inverse
 
 
-def useful_temperature(log_p: Array, answers: np.ndarray) -> float:
-    """The fitted temperature where temperatures fitted on some folds lower the NLL of the others, else 1."""
-    return useful_heat(log_p, answers)[0]
+def useful_temperature(log_p: Array, answers: np.ndarray, per: int = 1) -> float:
+    """The fitted temperature where temperatures fitted on some folds lower the NLL of the others, else 1.
+
+    Args:
+        log_p: (N, K).
+        answers: (N,).
+        per: rows that belong to one example, next to each other; folds are of examples.
+    """
+    return useful_heat(log_p, answers, per)[0]
 
 
-def useful_heat(log_p: Array, answers: np.ndarray) -> tuple[float, Array | None]:
+def useful_heat(log_p: Array, answers: np.ndarray, per: int = 1) -> tuple[float, Array | None]:
     """`useful_temperature`, and if it is not 1, what `heated_elsewhere` makes of the predictions."""
     fitted = fit_temperature(log_p, answers)
-    if fitted == 1.0 or len(answers) < 2:
+    if fitted == 1.0 or len(answers) < 2 * per:
         return 1.0, None
-    after = heated_elsewhere(log_p, answers)
+    after = heated_elsewhere(log_p, answers, per)
     better = nll(after, answers).mean() < nll(log_p, answers).mean()
     return (fitted, after) if better else (1.0, None)
 
 
-def heated_elsewhere(log_p: Array, answers: np.ndarray) -> Array:
+def heated_elsewhere(log_p: Array, answers: np.ndarray, per: int = 1) -> Array:
     """Each fold at the temperature that the other folds fit, (N, K)."""
     after = log_p.copy()
-    for rest, fold in folds(len(answers)):
+    for rest, fold in (
+        (cells_of(rest, per), cells_of(fold, per)) for rest, fold in folds(len(answers) // per)
+    ):
         after[fold] = heated(log_p[fold], fit_temperature(log_p[rest], answers[rest]))
     return after
 

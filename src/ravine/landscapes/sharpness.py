@@ -182,7 +182,10 @@ def _test_scores(trained: Trained, run: str, labels: Labels) -> tuple[float, flo
     predicted = torch.from_numpy(stored.outputs("test", [run])[run]).double()
     regression = trained.data.task == "regression"
     right = torch.from_numpy(stored.answers("test"))
-    outputs = predicted[:, None] if regression else predicted
+    if labels.scale:  # several targets, each in units of its deviation
+        scale = torch.tensor(labels.scale, dtype=torch.float64)
+        predicted, right = predicted / scale, right.double() / scale
+    outputs = predicted[:, None] if regression and predicted.dim() == 1 else predicted
     losses, accuracies = trained.loss.scores(outputs, right.double() if regression else right)
     return float(losses.mean()), None if regression else float(accuracies.mean())
 

@@ -114,7 +114,7 @@ def again_for_averages(
         meter = Meter(
             sum(run.recipe.steps for run in runs),
             len(runs),
-            higher_is_better=subject.data.task == "classification",
+            higher_is_better=subject.data.task != "regression",
         )
         others: list[str] = []
         for group in groups:

@@ -235,6 +235,7 @@ def _new_run(run: Run) -> NewRun:
 
 def labels_of(data: Dataset) -> Labels:
     """The right answers, for regression in the target's own units."""
+    scale = data.target_scale
     return Labels(
         name=data.name,
         task=data.task,
@@ -243,6 +244,8 @@ def labels_of(data: Dataset) -> Labels:
         validation=data.in_own_units(data.validation.y),
         test=data.in_own_units(data.test.y),
         training_mean=_training_mean(data),
+        targets=data.targets,
+        scale=scale if isinstance(scale, tuple) else (),
     )
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ravine.data import Dataset
-from ravine.engine.mixture import of_classes, of_values
+from ravine.engine.mixture import Mixture, of_classes, of_labels, of_values
 from ravine.engine.native.scores import NativeScores
 from ravine.engine.objective import Objective
 from ravine.engine.passes import Points, Sampling
@@ -169,21 +169,16 @@ def of_split(passes: Passes, data: Dataset, split: Split, mode: Mode) -> dict[st
     """What is stored of a split: predictions and how passes differ, and of validation scores by number of samples."""
     examples = data.validation if split == "validation" else data.test
     num_runs, num = len(passes.points), len(examples)
-    classes = data.task == "classification"
     answers = torch.from_numpy(np.array(data.in_own_units(examples.y)))
-    width = (data.num_outputs,) if classes else ()
     dtype = np.float64 if passes.objective.network.dtype == torch.float64 else np.float32
-    predicted = np.empty((num_runs, num, *width), dtype=dtype)
-    within = np.empty((num_runs, num), dtype=dtype)
+    several = (data.num_outputs,) if data.num_outputs > 1 else ()
+    predicted = np.empty((num_runs, num, *several), dtype=dtype)
+    within = np.empty((num_runs, num, *(several if data.task == "regression" else ())), dtype=dtype)
     sums: list[dict[str, Tensor]] = [{} for _ in range(num_runs)]
     for part, outputs_RNSVK in passes(examples.x):
         known = answers[part] if split == "validation" else None
         for row, outputs_NSVK in enumerate(outputs_RNSVK):
-            if classes:
-                found = of_classes(outputs_NSVK, known)
-            else:
-                values = data.in_own_units(outputs_NSVK[..., 0].numpy())
-                found = of_values(torch.from_numpy(values), known)
+            found = _together(data, outputs_NSVK, known)
             predicted[row, part], within[row, part] = found.predicted_NK.numpy(), found.within_N.numpy()
             for name, values_S in found.sums.items():
                 sums[row][name] = sums[row].get(name, torch.zeros(())) + values_S
@@ -193,6 +188,16 @@ def of_split(passes: Passes, data: Dataset, split: Split, mode: Mode) -> dict[st
         for name, mean_RS in means.items()
     }
     return {split: predicted, f"{split}_within": within, **scores}
+
+
+def _together(data: Dataset, outputs_NSVK: Tensor, answers: Tensor | None) -> Mixture:
+    """What passes predict together."""
+    if data.task == "classification":
+        return of_classes(outputs_NSVK, answers)
+    if data.task == "multilabel":
+        return of_labels(outputs_NSVK, answers)
+    values = torch.from_numpy(data.predictions(outputs_NSVK.numpy()))
+    return of_values(values, answers, data.target_scale)
 
 
 class Passes:

@@ -278,7 +278,7 @@ def _carry_out(
     meter = Meter(
         sum(run.recipe.steps for run in (*to_train, *again)),
         len(to_train) + len(again),
-        higher_is_better=task.data.task == "classification",
+        higher_is_better=task.data.task != "regression",
         all_work=None if again else sum(work.run_steps * work.cost for work in works),
     )
     with naming(study.origin), memory_errors("model", len(again)):
@@ -315,7 +315,7 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
     num_runs = len(cohort.runs)
     if start is not None:
         meter.resume(training.run_steps())
-    score = "validation_accuracy" if task.data.task == "classification" else "validation_loss"
+    score = "validation_accuracy" if task.data.task != "regression" else "validation_loss"
     labels = {run.id: run.label for run in cohort.runs}
     records = training.records(
         None if work.before else task.study.keep,

@@ -178,7 +178,8 @@ def _measured(subject: Subject, store: Store, runs: Sequence[Run]) -> dict[str, 
     """The loss of each head and the least, by run, as metrics; of runs whose loss is the same."""
     data = subject.data_of(runs)
     if data.task != "classification":
-        raise InputError(f"{data.name}: is a regression; the optimum is that of a classifier's loss")
+        what = "a regression" if data.task == "regression" else "a task of labels"
+        raise InputError(f"{data.name}: is {what}; the optimum is that of a classifier's loss")
     recipe = runs[0].recipe
     convex = Convex(
         x_ND=data.train.x.astype(np.float64),

@@ -97,6 +97,9 @@ def _compared(
         if task == "classification":
             same = int((old.argmax(-1) == new.argmax(-1)).sum())
             agreement = f"the same class for {same:,} of {count(len(old), 'example')}"
+        elif task == "multilabel":
+            same = int(((old > 0) == (new > 0)).all(-1).sum())
+            agreement = f"the same labels for {same:,} of {count(len(old), 'example')}"
         else:
             agreement = f"predictions differ by at most {np.abs(old - new).max():.2g}"
     return Replayed(

@@ -31,6 +31,8 @@ from ravine.study.naming import naming
 MOST_SETTINGS = 48
 MOST_EPOCHS = 100
 
+_NO_LABEL = "no label"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Look:
@@ -232,12 +234,21 @@ def _mixture(run: Run, epoch: int, rows_B: torch.Tensor, data: Dataset) -> Mixtu
 
 
 def _answer(data: Dataset, y: np.ndarray) -> str:
+    if data.targets:
+        values = zip(data.targets, data.in_own_units(y), strict=True)
+        return ", ".join(f"{name} {float(value):.4g}" for name, value in values)
+    if data.task == "multilabel":
+        return ", ".join(data.classes[int(k)] for k in np.flatnonzero(y > 0)) or _NO_LABEL
     return data.classes[int(y)] if data.task == "classification" else f"{float(data.in_own_units(y)):.4g}"
 
 
 def _answers(data: Dataset, y: np.ndarray) -> tuple[tuple[str, float], ...]:
-    """A class or a number, or the classes of a mixed answer."""
-    if y.ndim == 0:
+    """A class, a number, several numbers, or the classes of a mixed answer; labels, each with its share."""
+    if data.task == "multilabel":
+        return tuple((data.classes[int(k)], float(y[k])) for k in np.flatnonzero(y > 0)) or (
+            (_NO_LABEL, 1.0),
+        )
+    if y.ndim == 0 or data.targets:
         return ((_answer(data, y), 1.0),)
     heaviest = np.argsort(-y, kind="stable")[:2]
     return tuple((data.classes[int(k)], float(y[k])) for k in heaviest if y[k] > 0)

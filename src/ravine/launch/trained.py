@@ -185,7 +185,7 @@ class Trained:
         """
         data = Data.of(self.data.validation if split == "validation" else self.data.test, self.device)
         outputs = self.objective(fused=False).scores(params_1P, others, data)[0][0].cpu().numpy()
-        return outputs if self.data.task == "classification" else self.data.in_own_units(outputs[:, 0])
+        return self.data.predictions(outputs)
 
     @property
     def others(self) -> tuple[str, ...]:

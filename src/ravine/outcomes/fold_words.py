@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ravine.messages import count
 from ravine.outcomes.folds import ALPHA, FoldsResult
-from ravine.verdict import Measure, RuleResult, Verdict, measure_of
+from ravine.verdict import Measure, RuleResult, Verdict
 from ravine.verdict.outcome import Pair
 from ravine.verdict.words import listed
 
@@ -18,9 +18,8 @@ READING = (
 FEW_FOLDS = 4  # below which a t has so few degrees of freedom that hardly anything is separable
 
 
-def folds_verdict(found: FoldsResult, task: str, noun: str) -> Verdict:
+def folds_verdict(found: FoldsResult, measure: Measure, noun: str) -> Verdict:
     """The verdict of a study with folds: its rules have no one config, and one result over all folds."""
-    measure = measure_of(task)
     rules = tuple(_with_lrs(found, each) for each in found.rules)
     pairs = found.pairs
     return Verdict(

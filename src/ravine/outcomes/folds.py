@@ -76,7 +76,7 @@ class FoldsResult:
         rules: each rule over all folds, the best first.
         pairs: every two rules.
         trivial: what a predictor that looks at no input reaches, over all folds; None: not known of the task.
-        errors: of a regression, by rule: errors on the test examples, the mean over folds.
+        errors: of a regression with one target, by rule: errors on the test examples, the mean over folds.
         validation_errors: likewise, by run: errors on the validation examples of its fold.
     """
 
@@ -171,7 +171,8 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> Folds
     ratios, sizes, budgets, without_inputs = [], Counter[int](), [], []
     errors: dict[str, list[Errors]] = {}
     validated: dict[str, Errors] = {}
-    task = store.labels.of(fingerprint).task
+    whole = store.labels.of(fingerprint)
+    one_number = whole.task == "regression" and not whole.targets
     by_part: dict[FoldOf, list[RunRecord]] = {}
     for run in runs:
         if run.status in FINISHED:
@@ -184,7 +185,7 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> Folds
         without_inputs.append(trivial_of(labels))
         predicted = Predicted(store=store, labels=labels)
         found = trials(own, predicted)
-        if task == "regression":
+        if one_number:
             validated |= {
                 each.run: Errors.of(np.asarray(each.validation), labels.validation)
                 for each in found
@@ -209,11 +210,11 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> Folds
             )
             if scores:
                 mean = float(np.mean([each.mean() for each in scores.values()]))
-                if task == "regression":
+                if one_number:
                     errors.setdefault(rule, []).extend(Errors.of(s, labels.test) for s in scores.values())
                 chosen.append(_chosen(part, config, candidates[rule], mean))
     ratio = sum(ratios) / len(ratios)
-    results, pairs = over_folds(tested, ratio, measure_of(task), ALPHA)
+    results, pairs = over_folds(tested, ratio, measure_of(whole.task, several=bool(whole.targets)), ALPHA)
     return FoldsResult(
         folds=1 + max(part.fold for part in by_part),
         repeats=1 + max(part.repeat for part in by_part),

@@ -28,7 +28,7 @@ LARGE_SHARE = 0.25  # of all training examples of a class, from which on draws h
 def ladder_verdict(ladder: LadderResult, labels: Labels, noun: str) -> Verdict:
     """The verdict of a study that has a ladder: its words alone, since no arm has one config for all rungs."""
     return Verdict(
-        measure=measure_of(labels.task),
+        measure=measure_of(labels.task, several=bool(labels.targets)),
         alpha=0.05,
         noun=noun,
         rules=(),

@@ -255,7 +255,8 @@ class Judged:
     @property
     def has_mistakes(self) -> bool:
         """Whether there is something to look at: a task that is known, and a rule with a run that finished."""
-        return self.predicted.labels.task in _OF_TASK and self.verdict.best is not None
+        labels = self.predicted.labels
+        return labels.task in _OF_TASK and not labels.targets and self.verdict.best is not None
 
 
 def mistakes_of(judged: Judged, *, rule: str | None, split: str, num: int) -> Mistakes:
@@ -279,6 +280,11 @@ def mistakes_of(judged: Judged, *, rule: str | None, split: str, num: int) -> Mi
     if not verdict.rules:
         raise InputError(f"study {judged.name!r} has a ladder: no run of it learned from all examples")
     labels = predicted.labels
+    if labels.targets:
+        raise InputError(
+            f"study {judged.name!r}: mistakes are of one target, and this has {len(labels.targets)}; `ravine show` has "
+            "the errors of each"
+        )
     if labels.task not in _OF_TASK:
         raise InputError(f"study {judged.name!r}: mistakes of task {labels.task!r} are not looked at")
     of = _result_of(verdict, rule)

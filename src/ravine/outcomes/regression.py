@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MEAN = "mean of the targets"
+"""What the predictor that looks at no input is called where there are several targets."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errors:

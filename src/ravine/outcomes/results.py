@@ -22,6 +22,7 @@ from ravine.errors import StoreError
 from ravine.grid import Grid
 from ravine.outcomes import fold_words, ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
+from ravine.outcomes.by_target import ByTarget, errors_by_target
 from ravine.outcomes.folds import FoldsResult, check_no_folds, folds_of, has_folds
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
@@ -67,8 +68,9 @@ class Results:
         mode: how the runs predict that the verdict is about; None: by the mean pass.
         verdict: which rule is best, and whether that can be said at all.
         warnings: what a reader must know before believing the verdict.
-        validation_errors: of a regression, by run: errors on validation in the target's unit.
-        test_errors: of a regression, by rule: those of the chosen config on the test data, over its seeds.
+        validation_errors: of a regression with one target, by run: errors on validation in the target's unit.
+        test_errors: likewise, by rule: those of the chosen config on the test data, over its seeds.
+        by_target: of a regression with several targets, the errors of each; else None.
         regularized: of a study with ``tune = "regularize"``: which rules overfit, and which keep dropout.
         trivial: what a predictor that looks at no input reaches, which a model must beat; None: not known of the task.
         ladder: of a study with one: each arm with n examples per class; the verdict then has words alone.
@@ -89,6 +91,7 @@ class Results:
     test_errors: Mapping[str, Errors]
     regularized: tuple[Overfitting, ...]
     source: Store
+    by_target: ByTarget | None = None
     trivial: Trivial | None = None
     ladder: LadderResult | None = None
     folds: FoldsResult | None = None
@@ -138,9 +141,18 @@ class Results:
         found = judged(found, decided) if decided else found
         baseline = None if compare == RULE else runs[0].rule
         verdict = judge(
-            found, test=test, measure=measure_of(labels.task), noun=noun_of(compare), baseline=baseline
+            found,
+            test=test,
+            measure=measure_of(labels.task, several=bool(labels.targets)),
+            noun=noun_of(compare),
+            baseline=baseline,
         )
         validation_errors, test_errors = errors_of(labels, found, verdict, tested)
+        scored = [
+            trial.run
+            for trial in found
+            if trial.validation is not None and np.isfinite(trial.validation).all()
+        ]
         recipes = {
             config_id(
                 rule.config, mode
@@ -165,6 +177,7 @@ class Results:
             warnings=tuple(warnings),
             validation_errors=validation_errors,
             test_errors=test_errors,
+            by_target=errors_by_target(predicted, scored, verdict, tested, trivial),
             regularized=decided,
             source=store,
             trivial=trivial,
@@ -202,7 +215,9 @@ class Results:
         cls, store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], labels: Labels
     ) -> Results:
         folds = folds_of(store, runs, study.data_fingerprint)
-        verdict = fold_words.folds_verdict(folds, labels.task, noun_of(compare))
+        verdict = fold_words.folds_verdict(
+            folds, measure_of(labels.task, several=bool(labels.targets)), noun_of(compare)
+        )
         recipes = {each.config: f"{study.name}: {each.words}" for each in folds.chosen}
         beaten = words.beaten_by_trivial(verdict, folds.trivial)
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
@@ -282,6 +297,11 @@ class Results:
         return averages(self.runs, self.chosen, self.labels.task)
 
     @property
+    def error_columns(self) -> Mapping[str, Errors] | None:
+        """`test_errors`, where there is one target, whose errors are columns of the verdict; else None."""
+        return self.test_errors if self.is_regression and not self.labels.targets else None
+
+    @property
     def error_floor(self) -> float:
         """Half a validation example, in per cent: where an error of zero is drawn on a log axis."""
         return 50.0 / max(1, self.labels.sizes[1])
@@ -335,7 +355,9 @@ class Results:
     def columns(self) -> list[str]:
         """The columns of ``table``, in order."""
         hypers = dict.fromkeys(name for run in self.runs for name in run.hypers if name != "lr")
-        metrics = (*METRICS[::2], *_ERRORS) if self.is_regression else METRICS
+        errors = () if self.by_target is None else self.by_target.columns
+        errors = errors if self.error_columns is None else _ERRORS
+        metrics = (*METRICS[::2], *errors) if self.is_regression else METRICS
         return [
             *(
                 "run",
@@ -358,7 +380,11 @@ class Results:
         A hyper named like one of the fixed columns is left out: the column is what it says.
         """
         columns = self.columns()
-        return [row_of(run, columns, self.noun, self.validation_errors.get(run.id)) for run in self.runs]
+        more = {} if self.by_target is None else {run.id: self.by_target.of_run(run.id) for run in self.runs}
+        return [
+            row_of(run, columns, self.noun, self.validation_errors.get(run.id), more.get(run.id, {}))
+            for run in self.runs
+        ]
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
@@ -402,7 +428,8 @@ class Results:
         # A loss is minus its score, so the bounds change places.
         bounds = sorted(self.readable(end) for end in result.ci or ())
         errors = self.test_errors.get(result.rule)
-        more = plain_errors(errors, "test") if self.is_regression else {}
+        more = plain_errors(errors, "test") if self.error_columns is not None else {}
+        more |= self.by_target.of_rule(result.rule) if self.by_target else {}
         return entry | {"ci": [plain(end) for end in bounds] or [None, None]} | more
 
     @property
@@ -411,7 +438,8 @@ class Results:
 
     def _trivial_entry(self, trivial: Trivial) -> dict[str, Any]:
         scores = [plain(self.readable(trivial.scores[split])) for split in SPLITS]
-        more = plain_errors(trivial.test_errors, "test") if self.is_regression else {}
+        more = plain_errors(trivial.test_errors, "test") if self.error_columns is not None else {}
+        more |= self.by_target.of_trivial() if self.by_target else {}
         named = dict(zip(self._score_names, scores, strict=True))
         return {"name": trivial.name, "answer": trivial.answer, **named, **more}
 
@@ -428,9 +456,7 @@ class Results:
 
     def grid(self) -> Grid:
         """The verdict as a small table: its sentences, a row per rule, what to read before relying on it."""
-        columns = words.rule_columns(
-            self.verdict, self.test_errors if self.is_regression else None, self.trivial
-        )
+        columns = words.rule_columns(self.verdict, self.error_columns, self.trivial)
         titles = words.column_titles(self.verdict)
         names = words.row_names(self.verdict, self.trivial)
         shown = (self.noun, *(titles.get(name, name) for name in columns)) if names else ()
@@ -454,11 +480,16 @@ class Results:
             ),
         )
 
+    def grids(self) -> tuple[Grid, ...]:
+        """The verdict as a table, and behind it errors of each target, where there are several."""
+        more = () if self.by_target is None else (self.by_target.grid(self.noun),)
+        return (self.grid(), *more)
+
     def __str__(self) -> str:
-        return str(self.grid())
+        return "\n\n".join(map(str, self.grids()))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
-        return self.grid().html()
+        return "".join(grid.html() for grid in self.grids())

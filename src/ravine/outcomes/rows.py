@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def errors_of(
     labels: Labels, found: Sequence[Trial], verdict: Verdict, tested: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Errors], dict[str, Errors]]:
-    """Of a regression: validation errors by run, and test errors by rule."""
-    if labels.task != "regression":
+    """Of a regression with one target: validation errors by run, and test errors by rule."""
+    if labels.task != "regression" or labels.targets:
         return {}, {}
     validation = {
         trial.run: Errors.of(np.asarray(trial.validation), labels.validation)
@@ -38,11 +39,18 @@ def plain_errors(errors: Errors | None, prefix: str) -> dict[str, Cell]:
     return {f"{prefix}_{name}": plain(getattr(errors, name, None)) for name in Errors.__slots__}
 
 
-def row_of(run: RunRecord, columns: Sequence[str], noun: str, errors: Errors | None) -> dict[str, Cell]:
+def row_of(
+    run: RunRecord,
+    columns: Sequence[str],
+    noun: str,
+    errors: Errors | None,
+    more: Mapping[str, Cell] = MappingProxyType({}),
+) -> dict[str, Cell]:
     """A run's cells by column; what it does not have is None."""
     known: Mapping[str, object] = {
         **run.metrics,
         **plain_errors(errors, "validation"),
+        **more,
         **run.hypers,
         **(run.recipe.get("part") or {}),  # whole numbers, which hypers have as floats
         "run": run.id,

@@ -37,11 +37,11 @@ class Predicted:
     mode: Mode | None = None
 
     def answers(self, split: Split) -> np.ndarray:
-        """(N,) the right answers: classes, or values in the target's own units."""
+        """(N,) right answers: classes, or values in the target's own units; (N, K) of labels, (N, T) several values."""
         return self.labels.validation if split == "validation" else self.labels.test
 
     def outputs(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """By run: logits (N, K), or values (N,) in the target's own units.
+        """By run: logits (N, K), or values in the target's own units, (N,) or (N, T).
 
         Raises:
             StoreError: a run has none, or a file is damaged.
@@ -69,16 +69,19 @@ class Predicted:
 
     def _of_split(self, run_id: str, split: Split, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
         found, answers = tensors.get(split), self.answers(split)
-        axes = 2 if self.labels.task == "classification" else 1
-        if found is None or found.ndim != axes or len(found) != len(answers) or found.dtype.kind != "f":
+        if self.labels.task == "classification":
+            fits = found is not None and found.ndim == 2 and len(found) == len(answers)
+        else:
+            fits = found is not None and found.shape == answers.shape
+        if found is None or not fits or found.dtype.kind != "f":
             raise StoreError(
                 f"run {run_id}: its stored predictions are not those of its data's {split} examples"
             )
         return found
 
     def scores(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """By run, (N,): 1 or 0 for a right or a wrong class, or minus the squared error; higher is better."""
-        score = scorer(self.labels.task)
+        """By run, (N,), higher is better: see `ravine.verdict.scorer`."""
+        score = scorer(self.labels.task, self.labels.scale)
         answers = self.answers(split)
         return {run_id: score(found, answers) for run_id, found in self.outputs(split, run_ids).items()}
 
@@ -88,7 +91,7 @@ class Predicted:
             found = self._of_split(run_id, "test", self.store.tensors("predictions", run_id))
         else:
             found = self.outputs("test", [run_id])[run_id]
-        return scorer(self.labels.task)(found, self.answers("test"))
+        return scorer(self.labels.task, self.labels.scale)(found, self.answers("test"))
 
     def test_outputs(self, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """What runs put out on the test data. Only for runs whose `test_scores` a verdict has read."""

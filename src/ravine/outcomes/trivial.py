@@ -1,10 +1,10 @@
 """The trivial predictor, which looks at no input: what any model must beat.
 
 For every example it predicts what the training answers are on average: the share of each class, so that its class is
-always the most frequent one, or the mean of the target. It is no method: it has no seeds, and the verdict does not
-know of it.
+always the most frequent one; the share of each label; or the mean of each target. It is no method: it has no seeds, and
+the verdict does not know of it.
 
-Shapes: N example, K class.
+Shapes: N example, K class or label, T target.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ravine.outcomes.regression import Errors
+from ravine.outcomes.regression import MEAN, Errors
 from ravine.verdict import scorer
 
 if TYPE_CHECKING:
     from ravine.store import Labels
 
 SPLITS = ("validation", "test")
+_NAMED = 3  # labels or targets that are named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,8 +36,8 @@ class Trivial:
         phrase: what it always predicts, in a sentence.
         answer: that, for these data: a class, or a number.
         about: more about it, as a line under a table.
-        output: what it puts out for every example, as a run would: the logarithms of the classes' shares, (K,), or a
-            value of the target, ().
+        output: what it puts out for every example, as a run would: the logarithms of the classes' shares, or the
+            logits of the labels', (K,); or a value of the target, (), or of each, (T,).
         scores: by split, the mean of its scores per example as a verdict has them; higher is better.
         metrics: by the names of a run's, such as "validation_loss"; those on test too.
     """
@@ -51,7 +52,7 @@ class Trivial:
 
     @property
     def test_errors(self) -> Errors | None:
-        """Of a regression, its errors on test."""
+        """Of a regression with one target, its errors on test."""
         found = {name: self.metrics.get(f"test_{name}") for name in Errors.__slots__}
         if any(value is None for value in found.values()):
             return None
@@ -73,7 +74,7 @@ class _Kind:
     phrase: str
     answer: Callable[[Labels, np.ndarray, str], tuple[str, str]]
     output: Callable[[np.ndarray], np.ndarray]
-    metrics: Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
+    metrics: Callable[[np.ndarray, np.ndarray, Labels], Mapping[str, float]]
 
 
 def trivial_of(labels: Labels) -> Trivial | None:
@@ -93,18 +94,18 @@ def trivial_of(labels: Labels) -> Trivial | None:
         >>> found.name, found.answer, found.metrics["test_accuracy"]
         ('most frequent class', 'tails', 0.5)
     """
-    kind = _OF_TASK.get(labels.task)
+    kind = _OF_TASK.get("several" if labels.targets else labels.task)
     answers = {"validation": labels.validation, "test": labels.test}
     if kind is None or not all(len(each) for each in answers.values()):
         return None
     known = labels.training_mean
     mean = _mean_answer(labels) if known is None else np.asarray(known, dtype=np.float64)
     output = kind.output(mean)
-    score, scores, metrics = scorer(labels.task), dict[str, float](), dict[str, float]()
+    score, scores, metrics = scorer(labels.task, labels.scale), dict[str, float](), dict[str, float]()
     for split, right in answers.items():
         outputs = np.broadcast_to(output, (len(right), *output.shape))
         scores[split] = float(score(outputs, right).mean())
-        metrics |= {f"{split}_{name}": value for name, value in kind.metrics(outputs, right).items()}
+        metrics |= {f"{split}_{name}": value for name, value in kind.metrics(outputs, right, labels).items()}
     answer, about = kind.answer(labels, mean, "validation" if known is None else "training")
     return Trivial(
         name=kind.name,
@@ -142,7 +143,45 @@ def _central(_labels: Labels, mean: np.ndarray, of: str) -> tuple[str, str]:
     return value, f"always {value}, the mean of the {of} targets"
 
 
-def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray) -> dict[str, float]:
+def _log_odds(shares_K: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):  # a label that no example has
+        logits_K: np.ndarray = np.log(shares_K) - np.log1p(-shares_K)
+    return logits_K
+
+
+def _usual(labels: Labels, shares_K: np.ndarray, of: str) -> tuple[str, str]:
+    names = [name for name, share in zip(labels.classes, shares_K, strict=True) if share > 0.5]
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    if not names:
+        return "no label", f"always no label, as each is that of at most half of the {of} examples"
+    what = "the label" if len(names) == 1 else "the labels"
+    return shown, f"always {what} {shown}, which more than half of the {of} examples have"
+
+
+def _means(labels: Labels, mean_T: np.ndarray, of: str) -> tuple[str, str]:
+    values = [f"{name} {value:.4g}" for name, value in zip(labels.targets, mean_T, strict=True)]
+    shown = ", ".join(values[:_NAMED]).replace("-", "−") + (", ..." if len(values) > _NAMED else "")
+    return shown, f"always {shown}, the means of the {of} targets"
+
+
+def _of_labels(logits_NK: np.ndarray, right_NK: np.ndarray, _labels: Labels) -> dict[str, float]:
+    with np.errstate(over="ignore"):
+        p_NK = 1.0 / (1.0 + np.exp(-logits_NK))
+    with np.errstate(divide="ignore"):
+        losses_NK = -np.log(np.where(right_NK == 1, p_NK, 1.0 - p_NK))
+    return {
+        "accuracy": float(((logits_NK > 0.0) == (right_NK == 1)).mean()),
+        "loss": float(losses_NK.mean()),
+        "brier": float(2.0 * np.square(p_NK - right_NK).mean()),  # over both answers, as of two classes
+    }
+
+
+def _of_targets(values_NT: np.ndarray, right_NT: np.ndarray, labels: Labels) -> dict[str, float]:
+    off_NT = (right_NT.astype(np.float64) - values_NT) / np.array(labels.scale)
+    return {"loss": float(np.square(off_NT).mean())}
+
+
+def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray, _labels: Labels) -> dict[str, float]:
     of_right_N = np.take_along_axis(log_shares_NK, right_N[:, None], axis=1)[:, 0]
     shares_NK = np.exp(log_shares_NK)
     brier_N = np.square(shares_NK).sum(axis=1) - 2 * np.exp(of_right_N) + 1
@@ -153,7 +192,7 @@ def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray) -> dict[str, flo
     }
 
 
-def _of_numbers(values_N: np.ndarray, right_N: np.ndarray) -> dict[str, float]:
+def _of_numbers(values_N: np.ndarray, right_N: np.ndarray, _labels: Labels) -> dict[str, float]:
     found = Errors.of(-np.square(right_N.astype(np.float64) - values_N), right_N)
     return {"loss": found.rmse**2, **{name: getattr(found, name) for name in Errors.__slots__}}
 
@@ -173,6 +212,20 @@ _OF_TASK: Mapping[str, _Kind] = MappingProxyType(
             answer=_central,
             output=lambda mean: np.asarray(mean[0]),
             metrics=_of_numbers,
+        ),
+        "several": _Kind(
+            name=MEAN,
+            phrase="the mean of each target",
+            answer=_means,
+            output=lambda mean: mean,
+            metrics=_of_targets,
+        ),
+        "multilabel": _Kind(
+            name="usual labels",
+            phrase="what is usual of each label",
+            answer=_usual,
+            output=_log_odds,
+            metrics=_of_labels,
         ),
     }
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ravine.data.answers import NumberTarget
 from ravine.data.inputs import ArrayInputs, ImageInputs, NumberInput, TableInputs
-from ravine.data.preparation import NumberTarget, Preparation
+from ravine.data.preparation import AnyTarget, Preparation
 from ravine.data.reading import Reading, SheetReading
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.sheet import Sheet
 from ravine.messages import count
 from ravine.predictors.bodies import KIND, backbone_of, source_of
@@ -67,12 +69,7 @@ def _what(manifest: Manifest) -> str:
 
 
 def _inputs(preparation: Preparation) -> list[str]:
-    inputs, target = preparation.inputs, preparation.target
-    if isinstance(target, NumberTarget):
-        predicts = f"It predicts a number, {_text(target.column or 'y')}."
-    else:
-        names = ", ".join(map(_text, target.names[:_MOST])) + (", ..." if len(target.names) > _MOST else "")
-        predicts = f"It predicts one of {len(target.names)} classes: {names}."
+    inputs, predicts = preparation.inputs, _predicts(preparation.target)
     if isinstance(inputs, TableInputs):
         rows = ["| column | values | empty cells |", "|---|---|---|"]
         for of in inputs.columns[:_MOST]:
@@ -99,6 +96,17 @@ def _inputs(preparation: Preparation) -> list[str]:
             _pillow(inputs),
         ]
     return [predicts, _arrays(inputs)]
+
+
+def _predicts(target: AnyTarget) -> str:
+    if isinstance(target, NumberTarget):
+        return f"It predicts a number, {_text(target.column or 'y')}."
+    names = ", ".join(map(_text, target.names[:_MOST])) + (", ..." if len(target.names) > _MOST else "")
+    if isinstance(target, NumbersTarget):
+        return f"It predicts {len(target.names)} numbers, each in its own unit: {names}."
+    if isinstance(target, LabelsTarget):
+        return f"It predicts which of {len(target.names)} labels an example has, any number of them: {names}."
+    return f"It predicts one of {len(target.names)} classes: {names}."
 
 
 def _arrays(inputs: ArrayInputs) -> str:
@@ -176,11 +184,15 @@ def _table(scores: dict[str, Any]) -> list[str]:
         for name, each in found.get("scores", {}).items():
             percent = name == "accuracy"
             value, low, high = (_number(each.get(key), percent) for key in ("value", "low", "high"))
-            rows.append(
-                f"| {split.replace('_', ' ')} | {_NAMES.get(name, name)} | {value} | {low} to {high} |"
-            )
+            rows.append(f"| {split.replace('_', ' ')} | {_score_name(name)} | {value} | {low} to {high} |")
     notes = [str(found["note"]) for found in scores.values() if found.get("note")]
     return ["\n".join(rows), *notes]
+
+
+def _score_name(name: str) -> str:
+    """Of a score, which of several targets has the target's name behind it."""
+    score, _, target = name.partition(" ")
+    return _NAMES.get(score, score) + (f" of {_text(target)}" if target else "")
 
 
 def _number(value: float | None, percent: bool) -> str:
@@ -217,7 +229,7 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
             "`.safetensors` files are the heads on it, with the preprocessing and the names of the classes as metadata."
         )
     if manifest.model.get("kind") == KIND:
-        classes = not isinstance(preparation.target, NumberTarget)
+        classes = preparation.task != "regression"
         parts += network_words(manifest, classes=classes, plain=plain, onnx=onnx is not None)
     if onnx is not None:
         parts.append(

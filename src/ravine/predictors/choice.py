@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ravine.ensembles import scoring
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.choice import choose
 from ravine.ensembles.members import best_average, winner_of
 from ravine.ensembles.naming import is_named, member_of, named
@@ -202,5 +203,8 @@ def _soup(
 
 
 def _temperature(pool: Pool, labels: Labels, outputs: Mapping[str, np.ndarray]) -> float:
-    log_p = pool.predict(labels.task, outputs).log_p
-    return 1.0 if log_p is None else scoring.useful_temperature(log_p, labels.validation)
+    cells = Cells.of(labels)
+    log_p = pool.predict(cells, outputs).log_p
+    if log_p is None:
+        return 1.0
+    return scoring.useful_temperature(log_p, cells.answers(labels.validation), cells.per)

@@ -51,8 +51,8 @@ class Change:
 
     factor: Array
     shift: Array
-    out_factor: float = 1.0
-    out_shift: float = 0.0
+    out_factor: float | tuple[float, ...] = 1.0
+    out_shift: float | tuple[float, ...] = 0.0
 
 
 @final
@@ -73,7 +73,10 @@ class Rescaled(nn.Module):
         first = next(network.parameters())
         self.register_buffer("factor", torch.from_numpy(change.factor).to(first.device, first.dtype))
         self.register_buffer("shift", torch.from_numpy(change.shift).to(first.device, first.dtype))
-        self.out_factor, self.out_shift = change.out_factor, change.out_shift
+        self.out_factor, self.out_shift = (
+            torch.tensor(each, device=first.device, dtype=first.dtype) if isinstance(each, tuple) else each
+            for each in (change.out_factor, change.out_shift)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs in the units of the predictor's preparation."""
@@ -170,13 +173,18 @@ def _change(first: Dataset, own: Dataset) -> Change:
         factor, shift = factor * (deviation0 / deviation1), shift + (mean0 - mean1) / deviation1
     unseen = _unseen(own)
     factor, shift = np.where(unseen, 0.0, factor), np.where(unseen, 0.0, shift)
-    if first.task == "classification":
+    if first.task != "regression":
         return Change(factor=factor, shift=shift)
+    mean, scale, mean0, scale0 = (
+        np.asarray(each, dtype=np.float64)
+        for each in (own.target_mean, own.target_scale, first.target_mean, first.target_scale)
+    )
+    out_factor, out_shift = (scale / scale0).tolist(), ((mean - mean0) / scale0).tolist()
     return Change(
         factor=factor,
         shift=shift,
-        out_factor=own.target_scale / first.target_scale,
-        out_shift=(own.target_mean - first.target_mean) / first.target_scale,
+        out_factor=tuple(out_factor) if isinstance(out_factor, list) else out_factor,
+        out_shift=tuple(out_shift) if isinstance(out_shift, list) else out_shift,
     )
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ravine.data.preparation import NumberTarget, Preparation
+from ravine.data.answers import NumberTarget
+from ravine.data.preparation import Preparation
+from ravine.data.several import NumbersTarget
 from ravine.engine.device import find_device
 from ravine.errors import InputError, RavineError, in_a_line
 from ravine.predictors.bodies import Bodies, source_of
@@ -77,15 +79,18 @@ def difference(predictor: Predictor, inputs: Mapping[str, np.ndarray], outputs: 
     if found.shape != outputs.shape:
         return np.inf
     target = predictor.preparation.target
-    unit = target.scale if isinstance(target, NumberTarget) else 1.0
+    unit = target.scale if isinstance(target, NumberTarget | NumbersTarget) else 1.0
     off = np.abs(found - outputs) / unit
     return float(off.max(initial=0.0)) if np.isfinite(off).all() else np.inf
 
 
 def outputs_for(predictor: Predictor, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What a predictor says about raw inputs of test vectors: (N, K) probabilities, or (N, 1) values."""
+    """What a predictor says about raw inputs of test vectors: (N, K) probabilities, or (N, T) values."""
     found = predictor.predict_prepared(prepared(predictor.preparation.inputs, inputs))
-    return found.p if found.log_p is not None else np.asarray(found.predicted, dtype=np.float64)[:, None]
+    if found.log_p is not None:
+        return found.p
+    values = np.asarray(found.predicted, dtype=np.float64)
+    return values[:, None] if values.ndim == 1 else values
 
 
 def _of_weights(model: Model, manifest: Manifest, preparation: Preparation, folder: Path) -> tuple[Part, ...]:

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ravine.data.preparation import NumberTarget, Preparation
+from ravine.data.answers import ClassTarget
+from ravine.data.preparation import AnyTarget, Preparation
 from ravine.data.scale import Floats
+from ravine.data.several import LabelsTarget
 from ravine.engine.loss import Loss
-from ravine.engine.mixture import of_classes, of_values
+from ravine.engine.mixture import of_classes, of_labels, of_values
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.passes import Points, Sampling
@@ -64,7 +66,8 @@ class Passed:
 
     Args:
         outputs: (N, K) logarithms of the mean probabilities, or (N,) mean values in the target's own units.
-        within: (N,) the mean entropy of the passes; of a regression the standard deviation of their values.
+        within: (N,) the mean entropy of the passes; of a regression the standard deviation of their values, (N,) or
+            (N, T).
     """
 
     outputs: np.ndarray
@@ -139,7 +142,7 @@ def passed(
     drawing: Drawing | None,
     x: Floats,
     numbers: NDArray[np.int64],
-    target: object,
+    target: AnyTarget,
 ) -> Passed:
     """What a member predicts by a mode.
 
@@ -160,9 +163,10 @@ def passed(
         else:
             each.append(torch.from_numpy(np.array(mean(seen)))[:, None])
     outputs_NSVK = torch.stack(each, 2)
-    if isinstance(target, NumberTarget):
-        values = target.undo(outputs_NSVK[..., 0].numpy())
-        found = of_values(torch.from_numpy(np.asarray(values)))
-    else:
+    if isinstance(target, ClassTarget):
         found = of_classes(outputs_NSVK)
+    elif isinstance(target, LabelsTarget):
+        found = of_labels(outputs_NSVK)
+    else:
+        found = of_values(torch.from_numpy(np.asarray(target.predictions(outputs_NSVK.numpy()))))
     return Passed(outputs=found.predicted_NK.numpy(), within=found.within_N.numpy())

@@ -1,6 +1,6 @@
 """A predictor: from raw values to probabilities, or to values in the target's own units.
 
-Shapes: N example, B batch, K class.
+Shapes: N example, B batch, K class or label, T target, C cell (see `ravine.ensembles.cells`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ravine.backbones.assembled import Assembled
-from ravine.data.preparation import NumberTarget, Preparation
+from ravine.data.answers import ClassTarget
+from ravine.data.preparation import AnyTarget, Preparation
 from ravine.data.scale import Floats
+from ravine.data.several import LabelsTarget
 from ravine.data.spec import Task
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Combine
 from ravine.ensembles.scoring import entropy_of, heated
@@ -66,30 +69,39 @@ class Predictions:
     """What a predictor says about some examples.
 
     Args:
-        classes: names of the classes by index; empty for a regression.
+        target: what is predicted.
         log_p: (N, K) logarithms of probabilities; None for a regression.
-        predicted: (N,) indices of classes, or values in the target's own units.
-        disagreement: (N,) the weight of the members that choose another class than the pool; of a regression the
-            standard deviation between members, in the target's own units.
-        outputs: of each member by name: logits (N, K), or values (N,).
-        entropy: (N,) of the predicted distribution, in nats; None for the mean pass, and for a regression.
+        predicted: (N,) indices of classes, or values in the target's own units; of labels (N, K), 1 where the
+            probability is above one half, else 0; of several targets (N, T).
+        disagreement: (N,) the weight of the members that choose another class than the pool, of labels the mean over
+            these; of a regression the standard deviation between members, in the target's own units, (N,) or (N, T).
+        outputs: of each member by name: logits (N, K), or values, (N,) or (N, T).
+        log_q: of labels (N, K) the logarithms of the probabilities that an example does not have them; else None.
+        entropy: (N,) of the predicted distribution, in nats, of labels their mean; None for the mean pass, and for a
+            regression.
         information: (N,) mutual information between the answer and what was drawn: the pass, the view, the member
             (BALD): the entropy less the mean entropy of the passes. None likewise, and for a pool that is no mean.
-        spread: (N,) of a regression the standard deviation over passes and members, in the target's own units; None
-            for the mean pass.
+        spread: of a regression the standard deviation over passes and members, in the target's own units, (N,) or
+            (N, T); None for the mean pass.
     """
 
-    classes: tuple[str, ...]
+    target: AnyTarget
     log_p: Array | None
     predicted: NDArray[np.number]
     disagreement: Array
     outputs: Mapping[str, np.ndarray]
+    log_q: Array | None = None
     entropy: Array | None = None
     information: Array | None = None
     spread: Array | None = None
 
     def __len__(self) -> int:
         return len(self.predicted)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes or labels by index; empty for a regression."""
+        return self.target.names if isinstance(self.target, ClassTarget | LabelsTarget) else ()
 
     @property
     def p(self) -> Array:
@@ -99,7 +111,9 @@ class Predictions:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The predicted class of each example by its name."""
+        """The predicted class of each example by its name; of labels all of them as one text."""
+        if isinstance(self.target, LabelsTarget):
+            return self.target.undo(self.predicted)
         return tuple(self.classes[int(index)] for index in self.predicted)
 
 
@@ -123,12 +137,12 @@ class Predictor:
 
     @property
     def task(self) -> Task:
-        """Classification or regression."""
+        """Classification, regression or multilabel."""
         return self.preparation.task
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes by index; empty for a regression."""
+        """Names of the classes or labels by index; empty for a regression."""
         return self.preparation.classes
 
     @property
@@ -137,7 +151,7 @@ class Predictor:
         return Pool(weights={each.name: each.share for each in self.members}, combine=self.combine)
 
     def outputs(self, x: Floats) -> dict[str, np.ndarray]:
-        """Of each member by name, by the mean pass: logits (N, K), or values (N,) in the target's own units.
+        """Of each member by name, by the mean pass: logits (N, K), or values in the target's own units, (N,) or (N, T).
 
         Args:
             x: prepared examples, (N, ...).
@@ -147,9 +161,7 @@ class Predictor:
         """
         target = self.preparation.target
         found = self._outputs(self.members, x)
-        if not isinstance(target, NumberTarget):
-            return found
-        return {name: target.undo(outputs[:, 0]) for name, outputs in found.items()}
+        return {name: target.predictions(outputs) for name, outputs in found.items()}
 
     def predict(self, raw: Any) -> Predictions:
         """What the pool says of raw examples.
@@ -177,28 +189,33 @@ class Predictor:
             both = {each.name: self._passed(self.mode, each, x, numbers) for each in self.members}
             outputs = {name: each.outputs for name, each in both.items()}
             within = {name: each.within for name, each in both.items()}
-        pooled = self.pool.predict(self.task, outputs)
-        entropy = information = spread = None
+        cells = Cells.of_target(self.preparation.target)
+        pooled = self.pool.predict(cells, outputs)
+        entropy = information = spread = log_q = None
         if pooled.log_p is None:
             assert pooled.spread is not None, "a regression's pool knows how far its members are apart"
-            log_p, disagreement = None, pooled.spread
+            log_p, disagreement = None, cells.apart(pooled.spread)
             if within:
                 variance = sum(each.share * np.square(within[each.name]) for each in self.members)
-                spread = np.sqrt(np.square(pooled.spread) + variance)
+                spread = np.sqrt(np.square(disagreement) + variance)
         else:
             log_p = heated(pooled.log_p, self.temperature)
-            disagreement = np.zeros(len(x))
+            off = np.zeros(len(pooled.predicted))
             for each in self.members:
-                disagreement += each.share * (outputs[each.name].argmax(axis=1) != pooled.predicted)
+                off += each.share * (cells.outputs(outputs[each.name]).argmax(axis=1) != pooled.predicted)
+            disagreement = cells.by_example(off)
             if within:
-                entropy = entropy_of(log_p)
+                entropy = cells.by_example(entropy_of(log_p))
                 if self.combine == "mean":
                     mean = sum(each.share * within[each.name] for each in self.members)
                     information = np.maximum(entropy - mean, 0.0)  # rounding may leave less
+            if cells.labels:
+                log_q, log_p = cells.apart(log_p[:, 0]), cells.apart(log_p[:, 1])
         return Predictions(
-            classes=self.classes,
+            target=self.preparation.target,
             log_p=log_p,
-            predicted=pooled.predicted,
+            log_q=log_q,
+            predicted=cells.apart(pooled.predicted),
             disagreement=disagreement,
             outputs=outputs,
             entropy=entropy,

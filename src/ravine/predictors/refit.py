@@ -133,7 +133,9 @@ def with_validation(data: Dataset) -> Dataset:
     return replace(
         data,
         train=train,
-        fingerprint=fingerprint(data.task, splits, data.classes, data.target_mean, data.target_scale),
+        fingerprint=fingerprint(
+            data.task, splits, data.classes, data.target_mean, data.target_scale, targets=data.targets
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Predictions for all rows of new data: in their order, empty where a row cannot be decided, as a table and a file.
 
-Shapes: N row, K class.
+Shapes: N row, K class or label, T target.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.data.answers import ClassTarget, NumberTarget
 from ravine.data.fresh import Fresh
-from ravine.ensembles.scoring import nll
+from ravine.data.preparation import AnyTarget
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.errors import InputError
 from ravine.grid import Grid
 from ravine.messages import count, printable, shown
+from ravine.predictors.row_scores import row_scores, score_words
 from ravine.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -39,20 +42,24 @@ class PredictedRows:
 
     Attributes:
         where: the new data.
-        task: "classification" or "regression".
-        classes: names of the classes; empty for a regression.
-        predicted: (N,) names of classes, None where a row cannot be decided; of a regression float64, NaN there.
+        task: "classification", "regression" or "multilabel".
+        classes: names of the classes or labels; empty for a regression.
+        target: what is predicted.
+        predicted: (N,) names of classes, None where a row cannot be decided; of a regression float64, NaN there, of
+            several targets (N, T); of labels a text with all of them, or where each has a column 1 or 0, (N, K).
         probabilities: (N, K), rows of NaN there; None for a regression.
-        disagreement: (N,) the weight of the members that choose another class; of a regression the standard deviation
-            between members, in the target's own units.
-        entropy: (N,) of each prediction's probabilities, in nats; None by the mean pass, and for a regression.
+        disagreement: (N,) the weight of the members that choose another class, of labels the mean over these; of a
+            regression the standard deviation between members, in the target's own units, (N,) or (N, T).
+        entropy: (N,) of each prediction's probabilities, in nats, of labels the mean; None by the mean pass, and for a
+            regression.
         information: (N,) mutual information between the answer and what was drawn: passes, views, members (BALD); None
             likewise, and where probabilities are not pooled by their mean.
-        spread: (N,) of a regression the standard deviation over passes and members; None by the mean pass.
+        spread: of a regression the standard deviation over passes and members, (N,) or (N, T); None by the mean pass.
         files: of pictures, one for each row; else empty.
         num_members: how many members the predictor has.
         passes: how each of them predicts, in words; "" for the mean pass.
-        scores: where the data have answers: ``accuracy`` and ``nll``, or ``rmse`` and ``mae``.
+        scores: where the data have answers: ``accuracy`` and ``nll``, or ``rmse`` and ``mae``, behind which is the
+            name of each target where there are several.
         num_scored: rows with an answer that were decided.
         notes: what is unusual about the data.
     """
@@ -60,6 +67,7 @@ class PredictedRows:
     where: str
     task: str
     classes: tuple[str, ...]
+    target: AnyTarget
     predicted: NDArray[Any]
     probabilities: Array | None
     disagreement: Array
@@ -81,36 +89,39 @@ class PredictedRows:
             DataError: no row can be decided.
             ModelError: a member fails.
         """
-        regression = predictor.task == "regression"
-        indices = np.full(fresh.num, -1, dtype=np.int64)
-        values, disagreement = np.full(fresh.num, np.nan), np.full(fresh.num, np.nan)
-        log_p = None if regression else np.full((fresh.num, len(predictor.classes)), np.nan)
+        target = predictor.preparation.target
+        regression, num = predictor.task == "regression", fresh.num
+        # Classes are one number each; several targets and labels are as many as the model has outputs.
+        several = (target.num_outputs,) if isinstance(target, NumbersTarget | LabelsTarget) else ()
+        values = np.full((num, *several), np.nan)
+        disagreement = np.full((num, *(several if regression else ())), np.nan)
+        log_p, log_q = (None if regression else np.full((num, target.num_outputs), np.nan) for _ in range(2))
         unsure: dict[str, Array] = {}
         for rows, x in fresh.parts():
             if not len(rows):
                 continue
             found = predictor.predict_prepared(x, np.asarray(rows, dtype=np.int64))
-            fine = np.isfinite(found.predicted) if found.log_p is None else ~np.isnan(found.log_p).any(axis=1)
+            numbers = np.isfinite(found.predicted) if found.log_p is None else ~np.isnan(found.log_p)
+            fine = numbers if numbers.ndim == 1 else numbers.all(axis=1)
             for row in rows[~fine]:
                 fresh.undecided[int(row)] = "the model's outputs are not finite numbers"
             for name in ("entropy", "information", "spread"):
                 if (of := getattr(found, name)) is not None:
-                    unsure.setdefault(name, np.full(fresh.num, np.nan))[rows[fine]] = of[fine]
+                    unsure.setdefault(name, np.full((num, *of.shape[1:]), np.nan))[rows[fine]] = of[fine]
             rows = rows[fine]
-            disagreement[rows] = found.disagreement[fine]
-            if log_p is None:
-                values[rows] = found.predicted[fine]
-            else:
-                assert found.log_p is not None, "a classification has probabilities"
-                indices[rows], log_p[rows] = found.predicted[fine], found.log_p[fine]
+            disagreement[rows], values[rows] = found.disagreement[fine], found.predicted[fine]
+            if log_p is not None and found.log_p is not None:
+                log_p[rows] = found.log_p[fine]
+            if log_q is not None and found.log_q is not None:
+                log_q[rows] = found.log_q[fine]
         fresh.check_any()
-        names = np.array([*predictor.classes, None], dtype=object)
-        scores, num_scored = _scores(fresh, indices, values, log_p)
+        scores, num_scored = row_scores(target, fresh.answers, values, log_p, log_q)
         return PredictedRows(
             where=fresh.where,
             task=predictor.task,
             classes=predictor.classes,
-            predicted=values if regression else names[indices],
+            target=target,
+            predicted=_predicted(target, values),
             probabilities=None if log_p is None else np.exp(log_p),
             disagreement=disagreement,
             entropy=unsure.get("entropy"),
@@ -133,9 +144,12 @@ class PredictedRows:
         Args:
             probabilities: with a column for each class, ``p_`` and its name.
             members: with ``disagreement``, or ``spread`` of a regression.
+
+        Returns:
+            ``prediction``, or ``prediction_`` and the name of each of several targets or labels; and so on.
         """
         found: dict[str, list[Any]] = {"file": list(self.files)} if self.files else {}
-        found["prediction"] = _plain(self.predicted)
+        found |= self._by_target("prediction", self.predicted)
         if probabilities and self.probabilities is not None:
             for name, of in zip(self.classes, self.probabilities.T, strict=True):
                 found[f"p_{name}"] = _plain(of)
@@ -145,10 +159,17 @@ class PredictedRows:
             ("spread", self.spread),
         ):
             if of is not None:
-                found[name] = _plain(of)
-        if members and "spread" not in found:
-            found["disagreement" if self.probabilities is not None else "spread"] = _plain(self.disagreement)
+                found |= self._by_target(name, of)
+        if members and self.spread is None:
+            name = "disagreement" if self.probabilities is not None else "spread"
+            found |= self._by_target(name, self.disagreement)
         return found
+
+    def _by_target(self, name: str, values: NDArray[Any]) -> dict[str, list[Any]]:
+        """Values as a column, or as one for each target or label, whose name is behind its own."""
+        if values.ndim == 1:
+            return {name: _plain(values)}
+        return {f"{name}_{each}": _plain(of) for each, of in zip(self.target.columns, values.T, strict=True)}
 
     def save(self, path: Path | str, *, probabilities: bool = False, members: bool = False) -> None:
         """Write the columns to a CSV or Parquet file, all at once.
@@ -183,7 +204,8 @@ class PredictedRows:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was predicted, and how good it is where the data have answers."""
-        decided = len(self) - sum(each is None for each in _plain(self.predicted))
+        first_of = self.predicted if self.predicted.ndim == 1 else self.predicted[:, 0]
+        decided = len(self) - sum(each is None for each in _plain(first_of))
         of = count(decided, "row") if decided == len(self) else f"{decided:,} of {count(len(self), 'row')}"
         model = "one model" if self.num_members == 1 else f"{self.num_members} models"
         by = f", {self.passes}" if self.passes else ""
@@ -191,11 +213,7 @@ class PredictedRows:
         if not self.scores:
             return (first,)
         rows = count(self.num_scored, "row")
-        if self.probabilities is None:
-            words = f"RMSE {self.scores['rmse']:.4g}, mean absolute error {self.scores['mae']:.4g}"
-        else:
-            words = f"accuracy {100 * self.scores['accuracy']:.2f} %, NLL {self.scores['nll']:.4g}"
-        return first, f"On {rows} with an answer: {words}."
+        return first, f"On {rows} with an answer: {score_words(self.target, self.scores)}."
 
     def json(self) -> dict[str, Any]:
         """Plain data."""
@@ -203,6 +221,7 @@ class PredictedRows:
             "data": self.where,
             "task": self.task,
             "classes": list(self.classes),
+            **({"targets": list(self.target.names)} if isinstance(self.target, NumbersTarget) else {}),
             "rows": len(self),
             "members": self.num_members,
             "scores": {name: value if np.isfinite(value) else None for name, value in self.scores.items()},
@@ -212,9 +231,16 @@ class PredictedRows:
         }
 
     def _spread(self) -> str:
-        known = self.disagreement[~np.isnan(self.disagreement)]
+        fine = ~np.isnan(self.disagreement)
+        known = self.disagreement[fine if fine.ndim == 1 else fine.all(axis=1)]
         if self.num_members == 1 or not len(known):
             return ""
+        if known.ndim == 2:
+            each = zip(self.target.columns, known.mean(axis=0), strict=True)
+            apart = ", ".join(f"{value:.3g} in {name}" for name, value in each)
+            return f", which differ by {apart} (mean standard deviation)"
+        if isinstance(self.target, LabelsTarget):
+            return f", of which {100 * known.mean():.1f} % decide otherwise about a label (mean)"
         if self.probabilities is None:
             return f", which differ by {known.mean():.3g} (mean standard deviation)"
         return f", of which {100 * known.mean():.1f} % choose another class (mean)"
@@ -251,25 +277,20 @@ def check_file(path: Path, where: str) -> None:
         raise InputError(f"{where}: is a device or a pipe; a file is needed")
 
 
-def _scores(
-    fresh: Fresh, indices: NDArray[np.int64], values: Array, log_p: Array | None
-) -> tuple[dict[str, float], int]:
-    if fresh.answers is None:
-        return {}, 0
-    if log_p is None:
-        known = np.isfinite(fresh.answers) & np.isfinite(values)
-        if not known.any():
-            return {}, 0
-        off = values[known] - fresh.answers[known]
-        return {"rmse": float(np.sqrt(np.square(off).mean())), "mae": float(np.abs(off).mean())}, len(off)
-    known = (fresh.answers >= 0) & (indices >= 0)
-    if not known.any():
-        return {}, 0
-    right = fresh.answers[known].astype(np.int64)
-    return {
-        "accuracy": float((indices[known] == right).mean()),
-        "nll": float(nll(log_p[known], right).mean()),
-    }, len(right)
+def _predicted(target: AnyTarget, values: Array) -> NDArray[Any]:
+    """What is shown of predictions: values, names of classes, or labels."""
+    if isinstance(target, NumberTarget | NumbersTarget):
+        return values
+    indices = np.where(np.isnan(values), -1, values).astype(np.int64)
+    if isinstance(target, ClassTarget):
+        return np.array([*target.names, None], dtype=object)[indices]
+    if not target.separator:
+        return np.array([0, 1, None], dtype=object)[indices]
+    undecided = indices[:, 0] < 0
+    return np.array(
+        [None if empty else text for empty, text in zip(undecided, target.undo(indices == 1), strict=True)],
+        dtype=object,
+    )
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.scoring import heated, nll
 from ravine.outcomes.runs import plain_data
 from ravine.outcomes.trials import Predicted
@@ -57,17 +58,35 @@ def logged_scores(choice: Choice, store: Store) -> tuple[dict[str, Score], str]:
 
 
 def _scores(choice: Choice, outputs: Mapping[str, np.ndarray], answers: np.ndarray) -> dict[str, Score]:
-    pooled = choice.pool.predict(choice.labels.task, outputs)
+    cells = Cells.of(choice.labels)
+    pooled, right = choice.pool.predict(cells, outputs), cells.answers(answers)
+    if pooled.log_p is None and cells.per > 1:
+        return _of_targets(choice, np.asarray(pooled.predicted - right, dtype=np.float64), cells)
     if pooled.log_p is None:
         off = np.asarray(pooled.predicted - answers, dtype=np.float64)
         mse = _mean(np.square(off))
         low, high = math.sqrt(max(0.0, mse.low)), math.sqrt(mse.high)
         return {"rmse": Score(value=math.sqrt(mse.value), low=low, high=high), "mae": _mean(np.abs(off))}
     log_p = heated(pooled.log_p, choice.temperature)
-    right = int((pooled.predicted == answers).sum())
-    low, high = share_interval(right, len(answers), 0.05)
-    accuracy = Score(value=right / len(answers), low=low, high=high)
+    if cells.labels:
+        hits = cells.by_example((pooled.predicted == right) * 1.0)
+        return {"accuracy": _mean(hits, most=1.0), "nll": _mean(cells.by_example(nll(log_p, right)))}
+    number = int((pooled.predicted == answers).sum())
+    low, high = share_interval(number, len(answers), 0.05)
+    accuracy = Score(value=number / len(answers), low=low, high=high)
     return {"accuracy": accuracy, "nll": _mean(nll(log_p, answers))}
+
+
+def _of_targets(choice: Choice, off: Array, cells: Cells) -> dict[str, Score]:
+    """Errors of several targets: the mean square in units of variance, and of each target in its own unit."""
+    found = {"mse": _mean(cells.by_example(np.square(off)))}
+    for name, scale, each in zip(choice.labels.targets, choice.labels.scale, cells.apart(off).T, strict=True):
+        mse = _mean(np.square(each * scale))
+        found[f"rmse {name}"] = Score(
+            value=math.sqrt(mse.value), low=math.sqrt(max(0.0, mse.low)), high=math.sqrt(mse.high)
+        )
+        found[f"mae {name}"] = _mean(np.abs(each * scale))
+    return found
 
 
 def plain_scores(scores: dict[str, Score]) -> dict[str, Any]:
@@ -75,8 +94,8 @@ def plain_scores(scores: dict[str, Score]) -> dict[str, Any]:
     return {name: plain_data(asdict(each)) for name, each in scores.items()}
 
 
-def _mean(values: Array) -> Score:
-    """Of losses, which are never below 0."""
+def _mean(values: Array, most: float = math.inf) -> Score:
+    """Of losses, which are never below 0, or of shares, which are never above 1."""
     value = float(values.mean())
     half = _Z * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return Score(value=value, low=max(0.0, value - half), high=value + half)
+    return Score(value=value, low=max(0.0, value - half), high=min(most, value + half))

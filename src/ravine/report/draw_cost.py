@@ -133,7 +133,7 @@ def _selected(members: Members) -> list[Offer]:
     """The best configs with equal weights, and greedy selection among them and the winner's seeds."""
     known = {each.run for each in members.configs}
     every = [*members.configs, *(each for each in members.seeds if each.run not in known)]
-    if len(members.configs) < 2 or len(members.answers) < _FEWEST_EXAMPLES:
+    if len(members.configs) < 2 or members.num_examples < _FEWEST_EXAMPLES:
         return []
     alike = [size for size in _SIZES if size <= len(members.configs)]
     weighed = [size for size in _SIZES[1:] if size <= len(every)]

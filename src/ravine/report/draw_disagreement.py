@@ -79,10 +79,13 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
     found = matrices(results, members)
     regression, num_examples = members.is_regression, len(members.answers)
     ends = _ends(np.concatenate([_pairs(each.apart) for each in found]), 0.5 / num_examples)
+    unit = "the target's unit" if members.per == 1 else "units of each target's deviation"
     what = (
-        "the root mean square difference of two runs' predictions, in the target's unit"
+        f"the root mean square difference of two runs' predictions, in {unit}"
         if regression
         else "on how many validation examples two runs choose other classes"
+        if members.per == 1
+        else "for how many of the labels of validation examples two runs decide otherwise"
     )
     return Figure(
         name="disagreement",

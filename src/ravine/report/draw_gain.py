@@ -83,14 +83,14 @@ def gain_numbers(members: Members) -> GainNumbers:
     alone = scores_alone(np.stack(own), answers)
     if members.is_regression:
         errors_RN = np.stack(own).astype(np.float64) - answers
-        pooled = {"mse": np.square(errors_RN.mean(axis=0))}
+        pooled = {"mse": members.by_example(np.square(errors_RN.mean(axis=0)))}
         forecast = gain.forecast("mse", gain.value_products(errors_RN))
     else:
         whole = members.pooled
         assert whole.log_p is not None
         pooled = {
-            "nll": scoring.nll(whole.log_p, answers),
-            "accuracy": (whole.predicted == answers) * 1.0,
+            "nll": members.by_example(scoring.nll(whole.log_p, answers)),
+            "accuracy": members.by_example((whole.predicted == answers) * 1.0),
         }
         forecast = gain.forecast("brier", gain.class_products(np.exp(log_softmax(np.stack(own))), answers))
     return GainNumbers(
@@ -100,7 +100,10 @@ def gain_numbers(members: Members) -> GainNumbers:
             times: {name: float(found.mean()) for name, found in scores_alone(outputs, answers).items()}
             for times, outputs in members.longer.items()
         },
-        gained={name: _gained(alone[name], found, name == "accuracy") for name, found in pooled.items()},
+        gained={
+            name: _gained(members.by_example(alone[name]), found, name == "accuracy")
+            for name, found in pooled.items()
+        },
         forecast=forecast,
     )
 

@@ -122,7 +122,7 @@ def draw_lines(found: Landscape, command: str) -> Figure:
     panels = [
         {"data": data["loss"], "layout": layout("Training loss", "share of the way", span, log_axis(losses))}
     ]
-    if found.task == "classification":
+    if found.task != "regression":
         title = "Training accuracy (%)"
         panels.append({"data": data["accuracy"], "layout": layout(title, "share of the way", span, {})})
     chips = tuple(

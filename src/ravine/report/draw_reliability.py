@@ -36,10 +36,10 @@ class Reliability:
 
 
 def reliability_of(members: Members) -> Reliability:
-    """Of a classification."""
+    """Of a classification, or of labels: then of each label of each example."""
     pooled, answers = members.pooled, members.answers
     assert pooled.log_p is not None
-    temperature, after = scoring.useful_heat(pooled.log_p, answers)
+    temperature, after = scoring.useful_heat(pooled.log_p, answers, members.per)
     log_ps = {BEFORE: pooled.log_p} if after is None else {BEFORE: pooled.log_p, AFTER: after}
     return Reliability(
         temperature=temperature,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.modes import mode_grid, mode_rows, mode_words_of, random_rules
 from ravine.ensembles.pooling import log_softmax
 from ravine.ensembles.scoring import entropy_of, nll
@@ -29,6 +30,7 @@ from ravine.report.chart import (
 from ravine.report.palette import Look, look
 from ravine.report.trivial_mark import OF_POOLS, about, height, mark, reaching
 from ravine.report.views import Chip, Figure, View, command, loss_unit
+from ravine.store import Labels
 from ravine.study.modes import MC, MEAN, WITH_VIEWS
 
 Array = NDArray[np.float64]
@@ -173,11 +175,10 @@ def _lines(
     mean: Sequence[Mapping[str, np.ndarray]],
     stored: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
 ) -> dict[str, dict[str, Line]]:
-    answers = results.labels.validation
     quantities = {"squares": "mse"} if results.is_regression else {"nll": "nll", "right": "accuracy"}
     lines: dict[str, dict[str, Line]] = {}
     for name, quantity in quantities.items():
-        own = [np.array([_score(quantity, each["validation"], answers)]) for each in mean]
+        own = [np.array([_score(quantity, each["validation"], results.labels)]) for each in mean]
         lines[quantity] = {MEAN: _line(own, (1,))}
         for mode, of_runs in stored.items():
             curves = [np.asarray(each[f"validation_{name}"], dtype=np.float64) for each in of_runs]
@@ -196,7 +197,9 @@ def _line(curves: Sequence[Array], samples: tuple[int, ...]) -> Line:
     )
 
 
-def _score(quantity: str, predicted: np.ndarray, answers: np.ndarray) -> float:
+def _score(quantity: str, given: np.ndarray, labels: Labels) -> float:
+    cells = Cells.of(labels)
+    predicted, answers = cells.outputs(given), cells.answers(labels.validation)
     if quantity == "mse":
         return float(np.square(predicted.astype(np.float64) - answers).mean())
     if quantity == "accuracy":
@@ -212,9 +215,12 @@ def _uncertainties(
         return {}, {}
     log_p = np.concatenate([each["validation"] for each in stored]).astype(np.float64)
     within = np.concatenate([each["validation_within"] for each in stored]).astype(np.float64)
-    entropy = entropy_of(log_p)
+    cells = Cells.of(results.labels)
+    log_p = log_softmax(cells.outputs(log_p)) if cells.labels else log_p
+    entropy = cells.by_example(entropy_of(log_p))
     information = np.maximum(entropy - within, 0.0)  # rounding may leave less
-    right = log_p.argmax(axis=1) == np.tile(results.labels.validation, len(stored))
+    hits = log_p.argmax(axis=1) == np.tile(cells.answers(results.labels.validation), len(stored))
+    right = cells.by_example(hits * 1.0) == 1.0  # all of an example's labels
     parts = {RIGHT: right, WRONG: ~right}
     return (
         {name: entropy[part] for name, part in parts.items()},

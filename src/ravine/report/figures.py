@@ -68,6 +68,7 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
 FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType({"folds": draw_folds})
 """The figures of a study with folds. No other is of it: each fold has configs of its own."""
 _OF_CLASSES = ("reliability",)
+_OF_ONE_ANSWER = ("coverage",)
 RARE = ("residuals", "forest", "head-gap", "sharpness", "averages", "averaging-length", "test-time")
 """Figures that are only in the report of a study that has something for them."""
 
@@ -101,8 +102,9 @@ def figure(results: Results, name: str) -> Figure:
         return _nothing(
             results, name, "the winner has fewer than two seeds that finished, so there is no pool"
         )
-    if name in _OF_CLASSES and members.is_regression:
-        return _nothing(results, name, "the target is a number, and its predictions have no probabilities")
+    why = _meaningless(name, members)
+    if why:
+        return _nothing(results, name, why)
     return POOLED[name](results, members)
 
 
@@ -116,12 +118,18 @@ def figures(results: Results) -> tuple[Figure, ...]:
     drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
     members = members_of(results)
     if members is not None:
-        drawn += [
-            draw(results, members)
-            for name, draw in POOLED.items()
-            if not (name in _OF_CLASSES and members.is_regression)
-        ]
+        drawn += [draw(results, members) for name, draw in POOLED.items() if not _meaningless(name, members)]
     return tuple(each for each in drawn if each.views or each.name not in RARE)
+
+
+def _meaningless(name: str, members: Members) -> str:
+    """Why a figure says nothing about what is predicted; empty where it does."""
+    if name in _OF_CLASSES and members.is_regression:
+        return "the target is a number, and its predictions have no probabilities"
+    if name in _OF_ONE_ANSWER and members.per > 1:
+        what = "targets" if members.is_regression else "labels"
+        return f"members agree on each of an example's {what} by itself, and not on the example"
+    return ""
 
 
 def _nothing(results: Results, name: str, why: str) -> Figure:

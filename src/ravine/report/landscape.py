@@ -211,7 +211,7 @@ def _paths_table(plane: Plane) -> Table:
 
 
 def _lines_table(lines: Sequence[Line], task: str) -> Table:
-    accurate = task == "classification"
+    accurate = task != "regression"
     columns = [
         "from",
         "to",

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ravine.ensembles import gain
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.folds import shuffled
 from ravine.ensembles.losses import ClassLosses, Losses, ValueLosses, true_log_p
 from ravine.ensembles.members import as_members, best_of_configs, usable, winner_of
@@ -42,8 +43,9 @@ class Members:
         seeds: of the winner, at least two, by their number.
         best: the one of them with the best validation score.
         configs: the best run of each of the better configs, by validation loss, the best first.
-        outputs: logits (N, K) or values (N,), by name.
+        outputs: logits (N, K) or values (N,), by name; of cells where an example has several answers.
         answers: (N,) the right ones.
+        per: cells of an example.
         longer: what longer runs of the winner predict, a row each, by how many times as long they are.
         num_subsets: how many pools of each size the gain is the mean of, about, at most.
         group: the section of the report that their figures share.
@@ -55,6 +57,7 @@ class Members:
     configs: tuple[Member, ...]
     outputs: dict[str, np.ndarray]
     answers: np.ndarray
+    per: int
     longer: dict[int, np.ndarray]
     num_subsets: int
     group: Group
@@ -77,21 +80,32 @@ class Members:
     @cached_property
     def pooled(self) -> Pooled:
         """The seeds as one."""
-        task = "regression" if self.is_regression else "classification"
-        return Pool.of(self.seeds, [1.0] * len(self.seeds), "mean").predict(task, self.outputs)
+        cells = Cells(
+            task="regression" if self.is_regression else "classification"
+        )  # these are cells already
+        return Pool.of(self.seeds, [1.0] * len(self.seeds), "mean").predict(cells, self.outputs)
 
     @cached_property
     def curve(self) -> tuple[gain.Gain, ...]:
         """Scores of pools of the seeds by their number."""
         if self.is_regression:
-            return gain.of_values(self.of(self.seeds), self.answers)
-        return gain.of_classes(self.of(self.seeds), self.answers, most=self.num_subsets)
+            return gain.of_values(self.of(self.seeds), self.answers, per=self.per)
+        return gain.of_classes(self.of(self.seeds), self.answers, most=self.num_subsets, per=self.per)
 
     def losses(self, members: Sequence[Member]) -> Losses:
         """Those of pools of some members."""
         of_all, places = self._losses
         rows = np.stack([of_all[places[each.name]] for each in members])
-        return ValueLosses(rows) if self.is_regression else ClassLosses(rows)
+        return ValueLosses(rows, self.per) if self.is_regression else ClassLosses(rows, self.per)
+
+    def by_example(self, found: np.ndarray) -> np.ndarray:
+        """The mean over the cells of each example, over the last axis."""
+        return found.reshape(*found.shape[:-1], -1, self.per).mean(axis=-1) if self.per > 1 else found
+
+    @property
+    def num_examples(self) -> int:
+        """Examples that the figures are of."""
+        return len(self.answers) // self.per
 
     @cached_property
     def _losses(self) -> tuple[np.ndarray, dict[str, int]]:
@@ -124,7 +138,8 @@ def members_of(results: Results) -> Members | None:
     configs = [run for _, run in sorted(scored, key=lambda pair: (pair[0], pair[1].id))[:half]]
     if len(seeds) < 2:
         return None
-    num_classes = max(1, len(labels.classes))
+    cells = Cells.of(labels)
+    num_classes = max(1, len(labels.classes), cells.per)
     examples = _examples(len(seeds), len(labels.validation), num_classes)
     stored = Predicted(store=results.source, labels=labels).outputs(
         "validation", list(dict.fromkeys(run.id for run in (*seeds, *configs)))
@@ -140,8 +155,9 @@ def members_of(results: Results) -> Members | None:
         seeds=tuple(own),
         best=next(each for run in winner for each in own if each.run == run.id),
         configs=tuple(each for each in as_members(configs) if each.run in finite),
-        outputs={run: found for run, found in outputs.items() if run in finite},
-        answers=labels.validation[examples],
+        outputs={run: cells.outputs(found) for run, found in outputs.items() if run in finite},
+        answers=cells.answers(labels.validation[examples]),
+        per=cells.per,
         longer=_longer(results, winner[0], len(own), examples),
         num_subsets=_subsets(len(own), len(examples) * num_classes),
         group=_group(results, len(own), len(winner), len(examples)),
@@ -152,9 +168,10 @@ def members_of(results: Results) -> Members | None:
 def _longer(results: Results, winner: RunRecord, most: int, examples: np.ndarray) -> dict[int, np.ndarray]:
     """What runs predict that `ravine ensemble --rival` trained."""
     predicted, found = Predicted(store=results.source, labels=results.labels), {}
+    cells = Cells.of(results.labels)
     for times, runs in rivals_of(results.source, results.name, winner, most).items():
         outputs = predicted.outputs("validation", [run.id for run in runs])
-        found[times] = np.stack([outputs[run.id][examples] for run in runs])
+        found[times] = np.stack([cells.outputs(outputs[run.id][examples]) for run in runs])
     return found
 
 

@@ -45,7 +45,7 @@ def page_tables(results: Results) -> dict[str, Any]:
 def _beside(results: Results) -> Beside:
     """What is shown of a study's verdict beside its scores."""
     verdict = results.verdict
-    errors, trivial = results.test_errors if results.is_regression else None, results.trivial
+    errors, trivial = results.error_columns, results.trivial
     columns = words.rule_columns(verdict, errors, trivial)
     last = [] if trivial is None else [NOTHING]
     return Beside(
@@ -78,6 +78,10 @@ def _beside(results: Results) -> Beside:
 def _facts(results: Results) -> list[tuple[str, str]]:
     labels = results.labels
     kind = "regression" if results.is_regression else f"{len(labels.classes)} classes"
+    if labels.targets:
+        kind = f"regression of {len(labels.targets)} targets"
+    elif labels.task == "multilabel":
+        kind = f"{len(labels.classes)} labels"
     return [
         ("runs", about_runs(results)),
         ("diverged", f"{results.num_diverged:,}"),
@@ -91,8 +95,10 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 def _reading(results: Results) -> str:
     if results.folds is not None:
         return READING
-    what = "mean squared error (lower is better)" if results.is_regression else "accuracy"
+    what = "mean squared error (lower is better)" if results.is_regression else results.verdict.measure.name
     units = " RMSE and MAE are in the target's unit, the mean squared error (MSE) in its square."
+    if results.labels.targets:
+        units = " The mean squared error (MSE) is the mean over the targets, each in units of its variance in training."
     return (
         f"Each {results.noun} has the hypers that did best on validation, averaged over seeds. Its test "
         f"{what} was read once, after that choice. The dot marks the test score, the bar its interval over seeds"

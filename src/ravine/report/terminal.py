@@ -51,6 +51,8 @@ def verdict(results: Results) -> Group:
     parts: list[RenderableType] = [Text(sentence) for sentence in results.verdict.sentences]
     if results.verdict.rules:
         parts += ["", _rules(results)]
+    if results.by_target is not None:
+        parts += ["", Text(str(results.by_target.grid(results.noun)))]
     if results.ladder is not None:
         parts += ["", _rungs(results.ladder)]
     if results.trivial is not None:
@@ -291,9 +293,7 @@ class _RuleTable:
 
 def _columns(results: Results, dropped: Sequence[str]) -> Table:
     names = row_names(results.verdict, results.trivial)
-    cells = rule_columns(
-        results.verdict, results.test_errors if results.is_regression else None, results.trivial
-    )
+    cells = rule_columns(results.verdict, results.error_columns, results.trivial)
     titles = column_titles(results.verdict)
     kept = [name for name in cells if name not in dropped]
     table = plain_table()

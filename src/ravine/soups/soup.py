@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.members import winner_of
 from ravine.ensembles.naming import named
 from ravine.ensembles.pool import Pool
@@ -197,7 +198,8 @@ def _own_or_mixed(mixtures: Mixtures, shares: Array, reader: Reader, split: Spli
 
 
 def _score(pool: Pool, outputs: Mapping[str, np.ndarray], labels: Labels) -> Score:
-    pooled, answers = pool.predict(labels.task, outputs), labels.validation
+    cells = Cells.of(labels)
+    pooled, answers = pool.predict(cells, outputs), cells.answers(labels.validation)
     if pooled.log_p is None:
         loss = float(np.square(pooled.predicted - answers).mean())
         return Score(loss=loss, accuracy=loss)

@@ -64,7 +64,7 @@ def _outcome(soup: Stirred, each: Tried) -> str:
 def _offer(soup: Stirred, each: Tried) -> str:
     loss = _loss(soup)
     shown = f"validation {loss} {number(each.ensemble.loss)}"
-    if soup.task == "classification":
+    if soup.task != "regression":
         shown += f" and accuracy {100 * each.ensemble.accuracy:.2f} %"
     members = ",".join(_short(name) for name in each.used)
     quoted = f'"{members}"' if "#" in members else members

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, select
 
 from ravine.errors import StoreError
@@ -32,9 +33,7 @@ class StoredLabels:
         with self._core.read() as connection:
             if find(connection, fingerprint) is not None:
                 return
-        tensors = {"validation": new.validation, "test": new.test}
-        if new.training_mean is not None:
-            tensors["training_mean"] = new.training_mean
+        tensors = tensors_of(new)
         with self._core.entered({"labels": tensors}) as (connection, written, unused):
             unused += add(connection, fingerprint, new, written["labels"])
 
@@ -57,6 +56,13 @@ class StoredLabels:
         return load(self._core.blocks, row)
 
 
+def tensors_of(new: Labels) -> dict[str, np.ndarray]:
+    """What their block has."""
+    scale = {"scale": np.array(new.scale, dtype=np.float64)} if new.scale else {}
+    mean = {} if new.training_mean is None else {"training_mean": new.training_mean}
+    return {"validation": new.validation, "test": new.test, **mean, **scale}
+
+
 def find(connection: Connection, fingerprint: str) -> Row[Any] | None:
     """The row of a data set, joined with its block's; None if it isn't there."""
     joined = select(labels, blocks).join(blocks, blocks.c.id == labels.c.block_id)
@@ -71,7 +77,7 @@ def add(connection: Connection, fingerprint: str, new: Labels, block: Block) -> 
         "data_fingerprint": fingerprint,
         "name": new.name,
         "task": new.task,
-        "classes": json.dumps(new.classes),
+        "classes": json.dumps(new.classes or new.targets),
         "sizes": json.dumps(new.sizes),
         "block_id": add_block(connection, block),
     }
@@ -94,16 +100,27 @@ def load(folder: Path, row: Row[Any]) -> Labels:
     digests.verify(labels, row, about)
     tensors = read(folder, block_in(row))
     classes, sizes = parsed(row.classes, list, about), parsed(row.sizes, list, about)
-    if len(sizes) != 3 or any(
-        name not in tensors or tensors[name].ndim != 1 for name in ("validation", "test")
+    names = tuple(map(str, classes))
+    several = row.task == "multilabel" or (row.task == "regression" and bool(names))
+    shape = (len(names),) if several else ()
+    scale = tensors.get("scale", np.zeros(0))
+    if (
+        len(sizes) != 3
+        or any(
+            name not in tensors or tensors[name].shape[1:] != shape or not tensors[name].ndim
+            for name in ("validation", "test")
+        )
+        or scale.shape != (shape if several and row.task == "regression" else (0,))
     ):
         raise StoreError(f"{about}: {folder / row.file} has other tensors than labels")
     return Labels(
         name=row.name,
         task=row.task,
-        classes=tuple(map(str, classes)),
+        classes=() if row.task == "regression" else names,
         sizes=(sizes[0], sizes[1], sizes[2]),
         validation=tensors["validation"],
         test=tensors["test"],
         training_mean=tensors.get("training_mean"),
+        targets=names if row.task == "regression" else (),
+        scale=tuple(scale.tolist()),
     )

@@ -198,13 +198,16 @@ class Labels:
 
     Args:
         name: of the data set.
-        task: "classification" or "regression".
-        classes: names of the classes, () for regression.
+        task: "classification", "regression" or "multilabel".
+        classes: names of the classes or labels, () for regression.
         sizes: number of examples in training, validation and test part.
-        validation: (n_validation,) class index int64, or target in its own units.
+        validation: (n_validation,) class index int64, or target in its own units; (n_validation, T) of several targets;
+            of labels (n_validation, K) int64, 0 or 1.
         test: (n_test,) likewise.
         training_mean: what training answers are on average: the share of each class, (K,), or the mean of the target in
             its own units, (1,); None in stores that older versions wrote.
+        targets: names of the targets of a regression with several; else ().
+        scale: (T,) standard deviation of each of these in training; else ().
     """
 
     name: str
@@ -214,3 +217,5 @@ class Labels:
     validation: np.ndarray
     test: np.ndarray
     training_mean: np.ndarray | None = None
+    targets: tuple[str, ...] = ()
+    scale: tuple[float, ...] = ()

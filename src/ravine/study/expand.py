@@ -181,11 +181,12 @@ def _naming(study: Study, part: Part[Study]) -> AbstractContextManager[None]:
 def _check_task(study: Study, data: Dataset) -> None:
     """See that what a study asks for has a meaning for the task of its data."""
     smoothing = study.label_smoothing
-    if data.task == "regression" and smoothing not in (0.0, (0.0,)):
-        words = f"{data.name} is a regression, and only classes are smoothed; leave it out"
+    what = "a regression" if data.task == "regression" else "a task of labels"
+    if data.task != "classification" and smoothing not in (0.0, (0.0,)):
+        words = f"{data.name} is {what}, and only classes are smoothed; leave it out"
         raise wrong("label_smoothing", plain(smoothing), words)
-    if study.tune == "regularize" and data.task == "regression":
-        words = f"{data.name} is a regression, and overfitting is a gap of accuracies; allowed: joint, staged"
+    if study.tune == "regularize" and data.task != "classification":
+        words = f"{data.name} is {what}, and overfitting is a gap of accuracies; allowed: joint, staged"
         raise wrong("tune", study.tune, words)
     if study.augment is not None:
         check_augmentation(study.augment, data)

@@ -81,11 +81,19 @@ ACCURACY = Measure(name="accuracy", percent=True, binary=True)
 SQUARED_ERROR = Measure(
     name="mean squared error", gap=" in squared error", loss=True, root="RMSE", short="MSE"
 )
-_OF_TASK = {"classification": ACCURACY, "regression": SQUARED_ERROR}
+RIGHT_LABELS = Measure(name="share of right labels", percent=True)
+STANDARD_ERROR = Measure(
+    name="mean squared error in units of variance", gap=" in squared error", loss=True, short="MSE"
+)
+_OF_TASK = {"classification": ACCURACY, "regression": SQUARED_ERROR, "multilabel": RIGHT_LABELS}
 
 
-def measure_of(task: str) -> Measure:
+def measure_of(task: str, *, several: bool = False) -> Measure:
     """What the runs of a task are judged by.
+
+    Args:
+        task: "classification", "regression" or "multilabel".
+        several: a regression has several targets.
 
     Raises:
         InputError: there is no such task.
@@ -96,4 +104,4 @@ def measure_of(task: str) -> Measure:
     """
     if task not in _OF_TASK:
         raise InputError(f"task: {task!r} is unknown; {choices(task, tuple(_OF_TASK))}")
-    return _OF_TASK[task]
+    return STANDARD_ERROR if several and task == "regression" else _OF_TASK[task]

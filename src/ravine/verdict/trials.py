@@ -148,15 +148,42 @@ def _candidates(rule: str, configs: Mapping[str, Sequence[Trial]]) -> list[Candi
     return candidates
 
 
-def scorer(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def scorer(task: str, scale: Sequence[float] = ()) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What gives each example its score, higher is better: 1 or 0 for right or wrong, or minus the squared error.
 
+    Of labels it is the share of right ones; a label is predicted where its probability is above one half. Of several
+    targets it is minus the mean squared error, each in units of its own variance in training.
+
     Args:
-        task: "classification" or "regression".
+        task: "classification", "regression" or "multilabel".
+        scale: (T,) the standard deviation of each of several targets in training; (): there is one.
 
     Returns:
-        A function of predictions, logits (n, K) or values (n,), and answers (n,).
+        A function of predictions and answers: logits (n, K) and classes (n,) or labels (n, K), or values and answers
+        (n,) or (n, T).
+
+    Example:
+        >>> scorer("multilabel")(np.array([[2.0, -1.0]]), np.array([[1, 1]])).tolist()
+        [0.5]
+        >>> scorer("regression", [1.0, 10.0])(np.array([[1.0, 20.0]]), np.array([[0.0, 0.0]])).tolist()
+        [-2.5]
     """
+    if task == "multilabel":
+
+        def share(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            found: np.ndarray = ((predictions > 0.0) == (labels > 0)).mean(axis=1)
+            return found
+
+        return share
+    if task == "regression" and len(scale):
+        deviations = np.asarray(scale, dtype=np.float64)
+
+        def in_variances(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+            off = (predictions.astype(np.float64) - targets) / deviations
+            squares: np.ndarray = np.square(off).mean(axis=1)
+            return -squares
+
+        return in_variances
     if task == "regression":
 
         def error(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:

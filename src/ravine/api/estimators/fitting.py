@@ -85,7 +85,7 @@ def fit(
             study, store, definition=definition_of(study), data=data, device=device, backend=backend
         )
         console = Console(file=sys.stderr, quiet=not verbose)
-        watch(events, console, NAME, higher_is_better=data.task == "classification")
+        watch(events, console, NAME, higher_is_better=data.task != "regression")
         choice = chosen(store, NAME, "greedy", size=size)
         predictor = predictor_of(choice, store, find=lambda: (study, None), device="cpu")
         records = store.runs(NAME)

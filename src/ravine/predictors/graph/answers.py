@@ -1,6 +1,6 @@
 """From the members' outputs to what a person asks for, as nodes: the formulas of `ensembles.pooling`, in float64.
 
-Shapes: M member, N example, K class.
+Shapes: M member, N example, K class or label, T target, C cell: a label of an example, two classes each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ValueInfoProto
 
-from ravine.data.preparation import ClassTarget, NumberTarget
+from ravine.data.answers import ClassTarget, NumberTarget
+from ravine.data.preparation import AnyTarget
+from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.ensembles.pooling import Combine
 from ravine.predictors.graph.nodes import Nodes, tensor
 
@@ -23,7 +25,7 @@ class Names:
     """Of the graph's outputs.
 
     Args:
-        probabilities, label: of a classification; else "".
+        probabilities, label: of a classification; of labels ``labels``, 1 or 0 for each; else "".
         prediction: of a regression; else "".
         members: what each member says; "" where it is not wanted.
         unseen: how many names of an example training has not seen; of a table.
@@ -36,7 +38,7 @@ class Names:
     unseen: str = "unseen"
 
     @staticmethod
-    def of(target: ClassTarget | NumberTarget, taken: Sequence[str], *, members: bool) -> Names:
+    def of(target: AnyTarget, taken: Sequence[str], *, members: bool) -> Names:
         """Names that no input has.
 
         Example:
@@ -50,10 +52,11 @@ class Names:
             return name
 
         last = free("members") if members else ""
-        if isinstance(target, NumberTarget):
+        if isinstance(target, NumberTarget | NumbersTarget):
             return Names(prediction=free("prediction"), members=last, unseen=free("unseen"))
+        label = "labels" if isinstance(target, LabelsTarget) else "label"
         return Names(
-            probabilities=free("probabilities"), label=free("label"), members=last, unseen=free("unseen")
+            probabilities=free("probabilities"), label=free(label), members=last, unseen=free("unseen")
         )
 
 
@@ -80,18 +83,9 @@ def answer_classes(
         combine, temperature: of the pool.
     """
     num_members, num_classes = len(outputs), len(target.names)
-    logits_MNK = _stacked(nodes, outputs)
-    log_p_MNK = nodes.add("LogSoftmax", logits_MNK, axis=-1)
-    if combine == "logits" and num_members > 1:
-        log_p = nodes.add("LogSoftmax", _weighted(nodes, logits_MNK, shares), axis=-1)
-    else:
-        log_p = _log_mean(nodes, log_p_MNK, shares)
-    order = log_p
-    if combine == "vote":
-        log_p, order = _voted(nodes, logits_MNK, log_p, shares, num_classes)
-    if temperature != 1.0:
-        heated = nodes.add("Div", log_p, nodes.constant(temperature, np.float64))
-        log_p = nodes.add("LogSoftmax", heated, axis=-1)
+    log_p_MNK, log_p, order = _pooled(
+        nodes, _stacked(nodes, outputs), shares, num_classes, combine=combine, temperature=temperature
+    )
     fine = _fine(nodes, log_p, usable)
     _where(nodes, fine, nodes.add("Exp", log_p), np.float32, names.probabilities)
     index = nodes.add("ArgMax", order, axis=1, keepdims=0)
@@ -105,11 +99,60 @@ def answer_classes(
     return found
 
 
+def answer_labels(
+    nodes: Nodes,
+    outputs: Sequence[str],
+    shares: Sequence[float],
+    target: LabelsTarget,
+    names: Names,
+    *,
+    usable: str,
+    combine: Combine,
+    temperature: float,
+) -> list[ValueInfoProto]:
+    """The outputs of a graph that finds labels: the probability of each, and 1 where it is predicted, else 0; -1 where
+    nothing can be said.
+
+    A label of an example is a cell: a choice between two classes, whose logits are 0 and z.
+
+    Args:
+        nodes: of the graph.
+        outputs: of each member, (N, K) logits.
+        shares: of each member.
+        target: its labels.
+        names: of the outputs.
+        usable: (N, 1), or "".
+        combine, temperature: of the pool.
+    """
+    num_members, num_labels = len(outputs), len(target.names)
+    shape = nodes.constant([num_members, -1, 1], np.int64)
+    z_MC1 = nodes.add("Reshape", _stacked(nodes, outputs), shape)
+    zero = nodes.add("Mul", z_MC1, nodes.constant(0.0, np.float64))  # NaN where z is
+    logits_MC2 = nodes.add("Concat", zero, z_MC1, axis=2)
+    log_p_MC2, log_p_C2, order_C2 = _pooled(
+        nodes, logits_MC2, shares, 2, combine=combine, temperature=temperature
+    )
+    yes = nodes.constant(1, np.int64)
+    apart = nodes.constant([-1, num_labels], np.int64)
+    log_p = nodes.add("Reshape", nodes.add("Gather", log_p_C2, yes, axis=1), apart)
+    fine = _fine(nodes, log_p, usable)
+    _where(nodes, fine, nodes.add("Exp", log_p), np.float32, names.probabilities)
+    labels = nodes.add("Reshape", nodes.add("ArgMax", order_C2, axis=1, keepdims=0), apart)
+    nodes.add("Where", fine, labels, nodes.constant(-1, np.int64), into=names.label)
+    found = [tensor(names.probabilities, np.float32, num_labels), tensor(names.label, np.int64, num_labels)]
+    if names.members:
+        own = nodes.constant([num_members, -1, num_labels], np.int64)
+        each = nodes.add("Reshape", nodes.add("Gather", log_p_MC2, yes, axis=2), own)
+        _where(nodes, fine, nodes.add("Exp", each), np.float32, names.members)
+        found.append(tensor(names.members, np.float32, num_labels, ahead=(num_members,)))
+    return found
+
+
 def answer_numbers(
     nodes: Nodes,
     outputs: Sequence[str],
     shares: Sequence[float],
-    target: NumberTarget,
+    target: NumberTarget | NumbersTarget,
     names: Names,
     *,
     usable: str,
@@ -118,23 +161,53 @@ def answer_numbers(
 
     Args:
         nodes: of the graph.
-        outputs: of each member, (N, 1).
+        outputs: of each member, (N, 1), or (N, T) of several targets.
         shares: of each member.
-        target: its scale.
+        target: its scale, or that of each target.
         names: of the outputs.
         usable: (N, 1), or "".
     """
+    several = isinstance(target, NumbersTarget)
+    mean_T = [each.mean for each in target.targets] if isinstance(target, NumbersTarget) else target.mean
     scaled = nodes.add("Mul", _stacked(nodes, outputs), nodes.constant(target.scale, np.float64))
-    values_MN1 = nodes.add("Add", scaled, nodes.constant(target.mean, np.float64))
-    mean = _weighted(nodes, values_MN1, shares)
+    values_MNT = nodes.add("Add", scaled, nodes.constant(mean_T, np.float64))
+    mean = _weighted(nodes, values_MNT, shares)
     fine = _fine(nodes, mean, usable)
     _where(nodes, fine, mean, np.float64, names.prediction)
-    found = [tensor(names.prediction, np.float64, 1)]
-    if names.members:
-        values = _where(nodes, fine, values_MN1, np.float64)
+    width = target.num_outputs
+    found = [tensor(names.prediction, np.float64, width)]
+    if names.members and several:
+        _where(nodes, fine, values_MNT, np.float64, names.members)
+        found.append(tensor(names.members, np.float64, width, ahead=(len(outputs),)))
+    elif names.members:
+        values = _where(nodes, fine, values_MNT, np.float64)
         nodes.add("Squeeze", values, nodes.constant([2], np.int64), into=names.members)
         found.append(tensor(names.members, np.float64, ahead=(len(outputs),)))
     return found
+
+
+def _pooled(
+    nodes: Nodes,
+    logits_MNK: str,
+    shares: Sequence[float],
+    num_classes: int,
+    *,
+    combine: Combine,
+    temperature: float,
+) -> tuple[str, str, str]:
+    """Logarithms of the probabilities of each member and of the pool, and the order in which classes are chosen."""
+    log_p_MNK = nodes.add("LogSoftmax", logits_MNK, axis=-1)
+    if combine == "logits" and len(shares) > 1:
+        log_p = nodes.add("LogSoftmax", _weighted(nodes, logits_MNK, shares), axis=-1)
+    else:
+        log_p = _log_mean(nodes, log_p_MNK, shares)
+    order = log_p
+    if combine == "vote":
+        log_p, order = _voted(nodes, logits_MNK, log_p, shares, num_classes)
+    if temperature != 1.0:
+        heated = nodes.add("Div", log_p, nodes.constant(temperature, np.float64))
+        log_p = nodes.add("LogSoftmax", heated, axis=-1)
+    return log_p_MNK, log_p, order
 
 
 def _stacked(nodes: Nodes, outputs: Sequence[str]) -> str:

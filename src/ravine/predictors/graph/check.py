@@ -58,7 +58,7 @@ def check_graph(path: Path | str) -> Checked:
     try:
         facts, vectors = (json.loads(metadata[key]) for key in (FACTS, VECTORS))
         inputs, outputs = of_json(vectors["inputs"]), of_json(vectors["outputs"])
-        allowed, scale = float(vectors["allowed"]), float(vectors["scale"])
+        allowed, scale = float(vectors["allowed"]), np.asarray(vectors["scale"], dtype=np.float64)
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path}: has no test vectors of ravine's in its metadata") from None
     try:
@@ -91,7 +91,7 @@ def session_of(graph: Path | str | bytes, where: str = "graph") -> onnxruntime.I
 
 
 def worst_of(
-    session: onnxruntime.InferenceSession, inputs: Arrays, outputs: Arrays, size: int, scale: float = 1.0
+    session: onnxruntime.InferenceSession, inputs: Arrays, outputs: Arrays, size: int, scale: Any = 1.0
 ) -> float:
     """The largest difference between what a graph says and what it should say.
 
@@ -100,7 +100,7 @@ def worst_of(
         inputs: examples.
         outputs: what it should say of them.
         size: examples at a time: the same ones come again where there are fewer.
-        scale: that numbers are divided by.
+        scale: that numbers are divided by, one for all or one for each of several targets.
     """
     number = len(next(iter(inputs.values())))
     batch_axis = {each.name: each.shape.index(BATCH) for each in session.get_outputs()}
@@ -113,7 +113,7 @@ def worst_of(
     return worst
 
 
-def _apart(got: np.ndarray, wanted: np.ndarray, scale: float) -> float:
+def _apart(got: np.ndarray, wanted: np.ndarray, scale: Any) -> float:
     if wanted.dtype.kind in "UO":
         return 0.0 if got.tolist() == wanted.tolist() else np.inf
     if got.shape != wanted.shape or (np.isnan(got) != np.isnan(wanted)).any():

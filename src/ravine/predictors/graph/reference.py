@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ravine.data.answers import ClassTarget
 from ravine.data.scale import Floats
+from ravine.data.several import LabelsTarget
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.pooling import log_softmax
 from ravine.errors import ModelError, in_a_line, raised_at
 from ravine.messages import count
@@ -31,13 +34,13 @@ class Vectors:
         inputs: raw.
         answers: what the graph is to say, by the names of its outputs.
         members: the outputs (N, K) of each member's network.
-        scale: that differences between answers are divided by.
+        scale: that differences between answers are divided by, a number for each of several targets.
     """
 
     inputs: Arrays
     answers: Arrays
     members: Sequence[np.ndarray]
-    scale: float
+    scale: float | list[float]
 
 
 def modules_of(predictor: Predictor) -> list[nn.Module]:
@@ -102,20 +105,27 @@ def vectors_of(predictor: Predictor, modules: Sequence[nn.Module], names: Names)
             f"model: {type(modules[0]).__name__} gives NaN for usual inputs: its graph could not be proved"
         )
     answers: dict[str, np.ndarray]
-    if predictor.task == "classification":
+    target = predictor.preparation.target
+    if isinstance(target, ClassTarget | LabelsTarget):
+        labels = isinstance(target, LabelsTarget)
         answers = {
             names.probabilities: said.p.astype(np.float32),
-            names.label: np.array(said.names, dtype=object),
+            names.label: said.predicted.astype(np.int64) if labels else np.array(said.names, dtype=object),
         }
         if names.members:
-            log_p = [log_softmax(each) for each in said.outputs.values()]
-            answers[names.members] = np.exp(np.stack(log_p)).astype(np.float32)
+            cells = Cells.of_target(target)
+            log_p = np.stack([log_softmax(cells.outputs(each)) for each in said.outputs.values()])
+            own = log_p[..., 1].reshape(len(log_p), -1, cells.per) if labels else log_p
+            answers[names.members] = np.exp(own).astype(np.float32)
         return Vectors(inputs=raw, answers=answers, members=outputs, scale=1.0)
-    answers = {names.prediction: said.predicted.astype(np.float64)[:, None]}
+    values = said.predicted.astype(np.float64)
+    answers = {names.prediction: values[:, None] if values.ndim == 1 else values}
+    every = np.stack(list(said.outputs.values())).astype(np.float64)
     if names.members:
-        answers[names.members] = np.stack(list(said.outputs.values())).astype(np.float64)
-    largest = max(float(np.abs(each).max()) for each in said.outputs.values())
-    return Vectors(inputs=raw, answers=answers, members=outputs, scale=largest or 1.0)
+        answers[names.members] = every
+    largest = np.abs(every).max(axis=(0, 1))
+    scale = np.where(largest > 0, largest, 1.0).tolist()
+    return Vectors(inputs=raw, answers=answers, members=outputs, scale=scale)
 
 
 def _outputs(modules: Sequence[nn.Module], x: Floats) -> list[np.ndarray]:

@@ -14,10 +14,11 @@ import onnxruntime
 from onnx import ModelProto, helper
 from torch import nn
 
+from ravine.data.answers import ClassTarget
 from ravine.data.inputs import ArrayInputs, Inputs, NumberInput, TableInputs
-from ravine.data.preparation import ClassTarget
+from ravine.data.several import LabelsTarget
 from ravine.errors import InputError, ModelError
-from ravine.predictors.graph.answers import Names, answer_classes, answer_numbers
+from ravine.predictors.graph.answers import Names, answer_classes, answer_labels, answer_numbers
 from ravine.predictors.graph.check import FACTS, VECTORS, Checked, session_of, worst_of
 from ravine.predictors.graph.networks import OPSET, Network, OnBody, networks_of
 from ravine.predictors.graph.nodes import ML, Nodes, tensor
@@ -97,7 +98,7 @@ def graph_of(
     vectors = vectors_of(predictor, modules, names)
     largest = max(float(np.abs(each[np.isfinite(each)]).max(initial=1.0)) for each in vectors.members)
     graph = _proved(predictor, modules, names, vectors, OTHER * largest)
-    allowed = max(ALLOWED, _ROUNDED * largest) if isinstance(target, ClassTarget) else ALLOWED
+    allowed = max(ALLOWED, _ROUNDED * largest) if predictor.task != "regression" else ALLOWED
     about = _about(predictor, graph, facts or {})
     content = _finished(graph.model, about, vectors, allowed)
     session = session_of(content)
@@ -164,20 +165,31 @@ def _assembled(
         outputs.append(nodes.cast(found, np.float32, into=f"{prefix}outputs"))
     shares = [each.share for each in predictor.members]
     target = preparation.target
-    answers = (
-        answer_classes(
+    combine, temperature = predictor.combine, predictor.temperature
+    if isinstance(target, ClassTarget):
+        answers = answer_classes(
             nodes,
             outputs,
             shares,
             target,
             names,
             usable=raw.usable,
-            combine=predictor.combine,
-            temperature=predictor.temperature,
+            combine=combine,
+            temperature=temperature,
         )
-        if isinstance(target, ClassTarget)
-        else answer_numbers(nodes, outputs, shares, target, names, usable=raw.usable)
-    )
+    elif isinstance(target, LabelsTarget):
+        answers = answer_labels(
+            nodes,
+            outputs,
+            shares,
+            target,
+            names,
+            usable=raw.usable,
+            combine=combine,
+            temperature=temperature,
+        )
+    else:
+        answers = answer_numbers(nodes, outputs, shares, target, names, usable=raw.usable)
     if raw.unseen:
         nodes.add("Identity", raw.unseen, into=names.unseen)
         answers.append(tensor(names.unseen, np.int64))

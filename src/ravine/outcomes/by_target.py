@@ -1,0 +1,125 @@
+"""Errors of each of several targets in its own unit, beside the one score that a verdict is about.
+
+Shapes: N example, T target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ravine.grid import Grid
+from ravine.outcomes.regression import MEAN, Errors
+from ravine.outcomes.rows import plain_errors
+from ravine.outcomes.runs import Cell
+from ravine.outcomes.words import shown_r2
+from ravine.verdict import Verdict
+
+if TYPE_CHECKING:
+    from ravine.outcomes.trials import Predicted
+    from ravine.outcomes.trivial import Trivial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByTarget:
+    """Errors of each target.
+
+    Attributes:
+        names: of the targets.
+        runs: on validation, by run.
+        rules: on test, by rule: those of the chosen config, over its seeds.
+        trivial: on test, of always predicting the mean of each target; None: not known.
+    """
+
+    names: tuple[str, ...]
+    runs: Mapping[str, tuple[Errors, ...]]
+    rules: Mapping[str, tuple[Errors, ...]]
+    trivial: tuple[Errors, ...] | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a table of runs has of it: ``validation_rmse_`` and the name of a target, and so on."""
+        return tuple(f"validation_{each}_{name}" for name in self.names for each in Errors.__slots__)
+
+    def of_run(self, run: str) -> dict[str, Cell]:
+        """The cells of `columns`."""
+        return self._cells(self.runs.get(run), "validation")
+
+    def of_rule(self, rule: str) -> dict[str, Cell]:
+        """The same of a rule on test: ``test_rmse_`` and the name of a target, and so on."""
+        return self._cells(self.rules.get(rule), "test")
+
+    def of_trivial(self) -> dict[str, Cell]:
+        """The same of the predictor that looks at no input."""
+        return self._cells(self.trivial, "test")
+
+    def grid(self, noun: str) -> Grid:
+        """A row for each rule and target.
+
+        Args:
+            noun: what a rule is called.
+        """
+        found = self.rules if self.trivial is None else {**self.rules, MEAN: self.trivial}
+        rows = tuple(
+            (rule, name, f"{each.rmse:.4g}", f"{each.mae:.4g}", shown_r2(each))
+            for rule, errors in found.items()
+            for name, each in zip(self.names, errors, strict=True)
+        )
+        return Grid(
+            before=("Test errors of each target in its own unit, over seeds:",),
+            columns=(noun, "target", "RMSE", "MAE", "R²"),
+            rows=rows,
+            left=(noun, "target"),
+        )
+
+    def _cells(self, errors: Sequence[Errors] | None, split: str) -> dict[str, Cell]:
+        every: Sequence[Errors | None] = [None] * len(self.names) if errors is None else errors
+        return {
+            f"{key}_{name}": value
+            for name, each in zip(self.names, every, strict=True)
+            for key, value in plain_errors(each, split).items()
+        }
+
+
+def errors_by_target(
+    predicted: Predicted,
+    runs: Sequence[str],
+    verdict: Verdict,
+    tested: Mapping[str, np.ndarray],
+    trivial: Trivial | None,
+) -> ByTarget | None:
+    """Errors of each target; None where there are not several.
+
+    Args:
+        predicted: reads predictions.
+        runs: ids of the runs whose validation scores are finite.
+        verdict: what was chosen.
+        tested: test scores of the runs that validation chose, by run: of no others test is read.
+        trivial: the predictor that looks at no input; None: there is none.
+    """
+    labels = predicted.labels
+    if not labels.targets:
+        return None
+    validation = predicted.outputs("validation", list(runs))
+    test = predicted.outputs("test", list(tested))
+    rules = {}
+    for rule in verdict.rules:
+        seeds = [_errors(test[run], labels.test) for run in rule.runs if run in test]
+        if seeds:
+            rules[rule.rule] = tuple(Errors.mean(each) for each in zip(*seeds, strict=True))
+    return ByTarget(
+        names=labels.targets,
+        runs={run: _errors(found, labels.validation) for run, found in validation.items()},
+        rules=rules,
+        trivial=None if trivial is None else _errors(trivial.output[None], labels.test),
+    )
+
+
+def _errors(values_NT: np.ndarray, answers_NT: np.ndarray) -> tuple[Errors, ...]:
+    off = values_NT.astype(np.float64) - answers_NT
+    return tuple(
+        Errors.of(-np.square(each), answers) for each, answers in zip(off.T, answers_NT.T, strict=True)
+    )
