@@ -178,11 +178,13 @@ def train_plainly(
     run: Run,
     dtype: torch.dtype = torch.float64,
     augmented: Callable[[Tensor, int], tuple[Tensor, Tensor]] | None = None,
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[nn.Module, list[float]]:
     """The module after its training, at the point to deploy, and the loss of each step's batch.
 
     Args:
         augmented: the rows and the step of a batch -> its examples and answers; None: they are as in the data.
+        loss: rows, outputs and answers of a batch -> its loss; None: the default of the task.
     """
     data, recipe, h = study.data, run.recipe, dict(run.recipe.hypers)
     assert isinstance(data, Dataset), "tests load their data first"
@@ -213,9 +215,11 @@ def train_plainly(
         with torch.no_grad():
             for p, a in zip(params, at, strict=True):
                 p.copy_(a)
-        loss = loss_of(data.task, module(batch[0]), batch[1])
-        losses.append(loss.item())
-        g = [b.detach() for b in torch.autograd.grad(loss, params)]
+        every = torch.arange(len(data.train)) if recipe.full_batch else rows
+        output = module(batch[0])
+        found = loss_of(data.task, output, batch[1]) if loss is None else loss(every, output, batch[1])
+        losses.append(found.item())
+        g = [b.detach() for b in torch.autograd.grad(found, params)]
         if h.get("sam_radius"):
             length = sum(float(b.square().sum()) for b in g) ** 0.5
             buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}

@@ -30,6 +30,7 @@ class Examples:
         y: int64 (N,) class indices, float32 (N,) or (N, T) standardized targets, or float32 (N, K) of labels, 0 or 1.
         scaling: how `x` becomes what a model takes; None: it is that.
         at: (N,) which rows of `x` these examples are; None: all. So that several share one array.
+        weights: float32 (N,), how much each counts in the loss of training; None: all count alike.
 
     Example:
         >>> pixels = np.array([[[[0, 51]]], [[[255, 0]]]], dtype=np.uint8)
@@ -42,11 +43,19 @@ class Examples:
     y: Targets = field(repr=False)
     scaling: Scaling | None = field(repr=False)
     at: Rows | None = field(repr=False)
+    weights: Floats | None = field(repr=False)
 
     def __init__(
-        self, *, x: npt.NDArray[Any], y: Targets, scaling: Scaling | None = None, at: Rows | None = None
+        self,
+        *,
+        x: npt.NDArray[Any],
+        y: Targets,
+        scaling: Scaling | None = None,
+        at: Rows | None = None,
+        weights: Floats | None = None,
     ) -> None:
-        for name, value in (("kept", x), ("y", y), ("scaling", scaling), ("at", at)):
+        given = {"kept": x, "y": y, "scaling": scaling, "at": at, "weights": weights}
+        for name, value in given.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -89,16 +98,26 @@ class Examples:
     def take(self, rows: Rows) -> Examples:
         """Some of these examples; inputs are shared with these, not copied."""
         at = np.asarray(rows, dtype=np.int64) if self.at is None else self.at[rows]
-        return Examples(x=self.kept, y=self.y[rows], scaling=self.scaling, at=at)
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(x=self.kept, y=self.y[rows], scaling=self.scaling, at=at, weights=weights)
+
+    def but(self, *, y: Targets, weights: Floats | None = None) -> Examples:
+        """These examples with other answers."""
+        return Examples(x=self.kept, y=y, scaling=self.scaling, at=self.at, weights=weights)
 
     def followed_by(self, others: Examples) -> Examples:
         """These examples and others of the same data set, in one."""
         y = np.concatenate([self.y, others.y])
+        weights = (
+            None
+            if self.weights is None or others.weights is None
+            else np.concatenate([self.weights, others.weights])
+        )
         if self.kept is others.kept and self.at is not None and others.at is not None:
             at = np.concatenate([self.at, others.at])
-            return Examples(x=self.kept, y=y, scaling=self.scaling, at=at)
+            return Examples(x=self.kept, y=y, scaling=self.scaling, at=at, weights=weights)
         every = slice(None)
         if self.scaling == others.scaling:
             x = np.concatenate([self.raw(every), others.raw(every)])
-            return Examples(x=x, y=y, scaling=self.scaling)
-        return Examples(x=np.concatenate([self.x, others.x]), y=y)
+            return Examples(x=x, y=y, scaling=self.scaling, weights=weights)
+        return Examples(x=np.concatenate([self.x, others.x]), y=y, weights=weights)

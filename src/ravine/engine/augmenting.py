@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, final
 from weakref import WeakKeyDictionary
 
@@ -126,6 +126,9 @@ class Augmenting:
                 device=device,
             ),
         )
+        self._weights = train.weights
+        if train.weights is not None:
+            self.room = replace(self.room, weights=torch.zeros(shape, device=device))
         self._rows_JB = torch.arange(size, device=device).repeat(num * num_groups, 1)
         self._epochs_J = torch.zeros(num * num_groups, dtype=torch.int64, device=device)
         self._make = self._made(cohort, data, train, num_threads, team=not several)
@@ -156,7 +159,8 @@ class Augmenting:
     @property
     def batch(self) -> Data:
         """The batches of the first step, x (G, B, ...) and y (G, B[, K])."""
-        return Data(x=self.room.x[0], y=self.room.y[0])
+        weights = self.room.weights
+        return Data(x=self.room.x[0], y=self.room.y[0], weights=None if weights is None else weights[0])
 
     def for_steps(self, rows_TSB: Tensor, number: int, alive: Sequence[int] | None = None) -> None:
         """Make the batches of some steps, `most` of them or fewer.
@@ -178,6 +182,7 @@ class Augmenting:
             groups = np.unique(self.groups.of_run_R.numpy(force=True)[list(alive)])
             wanted = (np.arange(0, num, num_groups)[:, None] + groups).ravel()
         self._make(num, wanted)
+        self._weigh(num)
 
     def for_runs(self, rows_RB: Tensor, number_R: Tensor) -> None:
         """Make the batch of each run, at a step of its own.
@@ -190,6 +195,13 @@ class Augmenting:
             self._rows_JB.copy_(rows_RB)
         self._epochs_J.copy_(number_R // self._batches_per_epoch)
         self._make(len(number_R))
+        self._weigh(len(number_R))
+
+    def _weigh(self, num: int) -> None:
+        """Put the weights of the first batches' examples in place."""
+        if self._weights is not None and self.room.weights is not None:
+            rows_B = self._rows_JB[:num].flatten()
+            self.room.weights.flatten(0, 1)[:num].copy_(self._weights[rows_B].view(num, -1))
 
     def at(self, rows_SB: Tensor, number: int) -> Data:
         """The batches of one step, as `batch`; where rules search, as if each run took another batch at every step.

@@ -16,6 +16,7 @@ from torch import Tensor
 from ravine.engine.averaging import Averaging
 from ravine.engine.cohort import Cohort
 from ravine.engine.final import Final, Metrics, together
+from ravine.engine.loss import OWN_LOSS
 from ravine.engine.programs import Others, Program
 from ravine.engine.records import Arrays, Averaged, Evaluation
 from ravine.engine.scheduled import Scheduled
@@ -88,7 +89,10 @@ class Ending:
         if not stopping.rows:
             return
         place_of = {row: place for place, row in enumerate(now.rows)}
-        values = evaluation.scores[f"validation_{stopping.metric}"]
+        name = f"validation_{stopping.metric}"
+        if stopping.metric == "loss" and OWN_LOSS in evaluation.scores:
+            name = OWN_LOSS
+        values = evaluation.scores[name]
         gained, over = stopping.look(now.step, [now.rows[place] for place in now.going], values)
         if gained:
             places = now.index([place_of[row] for row in gained])

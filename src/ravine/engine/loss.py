@@ -4,24 +4,46 @@ Answers of a classification are classes, (B,) whole numbers, or soft targets: (B
 mixed or smoothed answers are. Those of several labels are 0 or 1, (B, K); those of a regression numbers, (B,), or of
 several targets (B, T).
 
-Shapes: B batch, N example, K class or label, T target.
+Scores are those of the task, whatever a run was trained by: cross-entropy and accuracy, or the squared error of what is
+predicted. So runs of different losses, and of different numbers in one loss, are judged alike.
+
+Shapes: R run, B batch, N example, K class or label, T target.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ravine.data import Dataset
+from ravine.engine.losses import (
+    CROSS_ENTROPY,
+    DEFAULTS,
+    FORMULAS,
+    IN_UNITS,
+    OWN,
+    POWERS,
+    class_losses,
+    label_losses,
+    smoothed,
+    weighted,
+)
+from ravine.study.loss import NUMBERS, find_own
 from ravine.tensors import one_hot
 
 LABEL_SMOOTHING = "label_smoothing"
+OWN_LOSS = "validation_own_loss"
+"""The curve of what runs are trained by on validation, without weights, where that is not their score."""
 OF_LOSS = (LABEL_SMOOTHING,)
-"""Hypers that the loss of training takes: 0 for off."""
+"""Hypers that any loss of training may take: 0 for off."""
+_CLASS_WEIGHTS = "class_weights"
 
+OwnLoss = Callable[..., Tensor]
 _OfBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -32,6 +54,12 @@ class Loss:
 
     Args:
         task: "classification", "regression" or "multilabel".
+        kind: a word of `ravine.study.loss.KINDS`, or "own"; "": that of the task.
+        class_weights: of the classes, in their order; (): none.
+        scale: of the target, by which numbers in its own units are divided.
+        own: of the user's, ``(outputs, answers, **numbers) -> (B,)``.
+        source: what tells it from others of the user's.
+        names: of the numbers that it takes.
 
     Example:
         >>> loss = Loss(task="classification")
@@ -40,24 +68,154 @@ class Loss:
     """
 
     task: str
+    kind: str = ""
+    class_weights: tuple[float, ...] = ()
+    scale: float = 1.0
+    own: OwnLoss | None = field(default=None, compare=False)
+    source: str = ""
+    names: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(content: Mapping[str, object] | None, data: Dataset) -> Loss:
+        """The loss of a recipe.
+
+        Args:
+            content: what the recipe says of it; None: the default of the task.
+            data: what its runs learn from.
+        """
+        if content is None:
+            return Loss(task=data.task, scale=data.target_scale)
+        kind, weights = str(content["kind"]), content.get(_CLASS_WEIGHTS)
+        source = str(content.get("source", ""))
+        names = content.get("numbers", ())
+        assert isinstance(names, list | tuple), "a recipe's loss names its numbers"
+        if weights == "balanced":
+            weights = balanced(data)
+        assert weights is None or isinstance(weights, list | tuple), "a weight for each class"
+        return Loss(
+            task=data.task,
+            kind=kind,
+            class_weights=tuple(float(each) for each in weights or ()),
+            scale=data.target_scale,
+            own=find_own(source) if kind == OWN else None,
+            source=source,
+            names=NUMBERS.get(kind, tuple(map(str, names))),
+        )
+
+    def numbers(
+        self,
+        hypers: Sequence[Mapping[str, float]],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> dict[str, Tensor]:
+        """What the loss of each run takes beside outputs and answers, (R, ...) by name.
+
+        Args:
+            hypers: of the recipes.
+            device: where they are trained.
+            dtype: what training computes in.
+        """
+        found = {
+            name: torch.tensor([each.get(name, 0.0) for each in hypers], dtype=dtype, device=device)
+            for name in OF_LOSS
+            if any(each.get(name) for each in hypers)
+        }
+        for name in self.names:
+            unit = self.scale if name in IN_UNITS else 1.0
+            found[name] = torch.tensor(
+                [each.get(f"loss.{name}", 0.0) / unit for each in hypers], dtype=dtype, device=device
+            )
+        if self.class_weights:
+            found[_CLASS_WEIGHTS] = torch.tensor(
+                [self.class_weights] * len(hypers), dtype=dtype, device=device
+            )
+        return found
 
     def training(
-        self, outputs: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]
+        self,
+        outputs: Tensor,
+        answers: Tensor,
+        numbers: Mapping[str, Tensor],
+        weights_B: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What training makes small on a batch, and its accuracy.
+
+        It is ``sum_i w_i l_i / sum_i w_i``, 0 where all weights are; the accuracy knows nothing of them.
 
         Args:
             outputs: of the network, (B, K).
             answers: (B,) or (B, K).
-            numbers: out of `OF_LOSS`.
+            numbers: of the run, as `numbers` has them.
+            weights_B: of the examples; None: all count alike.
         """
-        if LABEL_SMOOTHING in numbers:
-            return cross_entropy(outputs, answers, numbers[LABEL_SMOOTHING])
-        return _OF_TASK[self.task](outputs, answers)
+        if self.is_plain and weights_B is None:
+            if LABEL_SMOOTHING in numbers:
+                return cross_entropy(outputs, answers, numbers[LABEL_SMOOTHING])
+            return _OF_TASK[self.task](outputs, answers)
+        loss_B, weight_B = self._each(outputs, answers, numbers)
+        accuracy = self._accuracy(outputs.detach(), answers)
+        if weights_B is None and weight_B is None:
+            loss = loss_B.mean()
+        else:
+            if weights_B is not None:
+                loss_B = loss_B * weights_B
+                weight_B = weights_B if weight_B is None else weight_B * weights_B
+            assert weight_B is not None, "one of the two is there"
+            total = weight_B.sum()
+            loss = loss_B.sum() / torch.where(total > 0.0, total, 1.0)
+        return loss, loss.detach() if accuracy is None else accuracy
+
+    def each(self, outputs: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
+        """The loss of each example in training without any weights, (B,)."""
+        own = {name: number for name, number in numbers.items() if name in self.names}
+        return self._each(outputs, answers, own)[0]
+
+    def of_runs(self, outputs_RNK: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
+        """The mean of `each` of every run, (R,).
+
+        Args:
+            outputs_RNK: of some examples.
+            answers: theirs.
+            numbers: (R, ...) by name.
+        """
+        rows = range(len(outputs_RNK))
+        of_run = [{name: each[row] for name, each in numbers.items()} for row in rows]
+        with torch.no_grad():
+            found = [self.each(outputs_RNK[row], answers, of_run[row]).mean() for row in rows]
+        return torch.stack(found)
+
+    def _each(
+        self, outputs: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of each example times the weight of its class, and that weight; None: 1."""
+        kind = self.kind or DEFAULTS[self.task]
+        if self.own is not None:
+            given = {name: numbers[name] for name in self.names}
+            # With one target: else (B, 1) beside (B,) would be (B, B) without a word.
+            seen = outputs.squeeze(-1) if self.task == "regression" and answers.dim() == 1 else outputs
+            loss_B = self.own(seen, answers, **given)
+        elif kind == CROSS_ENTROPY:
+            return _cross_entropies(outputs, answers, numbers)
+        else:
+            loss_B = FORMULAS[kind](outputs, answers, numbers)
+        if _CLASS_WEIGHTS not in numbers:
+            return loss_B, None
+        weight_B = numbers[_CLASS_WEIGHTS].gather(0, answers)
+        return loss_B * weight_B, weight_B
+
+    def _accuracy(self, outputs: Tensor, answers: Tensor) -> Tensor | None:
+        """Of a batch in training; None where it has none."""
+        if self.task == "multilabel":
+            return _right_labels(outputs, answers).mean()
+        if self.task != "classification":
+            return None
+        labels_B = answers.argmax(-1) if answers.is_floating_point() else answers
+        label_B = outputs.gather(-1, labels_B.unsqueeze(-1)).squeeze(-1)
+        return (label_B >= outputs.amax(-1)).to(outputs.dtype).mean()
 
     def mean(self, outputs: Tensor, answers: Tensor) -> Tensor:
         """The mean of `scores` over a batch, without what only training adds."""
-        return _OF_TASK[self.task](outputs, answers)[0]
+        return _OF_TASK[self.task](self.predicted(outputs), answers)[0]
 
     def scores(self, outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and accuracy of each example, for evaluation.
@@ -70,12 +228,16 @@ class Loss:
             Two tensors (..., N); for regression both are the squared error, of several targets its mean.
         """
         if self.task == "regression":
-            error = (outputs.squeeze(-1) - answers).square()
+            error = (self.predicted(outputs).squeeze(-1) - answers).square()
             error = error if answers.dim() == 1 else error.mean(-1)
             return error, error
         if self.task == "multilabel":
             return label_losses(outputs, answers).mean(-1), _right_labels(outputs, answers)
         return _class_scores(outputs, answers)
+
+    def predicted(self, outputs: Tensor) -> Tensor:
+        """What outputs predict, on the scale of the answers: of rates the outputs are logarithms."""
+        return outputs.exp() if self.kind == "poisson" else outputs
 
     def no_answers(self, num: int, num_outputs: int, device: torch.device) -> Tensor:
         """Answers of examples that have none, for outputs that nobody scores."""
@@ -85,14 +247,41 @@ class Loss:
         return torch.zeros((num, num_outputs) if several else (num,), device=device)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is the default of its task."""
+        return self.scores_itself and not self.class_weights
+
+    @property
+    def scores_itself(self) -> bool:
+        """Whether `scores` are of what training makes small, but for weights and smoothed answers."""
+        return self.kind in ("", DEFAULTS[self.task])
+
+    @property
     def has_accuracy(self) -> bool:
         """Whether an accuracy is a share; else a loss is in its place."""
         return self.task != "regression"
 
     @property
+    def unit(self) -> float:
+        """What the loss of training is multiplied by to be in the target's own units; a user's own stays as it is."""
+        kind = self.kind or DEFAULTS[self.task]
+        return float(self.scale ** POWERS.get(kind, 0)) if self.task == "regression" else 1.0
+
+    @property
     def key(self) -> str:
         """What the machine code of a step depends on beside its tensors."""
-        return self.task
+        kinds = (self.kind, self.source, "weights" if self.class_weights else "")
+        return self.task if self.is_plain else " ".join((self.task, *kinds))
+
+
+def balanced(data: Dataset) -> list[float]:
+    """A weight for each class: ``N / (K N_k)`` of the training part, so that all classes weigh the same.
+
+    As scikit-learn has it; a class without any training example has the weight of one with one.
+    """
+    counts = np.bincount(data.train.y, minlength=len(data.classes))
+    found: list[float] = (len(data.train) / (len(counts) * np.maximum(counts, 1))).tolist()
+    return found
 
 
 def cross_entropy(
@@ -119,24 +308,11 @@ def cross_entropy(
     label_B = shifted_BK.gather(-1, labels_B.unsqueeze(-1)).squeeze(-1)
     answer_B = label_B
     if smoothing is not None:
-        answer_B = _weighted(shifted_BK, smoothed(answers, smoothing, logits_BK.shape[-1]))
+        answer_B = weighted(shifted_BK, smoothed(answers, smoothing, logits_BK.shape[-1]))
     elif soft:
-        answer_B = _weighted(shifted_BK, answers)
+        answer_B = weighted(shifted_BK, answers)
     loss_B = shifted_BK.exp().sum(-1).log() - answer_B
     return loss_B.mean(), (label_B.detach() >= 0).to(loss_B.dtype).mean()
-
-
-def smoothed(answers: Tensor, smoothing: Tensor, num_classes: int) -> Tensor:
-    """Answers with some of their weight on all classes alike: ``(1 - eps) y + eps / K``, (B, K).
-
-    Mixing answers first or smoothing them first comes to the same. With 0 they keep their bits.
-
-    Example:
-        >>> smoothed(torch.tensor([2]), torch.tensor(0.1), 7)[0, 2].item()  # doctest: +ELLIPSIS
-        0.9142...
-    """
-    soft_BK = answers if answers.is_floating_point() else one_hot(answers, num_classes, smoothing.dtype)
-    return soft_BK * (1.0 - smoothing) + smoothing / num_classes
 
 
 def squared_error(outputs_BT: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,19 +337,6 @@ def binary_cross_entropy(logits_BK: Tensor, answers_BK: Tensor) -> tuple[Tensor,
     return label_losses(logits_BK, answers_BK).mean(), right_B.mean()
 
 
-def label_losses(logits: Tensor, answers: Tensor) -> Tensor:
-    """Of each label ``log(1 + exp(z)) - y z``, (..., K), with the larger of 0 and z taken off first.
-
-    That number is a constant to the gradient, which so is ``sigmoid(z) - y`` at 0 too, where a network may begin.
-
-    Example:
-        >>> label_losses(torch.tensor([0.0, -200.0]), torch.tensor([1.0, 0.0]))
-        tensor([0.6931, 0.0000])
-    """
-    top = logits.detach().clamp(min=0.0)
-    return ((-top).exp() + (logits - top).exp()).log() + top - answers * logits
-
-
 _OF_TASK: Mapping[str, _OfBatch] = {
     "classification": cross_entropy,
     "regression": squared_error,
@@ -181,9 +344,33 @@ _OF_TASK: Mapping[str, _OfBatch] = {
 }
 
 
+def _cross_entropies(
+    logits_BK: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor | None]:
+    """Cross-entropy of each example, every class times its weight, and the weight of its answer.
+
+    Smoothed answers are as in torch: the weight of an example is that of its answer before.
+    """
+    weights_K, smoothing = numbers.get(_CLASS_WEIGHTS), numbers.get(LABEL_SMOOTHING)
+    num_classes = logits_BK.shape[-1]
+    if weights_K is None and smoothing is None:
+        return class_losses(logits_BK, answers), None
+    soft = answers.is_floating_point()
+    if weights_K is None:
+        assert smoothing is not None, "one of the two is there"
+        return class_losses(logits_BK, smoothed(answers, smoothing, num_classes)), None
+    weight_B = (answers * weights_K).sum(-1) if soft else weights_K.gather(0, answers)
+    if smoothing is None and not soft:
+        return class_losses(logits_BK, answers) * weight_B, weight_B
+    given_BK = answers if soft else one_hot(answers, num_classes, logits_BK.dtype)
+    if smoothing is not None:
+        given_BK = smoothed(given_BK, smoothing, num_classes)
+    return class_losses(logits_BK, given_BK * weights_K), weight_B
+
+
 def _class_scores(outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
     if answers.is_floating_point():
-        labels, answer = answers.argmax(-1), _weighted(outputs, answers)
+        labels, answer = answers.argmax(-1), weighted(outputs, answers)
     else:
         labels = answers
         answer = outputs.gather(-1, answers.expand(outputs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
@@ -194,7 +381,3 @@ def _class_scores(outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
 
 def _right_labels(logits: Tensor, answers: Tensor) -> Tensor:
     return ((logits > 0.0) == (answers > 0.5)).to(logits.dtype).mean(-1)
-
-
-def _weighted(logits: Tensor, weights: Tensor) -> Tensor:
-    return (torch.where(weights > 0.0, logits, 0.0) * weights).sum(-1)

@@ -53,7 +53,13 @@ class Objective:
     made: bool = False
 
     def training_loss(
-        self, tensors: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
+        self,
+        tensors: Tensors,
+        buffers: Tensors,
+        of_loss: Tensors,
+        x: Tensor,
+        y: Tensor,
+        weights: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Of one run on a batch in training: loss, accuracy, and the buffers after the pass.
 
@@ -63,12 +69,13 @@ class Objective:
             of_loss: numbers that the loss takes, by name.
             x: the batch, which the model may change in place.
             y: its answers; of a classification classes, or a probability of each.
+            weights: of its examples; None: all count alike.
         """
         with self.network.passing(x.device):
             output, buffers = self.network.pure(tensors, buffers, x)
         if self.network.precision == "bfloat16":
             output = output.float()
-        return *self.loss.training(output, y, of_loss), {
+        return *self.loss.training(output, y, of_loss, weights), {
             name: tensor.detach() for name, tensor in buffers.items()
         }
 
@@ -120,19 +127,19 @@ class Objective:
         given = {**constants.fixed, **constants.rates, **network.keys(constants.seeds_R, number)}
 
         def one(
-            params: Tensors, given: Tensors, buffers: Tensors, of_loss: Tensors, x: Tensor, y: Tensor
+            params: Tensors, given: Tensors, buffers: Tensors, of_loss: Tensors, *examples: Tensor
         ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            return self.training_loss({**params, **given}, buffers, of_loss, x, y)
+            return self.training_loss({**params, **given}, buffers, of_loss, *examples)
 
         views = {
             name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()
         }
         with torch.enable_grad(), batched_kernels(), self.alike():
-            x, y, dim = self._batch(data, rows_SB, constants.batch_index_R)
+            examples, dim = self._batch(data, rows_SB, constants.batch_index_R)
             tensors: tuple[Tensors, ...] = (views, given, buffers, constants.of_loss)
             if not self.fused:
                 tensors = (channels_last(_first(views)), *(_first(each) for each in tensors[1:]))
-            loss_R, accuracy_R, after = self._each_run(one, tensors, (x, y), dim)
+            loss_R, accuracy_R, after = self._each_run(one, tensors, examples, dim)
             # No run's loss depends on another's parameters: the gradient of the sum is made of that of each.
             points = list(views.values())
             grads = gradient(loss_R.sum(), points, with_graph=hessians is not None)
@@ -184,24 +191,23 @@ class Objective:
 
     def _batch(
         self, data: Data, rows_SB: Tensor | None, batch_index_R: Tensor
-    ) -> tuple[Tensor, Tensor, int | None]:
-        """Examples and answers, which may be changed, and the dimension of runs that they have."""
-        x, y, dim = data.x, data.y, None
+    ) -> tuple[tuple[Tensor, ...], int | None]:
+        """Examples, answers and perhaps weights, which may be changed, and the dimension of runs that they have."""
+        found, dim = data.tensors, None
         if self.made and self.fused:
-            x, y, dim = x.index_select(0, batch_index_R), y.index_select(0, batch_index_R), 0
+            found, dim = tuple(each.index_select(0, batch_index_R) for each in found), 0
         elif self.made:
-            x, y = x[0], y[0]
+            found = tuple(each[0] for each in found)
         elif rows_SB is not None and self.fused:
             rows_RB = rows_SB.index_select(0, batch_index_R)
             rows = rows_RB.flatten()
-            x = x.index_select(0, rows).unflatten(0, rows_RB.shape)
-            y = y.index_select(0, rows).unflatten(0, rows_RB.shape)
-            dim = 0
+            found, dim = tuple(each.index_select(0, rows).unflatten(0, rows_RB.shape) for each in found), 0
         elif rows_SB is not None:
-            x, y = x.index_select(0, rows_SB[0]), y.index_select(0, rows_SB[0])
+            found = tuple(each.index_select(0, rows_SB[0]) for each in found)
+        x, *others = found
         if not self.fused and x.dim() == 4:
-            return x.clone(memory_format=torch.channels_last), y, dim
-        return (x.clone() if rows_SB is None and dim is None else x), y, dim
+            return (x.clone(memory_format=torch.channels_last), *others), dim
+        return (x.clone() if rows_SB is None and dim is None else x, *others), dim
 
     def _each_run(
         self,

@@ -14,8 +14,9 @@ from ravine.data import Dataset
 from ravine.engine.capacity import batch_bytes, most_runs, room_to_search
 from ravine.engine.cohort import Cohort, split
 from ravine.engine.indices import check_indices
-from ravine.engine.loss import OF_LOSS
+from ravine.engine.loss import OF_LOSS, Loss
 from ravine.engine.network import Network
+from ravine.engine.own_loss import check_own_loss
 from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.engine.step_times import StepTimes
@@ -33,6 +34,7 @@ from ravine.rules.clip import CLIPS
 from ravine.rules.registry import KINDS
 from ravine.rules.regularize import REGULARIZERS
 from ravine.study import Run
+from ravine.study.loss import is_own
 from ravine.study.stop import PATIENCE
 from ravine.trace import Untraceable
 
@@ -109,6 +111,7 @@ def plan(
         check_single(network.module, data.input_shape)
     if not network.built_in and not network.name:  # which look nothing up that data could lack
         check_indices(network, data)
+    check_own_loss(Loss.of(runs[0].recipe.loss, data), data, runs[0].recipe.hypers)
     search, beside = rule(runs[0].recipe.rule).search, batch_bytes(runs, data)
     if any(run.recipe.hypers.get(PATIENCE) for run in runs):
         num_averages = 2 * num_averages + 1  # with the averages of those that have stopped
@@ -153,7 +156,7 @@ def _chosen(
     elif choice in ("auto", "native"):
         few = runs[: min(torch.get_num_threads(), most)]
         # Where model and rules are ravine's, whoever has made machine code of some runs can make it of all.
-        ours = network.name and all(run.recipe.rule in KINDS for run in runs)
+        ours = network.name and all(run.recipe.rule in KINDS and not is_own(run.recipe.loss) for run in runs)
         made_before = ours and _times(network, data, device).kept(few, "native") is not None
         unable = None if made_before else _no_native(runs, network, data, device, most)
         if unable is None:
@@ -228,6 +231,7 @@ def _in_torch(
     """A plan without machine code of our own."""
     few = _few(runs, most)
     plain = all(_is_plain(module) for module in network.module.modules())
+    plain = plain and not is_own(runs[0].recipe.loss)
     unable = None if choice == "serial" or plain else _hindrance(few, network, data, device)
     if unable is not None and choice in ("fused", "compiled"):
         raise InputError(

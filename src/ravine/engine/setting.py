@@ -67,9 +67,9 @@ class Setting:
             num_threads: that make batches.
         """
         network, fixed, origin = model
-        objective = Objective(network=network, loss=Loss(task=data[0].task), fused=fused)
+        objective = Objective(network=network, loss=Loss.of(cohort.recipe.loss, data[0]), fused=fused)
         examples = data[1]
-        constants = Constants.of(cohort, network, (fixed, origin), seeds, examples.x.device)
+        constants = Constants.of(cohort, network, (fixed, origin), seeds, examples.x.device, objective.loss)
         augmenting = Augmenting.of(cohort, *data, seeds, several=several_steps, num_threads=num_threads)
         if augmenting is not None:
             objective, examples = replace(objective, made=True), augmenting.batch

@@ -19,7 +19,7 @@ from torch.func import vmap
 from ravine.data import Examples
 from ravine.data.room import require
 from ravine.engine.cohort import Cohort, Segment
-from ravine.engine.loss import OF_LOSS
+from ravine.engine.loss import Loss
 from ravine.engine.network import Network
 from ravine.engine.noise import inside
 from ravine.engine.sections import Sections
@@ -36,6 +36,8 @@ class Data:
 
     x: Tensor
     y: Tensor
+    weights: Tensor | None = None
+    """Of the examples in the loss of training; None: all count alike."""
 
     @staticmethod
     def of(examples: Examples, device: torch.device) -> Data:
@@ -48,7 +50,23 @@ class Data:
             require(4.0 * math.prod(shape), what)
         x = torch.empty(shape)
         examples.fill(x.numpy())
-        return Data(x=x.to(device), y=torch.tensor(examples.y, device=device))
+        weights = examples.weights
+        return Data(
+            x=x.to(device),
+            y=torch.tensor(examples.y, device=device),
+            weights=None if weights is None else torch.tensor(weights, device=device),
+        )
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Examples, answers, and weights where there are any."""
+        return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+
+    @staticmethod
+    def of_tensors(tensors: Sequence[Tensor]) -> Data:
+        """The data of which these are the `tensors`."""
+        x, y, *weights = tensors
+        return Data(x=x, y=y, weights=weights[0] if weights else None)
 
 
 # What slots of rules that search were called in checkpoints of version 0.1.0.
@@ -233,8 +251,7 @@ class Constants:
         batch_index_R: places of the runs' batches among those of a step: one of each seed, or those that were made.
         radius: how far away each run takes its second gradient (SAM), (R, 1); 0 where it takes none.
         rates: rate of each stochastic layer, (R,).
-        of_loss: numbers that the loss takes beside outputs and answers, (R,) by name; one that is 0 in all runs is left
-            out.
+        of_loss: numbers that the loss takes beside outputs and answers, (R, ...) by name: see `Loss.numbers`.
         fixed: parameters that are not trained, and rates that evaluation depends on, (R, ...).
         grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
     """
@@ -255,6 +272,7 @@ class Constants:
         given: tuple[dict[str, Tensor], Tensor | None],
         seeds: Sequence[int],
         device: torch.device,
+        loss: Loss,
     ) -> Constants:
         """The constants of a cohort, whose batches come in the order of ``seeds``.
 
@@ -264,6 +282,7 @@ class Constants:
             given: its tensors that are not trained; the weights that it was made with, where a run is pulled there.
             seeds: in the order of their batches.
             device: where they are trained.
+            loss: of the runs.
         """
         (fixed, origin), dtype = given, network.dtype
         index = {seed: i for i, seed in enumerate(seeds)}
@@ -279,11 +298,7 @@ class Constants:
                 [[r.hypers.get("sam_radius", 0.0)] for r in recipes], dtype=dtype, device=device
             ),
             rates=network.rates([r.hypers for r in recipes], device),
-            of_loss={
-                name: torch.tensor([r.hypers.get(name, 0.0) for r in recipes], dtype=dtype, device=device)
-                for name in OF_LOSS
-                if any(r.hypers.get(name) for r in recipes)
-            },
+            of_loss=loss.numbers([r.hypers for r in recipes], device, dtype),
             fixed=fixed,
             grads_RP=torch.zeros(len(recipes), network.layout.size, dtype=dtype, device=device),
         )

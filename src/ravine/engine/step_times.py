@@ -80,6 +80,8 @@ class StepTimes:
             "parameters": [list(map(list, self.network.layout.shapes)), len(self.network.sections.each)],
             "rules": sorted({run.recipe.rule for run in runs}),
             "hypers": sorted({name for each in hypers for name, value in each.items() if value}),
+            **({} if recipe.loss is None else {"loss": dict(recipe.loss)}),
+            **({} if self.data.train.weights is None else {"weights": True}),
             "augmented": sorted(techniques(hypers)),
             "examples": [recipe.batch_size, recipe.full_batch, *self.data.input_shape],
             "runs": len(runs),

@@ -21,7 +21,7 @@ from ravine.engine.ending import Ending, Running, arrays_of, index, rows_of
 from ravine.engine.final import Final
 from ravine.engine.history import History
 from ravine.engine.keeping import Keeping
-from ravine.engine.loss import Loss
+from ravine.engine.loss import OWN_LOSS, Loss
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
 from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
@@ -72,8 +72,9 @@ class Training:
         self._train, self._validation = on_device["train"], on_device["validation"]
         self._averaging = Averaging.of(cohort, network, self._train, backend)
         self._drawn = self._train if data.views is None else Data.of(data.views.load(), device)
-        # Losses are given in the target's own units.
-        self._unit = data.loss_unit
+        self._loss = Loss.of(cohort.recipe.loss, data)
+        # Losses are given in the target's own units: that of training, and scores.
+        self._unit, self._score_unit = self._loss.unit, data.loss_unit
         num, size = len(data.train), cohort.recipe.batch_size
         self._order = Order(cohort.seeds, num, size, device, 1 if data.views is None else data.views.num)
         self._fewest = fewest_runs()  # of a program that is made smaller
@@ -86,8 +87,7 @@ class Training:
         self._beginning = Beginning.of(cohort, network, device, ends)
         state = self._beginning.state
         self._stopping = Stopping(cohort, state)
-        loss = Loss(task=data.task)
-        objective = Objective(network=network, loss=loss, fused=backend in TOGETHER)
+        objective = Objective(network=network, loss=self._loss, fused=backend in TOGETHER)
         self._ending = Ending(
             cohort=cohort,
             layout=network.layout,
@@ -278,14 +278,17 @@ class Training:
         train_loss_R, train_accuracy_R, bad_R = self._history.read()
         start = self.step - self._history.num_steps
         self._history.clear()
-        _, loss_R, accuracy_R = self._scored(self._validation)
+        outputs_RNK, loss_R, accuracy_R = self._scored(self._validation)
         validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
         lost = self._find_diverged(np.where(bad_R < 0, -1, start + bad_R), validation_loss_R)
         going = self._going
         scores = {
             "train_loss": train_loss_R[going] * self._unit,
-            "validation_loss": validation_loss_R[going] * self._unit,
+            "validation_loss": validation_loss_R[going] * self._score_unit,
         }
+        if not self._loss.scores_itself:
+            own_R = self._loss.of_runs(outputs_RNK, self._validation.y, self.setting.constants.of_loss)
+            scores[OWN_LOSS] = own_R.cpu().numpy()[going] * self._unit
         if self.data.task != "regression":
             scores["train_accuracy"] = train_accuracy_R[going]
             scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]

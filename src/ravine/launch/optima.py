@@ -151,6 +151,8 @@ def _loss_of(recipe: Recipe) -> dict[str, object] | None:
     hypers = recipe.hypers
     if not on_features(recipe) or recipe.model["head"]["hidden"] or num_views(recipe.augment):
         return None
+    if recipe.loss is not None:  # its optimum is another one
+        return None
     if any(
         value for name, value in hypers.items() if name.startswith("model.") or name in ("l1", "max_norm")
     ):

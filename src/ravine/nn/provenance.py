@@ -26,6 +26,7 @@ _ALLOWED = (
 )
 
 
+_OWN_CODE = "it must be a function beside the study file or in the working directory, which may call it"
 _CODE = "a study names code beside it, in the working directory or in an installed package"
 
 
@@ -105,6 +106,29 @@ def check_may_run(where: str, found: object, folders: Sequence[Path], trust: Seq
         f"{where} is a function of the installed package {package!r} that is not annotated to return "
         f"an nn.Module: it runs only with --trust {package}, in Python trust=[{package!r}]"
     )
+
+
+def check_may_compute(where: str, found: object, folders: Sequence[Path]) -> None:
+    """Refuse functions of numbers, such as a loss, that are not the user's own.
+
+    Args:
+        where: the key and its value, for the error.
+        found: what the study names.
+        folders: those with the user's own modules.
+
+    Raises:
+        ModelError: it is no function, or one of an installed package or of the standard library.
+    """
+    function = _python_function(found)
+    if isinstance(found, type) or function is None:
+        raise ModelError(f"{where} is not a function that is written in Python; {_OWN_CODE}")
+    home = str(function.__globals__.get("__name__", ""))
+    if _is_own(home, function.__globals__.get("__file__"), folders):
+        return
+    if is_standard(home):
+        raise _standard(where, home)
+    package = home.partition(".")[0] or "PACKAGE"
+    raise ModelError(f"{where} is a function of the installed package {package!r}; {_OWN_CODE}")
 
 
 def _trusted(home: str, trust: Sequence[str]) -> bool:

@@ -27,13 +27,21 @@ _LARGEST = 1 << 20  # numbers that a tensor in a rule may have
 _KNOWN = ("torch", "ravine", "math", "numpy")  # packages whose functions are known by their names
 
 
-def identity(name: str, parts: Mapping[str, object], version: str | None) -> str:
-    """16 hex digits of the SHA-256 of what a rule is.
+def identity(
+    name: str,
+    parts: Mapping[str, object],
+    version: str | None,
+    noun: str = "rule",
+    advice: str = '; or give the rule a version = "1"',
+) -> str:
+    """16 hex digits of the SHA-256 of what a rule, or another function of the user's, is.
 
     Args:
-        name: the rule's, for errors.
+        name: its own, for errors.
         parts: functions and values by name.
         version: stands for the source of the functions; None: their source counts.
+        noun: what it is, for errors.
+        advice: what else a user can do, for errors.
 
     Raises:
         StudyError: some part has no text that says what it does.
@@ -45,7 +53,7 @@ def identity(name: str, parts: Mapping[str, object], version: str | None) -> str
             plain = {key: value for key, value in parts.items() if not _is_code(value)}
             text = f"version {version!r} {_Text().of(plain)}"
     except _Unknown as unknown:
-        raise StudyError(f'rule {name!r}: {unknown}; or give the rule a version = "1"') from None
+        raise StudyError(f"{noun} {name!r}: {unknown}{advice}") from None
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -63,6 +63,8 @@ def definition_of(study: Study) -> str:
     counted = study.seeds == tuple(range(len(study.seeds)))
     content["seeds"] = len(study.seeds) if counted else list(study.seeds)
     content["schedule"] = _alone([_table(schedule) for schedule in study.schedule])
+    if study.loss is not None and not study.loss.is_object:
+        content["loss"] = study.loss.content()
     if study.label_smoothing != 0.0:
         content["label_smoothing"] = plain(study.label_smoothing)
     if study.precision is not None:
@@ -94,6 +96,8 @@ def definition_of(study: Study) -> str:
     if study.phases:
         content["phases"] = [each.content() for each in study.phases]
     content["rules"] = [_rule(block) for block in study.rules]
+    if study.loss is not None and study.loss.is_object:
+        notes.append(f"loss: {study.loss.source}")
     notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
     return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)
 

@@ -23,6 +23,7 @@ from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
+from ravine.study.losses import check_loss
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -185,6 +186,7 @@ def _check_task(study: Study, data: Dataset) -> None:
     if data.task != "classification" and smoothing not in (0.0, (0.0,)):
         words = f"{data.name} is {what}, and only classes are smoothed; leave it out"
         raise wrong("label_smoothing", plain(smoothing), words)
+    check_loss(study.loss, study.augment, data)
     if study.tune == "regularize" and data.task != "classification":
         words = f"{data.name} is {what}, and overfitting is a gap of accuracies; allowed: joint, staged"
         raise wrong("tune", study.tune, words)
@@ -315,6 +317,7 @@ def _recipe(
             train=phase.train,
             part=taught.content,
             precision=study.precision or "float32",
+            loss=None if study.loss is None else study.loss.of_recipe(taught.task, taught.classes),
         )
     assert before is not None, "a run has a phase"
     check_views(before)

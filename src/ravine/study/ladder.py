@@ -123,12 +123,15 @@ class Taught:
         num_train: examples to learn from.
         ladder: of the study.
         part: of the training set, or the fold that is the test split; None: all of the training split.
+        task, classes: of the data set.
     """
 
     fingerprint: str
     num_train: int
     ladder: Ladder | None
     part: PartOf | FoldOf | None
+    task: str
+    classes: tuple[str, ...]
 
     @property
     def content(self) -> dict[str, int] | None:
@@ -168,17 +171,35 @@ def taught_of(ladder: Ladder | None, data: Dataset) -> tuple[Taught, ...]:
     """
     if data.folds is not None:
         return tuple(
-            Taught(fingerprint=data.fingerprint, num_train=num_train, ladder=None, part=part)
+            Taught(
+                fingerprint=data.fingerprint,
+                num_train=num_train,
+                ladder=None,
+                part=part,
+                task=data.task,
+                classes=data.classes,
+            )
             for part, (num_train, *_) in data.folds.sizes.items()
         )
     if ladder is None:
-        return (Taught(fingerprint=data.fingerprint, num_train=len(data.train), ladder=None, part=None),)
+        return (
+            Taught(
+                fingerprint=data.fingerprint,
+                num_train=len(data.train),
+                ladder=None,
+                part=None,
+                task=data.task,
+                classes=data.classes,
+            ),
+        )
     return tuple(
         Taught(
             fingerprint=data.fingerprint,
             num_train=part.num_train * len(data.classes),
             ladder=ladder,
             part=part,
+            task=data.task,
+            classes=data.classes,
         )
         for part in ladder.parts
     )

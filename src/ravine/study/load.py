@@ -13,6 +13,8 @@ from ravine.nn.spec import RATES
 from ravine.study.block import has_target, parse_rule
 from ravine.study.definition import definition_of
 from ravine.study.fields import MOST_RULES
+from ravine.study.loss import has_target as names_loss
+from ravine.study.loss import parse_loss
 from ravine.study.naming import naming
 from ravine.study.override import override
 from ravine.study.spec import Study
@@ -29,6 +31,7 @@ _KEYS = (
     "batch_size",
     "seeds",
     "schedule",
+    "loss",
     "label_smoothing",
     "precision",
     "augment",
@@ -125,7 +128,24 @@ def parse_study(content: Mapping[str, Any], where: str = "", search: Path | None
                 parse_rule(item, f"rules.{i}", search) if has_target(item) else item
                 for i, item in enumerate(rules)
             ]
-    return Study(**{**content, "rules": rules}, origin=where)
+        own = {"rules": rules, **_losses(content, search)}
+    return Study(**{**content, **own}, origin=where)
+
+
+def _losses(content: Mapping[str, Any], search: Path | None) -> dict[str, Any]:
+    """The keys of a study whose losses are functions beside its file, with these."""
+    found: dict[str, Any] = {}
+    if names_loss(content.get("loss")):
+        found["loss"] = parse_loss(content["loss"], "loss", search)
+    variants = content.get("variants")
+    if isinstance(variants, list):
+        found["variants"] = [
+            {**each, "loss": parse_loss(each["loss"], f"variants.{i}.loss", search)}
+            if isinstance(each, Mapping) and names_loss(each.get("loss"))
+            else each
+            for i, each in enumerate(variants)
+        ]
+    return found
 
 
 def _text_of(path: Path | str) -> str:

@@ -35,6 +35,7 @@ from ravine.study.fields import (
 from ravine.study.keep import parse_keep
 from ravine.study.ladder import parse_ladder
 from ravine.study.load import ELSEWHERE, parse_study
+from ravine.study.loss import parse_loss
 from ravine.study.modes import parse_test_time
 from ravine.study.parts import parse_models
 from ravine.study.phases import parse_phases
@@ -70,6 +71,7 @@ READERS: Mapping[str, Reader] = {
     "test_time": parse_test_time,
     "rules": rules_of,
     "model": parse_models,
+    "loss": parse_loss,
     "label_smoothing": label_smoothings,
     "precision": parse_precision,
     "augment": parse_augment,

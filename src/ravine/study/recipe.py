@@ -117,6 +117,7 @@ class Recipe:
         part: which part of the training set is used, where it is not all of it.
         precision: "float32", "float64" or "bfloat16". A module whose own parameters are float64 is trained in float64
             whatever is said here.
+        loss: what is made small, beside its numbers, which are hypers; None: the default of the data's task.
     """
 
     data: str
@@ -135,6 +136,7 @@ class Recipe:
     train: str = "all"
     part: Mapping[str, Any] | None = None
     precision: str = "float32"
+    loss: Mapping[str, Any] | None = None
 
     @cached_property
     def parent(self) -> Recipe | None:

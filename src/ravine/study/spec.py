@@ -36,6 +36,7 @@ from ravine.study.folds import in_words as folds_in_words
 from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.ladder import Ladder, LadderLike, check_alone, compared, parse_ladder, search_of
 from ravine.study.ladder import in_words as ladder_in_words
+from ravine.study.loss import LossLike, LossSpec, check_smoothing, parse_loss
 from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
@@ -72,6 +73,11 @@ class Study:
         dropout: the rate of dropout layers, as in the table of a built-in model: a number, a list or a range.
         rates: those of stochastic layers by kind, or by ``"match:REGEX"`` for layers whose names match; of a user's
             module, too, whose layers otherwise keep their own rates.
+        loss: what is made small: a kind such as ``"huber"``; a table with its numbers, of which a list or a range is
+            part of the grid, such as ``{"kind": "focal", "gamma": [0, 2]}``, or with weights of classes,
+            ``{"kind": "cross_entropy", "class_weights": "balanced"}``; ``"package.module:name"``, or in Python a
+            function ``(outputs, answers) -> (B,)``. None: cross-entropy of classes, the squared error of numbers.
+            Validation and test are scored by these in any case.
         label_smoothing: how much of an answer's weight is on all classes alike, in [0, 1); a list or a range are part
             of the grid. 0: none. Not for regression.
         precision: what training computes in: "float32", "float64", or on accelerators "bfloat16", whose passes are
@@ -123,6 +129,7 @@ class Study:
     seeds: tuple[int, ...]
     schedule: tuple[ScheduleSpec, ...]
     rates: Mapping[str, Values]
+    loss: LossSpec | None
     label_smoothing: Values
     precision: str | None
     augment: Augmentation | None
@@ -159,6 +166,7 @@ class Study:
         schedule: ScheduleLike | Sequence[ScheduleLike] = "constant",
         dropout: ValuesLike | None = None,
         rates: Mapping[str, ValuesLike] | None = None,
+        loss: LossLike | None = None,
         label_smoothing: ValuesLike = 0.0,
         precision: str | None = None,
         augment: AugmentLike | None = None,
@@ -218,7 +226,9 @@ class Study:
             check_phases(self.phases, self.rules, self.tune)
             put("model", named_models if isinstance(named_models, tuple) else named_models.model)
             put("rates", rates_of(named_models, dropout, rates))
+            put("loss", parse_loss(loss))
             put("label_smoothing", label_smoothings(label_smoothing))
+            check_smoothing(self.loss, self.label_smoothing)
             put("precision", parse_precision(precision))
             models = named_models if isinstance(named_models, tuple) else (named_models,)
             check_precision(self.precision, [each.model for each in models], self.rules)
@@ -271,6 +281,7 @@ class Study:
                 f"{count(self.num_runs, 'run')} with {count(len(self.seeds), 'seed')}",
                 *([ladder_in_words(self.ladder)] if self.ladder is not None else []),
                 *([folds_in_words(self.data)] if folds_in(self.data) else []),
+                *([] if self.loss is None else [f"loss {self.loss.name}"]),
                 *shared(
                     self.schedule,
                     self.batch_size,
@@ -336,7 +347,8 @@ class Study:
         rates = {f"model.{name}": values for name, values in {"dropout": 0.0, **self.rates}.items()}
         augment = self.augment.factors if self.augment is not None else {}
         patience = 0.0 if self.stop is None else self.stop.patience
-        return {**rates, "label_smoothing": self.label_smoothing, PATIENCE: patience, **augment}
+        own = {} if self.loss is None else self.loss.factors
+        return {**rates, "label_smoothing": self.label_smoothing, **own, PATIENCE: patience, **augment}
 
     @property
     def num_runs(self) -> int:

@@ -22,13 +22,15 @@ from ravine.study.arms import ARM, changes_of
 from ravine.study.augment import Augmentation
 from ravine.study.block import RuleBlock
 from ravine.study.compare import RULE
+from ravine.study.loss import LossSpec
 from ravine.study.model import Model
 from ravine.study.parts import LONGEST_LABEL, NamedModel, Part, one_by_one, parse_models
 from ravine.study.rates import parse_rates
 from ravine.study.values import Range, Values, parse_values
 
 KEYS = (
-    "label", "phases", "model", "augment", "label_smoothing", "precision", "stop", "batch_size", "schedule", "rules",
+    "label", "phases", "model", "augment", "loss", "label_smoothing", "precision", "stop", "batch_size", "schedule",
+    "rules",
 )  # fmt: skip
 MOST_VARIANTS = 100
 PLAIN = "plain"  # what a variant is called that changes nothing
@@ -51,8 +53,9 @@ class Variant:
 
     def content(self) -> dict[str, Any]:
         """As a table of a study."""
-        made = {} if self.label == _label(self.change) else {"label": self.label}
-        return {**made, **self.change}
+        change = _written(self.change)
+        made = {} if self.label == _label(change) else {"label": self.label}
+        return {**made, **change}
 
 
 VariantLike: TypeAlias = Mapping[str, Any] | Variant
@@ -94,11 +97,15 @@ def _variant(value: object, where: str) -> Variant:
     for key in value:
         if key not in KEYS:
             raise unknown(where, key, KEYS)
-    change = {key: _plain(item, f"{where}.{key}") for key, item in value.items() if key != "label"}
+    change = {
+        key: item if isinstance(item, LossSpec) else _plain(item, f"{where}.{key}")
+        for key, item in value.items()
+        if key != "label"
+    }
     for key in ("augment", "rules"):
         if key in change and not isinstance(change[key], Mapping):
             raise wrong(f"{where}.{key}", change[key], "must be a table of what changes")
-    label = value.get("label", _label(change))
+    label = value.get("label", _label(_written(change)))
     if (
         not isinstance(label, str)
         or not label.strip()
@@ -107,6 +114,11 @@ def _variant(value: object, where: str) -> Variant:
     ):
         raise wrong(f"{where}.label", label, f"must be 1 to {LONGEST_LABEL} printable characters")
     return Variant(label=label, change=change)
+
+
+def _written(change: Mapping[str, Any]) -> dict[str, Any]:
+    """A change as text has it: a loss that is a function by its name."""
+    return {key: item.content() if isinstance(item, LossSpec) else item for key, item in change.items()}
 
 
 def _plain(value: Any, where: str, depth: int = 0) -> Any:

@@ -40,8 +40,10 @@ def gradient(setting: Setting, compiler: Compiler, at: str) -> Function:
     program, examples, outputs = _taken(setting, at, made=False)
     network = setting.network
     prepared = fold_norms if network.flushes else None  # other models keep the bits that they have had
-    key = ("gradient", at, setting.objective.loss.key, setting.objective.made, setting.takes_all)
-    known = Known(recordings=network.recordings, key=key, model=network.name)
+    weighted = () if setting.data.weights is None else ("weights",)
+    key = ("gradient", at, setting.objective.loss.key, setting.objective.made, setting.takes_all, *weighted)
+    model = "" if setting.objective.loss.own else network.name  # a loss of the user's may call what changes
+    known = Known(recordings=network.recordings, key=key, model=model)
     return compiler.function(program, examples, outputs, trusted=_TRUSTED, prepared=prepared, known=known)
 
 
@@ -101,11 +103,16 @@ def _taken(
             fixed=groups["fixed"],
             grads_RP=torch.empty(0),
         )
-        data = Data(x=by_name["x"], y=by_name["y"])
+        data = Data(x=by_name["x"], y=by_name["y"], weights=by_name.get("weights"))
         rows_SB = None if setting.takes_all else by_name["rows"]
         if made:
-            answers = data.y.index_select(0, by_name["rows"][0])
-            data, rows_SB = Data(x=by_name["batch"][None], y=answers[None]), None
+            beside = [
+                None if each is None else each.index_select(0, by_name["rows"][0])[None]
+                for each in (data.y, data.weights)
+            ]
+            answers, weights = beside
+            assert answers is not None, "every example has an answer"
+            data, rows_SB = Data(x=by_name["batch"][None], y=answers, weights=weights), None
         grads, scores = alone.gradients(by_name[at], buffers, constants, data, rows_SB, by_name["number"])
         return (*(grads[name] for name in layout.names), *(scores if at == "points" else ()))
 
@@ -116,6 +123,7 @@ def _taken(
         "seed": setting.constants.seeds_R[:1],
         "x": setting.data.x[:some],
         "y": setting.data.y[:some],
+        **({} if setting.data.weights is None else {"weights": setting.data.weights[:some]}),
         "rows": torch.zeros((1, setting.cohort.recipe.batch_size), dtype=torch.int64),
         "number": torch.zeros((), dtype=torch.int64),
         **{
@@ -135,15 +143,17 @@ def _taken(
 def addresses(setting: Setting) -> dict[str, list[int]]:
     """Where the inputs of `gradient` at the parameters lie, run by run: those that stay where they are."""
     num_runs = len(setting.cohort.runs)
-    x, y = [setting.data.x.data_ptr()] * num_runs, [setting.data.y.data_ptr()] * num_runs
+    data = {"x": setting.data.x, "y": setting.data.y}
+    if setting.data.weights is not None:
+        data["weights"] = setting.data.weights
+    examples = {name: [tensor.data_ptr()] * num_runs for name, tensor in data.items()}
     if setting.augmenting is not None:
         groups = setting.augmenting.groups.of_run_R.tolist()
-        x, y = ([rows_of(tensor)[group] for group in groups] for tensor in (setting.data.x, setting.data.y))
+        examples = {name: [rows_of(t)[group] for group in groups] for name, t in data.items()}
     return {
         "points": rows_of(setting.state.params_RP),
         "seed": rows_of(setting.constants.seeds_R),
-        "x": x,
-        "y": y,
+        **examples,
         **{f"{kind}/{n}": rows_of(t) for kind, group in _groups(setting).items() for n, t in group.items()},
     }
 

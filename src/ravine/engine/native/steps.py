@@ -139,6 +139,8 @@ class NativeSteps:
         else:
             x, y = augmenting.room.x, augmenting.room.y
             given += [("x", x, batch_index_R * x.stride(1)), ("y", y, batch_index_R * y.stride(1))]
+            if (weights := augmenting.room.weights) is not None:
+                given.append(("weights", weights, batch_index_R * weights.stride(1)))
         for name, tensor, far in given:
             i = self._compiler.number(name)
             self._table_RI[:, i] = tensor.data_ptr() + far * tensor.element_size()

@@ -51,13 +51,12 @@ def traced_step(setting: Setting, compiler: Compiler | None = None, *, updates: 
         return traced(setting, one, inputs, compiler, moves=not updates)
     batch = setting.data  # other examples at each step, in the same memory
 
-    def of_batch(
-        state: State, constants: Constants, _: Data, x: Tensor, y: Tensor, *given: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return one(state, constants, Data(x=x, y=y), *given)
+    def of_batch(state: State, constants: Constants, _: Data, *given: Tensor) -> tuple[Tensor, Tensor]:
+        num = len(batch.tensors)
+        return one(state, constants, Data.of_tensors(given[:num]), *given[num:])
 
-    run = traced(setting, of_batch, (batch.x, batch.y, *inputs), compiler, moves=not updates)
-    return lambda *given: run(batch.x, batch.y, *given)
+    run = traced(setting, of_batch, (*batch.tensors, *inputs), compiler, moves=not updates)
+    return lambda *given: run(*batch.tensors, *given)
 
 
 def traced(
@@ -84,14 +83,12 @@ def traced(
     Raises:
         Untraceable: the model's operations depend on the numbers that flow through it.
     """
-    fixed, spec = tree_flatten(
-        (_parts(setting.state), _parts(setting.constants), (setting.data.x, setting.data.y))
-    )
+    fixed, spec = tree_flatten((_parts(setting.state), _parts(setting.constants), setting.data.tensors))
     num_fixed, num_state = len(fixed), len(tree_flatten(_parts(setting.state))[0])
 
     def flat(*tensors: Tensor) -> tuple[Tensor, Tensor]:
-        state, constants, (x, y) = tree_unflatten(list(tensors[:num_fixed]), spec)
-        return body(State(**state), Constants(**constants), Data(x=x, y=y), *tensors[num_fixed:])
+        state, constants, data = tree_unflatten(list(tensors[:num_fixed]), spec)
+        return body(State(**state), Constants(**constants), Data.of_tensors(data), *tensors[num_fixed:])
 
     copies = [tensor.clone() for tensor in fixed[:num_state]] + fixed[num_state:]
     graph = trace(flat, [*copies, *inputs])

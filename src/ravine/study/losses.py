@@ -1,0 +1,58 @@
+"""Whether data have the loss that a study asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ravine.augment.spec import MIXING
+from ravine.data import Dataset
+from ravine.errors import StudyError
+from ravine.messages import lacking
+from ravine.study.augment import Augmentation
+from ravine.study.loss import CROSS_ENTROPY, LossSpec
+
+
+def check_loss(loss: LossSpec | None, augment: Augmentation | None, data: Dataset) -> None:
+    """See that data have such a loss, and that mixed examples have answers for it.
+
+    Args:
+        loss: of a study; None: the default.
+        augment: how its examples are changed.
+        data: its data.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+    """
+    names = () if augment is None else augment.factors
+    mixing = next((name for name in MIXING if any(key.endswith(f".{name}") for key in names)), None)
+    if mixing is not None and data.train.weights is not None:
+        raise lacking(
+            f"augment.{mixing}",
+            f"not with weights of examples, as {data.name} has them: a mixed example would have two",
+        )
+    if loss is None:
+        return
+    loss.check(data.task, data.classes, data.name)
+    if mixing is not None and data.task != "regression" and loss.kind != CROSS_ENTROPY:
+        raise lacking(
+            f"augment.{mixing}", f"mixes answers, which the loss cross_entropy takes, but not {loss.name}"
+        )
+    if loss.kind == "poisson":
+        check_counts(data)
+
+
+def check_counts(data: Dataset) -> None:
+    """See that a target can be counts.
+
+    Raises:
+        StudyError: one is negative, or all training examples have 0.
+    """
+    for name, part in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+        y = np.asarray(data.in_own_units(part.y), dtype=np.float64)
+        least = float(y.min()) if len(y) else 0.0
+        # Standardizing leaves rounding errors of a 0.
+        if least < -1e-5 * max(data.target_scale, abs(data.target_mean)):
+            raise StudyError(
+                f"loss = 'poisson': {data.name} has the target {least:.6g} in its {name} part; counts are at least 0",
+                at=[("loss",)],
+            )
