@@ -43,6 +43,7 @@ def from_arrays(
     split: Any = None,
     groups: Any = None,
     times: Any = None,
+    weights: Any = None,
 ) -> Dataset:
     """A data set out of NumPy arrays, PyTorch tensors, or pandas or Polars frames.
 
@@ -67,6 +68,7 @@ def from_arrays(
             ``{"column": "part"}``, where columns say it; or (N,) words "train", "validation" and "test".
         groups: (N,) which examples of x belong together: they are in one split.
         times: (N,) when each was taken: training comes before validation, and that before test.
+        weights: (N,) how much each example of x counts in the loss of training, at least 0; None: all alike.
 
     Raises:
         DataError: one line that names the argument, the row and the column.
@@ -110,7 +112,7 @@ def from_arrays(
     }
     words = None if checked.split is not None else split
     division = _division({"split": words, "groups": groups, "times": times}, given, name, checked)
-    return _assembled(given, name, checked, tuple(map(str, named)), division)
+    return _assembled(given, name, checked, tuple(map(str, named)), division, weights)
 
 
 def _division(
@@ -173,11 +175,12 @@ def without_test(
     split_seed: int,
     class_names: Sequence[str] = (),
     missing: Missing = "refuse",
+    weights: Any = None,
 ) -> Dataset:
     """A data set whose test split is empty: for training whose verdict nobody asks for.
 
     Args:
-        x, y, task, name, validation, split_seed, class_names, missing: as in `from_arrays`.
+        x, y, task, name, validation, split_seed, class_names, missing, weights: as in `from_arrays`.
 
     Raises:
         DataError: as in `from_arrays`.
@@ -187,7 +190,7 @@ def without_test(
         checked = _NoTest.of(options)
     except Refused as fault:
         raise DataError(fault.line(name)) from None
-    return _assembled({"x": x, "y": y}, name, checked, tuple(class_names))
+    return _assembled({"x": x, "y": y}, name, checked, tuple(class_names), weights=weights)
 
 
 def _assembled(
@@ -196,9 +199,10 @@ def _assembled(
     options: ArrayOptions,
     class_names: tuple[str, ...],
     division: Division = ALONE,
+    weights: Any = None,
 ) -> Dataset:
     try:
-        return assemble(stacked(given, name, options, class_names, division), options)
+        return assemble(stacked(given, name, options, class_names, division, weights), options)
     except MemoryError:
         raise DataError(f"{name}: the data do not fit into memory") from None
 
@@ -215,6 +219,7 @@ def from_torch_dataset(
     split_seed: int = 0,
     normalize: Literal["standard", "channel", "none"] | None = None,
     limit: int | None = None,
+    weights: Any = None,
 ) -> Dataset:
     """A data set out of any indexable dataset of pairs (x, y), such as `torch.utils.data.Dataset`.
 
@@ -225,7 +230,7 @@ def from_torch_dataset(
         test_dataset: a given test split.
         validation_dataset: a given validation split.
         name: what to call the data.
-        task, validation, test, split_seed, normalize, limit: as in `from_arrays`.
+        task, validation, test, split_seed, normalize, limit, weights: as in `from_arrays`.
 
     Raises:
         DataError: no length, no pairs, or examples of different shapes.
@@ -254,6 +259,7 @@ def from_torch_dataset(
         normalize=normalize,
         limit=limit,
         class_names=tuple(map(str, getattr(dataset, "classes", None) or ())),
+        weights=weights,
     )
 
 

@@ -32,6 +32,7 @@ from ravine.data.spec import Options, Task
 from ravine.data.table import Table, complete_rows, encode, refused_cells
 from ravine.data.target import Target
 from ravine.data.target_columns import Columns, encode_answers
+from ravine.data.weights import Weights, check_training
 from ravine.errors import DataError, together
 from ravine.forms import plain, read
 from ravine.messages import count
@@ -51,6 +52,7 @@ class Source:
         y: the target, or its columns.
         marks: OPEN, VALIDATION or TEST for each example.
         division: what the examples are cut by beside that.
+        weights: float32 (N,), how much each counts in training; None: all count alike.
         place: where an example came from, for errors.
         task: what the user or the data set says; None: by the target.
         class_names: names for classes that are numbers.
@@ -71,6 +73,7 @@ class Source:
     order: Order = "as it is"
     notes: tuple[str, ...] = ()
     division: Division = ALONE
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -231,6 +234,9 @@ def content_of(source: Source) -> str:
         add(column.values)
     if source.division.groups is not None:
         add(source.division.groups)
+    if source.weights is not None:
+        digest.update(b"weights")
+        add(source.weights)
     return digest.hexdigest()
 
 
@@ -241,6 +247,7 @@ def _assembled(
     if not len(source.y.values):
         raise DataError(f"{source.where}: there are no examples in it")
     x, y, marks, place, division = source.x, source.y, source.marks, source.place, source.division
+    weights = source.weights
     notes = list(source.notes)
     if isinstance(x, Table):
         refused = refused_cells(x, place)
@@ -253,6 +260,7 @@ def _assembled(
         if len(kept) < len(y.values):
             x, y, marks, rows = x.take(kept), y.take(kept), marks[kept], kept
             division = division.take(kept)
+            weights = None if weights is None else weights[kept]
             place = lambda row: source.place(int(rows[row]))  # noqa: E731
             for mark, which in ((VALIDATION, "validation"), (TEST, "test")):
                 if (source.marks == mark).any() and not (marks == mark).any():
@@ -265,6 +273,7 @@ def _assembled(
         )
     target = encode_answers(y, source.task, place, source.where, source.class_names)
     splits = cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)
+    check_training(None if weights is None else weights[splits.train], source.where)
     notes += [*target.notes, *_split_notes(marks, splits, options)]
     notes += cut_notes(target.labels, target.classes, division, splits)
     if isinstance(x, Table):
@@ -275,7 +284,7 @@ def _assembled(
         check_finite(x, source.where, place, source.features)
         prepared = _prepared_array(x, splits, options, source)
     notes += prepared.notes
-    data = _dataset(source, target, splits, prepared, tuple(notes), place)
+    data = _dataset(source, target, splits, prepared, tuple(notes), place, weights)
     return Assembled(data=data, splits=splits, of=place, digests=prepared.digests)
 
 
@@ -367,6 +376,7 @@ def _dataset(
     prepared: _Prepared,
     notes: tuple[str, ...],
     place: Place,
+    weights: Weights | None,
 ) -> Dataset:
     y, outputs = target.learned(splits.train, source.where)
     mean: float | tuple[float, ...] = 0.0
@@ -381,6 +391,11 @@ def _dataset(
         Examples(x=x, y=y[rows], scaling=prepared.scaling, at=at)
         for x, at, rows in zip(prepared.xs, prepared.ats, _rows(splits), strict=True)
     )
+    if weights is not None:  # test is never learned from
+        train, validation = (
+            train.weighing(weights[splits.train]),
+            validation.weighing(weights[splits.validation]),
+        )
     blank = isinstance(source.x, Pictures) and source.x.blank
     if not blank:
         notes += copy_notes(train, validation, test, splits, place)

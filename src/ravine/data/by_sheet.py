@@ -92,7 +92,7 @@ def by_sheet(data: Dataset, sheet: Sheet) -> Generator[Decoding, None, Dataset]:
     pixels, checked = yield from _scaled(data, splits, inputs, reading, channels)
     ends = np.cumsum([0, *map(len, splits)])
     train, validation, test = (
-        Examples(x=pixels, y=split.y, scaling=scaling, at=np.arange(start, end))
+        Examples(x=pixels, y=split.y, scaling=scaling, at=np.arange(start, end), weights=split.weights)
         for split, start, end in zip(splits, ends, ends[1:], strict=False)
     )
     prepared = replace(data.known_preparation, inputs=ImageInputs(reading=reading, scaling=scaling))

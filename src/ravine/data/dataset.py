@@ -207,7 +207,7 @@ def fingerprint(
     by_bytes: bool = False,
     targets: tuple[str, ...] = (),
 ) -> str:
-    """SHA-256 over the splits' shapes and bytes, as a model takes them, the classes and the target's scale.
+    """SHA-256 over the splits' shapes and bytes, as a model takes them, weights, the classes and the target's scale.
 
     Args:
         task, splits, classes, target_mean, target_scale: of the data set.
@@ -229,6 +229,9 @@ def fingerprint(
                 digest.update(_plain(split.some(rows)))
         digest.update(repr((split.y.dtype.newbyteorder("<").str, split.y.shape)).encode())
         digest.update(_plain(split.y))
+        if split.weights is not None:
+            digest.update(b"weights")
+            digest.update(_plain(split.weights))
     return digest.hexdigest()
 
 

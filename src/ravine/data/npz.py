@@ -61,12 +61,17 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
                     raise DataError(
                         f"{path}: split names {name!r}, which is not in it; {choices(name, names)}"
                     )
-            _check_room(archive, [name for name in (*chosen.values(), *beside) if name], path)
+            if spec.weight is not None and spec.weight not in names:
+                raise DataError(
+                    f"{path}: weight = {spec.weight!r} is not in it; {choices(spec.weight, names)}"
+                )
+            _check_room(archive, [name for name in (*chosen.values(), *beside, spec.weight) if name], path)
         with np.load(path, allow_pickle=False) as arrays:
             given = {role: None if name is None else arrays[name] for role, name in chosen.items()}
             cut_by = {name: arrays[name] for name in beside}
+            weights = None if spec.weight is None else arrays[spec.weight]
     options = ArrayOptions(task=spec.task, split=spec.split)
-    return stacked(given, str(path), options, (), _division(spec, cut_by, given, path))
+    return stacked(given, str(path), options, (), _division(spec, cut_by, given, path), weights)
 
 
 def _division(

@@ -124,6 +124,7 @@ class NpzSpec(Options):
         path: the .npz file.
         x, y, x_test, y_test, x_validation, y_validation: names of arrays in it. By default "x" or "x_train",
             "y" or "y_train", and the other four where they are there.
+        weight: name of an array that says how much each example of x counts in training; None: all count alike.
         task: "classification", "regression" or "multilabel"; None: by the target.
     """
 
@@ -136,6 +137,7 @@ class NpzSpec(Options):
     y_test: Text | None = None
     x_validation: Text | None = None
     y_validation: Text | None = None
+    weight: Text | None = None
     task: Task | None = None
 
 
@@ -163,6 +165,7 @@ class TableOptions(Options):
         drop: columns not to use.
         categorical: columns to be read as names, even of numbers: codes, postcodes. NA is a name in them.
         missing: cells that are empty: "refuse", "drop" their rows, or "impute" them.
+        weight: the column that says how much each row counts in training; no feature. None: all count alike.
         task: "classification", "regression" or "multilabel"; None: by the target.
     """
 
@@ -171,6 +174,7 @@ class TableOptions(Options):
     target: Annotated[Text | tuple[Text, ...], _target]
     separator: Text | None = None
     test_path: Text | None = None
+    weight: Text | None = None
     drop: Texts = ()
     categorical: Texts = ()
     missing: Literal["refuse", "drop", "impute"] = "refuse"

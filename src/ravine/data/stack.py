@@ -19,6 +19,7 @@ from ravine.data.reading import Order
 from ravine.data.spec import Options, Task, Texts
 from ravine.data.table import Missing, Table, build_table
 from ravine.data.target_columns import Columns
+from ravine.data.weights import Weights, given_weights
 from ravine.errors import DataError
 from ravine.messages import count
 
@@ -41,6 +42,7 @@ def stacked(
     options: ArrayOptions,
     class_names: tuple[str, ...],
     division: Division = ALONE,
+    weights: Any = None,
 ) -> Source:
     """One source out of x and y and perhaps x_validation, y_validation, x_test, y_test.
 
@@ -50,6 +52,7 @@ def stacked(
         options: how to read them.
         class_names: names for classes that are numbers.
         division: what the examples of x are cut by, where no column says it.
+        weights: of the examples of x; None: all count alike.
 
     Raises:
         DataError: they do not belong together.
@@ -100,7 +103,16 @@ def stacked(
         class_names=class_names,
         notes=tuple(notes),
         division=division,
+        weights=_weights(weights, sizes, name),
     )
+
+
+def _weights(given: Any, sizes: Sequence[int], name: str) -> Weights | None:
+    """Weights of all parts: those that are held out are never learned from, but for the last training of a refit."""
+    weights = given_weights(given, sizes[0], name)
+    if weights is None:
+        return None
+    return np.concatenate([weights, np.ones(sum(sizes[1:]), dtype=np.float32)])
 
 
 def _inputs(given: Mapping[str, Any], name: str) -> tuple[list[Mapping[str, Cells]], list[npt.NDArray[Any]]]:

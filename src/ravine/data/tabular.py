@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ravine.data.assemble import Source, marks_for
-from ravine.data.column import Cells
+from ravine.data.column import Cells, Place
 from ravine.data.containers import joined
 from ravine.data.csv_file import Columns, Rows, read_csv
 from ravine.data.division import division_of, without
@@ -18,6 +18,7 @@ from ravine.data.parquet_file import read_parquet
 from ravine.data.spec import CsvSpec, ParquetSpec
 from ravine.data.table import build_table
 from ravine.data.texts import PLAIN
+from ravine.data.weights import Weights, weights_of
 from ravine.errors import DataError, choices
 
 
@@ -34,6 +35,10 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
     """
     cells, rows = _read(spec, path)
     num_open, where = len(rows), str(path)
+    unit = "line" if spec.kind == "csv" else "row"
+    numerals = Numerals(decimal=spec.decimal, thousands=spec.thousands) if spec.kind == "csv" else PLAIN
+    weights = _weights(cells, spec, numerals, where, lambda row: f"{where}, {unit} {rows[row]}")
+    cells = {name: column for name, column in cells.items() if name != spec.weight}
     test_where = str(test_path)
     num_test = 0
     if test_path is not None:
@@ -48,18 +53,18 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         rows = np.concatenate([rows, test_rows])
         if not num_test:
             raise DataError(f"{test_path}: there are no rows in it, only a header")
+        if weights is not None:  # of examples that are never learned from
+            weights = np.concatenate([weights, np.ones(num_test, dtype=np.float32)])
     if not num_open:
         raise DataError(f"{where}: there are no rows in it, only a header")
-    unit = "line" if spec.kind == "csv" else "row"
 
     def place(row: int) -> str:
         return f"{where if row < num_open else test_where}, {unit} {rows[row]}"
 
-    numerals = Numerals(decimal=spec.decimal, thousands=spec.thousands) if spec.kind == "csv" else PLAIN
     division = division_of(
         cells, spec.split, target=spec.targets, where=where, place=place, numerals=numerals
     )
-    cut_by = () if spec.split is None else spec.split.columns
+    cut_by = (spec.weight, *(() if spec.split is None else spec.split.columns))
     table, target, notes = build_table(
         without(cells, spec.split),
         target=spec.targets,
@@ -83,10 +88,24 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         y=target,
         marks=marks_for(num_open, 0, num_test),
         division=division,
+        weights=weights,
         place=place,
         task=spec.task,
         notes=tuple(notes),
     )
+
+
+def _weights(
+    cells: Columns, spec: CsvSpec | ParquetSpec, numerals: Numerals, where: str, place: Place
+) -> Weights | None:
+    """What the column says that is named as the weight."""
+    if spec.weight is None:
+        return None
+    taken = dict.fromkeys(spec.targets, "target")
+    for key in ("group", "time", "column"):
+        if spec.split is not None and (name := getattr(spec.split, key)) is not None:
+            taken.setdefault(name, f"split.{key}")
+    return weights_of(cells, spec.weight, taken=taken, where=where, place=place, numerals=numerals)
 
 
 def _read(spec: CsvSpec | ParquetSpec, path: Path) -> tuple[Columns, Rows]:

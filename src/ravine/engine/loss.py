@@ -56,7 +56,7 @@ class Loss:
         task: "classification", "regression" or "multilabel".
         kind: a word of `ravine.study.loss.KINDS`, or "own"; "": that of the task.
         class_weights: of the classes, in their order; (): none.
-        scale: of the target, by which numbers in its own units are divided.
+        scale: of the target, by which numbers in its own units are divided; of several targets theirs.
         own: of the user's, ``(outputs, answers, **numbers) -> (B,)``.
         source: what tells it from others of the user's.
         names: of the numbers that it takes.
@@ -70,7 +70,7 @@ class Loss:
     task: str
     kind: str = ""
     class_weights: tuple[float, ...] = ()
-    scale: float = 1.0
+    scale: float | tuple[float, ...] = 1.0
     own: OwnLoss | None = field(default=None, compare=False)
     source: str = ""
     names: tuple[str, ...] = ()
@@ -121,10 +121,11 @@ class Loss:
             if any(each.get(name) for each in hypers)
         }
         for name in self.names:
-            unit = self.scale if name in IN_UNITS else 1.0
-            found[name] = torch.tensor(
-                [each.get(f"loss.{name}", 0.0) / unit for each in hypers], dtype=dtype, device=device
-            )
+            own = torch.tensor([each.get(f"loss.{name}", 0.0) for each in hypers], dtype=torch.float64)
+            if name in IN_UNITS:
+                scale = torch.tensor(self.scale, dtype=torch.float64)
+                own = own / scale if scale.dim() == 0 else own[:, None] / scale
+            found[name] = own.to(device, dtype)
         if self.class_weights:
             found[_CLASS_WEIGHTS] = torch.tensor(
                 [self.class_weights] * len(hypers), dtype=dtype, device=device
@@ -263,9 +264,13 @@ class Loss:
 
     @property
     def unit(self) -> float:
-        """What the loss of training is multiplied by to be in the target's own units; a user's own stays as it is."""
-        kind = self.kind or DEFAULTS[self.task]
-        return float(self.scale ** POWERS.get(kind, 0)) if self.task == "regression" else 1.0
+        """What the loss of training is multiplied by to be in the target's own units; a user's own stays as it is.
+
+        Several targets have no unit in common: their loss stays standardized.
+        """
+        if self.task != "regression" or isinstance(self.scale, tuple):
+            return 1.0
+        return float(self.scale ** POWERS.get(self.kind or DEFAULTS[self.task], 0))
 
     @property
     def key(self) -> str:

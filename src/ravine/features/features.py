@@ -90,7 +90,7 @@ class Features:
     def data(self, of: Dataset) -> Dataset:
         """The data set that they were computed of, with features in place of its examples."""
         train, validation, test = (
-            Examples(x=self.arrays[name], y=part.y)
+            Examples(x=self.arrays[name], y=part.y, weights=part.weights)
             for name, part in zip(SPLITS, (of.train, of.validation, of.test), strict=True)
         )
         return replace(of, train=train, validation=validation, test=test, features=())

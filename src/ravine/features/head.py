@@ -46,7 +46,9 @@ class Standardized:
         mean, deviation = moments(data.train.x)
 
         def part(examples: Examples) -> Examples:
-            return Examples(x=standardized(examples.x, mean, deviation), y=examples.y)
+            return Examples(
+                x=standardized(examples.x, mean, deviation), y=examples.y, weights=examples.weights
+            )
 
         scaled = replace(data, train=part(data.train), validation=part(data.validation), test=part(data.test))
         return Standardized(data=scaled, mean=mean, deviation=deviation)

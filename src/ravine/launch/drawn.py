@@ -87,13 +87,14 @@ class Drawn:
         if drawing is None:
             return scaled.data
         if name not in self._beside:
-            y = scaled.data.train.y
+            y, weights = scaled.data.train.y, scaled.data.train.weights
 
             def load() -> Examples:
                 for _ in self.events(spec, recipe, part):
                     pass
                 x = standardized(self._known[name].arrays["train"], scaled.mean, scaled.deviation)
-                return Examples(x=x, y=y[np.arange(len(x)) % len(y)])
+                rows = np.arange(len(x)) % len(y)
+                return Examples(x=x, y=y[rows], weights=None if weights is None else weights[rows])
 
             self._beside[name] = replace(scaled.data, views=Views(num=drawing.num, load=load))
         return self._beside[name]

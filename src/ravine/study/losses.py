@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ravine.augment.spec import MIXING
 from ravine.data import Dataset
-from ravine.errors import StudyError
 from ravine.messages import lacking
 from ravine.study.augment import Augmentation
 from ravine.study.loss import CROSS_ENTROPY, LossSpec
@@ -37,22 +34,3 @@ def check_loss(loss: LossSpec | None, augment: Augmentation | None, data: Datase
         raise lacking(
             f"augment.{mixing}", f"mixes answers, which the loss cross_entropy takes, but not {loss.name}"
         )
-    if loss.kind == "poisson":
-        check_counts(data)
-
-
-def check_counts(data: Dataset) -> None:
-    """See that a target can be counts.
-
-    Raises:
-        StudyError: one is negative, or all training examples have 0.
-    """
-    for name, part in (("train", data.train), ("validation", data.validation), ("test", data.test)):
-        y = np.asarray(data.in_own_units(part.y), dtype=np.float64)
-        least = float(y.min()) if len(y) else 0.0
-        # Standardizing leaves rounding errors of a 0.
-        if least < -1e-5 * max(data.target_scale, abs(data.target_mean)):
-            raise StudyError(
-                f"loss = 'poisson': {data.name} has the target {least:.6g} in its {name} part; counts are at least 0",
-                at=[("loss",)],
-            )

@@ -13,11 +13,12 @@ DataLike: TypeAlias = Any
 """A name, a table with ``kind``, a specification, a `Dataset`, ``(x, y)``, or a torch dataset."""
 
 
-def parse_source(value: object) -> DataSpec | Dataset:
+def parse_source(value: object, weights: Any = None) -> DataSpec | Dataset:
     """The data of a study.
 
     Args:
         value: any of `DataLike`. ``(x, y, x_test, y_test)`` has a given test split.
+        weights: of arrays or a torch dataset, how much each example counts in training; None: all alike.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -28,6 +29,9 @@ def parse_source(value: object) -> DataSpec | Dataset:
         >>> parse_source((np.arange(40.0).reshape(20, 2), np.arange(20) % 2)).name
         'arrays'
     """
+    if weights is not None and isinstance(value, Dataset | Mapping | str | Options):
+        words = "are of arrays (x, y); a table names a column: data.weight, and from_arrays takes weights too"
+        raise lacking("weights", words)
     if isinstance(value, Dataset):
         return value
     if isinstance(value, Mapping):
@@ -38,11 +42,11 @@ def parse_source(value: object) -> DataSpec | Dataset:
         if len(value) not in (2, 4):
             raise lacking("data", f"must be (x, y) or (x, y, x_test, y_test), not a tuple of {len(value)}")
         test = dict(zip(("x_test", "y_test"), value[2:], strict=False))
-        return from_arrays(value[0], value[1], **test)
+        return from_arrays(value[0], value[1], weights=weights, **test)
     if hasattr(value, "shape"):
         raise lacking("data", "an array or a table alone has no target: give a pair (x, y)")
     if hasattr(value, "__getitem__") and not isinstance(value, list | bytes):
-        return from_torch_dataset(value)
+        return from_torch_dataset(value, weights=weights)
     raise wrong(
         "data",
         value,

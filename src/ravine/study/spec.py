@@ -106,6 +106,7 @@ class Study:
         test_time: how runs are evaluated once they have finished, beside the mean pass:
             ``{"modes": ["mean", "mc"], "samples": 50, "views": "flips"}``; None: not at all.
         origin: the file it was read from: errors begin with it.
+        weights: of data that are arrays, (N,) how much each example counts in the loss of training; None: all alike.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -182,6 +183,7 @@ class Study:
         averages: AveragesLike | None = None,
         test_time: AtTestLike | None = None,
         origin: str = "",
+        weights: Any = None,
         _length: tuple[float | None, int | None] = (None, None),
     ) -> None:
         def put(field: str, value: object) -> None:
@@ -245,7 +247,7 @@ class Study:
                 several = isinstance(self.model, tuple)
                 beside = {"variants": self.variants, "model": several}
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
-            put("data", parse_source(data))
+            put("data", parse_source(data, weights))
             put("_parts", parts_of(self))
             check_folds(
                 self.data,

@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from ravine.api.estimators.estimator import Estimator
-from ravine.api.estimators.examples import training_examples
+from ravine.api.estimators.examples import sample_weights, training_examples
 from ravine.errors import DataError
 
 
@@ -23,7 +23,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
     Inputs are numbers in an array (N, features), or a frame: its columns of names are one-hot encoded, empty cells are
     imputed, and features are standardized, all by the training part. For a convolutional model, inputs are pictures
-    (N, C, H, W), or bytes (N, H, W) or (N, H, W, C). `sample_weight` is not supported.
+    (N, C, H, W), or bytes (N, H, W) or (N, H, W, C). `sample_weight` weighs the
+    loss of training, and not the choice on validation.
 
     Args:
         model: as in a study: a kind, a table with ``kind``, ``"package.module:Name"``, or a module class; "auto": an
@@ -67,12 +68,13 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
     classes_: npt.NDArray[Any]
 
-    def fit(self, X: Any, y: Any) -> Classifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
         """Train, and choose the ensemble.
 
         Args:
             X: (N, features) array, or a frame.
             y: (N,) classes: texts, whole numbers or bools.
+            sample_weight: (N,) how much each example counts in the loss of training, at least 0; None: all alike.
 
         Returns:
             Itself.
@@ -86,7 +88,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         self.classes_, indices = np.unique(target, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(f"y has only one class, {self.classes_.tolist()[0]!r}: there is nothing to learn")
-        self._fit(raw, indices, "classification", tuple(map(str, self.classes_)))
+        weights = sample_weights(raw, sample_weight)
+        self._fit(raw, indices, "classification", tuple(map(str, self.classes_)), weights)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:

@@ -77,7 +77,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.backend = backend
         self.verbose = verbose
 
-    def _fit(self, raw: Raw, y: npt.NDArray[Any], task: Task, class_names: tuple[str, ...] = ()) -> None:
+    def _fit(
+        self,
+        raw: Raw,
+        y: npt.NDArray[Any],
+        task: Task,
+        class_names: tuple[str, ...] = (),
+        weights: npt.NDArray[Any] | None = None,
+    ) -> None:
         """Train, choose, and keep what predicts."""
         began = time.perf_counter()
         size = whole_number("size", self.size, 1)
@@ -91,6 +98,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             split_seed=seed,
             class_names=class_names,
             missing="impute",
+            weights=weights,
         )
         wanted = Wanted(
             model=self.model,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from ravine.data.column import Cells
 from ravine.data.frames import columns_of, is_frame
@@ -41,6 +41,23 @@ def training_examples(estimator: BaseEstimator, x: Any, y: Any, *, numeric: bool
         estimator, x, y, y_numeric=numeric, ensure_all_finite=False, allow_nd=True, ensure_min_samples=2
     )
     return _array(estimator, array), target
+
+
+def sample_weights(raw: Raw, given: Any) -> npt.NDArray[Any] | None:
+    """Weights of the examples of `fit`; None: none are given.
+
+    Args:
+        raw: what `training_examples` found.
+        given: (N,) numbers.
+
+    Raises:
+        ValueError: whatever scikit-learn refuses.
+    """
+    if given is None:
+        return None
+    first = next(iter(raw.values())).values if isinstance(raw, dict) else raw
+    found: npt.NDArray[Any] = _check_sample_weight(given, first, dtype=np.float64, ensure_non_negative=True)
+    return found
 
 
 def new_examples(estimator: BaseEstimator, x: Any) -> Raw:

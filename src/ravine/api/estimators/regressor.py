@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 
 from ravine.api.estimators.estimator import Estimator
-from ravine.api.estimators.examples import training_examples
+from ravine.api.estimators.examples import sample_weights, training_examples
 
 
 class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
@@ -26,12 +26,13 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         ((2,), True)
     """
 
-    def fit(self, X: Any, y: Any) -> Regressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
         """Train, and choose the ensemble.
 
         Args:
             X: (N, features) array, or a frame.
             y: (N,) numbers.
+            sample_weight: (N,) how much each example counts in the loss of training, at least 0; None: all alike.
 
         Returns:
             Itself.
@@ -41,7 +42,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
             InputError: a parameter is wrong.
         """
         raw, target = training_examples(self, X, y, numeric=True)
-        self._fit(raw, np.asarray(target), "regression")
+        self._fit(raw, np.asarray(target), "regression", weights=sample_weights(raw, sample_weight))
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:

@@ -1,0 +1,165 @@
+"""Weights of examples: read from a column or an array, cut with their examples, and refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ravine import Study
+from ravine.data import Dataset, from_arrays, load, parse_data
+from ravine.data.parts import PartOf, part_of
+from ravine.errors import DataError, InputError
+from ravine.study import runs_of
+
+NUM = 40
+X = np.arange(2.0 * NUM).reshape(NUM, 2) % 7
+Y = np.arange(NUM) % 2
+W = (1.0 + np.arange(NUM)).astype(np.float32)
+
+
+def table(folder: Path, weights: list[object], name: str = "t.csv", **keys: Any) -> Dataset:
+    lines = ["a,b,w,y"]
+    lines += [f"{a},{b},{w},{'yes' if y else 'no'}" for (a, b), w, y in zip(X, weights, Y, strict=True)]
+    (folder / name).write_text("\n".join(lines) + "\n")
+    spec = {
+        "kind": "csv",
+        "path": str(folder / name),
+        "target": "y",
+        "weight": "w",
+        "normalize": "none",
+        **keys,
+    }
+    return load(parse_data(spec))
+
+
+def pairs(data: Dataset) -> set[tuple[float, ...]]:
+    """Rows with their weights, of what is learned from."""
+    found = set()
+    for part in (data.train, data.validation):
+        assert part.weights is not None
+        for row, weight in zip(part.x, part.weights, strict=True):
+            found.add((*row.tolist(), float(weight)))
+    return found
+
+
+def test_a_column_is_weights_and_no_feature(tmp_path: Path) -> None:
+    data = table(tmp_path, list(W))
+    assert data.features == ("a", "b")
+    assert data.test.weights is None
+    wanted = {(*x.tolist(), float(w)) for x, w in zip(X, W, strict=True)}
+    assert pairs(data) < wanted
+    assert len(pairs(data)) == len(data.train) + len(data.validation)
+
+
+def test_arrays_have_weights_beside_them(tmp_path: Path) -> None:
+    data = from_arrays(X, Y, weights=W, normalize="none")
+    wanted = {(*x.tolist(), float(w)) for x, w in zip(X, W, strict=True)}
+    assert pairs(data) < wanted
+    np.savez(tmp_path / "a.npz", x=X, y=Y, w=W)
+    archive = load(parse_data({"kind": "npz", "path": str(tmp_path / "a.npz"), "weight": "w"}))
+    np.testing.assert_array_equal(archive.train.weights, data.train.weights)
+    data = from_arrays(X, Y, weights=W)
+    study = Study(name="s", data=(X, Y), weights=W, model="mlp", steps=1, rules=["adam"])
+    assert isinstance(study.data, Dataset)
+    assert study.data.fingerprint == data.fingerprint
+
+
+def test_dropped_rows_drop_their_weights(tmp_path: Path) -> None:
+    text = (tmp_path / "t.csv").write_text
+    text("a,b,w,y\n" + "\n".join(f"{'' if i % 7 == 3 else i},1,{i},{i % 2}" for i in range(NUM)) + "\n")
+    spec = {
+        "kind": "csv",
+        "path": str(tmp_path / "t.csv"),
+        "target": "y",
+        "weight": "w",
+        "missing": "drop",
+        "normalize": "none",
+    }
+    for row in pairs(load(parse_data(spec))):
+        assert row[0] == row[-1]
+
+
+def test_a_test_file_needs_no_weights(tmp_path: Path) -> None:
+    table(tmp_path, list(W))
+    (tmp_path / "test.csv").write_text("a,b,y\n1,2,yes\n3,4,no\n")
+    data = table(tmp_path, list(W), test_path=str(tmp_path / "test.csv"))
+    assert len(data.test) == 2
+    assert data.train.weights is not None
+
+
+def test_the_fingerprint_has_weights_where_they_are_given() -> None:
+    plain, ones = from_arrays(X, Y), from_arrays(X, Y, weights=np.ones(NUM))
+    others = from_arrays(X, Y, weights=W)
+    assert len({each.fingerprint for each in (plain, ones, others)}) == 3
+    assert ones.train.weights is not None
+    assert plain.train.weights is None
+
+
+def test_parts_of_a_training_set_have_their_weights() -> None:
+    data = from_arrays(
+        np.arange(100.0)[:, None], np.arange(100) % 2, weights=np.arange(100.0), normalize="none"
+    )
+    part = part_of(data, PartOf(per_class=10, draw=1))
+    np.testing.assert_array_equal(part.train.x[:, 0], part.train.weights)
+    both = part.train.followed_by(part.validation)
+    np.testing.assert_array_equal(both.x[:, 0], both.weights)
+
+
+def test_every_fold_has_the_weights_of_its_examples() -> None:
+    x = np.arange(100.0)[:, None]
+    keys: dict[str, Any] = {"y": np.arange(100) % 2, "normalize": "none", "split": {"folds": 4}}
+    data, plain = from_arrays(x, weights=x[:, 0], **keys), from_arrays(x, **keys)
+    assert data.folds is not None
+    assert plain.fingerprint != data.fingerprint
+    for fold in data.folds.sizes:
+        train = data.folds.make(fold).train
+        np.testing.assert_array_equal(train.x[:, 0], train.weights)
+
+
+WRONG: list[tuple[list[object], dict[str, Any], str]] = [
+    ([-1, *W[1:]], {}, r".*t.csv, line 2: column 'w' is -1; a weight is a finite number of at least 0"),
+    (["", *W[1:]], {}, r".*t.csv, line 2: column 'w' is empty or no number"),
+    (["x", *W[1:]], {}, r".*t.csv, line .*: column 'w'"),
+    ([0] * NUM, {}, r".*t.csv: all 24 weights of the training part are 0: nothing to learn"),
+    (list(W), {"weight": "v"}, r".*t.csv: weight = 'v' is not a column; allowed: a, b, w, y"),
+    (list(W), {"weight": "y"}, r".*t.csv: weight = 'y' is the target; name another column"),
+    (list(W), {"weight": "b", "split": {"group": "b"}}, r".*t.csv: weight = 'b' is the split.group"),
+]
+
+
+@pytest.mark.parametrize(
+    ("weights", "keys", "words"), WRONG, ids=lambda each: each if isinstance(each, str) else ""
+)
+def test_what_is_no_weight_is_refused_in_a_line(
+    tmp_path: Path, weights: list[object], keys: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=f"^{words}") as found:
+        table(tmp_path, weights, **keys)
+    assert "\n" not in str(found.value)
+
+
+GIVEN: list[tuple[Any, str]] = [
+    (W[:-1], r"arrays: weights has shape \(39,\), x has 40 examples; one for each is needed"),
+    (-W, "arrays, x, row 0: its weight is -1; a weight is"),
+    (np.where(np.arange(NUM) == 3, np.nan, W), "arrays, x, row 3: its weight is empty or no number"),
+    (np.where(np.arange(NUM) == 3, np.inf, W), "arrays, x, row 3: its weight is inf"),
+    (np.zeros(NUM), "arrays: all 24 weights of the training part are 0"),
+]
+
+
+@pytest.mark.parametrize(("weights", "words"), GIVEN, ids=lambda each: each if isinstance(each, str) else "")
+def test_arrays_that_are_no_weights_are_refused_in_a_line(weights: Any, words: str) -> None:
+    with pytest.raises(DataError, match=f"^{words}"):
+        from_arrays(X, Y, weights=weights)
+
+
+def test_weights_belong_to_arrays_and_are_not_mixed() -> None:
+    keys: dict[str, Any] = {"name": "s", "model": "mlp", "steps": 1, "rules": [{"kind": "sgd", "lr": 0.1}]}
+    with pytest.raises(InputError, match=r"^weights: are of arrays"):
+        Study(data="iris", weights=W, **keys)
+    study = Study(data=(X, Y), weights=W, augment={"mixup": 0.2}, **keys)
+    with pytest.raises(InputError, match=r"^augment.mixup: not with weights of examples"):
+        runs_of(study, study.data)  # type: ignore[arg-type]
