@@ -20,6 +20,7 @@ from engine_runs import (
     same,
     study,
     train,
+    training_of,
 )
 from plain_loop import train_plainly, weights_of
 from test_contract_cohorts import cut
@@ -152,6 +153,36 @@ def test_a_search_has_the_same_bits_alone_beside_others_and_resumed() -> None:
     for resumed in cut(made, runs, FUSED, (5,)):
         for run in runs:
             same(resumed, whole, run)
+
+
+AROUND = {"sam_radius": 0.05, "noise": 1e-3, "clip_norm": 0.5, "anchor": 1e-3, "layer_decay": 0.5}
+EVERY_TENSOR: dict[str, dict[str, object]] = {
+    "around a rule": {"rules": [{"kind": "sgd", "lr": 0.1, **AROUND}]},
+    "augmented": {
+        "data": random_dataset((2, 8, 8)),
+        "model": {"kind": "convnet", "channels": [3], "hidden": 4, "norm": "batch", "pool": "stochastic"},
+        "augment": {"flip": 0.5, "mixup": 0.2},
+        "averages": {"polyak": {"from": 0.5}, "batchnorm": "average"},
+    },
+    "a search": {"rules": [{"kind": "lbfgs", "noise": 1e-3}], "stop": {"patience": 2}},
+}
+
+
+@pytest.mark.parametrize("name", EVERY_TENSOR)
+def test_what_training_changes_is_float64_and_rounding_is_all_that_differs(name: str) -> None:
+    """Of a checkpoint, which has every slot; and against float32, whose draws are the same."""
+    given = {"steps": 5, "seeds": 1, "rules": [{"kind": "momentum", "lr": 0.01}], **EVERY_TENSOR[name]}
+    weights = []
+    for precision in ("float64", "float32"):
+        made = study(**given, precision=precision)
+        training = training_of(made, all_runs(made))
+        training.advance()
+        if precision == "float64":
+            kinds = {key: array.dtype.name for key, array in training.snapshot().items()}
+            assert "float32" not in kinds.values(), kinds
+        weights.append(train(made).weights(all_runs(made)[0]))
+    for key, array in weights[0].items():
+        np.testing.assert_allclose(weights[1][key], array, rtol=0, atol=1e-5, err_msg=key)
 
 
 @pytest.mark.parametrize("kind", ["newton", "lbfgs"])

@@ -113,8 +113,9 @@ def test_the_plan_tells_the_room_and_what_cannot_be_kept_any_more(store: Store) 
     )
 
 
-def test_the_room_is_the_size_of_the_files(store: Store) -> None:
-    made = study(keep={"every": 4})
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_room_is_the_size_of_the_files(store: Store, precision: str) -> None:
+    made = study(keep={"every": 4}, precision=precision)
     run_all(made, store)
     written = sum(path.stat().st_size for path in (store.folder / "blocks").glob("kept-*"))
     subject = Subject.of(made, data=dataset(), device="cpu")

@@ -191,6 +191,11 @@ class Network:
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of a run's row of numbers."""
+        return self.dtype.itemsize * self.layout.size
+
+    @property
     def native(self) -> bool:
         """Whether machine code may train it, which computes in float32."""
         return self.precision == "float32"

@@ -257,7 +257,7 @@ def _path(trained: Trained, record: RunRecord, most: int) -> tuple[np.ndarray, T
 
 def _most_steps(trained: Trained, num_runs: int) -> int:
     """How many kept steps of each run there is memory for."""
-    room = 0.25 * free_bytes(trained.device) / (4 * trained.network.layout.size * num_runs)
+    room = 0.25 * free_bytes(trained.device) / (trained.network.row_bytes * num_runs)
     if room < 3:
         raise InputError(f"runs: the paths of {num_runs} do not fit into memory; name fewer")
     return int(min(room, MOST_STEPS))

@@ -264,11 +264,11 @@ def _deviation(
 
 def _steps(trained: Trained) -> int:
     """Of Lanczos' method: as many as there is memory for, for one run."""
-    one = 4 * trained.network.layout.size
+    one = trained.network.row_bytes
     return int(max(8, min(MOST_STEPS, 0.25 * free_bytes(trained.device) / one)))
 
 
 def _group_size(trained: Trained) -> int:
-    vectors = (_steps(trained) + 8) * 4 * trained.network.layout.size
+    vectors = (_steps(trained) + 8) * trained.network.row_bytes
     most = _MOST_RUNS if trained.device.type == "cpu" else _MOST_GPU_RUNS
     return max(1, min(most, int(min(_BASIS_BYTES, 0.25 * free_bytes(trained.device)) / vectors)))

@@ -172,4 +172,4 @@ def _bytes(network: Network) -> int:
 
 def _parameter_bytes(network: Network) -> int:
     """Bytes of one run's trained parameters."""
-    return 4 * sum(math.prod(shape) for shape in network.layout.shapes)
+    return network.dtype.itemsize * sum(math.prod(shape) for shape in network.layout.shapes)
