@@ -44,6 +44,8 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.*", "PIL*"): "an extra; only pictures need it",
     ("ravine.data.*", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.predictors.graph.door", "ravine.predictors.graph"): "an extra; only graphs need it",
+    ("ravine.outcomes.framed", "pandas"): "only those who ask for its frames need it",
+    ("ravine.outcomes.framed", "polars"): "only those who ask for its frames need it",
     ("ravine.predictors.rows", "pyarrow*"): "an extra; only Parquet needs it",
     ("ravine.predictors.choice", "ravine.soups.*"): "imports PyTorch, which no other choice needs",
     ("ravine.predictors.*", "safetensors*"): "start-up time where no weights are read or written",

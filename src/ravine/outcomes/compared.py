@@ -16,6 +16,7 @@ from ravine.grid import Grid
 from ravine.messages import count, plural, shown
 from ravine.outcomes import words
 from ravine.outcomes.apart import check_comparable, trained_apart
+from ravine.outcomes.framed import framed
 from ravine.outcomes.levels import noun_of
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regularized import judged
@@ -89,6 +90,17 @@ class Comparison:
         rows = [{STUDY: name, **row} for name, study in self.studies.items() for row in study.table()]
         columns = dict.fromkeys(column for row in rows for column in row)
         return [{column: row.get(column) for column in columns} for row in rows]
+
+    def frame(self, library: str) -> Any:
+        """`table` as a data frame, where that library is installed.
+
+        Args:
+            library: "pandas" or "polars".
+
+        Raises:
+            InputError: it is neither, or not installed.
+        """
+        return framed(self.table(), library)
 
     def json(self) -> dict[str, Any]:
         """The comparison as one object of plain, finite numbers: what ``ravine compare --json`` prints."""

@@ -12,6 +12,7 @@ from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.elsewhere import NOUN, UNTUNED, Judgement, Run, Scored, judged
+from ravine.outcomes.framed import framed
 from ravine.outcomes.runs import Cell, plain
 from ravine.verdict import Across, Measure, Verdict, judge_across
 
@@ -64,6 +65,17 @@ class Judgements:
     def table(self) -> list[dict[str, Cell]]:
         """A row per run, for a data frame or a CSV file; a number that is not known is None."""
         return [{DATASET: name, **row} for name, each in self.datasets.items() for row in each.table()]
+
+    def frame(self, library: str) -> Any:
+        """`table` as a data frame, where that library is installed.
+
+        Args:
+            library: "pandas" or "polars".
+
+        Raises:
+            InputError: it is neither, or not installed.
+        """
+        return framed(self.table(), library)
 
     def json(self) -> dict[str, Any]:
         """All of it as one object of plain, finite numbers: what ``ravine judge --json`` prints."""

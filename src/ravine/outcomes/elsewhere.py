@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ravine.errors import InputError
 from ravine.grid import Grid
 from ravine.outcomes import words
+from ravine.outcomes.framed import framed
 from ravine.outcomes.runs import Cell, plain
 from ravine.verdict import Measure, Trial, Verdict, judge
 
@@ -116,6 +117,17 @@ class Judgement:
     def table(self) -> list[dict[str, Cell]]:
         """A row per run, for a data frame or a CSV file; a number that is not known is None."""
         return [dict(row) for row in self.runs]
+
+    def frame(self, library: str) -> Any:
+        """`table` as a data frame, where that library is installed.
+
+        Args:
+            library: "pandas" or "polars".
+
+        Raises:
+            InputError: it is neither, or not installed.
+        """
+        return framed(self.table(), library)
 
     def json(self) -> dict[str, Any]:
         """The verdict as one object of plain, finite numbers: what ``ravine judge --json`` prints."""

@@ -24,6 +24,7 @@ from ravine.outcomes import fold_words, ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget, errors_by_target
 from ravine.outcomes.folds import FoldsResult, check_no_folds, folds_of, has_folds
+from ravine.outcomes.framed import framed
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.mistakes import Judged, Mistakes, mistakes_of
@@ -385,6 +386,17 @@ class Results:
             row_of(run, columns, self.noun, self.validation_errors.get(run.id), more.get(run.id, {}))
             for run in self.runs
         ]
+
+    def frame(self, library: str) -> Any:
+        """`table` as a data frame, where that library is installed.
+
+        Args:
+            library: "pandas" or "polars".
+
+        Raises:
+            InputError: it is neither, or not installed.
+        """
+        return framed(self.table(), library)
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
