@@ -68,7 +68,7 @@ def test_pairs_are_the_cells_beside_the_diagonal() -> None:
         == off[int(pairs[0].right), int(pairs[0].said)] / found.counts[int(pairs[0].right)].sum()
     )
     assert found.grid().columns == ("class", "taken for", "times", "of its answers")
-    assert len(found.grid().rows) == len(found.class_grid().rows) == 20
+    assert len(found.grid().rows) == len(found.grids()[1].rows) == 20
 
 
 def test_a_class_without_examples_or_answers_has_dashes() -> None:
@@ -77,8 +77,8 @@ def test_a_class_without_examples_or_answers_has_dashes() -> None:
     assert np.isnan(found.by_class[2].recall)
     assert np.isnan(found.by_class[1].precision)
     assert found.by_class[1].f1 == 0.0
-    assert [row[0] for row in found.class_grid().rows] == ["b", "a", "c"]
-    assert found.class_grid().rows[2][2:] == ("–",) * 5
+    assert [row[0] for row in found.grids()[1].rows] == ["b", "a", "c"]
+    assert found.grids()[1].rows[2][2:] == ("–",) * 5
     json.dumps(found.json(), allow_nan=False)
 
 
@@ -251,6 +251,54 @@ def test_the_report_has_pictures_where_the_data_are_at_hand(flipped: tuple[ravin
     alone = page.report(replace(results, data=None)).decode()
     assert 'class="card' not in alone
     assert NOT_AT_HAND in alone
+
+
+def test_labels_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0.3, 2.0, (600, 6)) * rng.choice([-1, 1], (600, 6))
+    y = (x[:, :3] > 0).astype(int)
+    rows = rng.choice(600, 30, replace=False)
+    y[rows, 1] = 1 - y[rows, 1]  # wrong on purpose
+    study = ravine.Study(
+        name="tags",
+        data=ravine.from_arrays(x, y, task="multilabel"),
+        model={"kind": "mlp", "hidden": [16]},
+        epochs=8,
+        batch_size=32,
+        seeds=3,
+        rules=[{"kind": "adam", "lr": 0.01}],
+    )
+    results = ravine.run(study, store=tmp_path, quiet=True)
+    found = results.mistakes(num=60)
+    assert found.labels is not None
+    stored = [
+        results.source.tensors("predictions", run.id)["validation"].astype(np.float64) for run in results.runs
+    ]
+    right = np.tile(results.labels.validation, (3, 1))
+    said = np.concatenate(stored) > 0
+    theirs = precision_recall_fscore_support(right, said, zero_division=np.nan)
+    for name, wanted in zip(("precision", "recall", "f1"), theirs, strict=False):
+        np.testing.assert_allclose(
+            [getattr(each, name) for each in found.labels.by_class], wanted, rtol=1e-12
+        )
+    np.testing.assert_allclose([each.error for each in found.labels.by_class], (right != said).mean(axis=0))
+    first = found.examples[-1]
+    answers = results.labels.validation[first.number]
+    wrong = np.mean([(logits[first.number] > 0) != answers for logits in stored])
+    assert first.wrong == pytest.approx(wrong)
+    shares = [1 / (1 + np.exp(-logits[first.number])) for logits in stored]
+    losses = [-np.log(np.where(answers == 1, p, 1 - p)).mean() for p in shares]
+    assert first.loss == pytest.approx(np.mean(losses), rel=1e-6)
+    flipped = {
+        row
+        for row in range(len(results.labels.validation))
+        if results.data is not None and int(results.data.place("validation", row).rpartition(" ")[2]) in rows
+    }
+    suspects = {each.number for each in found.examples if each.suspect}
+    assert len(suspects & flipped) >= max(0.8 * len(suspects), 0.5 * len(flipped))
+    html = page.report(results).decode()
+    assert "By label: test" in html
+    json.dumps(found.json(), allow_nan=False)
 
 
 @pytest.fixture

@@ -44,11 +44,12 @@ def mistakes(
         trust: as in `run`.
 
     Returns:
-        ``confusion`` with the matrix and ``by_class``, or of a regression ``deviations`` by tenths of the target; and
-        ``examples``, the hardest first, with their places and values where the data are at hand. It prints as tables.
+        ``confusion`` with the matrix and ``by_class``; where an example may have several labels, ``labels``; of a
+        regression ``deviations`` by tenths of the target. And ``examples``, the hardest first, with their places and
+        values where the data are at hand. It prints as tables.
 
     Raises:
-        InputError: no such rule or split, or the study has a ladder.
+        InputError: no such rule or split, or the study has a ladder, folds or several targets.
 
     Example:
         >>> import tempfile, ravine

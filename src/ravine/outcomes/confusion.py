@@ -25,6 +25,7 @@ from ravine.outcomes.runs import plain
 from ravine.outcomes.words import NOTHING
 from ravine.verdict.own_interval import mean_interval
 
+CLASS_TITLES = ("examples", "precision", "recall", "F1", "error")
 WIDEST = 30  # classes, up to which a matrix can be read
 _IN_TERMINAL = 12  # classes, up to which it fits into 80 columns
 _WITH_SHARES = 4  # classes, up to which shares fit beside the counts
@@ -118,10 +119,10 @@ class Confusion:
                 OfClass(
                     name=name,
                     num=of_class.shape[1],
-                    precision=_share(hits, said_K[k]),
-                    recall=_share(hits, own),
-                    f1=_share(2.0 * hits, said_K[k] + own),
-                    error=1.0 - _share(hits, own),
+                    precision=share_of(hits, said_K[k]),
+                    recall=share_of(hits, own),
+                    f1=share_of(2.0 * hits, said_K[k] + own),
+                    error=1.0 - share_of(hits, own),
                     low=low,
                     high=high,
                 )
@@ -141,7 +142,7 @@ class Confusion:
     @property
     def error(self) -> float:
         """The share of all answers that are wrong."""
-        return 1.0 - _share(float(np.trace(self.counts)), float(self.counts.sum()))
+        return 1.0 - share_of(float(np.trace(self.counts)), float(self.counts.sum()))
 
     def pairs(self) -> tuple[Confused, ...]:
         """The classes that are taken for others, the most frequent confusion first."""
@@ -208,17 +209,14 @@ class Confusion:
             after=(f"and {count(left, 'more pair')}, which --json has",) if left > 0 else (),
         )
 
-    def class_grid(self) -> Grid:
-        """How well each class is known, the worst first."""
-        found = self.worst()
-        left = len(found) - _MOST
-        return Grid(
-            before=("By class, with 95 % intervals of the error over runs and examples:",),
-            columns=("class", "examples", "precision", "recall", "F1", "error", "from, to"),
-            rows=tuple(class_cells(each) for each in found[:_MOST]),
-            left=("class",),
-            after=(f"and {left:,} classes with smaller errors, which --json has",) if left > 0 else (),
-        )
+    @property
+    def summary(self) -> str:
+        """How much is wrong, as the end of a sentence."""
+        return f"{percents(self.error)} of the answers are wrong"
+
+    def grids(self) -> tuple[Grid, ...]:
+        """For a terminal: the matrix, and how well each class is known, the worst first."""
+        return self.grid(), class_grid(self.worst(), "class")
 
     def json(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -226,19 +224,38 @@ class Confusion:
             "classes": list(self.classes),
             "runs": self.num_runs,
             "counts": self.counts.tolist(),
-            "by_class": [
-                {
-                    "class": each.name,
-                    "examples": each.num,
-                    "precision": plain(each.precision),
-                    "recall": plain(each.recall),
-                    "f1": plain(each.f1),
-                    "error": plain(each.error),
-                    "interval": [plain(each.low), plain(each.high)],
-                }
-                for each in self.by_class
-            ],
+            "by_class": [of_class_json(each, "class") for each in self.by_class],
         }
+
+
+def class_grid(rows: Sequence[OfClass], noun: str) -> Grid:
+    """How well classes are known, for a terminal.
+
+    Args:
+        rows: in the order in which they are shown.
+        noun: what one of them is called.
+    """
+    left = len(rows) - _MOST
+    return Grid(
+        before=(f"By {noun}, with 95 % intervals of the error over runs and examples:",),
+        columns=(noun, *CLASS_TITLES, "from, to"),
+        rows=tuple(class_cells(each) for each in rows[:_MOST]),
+        left=(noun,),
+        after=(f"and {left:,} more, which --json has",) if left > 0 else (),
+    )
+
+
+def of_class_json(each: OfClass, noun: str) -> dict[str, Any]:
+    """A class as JSON has it."""
+    return {
+        noun: each.name,
+        "examples": each.num,
+        "precision": plain(each.precision),
+        "recall": plain(each.recall),
+        "f1": plain(each.f1),
+        "error": plain(each.error),
+        "interval": [plain(each.low), plain(each.high)],
+    }
 
 
 def class_cells(each: OfClass) -> tuple[str, ...]:
@@ -253,5 +270,6 @@ def percents(share: float) -> str:
     return NOTHING if math.isnan(share) else f"{100 * share:.1f}\u00a0%"
 
 
-def _share(part: float, of: float) -> float:
+def share_of(part: float, of: float) -> float:
+    """A quotient; NaN where there is nothing to divide by."""
     return part / of if of else math.nan

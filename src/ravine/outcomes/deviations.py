@@ -83,8 +83,18 @@ class Deviations:
         found: np.ndarray = self.answers - self.predicted
         return found
 
+    @property
+    def summary(self) -> str:
+        """How far they are off, as the end of a sentence."""
+        squares = math.fsum(each.num * each.rmse**2 for each in self.tenths) / len(self.answers)
+        return f"RMSE {math.sqrt(squares):.4g}"
+
+    def grids(self) -> tuple[Grid, ...]:
+        """For a terminal."""
+        return (self.grid(),)
+
     def grid(self) -> Grid:
-        """The tenths for a terminal."""
+        """The tenths."""
         return Grid(
             before=(
                 "By tenths of the target, with 95 % intervals of the RMSE over runs and examples; a residual is the "

@@ -27,7 +27,8 @@ from ravine.outcomes.folds import FoldsResult, check_no_folds, folds_of, has_fol
 from ravine.outcomes.framed import framed
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
-from ravine.outcomes.mistakes import Judged, Mistakes, mistakes_of
+from ravine.outcomes.looking import Judged, mistakes_of
+from ravine.outcomes.mistakes import Mistakes
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors
 from ravine.outcomes.regularized import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from ravine.grid import Grid
 from ravine.messages import count
-from ravine.outcomes.confusion import WIDEST, Confusion, class_cells, percents
+from ravine.outcomes.confusion import CLASS_TITLES, WIDEST, Confusion, OfClass, class_cells, percents
 from ravine.outcomes.mistakes import NOT_AT_HAND, Mistake, Mistakes
 from ravine.outcomes.results import Results
 from ravine.report import elements
@@ -27,6 +27,10 @@ _READING = (
     "Rows are the right classes, columns what the runs take them for; counts are over all runs of the config, and "
     "shares are of a row. Precision, recall and F1 are of all these answers together."
 )
+_READING_LABELS = (
+    "Precision, recall and F1 of a label are of all answers of the config's runs together; its error is the share of "
+    "these that have it wrong, whether it is there or not."
+)
 _READING_NUMBERS = (
     "A residual is the right value less the predicted one: above 0, predictions are too low. Where they are too high "
     "for small targets and too low for large ones, the model keeps to the middle."
@@ -39,13 +43,13 @@ def mistakes_section(results: Results) -> Html:
         return join()
     test = results.mistakes(split="test", num=_HARDEST)
     validation = results.mistakes(num=_HARDEST)
-    classes = test.confusion is not None
+    numbers = test.deviations is not None
     return tag(
         "section",
-        tag("h2", "What it gets wrong" if classes else "Where it is off", id="mistakes"),
+        tag("h2", "Where it is off" if numbers else "What it gets wrong", id="mistakes"),
         tag("p", test.sentences[0], class_="seen"),
         *_of_config(test),
-        tag("p", _READING if classes else _READING_NUMBERS, class_="reading"),
+        tag("p", _reading(test), class_="reading"),
         _by_rule(results),
         *_hardest(
             results, validation, f"The hardest validation examples for {count(validation.num_runs, 'run')}"
@@ -58,21 +62,29 @@ def mistakes_section(results: Results) -> Html:
     )
 
 
+def _reading(found: Mistakes) -> str:
+    if found.deviations is not None:
+        return _READING_NUMBERS
+    return _READING if found.confusion is not None else _READING_LABELS
+
+
 def _of_config(found: Mistakes) -> list[Html]:
     """What one config gets wrong."""
-    if found.confusion is None:
-        assert found.deviations is not None, "a task has one of them"
+    if found.deviations is not None:
         return [
             tag("h3", f"By tenths of the target: {found.split}"),
             _table(found.deviations.grid(), "tenths"),
         ]
+    if found.labels is not None:
+        return [tag("h3", f"By label: {found.split}"), _classes(found.labels.worst(), "label")]
+    assert found.confusion is not None, "a task has one of them"
     many = len(found.confusion.classes) > WIDEST
     shown = _pairs(found.confusion) if many else _matrix(found.confusion)
     return [
         tag("h3", f"{'What is confused most' if many else 'Confusion matrix'}: {found.split}"),
         shown,
         tag("h3", f"By class: {found.split}"),
-        _classes(found.confusion),
+        _classes(found.confusion.worst(), "class"),
     ]
 
 
@@ -140,11 +152,10 @@ def _pairs(found: Confusion) -> Html:
     return _table(grid, "The classes that are confused most")
 
 
-def _classes(found: Confusion) -> Html:
-    columns = ("class", "examples", "precision", "recall", "F1", "error", "95 % interval of the error")
-    grid = Grid(columns=columns, rows=tuple(map(class_cells, found.worst())), left=("class",))
-    tall = "scroll tall" if len(found.classes) > WIDEST else "scroll"
-    return _table(grid, "How well each class is known", tall)
+def _classes(rows: Sequence[OfClass], noun: str) -> Html:
+    columns = (noun, *CLASS_TITLES, "95 % interval of the error")
+    grid = Grid(columns=columns, rows=tuple(map(class_cells, rows)), left=(noun,))
+    return _table(grid, f"How well each {noun} is known", "scroll tall" if len(rows) > WIDEST else "scroll")
 
 
 def _table(grid: Grid, label: str, class_: str = "scroll") -> Html:
@@ -177,7 +188,7 @@ def _hardest(results: Results, found: Mistakes, title: str) -> list[Html]:
 
 
 def _rows(found: Mistakes) -> Html:
-    columns, rows = found.example_table(_COLUMNS)
+    columns, rows = found.example_table(_COLUMNS, mark="perhaps mislabelled")
     left = found.words(_COLUMNS)
     return _table(Grid(columns=columns, rows=rows, left=left), "The hardest examples")
 
@@ -194,7 +205,7 @@ def _card(found: Mistakes, each: Mistake, image: Html) -> Html:
     wrong = "" if each.wrong is None else f"{percents(each.wrong)} wrong, "
     lines: Sequence[Part] = (
         tag("span", each.answer, class_="answer"),
-        tag("span", f"{'taken for' if found.confusion else 'predicted'} {each.said}"),
+        tag("span", f"{'taken for' if found.deviations is None else 'predicted'} {each.said}"),
         tag("span", f"{wrong}loss {each.loss:.3g}", class_="mixture"),
         tag("span", each.place or f"example {each.number}", class_="mixture"),
         tag("span", "perhaps mislabelled", class_="doubt") if each.suspect else None,
