@@ -175,10 +175,8 @@ def _with_folds(first: Dataset, source: Source, options: Options) -> Dataset:
     for part in options.split.parts:
         splits = _cut(source, options, part)
         sizes[part] = (len(splits.train), len(splits.validation), len(splits.test))
-    said = {**options.values(), "split": None, "test": None, "folds": options.split.folds}
-    whole = hashlib.sha256(
-        repr((content_of(source), first.fingerprint, sorted(said.items()))).encode()
-    ).hexdigest()
+    dealt = (options.split.folds, options.split_seed, options.validation, options.normalize, options.limit)
+    whole = hashlib.sha256(repr((content_of(source), first.fingerprint, dealt)).encode()).hexdigest()
 
     def make(part: FoldOf) -> Dataset:
         def steps() -> Generator[Decoding, None, Dataset]:
