@@ -122,12 +122,14 @@ class NumberTarget:
     Args:
         mean, scale: of the training part.
         column: what the data call the target.
+        counts: whether outputs are logarithms of ``raw / scale``.
     """
 
     mean: float
     scale: float
     column: str = ""
     kind: Literal["numbers"] = "numbers"
+    counts: bool = False
 
     @property
     def task(self) -> Task:
@@ -146,6 +148,9 @@ class NumberTarget:
 
     def predictions(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What is stored of a model's outputs (..., 1): values (...) in the target's own units."""
+        if self.counts:
+            with np.errstate(over="ignore"):
+                outputs = np.exp(outputs)
         return self.undo(outputs[..., 0])
 
     def apply(self, raw: Any) -> npt.NDArray[np.float32]:

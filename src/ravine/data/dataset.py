@@ -87,6 +87,7 @@ class Dataset:
         classes: names of the classes or labels by index; empty for regression.
         target_mean, target_scale: regression: y = (raw - target_mean) / target_scale; of several targets a tuple each.
         targets: names of the targets, where there are several; else empty.
+        counts: whether outputs are logarithms of rates.
         features: names of the columns of x, where they have names.
         notes: what was done to the data, one sentence each.
         fingerprint: SHA-256 of everything training can see; equal data, equal fingerprint.
@@ -107,6 +108,7 @@ class Dataset:
     target_mean: float | tuple[float, ...] = 0.0
     target_scale: float | tuple[float, ...] = 1.0
     targets: tuple[str, ...] = ()
+    counts: bool = False
     features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: str
@@ -156,7 +158,7 @@ class Dataset:
             )
         assert not isinstance(mean, tuple), "both are of as many targets"
         assert not isinstance(scale, tuple), "both are of as many targets"
-        return NumberTarget(mean=mean, scale=scale)
+        return NumberTarget(mean=mean, scale=scale, counts=self.counts)
 
     @property
     def known_preparation(self) -> Preparation:

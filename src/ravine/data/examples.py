@@ -101,6 +101,10 @@ class Examples:
         weights = None if self.weights is None else self.weights[rows]
         return Examples(x=self.kept, y=self.y[rows], scaling=self.scaling, at=at, weights=weights)
 
+    def but(self, *, y: Targets) -> Examples:
+        """These examples with other answers."""
+        return Examples(x=self.kept, y=y, scaling=self.scaling, at=self.at, weights=self.weights)
+
     def weighing(self, weights: Floats | None) -> Examples:
         """These examples with other weights."""
         return Examples(x=self.kept, y=self.y, scaling=self.scaling, at=self.at, weights=weights)

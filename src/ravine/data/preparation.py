@@ -59,6 +59,9 @@ class Preparation:
     def content(self) -> dict[str, Any]:
         """As JSON has it; every number comes back to the last bit."""
         content: dict[str, Any] = plain(self)
+        for target in (content["target"], *content["target"].get("targets", ())):
+            if not target.get("counts", True):  # of those that were kept before there were counts
+                del target["counts"]
         return content
 
     @staticmethod

@@ -13,6 +13,7 @@ import torch
 from ravine.backbones.assembled import facts_of
 from ravine.backbones.kinds import weights_unchanged
 from ravine.data import Dataset
+from ravine.data.counts import counted
 from ravine.data.deal_folds import FoldOf
 from ravine.data.parts import PartOf, part_of
 from ravine.engine.device import find_device
@@ -38,6 +39,7 @@ from ravine.store import RunRecord, Store, body_id
 from ravine.study import Recipe, Run, Study, content_id, runs_of
 from ravine.study.augment import num_views
 from ravine.study.boundary import ACTIVATIONS, boundary_of, rests_in
+from ravine.study.loss import is_poisson
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 from ravine.study.reading import read_data
@@ -115,6 +117,10 @@ class Subject:
             runs: of one structure.
             whole: take the examples themselves, for the `network` that is whole.
         """
+        found = self._data_of(runs, whole=whole)
+        return counted(found) if is_poisson(runs[0].recipe.loss) else found
+
+    def _data_of(self, runs: Sequence[Run], *, whole: bool) -> Dataset:
         recipe, learned = runs[0].recipe, None if whole else self._learned(runs)
         if learned is None:
             return self._part(self.data, recipe)

@@ -169,7 +169,7 @@ class Trained:
     @property
     def loss(self) -> Loss:
         """What their outputs are judged by."""
-        return Loss(task=self.data.task)
+        return Loss(task=self.data.task, kind="poisson" if self.data.counts else "")
 
     def objective(self, *, fused: bool) -> Objective:
         """What the runs were trained to make small: of all at once, or of one."""

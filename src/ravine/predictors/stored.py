@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from ravine.data.counts import counted_preparation
 from ravine.data.preparation import Preparation
 from ravine.engine.device import find_device
 from ravine.errors import StoreError
@@ -20,6 +21,7 @@ from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, body_id, kind_of
 from ravine.study import FindStudy
 from ravine.study.boundary import ACTIVATIONS
+from ravine.study.loss import is_poisson
 from ravine.study.model import Model
 from ravine.study.modes import Mode
 from ravine.study.naming import naming
@@ -73,6 +75,14 @@ def predictor_of(
     """The predictor that a choice describes. See `of_store`."""
     where = find_device(device)
     preparation = preparation_of(store, choice.study, find)
+    rates = {is_poisson(choice.runs[each.run].recipe.get("loss")) for each in choice.members}
+    if len(rates) > 1:
+        raise StoreError(
+            f"study {choice.study.name!r}: some of these runs predict the logarithm of a rate (loss poisson), others "
+            "numbers; choose runs of one kind"
+        )
+    if rates == {True}:
+        preparation = counted_preparation(preparation)
     if mode is not None and mode.views:
         check_views(mode.views, preparation.inputs.shape, "views")
     stored = [each for each in choice.members if each.name not in choice.weights]

@@ -63,6 +63,7 @@ KINDS: Mapping[str, Kind] = {
         task=("regression",),
         numbers={"q": Hyper(about="the share of answers below", low_open=True, high=1.0, high_open=True)},
     ),
+    "poisson": Kind(task=("regression",)),
 }
 NUMBERS: Mapping[str, tuple[str, ...]] = {name: tuple(kind.numbers) for name, kind in KINDS.items()}
 """The numbers of each kind, by name."""
@@ -261,6 +262,11 @@ def find_own(source: str) -> OwnFunction:
 def is_own(content: Mapping[str, Any] | None) -> bool:
     """Whether the loss of a recipe is a function of the user's."""
     return content is not None and content["kind"] == OWN
+
+
+def is_poisson(content: Mapping[str, Any] | None) -> bool:
+    """Whether the loss of a recipe is of counts, whose rate's logarithm is the output."""
+    return content is not None and content["kind"] == "poisson"
 
 
 def has_target(value: object) -> bool:

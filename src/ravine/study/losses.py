@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ravine.augment.spec import MIXING
 from ravine.data import Dataset
+from ravine.data.counts import check_counts
 from ravine.messages import lacking
 from ravine.study.augment import Augmentation
 from ravine.study.loss import CROSS_ENTROPY, LossSpec
@@ -34,3 +35,5 @@ def check_loss(loss: LossSpec | None, augment: Augmentation | None, data: Datase
         raise lacking(
             f"augment.{mixing}", f"mixes answers, which the loss cross_entropy takes, but not {loss.name}"
         )
+    if loss.kind == "poisson":
+        check_counts(data)

@@ -169,7 +169,10 @@ def answer_numbers(
     """
     several = isinstance(target, NumbersTarget)
     mean_T = [each.mean for each in target.targets] if isinstance(target, NumbersTarget) else target.mean
-    scaled = nodes.add("Mul", _stacked(nodes, outputs), nodes.constant(target.scale, np.float64))
+    stacked = _stacked(nodes, outputs)
+    if isinstance(target, NumberTarget) and target.counts:
+        stacked = nodes.add("Exp", stacked)
+    scaled = nodes.add("Mul", stacked, nodes.constant(target.scale, np.float64))
     values_MNT = nodes.add("Add", scaled, nodes.constant(mean_T, np.float64))
     mean = _weighted(nodes, values_MNT, shares)
     fine = _fine(nodes, mean, usable)
