@@ -220,6 +220,10 @@ def test_values_are_those_of_the_file(tmp_path: Path) -> None:
         found = values_of(data, "validation", row)
         assert found["colour"] == colour
         assert float(found["size"]) == pytest.approx(float(size), abs=1e-5)
+    shown = results.mistakes()
+    assert str(tmp_path / "t.csv") not in page.report(results).decode()
+    assert str(tmp_path) not in str(shown)
+    assert shown.json()["examples"][0]["place"].startswith(str(tmp_path))
 
 
 def test_of_a_regression_residuals_and_tenths(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,17 @@ class Mistake:
     suspect: bool = False
     place: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def short_place(self) -> str:
+        """The place without the folders above: a page is for showing, and need not say where its author's files are.
+
+        Example:
+            >>> place = "/home/me/photos/cat/7.png"
+            >>> Mistake(number=3, answer="cat", said="dog", wrong=1.0, off=None, loss=2.0, place=place).short_place
+            'cat/7.png'
+        """
+        return "/".join(re.split(r"[/\\]", self.place)[-2:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,7 +167,7 @@ class Mistakes:
                 percents(each.wrong) if each.wrong is not None else number_of(each.off),
                 f"{each.loss:.3g}",
                 *([mark if each.suspect else ""] if self.deviations is None else []),
-                *([each.place] if places else []),
+                *([each.short_place] if places else []),
                 *(each.values.get(name, "") for name in names),
             )
             for each in self.examples
@@ -225,7 +237,7 @@ def _shortly(each: Mistake) -> str:
     """Where an example of a table is, and its first values."""
     values = [f"{name} {value}" for name, value in each.values.items()]
     more = [f"{len(values) - _SHOWN:,} more"] if len(values) > _SHOWN else []
-    return ": ".join(filter(None, [each.place, ", ".join([*values[:_SHOWN], *more])]))
+    return ": ".join(filter(None, [each.short_place, ", ".join([*values[:_SHOWN], *more])]))
 
 
 def _are_numbers(texts: Iterable[str]) -> bool:

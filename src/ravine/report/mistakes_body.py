@@ -207,7 +207,7 @@ def _card(found: Mistakes, each: Mistake, image: Html) -> Html:
         tag("span", each.answer, class_="answer"),
         tag("span", f"{'taken for' if found.deviations is None else 'predicted'} {each.said}"),
         tag("span", f"{wrong}loss {each.loss:.3g}", class_="mixture"),
-        tag("span", each.place or f"example {each.number}", class_="mixture"),
+        tag("span", each.short_place or f"example {each.number}", class_="mixture"),
         tag("span", "perhaps mislabelled", class_="doubt") if each.suspect else None,
     )
     return tag(
