@@ -143,6 +143,15 @@ def test_training_is_that_of_a_plain_loop(name: str, backend: str, weights: bool
         )
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_in_float64_it_is_that_of_the_loop_to_its_rounding(name: str) -> None:
+    study_ = made(name, weights=True, seeds=1, precision="float64")
+    run = all_runs(study_)[0]
+    wanted, _ = plainly(study_, run, LOSSES[name][2])
+    for key, array in train(study_, [run]).weights(run).items():
+        np.testing.assert_allclose(array, wanted[key], rtol=1e-12, atol=1e-12, err_msg=key)
+
+
 @pytest.mark.parametrize("backend", [NATIVE, pytest.param(FUSED, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LOSSES)
 def test_bits_are_those_of_a_run_alone(name: str, backend: str) -> None:

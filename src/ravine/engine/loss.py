@@ -153,12 +153,14 @@ class Loss:
             if LABEL_SMOOTHING in numbers:
                 return cross_entropy(outputs, answers, numbers[LABEL_SMOOTHING])
             return _OF_TASK[self.task](outputs, answers)
+        answers = _beside(outputs, answers)
         loss_B, weight_B = self._each(outputs, answers, numbers)
         accuracy = self._accuracy(outputs.detach(), answers)
         if weights_B is None and weight_B is None:
             loss = loss_B.mean()
         else:
             if weights_B is not None:
+                weights_B = _beside(outputs, weights_B)
                 loss_B = loss_B * weights_B
                 weight_B = weights_B if weight_B is None else weight_B * weights_B
             assert weight_B is not None, "one of the two is there"
@@ -169,7 +171,7 @@ class Loss:
     def each(self, outputs: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
         """The loss of each example in training without any weights, (B,)."""
         own = {name: number for name, number in numbers.items() if name in self.names}
-        return self._each(outputs, answers, own)[0]
+        return self._each(outputs, _beside(outputs, answers), own)[0]
 
     def of_runs(self, outputs_RNK: Tensor, answers: Tensor, numbers: Mapping[str, Tensor]) -> Tensor:
         """The mean of `each` of every run, (R,).
@@ -386,3 +388,9 @@ def _class_scores(outputs: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
 
 def _right_labels(logits: Tensor, answers: Tensor) -> Tensor:
     return ((logits > 0.0) == (answers > 0.5)).to(logits.dtype).mean(-1)
+
+
+def _beside(outputs: Tensor, given: Tensor) -> Tensor:
+    """Numbers in float64 where outputs are: sums are rounded alike, and a user's function may know no mixture."""
+    double = outputs.dtype == torch.float64 and given.is_floating_point()
+    return given.double() if double else given
