@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ravine import rng
 from ravine.engine.batches import Order
+from ravine.engine.device import moved
 from ravine.engine.loss import Loss
 from ravine.engine.plan import plan
 from ravine.engine.points import Points
@@ -42,6 +43,13 @@ def test_bfloat16_is_for_accelerators() -> None:
         match=r"^precision = 'bfloat16': only for accelerators, .*; allowed here: float32, float64$",
     ):
         planned(study(precision="bfloat16"))
+
+
+def test_float64_is_refused_where_a_device_has_none() -> None:
+    with pytest.raises(
+        InputError, match=r"^device = 'mps': it has no float64, which Linear is in; allowed here: cpu$"
+    ):
+        moved(nn.Linear(2, 2).double(), torch.device("mps"))
 
 
 class Whole(nn.Module):

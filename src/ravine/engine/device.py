@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from ravine.backends import check_device
 from ravine.errors import InputError
@@ -28,3 +29,19 @@ def find_device(choice: str = "auto") -> torch.device:
             f"device = {choice!r}: PyTorch {torch.__version__} finds no such device here; it finds {found}"
         )
     return torch.device(choice)
+
+
+def moved(module: nn.Module, device: torch.device) -> nn.Module:
+    """A module on a device.
+
+    Raises:
+        InputError: the module is in float64, and the device has no such numbers.
+
+    Example:
+        >>> moved(nn.Linear(1, 1), torch.device("cpu"))
+        Linear(in_features=1, out_features=1, bias=True)
+    """
+    if device.type == "mps" and any(param.dtype == torch.float64 for param in module.parameters()):
+        name = type(module).__name__
+        raise InputError(f"device = 'mps': it has no float64, which {name} is in; allowed here: cpu")
+    return module.to(device)

@@ -17,6 +17,7 @@ from ravine import rng
 from ravine.backbones.architecture import Undrawn
 from ravine.backbones.assembled import Assembled, HeadAlone, assembled, facts_of, head_layers
 from ravine.backbones.blocks import hold
+from ravine.engine.device import moved
 from ravine.engine.sections import Sections
 from ravine.engine.trainable import blocks_of, depths, rest, trained_names
 from ravine.errors import ModelError
@@ -160,7 +161,7 @@ class Network:
         layers = kinds_of(module)
         supplied = {buffer_name(name, each) for name in layers for each in ("rate", "key")}
         trained = {name: tuple(p.shape) for name, p in module.named_parameters() if p.requires_grad}
-        module = set_keyed(module.to(device))
+        module = set_keyed(moved(module, device))
         return Network(
             module=module,
             pure=_widening(as_function(module), dtype),

@@ -381,8 +381,6 @@ def _check_precision(network: Network, device: torch.device) -> None:
             "precision = 'bfloat16': only for accelerators, on a processor it gains nothing; "
             "allowed here: float32, float64"
         )
-    if network.precision == "float64" and device.type == "mps":
-        raise InputError("precision = 'float64': this accelerator has no such numbers; give device = 'cpu'")
 
 
 def _check_hessian(runs: list[Run], network: Network) -> None:

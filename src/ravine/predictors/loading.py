@@ -14,7 +14,7 @@ from torch import nn
 from ravine.data.answers import NumberTarget
 from ravine.data.preparation import Preparation
 from ravine.data.several import NumbersTarget
-from ravine.engine.device import find_device
+from ravine.engine.device import find_device, moved
 from ravine.errors import InputError, RavineError, in_a_line
 from ravine.predictors.bodies import Bodies, source_of
 from ravine.predictors.graph.door import members_of
@@ -69,7 +69,7 @@ def load_model(
     on = find_device(device)
     for each in predictor.members:
         if isinstance(each.model, nn.Module):
-            each.model.to(on)
+            moved(each.model, on)
     return predictor, manifest, off
 
 

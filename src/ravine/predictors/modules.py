@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ravine import rng
+from ravine.engine.device import moved
 from ravine.errors import InputError, ModelError, StoreError, in_a_line
 from ravine.forms import Refused
 from ravine.free_memory import built
@@ -139,7 +140,7 @@ def module_of(
         check_output(module, shape, num_outputs)
         _check_tensors(module, tensors, where)
     fill(module, tensors)
-    return module.to(device or torch.device("cpu")).eval().requires_grad_(False)
+    return moved(module, device or torch.device("cpu")).eval().requires_grad_(False)
 
 
 def _on_meta(
