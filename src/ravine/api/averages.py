@@ -117,7 +117,7 @@ def average_lengths(
 
     events = measure(results, read, opened, search=search, device=device)
     follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "averaging")
-    return lengths(Results.load(opened, name), results.score_metric)
+    return lengths(Results.load(opened, name), validation_metric(results.labels.task))
 
 
 def _run(store: Store, name: str, run: str | None) -> RunRecord:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ravine.api.evaluating import evaluate_lacking
+from ravine.api.metric import metric_for
 from ravine.api.reading import read_watched
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
@@ -28,6 +29,7 @@ from ravine.report.plan import show_plan
 from ravine.store import Store
 from ravine.study import Study
 from ravine.study.load import read_content
+from ravine.study.metric import MetricLike
 from ravine.study.naming import naming
 from ravine.study.trust import packages_of
 
@@ -100,7 +102,8 @@ def run(
         quiet=quiet,
     )
     evaluate_lacking(study, opened, data, search, device=device, console=_console(quiet))
-    results = replace(Results.load(opened, study.name), data=data)
+    metric = None if study.metric is None else study.metric.metric(search)
+    results = replace(Results.load(opened, study.name, metric=metric), data=data)
     if again_for is None:
         return results
     check_address_space()
@@ -115,7 +118,7 @@ def run(
     )
     for line in ended.lines:
         _console(False).print(Text(f"! {line}"), soft_wrap=True)
-    return replace(Results.load(opened, study.name), data=data)
+    return replace(Results.load(opened, study.name, metric=metric), data=data)
 
 
 def check_again(study: Study, again_for: str | None) -> None:
@@ -306,7 +309,13 @@ def remarks(study: Path | str, *, overrides: Sequence[str] = (), trust: Sequence
     return found(read, search)
 
 
-def results(name: str, *, store: Path | str = "runs", compare: str | None = None) -> Results:
+def results(
+    name: str,
+    *,
+    store: Path | str = "runs",
+    compare: str | None = None,
+    metric: MetricLike | None = None,
+) -> Results:
     """The results of a study in a store.
 
     Args:
@@ -314,12 +323,15 @@ def results(name: str, *, store: Path | str = "runs", compare: str | None = None
         store: the store's folder, or a database's address.
         compare: the factor whose levels are judged: "rule", "model", "dropout", or any other that varies; None: what
             the study says.
+        metric: what configs are chosen by and what the verdict is about: a name such as "f1_macro", or a function of
+            predictions and answers; None: what the study says. Nothing is trained for it.
 
     Raises:
         StoreError: no such store or study, or nothing has finished yet.
-        StudyError: what is to be compared does not vary, or is a range.
+        StudyError: what is to be compared does not vary, or is a range; or the metric does not fit the data.
     """
-    return Results.load(Store(store, create=False), name, compare=compare)
+    opened = Store(store, create=False)
+    return Results.load(opened, name, compare=compare, metric=metric_for(opened, name, metric))
 
 
 def replay(

@@ -59,7 +59,7 @@ def _stored(record: StudyRecord, trust: Sequence[str]) -> tuple[Study, Path | No
 
     A store is data: code runs only if a study file of the user's names it too.
     """
-    file = _file_of(record)
+    file = file_of(record)
     folder = None if file is None else file.parent
     where = f"study {record.name!r} in the store{', its file not found' if file is None else ''}"
     try:
@@ -90,7 +90,7 @@ def _targets(content: Mapping[str, Any], *, rules_only: bool = False) -> set[str
     return {target for target in found if isinstance(target, str)}
 
 
-def _file_of(record: StudyRecord) -> Path | None:
+def file_of(record: StudyRecord) -> Path | None:
     """The study's file, as its last launches named it; None if none is in the working directory or below.
 
     A store is data: it does not get to name a place elsewhere.

@@ -36,6 +36,7 @@ Trust = Annotated[tuple[str, ...], Shown("PACKAGE")]
 Store = Annotated[str, Shown("FOLDER")]
 Stores = Annotated[tuple[str, ...], Shown("FOLDER")]
 Compare = Annotated[str | None, Shown("FACTOR")]
+Metric = Annotated[str | None, Shown("METRIC")]
 File = Annotated[Path | None, Shown("FILE")]
 
 

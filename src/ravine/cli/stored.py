@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ravine.cli.options import Compare, File, Shown, Store, StudyName
+from ravine.cli.options import Compare, File, Metric, Shown, Store, StudyName
 from ravine.cli.output import put, put_json, write_page
 from ravine.errors import InputError
 
@@ -39,6 +39,7 @@ def show(
     /,
     store: Store = "runs",
     compare: Compare = None,
+    metric: Metric = None,
     json: bool = False,
 ) -> None:
     """Show a study, finished or not, or a run.
@@ -48,8 +49,10 @@ def show(
         store: Folder of the store.
         compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
             study says).
+        metric: Judge by this metric, such as f1_macro or roc_auc (default: what the study says).
         json: Print one JSON object.
     """
+    from ravine.api.metric import metric_for
     from ravine.outcomes import Results
     from ravine.outcomes.runs import latest
     from ravine.report import terminal, terminal_modes
@@ -70,8 +73,8 @@ def show(
         holder = opened.holder(name)
         running = [run.id for run in runs if run.status == "running"]
         so_far = {
-            metric: latest(curves)
-            for metric, curves in opened.curves_of(
+            name_of: latest(curves)
+            for name_of, curves in opened.curves_of(
                 running, ("validation_accuracy", "validation_loss")
             ).items()
         }
@@ -81,7 +84,7 @@ def show(
             else:
                 put(terminal.unfinished(record, runs, holder), "", terminal.runs(runs, so_far, limit=20))
             return
-        results = Results.load(opened, name, compare=compare)
+        results = Results.load(opened, name, compare=compare, metric=metric_for(opened, name, metric))
         if json:
             put_json(
                 {**results.json(), **terminal_modes.modes_json(results), "holder": holder, "so_far": so_far}
@@ -101,6 +104,7 @@ def report(
     /,
     store: Store = "runs",
     compare: Compare = None,
+    metric: Metric = None,
     figure: Annotated[str | None, Shown("NAME")] = None,
     out: File = None,
 ) -> None:
@@ -111,10 +115,12 @@ def report(
         store: Folder of the store.
         compare: Judge the levels of this factor: rule, model, dropout, or any other that varies (default: what the
             study says).
+        metric: Judge by this metric, such as f1_macro or roc_auc (default: what the study says).
         figure: Only this figure: forest, lr, curves, regimes, averages, averaging-length, test-time, gap, sharpness,
             budget, residuals, gain, disagreement, reliability, coverage, cost, ladder, ladder-gap or folds.
         out: The file; - is standard output (default: NAME.html or NAME-FIGURE.html in the store's folder).
     """
+    from ravine.api.metric import metric_for
     from ravine.api.mistakes import with_data
     from ravine.api.studies import study_named
     from ravine.outcomes import Results
@@ -124,7 +130,7 @@ def report(
     if out not in (None, Path("-")):
         page.check_page(out, "--out")
     with Opened(store, create=False) as opened:
-        results = Results.load(opened, study, compare=compare)
+        results = Results.load(opened, study, compare=compare, metric=metric_for(opened, study, metric))
         if figure is None:  # the page shows examples
             results = with_data(results, lambda: study_named(opened, study))
         if out == Path("-"):

@@ -21,7 +21,8 @@ from ravine.messages import one_of, whole_number
 from ravine.outcomes.folds import check_no_folds
 from ravine.outcomes.ladder import check_no_ladder, is_ladder, own_labels
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import final, validation_metric
+from ravine.outcomes.metric import by_metric
+from ravine.outcomes.runs import final
 from ravine.outcomes.trials import Predicted
 from ravine.store import Labels, RunRecord, Store
 
@@ -83,7 +84,7 @@ def choose(
         if isinstance(members, str) or len(members) != 1:
             check_no_ladder(runs, study_name)
         labels = own_labels(store.run(members[0].partition("#")[0]), labels)
-    metric = validation_metric(labels.task)
+    runs, metric = by_metric(store, study, labels, runs)
     winner = winner_of(runs, metric, study_name)
     found = candidates(members, store, study, runs, winner)
     reader = Reader(predicted=Predicted(store=store, labels=labels), evaluate=evaluate)

@@ -12,6 +12,7 @@ from ravine.ensembles.members import as_members, best_average
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError
 from ravine.outcomes.member import Member
+from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Split
 from ravine.store import RunRecord, Store
 from ravine.study import Recipe
@@ -96,7 +97,7 @@ def kinds_of(
             left.append(f"{name}: left out: {error}")
             continue
         kinds.append(Kind.of(name, chosen.pool, chosen.able))
-    average = best_average(store, found.best, found.metric)
+    average = best_average(store, found.best, validation_metric(found.labels.task))
     if average is not None:
         member = average[1]
         kinds.append(Kind.of(member.average, Pool.alone(member), [member]))

@@ -11,7 +11,7 @@ from ravine.ensembles.naming import member_of, named
 from ravine.errors import InputError, StoreError, choices
 from ravine.messages import count, shown
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import by_config, describe, final, lr_of, quality
+from ravine.outcomes.runs import by_config, describe, final, lower_is_better, lr_of, quality
 from ravine.store import Labels, RunRecord, Store, StudyRecord, kind_of
 from ravine.study import Recipe
 from ravine.verdict.selection import beside
@@ -139,7 +139,7 @@ def best_average(store: Store, winner: Sequence[RunRecord], metric: str) -> tupl
         metric: the validation metric that they are compared by.
     """
     names = store.averages.names([run.id for run in winner])
-    sign = 1.0 if metric.endswith("loss") else -1.0
+    sign = 1.0 if lower_is_better(metric) else -1.0
     found = [
         (sign * score, loss if loss is not None else float("inf"), average, run.id, run)
         for run in winner
@@ -244,4 +244,4 @@ def _best_first(run: RunRecord, metric: str) -> tuple[float, float, str]:
     worst = float("inf")
     if score is None:
         return worst, worst, run.id
-    return score if metric.endswith("loss") else -score, worst if loss is None else loss, run.id
+    return score if lower_is_better(metric) else -score, worst if loss is None else loss, run.id

@@ -124,7 +124,7 @@ def enter_finished(
         InputError: the study does not fit its data, its model or the store.
     """
     began = time.perf_counter()
-    runs = _finished(study, store, runs_of(study, data, search))
+    runs = _finished(study, store, runs_of(study, data, search), search)
     if runs is None or not _evaluated(study, store, runs):
         return None
     with naming(study.origin):
@@ -150,9 +150,9 @@ def enter_finished(
     return planned
 
 
-def _finished(study: Study, store: Store, first: list[Run]) -> list[Run] | None:
+def _finished(study: Study, store: Store, first: list[Run], search: Path | None) -> list[Run] | None:
     """The runs of a study and of its second stage; None if some run has not finished."""
-    second = second_stage(study, store, first) if study.staged else []
+    second = second_stage(study, store, first, search) if study.staged else []
     if second is None:
         return None
     runs = [*first, *second]

@@ -141,11 +141,11 @@ def launch(
         for each in before:
             if each.needed:
                 yield from _round_before(task, runs, each, backend)
-        second = second_stage(study, store, runs) if study.staged else []
+        second = second_stage(study, store, runs, search) if study.staged else []
         totals = _Totals()
         yield from _round(task, runs, second, backend, totals)
         if second is None:  # the first stage has just been finished
-            second = second_stage(study, store, runs)
+            second = second_stage(study, store, runs, search)
             assert second is not None, "all of the first stage has been trained"
             if second:
                 yield from _round(task, runs, second, backend, totals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ravine.outcomes.regularized import regularized
 from ravine.outcomes.trials import Predicted, trials
@@ -12,7 +13,9 @@ from ravine.study import Run, Study, decayed_runs, regularized_runs
 from ravine.verdict import best_configs
 
 
-def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] | None:
+def second_stage(
+    study: Study, store: Store, first: Sequence[Run], search: Path | None = None
+) -> list[Run] | None:
     """The runs of the second stage.
 
     A rule's config is chosen as the verdict chooses one: fewest lost seeds, then the highest mean score on
@@ -23,6 +26,7 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
         study: a staged study.
         store: where its first stage is.
         first: the runs of the first stage.
+        search: the folder of the study file, where a metric of the user's is looked for.
 
     Returns:
         The runs; None while some run of the first stage has not finished.
@@ -36,7 +40,9 @@ def second_stage(study: Study, store: Store, first: Sequence[Run]) -> list[Run] 
     records = [
         replace(known[run.id], rule=run.label, config=run.recipe.id, hypers=dict(run.chosen)) for run in first
     ]
-    found = trials(records, Predicted(store=store, labels=store.labels.of(first[0].recipe.data)))
+    metric = None if study.metric is None else study.metric.metric(search)
+    labels = store.labels.of(first[0].recipe.data)
+    found = trials(records, Predicted(store=store, labels=labels, metric=metric))
     if study.tune == "regularize":
         decided = regularized(found, records, study.regularize.tolerance)
         best = {each.rule: each.config for each in decided if each.overfits}

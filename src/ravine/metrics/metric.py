@@ -56,7 +56,8 @@ class Metric:
         lower: lower is better.
         percent: it lies from 0 to 1 and is shown in per cent.
         binary: an example's part is 1 or 0.
-        best: no run is better; infinite if there is no such number.
+        best: no run is better; None: there is no such number.
+        own: it is a function of the user's.
     """
 
     name: str
@@ -66,7 +67,15 @@ class Metric:
     lower: bool = False
     percent: bool = False
     binary: bool = False
-    best: float = float("inf")
+    best: float | None = None
+    own: bool = False
+
+    @property
+    def column(self) -> str:
+        """What it is called beside a part of the data: it ends in "loss" where it is one and nothing else says so."""
+        return (
+            f"{self.name}_loss" if self.own and self.lower and not self.name.endswith("loss") else self.name
+        )
 
     def value(self, task: str, given: Given) -> Array:
         """(R,) the metric of each run; NaN of one whose outputs are not all finite."""

@@ -48,7 +48,9 @@ def own_metric(name: str, function: Function, *, lower: bool) -> Metric:
         parts=lambda given: np.stack([_parts(name, function, *each) for each in _pairs(given)]),
     )
     tasks = ("classification", "multilabel", "regression")
-    return Metric(name=name, title=name, short=name, formulas=dict.fromkeys(tasks, formula), lower=lower)
+    return Metric(
+        name=name, title=name, short=name, formulas=dict.fromkeys(tasks, formula), lower=lower, own=True
+    )
 
 
 def _pairs(given: Given) -> Sequence[tuple[np.ndarray, np.ndarray]]:

@@ -223,7 +223,7 @@ def compared(
     readers: dict[str, Predicted] = {}
     found: dict[tuple[str, str], Trial] = {}
     for name, study in named.items():
-        predicted = Predicted(store=study.source, labels=study.labels, mode=study.mode)
+        predicted = Predicted(store=study.source, labels=study.labels, mode=study.mode, metric=study.metric)
         tried = trials(own[name], predicted)
         for each in judged(tried, study.regularized) if study.regularized else tried:
             found.setdefault((each.rule, each.run), each)  # a run that several have counts once

@@ -20,6 +20,7 @@ import numpy as np
 
 from ravine.errors import StoreError
 from ravine.grid import Grid
+from ravine.metrics import Metric
 from ravine.outcomes import fold_words, ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget, errors_by_target
@@ -28,6 +29,7 @@ from ravine.outcomes.framed import framed
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.looking import Judged, mistakes_of
+from ravine.outcomes.metric import check_labels, column_of, measures_of, metric_of, scored_runs, squares_of
 from ravine.outcomes.mistakes import Mistakes
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors
@@ -39,15 +41,16 @@ from ravine.outcomes.regularized import (
     tolerance_of,
 )
 from ravine.outcomes.rows import errors_of, plain_errors, row_of
-from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data, validation_metric
+from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data
 from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted, trials
 from ravine.outcomes.trivial import SPLITS, Trivial, trivial_of
 from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
+from ravine.study.metric import is_default, not_with
 from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Overfitting, Verdict, judge, measure_of
+from ravine.verdict import Overfitting, Verdict, judge
 
 if TYPE_CHECKING:
     from ravine.data import Dataset
@@ -68,6 +71,7 @@ class Results:
         labels: the data set's labels, task, classes and sizes.
         asked: how the study wants its runs evaluated at test; None: by the mean pass alone.
         mode: how the runs predict that the verdict is about; None: by the mean pass.
+        metric: what configs were chosen by, and what the verdict is about.
         verdict: which rule is best, and whether that can be said at all.
         warnings: what a reader must know before believing the verdict.
         validation_errors: of a regression with one target, by run: errors on validation in the target's unit.
@@ -87,6 +91,7 @@ class Results:
     labels: Labels
     asked: AtTest | None
     mode: Mode | None
+    metric: Metric
     verdict: Verdict
     warnings: tuple[str, ...]
     validation_errors: Mapping[str, Errors]
@@ -101,7 +106,9 @@ class Results:
     _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def load(cls, store: Store, study_name: str, *, compare: str | None = None) -> Results:
+    def load(
+        cls, store: Store, study_name: str, *, compare: str | None = None, metric: Metric | None = None
+    ) -> Results:
         """Read a study and judge it.
 
         Args:
@@ -109,10 +116,11 @@ class Results:
             study_name: its name.
             compare: the factor whose levels are judged: "rule", "model", "dropout", or any other that varies; None:
                 what the study says.
+            metric: what runs are judged by; None: what the study says.
 
         Raises:
             StoreError: there is no such study, or none of its runs has finished.
-            StudyError: what is to be compared does not vary, or is a range.
+            StudyError: what is to be compared does not vary, or is a range; or the metric does not fit the data.
         """
         study = store.study(study_name)
         compare = compared_by(study.definition) if compare is None else compare
@@ -124,14 +132,23 @@ class Results:
                 f"study {study_name!r}: {words.none_of(len(runs))} finished, so there is nothing to"
                 " report; `ravine run` with its file continues"
             )
+        metric = metric_of(study.definition, labels.task) if metric is None else metric
+        check_labels(metric, labels)
+        usual = is_default(metric, labels.task)
         if is_ladder(runs):
+            if not usual:
+                raise not_with(metric.name, "ladder")
             return cls._of_ladder(store, study, compare, runs, labels)
         if has_folds(runs):
+            if not usual:
+                raise not_with(metric.name, "folds")
             return cls._of_folds(store, study, compare, runs, labels)
         asked = parse_test_time(store.evaluated.asked(study_name))
         mode, missing = judged_mode(asked, store, finished)
-        predicted = Predicted(store=store, labels=labels, mode=mode)
+        predicted = Predicted(store=store, labels=labels, mode=mode, metric=metric)
         found = trials(finished, predicted)
+        if not usual:
+            runs = scored_runs(runs, found, metric)
         tested: dict[str, np.ndarray] = {}
 
         def test(run_id: str) -> np.ndarray:
@@ -139,17 +156,24 @@ class Results:
             return tested[run_id]
 
         tolerance = tolerance_of(study.definition)
+        if tolerance is not None and not usual:
+            raise not_with(metric.name, 'tune = "regularize"')
+        measure, validated = measures_of(metric, labels)
         decided = () if tolerance is None else regularized(found, runs, tolerance)
         found = judged(found, decided) if decided else found
         baseline = None if compare == RULE else runs[0].rule
         verdict = judge(
             found,
             test=test,
-            measure=measure_of(labels.task, several=bool(labels.targets)),
+            measure=measure,
+            validated=validated,
             noun=noun_of(compare),
             baseline=baseline,
         )
-        validation_errors, test_errors = errors_of(labels, found, verdict, tested)
+        of_errors = found, tested
+        if labels.task == "regression" and not usual:
+            of_errors = squares_of(predicted, found, tested)
+        validation_errors, test_errors = errors_of(labels, of_errors[0], verdict, of_errors[1])
         scored = [
             trial.run
             for trial in found
@@ -163,7 +187,7 @@ class Results:
             if rule.config is not None and set(rule.runs) & tested.keys()
         }
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        trivial = trivial_of(labels)
+        trivial = trivial_of(labels, metric)
         beaten = words.beaten_by_trivial(verdict, trivial)
         warnings = [*missing, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged]
         if len(finished) < len(runs):
@@ -175,6 +199,7 @@ class Results:
             labels=labels,
             asked=asked,
             mode=mode,
+            metric=metric,
             verdict=verdict,
             warnings=tuple(warnings),
             validation_errors=validation_errors,
@@ -202,6 +227,7 @@ class Results:
             labels=labels,
             asked=None,
             mode=None,
+            metric=metric_of(study.definition, labels.task),
             verdict=verdict,
             warnings=(*unfinished, *verdict.warnings, *unlike(runs, compare), *unlogged),
             validation_errors={},
@@ -232,6 +258,7 @@ class Results:
             labels=labels,
             asked=None,
             mode=None,
+            metric=metric_of(study.definition, labels.task),
             verdict=verdict,
             warnings=(*unfinished, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged),
             validation_errors=folds.validation_errors,
@@ -251,6 +278,11 @@ class Results:
     def is_regression(self) -> bool:
         """True where the scores are losses, not accuracies."""
         return self.labels.task == "regression"
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether runs are judged by what is usual for their task: accuracy, or the squared error."""
+        return is_default(self.metric, self.labels.task)
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -286,7 +318,7 @@ class Results:
     @property
     def score_metric(self) -> str:
         """The validation metric that configs are compared by."""
-        return validation_metric(self.labels.task)
+        return column_of(self.metric, self.labels.task)
 
     @property
     def stages(self) -> tuple[StageRow, ...]:
@@ -360,6 +392,7 @@ class Results:
         errors = () if self.by_target is None else self.by_target.columns
         errors = errors if self.error_columns is None else _ERRORS
         metrics = (*METRICS[::2], *errors) if self.is_regression else METRICS
+        own = () if self.score_metric in metrics else (self.score_metric,)
         return [
             *(
                 "run",
@@ -374,6 +407,7 @@ class Results:
                 "seconds",
             ),
             *metrics,
+            *own,
         ]
 
     def table(self) -> list[dict[str, Cell]]:
@@ -409,6 +443,7 @@ class Results:
             "seconds": plain(self.seconds),
             "backend": self.backend,
             **({} if self.compare == "rule" else {"compare": self.compare}),
+            **({} if self.is_usual else {"metric": self.metric.name}),
             f"{self.noun}s": [self._rule_entry(place) for place in range(len(self.verdict.rules))],
             **({"trivial": self._trivial_entry(self.trivial)} if self.trivial is not None else {}),
             "best": self.verdict.best,
@@ -447,6 +482,8 @@ class Results:
 
     @property
     def _score_names(self) -> tuple[str, str]:
+        if not self.is_usual:
+            return f"val_{self.metric.column}", f"test_{self.metric.column}"
         return ("val_loss", "test_loss") if self.is_regression else ("val_accuracy", "test_accuracy")
 
     def _trivial_entry(self, trivial: Trivial) -> dict[str, Any]:

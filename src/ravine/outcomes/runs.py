@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ravine.metrics import METRICS as KNOWN
 from ravine.store.records import FINISHED
 
 if TYPE_CHECKING:
@@ -68,13 +69,24 @@ def by_config(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     return groups
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a run's number, such as "validation_rmse", is better the lower it is.
+
+    Example:
+        >>> [lower_is_better(f"validation_{name}") for name in ("accuracy", "loss", "rmse", "roc_auc")]
+        [False, True, True, False]
+    """
+    name = metric.rpartition("/")[2].partition("_")[2]
+    return name.endswith("loss") or name.startswith("pinball_") or (name in KNOWN and KNOWN[name].lower)
+
+
 def quality(seeds: Sequence[RunRecord], metric: str) -> tuple[float, float]:
     """How good a config is, larger is better: first the share of seeds that survived, then the mean score."""
     values = [value for run in seeds if (value := final(run, metric)) is not None]
     if not values:
         return (0.0, -math.inf)
     mean = sum(values) / len(values)
-    return (len(values) / len(seeds), -mean if metric.endswith("loss") else mean)
+    return (len(values) / len(seeds), -mean if lower_is_better(metric) else mean)
 
 
 def plain(value: object) -> Cell:

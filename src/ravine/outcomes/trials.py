@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ravine.errors import StoreError
+from ravine.metrics import Metric, parts_of
 from ravine.outcomes.member import Member
 from ravine.store.averaged import kind_of
 from ravine.store.records import FINISHED
 from ravine.study import STAGE
+from ravine.study.metric import is_default
 from ravine.verdict import Trial, scorer
 
 if TYPE_CHECKING:
@@ -30,11 +32,13 @@ class Predicted:
         store: where the predictions are.
         labels: the right answers of the data set that the runs were trained on.
         mode: how the runs predict at test; None: by the mean pass, as training stores it.
+        metric: what they are judged by; None: what is usual for the task.
     """
 
     store: Store
     labels: Labels
     mode: Mode | None = None
+    metric: Metric | None = None
 
     def answers(self, split: Split) -> np.ndarray:
         """(N,) right answers: classes, or values in the target's own units; (N, K) of labels, (N, T) several values."""
@@ -80,10 +84,13 @@ class Predicted:
         return found
 
     def scores(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """By run, (N,), higher is better: see `ravine.verdict.scorer`."""
-        score = scorer(self.labels.task, self.labels.scale)
-        answers = self.answers(split)
-        return {run_id: score(found, answers) for run_id, found in self.outputs(split, run_ids).items()}
+        """By run, (N,): what each example contributes to a score of which higher is better, and which is their mean.
+
+        Of what is usual for a task see `ravine.verdict.scorer`, of any other metric `ravine.metrics`; with a minus where
+        lower is better.
+        """
+        found = self.outputs(split, run_ids)
+        return dict(zip(found, self._scored(split, list(found.values())), strict=True))
 
     def test_scores(self, run_id: str) -> np.ndarray:
         """A run's scores on the test data, (N,). Only for runs that validation has chosen already."""
@@ -91,7 +98,15 @@ class Predicted:
             found = self._of_split(run_id, "test", self.store.tensors("predictions", run_id))
         else:
             found = self.outputs("test", [run_id])[run_id]
-        return scorer(self.labels.task, self.labels.scale)(found, self.answers("test"))
+        return self._scored("test", [found])[0]
+
+    def _scored(self, split: Split, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        answers, task = self.answers(split), self.labels.task
+        if self.metric is None or is_default(self.metric, task):
+            score = scorer(task, self.labels.scale)
+            return [score(found, answers) for found in outputs]
+        sign = -1.0 if self.metric.lower else 1.0
+        return [sign * parts for parts in parts_of(self.metric, task, outputs, answers)]
 
     def test_outputs(self, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """What runs put out on the test data. Only for runs whose `test_scores` a verdict has read."""

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ravine.metrics import Metric, values_of
 from ravine.outcomes.regression import MEAN, Errors
+from ravine.study.metric import is_default
 from ravine.verdict import scorer
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("validation", "test")
 _NAMED = 3  # labels or targets that are named
+_NEVER = -1e4  # logit of a class that training had no example of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,13 +80,14 @@ class _Kind:
     metrics: Callable[[np.ndarray, np.ndarray, Labels], Mapping[str, float]]
 
 
-def trivial_of(labels: Labels) -> Trivial | None:
+def trivial_of(labels: Labels, metric: Metric | None = None) -> Trivial | None:
     """The trivial predictor of a data set; None where its task has none, or a split has no examples.
 
     Stores that older versions wrote do not say what training answers were; those of validation then take their place.
 
     Args:
         labels: the right answers.
+        metric: what runs are judged by; None: what is usual for the task.
 
     Example:
         >>> from ravine.store import Labels
@@ -106,6 +110,10 @@ def trivial_of(labels: Labels) -> Trivial | None:
         outputs = np.broadcast_to(output, (len(right), *output.shape))
         scores[split] = float(score(outputs, right).mean())
         metrics |= {f"{split}_{name}": value for name, value in kind.metrics(outputs, right, labels).items()}
+        if metric is not None and not is_default(metric, labels.task):
+            value = _value(metric, labels.task, outputs, right)
+            metrics[f"{split}_{metric.column}"] = value
+            scores[split] = -value if metric.lower else value
     answer, about = kind.answer(labels, mean, "validation" if known is None else "training")
     return Trivial(
         name=kind.name,
@@ -116,6 +124,11 @@ def trivial_of(labels: Labels) -> Trivial | None:
         scores=scores,
         metrics=metrics,
     )
+
+
+def _value(metric: Metric, task: str, outputs: np.ndarray, right: np.ndarray) -> float:
+    finite = np.maximum(outputs, _NEVER) if task == "classification" else outputs
+    return float(values_of([metric], task, [finite], right)[metric.name][0])
 
 
 def _mean_answer(labels: Labels) -> np.ndarray:

@@ -17,6 +17,7 @@ from ravine.errors import InputError, choices
 from ravine.messages import count, shown
 from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.member import Member
+from ravine.outcomes.metric import by_metric
 from ravine.outcomes.runs import final, validation_metric
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord
 from ravine.study import FindStudy
@@ -95,13 +96,13 @@ def chosen(
             f"study {study_name!r}: {count(unfinished, 'run')} of {len(runs):,} {has} not finished, so what = {what!r} "
             "is not known yet; `ravine run` with its file continues, or name a finished run"
         )
-    metric = validation_metric(labels.task)
+    runs, metric = by_metric(store, study, labels, runs)
     winner = [run for run in winner_of(runs, metric, study_name) if final(run, metric) is not None]
     if what == "winner":
         text = f"seed {winner[0].seed} of {winner[0].rule}, the best on validation of the winner's seeds"
         return _pooled(store, study, labels, what, text, [winner[0].id], "all")
     if what == "average":
-        return _average(store, study, labels, winner, metric)
+        return _average(store, study, labels, winner, validation_metric(labels.task))
     if what == "soup":
         assert find is not None, "a soup needs the study"
         return _soup(store, study, labels, winner[0], find, device)

@@ -24,7 +24,7 @@ from ravine.errors import InputError
 from ravine.launch.trained import Trained
 from ravine.messages import count, one_of
 from ravine.outcomes.ladder import check_no_ladder
-from ravine.outcomes.runs import validation_metric
+from ravine.outcomes.metric import by_metric
 from ravine.outcomes.trials import Predicted, Split
 from ravine.soups.basin import POINTS, Basin, Centre, Way, shares_of
 from ravine.soups.findings import Soup
@@ -102,7 +102,7 @@ def _groups(
         members = tuple(sorted((member for _, member in pairs), key=lambda member: member.place))
         return [Group(words=count(len(members), "named member"), members=members)], [run for run, _ in pairs]
     every = store.runs(name)
-    metric = validation_metric(labels.task)
+    every, metric = by_metric(store, store.study(name), labels, every)
     best = winner_of(every, metric, name)[0]
     groups = likely(store, every, best)
     if not groups:

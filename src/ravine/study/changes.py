@@ -52,7 +52,7 @@ def changes(before: str, after: str) -> list[str]:
 def _fixed(definition: str) -> dict[str, str]:
     """The keys that must not change, dotted, with their values in words, defaults filled in."""
     content = content_of(definition)
-    found = {key: printable(words) for key, words in objects_of(definition).items()}
+    found = {key: printable(words) for key, words in objects_of(definition).items() if key != "metric"}
     if "data" in content:
         found |= _by_key("data", parse_data(content["data"]))
     if "model" in content:

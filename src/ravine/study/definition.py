@@ -15,6 +15,7 @@ from ravine.forms import Form
 from ravine.nn.target import describe_factory
 from ravine.study.block import RuleBlock
 from ravine.study.ladder import compared, search_of
+from ravine.study.metric import described
 from ravine.study.parts import NamedModel, models_in
 from ravine.study.search import Search
 from ravine.study.spec import Study
@@ -83,6 +84,8 @@ def definition_of(study: Study) -> str:
         content["ladder"] = study.ladder.content()
     if study.compare != compared(study.ladder, study.variants):
         content["compare"] = study.compare
+    if study.metric is not None and not study.metric.is_object:
+        content["metric"] = study.metric.content()
     if study.evaluations != 20:
         content["evaluations"] = study.evaluations
     if study.stop is not None:
@@ -98,6 +101,8 @@ def definition_of(study: Study) -> str:
     content["rules"] = [_rule(block) for block in study.rules]
     if study.loss is not None and study.loss.is_object:
         notes.append(f"loss: {study.loss.source}")
+    if study.metric is not None and study.metric.is_object:
+        notes.append(f"metric: {described(study.metric)}")
     notes += [f"rules.{i}: {block.kind}" for i, block in enumerate(study.rules) if block.is_object]
     return "".join(f"{_OBJECT}{note}\n" for note in notes) + toml_of(content)
 

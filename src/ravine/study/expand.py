@@ -24,6 +24,7 @@ from ravine.study.fields import DEFAULT_BATCH, BatchSize
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.losses import check_loss
+from ravine.study.metric import check_metric
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -65,6 +66,9 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         for part in study.parts:
             with _naming(study, part):
                 _check_task(part.study, data)
+        if study.metric is not None:
+            answers = {"validation": data.validation.y, "test": data.test.y}
+            check_metric(study.metric.metric(search), data.task, data.classes, answers)
         structures = [structure_of(part.model, search) for part in study.parts]
         if study.ladder is not None:
             check_parts(data, study.ladder.per_class)

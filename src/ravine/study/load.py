@@ -41,6 +41,7 @@ _KEYS = (
     "variants",
     "ladder",
     "compare",
+    "metric",
     "evaluations",
     "stop",
     "keep",

@@ -36,6 +36,7 @@ from ravine.study.keep import parse_keep
 from ravine.study.ladder import parse_ladder
 from ravine.study.load import ELSEWHERE, parse_study
 from ravine.study.loss import parse_loss
+from ravine.study.metric import parse_metric
 from ravine.study.modes import parse_test_time
 from ravine.study.parts import parse_models
 from ravine.study.phases import parse_phases
@@ -64,6 +65,7 @@ READERS: Mapping[str, Reader] = {
     "regularize": parse_regularize,
     "variants": parse_variants,
     "compare": parse_compare,
+    "metric": parse_metric,
     "evaluations": lambda value: whole(value, "evaluations", 1, 10_000),
     "stop": parse_stop,
     "keep": parse_keep,

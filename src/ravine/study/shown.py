@@ -61,6 +61,7 @@ def shared(
     tune: str,
     compare: str,
     precision: str | None = None,
+    metric: str | None = None,
 ) -> tuple[str, ...]:
     """What each rule's configs are made of beside its own hypers, where a study says more than the defaults."""
     parts = [
@@ -71,5 +72,6 @@ def shared(
         *([f"{trials} random trials"] if trials is not None else []),
         *([f'tune "{tune}"'] if tune != "joint" else []),
         *([f"compare {compare}"] if compare != "rule" else []),
+        *([f"metric {metric}"] if metric is not None else []),
     ]
     return (f"with {'; '.join(parts)}",) if parts else ()

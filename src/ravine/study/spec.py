@@ -37,6 +37,7 @@ from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.ladder import Ladder, LadderLike, check_alone, compared, parse_ladder, search_of
 from ravine.study.ladder import in_words as ladder_in_words
 from ravine.study.loss import LossLike, LossSpec, check_smoothing, parse_loss
+from ravine.study.metric import Judged, MetricLike, check_beside, parse_metric
 from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
@@ -96,6 +97,9 @@ class Study:
             many examples of each class on several draws; the verdict then says which arm is better for how many.
         compare: what the verdict compares: "rule", or another factor that varies, such as "dropout" or "batch_size":
             then it speaks of the levels of that factor, each tuned over the rest. No part of a run's id.
+        metric: what configs are chosen by on validation, and what the verdict is about: a name such as "f1_macro" or
+            "roc_auc", or a function of predictions and answers; None: accuracy, or the squared error of a regression.
+            No part of a run's id.
         evaluations: how many times along a run, or along each of its phases, the validation set is looked at.
         stop: when runs end before their planned end: ``{"patience": 5}``, after so many evaluations in a row without a
             gain, with the weights of the best one; None: never. Of phases it concerns the last one, as do the next two.
@@ -140,6 +144,7 @@ class Study:
     variants: tuple[Variant, ...]
     ladder: Ladder | None
     compare: str
+    metric: Judged | None
     evaluations: int
     stop: Stop | None
     keep: Keep | None
@@ -177,6 +182,7 @@ class Study:
         variants: Sequence[VariantLike] = (),
         ladder: LadderLike | None = None,
         compare: str | None = None,
+        metric: MetricLike | None = None,
         evaluations: int = 20,
         stop: StopLike | None = None,
         keep: KeepLike | None = None,
@@ -243,11 +249,21 @@ class Study:
                 )
             put("variants", parse_variants(variants))
             put("compare", parse_compare(compare or compared(self.ladder, self.variants)))
+            put("metric", parse_metric(metric))
             if self.ladder is not None:
                 several = isinstance(self.model, tuple)
                 beside = {"variants": self.variants, "model": several}
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
             put("data", parse_source(data, weights))
+            put("data", parse_source(data))
+            check_beside(
+                self.metric,
+                {
+                    "ladder": self.ladder,
+                    "folds": folds_in(self.data),
+                    'tune = "regularize"': self.tune == "regularize",
+                },
+            )
             put("_parts", parts_of(self))
             check_folds(
                 self.data,
@@ -292,6 +308,7 @@ class Study:
                     self.tune,
                     self.compare,
                     self.precision,
+                    None if self.metric is None else self.metric.name,
                 ),
             ),
             columns=("rule", "lr", "other hypers", "configs"),

@@ -18,7 +18,7 @@ from ravine.verdict.draws import ArmResult, Reading, arm_results
 from ravine.verdict.folds import OnFold, corrected_error, over_folds
 from ravine.verdict.gaps import DrawnGap, Fall, falls_of, gaps_of
 from ravine.verdict.judge import judge
-from ravine.verdict.measure import ACCURACY, SQUARED_ERROR, Measure, measure_of
+from ravine.verdict.measure import ACCURACY, SQUARED_ERROR, Measure, measure_by, measure_of
 from ravine.verdict.outcome import Gain, Pair, RuleResult, Verdict
 from ravine.verdict.overfitting import Overfitting, overfitting
 from ravine.verdict.profile import Profile
@@ -58,6 +58,7 @@ __all__ = [
     "gaps_of",
     "judge",
     "judge_across",
+    "measure_by",
     "measure_of",
     "over_folds",
     "overfitting",

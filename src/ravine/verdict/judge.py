@@ -186,6 +186,8 @@ def _result(
             by_example=measure.by_example,
             luck=luck.error(),
             share=measure.percent,
+            heaviest=measure.heaviest,
+            best=measure.best,
         ),
         num_configs=len(group),
         num_runs=num_runs,

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from ravine.errors import InputError, choices
+from ravine.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,9 @@ class Measure:
         loss: lower is better: people know minus the score.
         root: its square root is known by this name; empty: no such name.
         short: its name over a column; empty for an accuracy, which goes without saying.
+        best: no score is higher; None: there is no such number.
+        heaviest: of a share that is no mean of right and wrong: as how many examples one counts at most; None: not known.
+        metric: the metric's name in a study; empty where it is not one.
         by_example: there is a score for each test example; False: one number for each run, so that nothing is known of
             how it would have been on other examples.
     """
@@ -35,6 +39,9 @@ class Measure:
     loss: bool = False
     root: str = ""
     short: str = ""
+    best: float | None = None
+    heaviest: float | None = None
+    metric: str = ""
     by_example: bool = True
 
     @property
@@ -77,9 +84,9 @@ def _minus(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if float(text) != 0.0 else text.removeprefix("-")
 
 
-ACCURACY = Measure(name="accuracy", percent=True, binary=True)
+ACCURACY = Measure(name="accuracy", percent=True, binary=True, best=1.0, metric="accuracy")
 SQUARED_ERROR = Measure(
-    name="mean squared error", gap=" in squared error", loss=True, root="RMSE", short="MSE"
+    name="mean squared error", gap=" in squared error", loss=True, root="RMSE", short="MSE", metric="mse"
 )
 RIGHT_LABELS = Measure(name="share of right labels", percent=True)
 STANDARD_ERROR = Measure(
@@ -105,3 +112,31 @@ def measure_of(task: str, *, several: bool = False) -> Measure:
     if task not in _OF_TASK:
         raise InputError(f"task: {task!r} is unknown; {choices(task, tuple(_OF_TASK))}")
     return STANDARD_ERROR if several and task == "regression" else _OF_TASK[task]
+
+
+def measure_by(metric: Metric, heaviest: float = 1.0) -> Measure:
+    """What runs are judged by that a metric is asked of.
+
+    Args:
+        metric: any.
+        heaviest: what one example weighs in it at most, see `ravine.metrics.Formula`.
+
+    Example:
+        >>> from ravine.metrics import metric_named
+        >>> measure_by(metric_named("f1_macro")).name, measure_by(metric_named("accuracy")) is ACCURACY
+        ('macro F1', True)
+    """
+    for each in (ACCURACY, SQUARED_ERROR):
+        if each.metric == metric.name:
+            return each
+    return Measure(
+        name=metric.title,
+        gap="" if metric.percent else f" in {metric.title}",
+        percent=metric.percent,
+        binary=metric.binary,
+        loss=metric.lower,
+        short=metric.short,
+        best=None if metric.best is None else 0.0 - metric.best if metric.lower else metric.best,
+        heaviest=heaviest if metric.percent and not metric.binary else None,
+        metric=metric.column,
+    )

@@ -1,0 +1,129 @@
+"""What a study's runs are judged by, as its text says it, and what they reached by it on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ravine.errors import InputError, StudyError
+from ravine.messages import shown
+from ravine.metrics import DEFAULT, METRICS, Metric, metric_named
+from ravine.outcomes.runs import validation_metric
+from ravine.outcomes.trials import Predicted, trials
+from ravine.study.definition import objects_of
+from ravine.study.load import content_of
+from ravine.study.metric import Judged, check_metric, is_default, parse_metric
+from ravine.verdict import Measure, measure_by, measure_of
+
+if TYPE_CHECKING:
+    from ravine.store import Labels, RunRecord, Store, StudyRecord
+    from ravine.verdict import Trial
+
+
+def judged_by(definition: str) -> Judged | None:
+    """What a study's text says that its runs are judged by; None: what is usual for its task.
+
+    Raises:
+        StudyError: it was a function of a Python program.
+
+    Example:
+        >>> judged_by('metric = "f1_macro"').name, judged_by('name = "s"')
+        ('f1_macro', None)
+    """
+    if "metric" in (objects := objects_of(definition)):
+        raise StudyError(
+            f"metric: a function of a Python program ({objects['metric']}), which a store does not keep; give it, or"
+            " another metric"
+        )
+    try:
+        content = content_of(definition)
+    except InputError:  # a study made by an older version, or in Python without a text
+        return None
+    return parse_metric(content.get("metric"))
+
+
+def metric_of(definition: str, task: str) -> Metric:
+    """The metric that a study's text names; no code of the user's is run for it.
+
+    Raises:
+        StudyError: it names code.
+    """
+    judged = judged_by(definition)
+    if judged is None:
+        return METRICS[DEFAULT[task]]
+    if judged.is_code:
+        raise StudyError(
+            f"metric = {shown(judged.name)}: no study file found here names it, and ravine runs no code that only a"
+            " store names: give the metric"
+        )
+    return metric_named(judged.name)
+
+
+def check_labels(metric: Metric, labels: Labels) -> None:
+    """See that a metric fits stored answers.
+
+    Raises:
+        StudyError: it is of another task, or a part lacks what it needs.
+    """
+    answers = {"validation": labels.validation, "test": labels.test}
+    check_metric(metric, labels.task, labels.classes, answers)
+
+
+def measures_of(metric: Metric, labels: Labels) -> tuple[Measure, Measure]:
+    """What test scores and validation scores measure."""
+    if is_default(metric, labels.task):
+        usual = measure_of(labels.task, several=bool(labels.targets))
+        return usual, usual
+    heaviest = metric.formulas[labels.task].heaviest
+    test, validation = (
+        measure_by(metric, heaviest(answers, len(labels.classes)) if len(answers) else 1.0)
+        for answers in (labels.test, labels.validation)
+    )
+    return test, validation
+
+
+def column_of(metric: Metric, task: str) -> str:
+    """What runs' values of a metric on validation are called: of the usual one as training stores them."""
+    return validation_metric(task) if is_default(metric, task) else f"validation_{metric.column}"
+
+
+def by_metric(
+    store: Store, study: StudyRecord, labels: Labels, runs: Sequence[RunRecord]
+) -> tuple[list[RunRecord], str]:
+    """The runs of a study, and the number of theirs on validation that its configs are compared by.
+
+    Raises:
+        StudyError: the study is judged by a function of the user's.
+    """
+    metric = metric_of(study.definition, labels.task)
+    if is_default(metric, labels.task):
+        return list(runs), validation_metric(labels.task)
+    found = trials(runs, Predicted(store=store, labels=labels, metric=metric))
+    return list(scored_runs(runs, found, metric)), column_of(metric, labels.task)
+
+
+def squares_of(
+    predicted: Predicted, trials: Sequence[Trial], tested: Iterable[str]
+) -> tuple[list[Trial], dict[str, np.ndarray]]:
+    """Of a regression that is judged by another metric, its squared errors: trials, and test scores by run."""
+    usual = replace(predicted, metric=None)
+    known = usual.scores("validation", [each.run for each in trials if each.validation is not None])
+    found = [replace(each, validation=known.get(each.run)) for each in trials]
+    return found, {run: usual.test_scores(run) for run in tested}
+
+
+def scored_runs(runs: Sequence[RunRecord], trials: Sequence[Trial], metric: Metric) -> tuple[RunRecord, ...]:
+    """The runs, with their values of a metric on validation among their numbers, as `column_of` calls it."""
+    name, sign = f"validation_{metric.column}", -1.0 if metric.lower else 1.0
+    means = {
+        each.run: sign * float(np.mean(each.validation)) for each in trials if each.validation is not None
+    }
+    return tuple(
+        replace(run, metrics={**run.metrics, name: means[run.id]})
+        if run.id in means and np.isfinite(means[run.id])
+        else run
+        for run in runs
+    )

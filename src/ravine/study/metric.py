@@ -1,0 +1,178 @@
+"""What a study's runs are judged by: ``metric`` names a metric, or a function of the user's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ravine.errors import InputError, StudyError
+from ravine.messages import shown, unknown, wrong
+from ravine.metrics import DEFAULT, Metric, check_answers, check_task, metric_named, own_metric, values_of
+from ravine.nn.provenance import check_may_compute
+from ravine.nn.target import describe_factory, find_named, folders_of
+
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_BETTER = ("higher", "lower")
+_EXAMPLE = 'must be a name such as "f1_macro", or of a function "package.module:name"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The metric that configs are chosen by and that the verdict is about.
+
+    Args:
+        name: of a metric, or ``"package.module:name"``, or of a function of a Python program.
+        function: the function, where it is an object of a Python program.
+        lower: lower is better, of a function; a metric by name knows it.
+    """
+
+    name: str
+    function: Callable[..., Any] | None = None
+    lower: bool = False
+
+    @property
+    def is_object(self) -> bool:
+        """It is a function of a Python program, which a text can only describe."""
+        return self.function is not None
+
+    @property
+    def is_code(self) -> bool:
+        """It names code of the user's."""
+        return self.function is None and ":" in self.name
+
+    def content(self) -> Any:
+        """Plain data, as a study file has it."""
+        return {"function": self.name, "better": "lower"} if self.lower else self.name
+
+    def metric(self, search: Path | None = None) -> Metric:
+        """The metric; a function of the user's is imported for it.
+
+        Args:
+            search: the folder of the study file.
+
+        Raises:
+            InputError: there is no such function, or it may not run.
+        """
+        if self.function is not None:
+            return own_metric(self.name, self.function, lower=self.lower)
+        if not self.is_code:
+            return metric_named(self.name)
+        found = find_named(self.name, search, "metric")
+        check_may_compute(f"metric = {self.name!r}", found, folders_of(search))
+        return own_metric(self.name, found, lower=self.lower)
+
+
+MetricLike: TypeAlias = str | Callable[..., Any] | Mapping[str, Any] | Judged
+
+
+def parse_metric(value: object) -> Judged | None:
+    """What a study is judged by; None where it does not say, so that its task does.
+
+    Args:
+        value: the name of a metric, a function or its name ``"package.module:name"``, or a table
+            ``{"function": ..., "better": "lower"}``.
+
+    Raises:
+        StudyError: one line with the key, the value and what is allowed.
+
+    Example:
+        >>> parse_metric("f1_macro").metric().title
+        'macro F1'
+    """
+    if value is None or isinstance(value, Judged):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if key not in ("function", "better"):
+                raise unknown("metric", key, ("function", "better"))
+        if value.get("better", "higher") not in _BETTER:
+            raise wrong("metric.better", value["better"], 'must be "higher" or "lower"')
+        function = value.get("function")
+        if not callable(function) and not (isinstance(function, str) and ":" in function):
+            raise wrong("metric.function", function, 'must be the name of a function, "package.module:name"')
+        return _judged(function, lower=value.get("better") == "lower")
+    return _judged(value, lower=False)
+
+
+def _judged(value: object, *, lower: bool) -> Judged:
+    if isinstance(value, str):
+        if _TARGET.fullmatch(value):
+            return Judged(name=value, lower=lower)
+        try:
+            metric_named(value)
+        except InputError as error:
+            raise StudyError(str(error), at=[("metric",)], what="wrong") from None
+        return Judged(name=value)
+    if not callable(value):
+        raise wrong("metric", value, _EXAMPLE)
+    return Judged(name=str(getattr(value, "__name__", type(value).__name__)), function=value, lower=lower)
+
+
+def described(judged: Judged) -> str:
+    """A function of a Python program, for people: where it is from, and a hash of its source."""
+    assert judged.function is not None, "it is an object"
+    return describe_factory(judged.function)
+
+
+def check_metric(
+    metric: Metric, task: str, classes: Sequence[str], answers: Mapping[str, np.ndarray]
+) -> None:
+    """See that a metric is one of a task, and has a value for the answers of a data set, before anything is trained.
+
+    A function of the user's is called with random predictions.
+
+    Args:
+        metric: any.
+        task: of the data.
+        classes: their names.
+        answers: of the parts that are scored, by the part's name; a part without examples is not.
+
+    Raises:
+        StudyError: it is of another task or number of classes, or a part lacks what it needs.
+    """
+    try:
+        check_task(metric, task, len(classes))
+        for part, of_part in answers.items():
+            if len(of_part):
+                check_answers(metric, task, of_part, classes, part)
+                if metric.own:
+                    values_of([metric], task, [_random(task, of_part, len(classes))], of_part)
+    except InputError as error:
+        raise StudyError(str(error), at=[("metric",)], what="wrong") from None
+
+
+def _random(task: str, answers: np.ndarray, num_classes: int) -> np.ndarray:
+    """Predictions of a run that has learned nothing."""
+    shape = (len(answers), num_classes) if task == "classification" else np.shape(answers)
+    return np.random.default_rng(0).normal(size=shape)
+
+
+def is_default(metric: Metric, task: str) -> bool:
+    """Whether it is what runs of a task are judged by anyway."""
+    return DEFAULT[task] == metric.name
+
+
+def check_beside(judged: Judged | None, beside: Mapping[str, object]) -> None:
+    """Refuse a metric beside what is judged by the usual one alone.
+
+    Args:
+        judged: of a study.
+        beside: whether each of these keys asks for that.
+
+    Raises:
+        StudyError: names both keys.
+    """
+    for key, asked in beside.items():
+        if judged is not None and asked:
+            raise not_with(judged.name, key)
+
+
+def not_with(name: str, key: str) -> StudyError:
+    """The error for a metric beside what is judged by accuracy, or by the squared error of a regression, alone."""
+    words = f"not with {key}, which is judged by accuracy or squared error alone; leave one of them out"
+    return StudyError(f"metric = {shown(name)}: {words}", at=[("metric",)])
