@@ -50,7 +50,7 @@ from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
 from ravine.study.metric import is_default, not_with
 from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Overfitting, Verdict, judge
+from ravine.verdict import Overfitting, Verdict, judge, measure_of
 
 if TYPE_CHECKING:
     from ravine.data import Dataset

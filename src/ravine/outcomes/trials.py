@@ -86,8 +86,8 @@ class Predicted:
     def scores(self, split: Split, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """By run, (N,): what each example contributes to a score of which higher is better, and which is their mean.
 
-        Of what is usual for a task see `ravine.verdict.scorer`, of any other metric `ravine.metrics`; with a minus where
-        lower is better.
+        Of what is usual for a task see `ravine.verdict.scorer`, of any other metric `ravine.metrics`: minus its parts
+        where lower is better.
         """
         found = self.outputs(split, run_ids)
         return dict(zip(found, self._scored(split, list(found.values())), strict=True))

@@ -255,7 +255,6 @@ class Study:
                 beside = {"variants": self.variants, "model": several}
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
             put("data", parse_source(data, weights))
-            put("data", parse_source(data))
             check_beside(
                 self.metric,
                 {

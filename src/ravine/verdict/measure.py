@@ -26,7 +26,7 @@ class Measure:
         root: its square root is known by this name; empty: no such name.
         short: its name over a column; empty for an accuracy, which goes without saying.
         best: no score is higher; None: there is no such number.
-        heaviest: of a share that is no mean of right and wrong: as how many examples one counts at most; None: not known.
+        heaviest: of a share that is no mean of right and wrong: as how many examples one counts at most; None: unknown.
         metric: the metric's name in a study; empty where it is not one.
         by_example: there is a score for each test example; False: one number for each run, so that nothing is known of
             how it would have been on other examples.
