@@ -11,7 +11,7 @@ from ravine.report.collect import BestCurves, best_curves
 from ravine.report.palette import Look, looks, regime_look
 from ravine.report.regimes import Regime, regimes
 from ravine.report.trivial_mark import about, height, mark, reaching
-from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread
+from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread, trained_unit
 
 BEYOND = 8  # what grows past so many times the other curves leaves through the top
 
@@ -46,7 +46,7 @@ def draw_curves(results: Results) -> Figure:
 def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> View:
     floor = results.error_floor if quantity == "accuracy" else None
     look = looks(results.rules)
-    unit = loss_unit(results) if floor is None else "%"
+    units = {"training": trained_unit(results), "validation": loss_unit(results)}
     metric = f"validation_{quantity}"
     axis = _shared(found, floor, height(results.trivial, metric, floor))
     panels = []
@@ -57,7 +57,9 @@ def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> 
             band = each.training if part == "training" else each.validation
             data += curve(each.rule, look[each.rule], band, label, floor)
             data += _early(each, part, look[each.rule], label, floor)
-        panel = _over_steps(data, f"{part.capitalize()} {quantity} ({unit})", axis)
+        panel = _over_steps(
+            data, f"{part.capitalize()} {quantity} ({units[part] if floor is None else '%'})", axis
+        )
         panels.append(mark(results.trivial, panel, metric, floor) if part == "validation" else panel)
     chips = tuple(
         Chip(key=each.rule, label=f"{each.rule}  lr {each.lr:.3g}", swatch=look[each.rule].swatch())
@@ -131,7 +133,8 @@ def _regime_view(results: Results, rule: str, four: Sequence[Regime]) -> View:
                 data += curve(each.name, regime_look(each.name), band, f"{each.name}: lr {each.lr:.4g}")
                 (wild if each.name == "too high" else tame).extend(band.median)
         kept = [value for value in wild if value <= BEYOND * max(tame, default=value)]
-        panel = _over_steps(data, f"{part.capitalize()} loss ({loss_unit(results)})", log_axis(tame + kept))
+        unit = trained_unit(results) if part == "training" else loss_unit(results)
+        panel = _over_steps(data, f"{part.capitalize()} loss ({unit})", log_axis(tame + kept))
         panels.append(mark(results.trivial, panel, "validation_loss") if part == "validation" else panel)
     chips = tuple(
         Chip(key=each.name, label=f"{each.name}  lr {each.lr:.3g}", swatch=regime_look(each.name).swatch())

@@ -122,6 +122,12 @@ def loss_unit(results: Results) -> str:
     return "mean squared error, target units²" if results.is_regression else "cross-entropy, nats"
 
 
+def trained_unit(results: Results) -> str:
+    """What the loss of training is measured in: its own, where runs have another loss than the score."""
+    others = any(run.recipe.get("loss") is not None for run in results.runs)
+    return "as it is trained" if others else loss_unit(results)
+
+
 def spread(results: Results, *, crowded: bool = False) -> str:
     """How to read lines and bands, for captions."""
     seeds = len({run.seed for run in results.runs})
