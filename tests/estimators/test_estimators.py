@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from scipy.special import softmax
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, make_multilabel_classification
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -363,3 +363,26 @@ def test_a_frame_without_rows_is_refused_in_one_line() -> None:
     model = ravine.Classifier(runs=1, epochs=1).fit(frame, Y)
     with pytest.raises(DataError, match=r"^X has no rows; at least one is needed$"):
         model.predict(frame[:0])
+
+
+def test_a_regressor_predicts_several_numbers_each_in_its_own_unit() -> None:
+    y = np.stack([100 + 10 * X[:, 3], X[:, 2] / 1000], axis=1)
+    model = ravine.Regressor(runs=4, epochs=40).fit(X[:, :3], y)
+    found = model.predict(X[:, :3])
+    assert found.shape == y.shape
+    assert r2_score(y, found, multioutput="raw_values").min() > 0.85
+    assert model.score(X[:, :3], y) == pytest.approx(r2_score(y, found))
+    frame = ravine.Regressor(**SMALL).fit(pd.DataFrame(X[:, :3]), pd.DataFrame(y, columns=["a", "b"]))
+    assert frame.predict(pd.DataFrame(X[:3, :3])).shape == (3, 2)
+
+
+def test_a_classifier_finds_labels() -> None:
+    x, y = make_multilabel_classification(200, 6, n_classes=3, random_state=0)
+    model = ravine.Classifier(runs=4, epochs=40).fit(x, y)
+    found, p = model.predict(x), model.predict_proba(x)
+    np.testing.assert_array_equal(found, (p > 0.5).astype(int))
+    assert (found == y).mean() > 0.8
+    assert model.score(x, y) == pytest.approx((found == y).all(axis=1).mean())
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), p)
+    with pytest.raises(ValueError, match="multiclass-multioutput"):
+        ravine.Classifier(**SMALL).fit(x, np.cumsum(y, axis=1))

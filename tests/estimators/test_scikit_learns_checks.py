@@ -12,6 +12,8 @@ import ravine
 
 # Fit once, or not at all; together they are some seconds.
 SOON = [
+    "check_classifiers_multilabel_output_format_predict",
+    "check_classifiers_multilabel_output_format_predict_proba",
     "check_classifiers_one_label",
     "check_classifiers_regression_target",
     "check_complex_data",
@@ -33,6 +35,7 @@ SOON = [
     "check_methods_subset_invariance",
     "check_mixin_order",
     "check_n_features_in_after_fitting",
+    "check_regressor_multioutput",
     "check_no_attributes_set_in_init",
     "check_parameters_default_constructible",
     "check_requires_y_none",

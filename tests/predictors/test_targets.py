@@ -6,6 +6,7 @@ Numbers are checked against float64 formulas, PyTorch and scikit-learn.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,13 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 import ravine
 from ravine.data import Dataset, from_arrays
+from ravine.data.deal_folds import folds_of
 from ravine.engine.loss import Loss
+from ravine.engine.mixture import of_labels
+from ravine.ensembles.cells import Cells
+from ravine.ensembles.modes import mode_rows
+from ravine.ensembles.pool import Pool
+from ravine.errors import RavineError
 from ravine.outcomes.results import Results
 from ravine.report import page
 from ravine.store import Store
@@ -28,6 +35,7 @@ LABELS_X, LABELS = make_multilabel_classification(150, 8, n_classes=4, random_st
 NAMES = ("a", "b", "c", "d")
 MODEL = {"kind": "mlp", "hidden": [8]}
 RULES = [{"kind": "adam", "lr": [0.01, 0.03]}]
+MODES = {"modes": ["mc"], "samples": 4}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +52,13 @@ def labels() -> Dataset:
 def folder(tmp_path_factory: pytest.TempPathFactory, numbers: Dataset, labels: Dataset) -> Path:
     store = tmp_path_factory.mktemp("store")
     for data in (numbers, labels):
-        study = ravine.Study(name=data.name, data=data, model=MODEL, rules=RULES, epochs=6, seeds=3)
-        ravine.run(study, store=store, quiet=True)
+        ravine.run(study(data), store=store, quiet=True)
     return store
+
+
+def study(data: Dataset, **changes: Any) -> ravine.Study:
+    given = {"name": data.name, "data": data, "model": MODEL, "rules": RULES, "epochs": 6, "seeds": 3}
+    return ravine.Study(**{**given, **changes})  # type: ignore[arg-type]
 
 
 def chosen(folder: Path, name: str, split: str) -> tuple[Results, dict[str, np.ndarray]]:
@@ -186,6 +198,106 @@ def test_predictions_of_labels_have_probabilities(folder: Path) -> None:
     p = found.probabilities
     nll = -np.where(LABELS[:6] == 1, np.log(p), np.log1p(-p)).mean()
     assert found.scores["nll"] == pytest.approx(nll, rel=1e-6)
+
+
+def test_every_backend_comes_to_the_same(numbers: Dataset, labels: Dataset, tmp_path: Path) -> None:
+    for data in (numbers, labels):
+        found = []
+        for backend in ("native", "fused", "serial"):
+            small = study(data, epochs=2, seeds=1, augment={"mixup": 0.4})
+            results = ravine.run(small, store=tmp_path / data.name / backend, backend=backend, quiet=True)
+            found.append([run.metrics["validation_loss"] for run in results.runs])
+        np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-5)
+
+
+def test_passes_that_draw_are_pooled_target_by_target(
+    numbers: Dataset, labels: Dataset, tmp_path: Path
+) -> None:
+    """Of labels the mean of probabilities, of numbers the mean of values; how passes differ is of each target."""
+    model = {"kind": "mlp", "hidden": [8], "dropout": 0.3}
+    for data, x, y in ((numbers, X, VALUES), (labels, LABELS_X, LABELS)):
+        small = study(
+            data, model=model, rules=[{"kind": "adam", "lr": 0.03}], seeds=2, epochs=2, test_time=MODES
+        )
+        rows = mode_rows(ravine.run(small, store=tmp_path, quiet=True))
+        assert [row.mode for row in rows] == ["mean", "mc"]
+        assert np.isfinite(list(rows[1].scores.values())).all()
+        found = ravine.predict(data.name, (x[:4], y[:4]), mode="mc", samples=20, store=tmp_path)
+        unsure = found.spread if data is numbers else found.information
+        assert unsure is not None
+        assert unsure.shape == ((4, 3) if data is numbers else (4,))
+        assert (unsure >= 0).all()
+        assert unsure.max() > 0
+    z = torch.randn(5, 6, 1, 3) * 3
+    p = of_labels(z).predicted_NK.sigmoid()
+    np.testing.assert_allclose(p, z.double().sigmoid().mean((1, 2)), rtol=1e-9)
+
+
+def test_folds_deal_labels_in_proportion(labels: Dataset, tmp_path: Path) -> None:
+    data = from_arrays(LABELS_X, LABELS, class_names=NAMES, split={"folds": 3}, name="folds")
+    results = ravine.run(study(data, epochs=1, seeds=1), store=tmp_path, quiet=True)
+    assert "Over 3 folds" in str(results)
+    number = folds_of(LABELS, NAMES, None, folds=3, repeat=0, split_seed=0, name="t")
+    shares = np.stack([LABELS[number == fold].sum(axis=0) for fold in range(3)])
+    assert (np.bincount(number) == 50).all()
+    assert np.abs(shares - LABELS.sum(axis=0) / 3).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["numbers", "labels"])
+def test_one_onnx_graph_says_the_same(folder: Path, tmp_path: Path, name: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    written = ravine.export(name, out=tmp_path / "model", what="ensemble", onnx=True, store=folder)
+    assert written.onnx is not None
+    assert written.onnx < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / "model" / "model.onnx")
+    x = X[:4] if name == "numbers" else LABELS_X[:4]
+    given = {session.get_inputs()[0].name: x.astype(np.float64)}
+    here = ravine.predict(name, x, what="ensemble", store=folder)
+    if name == "numbers":
+        (found,) = session.run(["prediction"], given)
+        np.testing.assert_allclose(found, here.predicted, rtol=1e-5)
+    else:
+        found, p = session.run(["labels", "probabilities"], given)
+        np.testing.assert_array_equal(found, here.predicted.astype(int))
+        np.testing.assert_allclose(p, here.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("combine", ["mean", "logits", "vote"])
+def test_a_pool_of_labels_by_hand(combine: str) -> None:
+    logits = RNG.normal(size=(3, 20, 4)) * 3
+    cells = Cells(task="classification", per=4, labels=True)
+    pool = Pool(weights={"a": 0.45, "b": 0.35, "c": 0.2}, combine=combine)  # type: ignore[arg-type]
+    found = pool.predict(cells, dict(zip("abc", logits, strict=True)))
+    weights = np.array([0.45, 0.35, 0.2])[:, None, None]
+    p = {
+        "mean": (weights / (1 + np.exp(-logits))).sum(0),
+        "logits": 1 / (1 + np.exp(-(weights * logits).sum(0))),
+        "vote": (weights * (logits > 0)).sum(0),
+    }[combine]
+    assert found.log_p is not None
+    np.testing.assert_allclose(cells.apart(np.exp(found.log_p[:, 1])), p, atol=1e-12)
+    np.testing.assert_array_equal(cells.apart(found.predicted), p > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label_smoothing": 0.1}, "only classes are smoothed"),
+        (
+            {"tune": "regularize", "model": {**MODEL, "dropout": [0.0, 0.2]}},
+            "overfitting is a gap of accuracies",
+        ),
+        ({"ladder": {"per_class": [5], "draws": 1}}, "no classes to take examples of"),
+    ],
+)
+def test_what_has_no_meaning_for_labels_is_refused(
+    labels: Dataset, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RavineError) as error:
+        ravine.run(study(labels, **changes), store=tmp_path, quiet=True)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["numbers", "labels"])

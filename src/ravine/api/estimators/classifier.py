@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from ravine.api.estimators.estimator import Estimator
-from ravine.api.estimators.examples import sample_weights, training_examples
+from ravine.api.estimators.examples import Raw, sample_weights, training_examples
 from ravine.errors import DataError
 
 
@@ -49,7 +50,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         verbose: show the plan and a bar on stderr.
 
     Attributes:
-        classes_: the classes, as given, sorted.
+        classes_: the classes, as given, sorted; of labels the numbers of their columns.
         n_features_in_: how many features.
         feature_names_in_: their names, where the inputs had names.
         runs_: how many networks were trained: ``runs``, or a little fewer, so that all rules have equally many.
@@ -67,13 +68,14 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     """
 
     classes_: npt.NDArray[Any]
+    _labels: bool
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
         """Train, and choose the ensemble.
 
         Args:
             X: (N, features) array, or a frame.
-            y: (N,) classes: texts, whole numbers or bools.
+            y: (N,) classes: texts, whole numbers or bools; or (N, K) 0 or 1, labels of which an example may have any.
             sample_weight: (N,) how much each example counts in the loss of training, at least 0; None: all alike.
 
         Returns:
@@ -85,6 +87,13 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         """
         raw, target = training_examples(self, X, y, numeric=False)
         check_classification_targets(target)
+        kind = type_of_target(target)
+        if kind.startswith("multiclass-multioutput"):
+            raise ValueError(f"Unknown label type: {kind}: several targets must be 0 or 1")
+        self._labels = kind == "multilabel-indicator"
+        if self._labels:
+            dense = target.toarray() if hasattr(target, "toarray") else np.asarray(target)
+            return self._fit_labels(raw, dense, sample_weights(raw, sample_weight))
         self.classes_, indices = np.unique(target, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(f"y has only one class, {self.classes_.tolist()[0]!r}: there is nothing to learn")
@@ -92,13 +101,25 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         self._fit(raw, indices, "classification", tuple(map(str, self.classes_)), weights)
         return self
 
+    def _fit_labels(self, raw: Raw, target: npt.NDArray[Any], weights: npt.NDArray[Any] | None) -> Classifier:
+        self.classes_ = np.arange(target.shape[1])
+        self._fit(raw, target, "multilabel", tuple(map(str, self.classes_)), weights)
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The most probable class of each example, (N,)."""
+        """The most probable class of each example, (N,); of labels (N, K), 1 where one is more probable than not."""
         found = self._predicted(X)
+        if self._labels:
+            return np.asarray(found.predicted, dtype=np.int64)
         return np.asarray(self.classes_[found.predicted])
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Probabilities, (N, classes), in the order of ``classes_``."""
+        """Probabilities, (N, classes), in the order of ``classes_``; of labels the probability of each, (N, K)."""
         return self._predicted(X).p
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:

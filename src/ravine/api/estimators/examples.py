@@ -24,7 +24,7 @@ def training_examples(estimator: BaseEstimator, x: Any, y: Any, *, numeric: bool
     Args:
         estimator: whose `fit` it is.
         x: a frame, or an array (N, ...).
-        y: the target, (N,).
+        y: the target, (N,) or (N, T).
         numeric: whether the target must be numbers.
 
     Raises:
@@ -33,12 +33,19 @@ def training_examples(estimator: BaseEstimator, x: Any, y: Any, *, numeric: bool
     """
     _refuse(x)
     if is_frame(x):
-        target = validate_data(estimator, y=y, y_numeric=numeric)
+        target = validate_data(estimator, y=y, y_numeric=numeric, multi_output=_several(y))
         validate_data(estimator, x, skip_check_array=True)
         check_consistent_length(x, target)
         return _frame(estimator, x), target
     array, target = validate_data(
-        estimator, x, y, y_numeric=numeric, ensure_all_finite=False, allow_nd=True, ensure_min_samples=2
+        estimator,
+        x,
+        y,
+        y_numeric=numeric,
+        multi_output=_several(y),
+        ensure_all_finite=False,
+        allow_nd=True,
+        ensure_min_samples=2,
     )
     return _array(estimator, array), target
 
@@ -76,6 +83,17 @@ def new_examples(estimator: BaseEstimator, x: Any) -> Raw:
         return frame
     array = validate_data(estimator, x, ensure_all_finite=False, allow_nd=True, reset=False)
     return _array(estimator, array)
+
+
+def _several(y: Any) -> bool:
+    """Whether a target has several columns; one column is one target, as scikit-learn warns."""
+    shape = getattr(y, "shape", None)
+    if shape is None and isinstance(y, list | tuple):
+        try:
+            shape = np.shape(y)
+        except ValueError:  # rows of different lengths
+            shape = None
+    return shape is not None and len(shape) == 2 and shape[1] > 1
 
 
 def _frame(estimator: BaseEstimator, x: Any) -> dict[str, Cells]:
