@@ -134,6 +134,17 @@ def test_a_real_difference_is_found_and_losses_are_turned() -> None:
     assert found.json()["table"][0]["test"] == pytest.approx(losses["high"][0].mean())
 
 
+def test_shares_stay_between_0_and_1_whatever_they_are_called() -> None:
+    scores = {"a": [0.99, 1.0, 0.96], "b": [0.9, 0.8, 0.85]}
+    found = ravine.judge(scores, metric="F1")
+    assert "a reaches 98.3 % test F1" in found.verdict.sentences[0]
+    for rule in found.verdict.rules:
+        assert rule.ci is not None
+        assert 0.0 < rule.ci[0] < rule.ci[1] < 1.0
+    large = ravine.judge({name: [100 * score for score in own] for name, own in scores.items()}, metric="F1")
+    assert "a test F1 of 98.3" in large.verdict.sentences[0]
+
+
 def test_tensors_and_seeds_of_any_name_are_taken() -> None:
     rng = np.random.default_rng(9)
     a, b = rng.random((3, 50)), rng.random((3, 50))

@@ -18,6 +18,12 @@ from ravine.outcomes.elsewhere import Judgement, Run, Scored, judged
 from ravine.outcomes.given import DATASET, NEEDED, of_arrays, of_datasets, of_tables
 from ravine.verdict import Measure
 
+# What lies from 0 to 1 by its definition, and is then shown in per cent.
+_SHARES = (
+    "balanced accuracy", "f1", "macro f1", "micro f1", "weighted f1", "precision", "recall", "auc", "roc auc",
+    "average precision", "iou", "dice",
+)  # fmt: skip
+
 
 def judge(
     scores: Any,
@@ -45,7 +51,8 @@ def judge(
         datasets: the outer names of `scores` and `validation` are data sets: ``{"iris": {"adam": array, ...}, ...}``. A
             table has its data sets in a column.
         metric: what the scores are called; None: "accuracy" where each is 0 or 1 for an example, else "score". An
-            accuracy is given as a share from 0 to 1.
+            accuracy is given as a share from 0 to 1; so may be others such as "F1" and "AUC", which are then shown in
+            per cent and have intervals that stay between 0 and 1.
         lower_is_better: the scores are losses.
         alpha: chance of any false "separable", in (0, 0.5].
 
@@ -138,7 +145,8 @@ def _measure(found: Sequence[Scored], metric: str | None, lower_is_better: bool)
     if metric is None:
         bits = all(len(part) > 1 and bool(np.isin(part, (0.0, 1.0)).all()) for part in parts)
         metric = "accuracy" if bits and not lower_is_better else "score"
-    percent = metric == "accuracy"
+    inside = all(bool(((part >= 0.0) & (part <= 1.0) | np.isnan(part)).all()) for part in parts)
+    percent = metric == "accuracy" or (metric.lower() in _SHARES and inside and not lower_is_better)
     if percent and lower_is_better:
         raise InputError(
             "lower_is_better: an accuracy is better when it is higher; give the metric another name"

@@ -76,7 +76,7 @@ def mean_interval(
         binary: the scores are 1 or 0.
         luck: standard error from choosing the configuration, see `tuning.py`.
         by_example: as in `comparison.difference_error`.
-        share: scores that are not binary lie from 0 to 1, and so does the interval.
+        share: scores that are not binary lie from 0 to 1; the interval is then Wilson's too, without the limit.
         heaviest: as in `Measure`.
         best: no score is higher; None: there is no such number.
     """
@@ -91,7 +91,7 @@ def mean_interval(
         if heaviest is not None:
             return accuracy_interval(min(max(mean, 0.0), 1.0), half, num_examples / heaviest, alpha)
         if share:
-            return max(mean - half, 0.0), min(mean + half, 1.0)
+            return _of_share(mean, half, z)
         known = math.inf if best is None else best
         top = 0.0 if bool((scores <= 0.0).all()) else known
         return mean - half, max(min(mean + half, top), mean)
@@ -107,6 +107,18 @@ def accuracy_interval(mean: float, half: float, num_examples: float, alpha: floa
     if rare < FEW:
         effective = min(effective, num_examples)
     return _wilson(mean, effective, z)
+
+
+def _of_share(mean: float, half: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a mean of shares, whose uncertainty is `half`.
+
+    Where shares are near 1 their spread reaches further down than up. Cut at 1, a symmetric interval covers less than
+    it says: with three seeds from beta(19, 1) 89 %, Wilson's 94 % (`benchmarks/calibration_datasets.py`).
+    """
+    spread = mean * (1.0 - mean)
+    if half > 0.0 and spread > 0.0:
+        return _wilson(mean, z**2 * spread / half**2, z)
+    return max(mean - half, 0.0), min(mean + half, 1.0)
 
 
 def share_interval(num: int, of: int, alpha: float) -> tuple[float, float]:
