@@ -151,6 +151,17 @@ def test_the_fingerprint_says_what_folds_are_made_of_and_more_repeats_change_not
     assert of() != of(changed)
 
 
+def test_the_fingerprint_does_not_say_where_a_file_lies(tmp_path):
+    def of(name, **more):
+        path = tmp_path / name
+        path.write_text("a,b,y\n" + "\n".join(f"{i},{i % 7},{i % 3}" for i in range(60)) + "\n")
+        spec = {"kind": "csv", "path": str(path), "target": "y", "split": {"folds": 3}, **more}
+        return load(parse_data(spec)).fingerprint
+
+    assert of("one.csv") == of("other.csv")
+    assert of("one.csv") != of("one.csv", drop=["b"])
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
