@@ -270,6 +270,24 @@ def test_winners_of_a_regression_on_a_table_undo_the_scales_of_their_folds(tmp_p
         np.testing.assert_allclose(values[at], stored, rtol=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["poisson", "mae"])
+def test_winners_of_any_loss_predict_what_is_stored_of_them(tmp_path: Path, loss: str) -> None:
+    counts = np.random.default_rng(2).poisson(np.exp(0.5 * X[:, 0])).astype(np.float64)
+    data = from_arrays(X, counts, task="regression", split={"folds": 3})
+    assert data.folds is not None
+    study = _study(name="counted", data=data, loss=loss, rules=[{"kind": "adam", "lr": 0.03}])
+    results = ravine.run(study, store=tmp_path / "runs", quiet=True)
+    found = of_folds(Store(tmp_path / "runs"), "counted", find=lambda: (study, None))
+    for run_id, values in found.outputs(found.preparation.inputs.apply(X)).items():
+        own = data.folds.of(FoldOf.of(results.source.run(run_id).recipe["part"]))
+        assert own.preparation is not None
+        raw = own.preparation.inputs.scaling
+        tested = own.test.some(slice(None)).astype(np.float64) * np.array(raw.deviation) + np.array(raw.mean)
+        at = [int(np.abs(X - each).sum(axis=1).argmin()) for each in tested]
+        stored = results.source.tensors("predictions", run_id)["test"]
+        np.testing.assert_allclose(values[at], stored, rtol=1e-4, atol=1e-5)
+
+
 def _columns(path: Path) -> dict[str, list[str]]:
     header, *rows = (line.split(",") for line in path.read_text().splitlines())
     return {name: [row[at] for row in rows] for at, name in enumerate(header)}

@@ -7,6 +7,7 @@ of a regression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from ravine.data import Dataset
+from ravine.data.counts import counted_preparation
 from ravine.data.deal_folds import FoldOf
 from ravine.data.inputs import NamesInput, TableInputs
 from ravine.engine.device import find_device
@@ -29,6 +31,7 @@ from ravine.predictors.modules import module_of
 from ravine.predictors.predictor import Part, Predictor
 from ravine.predictors.stored import UserModel, model_of_run, weights_of
 from ravine.study import FindStudy
+from ravine.study.loss import is_poisson
 from ravine.study.naming import naming
 from ravine.study.reading import read_data
 
@@ -140,11 +143,18 @@ def of_folds(
         seeds = [run for run in winner_of(own, metric, study_name) if final_value(run, metric) is not None]
         winners[part] = seeds if what == "ensemble" else seeds[:1]
     num = sum(map(len, winners.values()))
+    rates = {is_poisson(run.recipe.get("loss")) for seeds in winners.values() for run in seeds}
+    if len(rates) > 1:
+        raise StoreError(
+            f"study {study_name!r}: some of the folds' winners predict the logarithm of a rate (loss poisson), others "
+            "numbers, so they have no mean; predict with a study that has one of these losses"
+        )
+    counts = rates == {True}
     parts = []
     for part, seeds in winners.items():
         members = [member_of(run) for run in seeds]
         tensors = weights_of(store, members)
-        change = _change(data, data.folds.of(part))
+        change = _change(data, data.folds.of(part), counts=counts)
         for run, member in zip(seeds, members, strict=True):
             built, own_search = model_of_run(run, find, model, trust)
             module = module_of(
@@ -158,13 +168,18 @@ def of_folds(
                 bodies={},
             )
             parts.append(Part(name=member.name, share=1.0 / num, model=Rescaled(module, change).eval()))
+    prepared = data.known_preparation
     return Predictor(
-        preparation=data.known_preparation, members=tuple(sorted(parts, key=lambda each: each.name))
+        preparation=counted_preparation(prepared) if counts else prepared,
+        members=tuple(sorted(parts, key=lambda each: each.name)),
     )
 
 
-def _change(first: Dataset, own: Dataset) -> Change:
-    """From values that the first fold scaled to those of another fold, and back for its outputs."""
+def _change(first: Dataset, own: Dataset, *, counts: bool) -> Change:
+    """From values that the first fold scaled to those of another fold, and back for its outputs.
+
+    Counts are in units of their mean in training, and outputs are logarithms of these.
+    """
     before, after = first.known_preparation.inputs.scaling, own.known_preparation.inputs.scaling
     factor, shift = np.ones(first.input_shape), np.zeros(first.input_shape)
     if before.mean:
@@ -175,6 +190,10 @@ def _change(first: Dataset, own: Dataset) -> Change:
     factor, shift = np.where(unseen, 0.0, factor), np.where(unseen, 0.0, shift)
     if first.task != "regression":
         return Change(factor=factor, shift=shift)
+    if counts:
+        assert isinstance(own.target_mean, float), "one target"
+        assert isinstance(first.target_mean, float), "one target"
+        return Change(factor=factor, shift=shift, out_shift=math.log(own.target_mean / first.target_mean))
     mean, scale, mean0, scale0 = (
         np.asarray(each, dtype=np.float64)
         for each in (own.target_mean, own.target_scale, first.target_mean, first.target_scale)
