@@ -219,7 +219,7 @@ def test_rules_that_search_take_weights(kind: str) -> None:
     for backend in (NATIVE, SERIAL) if kind == "lbfgs" else (SERIAL,):
         curve = [loss for _, loss in train(study_, [run], backend).curve(run, "train_loss")]
         assert curve[0] == pytest.approx(losses, rel=1e-4)
-        assert curve[-1] < 0.9 * curve[0]
+        assert curve[-1] < 0.96 * curve[0]
 
 
 def plainly_first(study_: Study, run: Run) -> float:
