@@ -166,7 +166,7 @@ def _usual(labels: Labels, shares_K: np.ndarray, of: str) -> tuple[str, str]:
     names = [name for name, share in zip(labels.classes, shares_K, strict=True) if share > 0.5]
     shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
     if not names:
-        return "no label", f"always no label, as each is that of at most half of the {of} examples"
+        return "no label", f"always no label, since at most half of the {of} examples have each"
     what = "the label" if len(names) == 1 else "the labels"
     return shown, f"always {what} {shown}, which more than half of the {of} examples have"
 
