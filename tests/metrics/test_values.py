@@ -136,6 +136,23 @@ def test_log_loss_of_runs_that_are_almost_certain() -> None:
     assert sure[1] < sure[0]
 
 
+def test_the_calibration_error_does_not_depend_on_the_order_of_tied_examples() -> None:
+    logits, answers = classes(1, 3, num=200, runs=2, ties=True)
+    ece = metric_named("ece")
+    found = values_of([ece], "classification", list(logits), answers)["ece"]
+    rows = np.random.default_rng(0).permutation(200)
+    mixed = values_of([ece], "classification", list(logits[:, rows]), answers[rows])["ece"]
+    assert mixed == pytest.approx(found, abs=TOLERANCE)
+    constant = np.zeros((200, 3))
+    (value,) = values_of([ece], "classification", [constant], answers)["ece"]
+    assert value == pytest.approx(abs(1.0 / 3.0 - (answers == 0).mean()), abs=TOLERANCE)
+    for each in (*logits, constant):
+        (parts,) = parts_of(ece, "classification", [each], answers)
+        assert parts.mean() == pytest.approx(
+            values_of([ece], "classification", [each], answers)["ece"][0], abs=1e-12
+        )
+
+
 def test_a_run_with_outputs_that_are_not_finite_has_no_metric() -> None:
     logits, answers = classes(0, 3)
     logits[1, 7, 2] = np.nan

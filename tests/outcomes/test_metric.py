@@ -211,3 +211,57 @@ def test_a_staged_study_decays_what_the_metric_chose(tmp_path: Path) -> None:
         second = {run.hypers["lr"] for run in results.runs if run.rule == rule and run.hypers["stage"] == "2"}
         assert second == {best}
     assert Store(tmp_path).has("staged")
+
+
+def test_all_metrics_of_every_run_on_validation_and_of_the_chosen_on_test(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = ravine.results("wine", store=folder)
+    read: list[str] = []
+    own = Predicted.outputs
+    monkeypatch.setattr(
+        Predicted,
+        "outputs",
+        lambda self, split, runs: (read.extend(runs) if split == "test" else None) or own(self, split, runs),
+    )
+    found = results.metrics()
+    assert set(read) == {run for rule in results.verdict.rules for run in rule.runs}
+    assert "f1" not in found.metrics  # of two classes alone
+    assert {"accuracy", "f1_macro", "roc_auc", "ece"} <= set(found.metrics)
+    rows = found.table()
+    assert [row["run"] for row in rows] == [run.id for run in results.runs if run.status == "done"]
+    stored = {run.id: run.metrics["validation_accuracy"] for run in results.runs}
+    assert {row["run"]: row["validation_accuracy"] for row in rows} == pytest.approx(stored)
+    best = results.verdict.rules[0]
+    assert found.test[best.rule]["f1_macro"] == pytest.approx(best.test, abs=1e-12)
+    assert found.chosen[best.rule]["f1_macro"] == pytest.approx(best.validation, abs=1e-12)
+    share = np.bincount(results.labels.test).max() / len(results.labels.test)
+    assert found.trivial["test"]["accuracy"] == pytest.approx(share)
+    assert found.json()["chosen"][best.rule]["test"]["f1_macro"] == pytest.approx(best.test)
+    assert "macro F1" in str(found)
+    assert "ROC AUC" in found._repr_html_()
+
+
+def test_all_metrics_of_a_regression_and_of_ones_own(folder: Path) -> None:
+    found = ravine.results("diabetes", store=folder, metric="pinball_0.9").metrics()
+    assert list(found.metrics) == ["r2", "mse", "rmse", "mae", "median_absolute_error", "pinball_0.9"]
+    own = ravine.results("wine", store=folder, metric=macro_f1).metrics()
+    rule = next(iter(own.test))
+    assert own.test[rule]["macro_f1"] == pytest.approx(own.test[rule]["f1_macro"])
+
+
+def test_of_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 6))
+    y = (x[:, :3] + 0.5 * rng.normal(size=(300, 3)) > 0.5).astype(int)
+    ran = ravine.run(study("labels", (x, y), "f1_macro", seeds=2), store=tmp_path, quiet=True)
+    best = ran.verdict.rules[0]
+    wanted = [
+        sk.f1_score(ran.labels.test, outputs(ran, "test", run) > 0, average="macro") for run in best.runs
+    ]
+    assert best.test == pytest.approx(np.mean(wanted), abs=1e-12)
+    found = ravine.results("labels", store=tmp_path, metric="roc_auc").metrics()
+    assert set(found.metrics) == {
+        "label_accuracy", "subset_accuracy", "f1_macro", "f1_micro", "f1_weighted", "f1_samples", "roc_auc",
+        "average_precision", "log_loss", "brier",
+    }  # fmt: skip

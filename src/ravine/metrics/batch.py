@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ravine.metrics.given import Array, given_of
+from ravine.metrics.arrays import Array
+from ravine.metrics.given import given_of
 from ravine.metrics.metric import Metric
 from ravine.parallel import each
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravine.metrics.given import Array, Classes, Truths
+from ravine.metrics.arrays import Array, Truths
+from ravine.metrics.given import Classes
 from ravine.metrics.metric import Formula, plain
 
 

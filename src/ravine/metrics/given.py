@@ -10,11 +10,9 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
-Truths: TypeAlias = NDArray[np.bool_]
-Whole: TypeAlias = NDArray[np.int64]
+from ravine.metrics.arrays import Array, Truths, Whole
+from ravine.metrics.order import Order
 
 
 class Classes:
@@ -101,7 +99,12 @@ class Classes:
         """(K,) examples of each class."""
         return np.bincount(self.answers, minlength=self.num_classes).astype(np.int64)
 
-    def sides(self) -> Iterator[tuple[Array, Truths]]:
+    @cached_property
+    def orders(self) -> list[Order]:
+        """The examples by falling score, of each problem with two sides."""
+        return [Order.of(score_RN, positive_N) for score_RN, positive_N in self._sides()]
+
+    def _sides(self) -> Iterator[tuple[Array, Truths]]:
         """The problems with two sides whose mean a ranking metric is: a score (R, N), and who is positive (N,).
 
         Of two classes it is one, the second against the first, by the difference of the logits; of more, each class
@@ -159,7 +162,12 @@ class Marks:
         found: Whole = self.claimed.sum(axis=2) + self.answers_KN.sum(axis=1)[:, None]
         return found
 
-    def sides(self) -> Iterator[tuple[Array, Truths]]:
+    @cached_property
+    def orders(self) -> list[Order]:
+        """The examples by falling score, of each label."""
+        return [Order.of(score_RN, positive_N) for score_RN, positive_N in self._sides()]
+
+    def _sides(self) -> Iterator[tuple[Array, Truths]]:
         """Each label as a problem with two sides: a score (R, N), and who is positive (N,)."""
         yield from zip(self.logits, self.answers_KN, strict=True)
 

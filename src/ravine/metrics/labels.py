@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravine.metrics.given import Array, Marks
+from ravine.metrics.arrays import Array
+from ravine.metrics.given import Marks
 from ravine.metrics.metric import Formula, plain
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ravine.metrics.given import Array, Given
+from ravine.metrics.arrays import Array
+from ravine.metrics.given import Given
 
 
 def _one(answers: np.ndarray, num_classes: int) -> float:  # noqa: ARG001

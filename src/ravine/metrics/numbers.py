@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from ravine.metrics.given import Array, Numbers
+from ravine.metrics.arrays import Array
+from ravine.metrics.given import Numbers
 from ravine.metrics.metric import Formula, plain
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ravine.metrics.given import Array, Truths, Whole
+from ravine.metrics.arrays import Array, Truths, Whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,6 +22,7 @@ class Order:
         above: (R, N) how many positives there are up to the end of that tie.
         before: (R, N) how many before it.
         positive: (R, N) whether the example at each place is one.
+        positives: (N,) whether each example is one.
     """
 
     order: Whole
@@ -30,6 +31,7 @@ class Order:
     above: Whole
     before: Whole
     positive: Truths
+    positives: Truths
 
     @staticmethod
     def of(score_RN: Array, positive_N: Truths) -> Order:
@@ -49,6 +51,7 @@ class Order:
                 above=running,
                 before=running - positive,
                 positive=positive,
+                positives=positive_N,
             )
         first = np.maximum.accumulate(np.where(new, places, 0), axis=1)
         ends = np.ones(order.shape, dtype=bool)
@@ -57,7 +60,15 @@ class Order:
         last = np.minimum.accumulate(np.where(ends, places, most)[:, ::-1], axis=1)[:, ::-1]
         above = np.take_along_axis(running, last, axis=1)
         before = np.take_along_axis(running - positive, first, axis=1)
-        return Order(order=order, first=first, last=last, above=above, before=before, positive=positive)
+        return Order(
+            order=order,
+            first=first,
+            last=last,
+            above=above,
+            before=before,
+            positive=positive,
+            positives=positive_N,
+        )
 
     def back(self, sorted_RN: Array) -> Array:
         """What belongs to places, by example."""

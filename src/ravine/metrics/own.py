@@ -21,7 +21,8 @@ import numpy as np
 
 from ravine.errors import InputError, in_a_line, raised_at
 from ravine.messages import shown
-from ravine.metrics.given import Array, Classes, Given, Marks
+from ravine.metrics.arrays import Array
+from ravine.metrics.given import Classes, Given, Marks
 from ravine.metrics.metric import Formula, Metric
 
 Function = Callable[[np.ndarray, np.ndarray], Any]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravine.metrics.given import Array, Classes, Marks, Whole
+from ravine.metrics.arrays import Array
+from ravine.metrics.given import Classes, Marks
 from ravine.metrics.metric import Formula, plain
 
 NUM_BINS = 15  # of the calibration error
@@ -37,26 +38,33 @@ def _brier(given: Classes) -> Array:
 BRIER = plain(_brier)
 
 
-def _gaps(given: Classes) -> tuple[Array, Whole]:
-    """(R, N) confidence minus 1 or 0 for right or wrong, and which of the bins each example is in.
+def _signed(given: Classes) -> Array:
+    """(R, N) confidence minus 1 or 0 for right or wrong, with the sign of the sum over its bin.
 
-    The bins have equally many examples, by their confidence: the first ones one more where that does not come out.
+    Their mean is the calibration error. The bins have equally many examples, by confidence: the first ones one more
+    where that does not come out. Examples of one confidence that are in several bins share their gap and their sign, so
+    that the order of the examples plays no part.
     """
     confidence = np.exp(np.take_along_axis(given.log_p, given.predicted[None], axis=0)[0])
-    order = np.argsort(confidence, axis=1, kind="stable")
-    num = given.shape[1]
-    bins = np.empty(given.shape, dtype=np.int64)
+    order = np.argsort(confidence, axis=1)
+    num_runs, num = given.shape
+    ranked = np.take_along_axis(confidence, order, axis=1)
+    gap = ranked - np.take_along_axis(given.right, order, axis=1)
+    new = np.ones(given.shape, dtype=bool)
+    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=new[:, 1:])
+    tie = np.cumsum(new.ravel()) - 1  # which tie each place belongs to, over all runs
     sizes = [len(each) for each in np.array_split(np.arange(num), min(NUM_BINS, num))]
-    np.put_along_axis(bins, order, np.repeat(np.arange(len(sizes)), sizes)[None], axis=1)
-    return confidence - given.right, bins
-
-
-def _signed(given: Classes) -> Array:
-    """(R, N) the gap of each example, with the sign of its bin's: their mean is the calibration error."""
-    gap, bins = _gaps(given)
-    cells = bins + NUM_BINS * np.arange(given.shape[0])[:, None]
-    sums = np.bincount(cells.ravel(), weights=gap.ravel(), minlength=NUM_BINS * given.shape[0])
-    found: Array = gap * np.sign(sums)[cells]
+    starts = np.cumsum([0, *sizes[:-1]])
+    shared = (
+        gap
+        if new.all()
+        else (np.bincount(tie, weights=gap.ravel()) / np.bincount(tie))[tie].reshape(gap.shape)
+    )
+    signs = np.repeat(np.sign(np.add.reduceat(shared, starts, axis=1)), sizes, axis=1)
+    if not new.all():
+        signs = (np.bincount(tie, weights=signs.ravel()) / np.bincount(tie))[tie].reshape(num_runs, num)
+    found = np.empty(given.shape)
+    np.put_along_axis(found, order, gap * signs, axis=1)
     return found
 
 

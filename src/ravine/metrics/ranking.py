@@ -24,57 +24,56 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ravine.metrics.arrays import Array
 from ravine.metrics.counts import heaviest_of_class
-from ravine.metrics.given import Array, Classes, Marks, Truths
+from ravine.metrics.given import Classes, Marks
 from ravine.metrics.metric import Formula
 from ravine.metrics.order import Order
 
-OneSide = Callable[[Array, Truths], Array]
+OneSide = Callable[[Order], Array]
 
 
-def _placements(score_RN: Array, positive_N: Truths) -> tuple[Order, Array]:
+def _placements(order: Order) -> Array:
     """By place: of a positive the share of negatives below it, of a negative that of positives above it."""
-    order = Order.of(score_RN, positive_N)
-    num = len(positive_N)
-    positives = int(positive_N.sum())
+    num, positives = len(order.positives), int(order.positives.sum())
     above = 0.5 * (order.above + order.before)  # positives above, and half of those beside
     rank = 0.5 * (order.first + order.last + 1)
     below = (num - positives) - (rank - above)  # negatives below, and half of those beside
-    return order, np.where(order.positive, below / (num - positives), above / positives)
+    return np.where(order.positive, below / (num - positives), above / positives)
 
 
-def _auc(score_RN: Array, positive_N: Truths) -> Array:
-    order, placed = _placements(score_RN, positive_N)
-    found: Array = (placed * order.positive).sum(axis=1) / positive_N.sum()
+def _auc(order: Order) -> Array:
+    """The mean rank of the positives is what their placements come to."""
+    num, positives = len(order.positives), int(order.positives.sum())
+    ranks = np.where(order.positive, num - 0.5 * (order.first + order.last), 0.0).sum(axis=1)
+    found: Array = (ranks - 0.5 * positives * (positives + 1)) / (positives * (num - positives))
     return found
 
 
-def _auc_parts(score_RN: Array, positive_N: Truths) -> Array:
-    order, placed = _placements(score_RN, positive_N)
-    auc: Array = (placed * order.positive).sum(axis=1, keepdims=True) / positive_N.sum()
-    num, positives = len(positive_N), int(positive_N.sum())
-    weight_N = np.where(positive_N, num / positives, num / (num - positives))
+def _auc_parts(order: Order) -> Array:
+    placed = _placements(order)
+    num, positives = len(order.positives), int(order.positives.sum())
+    auc: Array = (placed * order.positive).sum(axis=1, keepdims=True) / positives
+    weight_N = np.where(order.positives, num / positives, num / (num - positives))
     found: Array = auc + weight_N * (order.back(placed) - auc)
     return found
 
 
-def _precision(score_RN: Array, positive_N: Truths) -> tuple[Order, Array]:
+def _precision(order: Order) -> Array:
     """By place: the precision among all examples with as large a score."""
-    order = Order.of(score_RN, positive_N)
     found: Array = order.above / (order.last + 1.0)
-    return order, found
-
-
-def _ap(score_RN: Array, positive_N: Truths) -> Array:
-    order, precision = _precision(score_RN, positive_N)
-    found: Array = (precision * order.positive).sum(axis=1) / positive_N.sum()
     return found
 
 
-def _ap_parts(score_RN: Array, positive_N: Truths) -> Array:
-    order, precision = _precision(score_RN, positive_N)
-    share = positive_N.sum() / len(positive_N)
-    ap = (precision * order.positive).sum(axis=1, keepdims=True) / positive_N.sum()
+def _ap(order: Order) -> Array:
+    found: Array = (_precision(order) * order.positive).sum(axis=1) / order.positives.sum()
+    return found
+
+
+def _ap_parts(order: Order) -> Array:
+    precision = _precision(order)
+    share = order.positives.sum() / len(order.positives)
+    ap = (precision * order.positive).sum(axis=1, keepdims=True) / order.positives.sum()
     own = order.positive / (order.last + 1.0)
 
     def below(each: Array) -> Array:
@@ -90,14 +89,10 @@ def _ap_parts(score_RN: Array, positive_N: Truths) -> Array:
 
 def _mean_over_sides(one: OneSide) -> Callable[[Classes | Marks], Array]:
     def mean(given: Classes | Marks) -> Array:
-        total: Array | None = None
-        num = 0
-        for score_RN, positive_N in given.sides():
-            found = one(score_RN, positive_N)
-            total = found if total is None else total + found
-            num += 1
-        assert total is not None, "there is a class or a label"
-        return total / num
+        total = one(given.orders[0])
+        for order in given.orders[1:]:
+            total = total + one(order)
+        return total / len(given.orders)
 
     return mean
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ravine.errors import StoreError
+from ravine.errors import InputError, StoreError, StudyError
 from ravine.grid import Grid
-from ravine.metrics import Metric
+from ravine.metrics import DEFAULT, Metric
 from ravine.outcomes import fold_words, ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget, errors_by_target
@@ -29,7 +29,16 @@ from ravine.outcomes.framed import framed
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.looking import Judged, mistakes_of
-from ravine.outcomes.metric import check_labels, column_of, measures_of, metric_of, scored_runs, squares_of
+from ravine.outcomes.metric import (
+    check_labels,
+    column_of,
+    judged_by,
+    measures_of,
+    metric_of,
+    scored_runs,
+    squares_of,
+)
+from ravine.outcomes.metric_table import MetricTable, metric_table
 from ravine.outcomes.mistakes import Mistakes
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors
@@ -285,6 +294,16 @@ class Results:
         return is_default(self.metric, self.labels.task)
 
     @property
+    def asks_otherwise(self) -> bool:
+        """Whether runs are judged by another metric than the one that the study says, which then has to be named."""
+        try:
+            judged = judged_by(self.study.definition)
+        except StudyError:  # a function of a program, which no text names
+            return False
+        usual = DEFAULT[self.labels.task] if judged is None else judged.name
+        return self.metric.name != usual
+
+    @property
     def rules(self) -> tuple[str, ...]:
         """The labels of all rules, or of the levels of what is compared, in the order of the study."""
         return tuple(dict.fromkeys(run.rule for run in self.runs))
@@ -324,6 +343,20 @@ class Results:
     def stages(self) -> tuple[StageRow, ...]:
         """What decay gained, a row per rule of a staged study that has runs of the second stage."""
         return () if self.regularized else stages(self.runs, self.labels.task)
+
+    def metrics(self) -> MetricTable:
+        """All metrics of every run on validation, and on test of what validation chose; computed when asked for.
+
+        Raises:
+            InputError: the study has a ladder or folds, whose parts have answers of their own.
+        """
+        if self.ladder is not None or self.folds is not None:
+            part = "a ladder" if self.ladder is not None else "folds"
+            raise InputError(
+                f"study {self.name!r}: it has {part}, so that its runs have no answers in common"
+            )
+        predicted = Predicted(store=self.source, labels=self.labels, mode=self.mode)
+        return metric_table(predicted, self.runs, self.verdict, self.metric, self.trivial)
 
     @property
     def averages(self) -> tuple[AverageRow, ...]:

@@ -53,6 +53,10 @@ class Trivial:
     scores: Mapping[str, float]
     metrics: Mapping[str, float]
 
+    def outputs(self, num: int) -> np.ndarray:
+        """What it puts out for so many examples, all of it finite: of a class that training had none of very little."""
+        return np.broadcast_to(np.maximum(self.output, _NEVER), (num, *self.output.shape))
+
     @property
     def test_errors(self) -> Errors | None:
         """Of a regression with one target, its errors on test."""

@@ -27,7 +27,8 @@ def draw_forest(results: Results) -> Figure:
             views=(),
         )
     base, noun = gains[0].baseline, results.noun
-    what = "squared error" if results.is_regression else "test accuracy"
+    measure = results.verdict.measure
+    what = measure.gap.removeprefix(" in ") if measure.gap else f"test {measure.name}"
     caption = (
         f"Each {noun} against {base}, the first one of the study: to the right of the line it is better. The diamond is"
         f" the mean gain in {what}, the bar its interval over seeds and test examples, with the luck of tuning; small"
@@ -92,8 +93,9 @@ def gains_grid(results: Results) -> Grid:
 
 def shown(results: Results, difference: float) -> str:
     """A gain with its sign: points of accuracy, or of squared error."""
-    value = difference if results.is_regression else 100.0 * difference
-    words = number(abs(value)) if results.is_regression else f"{abs(value):.{1 if abs(value) >= 10 else 2}f}"
+    percent = results.verdict.measure.percent
+    value = 100.0 * difference if percent else difference
+    words = f"{abs(value):.{1 if abs(value) >= 10 else 2}f}" if percent else number(abs(value))
     return ("+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else "") + words
 
 
@@ -103,17 +105,17 @@ def _listed(names: Sequence[str]) -> str:
 
 def _panel(results: Results, gains: Sequence[Gain]) -> Json:
     base = gains[0].baseline
-    if results.is_regression:
-        title, x_title = f"Gain over {base}, in test squared error", "less squared error →"
-    else:
-        title, x_title = f"Gain over {base}, in test accuracy", "points of accuracy, better →"
+    measure = results.verdict.measure
+    what = measure.gap.removeprefix(" in ") or measure.name
+    title = f"Gain over {base}, in test {what}"
+    x_title = f"less {what} →" if measure.loss else f"{'points of ' * measure.percent}{what}, better →"
     rows = [_row(results, gain) for gain in gains]
     return rows_panel(rows, title=title, x_title=x_title, zero=True, most=_MOST)
 
 
 def _row(results: Results, gain: Gain) -> Row:
     """A level with its numbers below it, the best at the top."""
-    scale = 1.0 if results.is_regression else 100.0
+    scale = 100.0 if results.verdict.measure.percent else 1.0
     colour = BETTER if gain.low > 0.0 else WORSE if gain.high < 0.0 else OPEN
     mean, low, high = (shown(results, value) for value in (gain.difference, gain.low, gain.high))
     return Row(

@@ -36,6 +36,8 @@ def draw_lr(results: Results) -> Figure:
         panels = [_lr_panel(results, f"{part}_loss", f"Final {word.lower()} loss ({loss_unit(results)})")]
         if not results.is_regression:
             panels.append(_lr_panel(results, f"{part}_accuracy", f"Final {word.lower()} accuracy (%)"))
+        if part == "validation" and not results.is_usual:
+            panels.append(_lr_panel(results, results.score_metric, f"Validation {_in_per_cent(results)}"))
         views.append(View(label=word, panels=tuple(panels), chips=chips(results)))
     curves = lr_curves(results, "validation_loss")
     varied = dict.fromkeys(name for each in curves for name in each.others)
@@ -71,10 +73,16 @@ def draw_lr(results: Results) -> Figure:
     )
 
 
+def _in_per_cent(results: Results) -> str:
+    measure = results.verdict.measure
+    return f"{measure.name} (%)" if measure.percent else measure.name
+
+
 def _lr_panel(results: Results, metric: str, title: str) -> Json:
     curves = lr_curves(results, metric)
     look = looks(results.rules)
-    floor = results.error_floor if metric.endswith("accuracy") else None
+    share = metric == results.score_metric and results.verdict.measure.percent
+    floor = results.error_floor if share or metric.endswith("accuracy") else None
     data = [trace for each in curves for trace in _lr_traces(each, look[each.rule], floor)]
     points = [point for each in curves for point in each.points]
     values = [v for point in points for v in (point.median, point.low, point.high) if v is not None]

@@ -95,8 +95,11 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 def _reading(results: Results) -> str:
     if results.folds is not None:
         return READING
-    what = "mean squared error (lower is better)" if results.is_regression else results.verdict.measure.name
+    measure = results.verdict.measure
+    what = f"{measure.name} (lower is better)" if measure.loss else measure.name
     units = " RMSE and MAE are in the target's unit, the mean squared error (MSE) in its square."
+    if not results.is_usual:
+        units = " RMSE and MAE are in the target's unit."
     if results.labels.targets:
         units = " The mean squared error (MSE) is the mean over the targets, each in units of its variance in training."
     return (

@@ -102,6 +102,8 @@ def command(results: Results, name: str | None = None) -> str:
         words += ["--store", re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1@", results.source.root)]
     if results.compare != compared_by(results.study.definition):
         words += ["--compare", results.compare]
+    if results.asks_otherwise:
+        words += ["--metric", results.metric.name]
     if name is not None:
         words += ["--figure", name]
     return shlex.join(words)

@@ -1,0 +1,202 @@
+"""All metrics of a study: of every run on validation, and on test of what validation chose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ravine.errors import InputError
+from ravine.grid import Grid
+from ravine.metrics import METRICS, Metric, check_answers, check_task, names_of, values_of
+from ravine.outcomes.runs import Cell, plain
+from ravine.outcomes.trials import Predicted
+from ravine.outcomes.trivial import Trivial
+from ravine.outcomes.words import NOTHING
+
+if TYPE_CHECKING:
+    from ravine.store import Labels, RunRecord
+    from ravine.verdict import Verdict
+
+_SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class MetricTable:
+    """All metrics of a study's runs. ``results.metrics()`` makes one.
+
+    Attributes:
+        metrics: those that the data have a value of, by the name of a column.
+        noun: what one of `rules` is called.
+        validation: of every finished run, by its id, each metric on validation.
+        test: of each rule each metric on test: the mean over the seeds of the config that validation chose.
+        chosen: of each rule the mean over the same seeds on validation.
+        trivial: of the trivial predictor each metric, by split; empty where there is none.
+        runs: the finished runs.
+        left_out: why others have no value, a sentence each.
+    """
+
+    metrics: Mapping[str, Metric]
+    noun: str
+    validation: Mapping[str, Mapping[str, float]]
+    test: Mapping[str, Mapping[str, float]]
+    chosen: Mapping[str, Mapping[str, float]]
+    trivial: Mapping[str, Mapping[str, float]]
+    runs: tuple[RunRecord, ...]
+    left_out: tuple[str, ...]
+
+    def table(self) -> list[dict[str, Cell]]:
+        """A row per finished run with its metrics on validation, for a data frame or a CSV file."""
+        return [
+            {
+                "run": run.id,
+                self.noun: run.rule,
+                **{name: plain(value) for name, value in run.hypers.items()},
+                "seed": run.seed,
+                **{f"validation_{name}": plain(value) for name, value in self.validation[run.id].items()},
+            }
+            for run in self.runs
+        ]
+
+    def json(self) -> dict[str, Any]:
+        """All of it as one object of plain, finite numbers: what ``ravine metrics --json`` prints."""
+
+        def numbers(of: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, Cell]]:
+            return {
+                name: {each: plain(value) for each, value in values.items()} for name, values in of.items()
+            }
+
+        return {
+            "metrics": list(self.metrics),
+            "chosen": {
+                rule: {"validation": numbers(self.chosen)[rule], "test": values}
+                for rule, values in numbers(self.test).items()
+            },
+            "trivial": numbers(self.trivial),
+            "notes": list(self.left_out),
+            "table": self.table(),
+        }
+
+    def grids(self) -> tuple[Grid, Grid]:
+        """On validation and on test, a row per metric and a column per rule, each with what validation chose for it."""
+        validation, test = (
+            self._grid(split, of) for split, of in zip(_SPLITS, (self.chosen, self.test), strict=True)
+        )
+        return validation, test
+
+    def _grid(self, split: str, of: Mapping[str, Mapping[str, float]]) -> Grid:
+        columns = {**of, **({"trivial": self.trivial[split]} if split in self.trivial else {})}
+        rows = tuple(
+            (metric.title, *(_shown(metric, values.get(name, math.nan)) for values in columns.values()))
+            for name, metric in self.metrics.items()
+        )
+        return Grid(
+            title="",
+            before=(f"{split}, of the hypers that validation chose, the mean over seeds",),
+            columns=("metric", *columns),
+            rows=rows,
+            left=("metric",),
+            after=tuple(f"note: {text}" for text in self.left_out) if split == "test" else (),
+        )
+
+    def __str__(self) -> str:
+        return "\n\n".join(str(grid) for grid in self.grids())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return "".join(grid.html() for grid in self.grids())
+
+
+def _shown(metric: Metric, value: float) -> str:
+    if not math.isfinite(value):
+        return NOTHING
+    text = f"{100 * value:.1f} %" if metric.percent else f"{value:.4g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def metric_table(
+    predicted: Predicted,
+    runs: Sequence[RunRecord],
+    verdict: Verdict,
+    metric: Metric,
+    trivial: Trivial | None,
+) -> MetricTable:
+    """Compute them out of stored predictions.
+
+    Args:
+        predicted: reads them.
+        runs: of the study.
+        verdict: on it; only runs that it chose are looked at on test.
+        metric: what it is about, which is listed too.
+        trivial: the trivial predictor; None: there is none.
+    """
+    labels = predicted.labels
+    metrics, left_out = _usable(labels, metric)
+    done = tuple(run for run in runs if run.status == "done")
+    outputs = predicted.outputs("validation", [run.id for run in done])
+    values = _values(metrics, labels.task, list(outputs.values()), labels.validation)
+    validation = {
+        run: {name: float(each[i]) for name, each in values.items()} for i, run in enumerate(outputs)
+    }
+    test, chosen = {}, {}
+    for rule in verdict.rules:
+        if rule.config is None:
+            continue
+        found = list(predicted.outputs("test", rule.runs).values())
+        of_test = _values(metrics, labels.task, found, labels.test)
+        test[rule.rule] = {name: float(np.mean(each)) for name, each in of_test.items()}
+        chosen[rule.rule] = {
+            name: float(np.mean([validation[run][name] for run in rule.runs])) for name in metrics
+        }
+    return MetricTable(
+        metrics=metrics,
+        noun=verdict.noun,
+        validation=validation,
+        test=test,
+        chosen=chosen,
+        trivial={} if trivial is None else _of_trivial(metrics, labels, trivial),
+        runs=tuple(run for run in done if run.id in validation),
+        left_out=left_out,
+    )
+
+
+def _usable(labels: Labels, metric: Metric) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """The metrics that both parts have a value of, and why others have none."""
+    names = names_of(labels.task)
+    wanted = [METRICS[name] for name in names] + ([metric] if metric.name not in names else [])
+    found, left = {}, []
+    for each in wanted:
+        try:
+            check_task(each, labels.task, len(labels.classes))
+        except InputError:  # of another number of classes
+            continue
+        try:
+            check_answers(each, labels.task, labels.validation, labels.classes, "validation")
+            check_answers(each, labels.task, labels.test, labels.classes, "test")
+        except InputError as error:
+            left.append(f"{each.title} is left out: it {str(error).partition(': ')[2]}")
+            continue
+        found[each.column] = each
+    return found, tuple(left)
+
+
+def _values(
+    metrics: Mapping[str, Metric], task: str, outputs: Sequence[np.ndarray], answers: np.ndarray
+) -> dict[str, np.ndarray]:
+    found = values_of(list(metrics.values()), task, outputs, answers)
+    return {column: found[metric.name] for column, metric in metrics.items()}
+
+
+def _of_trivial(
+    metrics: Mapping[str, Metric], labels: Labels, trivial: Trivial
+) -> dict[str, dict[str, float]]:
+    found = {}
+    for split, answers in zip(_SPLITS, (labels.validation, labels.test), strict=True):
+        values = _values(metrics, labels.task, [trivial.outputs(len(answers))], answers)
+        found[split] = {name: float(each[0]) for name, each in values.items()}
+    return found
