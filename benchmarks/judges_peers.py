@@ -1,7 +1,7 @@
 """Ways to judge two methods from their right and wrong answers, (seeds, examples) each: ravine's and others'.
 
 Each says which method is better, or nothing, at the level of 5 % that it documents, and where it has one an interval of
-the difference. baycomp is called where it is installed. deepsig, rliable and autorank take from 20 ms to minutes for a
+the difference. baycomp is called where it is installed. deepsig, rliable and autorank take from 10 ms to minutes for a
 pair, so what they compute is written here, for all resamples at once; `python benchmarks/judges.py check` holds it
 against the packages.
 """
