@@ -148,7 +148,7 @@ WRONG: list[tuple[dict[str, Any], Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("base", "loss", "words"), WRONG, ids=str)
+@pytest.mark.parametrize(("base", "loss", "words"), WRONG, ids=[words for *_, words in WRONG])
 def test_what_is_no_loss_is_refused_in_a_line(base: dict[str, Any], loss: Any, words: str) -> None:
     with pytest.raises(StudyError, match=f"^{words}") as found:
         made(base, loss)
