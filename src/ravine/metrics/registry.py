@@ -120,7 +120,9 @@ def check_task(metric: Metric, task: str, num_classes: int) -> None:
         raise InputError(f"{where}: {reason}")
 
 
-def check_answers(metric: Metric, task: str, answers: np.ndarray, classes: Sequence[str], part: str) -> None:
+def check_answers(
+    metric: Metric, task: str, answers: np.ndarray, classes: Sequence[str], part: str, fold: str = ""
+) -> None:
     """Refuse a metric that has no value for the answers of a part of the data.
 
     Args:
@@ -129,9 +131,11 @@ def check_answers(metric: Metric, task: str, answers: np.ndarray, classes: Seque
         answers: of the part.
         classes: names of the classes or labels.
         part: "validation" or "test".
+        fold: what the fold is called that the part is of; empty where there are none.
 
     Raises:
         InputError: says what is missing.
     """
     if reason := metric.formulas[task].lacking(answers, tuple(classes)):
-        raise InputError(f"metric = {shown(metric.name)}: {reason} in the {part} part")
+        of = f" of {fold}" if fold else ""
+        raise InputError(f"metric = {shown(metric.name)}: {reason} in the {part} part{of}")

@@ -51,12 +51,12 @@ def sentences(found: FoldsResult, measure: Measure, noun: str) -> list[str]:
     interval = (
         f" ({level}{measure.interval(best.ci, measure.digits(best.ci))})" if best.ci is not None else ""
     )
-    reached = [
-        f"{each.rule} reaches {measure.shown(each.test or 0.0, measure.digits(best.ci))}"
-        for each in (best, *others[:1])
-    ]
-    first = f"Over {in_words(found)}, {reached[0]} test {measure.name}{interval}"
-    sentences = [first + (f"; {reached[1]}." if others else ".")]
+    reached = [measure.shown(each.test or 0.0, measure.digits(best.ci)) for each in (best, *others[:1])]
+    what = (
+        f"{reached[0]} test {measure.name}" if measure.percent else f"a test {measure.name} of {reached[0]}"
+    )
+    other = f"; {others[0].rule} reaches {reached[1]}" if others else ""
+    sentences = [f"Over {in_words(found)}, {best.rule} reaches {what}{interval}{other}."]
     if not found.pairs:
         return sentences
     pair = found.pairs[0]

@@ -15,13 +15,16 @@ import numpy as np
 
 from ravine.data.deal_folds import FoldOf
 from ravine.errors import InputError
+from ravine.metrics import Metric
+from ravine.outcomes.metric import check_labels, measures_of, scored_runs, squares_of
 from ravine.outcomes.regression import Errors
 from ravine.outcomes.runs import plain, plain_data
 from ravine.outcomes.trials import Predicted, trials
 from ravine.outcomes.trivial import Trivial, trivial_of
 from ravine.store.records import FINISHED
 from ravine.study.folds import FOLD, REPEAT
-from ravine.verdict import OnFold, RuleResult, measure_of, over_folds
+from ravine.study.metric import is_default
+from ravine.verdict import Measure, OnFold, RuleResult, over_folds
 from ravine.verdict.outcome import Pair
 from ravine.verdict.selection import represented
 from ravine.verdict.trials import Candidate, gather, number
@@ -76,6 +79,8 @@ class FoldsResult:
         rules: each rule over all folds, the best first.
         pairs: every two rules.
         trivial: what a predictor that looks at no input reaches, over all folds; None: not known of the task.
+        measure: what scores measure.
+        runs: of the study, with their values of the metric on validation among their numbers.
         errors: of a regression with one target, by rule: errors on the test examples, the mean over folds.
         validation_errors: likewise, by run: errors on the validation examples of its fold.
     """
@@ -89,6 +94,8 @@ class FoldsResult:
     rules: tuple[RuleResult, ...]
     pairs: tuple[Pair, ...]
     trivial: Trivial | None
+    measure: Measure
+    runs: tuple[RunRecord, ...]
     errors: Mapping[str, Errors]
     validation_errors: Mapping[str, Errors]
 
@@ -128,8 +135,8 @@ class FoldsResult:
                     "rule": each.rule,
                     **each.part.content(),
                     **plain_data({k: v for k, v in each.hypers.items() if k not in (FOLD, REPEAT)}),
-                    "validation": plain(each.validation),
-                    "test": plain(each.test),
+                    "validation": plain(self.measure.readable(each.validation)),
+                    "test": plain(self.measure.readable(each.test)),
                     "diverged": each.lost,
                     "runs": list(each.runs),
                 }
@@ -157,13 +164,17 @@ def check_no_folds(runs: Sequence[RunRecord], study: str) -> None:
         )
 
 
-def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> FoldsResult:
+def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: Metric) -> FoldsResult:
     """Judge a study with folds.
 
     Args:
         store: where its predictions are.
         runs: of the study, with the compared levels as labels; some of them finished.
         fingerprint: of the whole data set.
+        metric: what configs are chosen by on the validation examples of each fold, and what a fold's result is.
+
+    Raises:
+        StudyError: the metric does not fit the data, or has no value for the answers of a fold.
     """
     rules = tuple(dict.fromkeys(run.rule for run in runs))
     chosen: list[ChosenOnFold] = []
@@ -172,23 +183,30 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> Folds
     errors: dict[str, list[Errors]] = {}
     validated: dict[str, Errors] = {}
     whole = store.labels.of(fingerprint)
-    one_number = whole.task == "regression" and not whole.targets
+    one_number, usual = whole.task == "regression" and not whole.targets, is_default(metric, whole.task)
+    measures: list[Measure] = []
+    valued: dict[str, RunRecord] = {}
     by_part: dict[FoldOf, list[RunRecord]] = {}
     for run in runs:
         if run.status in FINISHED:
             by_part.setdefault(FoldOf.of(run.recipe["part"]), []).append(run)
     for part, own in sorted(by_part.items(), key=lambda item: (item[0].repeat, item[0].fold)):
         labels = store.labels.of(part.key(fingerprint))
+        check_labels(metric, labels, part.words)
         train, validation, test = labels.sizes
         ratios.append(test / (train + validation))
         sizes[part.repeat] += test
-        without_inputs.append(trivial_of(labels))
-        predicted = Predicted(store=store, labels=labels)
+        measures.append(measures_of(metric, labels)[0])
+        without_inputs.append(trivial_of(labels, metric))
+        predicted = Predicted(store=store, labels=labels, metric=metric)
+        squares = replace(predicted, metric=None)
         found = trials(own, predicted)
+        if not usual:
+            valued |= {run.id: run for run in scored_runs(own, found, metric)}
         if one_number:
             validated |= {
                 each.run: Errors.of(np.asarray(each.validation), labels.validation)
-                for each in found
+                for each in (found if usual else squares_of(squares, found, ())[0])
                 if each.validation is not None
             }
         candidates = gather(found)
@@ -211,10 +229,13 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> Folds
             if scores:
                 mean = float(np.mean([each.mean() for each in scores.values()]))
                 if one_number:
-                    errors.setdefault(rule, []).extend(Errors.of(s, labels.test) for s in scores.values())
+                    squared = scores.values() if usual else map(squares.test_scores, config.runs.values())
+                    errors.setdefault(rule, []).extend(Errors.of(each, labels.test) for each in squared)
                 chosen.append(_chosen(part, config, candidates[rule], mean))
     ratio = sum(ratios) / len(ratios)
-    results, pairs = over_folds(tested, ratio, measure_of(whole.task, several=bool(whole.targets)), ALPHA)
+    # Of a share, an example counts at most as much as the heaviest of any fold.
+    measure = max(measures, key=lambda each: each.heaviest or 0.0)
+    results, pairs = over_folds(tested, ratio, measure, ALPHA)
     return FoldsResult(
         folds=1 + max(part.fold for part in by_part),
         repeats=1 + max(part.repeat for part in by_part),
@@ -225,6 +246,8 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str) -> Folds
         rules=results,
         pairs=pairs,
         trivial=_over_folds(without_inputs),
+        measure=measure,
+        runs=tuple(valued.get(run.id, run) for run in runs),
         errors={rule: Errors.mean(several) for rule, several in errors.items()},
         validation_errors=validated,
     )

@@ -62,14 +62,19 @@ def metric_of(definition: str, task: str) -> Metric:
     return metric_named(judged.name)
 
 
-def check_labels(metric: Metric, labels: Labels) -> None:
+def check_labels(metric: Metric, labels: Labels, fold: str = "") -> None:
     """See that a metric fits stored answers.
+
+    Args:
+        metric: any.
+        labels: the answers.
+        fold: what the fold is called that they are of; empty where there are none.
 
     Raises:
         StudyError: it is of another task, or a part lacks what it needs.
     """
     answers = {"validation": labels.validation, "test": labels.test}
-    check_metric(metric, labels.task, labels.classes, answers)
+    check_metric(metric, labels.task, labels.classes, answers, fold)
 
 
 def measures_of(metric: Metric, labels: Labels) -> tuple[Measure, Measure]:

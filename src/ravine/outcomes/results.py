@@ -59,7 +59,7 @@ from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
 from ravine.study.metric import is_default, not_with
 from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Overfitting, Verdict, judge, measure_of
+from ravine.verdict import Overfitting, Verdict, judge
 
 if TYPE_CHECKING:
     from ravine.data import Dataset
@@ -142,16 +142,14 @@ class Results:
                 " report; `ravine run` with its file continues"
             )
         metric = metric_of(study.definition, labels.task) if metric is None else metric
+        if has_folds(runs):
+            return cls._of_folds(store, study, compare, runs, labels, metric)
         check_labels(metric, labels)
         usual = is_default(metric, labels.task)
         if is_ladder(runs):
             if not usual:
                 raise not_with(metric.name, "ladder")
             return cls._of_ladder(store, study, compare, runs, labels)
-        if has_folds(runs):
-            if not usual:
-                raise not_with(metric.name, "folds")
-            return cls._of_folds(store, study, compare, runs, labels)
         asked = parse_test_time(store.evaluated.asked(study_name))
         mode, missing = judged_mode(asked, store, finished)
         predicted = Predicted(store=store, labels=labels, mode=mode, metric=metric)
@@ -249,12 +247,16 @@ class Results:
 
     @classmethod
     def _of_folds(
-        cls, store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], labels: Labels
+        cls,
+        store: Store,
+        study: StudyRecord,
+        compare: str,
+        runs: tuple[RunRecord, ...],
+        labels: Labels,
+        metric: Metric,
     ) -> Results:
-        folds = folds_of(store, runs, study.data_fingerprint)
-        verdict = fold_words.folds_verdict(
-            folds, measure_of(labels.task, several=bool(labels.targets)), noun_of(compare)
-        )
+        folds = folds_of(store, runs, study.data_fingerprint, metric)
+        verdict = fold_words.folds_verdict(folds, folds.measure, noun_of(compare))
         recipes = {each.config: f"{study.name}: {each.words}" for each in folds.chosen}
         beaten = words.beaten_by_trivial(verdict, folds.trivial)
         _, unlogged = log_scored(store, study.data_fingerprint, recipes)
@@ -263,11 +265,11 @@ class Results:
         return cls(
             study=study,
             compare=compare,
-            runs=runs,
+            runs=folds.runs,
             labels=labels,
             asked=None,
             mode=None,
-            metric=metric_of(study.definition, labels.task),
+            metric=metric,
             verdict=verdict,
             warnings=(*unfinished, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged),
             validation_errors=folds.validation_errors,

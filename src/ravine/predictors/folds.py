@@ -25,8 +25,8 @@ from ravine.engine.device import find_device
 from ravine.ensembles.members import winner_of
 from ravine.ensembles.naming import member_of
 from ravine.errors import InputError, StoreError, choices
+from ravine.outcomes.metric import by_metric
 from ravine.outcomes.runs import final as final_value
-from ravine.outcomes.runs import validation_metric
 from ravine.predictors.modules import module_of
 from ravine.predictors.predictor import Part, Predictor
 from ravine.predictors.stored import UserModel, model_of_run, weights_of
@@ -137,9 +137,10 @@ def of_folds(
             f"{record.data_fingerprint[:8]}, now {data.fingerprint[:8]})"
         )
     winners: dict[FoldOf, list[RunRecord]] = {}
-    metric = validation_metric(data.task)
     for part in data.folds.sizes:
-        own = [run for run in runs if run.recipe.get("part") == part.content()]
+        labels = store.labels.of(part.key(record.data_fingerprint))
+        of_fold = [run for run in runs if run.recipe.get("part") == part.content()]
+        own, metric = by_metric(store, record, labels, of_fold)
         seeds = [run for run in winner_of(own, metric, study_name) if final_value(run, metric) is not None]
         winners[part] = seeds if what == "ensemble" else seeds[:1]
     num = sum(map(len, winners.values()))

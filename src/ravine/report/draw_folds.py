@@ -97,8 +97,9 @@ def _apart(results: Results, found: FoldsResult) -> Json:
                 filled=pair.separable,
             )
         )
-    what = "squared error" if results.is_regression else "accuracy"
-    x_title = f"less {what} →" if results.is_regression else f"points of {what}, better →"
+    measure = results.verdict.measure
+    what = measure.gap.removeprefix(" in ") or measure.name
+    x_title = f"less {what} →" if measure.loss else f"{'points of ' * measure.percent}{what}, better →"
     return rows_panel(rows, title=f"{best} ahead of the others, fold by fold", x_title=x_title, zero=True)
 
 

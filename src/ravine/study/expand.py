@@ -21,6 +21,7 @@ from ravine.study.block import RuleBlock, block_of
 from ravine.study.boundary import boundary_mark, heads_alone
 from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
+from ravine.study.folds import parts_in
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.losses import check_loss
@@ -67,8 +68,10 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
             with _naming(study, part):
                 _check_task(part.study, data)
         if study.metric is not None:
-            answers = {"validation": data.validation.y, "test": data.test.y}
-            check_metric(study.metric.metric(search), data.task, data.classes, answers)
+            metric = study.metric.metric(search)
+            for fold, cut in parts_in(data):
+                answers = {"validation": cut.validation.y, "test": cut.test.y}
+                check_metric(metric, data.task, data.classes, answers, fold)
         structures = [structure_of(part.model, search) for part in study.parts]
         if study.ladder is not None:
             check_parts(data, study.ladder.per_class)

@@ -120,7 +120,7 @@ def described(judged: Judged) -> str:
 
 
 def check_metric(
-    metric: Metric, task: str, classes: Sequence[str], answers: Mapping[str, np.ndarray]
+    metric: Metric, task: str, classes: Sequence[str], answers: Mapping[str, np.ndarray], fold: str = ""
 ) -> None:
     """See that a metric is one of a task, and has a value for the answers of a data set, before anything is trained.
 
@@ -131,6 +131,7 @@ def check_metric(
         task: of the data.
         classes: their names.
         answers: of the parts that are scored, by the part's name; a part without examples is not.
+        fold: what the fold is called that they are of; empty where there are none.
 
     Raises:
         StudyError: it is of another task or number of classes, or a part lacks what it needs.
@@ -139,7 +140,7 @@ def check_metric(
         check_task(metric, task, len(classes))
         for part, of_part in answers.items():
             if len(of_part):
-                check_answers(metric, task, of_part, classes, part)
+                check_answers(metric, task, of_part, classes, part, fold)
                 if metric.own:
                     values_of([metric], task, [_random(task, of_part, len(classes))], of_part)
     except InputError as error:

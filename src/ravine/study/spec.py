@@ -259,7 +259,6 @@ class Study:
                 self.metric,
                 {
                     "ladder": self.ladder,
-                    "folds": folds_in(self.data),
                     'tune = "regularize"': self.tune == "regularize",
                 },
             )

@@ -29,7 +29,7 @@ from ravine.verdict.comparison import MOST_DF, example_variance, unit_of
 from ravine.verdict.measure import Measure
 from ravine.verdict.multiplicity import decide
 from ravine.verdict.outcome import Pair, RuleResult
-from ravine.verdict.own_interval import accuracy_interval
+from ravine.verdict.own_interval import accuracy_interval, interval_of_shares
 from ravine.verdict.student import Error, half_width, tail
 
 Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ class OnFold:
     Args:
         rule: label.
         repeat, fold: which fold.
-        scores: by seed, (n_test,) score per test example of the fold; higher is better.
+        scores: by seed, (n_test,) score per test example of the fold, whose mean is its result; higher is better.
         validation: mean validation score; None where no run finished.
         lost: how many of its chosen runs diverged.
     """
@@ -144,8 +144,13 @@ def _interval(
     half = half_width(corrected_error(means, ratio, floor), alpha)
     if measure.binary:
         return accuracy_interval(mean, half, num, alpha)
-    top = 0.0 if all(bool((each <= 0.0).all()) for each in by_example) else math.inf
-    return mean - half, min(mean + half, top)
+    if measure.heaviest is not None:
+        return accuracy_interval(min(max(mean, 0.0), 1.0), half, num / measure.heaviest, alpha)
+    if measure.percent:
+        return interval_of_shares(mean, half, alpha)
+    known = math.inf if measure.best is None else measure.best
+    top = 0.0 if all(bool((each <= 0.0).all()) for each in by_example) else known
+    return mean - half, max(min(mean + half, top), mean)
 
 
 def _pairs(

@@ -91,7 +91,7 @@ def mean_interval(
         if heaviest is not None:
             return accuracy_interval(min(max(mean, 0.0), 1.0), half, num_examples / heaviest, alpha)
         if share:
-            return _of_share(mean, half, z)
+            return interval_of_shares(mean, half, alpha)
         known = math.inf if best is None else best
         top = 0.0 if bool((scores <= 0.0).all()) else known
         return mean - half, max(min(mean + half, top), mean)
@@ -109,13 +109,13 @@ def accuracy_interval(mean: float, half: float, num_examples: float, alpha: floa
     return _wilson(mean, effective, z)
 
 
-def _of_share(mean: float, half: float, z: float) -> tuple[float, float]:
-    """Wilson's interval of a mean of shares, whose uncertainty is `half`.
+def interval_of_shares(mean: float, half: float, alpha: float) -> tuple[float, float]:
+    """Wilson's interval of a mean of shares, whose symmetric interval of level 1 - alpha has this half width.
 
     Where shares are near 1 their spread reaches further down than up. Cut at 1, a symmetric interval covers less than
     it says: with three seeds from beta(19, 1) 89 %, Wilson's 94 % (`benchmarks/calibration_datasets.py`).
     """
-    spread = mean * (1.0 - mean)
+    z, spread = width(KNOWN, alpha), mean * (1.0 - mean)
     if half > 0.0 and spread > 0.0:
         return _wilson(mean, z**2 * spread / half**2, z)
     return max(mean - half, 0.0), min(mean + half, 1.0)
