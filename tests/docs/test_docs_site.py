@@ -112,7 +112,7 @@ def test_every_verb_and_every_option_is_on_its_page() -> None:
     for verb, function in VERBS.items():
         assert re.search(rf"^\| `{verb}\b", page, re.MULTILINE), verb
         for name, option in inspect.signature(function).parameters.items():
-            if option.kind is option.POSITIONAL_ONLY:
+            if option.kind in (option.POSITIONAL_ONLY, option.VAR_POSITIONAL):
                 continue
             flag = {"overrides": "set"}.get(name, name.replace("_", "-"))
             assert f"`--no-{flag}`" in page if option.default is True else re.search(rf"`--{flag}\b", page), (

@@ -116,15 +116,15 @@ def test_members_keep_their_own_weights_whatever_the_order(place: Path, tmp_path
     before = load_model(tmp_path / "model")[0]
     assert sum(each.share for each in before.members) == pytest.approx(1.0)
     names = [each["run"] for each in content["members"]]
+    from ravine.ensembles.cells import Cells
     from ravine.ensembles.pool import Pool
 
     shares = dict(zip(names, (0.95, 0.05), strict=True))
     x = np.random.default_rng(0).normal(size=(20, before.preparation.inputs.shape[0])).astype(np.float32)
     outputs = before.outputs(x)
-    wanted = Pool(weights=shares, combine="mean").predict("classification", outputs).log_p
-    turned = (
-        Pool(weights=dict(reversed(shares.items())), combine="mean").predict("classification", outputs).log_p
-    )
+    cells = Cells.of_target(before.preparation.target)
+    wanted = Pool(weights=shares, combine="mean").predict(cells, outputs).log_p
+    turned = Pool(weights=dict(reversed(shares.items())), combine="mean").predict(cells, outputs).log_p
     assert wanted is not None
     assert turned is not None
     np.testing.assert_allclose(wanted, turned, atol=1e-14)
@@ -154,9 +154,12 @@ def test_one_member_is_itself(place: Path, tmp_path: Path) -> None:
     predictor, manifest, _ = load_model(tmp_path / "one")
     x = np.random.default_rng(0).normal(size=(9, predictor.preparation.inputs.shape[0])).astype(np.float32)
     (logits,) = predictor.outputs(x).values()
+    from ravine.ensembles.cells import Cells
     from ravine.ensembles.pooling import log_softmax
 
-    cold = predictor.pool.predict("classification", {predictor.members[0].name: logits}).log_p
+    cold = predictor.pool.predict(
+        Cells.of_target(predictor.preparation.target), {predictor.members[0].name: logits}
+    ).log_p
     assert cold is not None
     assert cold.tobytes() == log_softmax(logits).tobytes()
     assert manifest.temperature == predictor.temperature

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ravine.tensors import Layout
@@ -15,6 +15,7 @@ shapes = st.dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(shapes, st.integers(1, 4))
 def test_pack_undoes_views(named: dict[str, tuple[int, ...]], num_runs: int) -> None:
     layout = Layout.of(named)

@@ -120,13 +120,14 @@ def check_curves(store: Store, runs: Sequence[str], last: int) -> None:
 def main(root: str, seed: int, num_kills: int) -> None:
     moments = random.Random(seed)
     seen: dict[str, int] = {}
-    looks = []
+    looks: list[tuple[int, int]] = []
     began = time.perf_counter()
     write(f"{root}-first", 2)
     longest = max(
         0.8, 1.5 * (time.perf_counter() - began)
     )  # a busy machine's writers need more time to get anywhere
-    for _ in range(num_kills):
+    # A few kills may all come where no cohort has a checkpoint: then there are some more.
+    while len(looks) < num_kills or (len(looks) < 5 * num_kills and max(step for _, step in looks) <= 0):
         pid = os.fork()
         if pid == 0:
             write(root)

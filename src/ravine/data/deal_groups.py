@@ -31,7 +31,7 @@ def deal_groups(counts: Indices, shares: Sequence[float], seed: np.random.SeedSe
         (G,) number of the part.
 
     Example:
-        >>> counts = np.array([[4, 0], [0, 4], [2, 2], [2, 2]])
+        >>> counts = np.array([[4, 0], [0, 4], [4, 0], [0, 4]])
         >>> parts = deal_groups(counts, [0.5, 0.5], np.random.SeedSequence(0))
         >>> [counts[parts == part].sum(axis=0).tolist() for part in (0, 1)]
         [[4, 4], [4, 4]]

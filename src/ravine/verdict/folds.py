@@ -66,7 +66,7 @@ def corrected_error(differences: Array, ratio: float, floor: float = 0.0) -> Err
 
     Example:
         >>> error = corrected_error(np.array([0.01, 0.03, 0.02, 0.0, 0.04]), ratio=0.25)
-        >>> round(error.seed**2 / np.var([1, 3, 2, 0, 4], ddof=1) * 1e4, 6), error.df
+        >>> round(float(error.seed**2 / np.var([1, 3, 2, 0, 4], ddof=1) * 1e4), 6), error.df
         (0.45, 4.0)
     """
     num = len(differences)
