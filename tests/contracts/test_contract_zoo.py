@@ -150,7 +150,9 @@ def test_what_cannot_be_fused_runs_serially_and_says_why(module: type[nn.Module]
 def test_what_cannot_be_trained_at_all_is_refused_in_one_line() -> None:
     made = study(model=NeedsEight, steps=4)
     runs = all_runs(made)
-    with pytest.raises(ModelError, match=r"^model: NeedsEight cannot be trained: ValueError: only two$"):
+    with pytest.raises(
+        ModelError, match=r"^model: NeedsEight cannot be trained: ValueError: only two \(.+\.py:\d+\)$"
+    ):
         plan(runs, network_of(made, runs), made.data, CPU)
 
 

@@ -208,6 +208,8 @@ def test_a_function_of_ones_own_gets_probabilities_and_may_return_a_number_for_e
         (lambda p, y: y[:3], r"returned an array of shape \(3,\); must return a number"),
         (lambda p, y: None, "returned None; must return a number"),
         (lambda p, y: 1 / 0, "metric = 'mine': failed: .*division by zero"),
+        (lambda p, y: float("nan"), "metric = 'mine': returned nan for predictions that are all finite"),
+        (lambda p, y: np.where(y == y[7], np.inf, 1.0), "returned inf for predictions that are all finite"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused(
@@ -216,6 +218,23 @@ def test_a_function_that_returns_something_else_is_refused(
     found, answers = values(0)
     with pytest.raises(InputError, match=words):
         values_of([own_metric("mine", function, lower=False)], "regression", list(found), answers)
+
+
+def test_a_function_that_has_no_value_without_some_examples_is_refused() -> None:
+    """It has one of all examples, and none where the jackknife leaves out the only one of its kind."""
+    found, answers = values(0)
+    largest = answers.max()
+    mine = own_metric("mine", lambda p, y: 1.0 if largest in y else float("nan"), lower=False)
+    with pytest.raises(InputError, match="metric = 'mine': returned nan for predictions"):
+        parts_of(mine, "regression", list(found), answers)
+
+
+def test_a_run_without_finite_outputs_has_no_metric_of_a_function() -> None:
+    found, answers = values(0)
+    found[0, 3] = np.nan
+    mine = own_metric("mine", lambda p, y: float(np.mean(p - y)), lower=False)
+    known = values_of([mine], "regression", list(found), answers)["mine"]
+    assert np.isfinite(known).tolist() == [False] + [True] * (len(found) - 1)
 
 
 def test_groups_cover_all_examples_once() -> None:

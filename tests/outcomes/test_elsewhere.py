@@ -179,9 +179,9 @@ def test_a_run_that_diverged_counts_against_its_method(tmp_path: Path) -> None:
     [
         (lambda frame: frame.drop(columns="score"), "no column 'score'"),
         (lambda frame: frame.assign(split="tset"), "did you mean 'test'"),
-        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "second time"),
+        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "test example 'e0' for the second time$"),
         (lambda frame: frame.iloc[1:], "lacks test example 'e0'"),
-        (lambda frame: frame.drop(columns="example"), "no column 'example'"),
+        (lambda frame: frame.drop(columns="example"), "second time; scores of .* need a column 'example'"),
         (lambda frame: frame.assign(score="good"), "score is 'good'"),
         (lambda frame: frame[frame.split == "test"], "has 2 configs and no validation scores"),
         (lambda frame: frame[(frame.split == "test") | (frame.seed < 2)], "has no validation rows"),

@@ -21,7 +21,7 @@ from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.engine.step_times import StepTimes
 from ravine.engine.training import Training
-from ravine.errors import InputError, ModelError, in_a_line
+from ravine.errors import InputError, ModelError, in_a_line, raised_at
 from ravine.free_memory import TooLarge, free_bytes, gib, run_bytes
 from ravine.native.machine import machine
 from ravine.native.tensors import Unsupported
@@ -302,7 +302,7 @@ def _see_it_trains(runs: list[Run], network: Network, data: Dataset, device: tor
         raise
     except Exception as error:
         name = type(network.module).__name__
-        raise ModelError(f"model: {name} cannot be trained: {in_a_line(error)}") from error
+        raise ModelError(f"model: {name} cannot be trained: {in_a_line(error)}{raised_at(error)}") from error
 
 
 def _milliseconds(seconds: float) -> str:

@@ -40,7 +40,7 @@ def own_metric(name: str, function: Function, *, lower: bool) -> Metric:
         lower: lower is better.
 
     Raises:
-        InputError: when it is used: it raises an exception, or returns anything else.
+        InputError: when it is used: it raises an exception, or returns anything else, NaN among it.
     """
     formula = Formula(
         value=lambda given: np.array(
@@ -103,4 +103,11 @@ def _call(name: str, function: Function, predicted: np.ndarray, answers: np.ndar
     if found.dtype.kind not in "biuf" or found.shape not in ((), (len(answers),)):
         kind = f"an array of shape {found.shape}" if found.shape else shown(found.item())
         raise InputError(f"{where}: returned {kind}; must return a number, or one for each example")
-    return found.astype(np.float64)
+    numbers: Array = found.astype(np.float64)
+    wrong = numbers[~np.isfinite(numbers)]
+    if len(wrong) and np.isfinite(predicted).all():  # a run whose outputs are not finite has no metric anyway
+        raise InputError(
+            f"{where}: returned {wrong[0]:g} for predictions that are all finite; must return a finite number there, "
+            "also where no example is positive, or predicted as such"
+        )
+    return numbers

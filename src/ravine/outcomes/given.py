@@ -154,9 +154,10 @@ def of_table(columns: Mapping[str, Cells], place: Place, where: str) -> dict[Run
         run = Run(method=method, config=config, seed=numbers[seed])
         rows = cells.setdefault((run, split), {})
         if example in rows:
-            of = f"example {example!r}" if example else "a score, and there is no column 'example'"
-            who = f"{_named((method, config))}, seed {seed}, {split}"
-            raise DataError(f"{place(row)}: {who} has {of} for the second time")
+            who = f"{_named((method, config))}, seed {seed}"
+            what = f"{split} example {example!r}" if example else f"a {split} score"
+            hint = "" if example else "; scores of single examples need a column 'example'"
+            raise DataError(f"{place(row)}: {who} has {what} for the second time{hint}")
         rows[example] = row
     found = {part: _aligned(cells, part, scores, place) for part in (_TEST, _VALIDATION)}
     for run in found[_TEST].keys() ^ found[_VALIDATION].keys() if found[_VALIDATION] else ():

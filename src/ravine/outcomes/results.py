@@ -355,7 +355,8 @@ class Results:
         if self.ladder is not None or self.folds is not None:
             part = "a ladder" if self.ladder is not None else "folds"
             raise InputError(
-                f"study {self.name!r}: it has {part}, so that its runs have no answers in common"
+                f"study {self.name!r} has {part}: its runs have no answers in common, so there is no table of their "
+                f"metrics; run a study like it without {part}"
             )
         predicted = Predicted(store=self.source, labels=self.labels, mode=self.mode)
         return metric_table(predicted, self.runs, self.verdict, self.metric, self.trivial)

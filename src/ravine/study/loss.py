@@ -364,7 +364,7 @@ def _check_signature(function: OwnFunction, source: str, given: Mapping[str, Val
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     takes = [each for each in parameters if each.kind in positional]
     if len(takes) < 2 and not any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
-        raise lacking(where, f"{name} must take outputs and answers, and returns the loss of each example")
+        raise lacking(where, f"{name} must take outputs and answers, and return the loss of each example")
     for each in parameters[2:]:
         needed = each.default is inspect.Parameter.empty and each.kind not in (
             inspect.Parameter.VAR_KEYWORD,
