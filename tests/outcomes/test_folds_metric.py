@@ -17,6 +17,7 @@ from ravine.data import Dataset, from_arrays
 from ravine.data.deal_folds import FoldOf
 from ravine.errors import StudyError
 from ravine.metrics import metric_named, parts_of
+from ravine.outcomes.trials import Predicted
 from ravine.predictors.folds import of_folds
 from ravine.report import draw_folds
 from ravine.store import Store
@@ -230,6 +231,29 @@ def test_a_function_of_ones_own(folder: Path) -> None:
     assert own.verdict.best == usual.verdict.best
     assert own.verdict.rules[0].test == pytest.approx(usual.verdict.rules[0].test - 1.0)
     assert own.verdict.pairs[0].difference == pytest.approx(usual.verdict.pairs[0].difference)
+
+
+def test_a_run_whose_test_scores_are_not_finite_is_lost(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ravine.results("numbers", store=folder)
+    assert whole.folds is not None
+    chosen = whole.folds.of("adam")[0]
+    own = Predicted.test_scores
+    monkeypatch.setattr(
+        Predicted,
+        "test_scores",
+        lambda self, run: own(self, run) * (math.nan if run == chosen.runs[0] else 1.0),
+    )
+    results = ravine.results("numbers", store=folder)
+    assert results.folds is not None
+    assert results.folds.of("adam")[0].runs == chosen.runs[1:]
+    (rule,) = (each for each in results.verdict.rules if each.rule == "adam")
+    assert rule.outcome == f"1 of {FOLDS * SEEDS} chosen runs diverged"
+    assert results.verdict.best == "sgd"
+    assert math.isfinite(rule.test)
+    assert not results.verdict.separable
+    assert math.isfinite(results.test_errors["adam"].mae)
 
 
 def test_a_fold_without_a_class_is_named(tmp_path: Path) -> None:

@@ -215,7 +215,10 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: 
         for rule in (rule for rule in rules if rule in candidates):
             alive = any(each.scores for each in candidates[rule])
             config = represented(candidates[rule], budget) if alive else candidates[rule][0]
-            scores = {seed: predicted.test_scores(run) for seed, run in config.runs.items()}
+            read = {seed: predicted.test_scores(run) for seed, run in config.runs.items()}
+            scores = {seed: each for seed, each in read.items() if bool(np.isfinite(each).all())}
+            runs_read = [config.runs[seed] for seed in scores]
+            lost = config.lost + len(read) - len(scores)
             tested.append(
                 OnFold(
                     rule=rule,
@@ -223,15 +226,16 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: 
                     fold=part.fold,
                     scores=scores,
                     validation=config.mean if config.scores else None,
-                    lost=config.lost,
+                    lost=lost,
                 )
             )
             if scores:
                 mean = float(np.mean([each.mean() for each in scores.values()]))
                 if one_number:
-                    squared = scores.values() if usual else map(squares.test_scores, config.runs.values())
+                    squared = scores.values() if usual else map(squares.test_scores, runs_read)
                     errors.setdefault(rule, []).extend(Errors.of(each, labels.test) for each in squared)
-                chosen.append(_chosen(part, config, candidates[rule], mean))
+                own_choice = _chosen(part, config, candidates[rule], mean)
+                chosen.append(replace(own_choice, runs=tuple(runs_read), lost=lost))
     ratio = sum(ratios) / len(ratios)
     # Of a share, an example counts at most as much as the heaviest of any fold.
     measure = max(measures, key=lambda each: each.heaviest or 0.0)
