@@ -13,6 +13,7 @@ import ravine
 from ravine.errors import InputError, StudyError
 from ravine.outcomes import Results
 from ravine.outcomes.trials import Predicted
+from ravine.report.draw_budget import draw_budget
 from ravine.store import Store
 
 RULES = [{"kind": "sgd", "lr": [0.003, 0.03]}, {"kind": "adam", "lr": [0.001, 0.01]}]
@@ -107,6 +108,16 @@ def test_test_is_read_for_the_chosen_alone(folder: Path, monkeypatch: pytest.Mon
     results = ravine.results("wine", store=folder, metric="roc_auc")
     assert set(read) == {run for rule in results.verdict.rules for run in rule.runs}
     assert len(read) == 4
+
+
+def test_the_budget_figure_says_what_it_expects(folder: Path) -> None:
+    titles = [
+        draw_budget(ravine.results(name, store=folder, metric=metric))
+        .views[0]
+        .panels[0]["layout"]["title"]["text"]
+        for name, metric in (("wine", "roc_auc"), ("wine", "accuracy"), ("diabetes", "r2"))
+    ]
+    assert ["ROC AUC (%)" in titles[0], "accuracy (%)" in titles[1], "R²" in titles[2]] == [True] * 3
 
 
 def test_of_a_regression(folder: Path) -> None:

@@ -56,12 +56,13 @@ class Budgets:
 
 def draw_budget(results: Results) -> Figure:
     """Expected best validation score after k configs, a curve per rule."""
+    squares = results.is_usual and results.is_regression
     return budget_figure(
         Budgets(
             verdict=results.verdict,
             rules=results.rules,
             floor=results.error_floor,
-            score=f"loss ({loss_unit(results)})" if results.is_regression else "accuracy (%)",
+            score=f"loss ({loss_unit(results)})" if squares else results.verdict.measure.titled,
             command=command(results, "budget"),
             staged=any(run.hypers.get(STAGE) == "2" for run in results.runs),
             trivial=results.trivial,

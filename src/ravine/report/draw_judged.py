@@ -227,7 +227,7 @@ def _draw_budget(found: Judgement) -> Figure:
             verdict=found.verdict,
             rules=found.methods,
             floor=50.0 / max(1, found.verdict.num_validation or 1000),
-            score=f"{measure.name} (%)" if measure.percent else measure.name,
+            score=measure.titled,
         )
     )
 

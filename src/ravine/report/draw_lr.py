@@ -37,7 +37,7 @@ def draw_lr(results: Results) -> Figure:
         if not results.is_regression:
             panels.append(_lr_panel(results, f"{part}_accuracy", f"Final {word.lower()} accuracy (%)"))
         if part == "validation" and not results.is_usual:
-            panels.append(_lr_panel(results, results.score_metric, f"Validation {_in_per_cent(results)}"))
+            panels.append(_lr_panel(results, results.score_metric, f"Validation {results.verdict.measure.titled}"))
         views.append(View(label=word, panels=tuple(panels), chips=chips(results)))
     curves = lr_curves(results, "validation_loss")
     varied = dict.fromkeys(name for each in curves for name in each.others)
@@ -71,11 +71,6 @@ def draw_lr(results: Results) -> Figure:
         views=tuple(views),
         crowded=crowded,
     )
-
-
-def _in_per_cent(results: Results) -> str:
-    measure = results.verdict.measure
-    return f"{measure.name} (%)" if measure.percent else measure.name
 
 
 def _lr_panel(results: Results, metric: str, title: str) -> Json:

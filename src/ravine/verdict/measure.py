@@ -50,6 +50,11 @@ class Measure:
         return 1.0 if self.percent else math.inf
 
     @property
+    def titled(self) -> str:
+        """What an axis is called: `accuracy (%)`."""
+        return f"{self.name} (%)" if self.percent else self.name
+
+    @property
     def unit(self) -> str:
         """What follows a difference."""
         return " points" if self.percent else ""
