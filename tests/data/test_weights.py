@@ -163,3 +163,56 @@ def test_weights_belong_to_arrays_and_are_not_mixed() -> None:
     study = Study(data=(X, Y), weights=W, augment={"mixup": 0.2}, **keys)
     with pytest.raises(InputError, match=r"^augment.mixup: not with weights of examples"):
         runs_of(study, study.data)  # type: ignore[arg-type]
+
+
+def test_test_has_weights_where_scores_have_them(tmp_path: Path) -> None:
+    data = table(tmp_path, list(W), weight_scores=True)
+    plain = table(tmp_path, list(W))
+    assert plain.score_weights is None
+    assert data.score_weights is not None
+    assert plain.fingerprint != data.fingerprint
+    arrays = from_arrays(W[:, None], Y, weights=W, weight_scores=True, normalize="none")
+    assert arrays.score_weights is not None
+    for part, found in zip((arrays.validation, arrays.test), arrays.score_weights, strict=True):
+        np.testing.assert_array_equal(part.x[:, 0], found)
+    np.savez(tmp_path / "a.npz", x=W[:, None], y=Y, w=W)
+    spec = {"kind": "npz", "path": str(tmp_path / "a.npz"), "weight": "w", "weight_scores": True}
+    np.testing.assert_array_equal(load(parse_data(spec)).test.weights, arrays.test.weights)
+
+
+def test_other_weights_of_test_are_other_data() -> None:
+    changed = W.copy()
+    rows = from_arrays(np.arange(NUM)[:, None], Y, normalize="none").test.x[:, 0].astype(int)
+    changed[rows] += 1
+    one, other = (from_arrays(X, Y, weights=w, weight_scores=True).fingerprint for w in (W, changed))
+    assert one != other
+    assert from_arrays(X, Y, weights=W).fingerprint == from_arrays(X, Y, weights=changed).fingerprint
+
+
+def test_a_test_file_has_weights_of_its_own_where_scores_have_them(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("a,b,y,w\n1,2,yes,5\n3,4,no,6\n")
+    data = table(tmp_path, list(W), test_path=str(tmp_path / "test.csv"), weight_scores=True)
+    np.testing.assert_array_equal(data.test.weights, [5, 6])
+    (tmp_path / "test.csv").write_text("a,b,y\n1,2,yes\n3,4,no\n")
+    with pytest.raises(DataError, match=r".*test.csv: weight = 'w' is not a column; allowed: a, b, y$"):
+        table(tmp_path, list(W), test_path=str(tmp_path / "test.csv"), weight_scores=True)
+
+
+def test_scores_without_weights_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^arrays: weight_scores = true needs weights, which says how much"):
+        from_arrays(X, Y, weight_scores=True)
+    with pytest.raises(InputError, match=r"^data: weight_scores = true needs weight, which says how much"):
+        parse_data({"kind": "csv", "path": "t.csv", "target": "y", "weight_scores": True})
+    with pytest.raises(DataError, match=r"^arrays: weight_scores, split.folds: only one of them"):
+        from_arrays(X, Y, weights=W, weight_scores=True, split={"folds": 3})
+    with pytest.raises(DataError, match=r"^arrays: weight_scores, x_test: only one of them; weights are of"):
+        from_arrays(X, Y, x_test=X, y_test=Y, weights=W, weight_scores=True)
+    with pytest.raises(
+        DataError, match=r"^arrays: weight_scores, 2 targets: only one of them; errors of several"
+    ):
+        from_arrays(X, X + 0.5, weights=W, weight_scores=True)
+    rows = from_arrays(np.arange(NUM)[:, None], Y, normalize="none").test.x[:, 0].astype(int)
+    none = W.copy()
+    none[rows] = 0
+    with pytest.raises(DataError, match=r"^arrays: all 8 weights of the test part are 0: nothing to score$"):
+        from_arrays(X, Y, weights=none, weight_scores=True)

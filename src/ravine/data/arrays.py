@@ -13,7 +13,7 @@ from ravine.data.containers import as_numpy, joined
 from ravine.data.dataset import Dataset
 from ravine.data.division import ALONE, Division, grouped, in_order, marked
 from ravine.data.frames import series_cells
-from ravine.data.spec import Task
+from ravine.data.spec import Task, needs_weights
 from ravine.data.split import Split
 from ravine.data.stack import ROLES, ArrayOptions, stacked
 from ravine.data.table import Missing
@@ -44,6 +44,7 @@ def from_arrays(
     groups: Any = None,
     times: Any = None,
     weights: Any = None,
+    weight_scores: bool = False,
 ) -> Dataset:
     """A data set out of NumPy arrays, PyTorch tensors, or pandas or Polars frames.
 
@@ -69,6 +70,7 @@ def from_arrays(
         groups: (N,) which examples of x belong together: they are in one split.
         times: (N,) when each was taken: training comes before validation, and that before test.
         weights: (N,) how much each example of x counts in the loss of training, at least 0; None: all alike.
+        weight_scores: weights count in scores on validation and test as well.
 
     Raises:
         DataError: one line that names the argument, the row and the column.
@@ -80,7 +82,12 @@ def from_arrays(
         >>> len(data.train), len(data.validation), len(data.test), data.classes
         (12, 4, 4, ('0', '1'))
     """
+    try:
+        needs_weights(weight_scores, weights is not None, "weights")
+    except ValueError as error:
+        raise DataError(f"{name}: {error}") from None
     options: dict[str, Any] = {
+        "weight_scores": weight_scores,
         "validation": validation,
         "test": test,
         "split_seed": split_seed,

@@ -32,7 +32,7 @@ from ravine.data.spec import Options, Task
 from ravine.data.table import Table, complete_rows, encode, refused_cells
 from ravine.data.target import Target
 from ravine.data.target_columns import Columns, encode_answers
-from ravine.data.weights import Weights, check_training
+from ravine.data.weights import Weights, check_part
 from ravine.errors import DataError, together
 from ravine.forms import plain, read
 from ravine.messages import count
@@ -53,6 +53,7 @@ class Source:
         marks: OPEN, VALIDATION or TEST for each example.
         division: what the examples are cut by beside that.
         weights: float32 (N,), how much each counts in training; None: all count alike.
+        weight_scores: they count in scores on validation and test as well.
         place: where an example came from, for errors.
         task: what the user or the data set says; None: by the target.
         class_names: names for classes that are numbers.
@@ -74,6 +75,7 @@ class Source:
     notes: tuple[str, ...] = ()
     division: Division = ALONE
     weights: Weights | None = None
+    weight_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -235,6 +237,7 @@ def content_of(source: Source) -> str:
     if source.weights is not None:
         digest.update(b"weights")
         add(source.weights)
+        digest.update(b"scores" if source.weight_scores else b"")
     return digest.hexdigest()
 
 
@@ -271,7 +274,10 @@ def _assembled(
         )
     target = encode_answers(y, source.task, place, source.where, source.class_names)
     splits = cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)
-    check_training(None if weights is None else weights[splits.train], source.where)
+    if weights is not None:
+        scored = ("validation", "test") if source.weight_scores else ()
+        for part in ("train", *scored):
+            check_part(weights[getattr(splits, part)], part, source.where)
     notes += [*target.notes, *_split_notes(marks, splits, options)]
     notes += cut_notes(target.labels, target.classes, division, splits)
     if isinstance(x, Table):
@@ -383,17 +389,24 @@ def _dataset(
     if isinstance(outputs, NumberTarget):
         mean, scale = outputs.mean, outputs.scale
     elif isinstance(outputs, NumbersTarget):
+        if source.weight_scores:
+            raise DataError(
+                f"{source.where}: weight_scores, {len(outputs.targets)} targets: only one of them; errors of several "
+                "numbers are judged by all examples alike"
+            )
         names = outputs.names
         mean, scale = (tuple(getattr(each, of) for each in outputs.targets) for of in ("mean", "scale"))
     train, validation, test = (
         Examples(x=x, y=y[rows], scaling=prepared.scaling, at=at)
         for x, at, rows in zip(prepared.xs, prepared.ats, _rows(splits), strict=True)
     )
-    if weights is not None:  # test is never learned from
+    if weights is not None:
         train, validation = (
             train.weighing(weights[splits.train]),
             validation.weighing(weights[splits.validation]),
         )
+        if source.weight_scores:  # test is never learned from
+            test = test.weighing(weights[splits.test])
     blank = isinstance(source.x, Pictures) and source.x.blank
     if not blank:
         notes += copy_notes(train, validation, test, splits, place)

@@ -123,6 +123,12 @@ class Dataset:
         return "" if self.origin is None else self.origin(split, row)
 
     @property
+    def score_weights(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        """How much each example of validation and test counts in scores; None: all count alike."""
+        found = self.validation.weights, self.test.weights
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    @property
     def num_outputs(self) -> int:
         """Outputs that a model needs: one per class, label or number."""
         return self.target.num_outputs

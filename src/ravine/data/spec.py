@@ -43,6 +43,10 @@ class Options(Form):
     def check(self) -> None:
         """See that some examples are left to train on."""
         super().check()
+        if self.split is not None and self.split.folds is not None and getattr(self, "weight_scores", False):
+            raise ValueError(
+                "weight_scores, split.folds: only one of them; folds are judged by all examples alike"
+            )
         if self.split is not None:
             self._check_split(self.split)
         if self.validation + self.test >= 1:
@@ -125,6 +129,7 @@ class NpzSpec(Options):
         x, y, x_test, y_test, x_validation, y_validation: names of arrays in it. By default "x" or "x_train",
             "y" or "y_train", and the other four where they are there.
         weight: name of an array that says how much each example of x counts in training; None: all count alike.
+        weight_scores: it counts in scores on validation and test as well.
         task: "classification", "regression" or "multilabel"; None: by the target.
     """
 
@@ -138,7 +143,13 @@ class NpzSpec(Options):
     x_validation: Text | None = None
     y_validation: Text | None = None
     weight: Text | None = None
+    weight_scores: bool = False
     task: Task | None = None
+
+    def check(self) -> None:
+        """See that scores have weights only where there are some."""
+        super().check()
+        needs_weights(self.weight_scores, self.weight is not None, "weight")
 
 
 def _target(value: object) -> str | tuple[str, ...]:
@@ -166,6 +177,7 @@ class TableOptions(Options):
         categorical: columns to be read as names, even of numbers: codes, postcodes. NA is a name in them.
         missing: cells that are empty: "refuse", "drop" their rows, or "impute" them.
         weight: the column that says how much each row counts in training; no feature. None: all count alike.
+        weight_scores: it counts in scores on validation and test as well.
         task: "classification", "regression" or "multilabel"; None: by the target.
     """
 
@@ -175,6 +187,7 @@ class TableOptions(Options):
     separator: Text | None = None
     test_path: Text | None = None
     weight: Text | None = None
+    weight_scores: bool = False
     drop: Texts = ()
     categorical: Texts = ()
     missing: Literal["refuse", "drop", "impute"] = "refuse"
@@ -188,6 +201,7 @@ class TableOptions(Options):
     def check(self) -> None:
         """See that the target can be read in one way only."""
         super().check()
+        needs_weights(self.weight_scores, self.weight is not None, "weight")
         if self.separator is None:
             return
         if len(self.targets) > 1:
@@ -280,6 +294,21 @@ class ImagesSpec(Options):
     path: Text
     size: Annotated[Side | tuple[Side, Side] | None, _size] = None
     layout: Literal["classes", "splits"] | None = None
+
+
+def needs_weights(weight_scores: bool, given: bool, key: str) -> None:
+    """See that there are weights for scores to have.
+
+    Args:
+        weight_scores: they are to.
+        given: there are weights.
+        key: what gives them.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if weight_scores and not given:
+        raise ValueError(f"weight_scores = true needs {key}, which says how much each example counts")
 
 
 DataSpec: TypeAlias = (

@@ -33,6 +33,7 @@ class ArrayOptions(Options):
     has_columns = True
     categorical: Texts = ()
     missing: Missing = "refuse"
+    weight_scores: bool = False
     task: Task | None = None
 
 
@@ -103,15 +104,23 @@ def stacked(
         class_names=class_names,
         notes=tuple(notes),
         division=division,
-        weights=_weights(weights, sizes, name),
+        weights=_weights(weights, sizes, parts, name, everywhere=options.weight_scores),
+        weight_scores=options.weight_scores,
     )
 
 
-def _weights(given: Any, sizes: Sequence[int], name: str) -> Weights | None:
+def _weights(
+    given: Any, sizes: Sequence[int], parts: Sequence[str], name: str, *, everywhere: bool
+) -> Weights | None:
     """Weights of all parts: those that are held out are never learned from, but for the last training of a refit."""
     weights = given_weights(given, sizes[0], name)
     if weights is None:
         return None
+    if everywhere and len(parts) > 1:
+        raise DataError(
+            f"{name}: weight_scores, x{parts[1]}: only one of them; weights are of the examples of x, so give all of "
+            "them in x"
+        )
     return np.concatenate([weights, np.ones(sum(sizes[1:]), dtype=np.float32)])
 
 

@@ -43,6 +43,7 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
     num_test = 0
     if test_path is not None:
         test_cells, test_rows = _read(spec, test_path)
+        given_test = _test_weights(test_cells, spec, numerals, test_where, unit, test_rows)
         for name in cells:
             if name not in test_cells:
                 raise DataError(
@@ -53,8 +54,8 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         rows = np.concatenate([rows, test_rows])
         if not num_test:
             raise DataError(f"{test_path}: there are no rows in it, only a header")
-        if weights is not None:  # of examples that are never learned from
-            weights = np.concatenate([weights, np.ones(num_test, dtype=np.float32)])
+        if weights is not None:
+            weights = np.concatenate([weights, given_test])
     if not num_open:
         raise DataError(f"{where}: there are no rows in it, only a header")
 
@@ -89,6 +90,7 @@ def read_tabular(spec: CsvSpec | ParquetSpec, path: Path, test_path: Path | None
         marks=marks_for(num_open, 0, num_test),
         division=division,
         weights=weights,
+        weight_scores=spec.weight_scores,
         place=place,
         task=spec.task,
         notes=tuple(notes),
@@ -106,6 +108,16 @@ def _weights(
         if spec.split is not None and (name := getattr(spec.split, key)) is not None:
             taken.setdefault(name, f"split.{key}")
     return weights_of(cells, spec.weight, taken=taken, where=where, place=place, numerals=numerals)
+
+
+def _test_weights(
+    cells: Columns, spec: CsvSpec | ParquetSpec, numerals: Numerals, where: str, unit: str, rows: Rows
+) -> Weights:
+    """Those of the test file, where scores have weights; else ones, as nothing is learned from it."""
+    found = None
+    if spec.weight_scores:
+        found = _weights(cells, spec, numerals, where, lambda row: f"{where}, {unit} {rows[row]}")
+    return np.ones(len(rows), dtype=np.float32) if found is None else found
 
 
 def _read(spec: CsvSpec | ParquetSpec, path: Path) -> tuple[Columns, Rows]:

@@ -98,13 +98,19 @@ def checked(values: npt.NDArray[np.float64], what: str, place: Place) -> Weights
     return found
 
 
-def check_training(weights: Weights | None, where: str) -> None:
-    """See that something is learned from: of all weights of training some are above 0.
+def check_part(weights: Weights, part: str, where: str) -> None:
+    """See that something is learned from, or scored: of all weights of a part some are above 0.
+
+    Args:
+        weights: of its examples; a part without examples is fine.
+        part: "train", "validation" or "test".
+        where: the file, for errors.
 
     Raises:
         DataError: none is.
     """
-    if weights is not None and not weights.any():
+    if len(weights) and not weights.any():
+        name, lost = ("training", "learn") if part == "train" else (part, "score")
         raise DataError(
-            f"{where}: all {count(len(weights), 'weight')} of the training part are 0: nothing to learn"
+            f"{where}: all {count(len(weights), 'weight')} of the {name} part are 0: nothing to {lost}"
         )

@@ -246,6 +246,7 @@ def labels_of(data: Dataset) -> Labels:
         training_mean=_training_mean(data),
         targets=data.targets,
         scale=scale if isinstance(scale, tuple) else (),
+        weights=data.score_weights,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ravine.metrics import DEFAULT, METRICS
+from ravine.outcomes.metric import as_weighted
 from ravine.outcomes.regularized import regularized
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store import FINISHED, Store
@@ -42,6 +44,8 @@ def second_stage(
     ]
     metric = None if study.metric is None else study.metric.metric(search)
     labels = store.labels.of(first[0].recipe.data)
+    if labels.weights is not None:
+        metric = as_weighted(METRICS[DEFAULT[labels.task]] if metric is None else metric, labels)
     found = trials(records, Predicted(store=store, labels=labels, metric=metric))
     if study.tune == "regularize":
         decided = regularized(found, records, study.regularize.tolerance)

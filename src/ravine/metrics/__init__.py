@@ -1,14 +1,15 @@
 """Metrics: one number for a run, and what each example contributed to it. NumPy alone.
 
 `registry` names them, `metric` says what one is, `given` works out once what several need. `counts`, `ranking`,
-`probabilities`, `labels` and `numbers` are their formulas; `own` is a user's. `batch` computes them for many runs.
-docs/metrics.md says what each is.
+`probabilities`, `labels` and `numbers` are their formulas; `own` is a user's, `weighted` a mean with the weights of
+examples. `batch` computes them for many runs. docs/metrics.md says what each is.
 """
 
 from ravine.metrics.batch import parts_of, values_of
 from ravine.metrics.metric import Formula, Metric
 from ravine.metrics.own import own_metric
 from ravine.metrics.registry import DEFAULT, METRICS, check_answers, check_task, metric_named, names_of
+from ravine.metrics.weighted import heaviest_weight, weighted
 
 __all__ = [
     "DEFAULT",
@@ -17,9 +18,11 @@ __all__ = [
     "Metric",
     "check_answers",
     "check_task",
+    "heaviest_weight",
     "metric_named",
     "names_of",
     "own_metric",
     "parts_of",
     "values_of",
+    "weighted",
 ]

@@ -18,7 +18,11 @@ _BYTES = 4 * 2**20  # of the outputs of runs that are looked at together
 
 
 def values_of(
-    metrics: Sequence[Metric], task: str, outputs: Sequence[np.ndarray], answers: np.ndarray
+    metrics: Sequence[Metric],
+    task: str,
+    outputs: Sequence[np.ndarray],
+    answers: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Array]:
     """Metrics of runs, (R,) each.
 
@@ -27,13 +31,14 @@ def values_of(
         task: "classification", "multilabel" or "regression".
         outputs: of each run, as stored.
         answers: the right ones.
+        weights: (N,) of the examples; only metrics that `ravine.metrics.weighted` made have a use for them.
 
     Returns:
         By name; NaN for a run whose outputs are not all finite.
     """
 
     def some(runs: Sequence[np.ndarray]) -> list[Array]:
-        given = given_of(task, runs, answers)
+        given = given_of(task, runs, answers, weights)
         return [metric.value(task, given) for metric in metrics]
 
     found = _by_few(some, outputs)
@@ -43,11 +48,17 @@ def values_of(
     }
 
 
-def parts_of(metric: Metric, task: str, outputs: Sequence[np.ndarray], answers: np.ndarray) -> list[Array]:
+def parts_of(
+    metric: Metric,
+    task: str,
+    outputs: Sequence[np.ndarray],
+    answers: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> list[Array]:
     """What each example contributed to a metric, (N,) of each run; the mean is the metric."""
 
     def some(runs: Sequence[np.ndarray]) -> list[Array]:
-        return list(metric.parts(task, given_of(task, runs, answers)))
+        return list(metric.parts(task, given_of(task, runs, answers, weights)))
 
     return [row for rows in _by_few(some, outputs) for row in rows]
 

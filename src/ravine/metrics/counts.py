@@ -153,4 +153,4 @@ def top(k: int) -> Formula:
     def unfit(num_classes: int) -> str:
         return "" if k < num_classes else f"is 1 for every run, since there are {num_classes} classes"
 
-    return Formula(value=lambda given: among(given).mean(axis=1), parts=among, unfit=unfit)
+    return Formula(value=lambda given: among(given).mean(axis=1), parts=among, unfit=unfit, mean=True)

@@ -21,9 +21,13 @@ class Classes:
     Args:
         outputs: of each run the logits (N, K).
         answers: (N,) the right classes.
+        weights: (N,) how much each example counts; None: all alike.
     """
 
-    def __init__(self, outputs: Sequence[np.ndarray], answers: np.ndarray) -> None:
+    def __init__(
+        self, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
+    ) -> None:
+        self.weights = weights
         self.answers: Whole = np.asarray(answers, dtype=np.int64)
         self.outputs = outputs
         self.shape = len(outputs), len(self.answers)
@@ -123,9 +127,13 @@ class Marks:
     Args:
         outputs: of each run the logits (N, K); a label above 0 is taken to be there.
         answers: (N, K) of 0 and 1.
+        weights: (N,) how much each example counts; None: all alike.
     """
 
-    def __init__(self, outputs: Sequence[np.ndarray], answers: np.ndarray) -> None:
+    def __init__(
+        self, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
+    ) -> None:
+        self.weights = weights
         self.answers_KN: Truths = np.ascontiguousarray(np.asarray(answers).T > 0)
         self.outputs = outputs
         self.shape = len(outputs), len(answers)
@@ -178,9 +186,13 @@ class Numbers:
     Args:
         outputs: of each run the values, (N,) or (N, T), in the target's own units.
         answers: the right ones, of the same shape.
+        weights: (N,) how much each example counts; None: all alike.
     """
 
-    def __init__(self, outputs: Sequence[np.ndarray], answers: np.ndarray) -> None:
+    def __init__(
+        self, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
+    ) -> None:
+        self.weights = weights
         truth = np.asarray(answers, dtype=np.float64)
         self.outputs = outputs
         self.shape = len(outputs), len(truth)
@@ -204,17 +216,20 @@ class Numbers:
 Given: TypeAlias = Classes | Marks | Numbers
 
 
-def given_of(task: str, outputs: Sequence[np.ndarray], answers: np.ndarray) -> Given:
+def given_of(
+    task: str, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
+) -> Given:
     """Predictions with answers.
 
     Args:
         task: "classification", "multilabel" or "regression".
         outputs: of each run, as stored.
         answers: the right ones.
+        weights: (N,) of the examples, for metrics that have them; None: there are none.
     """
     kinds: dict[str, type[Classes] | type[Marks] | type[Numbers]] = {
         "classification": Classes,
         "multilabel": Marks,
         "regression": Numbers,
     }
-    return kinds[task](outputs, answers)
+    return kinds[task](outputs, answers, weights)

@@ -36,6 +36,7 @@ class Formula:
             1 for an accuracy. Of answers and the number of classes.
         unfit: why it is not a metric of so many classes, as the end of a sentence; empty where it is.
         lacking: why it has no value for some answers, of which the classes have these names; empty where it has one.
+        mean: it is a mean over examples, to which each contributes what it does whatever the others are.
     """
 
     value: Callable[[Any], Array]
@@ -43,6 +44,7 @@ class Formula:
     heaviest: Callable[[np.ndarray, int], float] = _one
     unfit: Callable[[int], str] = _fits
     lacking: Callable[[np.ndarray, tuple[str, ...]], str] = _has_all
+    mean: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class Metric:
         binary: an example's part is 1 or 0.
         best: no run is better; None: there is no such number.
         own: it is a function of the user's.
+        of: name of the metric that this is with the weights of examples, see `ravine.metrics.weighted`; empty: it has
+            no weights.
     """
 
     name: str
@@ -70,6 +74,12 @@ class Metric:
     binary: bool = False
     best: float | None = None
     own: bool = False
+    of: str = ""
+
+    @property
+    def asked(self) -> str:
+        """As a study says it, whose data say whether it has weights."""
+        return self.of or self.name
 
     @property
     def column(self) -> str:
@@ -97,4 +107,4 @@ def plain(each: Callable[[Any], Array]) -> Formula:
     Args:
         each: (R, N) of predictions.
     """
-    return Formula(value=lambda given: each(given).mean(axis=1, dtype=np.float64), parts=each)
+    return Formula(value=lambda given: each(given).mean(axis=1, dtype=np.float64), parts=each, mean=True)

@@ -5,6 +5,8 @@ Shapes: R run, N example, K class or label.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ravine.metrics.arrays import Array
@@ -68,7 +70,7 @@ def _signed(given: Classes) -> Array:
     return found
 
 
-ECE = plain(_signed)
+ECE = replace(plain(_signed), mean=False)  # the sign of a bin is that of a sum
 
 
 def _log_loss_of_labels(given: Marks) -> Array:

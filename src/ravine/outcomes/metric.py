@@ -10,12 +10,12 @@ import numpy as np
 
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown
-from ravine.metrics import DEFAULT, METRICS, Metric, metric_named
+from ravine.metrics import DEFAULT, METRICS, Metric, heaviest_weight, metric_named
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, trials
 from ravine.study.definition import objects_of
 from ravine.study.load import content_of
-from ravine.study.metric import Judged, check_metric, is_default, parse_metric
+from ravine.study.metric import Judged, check_metric, is_default, parse_metric, weighed
 from ravine.verdict import Measure, measure_by, measure_of
 
 if TYPE_CHECKING:
@@ -84,10 +84,27 @@ def measures_of(metric: Metric, labels: Labels) -> tuple[Measure, Measure]:
         return usual, usual
     heaviest = metric.formulas[labels.task].heaviest
     test, validation = (
-        measure_by(metric, heaviest(answers, len(labels.classes)) if len(answers) else 1.0)
-        for answers in (labels.test, labels.validation)
+        measure_by(metric, heaviest(answers, len(labels.classes)) * of_weights if len(answers) else 1.0)
+        for answers, of_weights in (
+            (labels.test, _heaviest(labels, "test")),
+            (labels.validation, _heaviest(labels, "validation")),
+        )
     )
     return test, validation
+
+
+def _heaviest(labels: Labels, split: str) -> float:
+    weights = labels.weights_of(split)
+    return 1.0 if weights is None or not len(weights) else heaviest_weight(weights)
+
+
+def as_weighted(metric: Metric, labels: Labels) -> Metric:
+    """A metric as the data have it: with their weights, where these are to count in scores.
+
+    Raises:
+        StudyError: it is no mean over examples.
+    """
+    return metric if labels.weights is None else weighed(metric, labels.task)
 
 
 def column_of(metric: Metric, task: str) -> str:
@@ -103,7 +120,7 @@ def by_metric(
     Raises:
         StudyError: the study is judged by a function of the user's.
     """
-    metric = metric_of(study.definition, labels.task)
+    metric = as_weighted(metric_of(study.definition, labels.task), labels)
     if is_default(metric, labels.task):
         return list(runs), validation_metric(labels.task)
     found = trials(runs, Predicted(store=store, labels=labels, metric=metric))

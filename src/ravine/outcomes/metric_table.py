@@ -11,7 +11,7 @@ import numpy as np
 
 from ravine.errors import InputError
 from ravine.grid import Grid
-from ravine.metrics import METRICS, Metric, check_answers, check_task, names_of, values_of
+from ravine.metrics import METRICS, Metric, check_answers, check_task, names_of, values_of, weighted
 from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.trials import Predicted
 from ravine.outcomes.trivial import Trivial
@@ -139,7 +139,7 @@ def metric_table(
     metrics, left_out = _usable(labels, metric)
     done = tuple(run for run in runs if run.status == "done")
     outputs = predicted.outputs("validation", [run.id for run in done])
-    values = _values(metrics, labels.task, list(outputs.values()), labels.validation)
+    values = _values(metrics, labels, "validation", list(outputs.values()))
     validation = {
         run: {name: float(each[i]) for name, each in values.items()} for i, run in enumerate(outputs)
     }
@@ -148,7 +148,7 @@ def metric_table(
         if rule.config is None:
             continue
         found = list(predicted.outputs("test", rule.runs).values())
-        of_test = _values(metrics, labels.task, found, labels.test)
+        of_test = _values(metrics, labels, "test", found)
         test[rule.rule] = {name: float(np.mean(each)) for name, each in of_test.items()}
         chosen[rule.rule] = {
             name: float(np.mean([validation[run][name] for run in rule.runs])) for name in metrics
@@ -168,9 +168,13 @@ def metric_table(
 def _usable(labels: Labels, metric: Metric) -> tuple[dict[str, Metric], tuple[str, ...]]:
     """The metrics that both parts have a value of, and why others have none."""
     names = names_of(labels.task)
-    wanted = [METRICS[name] for name in names] + ([metric] if metric.name not in names else [])
+    wanted = {name: METRICS[name] for name in names}
+    if labels.weights is not None:
+        means = [each for each in wanted.values() if each.formulas[labels.task].mean]
+        wanted |= {each.name: each for each in (weighted(mean, labels.task) for mean in means)}
+    wanted.setdefault(metric.name, metric)
     found, left = {}, []
-    for each in wanted:
+    for each in wanted.values():
         try:
             check_task(each, labels.task, len(labels.classes))
         except InputError:  # of another number of classes
@@ -186,9 +190,10 @@ def _usable(labels: Labels, metric: Metric) -> tuple[dict[str, Metric], tuple[st
 
 
 def _values(
-    metrics: Mapping[str, Metric], task: str, outputs: Sequence[np.ndarray], answers: np.ndarray
+    metrics: Mapping[str, Metric], labels: Labels, split: str, outputs: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    found = values_of(list(metrics.values()), task, outputs, answers)
+    answers = labels.validation if split == "validation" else labels.test
+    found = values_of(list(metrics.values()), labels.task, outputs, answers, labels.weights_of(split))
     return {column: found[metric.name] for column, metric in metrics.items()}
 
 
@@ -197,6 +202,6 @@ def _of_trivial(
 ) -> dict[str, dict[str, float]]:
     found = {}
     for split, answers in zip(_SPLITS, (labels.validation, labels.test), strict=True):
-        values = _values(metrics, labels.task, [trivial.outputs(len(answers))], answers)
+        values = _values(metrics, labels, split, [trivial.outputs(len(answers))])
         found[split] = {name: float(each[0]) for name, each in values.items()}
     return found

@@ -30,6 +30,7 @@ from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
 from ravine.outcomes.looking import Judged, mistakes_of
 from ravine.outcomes.metric import (
+    as_weighted,
     check_labels,
     column_of,
     judged_by,
@@ -144,6 +145,7 @@ class Results:
         metric = metric_of(study.definition, labels.task) if metric is None else metric
         if has_folds(runs):
             return cls._of_folds(store, study, compare, runs, labels, metric)
+        metric = as_weighted(metric, labels)
         check_labels(metric, labels)
         usual = is_default(metric, labels.task)
         if is_ladder(runs):
@@ -303,7 +305,7 @@ class Results:
         except StudyError:  # a function of a program, which no text names
             return False
         usual = DEFAULT[self.labels.task] if judged is None else judged.name
-        return self.metric.name != usual
+        return self.metric.asked != usual
 
     @property
     def rules(self) -> tuple[str, ...]:

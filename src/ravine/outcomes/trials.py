@@ -106,7 +106,8 @@ class Predicted:
             score = scorer(task, self.labels.scale)
             return [score(found, answers) for found in outputs]
         sign = -1.0 if self.metric.lower else 1.0
-        return [sign * parts for parts in parts_of(self.metric, task, outputs, answers)]
+        weights = self.labels.weights_of(split)
+        return [sign * parts for parts in parts_of(self.metric, task, outputs, answers, weights)]
 
     def test_outputs(self, run_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """What runs put out on the test data. Only for runs whose `test_scores` a verdict has read."""

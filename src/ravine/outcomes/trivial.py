@@ -115,7 +115,7 @@ def trivial_of(labels: Labels, metric: Metric | None = None) -> Trivial | None:
         scores[split] = float(score(outputs, right).mean())
         metrics |= {f"{split}_{name}": value for name, value in kind.metrics(outputs, right, labels).items()}
         if metric is not None and not is_default(metric, labels.task):
-            value = _value(metric, labels.task, outputs, right)
+            value = _value(metric, labels, split, outputs)
             metrics[f"{split}_{metric.column}"] = value
             scores[split] = -value if metric.lower else value
     answer, about = kind.answer(labels, mean, "validation" if known is None else "training")
@@ -130,9 +130,11 @@ def trivial_of(labels: Labels, metric: Metric | None = None) -> Trivial | None:
     )
 
 
-def _value(metric: Metric, task: str, outputs: np.ndarray, right: np.ndarray) -> float:
-    finite = np.maximum(outputs, _NEVER) if task == "classification" else outputs
-    return float(values_of([metric], task, [finite], right)[metric.name][0])
+def _value(metric: Metric, labels: Labels, split: str, outputs: np.ndarray) -> float:
+    finite = np.maximum(outputs, _NEVER) if labels.task == "classification" else outputs
+    right = labels.validation if split == "validation" else labels.test
+    found = values_of([metric], labels.task, [finite], right, labels.weights_of(split))
+    return float(found[metric.name][0])
 
 
 def _mean_answer(labels: Labels) -> np.ndarray:

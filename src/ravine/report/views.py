@@ -103,7 +103,7 @@ def command(results: Results, name: str | None = None) -> str:
     if results.compare != compared_by(results.study.definition):
         words += ["--compare", results.compare]
     if results.asks_otherwise:
-        words += ["--metric", results.metric.name]
+        words += ["--metric", results.metric.asked]
     if name is not None:
         words += ["--figure", name]
     return shlex.join(words)

@@ -17,6 +17,9 @@ from ravine.store.entries import add_block, block_of
 from ravine.store.records import Labels, parsed
 from ravine.store.schema import blocks, labels
 
+_PARTS = ("validation", "test")
+_WEIGHTS = ("validation_weights", "test_weights")
+
 
 class StoredLabels:
     """The part of a store with the right answers of data sets. A store has one: ``store.labels``.
@@ -60,7 +63,8 @@ def tensors_of(new: Labels) -> dict[str, np.ndarray]:
     """What their block has."""
     scale = {"scale": np.array(new.scale, dtype=np.float64)} if new.scale else {}
     mean = {} if new.training_mean is None else {"training_mean": new.training_mean}
-    return {"validation": new.validation, "test": new.test, **mean, **scale}
+    weights = {} if new.weights is None else dict(zip(_WEIGHTS, new.weights, strict=True))
+    return {"validation": new.validation, "test": new.test, **mean, **scale, **weights}
 
 
 def find(connection: Connection, fingerprint: str) -> Row[Any] | None:
@@ -104,13 +108,15 @@ def load(folder: Path, row: Row[Any]) -> Labels:
     several = row.task == "multilabel" or (row.task == "regression" and bool(names))
     shape = (len(names),) if several else ()
     scale = tensors.get("scale", np.zeros(0))
+    weights = [tensors[name] for name in _WEIGHTS if name in tensors]
     if (
         len(sizes) != 3
         or any(
             name not in tensors or tensors[name].shape[1:] != shape or not tensors[name].ndim
-            for name in ("validation", "test")
+            for name in _PARTS
         )
         or scale.shape != (shape if several and row.task == "regression" else (0,))
+        or (weights and [each.shape for each in weights] != [(len(tensors[name]),) for name in _PARTS])
     ):
         raise StoreError(f"{about}: {folder / row.file} has other tensors than labels")
     return Labels(
@@ -123,4 +129,5 @@ def load(folder: Path, row: Row[Any]) -> Labels:
         training_mean=tensors.get("training_mean"),
         targets=names if row.task == "regression" else (),
         scale=tuple(scale.tolist()),
+        weights=(weights[0], weights[1]) if weights else None,
     )

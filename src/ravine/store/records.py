@@ -208,6 +208,7 @@ class Labels:
             its own units, (1,); None in stores that older versions wrote.
         targets: names of the targets of a regression with several; else ().
         scale: (T,) standard deviation of each of these in training; else ().
+        weights: (n_validation,) and (n_test,) how much each example counts in scores; None: all count alike.
     """
 
     name: str
@@ -219,3 +220,8 @@ class Labels:
     training_mean: np.ndarray | None = None
     targets: tuple[str, ...] = ()
     scale: tuple[float, ...] = ()
+    weights: tuple[np.ndarray, np.ndarray] | None = None
+
+    def weights_of(self, split: str) -> np.ndarray | None:
+        """Of the examples of "validation" or "test"; None: all count alike."""
+        return None if self.weights is None else self.weights[("validation", "test").index(split)]

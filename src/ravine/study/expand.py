@@ -25,7 +25,7 @@ from ravine.study.folds import parts_in
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.losses import check_loss
-from ravine.study.metric import check_metric
+from ravine.study.metric import check_metric, check_weighed, weighed
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -72,6 +72,10 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
             for fold, cut in parts_in(data):
                 answers = {"validation": cut.validation.y, "test": cut.test.y}
                 check_metric(metric, data.task, data.classes, answers, fold)
+            if data.score_weights is not None:
+                weighed(metric, data.task)
+        if data.score_weights is not None:
+            check_weighed({"ladder": study.ladder, 'tune = "regularize"': study.tune == "regularize"})
         structures = [structure_of(part.model, search) for part in study.parts]
         if study.ladder is not None:
             check_parts(data, study.ladder.per_class)

@@ -12,7 +12,16 @@ import numpy as np
 
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown, unknown, wrong
-from ravine.metrics import DEFAULT, Metric, check_answers, check_task, metric_named, own_metric, values_of
+from ravine.metrics import (
+    DEFAULT,
+    Metric,
+    check_answers,
+    check_task,
+    metric_named,
+    own_metric,
+    values_of,
+    weighted,
+)
 from ravine.nn.provenance import check_may_compute
 from ravine.nn.target import describe_factory, find_named, folders_of
 
@@ -147,6 +156,18 @@ def check_metric(
         raise StudyError(str(error), at=[("metric",)], what="wrong") from None
 
 
+def weighed(metric: Metric, task: str) -> Metric:
+    """A metric with the weights of examples.
+
+    Raises:
+        StudyError: it is no mean over examples.
+    """
+    try:
+        return weighted(metric, task)
+    except InputError as error:
+        raise StudyError(str(error), at=[("metric",)], what="wrong") from None
+
+
 def _random(task: str, answers: np.ndarray, num_classes: int) -> np.ndarray:
     """Predictions of a run that has learned nothing."""
     shape = (len(answers), num_classes) if task == "classification" else np.shape(answers)
@@ -171,6 +192,21 @@ def check_beside(judged: Judged | None, beside: Mapping[str, object]) -> None:
     for key, asked in beside.items():
         if judged is not None and asked:
             raise not_with(judged.name, key)
+
+
+def check_weighed(beside: Mapping[str, object]) -> None:
+    """Refuse weights in scores beside what is judged without them.
+
+    Args:
+        beside: whether each of these keys asks for that.
+
+    Raises:
+        StudyError: names both keys.
+    """
+    for key, asked in beside.items():
+        if asked:
+            words = f"not with {key}, which is judged by all examples alike; leave one of them out"
+            raise StudyError(f"data.weight_scores = true: {words}", at=[("data", "weight_scores")])
 
 
 def not_with(name: str, key: str) -> StudyError:

@@ -1,0 +1,109 @@
+"""`data.weight_scores`: what hypers are chosen by, the verdict and the tables have the weights of examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ravine
+from ravine.api.metric import metric_for
+from ravine.errors import StudyError
+from ravine.metrics import metric_named
+from ravine.outcomes.results import Results
+from ravine.store import Store
+
+NUM = 300
+
+
+def data(task: str = "classification", **keys: Any) -> ravine.Dataset:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(NUM, 3))
+    signal = x[:, 0] + rng.normal(size=NUM)
+    y = (signal > 0).astype(int) if task == "classification" else 5 * signal
+    w = rng.gamma(0.4, size=NUM) * (rng.random(NUM) > 0.1)
+    return ravine.from_arrays(x, y, task=task, weights=w, **{"weight_scores": True, **keys})
+
+
+def study(of: ravine.Dataset, **keys: Any) -> ravine.Study:
+    rules = [{"kind": "adam", "lr": [0.003, 0.03]}, {"kind": "sgd", "lr": [0.01, 0.3]}]
+    return ravine.Study(name="s", data=of, model="mlp", epochs=2, seeds=2, rules=rules, **keys)
+
+
+def scores(results: Results, split: str, run: str) -> np.ndarray:
+    """Of each example, as NumPy has it."""
+    outputs = results.source.tensors("predictions", run)[split]
+    answers = getattr(results.labels, split)
+    if results.is_regression:
+        return np.square(outputs.astype(np.float64) - answers)
+    return (outputs.argmax(axis=1) == answers).astype(np.float64)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_everything_is_numpys_weighted_mean(task: str, tmp_path: Path) -> None:
+    of = data(task)
+    results = ravine.run(study(of), store=tmp_path, quiet=True)
+    w_validation, w_test = (np.asarray(part.weights, dtype=np.float64) for part in (of.validation, of.test))
+    name = "weighted_accuracy" if task == "classification" else "weighted_mse"
+    sign = 1 if task == "classification" else -1
+    means = {}
+    for row in results.table():
+        expected = np.average(scores(results, "validation", str(row["run"])), weights=w_validation)
+        assert row[f"validation_{name}"] == pytest.approx(expected, rel=1e-6)
+        means.setdefault((row["rule"], row["lr"]), []).append(sign * expected)
+    for rule in results.verdict.rules:
+        best = max((np.mean(found), lr) for (each, lr), found in means.items() if each == rule.rule)
+        assert rule.hypers["lr"] == best[1]
+        expected = [np.average(scores(results, "test", run), weights=w_test) for run in rule.runs]
+        assert rule.test == pytest.approx(sign * np.mean(expected), rel=1e-6)
+    assert results.trivial is not None
+    right = results.labels.test
+    mean = results.labels.training_mean
+    of_trivial = right == np.argmax(mean) if task == "classification" else np.square(right - mean[0])
+    expected = np.average(of_trivial, weights=w_test)
+    assert results.trivial.metrics[f"test_{name}"] == pytest.approx(expected, rel=1e-6)
+    listed = results.metrics().test[results.verdict.rules[0].rule]
+    assert listed[name] == pytest.approx(sign * results.verdict.rules[0].test, rel=1e-9)
+    assert not results.verdict.measure.binary
+    assert not results.asks_otherwise
+    again = Results.load(Store(tmp_path), "s")
+    assert [each.test for each in again.verdict.rules] == [each.test for each in results.verdict.rules]
+    assert again.json()["metric"] == name
+
+
+def test_another_metric_has_weights_too_and_what_is_no_mean_is_refused(tmp_path: Path) -> None:
+    of = data()
+    results = ravine.run(study(of, metric="brier"), store=tmp_path, quiet=True)
+    assert results.metric.name == "weighted_brier"
+    other = Results.load(Store(tmp_path), "s", metric=metric_named("log_loss"))
+    assert other.metric.name == "weighted_log_loss"
+    assert other.asks_otherwise
+    with pytest.raises(StudyError, match=r"^metric = 'roc_auc': not with data.weight_scores"):
+        Results.load(Store(tmp_path), "s", metric=metric_for(Store(tmp_path), "s", "roc_auc"))
+    for metric in ("f1", lambda outputs, answers: 0.0):
+        with pytest.raises(
+            StudyError, match=r"^metric = .*: not with data.weight_scores, which is for means"
+        ):
+            ravine.run(study(of, metric=metric), store=tmp_path / "other", quiet=True)
+
+
+def test_it_is_refused_beside_what_is_judged_without_weights(tmp_path: Path) -> None:
+    model = {"kind": "mlp", "dropout": [0.0, 0.2]}
+    of = ravine.Study(
+        name="s", data=data(), model=model, epochs=1, rules=[{"kind": "adam", "lr": 0.01}], tune="regularize"
+    )
+    with pytest.raises(StudyError, match=r'^data.weight_scores = true: not with tune = "regularize"'):
+        ravine.run(of, store=tmp_path, quiet=True)
+    of = study(data(), ladder={"per_class": [5, 10], "draws": 2})
+    with pytest.raises(StudyError, match=r"^data.weight_scores = true: not with ladder"):
+        ravine.run(of, store=tmp_path, quiet=True)
+
+
+def test_without_the_key_scores_are_of_all_examples_alike(tmp_path: Path) -> None:
+    results = ravine.run(study(data(weight_scores=False)), store=tmp_path, quiet=True)
+    assert results.metric.name == "accuracy"
+    assert results.labels.weights is None
+    [rule] = [each for each in results.verdict.rules if each.rule == "sgd"]
+    assert rule.test == pytest.approx(np.mean([scores(results, "test", run).mean() for run in rule.runs]))
