@@ -16,51 +16,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ravine.errors import InputError, StoreError, StudyError
 from ravine.grid import Grid
 from ravine.metrics import DEFAULT, Metric
-from ravine.outcomes import fold_words, ladder_words, words
+from ravine.outcomes import ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
-from ravine.outcomes.by_target import ByTarget, errors_by_target
-from ravine.outcomes.folds import FoldsResult, check_no_folds, folds_of, has_folds
+from ravine.outcomes.by_target import ByTarget
+from ravine.outcomes.folds import FoldsResult, check_no_folds
 from ravine.outcomes.framed import framed
-from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
-from ravine.outcomes.levels import compared_by, levelled, noun_of, unlike
+from ravine.outcomes.judging import judgement_of
+from ravine.outcomes.ladder import LadderResult
+from ravine.outcomes.levels import compared_by, levelled
 from ravine.outcomes.looking import Judged, mistakes_of
-from ravine.outcomes.metric import (
-    as_weighted,
-    check_labels,
-    column_of,
-    judged_by,
-    measures_of,
-    metric_of,
-    scored_runs,
-    squares_of,
-)
+from ravine.outcomes.metric import as_weighted, column_of, judged_by, metric_of
 from ravine.outcomes.metric_table import MetricTable, metric_table
 from ravine.outcomes.mistakes import Mistakes
-from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.regression import Errors
-from ravine.outcomes.regularized import (
-    judged,
-    regularized,
-    regularized_json,
-    regularized_words,
-    tolerance_of,
-)
-from ravine.outcomes.rows import errors_of, plain_errors, row_of
+from ravine.outcomes.regularized import regularized_json, regularized_words
+from ravine.outcomes.rows import plain_errors, row_of
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data
-from ravine.outcomes.scored import log_scored
 from ravine.outcomes.stages import StageRow, stage_words, stages
-from ravine.outcomes.trials import Predicted, trials
-from ravine.outcomes.trivial import SPLITS, Trivial, trivial_of
+from ravine.outcomes.trials import Predicted
+from ravine.outcomes.trivial import SPLITS, Trivial
 from ravine.store.records import FINISHED
-from ravine.study.compare import RULE
-from ravine.study.metric import is_default, not_with
-from ravine.study.modes import AtTest, Mode, parse_test_time
-from ravine.verdict import Overfitting, Verdict, judge
+from ravine.study.metric import is_default
+from ravine.study.modes import AtTest, Mode
+from ravine.verdict import Overfitting, Verdict
 
 if TYPE_CHECKING:
     from ravine.data import Dataset
@@ -136,150 +117,32 @@ class Results:
         compare = compared_by(study.definition) if compare is None else compare
         runs = levelled(store.runs(study_name), compare, study.definition)
         labels = store.labels.of(study.data_fingerprint)
-        finished = [run for run in runs if run.status in FINISHED]
-        if not finished:
+        if not any(run.status in FINISHED for run in runs):
             raise StoreError(
                 f"study {study_name!r}: {words.none_of(len(runs))} finished, so there is nothing to"
                 " report; `ravine run` with its file continues"
             )
         metric = metric_of(study.definition, labels.task) if metric is None else metric
-        if has_folds(runs):
-            return cls._of_folds(store, study, compare, runs, labels, metric)
         metric = as_weighted(metric, labels)
-        check_labels(metric, labels)
-        usual = is_default(metric, labels.task)
-        if is_ladder(runs):
-            if not usual:
-                raise not_with(metric.name, "ladder")
-            return cls._of_ladder(store, study, compare, runs, labels)
-        asked = parse_test_time(store.evaluated.asked(study_name))
-        mode, missing = judged_mode(asked, store, finished)
-        predicted = Predicted(store=store, labels=labels, mode=mode, metric=metric)
-        found = trials(finished, predicted)
-        if not usual:
-            runs = scored_runs(runs, found, metric)
-        tested: dict[str, np.ndarray] = {}
-
-        def test(run_id: str) -> np.ndarray:
-            tested[run_id] = predicted.test_scores(run_id)
-            return tested[run_id]
-
-        tolerance = tolerance_of(study.definition)
-        if tolerance is not None and not usual:
-            raise not_with(metric.name, 'tune = "regularize"')
-        measure, validated = measures_of(metric, labels)
-        decided = () if tolerance is None else regularized(found, runs, tolerance)
-        found = judged(found, decided) if decided else found
-        baseline = None if compare == RULE else runs[0].rule
-        verdict = judge(
-            found,
-            test=test,
-            measure=measure,
-            validated=validated,
-            noun=noun_of(compare),
-            baseline=baseline,
-        )
-        of_errors = found, tested
-        if labels.task == "regression" and not usual:
-            of_errors = squares_of(predicted, found, tested)
-        validation_errors, test_errors = errors_of(labels, of_errors[0], verdict, of_errors[1])
-        scored = [
-            trial.run
-            for trial in found
-            if trial.validation is not None and np.isfinite(trial.validation).all()
-        ]
-        recipes = {
-            config_id(
-                rule.config, mode
-            ): f"{study_name}: {rule.rule}, {mode_words(mode)}the mean over its seeds"
-            for rule in verdict.rules
-            if rule.config is not None and set(rule.runs) & tested.keys()
-        }
-        _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        trivial = trivial_of(labels, metric)
-        beaten = words.beaten_by_trivial(verdict, trivial)
-        warnings = [*missing, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged]
-        if len(finished) < len(runs):
-            warnings.insert(0, words.unfinished(len(finished), len(runs)))
+        found = judgement_of(store, study, compare, runs, labels, metric)
         return cls(
             study=study,
             compare=compare,
-            runs=runs,
+            runs=found.runs,
             labels=labels,
-            asked=asked,
-            mode=mode,
+            asked=found.asked,
+            mode=found.mode,
             metric=metric,
-            verdict=verdict,
-            warnings=tuple(warnings),
-            validation_errors=validation_errors,
-            test_errors=test_errors,
-            by_target=errors_by_target(predicted, scored, verdict, tested, trivial),
-            regularized=decided,
+            verdict=found.verdict,
+            warnings=found.warnings,
+            validation_errors=found.validation_errors,
+            test_errors=found.test_errors,
+            by_target=found.by_target,
+            regularized=found.regularized,
             source=store,
-            trivial=trivial,
-        )
-
-    @classmethod
-    def _of_ladder(
-        cls, store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], labels: Labels
-    ) -> Results:
-        ladder = ladder_of(store, runs, labels)
-        verdict = ladder_words.ladder_verdict(ladder, labels, noun_of(compare))
-        recipes = {each.config: f"{study.name}: {each.words}" for each in ladder.chosen}
-        _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        num_finished = sum(run.status in FINISHED for run in runs)
-        unfinished = [words.unfinished(num_finished, len(runs))] if num_finished < len(runs) else []
-        return cls(
-            study=study,
-            compare=compare,
-            runs=runs,
-            labels=labels,
-            asked=None,
-            mode=None,
-            metric=metric_of(study.definition, labels.task),
-            verdict=verdict,
-            warnings=(*unfinished, *verdict.warnings, *unlike(runs, compare), *unlogged),
-            validation_errors={},
-            test_errors={},
-            regularized=(),
-            trivial=trivial_of(labels),
-            ladder=ladder,
-            source=store,
-        )
-
-    @classmethod
-    def _of_folds(
-        cls,
-        store: Store,
-        study: StudyRecord,
-        compare: str,
-        runs: tuple[RunRecord, ...],
-        labels: Labels,
-        metric: Metric,
-    ) -> Results:
-        folds = folds_of(store, runs, study.data_fingerprint, metric)
-        verdict = fold_words.folds_verdict(folds, folds.measure, noun_of(compare))
-        recipes = {each.config: f"{study.name}: {each.words}" for each in folds.chosen}
-        beaten = words.beaten_by_trivial(verdict, folds.trivial)
-        _, unlogged = log_scored(store, study.data_fingerprint, recipes)
-        num_finished = sum(run.status in FINISHED for run in runs)
-        unfinished = [words.unfinished(num_finished, len(runs))] if num_finished < len(runs) else []
-        return cls(
-            study=study,
-            compare=compare,
-            runs=folds.runs,
-            labels=labels,
-            asked=None,
-            mode=None,
-            metric=metric,
-            verdict=verdict,
-            warnings=(*unfinished, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged),
-            validation_errors=folds.validation_errors,
-            test_errors=folds.errors,
-            regularized=(),
-            trivial=folds.trivial,
-            folds=folds,
-            source=store,
+            trivial=found.trivial,
+            ladder=found.ladder,
+            folds=found.folds,
         )
 
     @property
