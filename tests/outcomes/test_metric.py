@@ -167,6 +167,17 @@ def test_a_function_that_only_a_store_names_is_not_run(
     ran = ravine.run(file, store=folder, quiet=True)
     assert ran.metric.name == "own_metrics:share"
     assert ravine.results("named", store=folder).verdict == ran.verdict
+    found = ravine.mistakes("named", store=folder)
+    assert found.confusion is not None
+    assert found.confusion.num_runs == 2
+    with pytest.raises(
+        StudyError, match="judged by 'own_metrics:share', and no function of yours is run here"
+    ):
+        ravine.ensemble("named", store=folder)
+    by_name = ravine.run(file, store=folder, quiet=True, overrides=["metric=accuracy"])
+    assert {run.id for run in by_name.runs} == {run.id for run in ran.runs}
+    assert len(ravine.ensemble("named", store=folder).members) == 2
+    ravine.run(file, store=folder, quiet=True)
     file.unlink()
     with pytest.raises(StudyError, match="ravine runs no code that only a store names: give the metric"):
         ravine.results("named", store=folder)

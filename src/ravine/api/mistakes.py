@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ravine.api.metric import metric_for
 from ravine.api.studies import stored_study
 from ravine.backbones.kinds import architecture_of
 from ravine.data.fashion import is_here
@@ -60,7 +61,10 @@ def mistakes(
         ((3, 3), 2, True)
     """
     source, name, find = stored_study(study, store, trust)
-    results = study if isinstance(study, Results) else Results.load(source, name, compare=compare)
+    if isinstance(study, Results):
+        results = study
+    else:
+        results = Results.load(source, name, compare=compare, metric=metric_for(source, name))
     return with_data(results, find).mistakes(rule=rule, split=split, num=num)
 
 

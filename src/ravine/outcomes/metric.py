@@ -120,6 +120,13 @@ def by_metric(
     Raises:
         StudyError: the study is judged by a function of the user's.
     """
+    judged = judged_by(study.definition)
+    if judged is not None and judged.is_code:
+        raise StudyError(
+            f"study {study.name!r} is judged by {shown(judged.name)}, and no function of yours is run here; "
+            f"`ravine run` with its file and --set metric={DEFAULT[labels.task]}, or another metric's name, judges "
+            "its runs by that and trains none again"
+        )
     metric = as_weighted(metric_of(study.definition, labels.task), labels)
     if is_default(metric, labels.task):
         return list(runs), validation_metric(labels.task)
