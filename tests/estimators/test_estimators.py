@@ -386,3 +386,44 @@ def test_a_classifier_finds_labels() -> None:
     np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), p)
     with pytest.raises(ValueError, match="multiclass-multioutput"):
         ravine.Classifier(**SMALL).fit(x, np.cumsum(y, axis=1))
+
+
+def _mostly_zeros() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(400, 2))
+    return x, (x[:, 0] + rng.normal(size=400) > 1.8).astype(int)
+
+
+def test_it_takes_a_studys_loss() -> None:
+    x, y = _mostly_zeros()
+    balanced = {"kind": "cross_entropy", "class_weights": "balanced"}
+    plain, found = (
+        ravine.Classifier(runs=3, epochs=20, loss=loss).fit(x, y).predict(x).mean()
+        for loss in (None, balanced)
+    )
+    assert found > 2.0 * plain  # a balanced loss finds the rare class more often
+    written = ravine.Classifier(runs=3, epochs=20, loss="cross_entropy").fit(x, y)
+    without = ravine.Classifier(runs=3, epochs=20).fit(x, y)
+    np.testing.assert_array_equal(written.predict_proba(x), without.predict_proba(x))
+    assert clone(ravine.Classifier(loss=balanced)).get_params()["loss"] == balanced
+
+
+def test_a_regressor_learns_rates_of_counts() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(300, 2))
+    rates = np.exp(0.5 + x[:, 0])
+    found = ravine.Regressor(runs=3, epochs=30, loss="poisson").fit(x, rng.poisson(rates)).predict(x)
+    assert found.min() > 0.0
+    assert np.corrcoef(np.log(found), np.log(rates))[0, 1] > 0.8
+
+
+def test_a_quantile_and_a_loss_of_another_task_are_refused_in_one_line() -> None:
+    for loss in ("quantile", {"kind": "quantile", "q": 0.9}):
+        with pytest.raises(
+            InputError, match=r"^loss: kind = 'quantile': an estimator chooses its ensemble by"
+        ):
+            ravine.Regressor(runs=2, epochs=1, loss=loss).fit(X[:, :3], X[:, 3])
+    with pytest.raises(
+        InputError, match=r"^loss = 'mae': .* is a classification; allowed there: cross_entropy"
+    ):
+        ravine.Classifier(runs=2, epochs=1, loss="mae").fit(X, Y)

@@ -37,7 +37,9 @@ def draw_lr(results: Results) -> Figure:
         if not results.is_regression:
             panels.append(_lr_panel(results, f"{part}_accuracy", f"Final {word.lower()} accuracy (%)"))
         if part == "validation" and not results.is_usual:
-            panels.append(_lr_panel(results, results.score_metric, f"Validation {results.verdict.measure.titled}"))
+            panels.append(
+                _lr_panel(results, results.score_metric, f"Validation {results.verdict.measure.titled}")
+            )
         views.append(View(label=word, panels=tuple(panels), chips=chips(results)))
     curves = lr_curves(results, "validation_loss")
     varied = dict.fromkeys(name for each in curves for name in each.others)

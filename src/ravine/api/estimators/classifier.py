@@ -36,6 +36,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         batch_size: examples of a batch, at most all, or "full"; "auto": 64, or fewer of a small data set.
         augment: how training examples are changed, as in a study: ``{"flip": 0.5, "crop": 4}`` for pictures,
             ``{"noise": 0.1}`` for tables. Lists and ranges are drawn from.
+        loss: what training makes small, as in a study: ``{"kind": "cross_entropy", "class_weights": "balanced"}``,
+            ``"focal"``, or a function. The ensemble is chosen by log loss or squared error all the same.
         label_smoothing: how much of an answer's weight is on all classes alike; a list or a range is drawn from.
         stop: when networks stop early: ``{"patience": 5}``, after so many of 20 evaluations in a row without a gain.
             Each has its best weights then.

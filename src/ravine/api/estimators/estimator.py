@@ -30,8 +30,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     """A study as an estimator; abstract.
 
     Args:
-        model, rules, runs, epochs, batch_size, augment, label_smoothing, stop, precision, size, validation_fraction,
-            budget, random_state, device, backend, verbose: see `ravine.Classifier`.
+        model, rules, runs, epochs, batch_size, augment, loss, label_smoothing, stop, precision, size,
+            validation_fraction, budget, random_state, device, backend, verbose: see `ravine.Classifier`.
     """
 
     predictor_: Predictor
@@ -49,6 +49,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         epochs: Any = "auto",
         batch_size: Any = "auto",
         augment: Any = None,
+        loss: Any = None,
         label_smoothing: Any = 0.0,
         stop: Any = None,
         precision: str | None = None,
@@ -66,6 +67,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.epochs = epochs
         self.batch_size = batch_size
         self.augment = augment
+        self.loss = loss
         self.label_smoothing = label_smoothing
         self.stop = stop
         self.precision = precision
@@ -106,6 +108,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             epochs=self.epochs,
             batch_size=self.batch_size,
             augment=self.augment,
+            loss=self.loss,
             label_smoothing=self.label_smoothing,
             stop=self.stop,
             precision=self.precision,

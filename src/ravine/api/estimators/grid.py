@@ -32,7 +32,7 @@ class Wanted:
 
     Args:
         model, rules, epochs, batch_size: as a study takes them, or "auto".
-        augment, label_smoothing, stop, precision: as a study takes them.
+        augment, loss, label_smoothing, stop, precision: as a study takes them.
         seed: of the first run of each config.
     """
 
@@ -41,6 +41,7 @@ class Wanted:
     epochs: Any
     batch_size: Any
     augment: Any = None
+    loss: Any = None
     label_smoothing: Any = 0.0
     stop: Any = None
     precision: str | None = None
@@ -63,6 +64,11 @@ class Wanted:
             raise InputError(
                 "model: kind = 'backbone': an estimator has no phases, which say what of a backbone is trained; give "
                 "ravine.run a Study"
+            )
+        if _kind(self.loss) == "quantile":
+            raise InputError(
+                "loss: kind = 'quantile': an estimator chooses its ensemble by the squared error, which is least at "
+                "the mean; give ravine.run a Study with metric = 'pinball_...'"
             )
         many = self._of(data, runs, 1)
         most = [num_configs(many, block) for block in many.rules]
@@ -96,6 +102,7 @@ class Wanted:
             search={"kind": "random", "trials": trials},
             evaluations=_EVALUATIONS if self.stop is None else _EVALUATIONS_TO_STOP,
             augment=self.augment,
+            loss=self.loss,
             label_smoothing=self.label_smoothing,
             stop=self.stop,
             precision=self.precision,
@@ -126,6 +133,9 @@ _MANY = _Defaults(
 
 
 def _kind(model: Any) -> Any:
+    """The kind that something of a study names, or is."""
+    if isinstance(model, str):
+        return model
     return model.get("kind") if isinstance(model, Mapping) else getattr(model, "kind", None)
 
 

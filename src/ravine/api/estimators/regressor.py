@@ -17,8 +17,8 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
     """An ensemble of neural networks, as a regressor of scikit-learn.
 
     As `ravine.Classifier`, whose parameters and attributes it has (but ``classes_``). Networks learn the standardized
-    target, by squared error; the ensemble predicts the weighted mean of its members, in the target's own units. Of
-    several targets (N, T) each is standardized by itself, and networks have an output for each.
+    target, by squared error or another `loss`; the ensemble predicts the weighted mean of its members, in the target's
+    own units. Of several targets (N, T) each is standardized by itself, and networks have an output for each.
 
     Example:
         >>> from sklearn.datasets import load_diabetes
