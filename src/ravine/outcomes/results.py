@@ -5,8 +5,7 @@
     results.table()               # one plain row per run
     results.json()                # what `ravine run --json` prints
 
-Only validation scores are read for every run. Test predictions are opened for the configs that the verdict
-has already chosen, and for no others.
+`judging.py` says how the verdict comes about.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from ravine.metrics import DEFAULT, Metric
 from ravine.outcomes import ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget
+from ravine.outcomes.entries import Entries
 from ravine.outcomes.folds import FoldsResult, check_no_folds
 from ravine.outcomes.framed import framed
 from ravine.outcomes.judging import judgement_of
@@ -33,11 +33,11 @@ from ravine.outcomes.metric_table import MetricTable, metric_table
 from ravine.outcomes.mistakes import Mistakes
 from ravine.outcomes.regression import Errors
 from ravine.outcomes.regularized import regularized_json, regularized_words
-from ravine.outcomes.rows import plain_errors, row_of
+from ravine.outcomes.rows import columns_of, row_of
 from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted
-from ravine.outcomes.trivial import SPLITS, Trivial
+from ravine.outcomes.trivial import Trivial
 from ravine.store.records import FINISHED
 from ravine.study.metric import is_default
 from ravine.study.modes import AtTest, Mode
@@ -289,27 +289,11 @@ class Results:
 
     def columns(self) -> list[str]:
         """The columns of ``table``, in order."""
-        hypers = dict.fromkeys(name for run in self.runs for name in run.hypers if name != "lr")
         errors = () if self.by_target is None else self.by_target.columns
         errors = errors if self.error_columns is None else _ERRORS
         metrics = (*METRICS[::2], *errors) if self.is_regression else METRICS
         own = () if self.score_metric in metrics else (self.score_metric,)
-        return [
-            *(
-                "run",
-                self.noun,
-                "lr",
-                *hypers,
-                "seed",
-                "status",
-                "step",
-                "num_steps",
-                "diverged_at",
-                "seconds",
-            ),
-            *metrics,
-            *own,
-        ]
+        return columns_of(self.runs, self.noun, (*metrics, *own))
 
     def table(self) -> list[dict[str, Cell]]:
         """One plain row per run, for a data frame or a CSV file; what a run doesn't have is None.
@@ -345,8 +329,8 @@ class Results:
             "backend": self.backend,
             **({} if self.compare == "rule" else {"compare": self.compare}),
             **({} if self.is_usual else {"metric": self.metric.name}),
-            f"{self.noun}s": [self._rule_entry(place) for place in range(len(self.verdict.rules))],
-            **({"trivial": self._trivial_entry(self.trivial)} if self.trivial is not None else {}),
+            f"{self.noun}s": [self._entries.of_rule(rule) for rule in self.verdict.rules],
+            **({"trivial": self._entries.of_trivial(self.trivial)} if self.trivial is not None else {}),
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
             **(
@@ -368,31 +352,12 @@ class Results:
             "table": self.table(),
         }
 
-    def _rule_entry(self, place: int) -> dict[str, Any]:
-        result = self.verdict.rules[place]
-        others = {key: plain(value) for key, value in result.hypers.items() if key != "lr"}
-        entry = {self.noun: result.rule, "lr": plain(result.lr), **others}
-        for name, score in zip(self._score_names, (result.validation, result.test), strict=True):
-            entry[name] = plain(self.readable(score))
-        # A loss is minus its score, so the bounds change places.
-        bounds = sorted(self.readable(end) for end in result.ci or ())
-        errors = self.test_errors.get(result.rule)
-        more = plain_errors(errors, "test") if self.error_columns is not None else {}
-        more |= self.by_target.of_rule(result.rule) if self.by_target else {}
-        return entry | {"ci": [plain(end) for end in bounds] or [None, None]} | more
-
     @property
-    def _score_names(self) -> tuple[str, str]:
+    def _entries(self) -> Entries:
+        names = ("val_loss", "test_loss") if self.is_regression else ("val_accuracy", "test_accuracy")
         if not self.is_usual:
-            return f"val_{self.metric.column}", f"test_{self.metric.column}"
-        return ("val_loss", "test_loss") if self.is_regression else ("val_accuracy", "test_accuracy")
-
-    def _trivial_entry(self, trivial: Trivial) -> dict[str, Any]:
-        scores = [plain(self.readable(trivial.scores[split])) for split in SPLITS]
-        more = plain_errors(trivial.test_errors, "test") if self.error_columns is not None else {}
-        more |= self.by_target.of_trivial() if self.by_target else {}
-        named = dict(zip(self._score_names, scores, strict=True))
-        return {"name": trivial.name, "answer": trivial.answer, **named, **more}
+            names = f"val_{self.metric.column}", f"test_{self.metric.column}"
+        return Entries(verdict=self.verdict, names=names, errors=self.error_columns, by_target=self.by_target)
 
     @property
     def _trivial_words(self) -> tuple[str, ...]:

@@ -39,6 +39,13 @@ def plain_errors(errors: Errors | None, prefix: str) -> dict[str, Cell]:
     return {f"{prefix}_{name}": plain(getattr(errors, name, None)) for name in Errors.__slots__}
 
 
+def columns_of(runs: Sequence[RunRecord], noun: str, metrics: Sequence[str]) -> list[str]:
+    """The columns of a table of runs, in order: what a run is, its hypers, how it ended, and its metrics."""
+    hypers = dict.fromkeys(name for run in runs for name in run.hypers if name != "lr")
+    ended = ("status", "step", "num_steps", "diverged_at", "seconds")
+    return ["run", noun, "lr", *hypers, "seed", *ended, *metrics]
+
+
 def row_of(
     run: RunRecord,
     columns: Sequence[str],
