@@ -107,3 +107,17 @@ def test_without_the_key_scores_are_of_all_examples_alike(tmp_path: Path) -> Non
     assert results.labels.weights is None
     [rule] = [each for each in results.verdict.rules if each.rule == "sgd"]
     assert rule.test == pytest.approx(np.mean([scores(results, "test", run).mean() for run in rule.runs]))
+
+
+def test_studies_that_are_compared_have_the_weights_and_so_has_what_looks_at_no_input(tmp_path: Path) -> None:
+    one = ravine.run(study(data()), store=tmp_path, quiet=True)
+    other = ravine.Study(
+        name="other", data=data(), model="mlp", epochs=3, rules=[{"kind": "adam", "lr": 0.01}]
+    )
+    ravine.run(other, store=tmp_path, quiet=True)
+    found = ravine.compare("s", "other", store=tmp_path)
+    assert found.trivial is not None
+    assert one.trivial is not None
+    assert found.trivial.scores == one.trivial.scores
+    assert found.trivial.scores["test"] == one.trivial.metrics["test_weighted_accuracy"]
+    assert found.trivial.scores["test"] != one.trivial.metrics["test_accuracy"]

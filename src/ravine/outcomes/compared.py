@@ -243,7 +243,7 @@ def compared(
         measure=studies[0].verdict.measure,
         noun=noun,
     )
-    trivial = trivial_of(studies[0].labels)
+    trivial = trivial_of(studies[0].labels, studies[0].metric)
     every = {(run.rule, run.id): run for runs in own.values() for run in runs}
     return Comparison(
         studies=named,
