@@ -264,8 +264,20 @@ def test_all_metrics_of_every_run_on_validation_and_of_the_chosen_on_test(
     assert "ROC AUC" in found._repr_html_()
 
 
+def test_metrics_of_several_targets_say_their_units(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2)).astype(np.float32)
+    made = ravine.from_arrays(x, np.stack([x[:, 0], 1e3 * x[:, 1]], axis=1), name="pair")
+    results = ravine.run(study("pair", made), store=tmp_path, quiet=True)  # type: ignore[arg-type]
+    found = results.metrics()
+    assert "units of variance" in str(found.grids()[1])
+    mse = found.test[results.rules[0]]["mse"]
+    assert mse > 1e3 * results.verdict.rules[0].test  # the one in squares of the targets' own units
+
+
 def test_all_metrics_of_a_regression_and_of_ones_own(folder: Path) -> None:
     found = ravine.results("diabetes", store=folder, metric="pinball_0.9").metrics()
+    assert not found.notes
     assert list(found.metrics) == ["r2", "mse", "rmse", "mae", "median_absolute_error", "pinball_0.9"]
     own = ravine.results("wine", store=folder, metric=macro_f1).metrics()
     rule = next(iter(own.test))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SPLITS = ("validation", "test")
 
+_OF_TARGETS = "each metric is the mean over targets in their own units; a verdict by squared error is in units of variance"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MetricTable:
@@ -36,7 +38,7 @@ class MetricTable:
         chosen: of each rule the mean over the same seeds on validation.
         trivial: of the trivial predictor each metric, by split; empty where there is none.
         runs: the finished runs.
-        left_out: why others have no value, a sentence each.
+        notes: why others have no value, and what those of several targets are, a sentence each.
     """
 
     metrics: Mapping[str, Metric]
@@ -46,7 +48,7 @@ class MetricTable:
     chosen: Mapping[str, Mapping[str, float]]
     trivial: Mapping[str, Mapping[str, float]]
     runs: tuple[RunRecord, ...]
-    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def table(self) -> list[dict[str, Cell]]:
         """A row per finished run with its metrics on validation, for a data frame or a CSV file."""
@@ -76,7 +78,7 @@ class MetricTable:
                 for rule, values in numbers(self.test).items()
             },
             "trivial": numbers(self.trivial),
-            "notes": list(self.left_out),
+            "notes": list(self.notes),
             "table": self.table(),
         }
 
@@ -99,7 +101,7 @@ class MetricTable:
             columns=("metric", *columns),
             rows=rows,
             left=("metric",),
-            after=tuple(f"note: {text}" for text in self.left_out) if split == "test" else (),
+            after=tuple(f"note: {text}" for text in self.notes) if split == "test" else (),
         )
 
     def __str__(self) -> str:
@@ -161,7 +163,7 @@ def metric_table(
         chosen=chosen,
         trivial={} if trivial is None else _of_trivial(metrics, labels, trivial),
         runs=tuple(run for run in done if run.id in validation),
-        left_out=left_out,
+        notes=left_out + ((_OF_TARGETS,) if labels.targets else ()),
     )
 
 
