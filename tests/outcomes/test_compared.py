@@ -265,3 +265,22 @@ def test_the_page_has_the_runs_and_the_scores_of_the_chosen(store: Path, tmp_pat
     assert found.report(tmp_path / "page.html").read_bytes() == judged_page(form)
     assert main(["compare", "one", "two", "--store", str(store), "--out", str(tmp_path / "page.txt")]) == 2
     assert not (tmp_path / "page.txt").exists()
+
+
+def test_the_trivial_predictor_is_judged_by_the_studies_metric(tmp_path: Path) -> None:
+    for name, lr in (("low", 0.01), ("high", 0.1)):
+        made = ravine.Study(
+            name=name,
+            data="wine",
+            model={"kind": "mlp", "hidden": [4]},
+            steps=10,
+            seeds=2,
+            metric="f1_macro",
+            rules=[{"kind": "sgd", "lr": lr}],
+        )
+        alone = ravine.run(made, store=tmp_path, quiet=True).trivial
+    found = ravine.compare("low", "high", store=tmp_path).trivial
+    assert found is not None
+    assert alone is not None
+    assert found.scores == alone.scores
+    assert found.scores["test"] < 0.3  # the macro F1 of one class of three; its accuracy is 0.39

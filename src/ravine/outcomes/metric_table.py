@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _SPLITS = ("validation", "test")
 
-_OF_TARGETS = "each metric is the mean over targets in their own units; a verdict by squared error is in units of variance"
+_OF_TARGETS = (
+    "metrics are means over targets, each in its own unit; a verdict by squared error is in units of variance"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
