@@ -75,7 +75,11 @@ def test_all_of_them(kind: type, stopping: bool) -> None:
         found = check_estimator(
             kind(runs=4, epochs=20, **keys), on_skip=None, expected_failed_checks=EXPECTED
         )
-    # That one wants an environment variable of SciPy, and estimators that take arrays of any library.
+    # The first wants an environment variable of SciPy, and estimators that take arrays of any library; the other a
+    # decision_function, which ravine's do not have.
     skipped = {each["check_name"] for each in found if isinstance(each["exception"], SkipTest)}
-    assert skipped <= {"check_array_api_input"}
+    assert skipped <= {
+        "check_array_api_input",
+        "check_classifiers_multilabel_output_format_decision_function",
+    }
     assert len(found) > 45
