@@ -7,9 +7,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from sklearn.metrics import brier_score_loss
 
 from ravine.ensembles import disagreement, gain
 from ravine.ensembles.pooling import log_softmax
+from ravine.metrics import metric_named, values_of
 
 RNG = np.random.default_rng(2)
 NUM, EXAMPLES = 6, 50
@@ -73,6 +75,33 @@ def test_a_forecast_ends_at_the_pairs() -> None:
     assert found.now == pytest.approx(enumerated(NUM)["brier"], abs=1e-12)
     assert found.limit.value < found.twice.value < found.now
     assert gain.forecast("brier", products[:1, :1]) is None
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_scale_of_brier_scores_is_scikit_learns(classes: int) -> None:
+    logits = [RNG.normal(size=(40, classes)) for _ in range(4)]
+    answers = RNG.integers(0, classes, 40)
+    p_RNK = np.exp(log_softmax(np.stack(logits)))
+    found = gain.of_classes(logits, answers)
+    products = gain.class_products(p_RNK, answers)
+    alone = [brier_score_loss(answers, p if classes > 2 else p[:, 1], labels=range(classes)) for p in p_RNK]
+    together = brier_score_loss(
+        answers, p_RNK.mean(axis=0)[:, 1] if classes == 2 else p_RNK.mean(axis=0), labels=range(classes)
+    )
+    assert found[0].scores["brier"].value == pytest.approx(np.mean(alone), rel=1e-12)
+    assert found[-1].scores["brier"].value == pytest.approx(together, rel=1e-12)
+    assert np.diag(products) == pytest.approx(alone, rel=1e-12)
+    assert values_of([metric_named("brier")], "classification", logits, answers)["brier"] == pytest.approx(
+        alone
+    )
+
+
+def test_an_infinite_loss_has_no_interval_and_warns_of_nothing() -> None:
+    sure = [np.array([[1e4, 0.0]]), np.array([[0.0, 1e4]])]
+    alone, both = gain.of_classes(sure, np.array([1]))
+    assert (alone.scores["nll"].value, alone.scores["nll"].interval) == (math.inf, None)
+    assert both.scores["nll"].value == pytest.approx(math.log(2.0))
+    assert both.scores["brier"].value == pytest.approx(0.25)
 
 
 def test_a_forecast_of_few_agrees_with_many() -> None:

@@ -29,8 +29,8 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert found.nll == pytest.approx(log_loss(ANSWERS, np.exp(LOG_P)), rel=1e-12)
     two = LOG_P[:, :2] - np.logaddexp(LOG_P[:, 0], LOG_P[:, 1])[:, None]
     right = (ANSWERS % 2).astype(np.int64)
-    halves = 2.0 * brier_score_loss(right, np.exp(two[:, 1]))
-    assert scores_of(two, two.argmax(axis=1), right).brier == pytest.approx(halves, rel=1e-12)
+    loss = brier_score_loss(right, np.exp(two[:, 1]))
+    assert scores_of(two, two.argmax(axis=1), right).brier == pytest.approx(loss, rel=1e-12)
     assert found.accuracy == np.mean(LOG_P.argmax(axis=1) == ANSWERS)
 
 

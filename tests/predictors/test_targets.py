@@ -146,7 +146,7 @@ def test_an_ensemble_of_labels_pools_the_probability_of_each(folder: Path, label
     nll = -np.where(y == 1, np.log(p), np.log1p(-p))
     raw = last.raw["test"]
     assert raw["nll"] == pytest.approx(nll.mean(), rel=1e-6)
-    assert raw["brier"] == pytest.approx(2 * np.square(p - y).mean(), rel=1e-6)
+    assert raw["brier"] == pytest.approx(np.square(p - y).mean(), rel=1e-6)
     assert last.per_example["accuracy"].shape == (len(y),)
     assert "%" in str(found)
 

@@ -2,7 +2,7 @@
 
 A_k is the mean score of all pools of k of the R members, with equal weights. For squared errors, Brier scores among
 them, no pool need be looked at: with B_1 the mean score of one member and B_pair the mean over pairs of
-<p_i - y, p_j - y>,
+<p_i - y, p_j - y> (half of it for two classes, as of their Brier scores),
 
     A_k = B_1 / k + (1 - 1 / k) B_pair
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ravine.ensembles.folds import words
 from ravine.ensembles.pooling import log_softmax
+from ravine.metrics import brier_factor
 from ravine.parallel import each
 from ravine.verdict.own_interval import mean_interval
 from ravine.verdict.student import Error, half_width
@@ -126,6 +127,7 @@ def of_classes(
         if size == num:
             mean = p_RNK.mean(axis=0)
             errors = np.square(mean).sum(axis=1) - 2.0 * mean[np.arange(num_examples), answers] + 1.0
+            errors *= brier_factor(num_classes)
         scores["brier"] = _closed_value(products, size, _by_example(errors, per), alike)
         return Gain(members=size, scores=scores)
 
@@ -170,7 +172,7 @@ def forecast(score: str, products: Array) -> Forecast | None:
 
 
 def class_products(p_RNK: Array, answers: np.ndarray) -> Array:
-    """Mean over examples of <p_i - y, p_j - y>, (R, R)."""
+    """Mean over examples of <p_i - y, p_j - y>, of two classes half of it, (R, R): a Brier score on the diagonal."""
     num, num_examples, num_classes = p_RNK.shape
     found = np.zeros((num, num))
     step = max(1, _AT_ONCE // (num * num_classes))
@@ -180,7 +182,7 @@ def class_products(p_RNK: Array, answers: np.ndarray) -> Array:
         off[:, np.arange(len(right)), right] -= 1.0
         flat = off.reshape(num, -1)
         found += flat @ flat.T
-    found /= num_examples
+    found *= brier_factor(num_classes) / num_examples
     return found
 
 
@@ -229,8 +231,10 @@ def subsets_of(num: int, size: int, most: int) -> NDArray[np.bool_]:
 
 
 def jackknifed(leave_one_out: Sequence[float]) -> float:
-    """The standard error from the values without each run in turn."""
+    """The standard error from the values without each run in turn; NaN where one is not finite."""
     values = np.asarray(leave_one_out)
+    if not np.isfinite(values).all():  # a probability of 0 for the right class
+        return math.nan
     return math.sqrt((len(values) - 1) / len(values) * float(np.square(values - values.mean()).sum()))
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ravine.ensembles.cells import cells_of
 from ravine.ensembles.folds import folds
 from ravine.ensembles.pooling import log_softmax
+from ravine.metrics import brier_factor
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Scores:
 
     Args:
         nll: minus the log-probability of the right class, in nats.
-        brier: squared distance from the right answer over all classes, from 0 to 2.
+        brier: squared distance from the right answer, from 0 to 2; of two classes of one probability, from 0 to 1.
         ece: by how much confidence and accuracy differ, in bins of equally many examples.
         accuracy: share of right classes.
     """
@@ -62,11 +63,11 @@ def nll(log_p: Array, answers: np.ndarray) -> Array:
 
 
 def brier(log_p: Array, answers: np.ndarray) -> Array:
-    """Each example's squared distance between the probabilities and the right answer, (N,)."""
+    """Each example's squared distance of the probabilities from the right answer, of two classes half of it, (N,)."""
     p = np.exp(log_p)
     right = p[np.arange(len(answers)), answers]
     found: Array = np.square(p).sum(axis=1) - np.square(right) + np.square(1.0 - right)
-    return found
+    return brier_factor(p.shape[1]) * found
 
 
 def entropy_of(log_p: Array) -> Array:

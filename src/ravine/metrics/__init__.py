@@ -8,6 +8,7 @@ examples. `batch` computes them for many runs. docs/metrics.md says what each is
 from ravine.metrics.batch import parts_of, values_of
 from ravine.metrics.metric import Formula, Metric
 from ravine.metrics.own import own_metric
+from ravine.metrics.probabilities import brier_factor
 from ravine.metrics.registry import DEFAULT, METRICS, check_answers, check_task, metric_named, names_of
 from ravine.metrics.weighted import heaviest_weight, weighted
 
@@ -16,6 +17,7 @@ __all__ = [
     "METRICS",
     "Formula",
     "Metric",
+    "brier_factor",
     "check_answers",
     "check_task",
     "heaviest_weight",

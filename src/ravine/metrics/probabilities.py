@@ -23,8 +23,21 @@ def _nll(given: Classes) -> Array:
 LOG_LOSS = plain(_nll)
 
 
+def brier_factor(num_classes: int) -> float:
+    """What a squared distance over all classes is multiplied by to be a Brier score.
+
+    Of two classes, and of a label, the score is that of one probability, from 0 to 1; of more it is over all of them,
+    from 0 to 2. scikit-learn's `brier_score_loss` has the same scales.
+
+    Example:
+        >>> brier_factor(2), brier_factor(3)
+        (0.5, 1.0)
+    """
+    return 0.5 if num_classes == 2 else 1.0
+
+
 def _brier(given: Classes) -> Array:
-    """Squared distance from the right answer: of two classes of the second's probability alone."""
+    """Squared distance from the right answer, see `brier_factor`."""
     if given.num_classes == 2:
         right = given.log_right
         found: Array = np.square(np.expm1(right))

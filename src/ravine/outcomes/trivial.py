@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ravine.metrics import Metric, values_of
+from ravine.metrics import Metric, brier_factor, values_of
 from ravine.outcomes.regression import MEAN, Errors
 from ravine.study.metric import is_default
 from ravine.verdict import scorer
@@ -191,7 +191,7 @@ def _of_labels(logits_NK: np.ndarray, right_NK: np.ndarray, _labels: Labels) -> 
     return {
         "accuracy": float(((logits_NK > 0.0) == (right_NK == 1)).mean()),
         "loss": float(losses_NK.mean()),
-        "brier": float(2.0 * np.square(p_NK - right_NK).mean()),  # over both answers, as of two classes
+        "brier": float(np.square(p_NK - right_NK).mean()),
     }
 
 
@@ -207,7 +207,7 @@ def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray, _labels: Labels)
     return {
         "accuracy": float((log_shares_NK.argmax(axis=1) == right_N).mean()),
         "loss": float(-of_right_N.mean()),
-        "brier": float(brier_N.mean()),
+        "brier": brier_factor(shares_NK.shape[1]) * float(brier_N.mean()),
     }
 
 
