@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -229,6 +230,23 @@ def test_the_verb(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(("by", "one", "several"), [(None, "rule", "rules"), ("study", "study", "studies")])
+def test_the_page_has_one_word_for_what_is_compared(
+    store: Path, tmp_path: Path, by: str | None, one: str, several: str
+) -> None:
+    found = ravine.compare("one", "two", store=store, compare=by)
+    text = found.report(tmp_path / "page.html").read_text()
+    for words in (
+        f"What each {one} reached",
+        f"Pairs of {several}",
+        f"<dt>{several}</dt>",
+        f"airs? of {several}</",
+    ):
+        assert re.search(words, text), words
+    assert "method" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert "studys" not in text
+
+
 def test_what_was_trained_otherwise(store: Path) -> None:
     runs = {name: ravine.results(name, store=store).runs for name in ("one", "two")}
     assert trained_apart(runs) == ["steps (40 in one, 60 in two)"]
@@ -259,7 +277,7 @@ def test_the_page_has_the_runs_and_the_scores_of_the_chosen(store: Path, tmp_pat
             )
         assert len(form.configs(rule.rule)) == rule.num_configs
         tested = {
-            row["config"] for row in form.runs if row["method"] == rule.rule and row["test"] is not None
+            row["config"] for row in form.runs if row[form.noun] == rule.rule and row["test"] is not None
         }
         assert tested == {f"lr {rule.lr:g}"}  # test scores of the others stay unread
     assert found.report(tmp_path / "page.html").read_bytes() == judged_page(form)

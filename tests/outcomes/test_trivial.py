@@ -50,8 +50,22 @@ def test_a_classs_share_is_what_scikit_learns_prior_predicts() -> None:
         assert found.metrics[f"{split}_loss"] == pytest.approx(
             log_loss(right, shares, labels=[0, 1, 2]), rel=1e-12
         )
-        brier = brier_score_loss(right, shares, labels=[0, 1, 2], scale_by_half=False)
+        brier = brier_score_loss(right, shares, labels=[0, 1, 2])
         assert found.metrics[f"{split}_brier"] == pytest.approx(brier, rel=1e-12)
+
+
+def test_the_brier_score_of_two_classes_and_of_labels_is_of_one_probability() -> None:
+    shares, right = np.array([0.3, 0.7]), np.array([0, 1, 1])
+    two = trivial_of(coins(classes=("a", "b"), validation=right, test=right, training_mean=shares))
+    assert two is not None
+    assert two.metrics["test_brier"] == pytest.approx(brier_score_loss(right, [0.7] * 3), rel=1e-12)
+    marks = np.array([[0, 1], [1, 1], [0, 0]])
+    some = trivial_of(
+        coins(task="multilabel", classes=("a", "b"), validation=marks, test=marks, training_mean=shares)
+    )
+    assert some is not None
+    each = [brier_score_loss(column, [share] * 3) for column, share in zip(marks.T, shares, strict=True)]
+    assert some.metrics["test_brier"] == pytest.approx(np.mean(each), rel=1e-12)
 
 
 def test_of_a_regression_it_is_the_mean() -> None:
@@ -168,3 +182,16 @@ def test_a_stored_study_shows_it_again(hopeless: ravine.Results, tmp_path: Path)
     assert hopeless.trivial is not None
     assert again.trivial.metrics == hopeless.trivial.metrics
     assert again.json()["trivial"]["answer"] == hopeless.trivial.answer
+
+
+def test_zero_has_no_minus() -> None:
+    """R² of the mean of training on test is a little below 0."""
+    right = np.array([1.0, 2.0, 3.0])
+    found = trivial_of(
+        coins(task="regression", classes=(), validation=right, test=right, training_mean=np.array([2.01]))
+    )
+    assert found is not None
+    assert found.test_errors is not None
+    assert -0.005 < found.test_errors.r2 < 0.0
+    assert words.shown_r2(found.test_errors) == "0.00"
+    assert words.signed("-0.01") == "−0.01"

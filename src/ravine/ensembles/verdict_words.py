@@ -9,7 +9,7 @@ from ravine.ensembles.rival import Rival
 from ravine.ensembles.words import SCORES, number
 from ravine.grid import Grid
 from ravine.messages import count
-from ravine.outcomes.words import NOTHING
+from ravine.outcomes.words import NOTHING, signed
 
 
 def verdict_grid(
@@ -95,4 +95,4 @@ def _between(each: Compared) -> str:
         ends = [f"{100 * end:.2f}" for end in each.interval]
     else:
         ends = [number(float(f"{end:.2g}")) for end in each.interval]
-    return " to ".join(ends).replace("-", "−")
+    return " to ".join(map(signed, ends))

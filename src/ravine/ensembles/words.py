@@ -53,8 +53,8 @@ def comparison(each: Compared) -> str:
     """The ensemble against one of the others, by one score."""
     low, high = each.interval
     if each.score == "accuracy":
-        amount = f"{100 * each.difference:+.2f} points of test accuracy"
-        bounds = f"{100 * low:+.2f} to {100 * high:+.2f}"
+        points = [f"{round(100 * value, 2) + 0.0:+.2f}" for value in (each.difference, low, high)]
+        amount, bounds = f"{points[0]} points of test accuracy", " to ".join(points[1:])
     else:
         amount = f"{each.difference:+.3g} in test {SCORES[each.score]}"
         bounds = f"{low:+.3g} to {high:+.3g}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravine.outcomes.compared import Comparison
-from ravine.outcomes.elsewhere import NOUN, Judgement
+from ravine.outcomes.elsewhere import Judgement
 from ravine.outcomes.runs import describe
 from ravine.study import STAGE
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def as_judgement(found: Comparison, page: Callable[[Judgement, str | Path], Path]) -> Judgement:
-    """The same verdict, with a row for each run: its method is its label, and its config in words.
+    """The same verdict, with a row for each run: its label, as what is compared is called, and its config in words.
 
     Args:
         found: the comparison.
@@ -37,7 +37,7 @@ def as_judgement(found: Comparison, page: Callable[[Judgement, str | Path], Path
         warnings=found.warnings,
         runs=tuple(
             {
-                NOUN: run.rule,
+                found.noun: run.rule,
                 "config": configs[run.rule, run.config],
                 "seed": run.seed,
                 "validation": readable(found.validation[run.id]) if run.id in found.validation else None,

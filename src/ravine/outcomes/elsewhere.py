@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ravine.errors import InputError
 from ravine.grid import Grid
+from ravine.messages import plural
 from ravine.outcomes import words
 from ravine.outcomes.framed import framed
 from ravine.outcomes.runs import Cell, plain
@@ -75,13 +76,18 @@ class Judgement:
     page: Callable[[Judgement, str | Path], Path]
 
     @property
+    def noun(self) -> str:
+        """What one of the compared is called: "method", or of studies what they compare."""
+        return self.verdict.noun
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """The names of all methods, sorted."""
-        return tuple(dict.fromkeys(str(row[NOUN]) for row in self.runs))
+        return tuple(dict.fromkeys(str(row[self.noun]) for row in self.runs))
 
     def configs(self, method: str) -> tuple[str, ...]:
         """The names of a method's configs, sorted; "" for one without a name."""
-        return tuple(dict.fromkeys(str(row["config"] or "") for row in self.runs if row[NOUN] == method))
+        return tuple(dict.fromkeys(str(row["config"] or "") for row in self.runs if row[self.noun] == method))
 
     def seeds(self, method: str, part: str, config: str | None = None) -> dict[int, float]:
         """Each seed's mean score, as people know it; runs that diverged are left out.
@@ -97,7 +103,7 @@ class Judgement:
         return {
             int(row["seed"]): float(row[part])  # type: ignore[arg-type]
             for row in self.runs
-            if row[NOUN] == method and (row["config"] or "") == config and row[part] is not None
+            if row[self.noun] == method and (row["config"] or "") == config and row[part] is not None
         }
 
     def report(self, path: str | Path) -> Path:
@@ -134,9 +140,9 @@ class Judgement:
         measure, verdict = self.verdict.measure, self.verdict
         return {
             "metric": measure.name,
-            "methods": [
+            plural(self.noun): [
                 {
-                    NOUN: rule.rule,
+                    self.noun: rule.rule,
                     "config": rule.hypers.get("config"),
                     "validation": plain(words.readable(measure, rule.validation)),
                     "test": plain(words.readable(measure, rule.test)),
@@ -171,7 +177,7 @@ class Judgement:
         columns, titles = words.rule_columns(verdict), words.column_titles(verdict)
         seeds = tuple(str(len(rule.seeds)) for rule in verdict.rules)
         configs = tuple(str(rule.hypers.get("config", "")) for rule in verdict.rules)
-        shown = {NOUN: tuple(rule.rule for rule in verdict.rules), "test": columns["test"]}
+        shown = {self.noun: tuple(rule.rule for rule in verdict.rules), "test": columns["test"]}
         shown["interval"] = columns["interval"]
         if any(rule.validation is not None for rule in verdict.rules):
             shown["val"] = columns["val"]
@@ -183,7 +189,7 @@ class Judgement:
             before=verdict.sentences,
             columns=tuple(titles.get(name, name) for name in shown),
             rows=tuple(zip(*shown.values(), strict=True)),
-            left=(NOUN, "", "config"),
+            left=(self.noun, "", "config"),
             after=tuple(f"! {text}" for text in self.warnings),
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ravine.messages import count
 from ravine.outcomes.ladder import LadderResult
-from ravine.outcomes.words import NOTHING
+from ravine.outcomes.words import NOTHING, signed
 from ravine.verdict import Outcome, Verdict, measure_of
 from ravine.verdict.crossover import sentences_of
 from ravine.verdict.draws import LEAST_TUNED
@@ -145,5 +145,4 @@ def _row(ladder: LadderResult, n: int) -> tuple[str, ...]:
 
 
 def _points(share: float) -> str:
-    text = f"{100 * share:.1f}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else "0.0"
+    return signed(f"{100 * share:.1f}")

@@ -15,7 +15,7 @@ from ravine.metrics import METRICS, Metric, check_answers, check_task, names_of,
 from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.trials import Predicted
 from ravine.outcomes.trivial import Trivial
-from ravine.outcomes.words import NOTHING
+from ravine.outcomes.words import NOTHING, signed
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord
@@ -120,7 +120,7 @@ def _shown(metric: Metric, value: float) -> str:
     if not math.isfinite(value):
         return NOTHING
     text = f"{100 * value:.1f} %" if metric.percent else f"{value:.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return signed(text)
 
 
 def metric_table(

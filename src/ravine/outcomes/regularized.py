@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ravine.errors import InputError
 from ravine.messages import count
 from ravine.outcomes.runs import describe, final, plain
+from ravine.outcomes.words import signed
 from ravine.study import STAGE
 from ravine.study.load import content_of
 from ravine.study.stages import DROPOUT, parse_regularize
@@ -120,5 +121,4 @@ def _percent(share: float) -> str:
 
 
 def _points(share: float) -> str:
-    text = f"{100 * share:.1f}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else "0.0"
+    return signed(f"{100 * share:.1f}")

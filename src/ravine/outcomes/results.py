@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ravine.errors import InputError, StoreError, StudyError
 from ravine.grid import Grid
+from ravine.messages import plural
 from ravine.metrics import DEFAULT, Metric
 from ravine.outcomes import ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
@@ -329,7 +330,7 @@ class Results:
             "backend": self.backend,
             **({} if self.compare == "rule" else {"compare": self.compare}),
             **({} if self.is_usual else {"metric": self.metric.name}),
-            f"{self.noun}s": [self._entries.of_rule(rule) for rule in self.verdict.rules],
+            plural(self.noun): [self._entries.of_rule(rule) for rule in self.verdict.rules],
             **({"trivial": self._entries.of_trivial(self.trivial)} if self.trivial is not None else {}),
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),

@@ -29,7 +29,7 @@ def score(measure: Measure, value: float | None) -> str:
     if value is None:
         return NOTHING
     shown = measure.readable(value)
-    return f"{100 * shown:.1f}\u00a0%" if measure.percent else _signed(f"{shown:.4g}")
+    return f"{100 * shown:.1f}\u00a0%" if measure.percent else signed(f"{shown:.4g}")
 
 
 def interval(measure: Measure, bounds: tuple[float, float] | None) -> str:
@@ -37,12 +37,19 @@ def interval(measure: Measure, bounds: tuple[float, float] | None) -> str:
     if bounds is None:
         return NOTHING
     low, high = sorted(measure.readable(bound) for bound in bounds)
-    texts = (f"{100 * end:.1f}" if measure.percent else _signed(f"{end:.4g}") for end in (low, high))
+    texts = (f"{100 * end:.1f}" if measure.percent else signed(f"{end:.4g}") for end in (low, high))
     return " to ".join(texts)
 
 
-def _signed(text: str) -> str:
-    return f"−{text[1:]}" if text.startswith("-") else text
+def signed(text: str) -> str:
+    """A number in digits with a minus that is one; zero has none.
+
+    Example:
+        >>> signed("-0.31"), signed("-0.00"), signed("2.5")
+        ('−0.31', '0.00', '2.5')
+    """
+    rest = text.removeprefix("-")
+    return text.replace("-", "−") if rest.strip("0. %") else rest
 
 
 def difference(measure: Measure, value: float) -> str:
@@ -153,8 +160,8 @@ def column_titles(verdict: Verdict) -> dict[str, str]:
 
 
 def shown_r2(errors: Errors) -> str:
-    """R² with two digits behind the point, and a minus that is one."""
-    return NOTHING if math.isnan(errors.r2) else f"{errors.r2:.2f}".replace("-", "−")
+    """R² with two digits behind the point."""
+    return NOTHING if math.isnan(errors.r2) else signed(f"{errors.r2:.2f}")
 
 
 def beaten_by_trivial(verdict: Verdict, trivial: Trivial | None) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ravine.errors import with_article
+from ravine.messages import plural
 from ravine.outcomes.results import Results
 from ravine.outcomes.trivial import Trivial
 from ravine.report.chart import (
@@ -82,11 +84,15 @@ def budget_figure(of: Budgets) -> Figure:
         views = (view,)
     caption = (
         "The expected validation score of the best of k configs, drawn at random from those that were tried."
-        f" A curve that is good far to the left belongs to a {noun} that needs little tuning. Where curves"
+        f" A curve that is good far to the left belongs to {with_article(noun)} that needs little tuning. Where curves"
         " cross,"
         " the winner depends on how much you can tune. A run that diverged counts as the worst score of the"
         " study. Bands reach from the lowest seed to the highest"
-        + (f"; with this many {noun}s, pick some from the legend to see their bands." if crowded else ".")
+        + (
+            f"; with this many {plural(noun)}, pick some from the legend to see their bands."
+            if crowded
+            else "."
+        )
     )
     caption += about(of.trivial)
     if of.staged:
@@ -96,7 +102,7 @@ def budget_figure(of: Budgets) -> Figure:
         title="Winner against tuning budget",
         caption=caption
         if views
-        else f"Nothing to draw: this figure needs a {noun} with at least two configs.",
+        else f"Nothing to draw: this figure needs {with_article(noun)} with at least two configs.",
         command=of.command,
         views=views,
         crowded=crowded,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.errors import with_article
 from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import Json, accuracy_axis, curve, error, layout, line, log_axis, text, visible
@@ -26,9 +27,9 @@ def draw_curves(results: Results) -> Figure:
     crowded = len(results.rules) > CROWDED
     caption = (
         f"Each {results.noun} is shown with the lr and the other hypers that were chosen on validation."
-        f" {spread(results, crowded=crowded)} Both panels have the same vertical axis: a {results.noun} whose curve"
-        " is much better on the left than on the right overfits. Training values are means over the minibatches"
-        " since the previous evaluation, so they include regularizers that act during training."
+        f" {spread(results, crowded=crowded)} Both panels have the same vertical axis: {with_article(results.noun)}"
+        " whose curve is much better on the left than on the right overfits. Training values are means over the"
+        " minibatches since the previous evaluation, so they include regularizers that act during training."
     )
     caption += about(results.trivial)
     if any(each.ends for curves in found.values() for each in curves):

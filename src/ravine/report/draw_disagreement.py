@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import disagreement, words
+from ravine.errors import with_article
 from ravine.grid import Grid
+from ravine.messages import plural
 from ravine.outcomes.member import Member
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe
@@ -93,10 +95,10 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
         lead=_lead(members, found),
         caption=(
             f"Each cell shows {what}: the darker, the further apart; the scale is logarithmic. Members that agree"
-            f" everywhere gain nothing together. Runs are grouped by {results.noun}, and by learning rate within a"
-            f" {results.noun}; white lines separate the {results.noun}s. Of the configs the better half by validation"
-            f" loss is shown (at least ten, at most {MOST_CONFIGS}), each by its best seed. A run may differ from all"
-            " others because it is worse: compare the losses in the numbers below."
+            f" everywhere gain nothing together. Runs are grouped by {results.noun}, and by learning rate within"
+            f" {with_article(results.noun)}; white lines separate the {plural(results.noun)}. Of the configs the better"
+            f" half by validation loss is shown (at least ten, at most {MOST_CONFIGS}), each by its best seed. A run"
+            " may differ from all others because it is worse: compare the losses in the numbers below."
         ),
         command=command(results, "disagreement"),
         views=(
@@ -146,7 +148,10 @@ def _lead(members: Members, found: Sequence[Matrix]) -> str:
         within, between = (found[0].mean(same_rule=same) for same in (True, False))
         more = [
             f"{show(value)} for two configs of {which}"
-            for value, which in ((within, f"one {members.noun}"), (between, f"different {members.noun}s"))
+            for value, which in (
+                (within, f"one {members.noun}"),
+                (between, f"different {plural(members.noun)}"),
+            )
             if not math.isnan(value)
         ]
         parts += [f", against {' and '.join(more)}"]
@@ -255,7 +260,7 @@ def _table(found: Sequence[Matrix], noun: str, *, regression: bool) -> Grid:
     loss = "MSE" if regression else "NLL"
     return Grid(
         before=(f"{first.title}: how far each is from the others, mean over pairs.",),
-        columns=("run", f"val {loss}", f"from its {noun}", f"from other {noun}s", "nearest"),
+        columns=("run", f"val {loss}", f"from its {noun}", f"from other {plural(noun)}", "nearest"),
         rows=rows,
         left=("run", "nearest"),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from ravine.ensembles import gain, scoring, words
 from ravine.ensembles.pooling import log_softmax
 from ravine.outcomes.results import Results
+from ravine.outcomes.words import signed
 from ravine.report.chart import (
     Json,
     accuracy_axis,
@@ -191,7 +192,7 @@ def _lead(members: Members, found: GainNumbers) -> str:
 
 def _signed(score: str, value: float) -> str:
     shown = f"{100 * value:.2f}" if score == "accuracy" else f"{value:.3g}"
-    return shown.replace("-", "−")
+    return signed(shown)
 
 
 def _forecast(found: GainNumbers) -> str:

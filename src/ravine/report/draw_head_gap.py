@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ravine.errors import with_article
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import OBJECTIVE, OPTIMUM, final, lr_of
 from ravine.report.chart import Json, layout, line, log_axis, number, text
@@ -32,11 +33,11 @@ def draw_head_gap(results: Results) -> Figure:
     found = head_gaps(results)
     caption = (
         "A linear head's loss is convex, so its minimum is known: L-BFGS finds it in float64. Each point is a run, at"
-        f" its training loss minus that minimum, penalty included; a line joins the medians of a {results.noun}. What"
-        " is low has been trained to its end, and no other rule could make the loss much smaller. That says nothing of"
-        " pictures that were not in training: see the scores for those. Without weight decay the minimum may lie"
-        " infinitely far away; a penalty of 1e-7 takes its place. Decay that is beside the loss, as AdamW's, is no part"
-        " of it."
+        " its training loss minus that minimum, penalty included; a line joins the medians of"
+        f" {with_article(results.noun)}. What is low has been trained to its end, and no other rule could make the loss"
+        " much smaller. That says nothing of pictures that were not in training: see the scores for those. Without"
+        " weight decay the minimum may lie infinitely far away; a penalty of 1e-7 takes its place. Decay that is"
+        " beside the loss, as AdamW's, is no part of it."
     )
     if not found:
         caption = f"Nothing to draw: not measured. `ravine features {results.name}.toml --optimum` does it."

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from ravine.errors import with_article
 from ravine.grid import Grid
-from ravine.messages import count
-from ravine.outcomes.elsewhere import NOUN, Judgement
+from ravine.messages import count, plural
+from ravine.outcomes.elsewhere import Judgement
 from ravine.outcomes.words import difference, interval, score
 from ravine.report.draw_budget import Budgets, budget_figure
 from ravine.report.interval_rows import BETTER, OPEN, WORSE, Row, rows_panel
@@ -68,22 +69,23 @@ def draw_scores(found: Judgement) -> Figure:
         views.append(View(label="Scores", panels=(panel,), chips=()))
     return Figure(
         name="scores",
-        title="What each method reached",
+        title=f"What each {found.noun} reached",
         caption=(
-            f"The diamond is a method's mean test {measure.name}, the bar its {100 * (1 - verdict.alpha):g} % interval"
-            f" over {covers}, small dots are its seeds. Bars may overlap where methods are separable: compare two"
-            " methods by the interval of their difference. A filled diamond is separable from all others."
+            f"The diamond is the mean test {measure.name} of {with_article(found.noun)}, the bar its"
+            f" {100 * (1 - verdict.alpha):g} % interval over {covers}, small dots are its seeds. Bars may overlap where"
+            f" {plural(found.noun)} are separable: compare two by the interval of their difference. A filled diamond is"
+            " separable from all others."
         ),
         command="",
         views=tuple(views),
         table=Grid(
-            columns=(NOUN, "seed", f"test {measure.name}"),
+            columns=(found.noun, "seed", f"test {measure.name}"),
             rows=tuple(
                 (rule.rule, str(seed), _shown(measure, value))
                 for rule in verdict.rules
                 for seed, value in found.seeds(rule.rule, "test").items()
             ),
-            left=(NOUN,),
+            left=(found.noun,),
         ),
     )
 
@@ -113,9 +115,9 @@ def draw_differences(found: Judgement) -> Figure:
         if pairs
     ]
     caption = (
-        "To the right of the line the first method of a pair is better. The diamond is the mean difference, filled"
-        " where the pair is separable; the bar is the interval at which that was decided; small dots are seeds, each"
-        " paired with the same seed of the other method."
+        f"To the right of the line the first {found.noun} of a pair is better. The diamond is the mean difference,"
+        " filled where the pair is separable; the bar is the interval at which that was decided; small dots are seeds,"
+        " each paired with the same seed of the other."
     )
     if len(verdict.pairs) > 1:
         caption += (
@@ -124,7 +126,7 @@ def draw_differences(found: Judgement) -> Figure:
         )
     return Figure(
         name="differences",
-        title="Pairs of methods",
+        title=f"Pairs of {plural(found.noun)}",
         caption=caption,
         command="",
         views=tuple(views),
@@ -196,11 +198,11 @@ def draw_configs(found: Judgement) -> Figure:
         ),
         command="",
         views=tuple(views),
-        select="Method",
+        select=found.noun.capitalize(),
         table=Grid(
-            columns=(NOUN, "config", f"validation {measure.name}", "seeds", ""),
+            columns=(found.noun, "config", f"validation {measure.name}", "seeds", ""),
             rows=tuple(numbers),
-            left=(NOUN, "config", ""),
+            left=(found.noun, "config", ""),
         ),
     )
 

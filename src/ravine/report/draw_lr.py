@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ravine.errors import with_article
 from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import (
@@ -62,8 +63,8 @@ def draw_lr(results: Results) -> Figure:
         )
     caption += about(results.trivial)
     caption += (
-        f" A wide, flat valley forgives a wrong lr; a narrow one does not. Press a {results.noun} in the legend to see"
-        " it alone, and another one to compare the two."
+        f" A wide, flat valley forgives a wrong lr; a narrow one does not. Press {with_article(results.noun)} in the"
+        " legend to see it alone, and another one to compare the two."
     )
     return Figure(
         name="lr",

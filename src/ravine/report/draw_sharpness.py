@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.errors import with_article
 from ravine.messages import count
 from ravine.outcomes.results import Results
 from ravine.report.chart import Json, layout, line, log_axis, number, percent, short, text, visible
@@ -25,14 +26,14 @@ def draw_sharpness(results: Results) -> Figure:
     views = [view for measure in MEASURES for view in _view(results, points, measure)]
     noun = results.noun
     caption = (
-        "Each point is a run whose sharpness was measured on training data. Large points are the seeds of the"
-        f" config that was chosen for their {noun}; pale points get some training examples wrong"
-        " (classification only). Minima are sharper to the right, and the gap between training and test data"
-        " is larger above. This figure asks whether sharp minima generalize worse; it does not assume it. A"
-        f" correlation over all runs may come from runs that learned little, or from a {noun} or lr that changes both,"
-        f" so look at the runs that get all training examples right, and at one {noun} at a time. Rescaling weights"
-        " without changing the function changes every measure but the adaptive rise. Test data were read for all of"
-        " these runs, so do not choose anything by this figure."
+        "Each point is a run whose sharpness was measured on training data. Large points are the seeds of the config"
+        f" that was chosen for their {noun}; pale points get some training examples wrong (classification only). Minima"
+        " are sharper to the right, and the gap between training and test data is larger above. This figure asks"
+        " whether sharp minima generalize worse; it does not assume it. A correlation over all runs may come from runs"
+        f" that learned little, or from {with_article(noun)} or lr that changes both, so look at the runs that get all"
+        f" training examples right, and at one {noun} at a time. Rescaling weights without changing the function"
+        " changes every measure but the adaptive rise. Test data were read for all of these runs, so do not choose"
+        " anything by this figure."
     )
     if not points:
         caption = (

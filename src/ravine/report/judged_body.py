@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ravine.messages import count
+from ravine.messages import count, plural
 from ravine.outcomes.elsewhere import NOUN, Judgement
 from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.words import rule_columns
@@ -18,7 +18,7 @@ from ravine.report.verdict_texts import Beside, Column, verdict_texts
 from ravine.report.views import Figure
 
 _READING = (
-    "The dot marks the test score, the bar its interval{over}. Two methods can be separable although their bars"
+    "The dot marks the test score, the bar its interval{over}. Two {many} can be separable although their bars"
     " overlap: runs of one seed are pairs, and the verdict compares the paired differences."
 )
 
@@ -44,7 +44,7 @@ def judged_body(found: Judgement, figures: Sequence[Figure], command: str) -> Ht
         verdict_section(verdict_texts(found.verdict, beside(found))),
         NO_SCRIPT,
         figure_sections(figures),
-        runs_section(runs_texts(found.table(), found.methods), about=None),
+        runs_section(runs_texts(found.table(), found.methods, found.noun), about=None),
         made_section(command),
     )
 
@@ -53,7 +53,7 @@ def facts(found: Judgement) -> list[tuple[str, str]]:
     """What was judged, in numbers."""
     verdict = found.verdict
     some = [
-        ("methods", f"{len(found.methods):,}"),
+        (plural(found.noun), f"{len(found.methods):,}"),
         ("runs", f"{len(found.runs):,}"),
         ("test scores of a run", f"{verdict.num_test:,}" if verdict.num_test else "1"),
     ]
@@ -80,20 +80,24 @@ def beside(found: Judgement) -> Beside:
     if any(rule.num_diverged for rule in rules):
         after.append(Column(title="diverged", cells=columns["diverged"]))
     over = " over seeds and test examples" if found.verdict.measure.by_example else " over seeds"
-    return Beside(looks=looks(found.methods), after=after, reading=_READING.format(over=over))
+    return Beside(
+        looks=looks(found.methods), after=after, reading=_READING.format(over=over, many=plural(found.noun))
+    )
 
 
-def runs_texts(runs: Sequence[Mapping[str, Cell]], methods: Sequence[str]) -> dict[str, Any]:
+def runs_texts(
+    runs: Sequence[Mapping[str, Cell]], methods: Sequence[str], noun: str = NOUN
+) -> dict[str, Any]:
     """The table of all runs, as `runs_section` wants it."""
     shown = [name for name in runs[0] if any(row[name] is not None for row in runs)]
-    words = {NOUN, "config", "dataset"}
+    words = {noun, "config", "dataset"}
     return {
-        "noun": NOUN,
+        "noun": noun,
         "columns": [{"label": name, "numeric": name not in words} for name in shown],
         "rows": [
             {
                 "id": "",
-                "rule": row[NOUN],
+                "rule": row[noun],
                 "lost": row["test"] is None and row["validation"] is None,
                 "cells": [
                     {

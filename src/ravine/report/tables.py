@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ravine.messages import count
+from ravine.messages import count, plural
 from ravine.outcomes import words
 from ravine.outcomes.fold_words import READING
 from ravine.outcomes.results import Results
@@ -105,8 +105,8 @@ def _reading(results: Results) -> str:
     return (
         f"Each {results.noun} has the hypers that did best on validation, averaged over seeds. Its test "
         f"{what} was read once, after that choice. The dot marks the test score, the bar its interval over seeds"
-        f" and test examples. Two {results.noun}s can be separable although their bars overlap: runs are paired by"
-        " seed, and the verdict compares the paired differences." + units * results.is_regression
+        f" and test examples. Two {plural(results.noun)} can be separable although their bars overlap: runs are"
+        " paired by seed, and the verdict compares the paired differences." + units * results.is_regression
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ravine.messages import plural
 from ravine.report import elements
 from ravine.report.html import Html, join, tag
 
@@ -149,7 +150,8 @@ def _pairs(pairs: Sequence[Table], noun: str, titles: Mapping[str, str]) -> Html
             ),
         ),
     )
-    title = f"The pair of {noun}s" if len(pairs) == 1 else f"All {len(pairs)} pairs of {noun}s"
+    many = plural(noun)
+    title = f"The pair of {many}" if len(pairs) == 1 else f"All {len(pairs)} pairs of {many}"
     return tag(
-        "details", tag("summary", title), elements.scroll(table, f"Differences between pairs of {noun}s")
+        "details", tag("summary", title), elements.scroll(table, f"Differences between pairs of {many}")
     )

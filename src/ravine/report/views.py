@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ravine.grid import Grid
+from ravine.messages import plural
 from ravine.outcomes.levels import compared_by
 from ravine.outcomes.results import Results
 from ravine.report.palette import looks
@@ -137,5 +138,7 @@ def spread(results: Results, *, crowded: bool = False) -> str:
         return "There is only one seed, so there is no spread to show."
     words = f"Lines are medians over {seeds} seeds, bands reach from the lowest seed to the highest"
     return words + (
-        f"; with this many {results.noun}s, pick some from the legend to see their bands." if crowded else "."
+        f"; with this many {plural(results.noun)}, pick some from the legend to see their bands."
+        if crowded
+        else "."
     )

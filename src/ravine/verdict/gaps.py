@@ -250,4 +250,4 @@ def _stacked(table: Mapping[int, tuple[float, Array]]) -> tuple[Array, Array]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
