@@ -1,15 +1,16 @@
 """The figure of judges.md: how often each judge is wrong where methods are equal, and how often it finds one point.
 
-python benchmarks/judges_plot.py judges.json benchmarks/judges.svg
+python benchmarks/judges_plot.py judges.jsonl benchmarks/judges.svg
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+
+from judges_cells import joined, kept
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 380, 62, 34, 250, 48
 INK, GRID, BLUE, GREY, RED = "#333333", "#dddddd", "#0072b2", "#5c6670", "#d55e00"  # Okabe and Ito's
@@ -75,7 +76,12 @@ def main() -> None:
     parser.add_argument("numbers", type=Path, help="what judges.py simulated --out wrote")
     parser.add_argument("svg", type=Path)
     args = parser.parse_args()
-    args.svg.write_text(figure(json.loads(args.numbers.read_text())))
+    cells, _ = kept(args.numbers)
+    found = {}
+    for name in next(iter(cells.values())):
+        null, one = (joined(cells, name, difference=each) for each in (0.0, 0.01))
+        found[name] = null.said / len(null.says), one.right / len(one.says)
+    args.svg.write_text(figure(found))
 
 
 if __name__ == "__main__":
