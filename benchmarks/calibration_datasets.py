@@ -1,6 +1,8 @@
 """How often a verdict over data sets is wrong, and what it finds; and how often intervals of few shares cover.
 
-    python benchmarks/calibration_datasets.py --studies 400 --seed 1
+    python benchmarks/calibration_datasets.py two          # two methods
+    python benchmarks/calibration_datasets.py six          # six, of which at most one is better
+    python benchmarks/calibration_datasets.py intervals    # of one method's mean over few seeds
 
 Methods have effects on each data set (normal with a standard deviation of one point, unless said otherwise) beside the
 noise of three seeds; in lines with a gap the first of them is better by so much on all. What each data set's own
@@ -10,6 +12,7 @@ verdict knows of its seeds enters as its standard error.
 from __future__ import annotations
 
 import argparse
+import time
 from itertools import combinations
 
 import numpy as np
@@ -69,8 +72,8 @@ def study(
     return judge_across(verdicts, measure=MEASURE, alpha=0.05)
 
 
-def datasets(studies: int, seed: int) -> None:
-    """Equal methods, and one that is better."""
+def datasets(studies: int, seed: int, sizes: tuple[tuple[int, int], ...]) -> None:
+    """Equal methods, and one that is better; `sizes` are numbers of methods and of data sets."""
     print(
         "| methods | data sets | effects | noise of a seed | gap | any pair separable | best found | wrong |"
     )
@@ -78,7 +81,7 @@ def datasets(studies: int, seed: int) -> None:
     lines = [("normal", 0.0, 1.0), ("normal", 1.0, 0.5), ("normal", 1.0, 2.0)]
     lines += [(kind, 1.0, 0.5) for kind in ("heavy tails", "skewed", "two values")]
     cases = [(line, gap) for line in lines for gap in ((0.0, 1.0, 2.0) if line == lines[1] else (0.0,))]
-    for methods, sets in ((2, 6), (2, 10), (2, 20), (6, 10), (6, 20)):
+    for methods, sets in sizes:
         for (kind, spread, noise), gap in cases:
             if methods > 2 and kind in ("skewed", "two values"):
                 continue
@@ -94,7 +97,7 @@ def datasets(studies: int, seed: int) -> None:
 
 def intervals(studies: int, seed: int) -> None:
     """Intervals of the mean of few shares: Wilson's, and the symmetric one cut at 0 and 1."""
-    print("\n| seeds | shares | covered | covered by the symmetric interval |")
+    print("| seeds | shares | covered | covered by the symmetric interval |")
     print("|---|---|---|---|")
     for num in (2, 3, 5, 10):
         for a, b in ((19.0, 1.0), (95.0, 5.0), (8.0, 2.0)):
@@ -108,10 +111,22 @@ def intervals(studies: int, seed: int) -> None:
             print(f"| {num} | beta({a:g}, {b:g}) | {shares} |", flush=True)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("two", "six", "intervals"))
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
-    datasets(chosen.studies, chosen.seed)
-    intervals(chosen.studies, chosen.seed)
+    given = parser.parse_args()
+    start = time.process_time()
+    if given.what == "intervals":
+        intervals(given.studies, given.seed)
+    else:
+        methods, sets = (2, (6, 10, 20)) if given.what == "two" else (6, (10, 20))
+        datasets(given.studies, given.seed, tuple((methods, num) for num in sets))
+    print(f"\n{time.process_time() - start:.0f} s of one core")
+
+
+if __name__ == "__main__":
+    main()
