@@ -177,7 +177,7 @@ def test_a_function_of_ones_own_that_returns_a_number_is_jackknifed() -> None:
     (parts,), (own,) = (parts_of(each, "regression", list(few), their) for each in (METRICS["rmse"], metric))
     assert np.corrcoef(own, parts)[0, 1] > 0.999  # each example is left out by itself
     assert own.std() == pytest.approx(parts.std(), rel=0.1)
-    assert values_of([metric], "regression", list(found), answers)["rmse"] == pytest.approx(
+    assert values_of([metric], "regression", list(found), answers)["own_rmse_loss"] == pytest.approx(
         [rmse(found[0], answers)]
     )
 
@@ -210,6 +210,11 @@ def test_a_function_of_ones_own_gets_probabilities_and_may_return_a_number_for_e
         (lambda p, y: 1 / 0, "metric = 'mine': failed: .*division by zero"),
         (lambda p, y: float("nan"), "metric = 'mine': returned nan for predictions that are all finite"),
         (lambda p, y: np.where(y == y[7], np.inf, 1.0), "returned inf for predictions that are all finite"),
+        (
+            lambda p, y: p.sort() or 1.0,
+            "metric = 'mine': changed the predictions that it was given; must copy",
+        ),
+        (lambda p, y: np.subtract(y, p, out=y), "metric = 'mine': changed the answers that it was given"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused(

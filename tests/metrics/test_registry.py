@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from ravine.errors import InputError
-from ravine.metrics import DEFAULT, METRICS, check_answers, check_task, metric_named, names_of
+from ravine.metrics import (
+    DEFAULT,
+    METRICS,
+    check_answers,
+    check_task,
+    lower_named,
+    metric_named,
+    names_of,
+    own_metric,
+    title_of,
+    weighted,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +105,33 @@ def test_what_one_example_weighs() -> None:
             lost.append(len(answers) * (1.0 - value))
         heaviest = metric.formulas["classification"].heaviest(answers, 2)
         assert max(lost) == pytest.approx(heaviest, rel=0.12), name
+
+
+def test_the_name_of_a_column_says_which_end_is_better() -> None:
+    named = [*METRICS.values(), metric_named("top_3"), metric_named("pinball_0.1")]
+    weighed = [
+        weighted(each, task) for each in named for task, formula in each.formulas.items() if formula.mean
+    ]
+    names = (
+        "met:cost",
+        "a.b:C.loss",
+        "rmse",
+        "F1",
+        "accuracy",
+        "no_loss",
+        "pinball_x",
+        "<lambda>",
+        "weighted_mse",
+    )
+    own = [own_metric(name, max, lower=lower) for name in names for lower in (False, True)]
+    for each in [*named, *weighed, *own]:
+        assert lower_named(each.column) == each.lower, each.column
+    assert not {each.column for each in own} & {each.column for each in [*named, *weighed]}
+    assert not {each.name for each in own} & {each.name for each in named}
+    assert not {each.title for each in own} & {each.title for each in named}
+
+
+def test_a_function_is_called_by_its_own_name() -> None:
+    assert title_of("my.metrics:cost", lower=True) == "cost"
+    mine = own_metric("my.metrics:Costs.of_all", max, lower=True)
+    assert (mine.name, mine.title, mine.column) == ("my.metrics:Costs.of_all", "of_all", "of_all_loss")

@@ -146,9 +146,25 @@ def test_a_function_of_a_program(folder: Path) -> None:
     ran = ravine.run(study("cost", "wine", cost), store=folder, quiet=True)
     assert ran.verdict.measure.loss
     assert ran.score_metric.endswith("_loss")
+    assert "validation_own_loss" in ran.columns()
     with pytest.raises(StudyError, match=r"a function of a Python program .* which a store does not keep"):
         ravine.results("cost", store=folder)
     assert ravine.results("cost", store=folder, metric="accuracy").is_usual
+
+
+def test_a_function_of_the_name_of_a_metric_is_not_taken_for_it(folder: Path) -> None:
+    def accuracy(p: np.ndarray, y: np.ndarray) -> float:
+        return -float((p.argmax(axis=1) == y).mean())
+
+    other = ravine.results("wine", store=folder, metric={"function": accuracy, "better": "lower"})
+    plain = ravine.results("wine", store=folder, metric="accuracy")
+    assert (other.is_usual, other.asks_otherwise, plain.is_usual) == (False, True, True)
+    for mine in other.verdict.rules:
+        same = next(each for each in plain.verdict.rules if each.rule == mine.rule)
+        assert (mine.config, mine.test) == (same.config, pytest.approx(same.test))
+        assert other.verdict.measure.readable(mine.test) == pytest.approx(-same.test)
+    assert "own accuracy" in other.verdict.sentences[0]
+    assert {"accuracy", "own_accuracy_loss"} <= set(other.metrics().metrics)
 
 
 def test_a_function_that_only_a_store_names_is_not_run(

@@ -7,9 +7,17 @@ examples. `batch` computes them for many runs. docs/metrics.md says what each is
 
 from ravine.metrics.batch import parts_of, values_of
 from ravine.metrics.metric import Formula, Metric
-from ravine.metrics.own import own_metric
+from ravine.metrics.own import own_metric, title_of
 from ravine.metrics.probabilities import brier_factor
-from ravine.metrics.registry import DEFAULT, METRICS, check_answers, check_task, metric_named, names_of
+from ravine.metrics.registry import (
+    DEFAULT,
+    METRICS,
+    check_answers,
+    check_task,
+    lower_named,
+    metric_named,
+    names_of,
+)
 from ravine.metrics.weighted import heaviest_weight, weighted
 
 __all__ = [
@@ -21,10 +29,12 @@ __all__ = [
     "check_answers",
     "check_task",
     "heaviest_weight",
+    "lower_named",
     "metric_named",
     "names_of",
     "own_metric",
     "parts_of",
+    "title_of",
     "values_of",
     "weighted",
 ]

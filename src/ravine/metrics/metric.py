@@ -61,6 +61,7 @@ class Metric:
         binary: an example's part is 1 or 0.
         best: no run is better; None: there is no such number.
         own: it is a function of the user's.
+        called: what it is called beside a part of the data, where that is not its name.
         of: name of the metric that this is with the weights of examples, see `ravine.metrics.weighted`; empty: it has
             no weights.
     """
@@ -74,6 +75,7 @@ class Metric:
     binary: bool = False
     best: float | None = None
     own: bool = False
+    called: str = ""
     of: str = ""
 
     @property
@@ -83,10 +85,8 @@ class Metric:
 
     @property
     def column(self) -> str:
-        """What it is called beside a part of the data: it ends in "loss" where it is one and nothing else says so."""
-        return (
-            f"{self.name}_loss" if self.own and self.lower and not self.name.endswith("loss") else self.name
-        )
+        """What it is called beside a part of the data, as in "validation_f1"."""
+        return self.called or self.name
 
     def value(self, task: str, given: Given) -> Array:
         """(R,) the metric of each run; NaN of one whose outputs are not all finite."""

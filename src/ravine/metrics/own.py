@@ -24,6 +24,7 @@ from ravine.messages import shown
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Classes, Given, Marks
 from ravine.metrics.metric import Formula, Metric
+from ravine.metrics.registry import is_taken, lower_named
 
 Function = Callable[[np.ndarray, np.ndarray], Any]
 
@@ -34,13 +35,14 @@ def own_metric(name: str, function: Function, *, lower: bool) -> Metric:
     """A metric from a function.
 
     Args:
-        name: of it, for people and columns.
+        name: as a study says it: "package.module:name", or the name of a function of a program.
         function: of predictions, probabilities (N, K) or values (N,), and answers (N,); returns a number, or one for
             each example.
         lower: lower is better.
 
     Raises:
-        InputError: when it is used: it raises an exception, or returns anything else, NaN among it.
+        InputError: when it is used: it raises an exception, changes what it is given, or returns anything else, NaN
+            among it.
     """
     formula = Formula(
         value=lambda given: np.array(
@@ -49,9 +51,35 @@ def own_metric(name: str, function: Function, *, lower: bool) -> Metric:
         parts=lambda given: np.stack([_parts(name, function, *each) for each in _pairs(given)]),
     )
     tasks = ("classification", "multilabel", "regression")
+    title = title_of(name, lower=lower)
+    column = title.replace(" ", "_")
+    if lower_named(column) != lower:
+        column += "_loss" if lower else "_score"
     return Metric(
-        name=name, title=name, short=name, formulas=dict.fromkeys(tasks, formula), lower=lower, own=True
+        name=column if is_taken(name) else name,
+        title=title,
+        short=title,
+        formulas=dict.fromkeys(tasks, formula),
+        lower=lower,
+        own=True,
+        called=column,
     )
+
+
+def title_of(name: str, *, lower: bool) -> str:
+    """What a function is called in sentences: by its own name, without that of its module.
+
+    Args:
+        name: as a study says it.
+        lower: lower is better, of a function without a name.
+
+    Example:
+        >>> title_of("my_metrics:cost", lower=True), title_of("mine:f1", lower=False), title_of("<lambda>", lower=True)
+        ('cost', 'own f1', 'own loss')
+    """
+    own = name.rpartition(":")[2].rpartition(".")[2]
+    own = ("loss" if lower else "score") if own == "<lambda>" else own
+    return f"own {own}" if is_taken(own) else own
 
 
 def _pairs(given: Given) -> Sequence[tuple[np.ndarray, np.ndarray]]:
@@ -96,10 +124,14 @@ def groups_of(num: int) -> list[np.ndarray]:
 def _call(name: str, function: Function, predicted: np.ndarray, answers: np.ndarray) -> Array:
     """What the function returns: a number, or one for each example."""
     where = f"metric = {shown(name)}"
+    given = predicted.copy(), answers.copy()
     try:
-        found = np.asarray(function(predicted, answers))
+        found = np.array(function(*given))
     except (Exception, SystemExit) as error:
         raise InputError(f"{where}: failed: {in_a_line(error)}{raised_at(error)}") from error
+    for each, before, what in zip(given, (predicted, answers), ("predictions", "answers"), strict=True):
+        if not np.array_equal(each, before, equal_nan=True):
+            raise InputError(f"{where}: changed the {what} that it was given; must copy what it writes to")
     if found.dtype.kind not in "biuf" or found.shape not in ((), (len(answers),)):
         kind = f"an array of shape {found.shape}" if found.shape else shown(found.item())
         raise InputError(f"{where}: returned {kind}; must return a number, or one for each example")

@@ -95,6 +95,33 @@ def metric_named(name: str) -> Metric:
     raise InputError(f"metric = {shown(name)}: {choices(name, [*METRICS, *_PATTERNS])}")
 
 
+def lower_named(column: str) -> bool:
+    """Whether a metric of that name, or a loss that training stores, is better the lower it is.
+
+    Args:
+        column: as `Metric.column` has it.
+
+    Example:
+        >>> [lower_named(name) for name in ("accuracy", "loss", "rmse", "weighted_mae", "roc_auc", "cost_loss")]
+        [False, True, True, True, False, True]
+    """
+    name = column.removeprefix("weighted_")
+    known = METRICS.get(name)
+    return name.endswith("loss") or bool(_PINBALL.fullmatch(name)) or (known is not None and known.lower)
+
+
+def is_taken(name: str) -> bool:
+    """Whether ravine has a metric of that name, or a title that a reader would take for it.
+
+    Example:
+        >>> is_taken("F1"), is_taken("top_3"), is_taken("cost")
+        (True, True, False)
+    """
+    plain = name.lower().removeprefix("weighted_")
+    titles = {each.title.lower() for each in METRICS.values()}
+    return plain in METRICS or plain in titles or plain == "loss" or bool(_TOP.fullmatch(plain))
+
+
 def names_of(task: str) -> tuple[str, ...]:
     """The metrics of a task that need no number of the user's choice, in the order in which they are listed.
 

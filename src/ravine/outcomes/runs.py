@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ravine.metrics import METRICS as KNOWN
+from ravine.metrics import lower_named
 from ravine.store.records import FINISHED
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def lower_is_better(metric: str) -> bool:
         >>> [lower_is_better(f"validation_{name}") for name in ("accuracy", "loss", "rmse", "roc_auc")]
         [False, True, True, False]
     """
-    name = metric.rpartition("/")[2].partition("_")[2]
-    return name.endswith("loss") or name.startswith("pinball_") or (name in KNOWN and KNOWN[name].lower)
+    return lower_named(metric.rpartition("/")[2].partition("_")[2])
 
 
 def quality(seeds: Sequence[RunRecord], metric: str) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from ravine.metrics import (
     check_task,
     metric_named,
     own_metric,
+    title_of,
     values_of,
     weighted,
 )
@@ -53,6 +54,11 @@ class Judged:
     def is_code(self) -> bool:
         """It names code of the user's."""
         return self.function is None and ":" in self.name
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence of few words: a function by its own name, another metric by its key."""
+        return title_of(self.name, lower=self.lower) if self.is_code or self.is_object else self.name
 
     def content(self) -> Any:
         """Plain data, as a study file has it."""

@@ -306,7 +306,7 @@ class Study:
                     self.tune,
                     self.compare,
                     self.precision,
-                    None if self.metric is None else self.metric.name,
+                    None if self.metric is None else self.metric.title,
                 ),
             ),
             columns=("rule", "lr", "other hypers", "configs"),
