@@ -150,6 +150,14 @@ def has_folds(runs: Sequence[RunRecord]) -> bool:
     return any(FOLD in (run.recipe.get("part") or {}) for run in runs)
 
 
+def by_fold(runs: Sequence[RunRecord]) -> dict[FoldOf, list[RunRecord]]:
+    """The runs of each fold, the folds of one repeat after those of another."""
+    found: dict[FoldOf, list[RunRecord]] = {}
+    for run in runs:
+        found.setdefault(FoldOf.of(run.recipe["part"]), []).append(run)
+    return dict(sorted(found.items(), key=lambda item: (item[0].repeat, item[0].fold)))
+
+
 def check_no_folds(runs: Sequence[RunRecord], study: str) -> None:
     """Refuse runs on folds where one set of validation examples is needed for all.
 
@@ -186,11 +194,8 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: 
     one_number, usual = whole.task == "regression" and not whole.targets, is_default(metric, whole.task)
     measures: list[Measure] = []
     valued: dict[str, RunRecord] = {}
-    by_part: dict[FoldOf, list[RunRecord]] = {}
-    for run in runs:
-        if run.status in FINISHED:
-            by_part.setdefault(FoldOf.of(run.recipe["part"]), []).append(run)
-    for part, own in sorted(by_part.items(), key=lambda item: (item[0].repeat, item[0].fold)):
+    by_part = by_fold([run for run in runs if run.status in FINISHED])
+    for part, own in by_part.items():
         labels = store.labels.of(part.key(fingerprint))
         check_labels(metric, labels, part.words)
         train, validation, test = labels.sizes

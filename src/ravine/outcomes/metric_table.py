@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ravine.data.deal_folds import FoldOf
 from ravine.errors import InputError
 from ravine.grid import Grid
+from ravine.messages import count
 from ravine.metrics import METRICS, Metric, check_answers, check_task, names_of, values_of, weighted
-from ravine.outcomes.runs import Cell, plain
+from ravine.outcomes.runs import Cell, plain, plain_data
 from ravine.outcomes.trials import Predicted
 from ravine.outcomes.trivial import Trivial
 from ravine.outcomes.words import NOTHING, signed
@@ -21,11 +23,30 @@ if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord
     from ravine.verdict import Verdict
 
-_SPLITS = ("validation", "test")
+SPLITS = ("validation", "test")
 
 _OF_TARGETS = (
     "metrics are means over targets, each in its own unit; a verdict by squared error is in units of variance"
 )
+
+
+Cells = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnFold:
+    """The metrics of a rule on one fold.
+
+    Args:
+        rule: label.
+        part: which fold.
+        validation, test: each metric, the mean over the seeds of the config that this fold's validation chose.
+    """
+
+    rule: str
+    part: FoldOf
+    validation: Cells
+    test: Cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -41,16 +62,21 @@ class MetricTable:
         trivial: of the trivial predictor each metric, by split; empty where there is none.
         runs: the finished runs.
         notes: why others have no value, and what those of several targets are, a sentence each.
+        folds: of a study with folds, each rule on each fold; `test`, `chosen` and `trivial` then are means over folds,
+            and `validation` is of a run on its own fold.
+        spread: of these means, by split and rule, the standard deviation over folds of each metric.
     """
 
     metrics: Mapping[str, Metric]
     noun: str
-    validation: Mapping[str, Mapping[str, float]]
-    test: Mapping[str, Mapping[str, float]]
-    chosen: Mapping[str, Mapping[str, float]]
-    trivial: Mapping[str, Mapping[str, float]]
+    validation: Mapping[str, Cells]
+    test: Mapping[str, Cells]
+    chosen: Mapping[str, Cells]
+    trivial: Mapping[str, Cells]
     runs: tuple[RunRecord, ...]
     notes: tuple[str, ...]
+    folds: tuple[OnFold, ...] = ()
+    spread: Mapping[str, Mapping[str, Cells]] = field(default_factory=dict)
 
     def table(self) -> list[dict[str, Cell]]:
         """A row per finished run with its metrics on validation, for a data frame or a CSV file."""
@@ -68,7 +94,7 @@ class MetricTable:
     def json(self) -> dict[str, Any]:
         """All of it as one object of plain, finite numbers: what ``ravine metrics --json`` prints."""
 
-        def numbers(of: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, Cell]]:
+        def numbers(of: Mapping[str, Cells]) -> dict[str, dict[str, Cell]]:
             return {
                 name: {each: plain(value) for each, value in values.items()} for name, values in of.items()
             }
@@ -79,27 +105,58 @@ class MetricTable:
                 rule: {"validation": numbers(self.chosen)[rule], "test": values}
                 for rule, values in numbers(self.test).items()
             },
+            **self._of_folds(),
             "trivial": numbers(self.trivial),
             "notes": list(self.notes),
             "table": self.table(),
         }
 
+    def _of_folds(self) -> dict[str, Any]:
+        """Of a study with folds, the spread over them and each of them, as JSON has it."""
+        if not self.folds:
+            return {}
+        return {
+            "spread": plain_data(self.spread),
+            "folds": [
+                {
+                    self.noun: each.rule,
+                    **each.part.content(),
+                    **plain_data({"validation": each.validation, "test": each.test}),
+                }
+                for each in self.folds
+            ],
+        }
+
     def grids(self) -> tuple[Grid, Grid]:
         """On validation and on test, a row per metric and a column per rule, each with what validation chose for it."""
         validation, test = (
-            self._grid(split, of) for split, of in zip(_SPLITS, (self.chosen, self.test), strict=True)
+            self._grid(split, of) for split, of in zip(SPLITS, (self.chosen, self.test), strict=True)
         )
         return validation, test
 
-    def _grid(self, split: str, of: Mapping[str, Mapping[str, float]]) -> Grid:
+    def _grid(self, split: str, of: Mapping[str, Cells]) -> Grid:
         columns = {**of, **({"trivial": self.trivial[split]} if split in self.trivial else {})}
+        spread = self.spread.get(split, {})
         rows = tuple(
-            (metric.title, *(_shown(metric, values.get(name, math.nan)) for values in columns.values()))
+            (
+                metric.title,
+                *(
+                    shown(metric, values.get(name, math.nan), spread.get(rule, {}).get(name))
+                    for rule, values in columns.items()
+                ),
+            )
             for name, metric in self.metrics.items()
+        )
+        num = len({each.part for each in self.folds})
+        what = (
+            f"of the hypers that each fold's validation chose: the mean over {count(num, 'fold')}, and ± its standard "
+            "deviation over them"
+            if num
+            else "of the hypers that validation chose, the mean over seeds"
         )
         return Grid(
             title="",
-            before=(f"{split}, of the hypers that validation chose, the mean over seeds",),
+            before=(f"{split}, {what}",),
             columns=("metric", *columns),
             rows=rows,
             left=("metric",),
@@ -116,10 +173,13 @@ class MetricTable:
         return "".join(grid.html() for grid in self.grids())
 
 
-def _shown(metric: Metric, value: float) -> str:
+def shown(metric: Metric, value: float, spread: float | None = None) -> str:
+    """A value as people read it, with its spread where it has one."""
     if not math.isfinite(value):
         return NOTHING
     text = f"{100 * value:.1f} %" if metric.percent else f"{value:.4g}"
+    if spread is not None and math.isfinite(spread):
+        text += f" ± {100 * spread:.1f}" if metric.percent else f" ± {spread:.2g}"
     return signed(text)
 
 
@@ -140,10 +200,10 @@ def metric_table(
         trivial: the trivial predictor; None: there is none.
     """
     labels = predicted.labels
-    metrics, left_out = _usable(labels, metric)
+    metrics, left_out = usable(labels, metric)
     done = tuple(run for run in runs if run.status == "done")
     outputs = predicted.outputs("validation", [run.id for run in done])
-    values = _values(metrics, labels, "validation", list(outputs.values()))
+    values = computed(metrics, labels, "validation", list(outputs.values()))
     validation = {
         run: {name: float(each[i]) for name, each in values.items()} for i, run in enumerate(outputs)
     }
@@ -152,7 +212,7 @@ def metric_table(
         if rule.config is None:
             continue
         found = list(predicted.outputs("test", rule.runs).values())
-        of_test = _values(metrics, labels, "test", found)
+        of_test = computed(metrics, labels, "test", found)
         test[rule.rule] = {name: float(np.mean(each)) for name, each in of_test.items()}
         chosen[rule.rule] = {
             name: float(np.mean([validation[run][name] for run in rule.runs])) for name in metrics
@@ -163,14 +223,25 @@ def metric_table(
         validation=validation,
         test=test,
         chosen=chosen,
-        trivial={} if trivial is None else _of_trivial(metrics, labels, trivial),
+        trivial={} if trivial is None else of_trivial(metrics, labels, trivial),
         runs=tuple(run for run in done if run.id in validation),
-        notes=left_out + ((_OF_TARGETS,) if labels.targets else ()),
+        notes=left_out + notes_of(labels),
     )
 
 
-def _usable(labels: Labels, metric: Metric) -> tuple[dict[str, Metric], tuple[str, ...]]:
-    """The metrics that both parts have a value of, and why others have none."""
+def notes_of(labels: Labels) -> tuple[str, ...]:
+    """What to know of the metrics of a data set."""
+    return (_OF_TARGETS,) if labels.targets else ()
+
+
+def usable(labels: Labels, metric: Metric, fold: str = "") -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """The metrics that both parts have a value of, and why others have none.
+
+    Args:
+        labels: the right answers.
+        metric: one that is listed beside those of the task.
+        fold: what the fold is called that they are of; empty where there are none.
+    """
     names = names_of(labels.task)
     wanted = {name: METRICS[name] for name in names}
     if labels.weights is not None:
@@ -184,8 +255,8 @@ def _usable(labels: Labels, metric: Metric) -> tuple[dict[str, Metric], tuple[st
         except InputError:  # of another number of classes
             continue
         try:
-            check_answers(each, labels.task, labels.validation, labels.classes, "validation")
-            check_answers(each, labels.task, labels.test, labels.classes, "test")
+            check_answers(each, labels.task, labels.validation, labels.classes, "validation", fold)
+            check_answers(each, labels.task, labels.test, labels.classes, "test", fold)
         except InputError as error:
             left.append(f"{each.title} is left out: it {str(error).partition(': ')[2]}")
             continue
@@ -193,19 +264,21 @@ def _usable(labels: Labels, metric: Metric) -> tuple[dict[str, Metric], tuple[st
     return found, tuple(left)
 
 
-def _values(
+def computed(
     metrics: Mapping[str, Metric], labels: Labels, split: str, outputs: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
+    """Each metric of each output, by the name of a column."""
     answers = labels.validation if split == "validation" else labels.test
     found = values_of(list(metrics.values()), labels.task, outputs, answers, labels.weights_of(split))
     return {column: found[metric.name] for column, metric in metrics.items()}
 
 
-def _of_trivial(
+def of_trivial(
     metrics: Mapping[str, Metric], labels: Labels, trivial: Trivial
 ) -> dict[str, dict[str, float]]:
+    """Each metric of the trivial predictor, by split."""
     found = {}
-    for split, answers in zip(_SPLITS, (labels.validation, labels.test), strict=True):
-        values = _values(metrics, labels, split, [trivial.outputs(len(answers))])
+    for split, answers in zip(SPLITS, (labels.validation, labels.test), strict=True):
+        values = computed(metrics, labels, split, [trivial.outputs(len(answers))])
         found[split] = {name: float(each[0]) for name, each in values.items()}
     return found

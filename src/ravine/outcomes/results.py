@@ -23,6 +23,7 @@ from ravine.outcomes import ladder_words, words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget
 from ravine.outcomes.entries import Entries
+from ravine.outcomes.fold_metrics import fold_metric_table
 from ravine.outcomes.folds import FoldsResult, check_no_folds
 from ravine.outcomes.framed import framed
 from ravine.outcomes.judging import judgement_of
@@ -215,15 +216,19 @@ class Results:
     def metrics(self) -> MetricTable:
         """All metrics of every run on validation, and on test of what validation chose; computed when asked for.
 
+        With folds those of a rule are means over folds, with their standard deviation over them.
+
         Raises:
-            InputError: the study has a ladder or folds, whose parts have answers of their own.
+            InputError: the study has a ladder, whose runs learn from parts of the training examples.
         """
-        if self.ladder is not None or self.folds is not None:
-            part = "a ladder" if self.ladder is not None else "folds"
+        if self.ladder is not None:
             raise InputError(
-                f"study {self.name!r} has {part}: its runs have no answers in common, so there is no table of their "
-                f"metrics; run a study like it without {part}"
+                f"study {self.name!r} has a ladder: its runs learn from different numbers of examples, so there is no "
+                "table of their metrics; run a study like it without ladder"
             )
+        if self.folds is not None:
+            fingerprint = self.study.data_fingerprint
+            return fold_metric_table(self.source, self.runs, fingerprint, self.folds, self.noun, self.metric)
         predicted = Predicted(store=self.source, labels=self.labels, mode=self.mode)
         return metric_table(predicted, self.runs, self.verdict, self.metric, self.trivial)
 
