@@ -21,6 +21,7 @@ from ravine.engine.programs import TOGETHER
 from ravine.engine.reasons import reason
 from ravine.engine.step_times import StepTimes
 from ravine.errors import InputError, ModelError, StudyError
+from ravine.native.machine import machine
 from ravine.study import Study
 
 
@@ -137,6 +138,20 @@ def test_machine_code_slowed_by_a_neighbour_is_measured_again(monkeypatch: pytes
     )
 
 
+def test_a_short_study_is_not_measured_again_even_if_other_programs_were_measured_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan_module, "_step_seconds", None)
+    monkeypatch.setattr(StepTimes, "at_most", lambda *_: 0.1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # no fewer than runs
+    monkeypatch.setattr(plan_module, "machine", lambda: replace(machine(), lanes=16))
+    model = {"kind": "convnet", "channels": [3], "hidden": 0}
+    data, rules = random_dataset((2, 6, 6)), [{"kind": "sgd", "lr": 0.1}]
+    assert planned(study(data=data, model=model, rules=rules, steps=4)) == Plan(backend="native", size=512)
+    with pytest.raises(TypeError):  # a long one would be
+        planned(study(data=data, model=model, rules=rules, steps=4000))
+
+
 def by_size(grad, state, param, hypers, t):  # type: ignore[no-untyped-def]
     return -hypers["lr"] * grad.sort(-1).values, state
 
@@ -145,7 +160,7 @@ def test_known_machine_code_of_one_rule_says_nothing_of_a_rule_of_ones_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An earlier launch has measured the first runs; beside them are some that cannot be compiled."""
-    monkeypatch.setattr(StepTimes, "kept", lambda *_: 1e-6)
+    monkeypatch.setattr(StepTimes, "at_most", lambda *_: 1e-6)
     own = Rule(
         name="by_size", hypers={"lr": Hyper(about="learning rate", log=True)}, update=by_size, scope="tensor"
     )

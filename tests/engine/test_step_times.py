@@ -52,7 +52,11 @@ def test_what_was_measured_beside_others_is_measured_again() -> None:
     times, runs = _times(3.0, busy=False)
     assert times.of(runs, "native") == 3.0
     again, runs = _times(4.0)
+    assert again.at_most(runs, "native") == 3.0  # other programs only add to it
+    assert again.kept(runs, "native") is None
     assert again.of(runs, "native") == 4.0
+    other, runs = _times()
+    assert other.at_most(runs, "serial") is None
 
 
 def test_accelerators_are_measured_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ def _chosen(
         few = runs[: min(torch.get_num_threads(), most)]
         # Where model and rules are ravine's, whoever has made machine code of some runs can make it of all.
         ours = network.name and all(run.recipe.rule in KINDS and not is_own(run.recipe.loss) for run in runs)
-        made_before = ours and _times(network, data, device).kept(few, "native") is not None
+        made_before = ours and _times(network, data, device).at_most(few, "native") is not None
         unable = None if made_before else _no_native(runs, network, data, device, most)
         if unable is None:
             return _native(runs, network, data, device, choice, most)
@@ -201,8 +201,11 @@ def _native(
         return native
     times = _times(network, data, device)
     few = runs[: min(torch.get_num_threads(), most)]
-    ours = times.of(few, "native") / len(few)
     behind = len(runs) < torch.get_num_threads() or machine().lanes < 8  # likely
+    most_seconds = None if behind else times.at_most(few, "native")
+    if most_seconds is not None and not _long(most_seconds / len(few), runs):
+        return native
+    ours = times.of(few, "native") / len(few)
     if not behind and not _long(ours, runs):
         return native
     serial = times.of(runs[:1], "serial")

@@ -6,7 +6,7 @@ What decides between backends is kept, so that the next launch begins to train a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -26,6 +26,7 @@ _KIND = "times"
 _MOST_BYTES = 1 << 22
 _WORTH_KEEPING = 0.2  # seconds that measuring takes
 _UNDISTURBED = 0.8  # of one processor, while measuring: with less, other programs were measured too
+_SECONDS, _ALONE = "seconds", "alone"
 
 
 @final
@@ -60,16 +61,25 @@ class StepTimes:
         found = min(self.measure(runs, backend), self._known.get(backend, float("inf")))
         taken, worked = time.perf_counter() - began, time.process_time() - worked
         self._known[backend] = found
-        if self.keeps and taken > _WORTH_KEEPING and worked > _UNDISTURBED * taken:
-            keep(_KIND, self._key(runs, backend), {"seconds": np.array([found])}, most=_MOST_BYTES)
+        if self.keeps and taken > _WORTH_KEEPING:
+            measured = {_SECONDS: np.array([found]), _ALONE: np.array([worked > _UNDISTURBED * taken])}
+            keep(_KIND, self._key(runs, backend), measured, most=_MOST_BYTES)
         return found
 
     def kept(self, runs: Sequence[Run], backend: str) -> float | None:
-        """The same, if an earlier launch has measured it."""
-        if backend in self._known or not self.keeps:
+        """The same, if an earlier launch has measured it, and no other program beside it."""
+        if backend in self._known:
             return None
-        found = find(_KIND, self._key(runs, backend)).arrays
-        return None if found is None else float(found["seconds"][0])
+        found = self._found(runs, backend)
+        return float(found[_SECONDS][0]) if found and found[_ALONE][0] else None
+
+    def at_most(self, runs: Sequence[Run], backend: str) -> float | None:
+        """Seconds that a step does not exceed, if an earlier launch has measured it, whatever went on beside it."""
+        found = self._found(runs, backend)
+        return float(found[_SECONDS][0]) if found else None
+
+    def _found(self, runs: Sequence[Run], backend: str) -> Mapping[str, np.ndarray] | None:
+        return find(_KIND, self._key(runs, backend)).arrays if self.keeps else None
 
     def _key(self, runs: Sequence[Run], backend: str) -> dict[str, object]:
         """All that the time depends on, but for the numbers of the runs."""
