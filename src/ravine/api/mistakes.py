@@ -24,7 +24,7 @@ def mistakes(
     *,
     store: Path | str = "runs",
     rule: str | None = None,
-    split: str = "validation",
+    split: str | None = None,
     num: int = 20,
     compare: str | None = None,
     trust: Sequence[str] = (),
@@ -39,7 +39,8 @@ def mistakes(
         store: where it is, unless results are given.
         rule: the rule, or level, whose chosen config is looked at; the hardest examples on validation are those of its
             runs. None: the best rule, and the runs of all rules.
-        split: "validation" or "test".
+        split: "validation" or "test". None: validation; of a study with folds test, where each example is looked at by
+            the networks that have not learned from it, of the configs that their folds' validation chose.
         num: of the hardest examples.
         compare: as in `results`.
         trust: as in `run`.
@@ -50,7 +51,8 @@ def mistakes(
         values where the data are at hand. It prints as tables.
 
     Raises:
-        InputError: no such rule or split, or the study has a ladder, folds or several targets.
+        InputError: no such rule or split, or the study has a ladder or several targets; or folds, and validation is
+            asked for.
 
     Example:
         >>> import tempfile, ravine

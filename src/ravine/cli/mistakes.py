@@ -13,7 +13,7 @@ def mistakes(
     /,
     store: Store = "runs",
     rule: Annotated[str | None, Shown("NAME")] = None,
-    split: Literal["validation", "test"] = "validation",
+    split: Literal["validation", "test"] | None = None,
     num: int = 20,
     compare: Compare = None,
     trust: Trust = (),
@@ -25,7 +25,8 @@ def mistakes(
         study: Name of a study in the store, or its file.
         store: Folder of the store.
         rule: Whose chosen config is looked at, and whose runs (default: the best rule, and all runs).
-        split: validation, or test for the runs of the config that validation has chosen.
+        split: validation, or test for the runs of the config that validation has chosen (default: validation, with
+            folds test).
         num: Number of the hardest examples.
         compare: Look at the levels of this factor: rule, model, dropout, or any other that varies (default: what the
             study says).

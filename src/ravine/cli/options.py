@@ -101,10 +101,10 @@ def _option(parameter: inspect.Parameter, hint: Any) -> Option:
     several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
     many = several or get_origin(bare) is tuple
     allowed: tuple[str, ...] = ()
+    if get_origin(bare) is not Literal and get_args(bare):  # X | None, or tuple[X, ...]
+        (bare,) = (each for each in get_args(bare) if each not in (NoneType, Ellipsis))
     if get_origin(bare) is Literal:
         allowed, bare = get_args(bare), str
-    elif get_args(bare):  # X | None, or tuple[X, ...]
-        (bare,) = (each for each in get_args(bare) if each not in (NoneType, Ellipsis))
     names = {str: "TEXT", int: "N", float: "NUMBER", Path: "FILE", bool: ""}
     return Option(
         key=parameter.name,

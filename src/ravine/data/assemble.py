@@ -173,10 +173,11 @@ def assembled(source: Source, options: Options) -> Generator[Decoding, None, Ass
 def _with_folds(first: Dataset, source: Source, options: Options) -> Dataset:
     """The data set whose test split is the first fold, with all folds."""
     assert options.split is not None, "there are folds"
-    sizes = {}
+    sizes, rows = {}, {}
     for part in options.split.parts:
         splits = _cut(source, options, part)
         sizes[part] = (len(splits.train), len(splits.validation), len(splits.test))
+        rows[part] = splits.test
     dealt = (options.split.folds, options.split_seed, options.validation, options.normalize, options.limit)
     whole = hashlib.sha256(repr((content_of(source), first.fingerprint, dealt)).encode()).hexdigest()
 
@@ -190,7 +191,7 @@ def _with_folds(first: Dataset, source: Source, options: Options) -> Dataset:
 
     num = sum(map(len, (first.train, first.validation, first.test)))
     num_bytes = 4 * num * math.prod(first.input_shape)
-    folds = Folds(sizes=sizes, make=make, num_kept=max(2, _MOST_KEPT // max(1, num_bytes)))
+    folds = Folds(sizes=sizes, rows=rows, make=make, num_kept=max(2, _MOST_KEPT // max(1, num_bytes)))
     of_first = (f"{folds.num} folds; these notes are of the first one:",) if first.notes else ()
     return replace(first, fingerprint=whole, folds=folds, notes=(*of_first, *first.notes))
 

@@ -42,11 +42,13 @@ class Folds:
 
     Args:
         sizes: of training, validation and test, by fold, in order: the folds of one repeat after those of another.
+        rows: the examples that each fold tests, by their numbers in the data without rows that were left out.
         make: the data set of a fold.
         num_kept: how many of these are remembered.
     """
 
     sizes: Mapping[FoldOf, tuple[int, int, int]]
+    rows: Mapping[FoldOf, npt.NDArray[np.int64]]
     make: Callable[[FoldOf], Dataset]
     num_kept: int
     _kept: dict[FoldOf, Dataset] = field(default_factory=dict, repr=False)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ravine.grid import Grid
 from ravine.metrics.given import Marks
-from ravine.outcomes.confusion import OfClass, class_grid, of_class_json, share_of
+from ravine.outcomes.confusion import OVER, OfClass, class_grid, of_class_json, share_of
 from ravine.verdict.own_interval import mean_interval
 
 
@@ -27,10 +27,12 @@ class ByLabel:
     Args:
         num_runs: how many they are.
         by_class: how well each label is known, in the order of the labels.
+        over: what the intervals are over.
     """
 
     num_runs: int
     by_class: tuple[OfClass, ...]
+    over: str = OVER
 
     @staticmethod
     def of(
@@ -83,7 +85,7 @@ class ByLabel:
 
     def grids(self) -> tuple[Grid, ...]:
         """For a terminal."""
-        return (class_grid(self.worst(), "label"),)
+        return (class_grid(self.worst(), "label", self.over),)
 
     def json(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -25,6 +25,7 @@ from ravine.outcomes.runs import plain
 from ravine.outcomes.words import NOTHING
 from ravine.verdict.own_interval import mean_interval
 
+OVER = "runs and examples"
 CLASS_TITLES = ("examples", "precision", "recall", "F1", "error")
 WIDEST = 30  # classes, up to which a matrix can be read
 _IN_TERMINAL = 12  # classes, up to which it fits into 80 columns
@@ -81,12 +82,14 @@ class Confusion:
         counts: (K, K) how many examples of a class (the row) are taken for a class (the column), over all runs.
         num_runs: how many these are.
         by_class: how well each class is known, in the order of the classes.
+        over: what the intervals are over.
     """
 
     classes: tuple[str, ...]
     counts: np.ndarray
     num_runs: int
     by_class: tuple[OfClass, ...]
+    over: str = OVER
 
     @staticmethod
     def of(
@@ -216,7 +219,7 @@ class Confusion:
 
     def grids(self) -> tuple[Grid, ...]:
         """For a terminal: the matrix, and how well each class is known, the worst first."""
-        return self.grid(), class_grid(self.worst(), "class")
+        return self.grid(), class_grid(self.worst(), "class", self.over)
 
     def json(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -228,16 +231,17 @@ class Confusion:
         }
 
 
-def class_grid(rows: Sequence[OfClass], noun: str) -> Grid:
+def class_grid(rows: Sequence[OfClass], noun: str, over: str) -> Grid:
     """How well classes are known, for a terminal.
 
     Args:
         rows: in the order in which they are shown.
         noun: what one of them is called.
+        over: what the intervals are over.
     """
     left = len(rows) - _MOST
     return Grid(
-        before=(f"By {noun}, with 95 % intervals of the error over runs and examples:",),
+        before=(f"By {noun}, with 95 % intervals of the error over {over}:",),
         columns=(noun, *CLASS_TITLES, "from, to"),
         rows=tuple(class_cells(each) for each in rows[:_MOST]),
         left=(noun,),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ravine.grid import Grid
+from ravine.outcomes.confusion import OVER
 from ravine.outcomes.runs import plain
 from ravine.verdict.own_interval import mean_interval
 
@@ -51,12 +52,14 @@ class Deviations:
         predicted: (N,) what the runs predict, their mean.
         num_runs: how many these are.
         tenths: by the target, from its smallest values to its largest.
+        over: what the intervals are over.
     """
 
     answers: np.ndarray
     predicted: np.ndarray
     num_runs: int
     tenths: tuple[Tenth, ...]
+    over: str = OVER
 
     @staticmethod
     def of(outputs: Sequence[np.ndarray], answers: np.ndarray, alpha: float = 0.05) -> Deviations:
@@ -97,7 +100,7 @@ class Deviations:
         """The tenths."""
         return Grid(
             before=(
-                "By tenths of the target, with 95 % intervals of the RMSE over runs and examples; a residual is the "
+                f"By tenths of the target, with 95 % intervals of the RMSE over {self.over}; a residual is the "
                 "right value less the predicted one:",
             ),
             columns=("target", "examples", "mean residual", "MAE", "RMSE", "from, to"),

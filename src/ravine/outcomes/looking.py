@@ -56,35 +56,24 @@ class Judged:
         return labels.task in LOOKS and not labels.targets and self.verdict.best is not None
 
 
-def mistakes_of(judged: Judged, *, rule: str | None, split: str, num: int) -> Mistakes:
+def mistakes_of(judged: Judged, *, rule: str | None, split: str | None, num: int) -> Mistakes:
     """What the runs of a study get wrong.
 
     Args:
         judged: the study; where its data are at hand, examples have places and values.
         rule: the rule, or level, whose chosen config is looked at, and whose runs the hardest examples are about; None:
             the best, and all runs.
-        split: "validation", or "test" for the runs of the chosen config alone.
+        split: "validation", or "test" for the runs of the chosen config alone; None: validation.
         num: of the hardest examples; 0: none are looked for, and only the chosen config's predictions are read.
 
     Raises:
         InputError: no such rule or split, all runs of the rule diverged, or the study has a ladder.
     """
-    whole_number("num", num, 0, MOST)
-    if split not in get_args(Split):
-        raise InputError(f"split = {split!r}: {choices(split, get_args(Split))}")
+    check_looked_at(judged, split, num)
     part: Split = "test" if split == "test" else "validation"
     verdict, predicted = judged.verdict, judged.predicted
-    if not verdict.rules:
-        raise InputError(f"study {judged.name!r} has a ladder: no run of it learned from all examples")
     labels = predicted.labels
-    if labels.targets:
-        raise InputError(
-            f"study {judged.name!r}: mistakes are of one target, and this has {len(labels.targets)}; `ravine show` has "
-            "the errors of each"
-        )
-    if labels.task not in LOOKS:
-        raise InputError(f"study {judged.name!r}: mistakes of task {labels.task!r} are not looked at")
-    of = _result_of(verdict, rule)
+    of = result_of(verdict, rule)
     chosen = predicted.test_outputs(of.runs) if part == "test" else predicted.outputs(part, of.runs)
     every, sure = list(of.runs), set(of.runs)
     if part == "validation":
@@ -109,13 +98,39 @@ def mistakes_of(judged: Judged, *, rule: str | None, split: str, num: int) -> Mi
         confusion=found.confusion,
         labels=found.labels,
         deviations=found.deviations,
-        examples=tuple(_placed(judged.data, part, each) for each in found.hardest),
+        examples=tuple(placed(judged.data, part, each) for each in found.hardest),
         num_suspects=found.num_suspects,
         whole=judged.data is not None,
     )
 
 
-def _result_of(verdict: Verdict, rule: str | None) -> RuleResult:
+def check_looked_at(judged: Judged, split: str | None, num: int) -> None:
+    """Refuse a split, a number of examples, or a study, that nothing is looked at of.
+
+    Raises:
+        InputError: says what is wrong.
+    """
+    whole_number("num", num, 0, MOST)
+    if split is not None and split not in get_args(Split):
+        raise InputError(f"split = {split!r}: {choices(split, get_args(Split))}")
+    if not judged.verdict.rules:
+        raise InputError(f"study {judged.name!r} has a ladder: no run of it learned from all examples")
+    labels = judged.predicted.labels
+    if labels.targets:
+        raise InputError(
+            f"study {judged.name!r}: mistakes are of one target, and this has {len(labels.targets)}; `ravine show` has "
+            "the errors of each"
+        )
+    if labels.task not in LOOKS:
+        raise InputError(f"study {judged.name!r}: mistakes of task {labels.task!r} are not looked at")
+
+
+def result_of(verdict: Verdict, rule: str | None) -> RuleResult:
+    """The rule that is asked for, or the best.
+
+    Raises:
+        InputError: there is none of that name, or none of its runs has finished.
+    """
     wanted = verdict.best if rule is None else rule
     known = {each.rule: each for each in verdict.rules}
     if wanted is not None and wanted not in known:
@@ -143,8 +158,23 @@ def _outputs(
                 yield run, found
 
 
-def _placed(data: Dataset | None, split: Split, each: Mistake) -> Mistake:
+def located(data: Dataset, number: int) -> tuple[Dataset, int]:
+    """The data set that has an example, and its row in that split.
+
+    With folds a number counts all examples; its data set is that of the fold that tests it in the first repeat.
+    """
+    if data.folds is None:
+        return data, number
+    for part, rows in data.folds.rows.items():
+        (at,) = np.nonzero(rows == number)
+        if len(at):
+            return data.folds.of(part), int(at[0])
+    raise AssertionError("every example is tested")
+
+
+def placed(data: Dataset | None, split: Split, each: Mistake) -> Mistake:
     """With its place and its values, where the data are at hand."""
     if data is None:
         return each
-    return replace(each, place=data.place(split, each.number), values=values_of(data, split, each.number))
+    own, row = located(data, each.number)
+    return replace(each, place=own.place(split, row), values=values_of(own, split, row))

@@ -18,6 +18,9 @@ from ravine.outcomes.trials import Split
 from ravine.outcomes.words import NOTHING
 
 NOT_AT_HAND = "The data are not at hand, so only the numbers of the examples are known."
+FOLDS_NOT_AT_HAND = (
+    "The data are not at hand, so which examples a fold tests is not known, nor which are the hardest."
+)
 SUSPECT = "?"
 """The mark of an example that is perhaps mislabelled."""
 _SHOWN = 6  # values of a row, in a terminal
@@ -78,6 +81,7 @@ class Mistakes:
         examples: the hardest first; before them those that are perhaps mislabelled.
         num_suspects: how many of all examples these are.
         whole: whether places and values of the examples are known.
+        about: whose answers they are, where a study has folds; else "".
     """
 
     study: str
@@ -92,6 +96,7 @@ class Mistakes:
     examples: tuple[Mistake, ...]
     num_suspects: int
     whole: bool
+    about: str = ""
 
     @property
     def found(self) -> Confusion | ByLabel | Deviations:
@@ -104,8 +109,10 @@ class Mistakes:
     def sentences(self) -> tuple[str, ...]:
         """How much is wrong, and what is suspected."""
         runs = count(self.found.num_runs, "run")
-        first = f"{runs} of {self.rule} ({self.hypers}), {self.split}: {self.found.summary}."
-        return (first, *([self.suspicion] if self.suspicion else []))
+        whose = self.about or f"{runs} of {self.rule} ({self.hypers}), {self.split}"
+        first = f"{whose}: {self.found.summary}."
+        unknown = [FOLDS_NOT_AT_HAND] if self.about and not self.whole else []
+        return (first, *([self.suspicion] if self.suspicion else []), *unknown)
 
     @property
     def suspicion(self) -> str:
@@ -122,7 +129,8 @@ class Mistakes:
 
     def grids(self) -> list[Grid]:
         """For a terminal: the matrix and its classes, or the tenths; then the hardest examples."""
-        return [Grid(title=self.study, before=self.sentences), *self.found.grids(), self.example_grid()]
+        examples = [self.example_grid()] if self.whole or not self.about else []
+        return [Grid(title=self.study, before=self.sentences), *self.found.grids(), *examples]
 
     def example_grid(self) -> Grid:
         """The hardest examples, the values of rows below."""

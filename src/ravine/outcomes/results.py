@@ -24,7 +24,8 @@ from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget
 from ravine.outcomes.entries import Entries
 from ravine.outcomes.fold_metrics import fold_metric_table
-from ravine.outcomes.folds import FoldsResult, check_no_folds
+from ravine.outcomes.fold_mistakes import fold_mistakes
+from ravine.outcomes.folds import FoldsResult
 from ravine.outcomes.framed import framed
 from ravine.outcomes.judging import judgement_of
 from ravine.outcomes.ladder import LadderResult
@@ -276,15 +277,17 @@ class Results:
             for metric, found in self.source.curves_of(missing, metrics).items():
                 self._curves.update({(metric, run): curve for run, curve in found.items()})
 
-    def mistakes(self, *, rule: str | None = None, split: str = "validation", num: int = 20) -> Mistakes:
+    def mistakes(self, *, rule: str | None = None, split: str | None = None, num: int = 20) -> Mistakes:
         """What runs get wrong: the confusion matrix, each class, and the hardest examples; see `ravine.mistakes`."""
-        check_no_folds(self.runs, self.name)
+        if self.folds is not None:
+            fingerprint = self.study.data_fingerprint
+            return fold_mistakes(self._judged, self.folds, fingerprint, rule=rule, split=split, num=num)
         return mistakes_of(self._judged, rule=rule, split=split, num=num)
 
     @property
     def has_mistakes(self) -> bool:
         """Whether `mistakes` has something to look at."""
-        return self.folds is None and self._judged.has_mistakes
+        return self._judged.has_mistakes
 
     @property
     def _judged(self) -> Judged:

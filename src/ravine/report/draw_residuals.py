@@ -19,7 +19,7 @@ def draw_residuals(results: Results) -> Figure:
     """Residuals of the best rule's chosen config against its predictions, on test and on validation."""
     views = []
     if results.has_mistakes and results.is_regression:
-        for split in ("test", "validation"):
+        for split in ("test",) if results.folds is not None else ("test", "validation"):
             found = results.mistakes(split=split, num=0).deviations
             assert found is not None, "a regression has residuals"
             views.append(_view(split.capitalize(), found))

@@ -65,7 +65,10 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
     {"ladder": draw_ladder, "ladder-gap": draw_ladder_gap}
 )
 """The figures of a study that has a ladder. No other is of it: its arms have no one config."""
-FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType({"folds": draw_folds})
+OWN_OF_FOLDS = "folds"
+FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
+    {OWN_OF_FOLDS: draw_folds, "residuals": draw_residuals}
+)
 """The figures of a study with folds. No other is of it: each fold has configs of its own."""
 _OF_CLASSES = ("reliability",)
 _OF_ONE_ANSWER = ("coverage",)
@@ -83,17 +86,17 @@ def figure(results: Results, name: str) -> Figure:
     Raises:
         InputError: there is no figure of that name.
     """
-    if name in LADDER or name in FOLDS:
+    if name in LADDER or name == OWN_OF_FOLDS:
         return (LADDER.get(name) or FOLDS[name])(results)
     if name not in FIGURES and name not in POOLED:
         raise InputError(
-            f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER, *FOLDS))}"
+            f"--figure {name}: no such figure; {choices(name, (*FIGURES, *POOLED, *LADDER, OWN_OF_FOLDS))}"
         )
     if results.ladder is not None:
         return _nothing(
             results, name, f"{with_article(results.noun)} of a ladder has another config on each part"
         )
-    if results.folds is not None:
+    if results.folds is not None and name not in FOLDS:
         return _nothing(results, name, f"{with_article(results.noun)} has another config in each fold")
     if name in FIGURES:
         return FIGURES[name](results)
@@ -113,7 +116,8 @@ def figures(results: Results) -> tuple[Figure, ...]:
     if results.ladder is not None:
         return tuple(draw(results) for draw in LADDER.values())
     if results.folds is not None:
-        return tuple(draw(results) for draw in FOLDS.values())
+        drawn = [draw(results) for draw in FOLDS.values()]
+        return tuple(each for each in drawn if each.views or each.name not in RARE)
     measured = results.source.sharpness.read([run.id for run in results.runs])
     drawn = [draw(results) for name, draw in FIGURES.items() if measured or name != "sharpness"]
     members = members_of(results)

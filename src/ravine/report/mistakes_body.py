@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ravine.data import Dataset
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.confusion import CLASS_TITLES, WIDEST, Confusion, OfClass, class_cells, percents
-from ravine.outcomes.mistakes import NOT_AT_HAND, Mistake, Mistakes
+from ravine.outcomes.looking import located
+from ravine.outcomes.mistakes import FOLDS_NOT_AT_HAND, NOT_AT_HAND, Mistake, Mistakes
 from ravine.outcomes.results import Results
+from ravine.outcomes.trials import Split
 from ravine.report import elements
 from ravine.report.html import Html, Part, join, tag
 from ravine.report.pixels import pixels
@@ -42,7 +45,7 @@ def mistakes_section(results: Results) -> Html:
     if not results.has_mistakes:
         return join()
     test = results.mistakes(split="test", num=_HARDEST)
-    validation = results.mistakes(num=_HARDEST)
+    validation = None if results.folds is not None else results.mistakes(num=_HARDEST)
     numbers = test.deviations is not None
     return tag(
         "section",
@@ -51,8 +54,14 @@ def mistakes_section(results: Results) -> Html:
         *_of_config(test),
         tag("p", _reading(test), class_="reading"),
         _by_rule(results),
-        *_hardest(
-            results, validation, f"The hardest validation examples for {count(validation.num_runs, 'run')}"
+        *(
+            _hardest(
+                results,
+                validation,
+                f"The hardest validation examples for {count(validation.num_runs, 'run')}",
+            )
+            if validation is not None
+            else []
         ),
         *_hardest(
             results, test, f"The hardest test examples for {count(test.num_runs, 'run')} of {test.rule}"
@@ -89,14 +98,16 @@ def _of_config(found: Mistakes) -> list[Html]:
 
 
 def _by_rule(results: Results) -> Html:
-    """The same of each rule's chosen config on validation, folded away."""
+    """The same of each rule's chosen config on validation, folded away; with folds of the other rules on test."""
     rules = [each.rule for each in results.verdict.rules if each.config is not None][:_RULES]
+    if results.folds is not None:
+        rules = rules[1:]
     found = [results.mistakes(rule=rule, num=0) for rule in rules]
     return join(
         *(
             tag(
                 "details",
-                tag("summary", f"On validation: {each.rule}"),
+                tag("summary", each.rule if each.about else f"On validation: {each.rule}"),
                 tag("p", each.sentences[0], class_="reading"),
                 *_of_config(each),
             )
@@ -175,6 +186,8 @@ def _table(grid: Grid, label: str, class_: str = "scroll") -> Html:
 
 
 def _hardest(results: Results, found: Mistakes, title: str) -> list[Html]:
+    if found.about and not found.whole:
+        return [tag("p", FOLDS_NOT_AT_HAND, class_="reading")]
     if not found.examples:
         return [tag("h3", title), tag("p", "No run gets any wrong.")]
     data = results.data
@@ -196,8 +209,7 @@ def _rows(found: Mistakes) -> Html:
 def _cards(results: Results, found: Mistakes) -> Html:
     data = results.data
     assert data is not None, "pictures are of data at hand"
-    x = getattr(data, found.split).some([each.number for each in found.examples])
-    shown = (_card(found, each, _image(results, one)) for each, one in zip(found.examples, x, strict=True))
+    shown = (_card(found, each, _image(data, found.split, each.number)) for each in found.examples)
     return tag("div", *shown, class_="cards")
 
 
@@ -218,9 +230,9 @@ def _card(found: Mistakes, each: Mistake, image: Html) -> Html:
     )
 
 
-def _image(results: Results, x: np.ndarray) -> Html:
-    assert results.data is not None, "pictures are of data at hand"
-    bytes_HWC = _small(pixels(results.data, x))
+def _image(data: Dataset, split: Split, number: int) -> Html:
+    own, row = located(data, number)
+    bytes_HWC = _small(pixels(own, getattr(own, split).some([row])[0]))
     height, width, _ = bytes_HWC.shape
     larger = _SIDE / max(height, width)
     source = base64.b64encode(png(bytes_HWC)).decode()

@@ -120,7 +120,7 @@ def _result(
         lr=None,
         validation=sum(validation) / len(validation) if validation else None,
         test=float(means.mean()) if done else None,
-        ci=_interval(done, means, ratio, measure, alpha) if len(done) > 1 else None,
+        ci=mean_interval_over_folds(_tables(done), ratio, measure, alpha) if len(done) > 1 else None,
         num_configs=0,
         num_runs=runs,
         num_diverged=lost,
@@ -133,12 +133,25 @@ def _result(
     )
 
 
-def _interval(
-    done: Mapping[Fold, OnFold], means: Array, ratio: float, measure: Measure, alpha: float
+def _tables(done: Mapping[Fold, OnFold]) -> dict[Fold, Array]:
+    return {at: np.stack(list(each.scores.values())) for at, each in done.items()}
+
+
+def mean_interval_over_folds(
+    scores: Mapping[Fold, Array], ratio: float, measure: Measure, alpha: float, mean: float | None = None
 ) -> tuple[float, float]:
-    """The interval of a rule's own mean, over training sets and test examples."""
-    by_example = [np.mean(list(each.scores.values()), axis=0) for each in done.values()]
-    mean, repeats = float(means.mean()), len({repeat for repeat, _ in done})
+    """The interval of a mean over folds, over training sets and test examples.
+
+    Args:
+        scores: of two folds or more, (S, n) by seed and test example; higher is better.
+        ratio: n_test / n_train.
+        measure: what the scores measure.
+        alpha: the interval has level 1 - alpha.
+        mean: what it is the interval of, where folds do not count alike; None: the mean of the folds' means.
+    """
+    by_example = [each.mean(axis=0) for each in scores.values()]
+    means = np.array([each.mean() for each in by_example])
+    mean, repeats = float(means.mean()) if mean is None else mean, len({repeat for repeat, _ in scores})
     num = max(1, sum(map(len, by_example)) // repeats)
     floor = math.sqrt(float(np.concatenate(by_example).var()) / num)
     half = half_width(corrected_error(means, ratio, floor), alpha)

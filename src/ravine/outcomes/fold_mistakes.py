@@ -1,0 +1,274 @@
+"""What the networks of a study with folds get wrong: each example as those see it that have not learned from it.
+
+In each repeat an example is tested by the seeds of the config that its own fold's validation chose. One seed of every
+fold together has predicted all examples once, as a run on a test split does; so a repeat with S seeds is S runs.
+Intervals are over folds, and corrected for what their training sets have in common (`ravine.verdict.folds`).
+
+Shapes: S seed, N example, K class or label.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ravine.data.deal_folds import FoldOf
+from ravine.errors import InputError
+from ravine.messages import count
+from ravine.outcomes.by_label import ByLabel
+from ravine.outcomes.confusion import Confusion, OfClass
+from ravine.outcomes.deviations import Deviations, Tenth
+from ravine.outcomes.folds import ChosenOnFold, FoldsResult
+from ravine.outcomes.hardest import LOOKS
+from ravine.outcomes.looking import Judged, check_looked_at, placed, result_of
+from ravine.outcomes.mistakes import Mistakes
+from ravine.outcomes.runs import describe
+from ravine.outcomes.trials import Predicted
+from ravine.verdict import Measure, measure_of
+from ravine.verdict.folds import mean_interval_over_folds
+
+if TYPE_CHECKING:
+    from ravine.data import Dataset
+
+ALPHA = 0.05
+_OVER = "training sets and examples"
+Wrong = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From outputs and answers to a score of some of the examples."""
+
+
+def fold_mistakes(
+    judged: Judged, folds: FoldsResult, fingerprint: str, *, rule: str | None, split: str | None, num: int
+) -> Mistakes:
+    """What the networks that the folds chose get wrong on the examples that they have not seen.
+
+    Args:
+        judged: the study; where its data are at hand, examples are known from one repeat to another.
+        folds: what was chosen.
+        fingerprint: of the whole data set.
+        rule: whose networks are looked at; None: those of the best.
+        split: "test", or None.
+        num: of the hardest examples.
+
+    Raises:
+        InputError: no such rule, another split, or all runs of the rule diverged.
+    """
+    check_looked_at(judged, split, num)
+    if split == "validation":
+        raise InputError(
+            f"split = {split!r}: study {judged.name!r} has folds, which test every example by networks that have not "
+            "learned from it; leave split out"
+        )
+    of = result_of(judged.verdict, rule)
+    store = judged.predicted.store
+    tested = _whole_repeats(
+        _Tested.of(Predicted(store=store, labels=store.labels.of(each.part.key(fingerprint))), each)
+        for each in sorted(folds.of(of.rule), key=lambda each: (each.part.repeat, each.part.fold))
+    )
+    num_seeds = min(len(each.outputs) for each in tested)
+    runs = _AsRuns.of(tested, num_seeds, judged.data)
+    names, labels = [str(place) for place in range(len(runs.outputs))], judged.predicted.labels
+    found = LOOKS[labels.task](
+        labels.classes,
+        runs.answers,
+        runs.outputs,
+        iter(zip(names, runs.outputs, strict=True) if num and runs.rows is not None else ()),
+        set(names),
+        num,
+    )
+    over = _OverFolds(tested=tested, ratio=folds.ratio, times=runs.times)
+    rows = np.zeros(0, dtype=np.int64) if runs.rows is None else runs.rows
+    examples = (replace(each, number=int(rows[each.number])) for each in found.hardest)
+    return Mistakes(
+        study=judged.name,
+        noun=judged.verdict.noun,
+        rule=of.rule,
+        hypers=_hypers(of.lr, of.hypers),
+        split="test",
+        num_runs=found.num_runs,
+        confusion=None if found.confusion is None else over.of_classes(found.confusion),
+        labels=None if found.labels is None else over.of_labels(found.labels),
+        deviations=None if found.deviations is None else over.of_numbers(found.deviations),
+        examples=tuple(placed(judged.data, "test", each) for each in examples),
+        num_suspects=found.num_suspects,
+        whole=runs.rows is not None,
+        about=_about(of.rule, tested, num_seeds),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tested:
+    """A fold, as the networks see it that its validation chose.
+
+    Args:
+        part: which fold.
+        outputs: of each of its networks on the fold's test examples.
+        answers: to these.
+    """
+
+    part: FoldOf
+    outputs: tuple[np.ndarray, ...]
+    answers: np.ndarray
+
+    @staticmethod
+    def of(predicted: Predicted, chosen: ChosenOnFold) -> _Tested:
+        """What the chosen runs of a fold predict there."""
+        outputs = predicted.test_outputs(chosen.runs)
+        return _Tested(part=chosen.part, outputs=tuple(outputs.values()), answers=predicted.labels.test)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _AsRuns:
+    """Networks of all folds as runs that predict the same examples.
+
+    Args:
+        answers: (N,) or (N, K) right ones.
+        outputs: of each run.
+        rows: (N,) the number of each example in the data; None where the data are not at hand.
+        times: how many times each example is among them: the repeats, where `rows` are not known; else once.
+    """
+
+    answers: np.ndarray
+    outputs: list[np.ndarray]
+    rows: np.ndarray | None
+    times: int
+
+    @staticmethod
+    def of(tested: Sequence[_Tested], num_seeds: int, data: Dataset | None) -> _AsRuns:
+        """Those of some repeats, each with the same folds; as many seeds of each fold as all folds have."""
+        repeats: dict[int, list[_Tested]] = {}
+        for each in tested:
+            repeats.setdefault(each.part.repeat, []).append(each)
+        answers = [np.concatenate([each.answers for each in folds]) for folds in repeats.values()]
+        outputs = [
+            [np.concatenate([each.outputs[seed] for each in folds]) for seed in range(num_seeds)]
+            for folds in repeats.values()
+        ]
+        if data is None or data.folds is None:
+            of_seeds = [np.concatenate(several) for several in zip(*outputs, strict=True)]
+            return _AsRuns(answers=np.concatenate(answers), outputs=of_seeds, rows=None, times=len(repeats))
+        rows = [np.concatenate([data.folds.rows[each.part] for each in folds]) for folds in repeats.values()]
+        orders = [np.argsort(each) for each in rows]
+        first = answers[0][orders[0]]
+        assert all(np.array_equal(own[order], first) for own, order in zip(answers, orders, strict=True)), (
+            "a repeat deals the same examples"
+        )
+        return _AsRuns(
+            answers=first,
+            outputs=[
+                each[order] for of_seeds, order in zip(outputs, orders, strict=True) for each in of_seeds
+            ],
+            rows=rows[0][orders[0]],
+            times=1,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _OverFolds:
+    """Gives what was counted over all folds its intervals.
+
+    Args:
+        tested: the folds.
+        ratio: test examples of a fold for each example outside of it.
+        times: how many times each example was counted.
+    """
+
+    tested: Sequence[_Tested]
+    ratio: float
+    times: int
+
+    def of_classes(self, found: Confusion) -> Confusion:
+        """A confusion matrix."""
+        rows = [self._of_class(each, _of_class(k)) for k, each in enumerate(found.by_class)]
+        return replace(found, num_runs=found.num_runs * self.times, by_class=tuple(rows), over=_OVER)
+
+    def of_labels(self, found: ByLabel) -> ByLabel:
+        """Each label."""
+        rows = [self._of_class(each, _of_label(k)) for k, each in enumerate(found.by_class)]
+        return replace(found, num_runs=found.num_runs * self.times, by_class=tuple(rows), over=_OVER)
+
+    def of_numbers(self, found: Deviations) -> Deviations:
+        """Tenths of a target."""
+        return replace(
+            found,
+            num_runs=found.num_runs * self.times,
+            tenths=tuple(self._of_tenth(each) for each in found.tenths),
+            over=_OVER,
+        )
+
+    def _of_class(self, each: OfClass, wrong: Wrong) -> OfClass:
+        low, high = self._interval(wrong, each.error, measure_of("classification"))
+        return replace(each, num=each.num // self.times, low=low, high=high)
+
+    def _of_tenth(self, each: Tenth) -> Tenth:
+        def squares(values: np.ndarray, right: np.ndarray) -> np.ndarray:
+            inside = (right >= each.low) & (right <= each.high)
+            found: np.ndarray = -np.square(values[inside].astype(np.float64) - right[inside])
+            return found
+
+        low, high = self._interval(squares, -(each.rmse**2), measure_of("regression"))
+        ends = math.sqrt(abs(min(high, 0.0))), math.sqrt(abs(min(low, 0.0)))
+        return replace(each, num=each.num // self.times, ends=ends)
+
+    def _interval(self, score: Wrong, mean: float, measure: Measure) -> tuple[float, float]:
+        """That of a mean over those examples of each fold that have a score."""
+        scores = {
+            (each.part.repeat, each.part.fold): np.stack(
+                [score(one, each.answers).astype(np.float64) for one in each.outputs]
+            )
+            for each in self.tested
+        }
+        some = {at: each for at, each in scores.items() if each.size}
+        if len(some) < 2:
+            return math.nan, math.nan
+        return mean_interval_over_folds(some, self.ratio, measure, ALPHA, mean=mean)
+
+
+def _of_class(k: int) -> Wrong:
+    """Whether examples of a class are taken for others."""
+
+    def wrong(logits_NK: np.ndarray, right_N: np.ndarray) -> np.ndarray:
+        found: np.ndarray = logits_NK[right_N == k].argmax(axis=1) != k
+        return found
+
+    return wrong
+
+
+def _of_label(k: int) -> Wrong:
+    """Whether a label is there and not given, or given and not there."""
+
+    def wrong(logits_NK: np.ndarray, right_NK: np.ndarray) -> np.ndarray:
+        found: np.ndarray = (logits_NK[:, k] > 0.0) != (right_NK[:, k] > 0)
+        return found
+
+    return wrong
+
+
+def _whole_repeats(tested: Iterable[_Tested]) -> list[_Tested]:
+    """The folds of every repeat in which all folds have a network; of the one with the most, where there is none."""
+    found: dict[int, list[_Tested]] = {}
+    for each in tested:
+        found.setdefault(each.part.repeat, []).append(each)
+    every = {each.part.fold for folds in found.values() for each in folds}
+    whole = [folds for folds in found.values() if len(folds) == len(every)]
+    most = max(found.values(), key=len)
+    return [each for folds in whole or [most] for each in folds]
+
+
+def _about(rule: str, tested: Sequence[_Tested], num_seeds: int) -> str:
+    """Whose answers they are, as the beginning of a sentence."""
+    parts = [each.part for each in tested]
+    folds, repeats = len({part.fold for part in parts}), len({part.repeat for part in parts})
+    again = f" and {count(repeats, 'repeat')}" if repeats > 1 else ""
+    return (
+        f"{rule}, over {count(folds, 'fold')}{again}, each example by {count(num_seeds * repeats, 'network')} that "
+        f"{'has' if num_seeds * repeats == 1 else 'have'} not seen it"
+    )
+
+
+def _hypers(lr: float | None, hypers: Mapping[str, float | str]) -> str:
+    """What the folds chose, for people."""
+    return describe(hypers, hypers) if hypers else f"lr {lr:.4g}" if lr is not None else ""
