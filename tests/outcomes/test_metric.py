@@ -289,6 +289,12 @@ def test_metrics_of_several_targets_say_their_units(tmp_path: Path) -> None:
     assert "units of variance" in str(found.grids()[1])
     mse = found.test[results.rules[0]]["mse"]
     assert mse > 1e3 * results.verdict.rules[0].test  # the one in squares of the targets' own units
+    for metric, cautions in (("mae", 1), ("r2", 0), ("mse", 0)):
+        judged = ravine.results("pair", store=tmp_path, metric=metric)
+        found = [
+            text for text in judged.warnings if f"own unit: {judged.labels.targets[1]} varies most" in text
+        ]
+        assert len(found) == cautions, metric
 
 
 def test_all_metrics_of_a_regression_and_of_ones_own(folder: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 
 import pytest
 from report_studies import Make
 from rich.console import Console, RenderableType
 
+from ravine.metrics import metric_named
 from ravine.outcomes.results import Results
 from ravine.outcomes.words import shown_hypers
-from ravine.report import terminal
+from ravine.report import terminal, terminal_runs
 
 
 def shown(renderable: RenderableType, width: int = 80) -> str:
@@ -81,13 +84,33 @@ def test_lists_of_studies_and_of_runs(six: Results) -> None:
     assert "digits-rules" in output
     assert "162" in output
     assert "No studies yet" in shown(terminal.studies([]))
-    output = shown(terminal.runs(six.runs, limit=5))
+    output = shown(terminal_runs.runs_of(six, limit=5))
     lines = output.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8  # titles, five runs, the most frequent class, and how many are left
     assert "and 157 more" in lines[-1]
     best = max(run.metrics.get("validation_accuracy", 0.0) for run in six.runs)
     assert f"{100 * best:.2f} %" in lines[1]
-    assert len(shown(terminal.runs(six.runs)).splitlines()) == 163
+    assert len(shown(terminal_runs.runs_of(six)).splitlines()) == 164
+
+
+def test_the_list_of_runs_is_by_what_the_study_is_judged_by(six: Results, regression: Results) -> None:
+    judged = Results.load(six.source, six.name, metric=metric_named("f1_macro"))
+    lines = shown(terminal_runs.runs_of(judged, limit=3)).splitlines()
+    assert "val macro F1" in lines[0]
+    best = max(run.metrics.get("validation_f1_macro", 0.0) for run in judged.runs)
+    assert f"{100 * best:.2f} %" in lines[1]
+    lines = shown(terminal_runs.runs_of(regression, limit=3)).splitlines()
+    assert "val MSE" in lines[0]
+    least = min(run.metrics.get("validation_loss", math.inf) for run in regression.runs)
+    assert f"{least:.4g}" in lines[1]
+
+
+def test_a_study_without_a_finished_run_lists_its_accuracies_or_losses(six: Results) -> None:
+    runs = six.runs[:2]
+    assert "val loss" in shown(terminal_runs.runs(runs, {}))
+    half = {"validation_accuracy": {runs[0].id: 0.5}}
+    waiting = [replace(run, metrics={}) for run in runs]
+    assert "50.00 %" in shown(terminal_runs.runs(waiting, half))
 
 
 def test_a_study_and_its_runs_in_full(six: Results) -> None:
@@ -118,7 +141,7 @@ def test_markup_in_names_is_shown_as_it_stands(make: Make, name: str) -> None:
     for renderable in (
         terminal.study(results),
         terminal.studies([(results.study, results.runs)]),
-        terminal.runs(results.runs),
+        terminal_runs.runs_of(results),
         terminal.run(results.runs[0], [name]),
     ):
         assert name in shown(renderable).replace("\n", "")

@@ -55,7 +55,7 @@ def show(
     from ravine.api.metric import metric_for
     from ravine.outcomes import Results
     from ravine.outcomes.runs import latest
-    from ravine.report import terminal, terminal_modes
+    from ravine.report import terminal, terminal_modes, terminal_runs
     from ravine.store import FINISHED
     from ravine.store import Store as Opened
 
@@ -82,7 +82,7 @@ def show(
             if json:
                 put_json({**_study_json(record, runs), "holder": holder, "so_far": so_far})
             else:
-                put(terminal.unfinished(record, runs, holder), "", terminal.runs(runs, so_far, limit=20))
+                put(terminal.unfinished(record, runs, holder), "", terminal_runs.runs(runs, so_far, limit=20))
             return
         results = Results.load(opened, name, compare=compare, metric=metric_for(opened, name, metric))
         if json:
@@ -94,7 +94,7 @@ def show(
                 terminal.study(results, holder),
                 *terminal_modes.modes(results),
                 "",
-                terminal.runs(results.runs, so_far, limit=20, noun=results.noun, trivial=results.trivial),
+                terminal_runs.runs_of(results, so_far, limit=20),
                 *_alone(results),
             )
 

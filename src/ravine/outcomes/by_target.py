@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ravine.grid import Grid
+from ravine.messages import count
 from ravine.outcomes.regression import MEAN, Errors
 from ravine.outcomes.rows import plain_errors
 from ravine.outcomes.runs import Cell
 from ravine.outcomes.words import shown_r2
+from ravine.study.metric import is_default
 from ravine.verdict import Verdict
 
 if TYPE_CHECKING:
+    from ravine.metrics import Metric
     from ravine.outcomes.trials import Predicted
     from ravine.outcomes.trivial import Trivial
+    from ravine.store import Labels
+
+_UNLIKE = 2.0  # deviations of two targets that a mean over them is not fair to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +122,25 @@ def errors_by_target(
         rules=rules,
         trivial=None if trivial is None else _errors(trivial.output[None], labels.test),
     )
+
+
+def unlike_units(metric: Metric, labels: Labels) -> list[str]:
+    """The caution that a mean over targets, each in its own unit, is mostly about one of them; [] where it is not.
+
+    Args:
+        metric: what runs are judged by.
+        labels: the right answers, and how far each target spreads in training.
+    """
+    spread = labels.scale
+    in_units = metric.lower and not metric.own and not is_default(metric, labels.task)
+    if not in_units or len(spread) < 2 or max(spread) < _UNLIKE * min(spread):
+        return []
+    most = labels.targets[int(np.argmax(spread))]
+    alike = "" if metric.of else "; by mse, the default, and by r2 all count alike"
+    return [
+        f"The {metric.title} is a mean over {count(len(spread), 'target')}, each in its own unit: {most} "
+        f"varies most, and so counts most{alike}."
+    ]
 
 
 def _errors(values_NT: np.ndarray, answers_NT: np.ndarray) -> tuple[Errors, ...]:

@@ -16,6 +16,7 @@ from ravine.grid import Grid
 from ravine.messages import count, plural, shown
 from ravine.outcomes import words
 from ravine.outcomes.apart import check_comparable, trained_apart
+from ravine.outcomes.by_target import unlike_units
 from ravine.outcomes.framed import framed
 from ravine.outcomes.levels import noun_of
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
@@ -254,6 +255,7 @@ def compared(
             *_unfinished(named),
             *_judged_once(labels, verdict),
             *_trained_apart(own, verdict.noun),
+            *unlike_units(studies[0].metric, studies[0].labels),
             *verdict.warnings,
             *_one_config(verdict),
             *words.beaten_by_trivial(verdict, trivial),

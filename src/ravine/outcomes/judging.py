@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ravine.outcomes import fold_words, ladder_words, words
-from ravine.outcomes.by_target import ByTarget, errors_by_target
+from ravine.outcomes.by_target import ByTarget, errors_by_target, unlike_units
 from ravine.outcomes.folds import FoldsResult, folds_of, has_folds
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import noun_of, unlike
@@ -88,7 +88,7 @@ def judgement_of(
         StudyError: the metric does not fit the data, or not the study.
     """
     if has_folds(runs):
-        return _of_folds(store, study, compare, runs, metric)
+        return _of_folds(store, study, compare, runs, labels, metric)
     check_labels(metric, labels)
     if is_ladder(runs):
         if not is_default(metric, labels.task):
@@ -149,7 +149,15 @@ def _of_split(
     _, unlogged = log_scored(store, study.data_fingerprint, recipes)
     trivial = trivial_of(labels, metric)
     beaten = words.beaten_by_trivial(verdict, trivial)
-    warnings = [*_unfinished(runs), *missing, *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged]
+    warnings = [
+        *_unfinished(runs),
+        *missing,
+        *beaten,
+        *unlike_units(metric, labels),
+        *verdict.warnings,
+        *unlike(runs, compare),
+        *unlogged,
+    ]
     return Judgement(
         runs=runs,
         verdict=verdict,
@@ -181,7 +189,12 @@ def _of_ladder(
 
 
 def _of_folds(
-    store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], metric: Metric
+    store: Store,
+    study: StudyRecord,
+    compare: str,
+    runs: tuple[RunRecord, ...],
+    labels: Labels,
+    metric: Metric,
 ) -> Judgement:
     folds = folds_of(store, runs, study.data_fingerprint, metric)
     verdict = fold_words.folds_verdict(folds, folds.measure, noun_of(compare))
@@ -191,7 +204,14 @@ def _of_folds(
     return Judgement(
         runs=folds.runs,
         verdict=verdict,
-        warnings=(*_unfinished(runs), *beaten, *verdict.warnings, *unlike(runs, compare), *unlogged),
+        warnings=(
+            *_unfinished(runs),
+            *beaten,
+            *unlike_units(metric, labels),
+            *verdict.warnings,
+            *unlike(runs, compare),
+            *unlogged,
+        ),
         trivial=folds.trivial,
         validation_errors=folds.validation_errors,
         test_errors=folds.errors,

@@ -6,7 +6,7 @@ put in as `Text`, so that square brackets in them are not taken for markup.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 from rich.cells import cell_len
@@ -21,15 +21,13 @@ from ravine.outcomes.ladder import LadderResult
 from ravine.outcomes.ladder_words import columns, ladder_trivial, rows
 from ravine.outcomes.regularized import regularized_words
 from ravine.outcomes.results import Results
-from ravine.outcomes.runs import describe
 from ravine.outcomes.stages import stage_words
-from ravine.outcomes.words import NOTHING, below, column_titles, of_trivial, row_names, rule_columns
+from ravine.outcomes.words import below, column_titles, of_trivial, row_names, rule_columns
 from ravine.report.facts import about_examples
 from ravine.times import duration, moment
 
 if TYPE_CHECKING:
     from ravine.launch.replay import Replayed
-    from ravine.outcomes.trivial import Trivial
     from ravine.store import RunRecord, StudyRecord
 
 RULE_WIDTH = 20  # cells of a rule's name in a line of the verdict; longer ones go on below
@@ -192,71 +190,6 @@ def run(record: RunRecord, study_names: Sequence[str] = ()) -> Group:
         ),
     ]
     return Group(Text(f"run {record.id}", style="bold"), _facts(facts))
-
-
-def runs(
-    records: Sequence[RunRecord],
-    so_far: Mapping[str, Mapping[str, float]] | None = None,
-    *,
-    limit: int | None = None,
-    noun: str = "rule",
-    trivial: Trivial | None = None,
-) -> RenderableType:
-    """A row per run, the best validation score first; those without one last.
-
-    Args:
-        records: the runs.
-        so_far: by metric and run id, the last score of runs that have not finished.
-        limit: how many to show; None for all.
-        noun: what a run's `rule` is called.
-        trivial: a last row for the predictor without inputs; None: none.
-    """
-    known = {name: values for name, values in (so_far or {}).items() if values}
-    by_loss = not any("validation_accuracy" in (*run.metrics, *known) for run in records)
-    metric = "validation_loss" if by_loss else "validation_accuracy"
-
-    def score_of(run: RunRecord) -> float | None:
-        return run.metrics.get(metric, known.get(metric, {}).get(run.id))
-
-    def rank(run: RunRecord) -> tuple[bool, float]:
-        value = score_of(run)
-        return (value is None, 0.0 if value is None else value if by_loss else -value)
-
-    table = plain_table()
-    table.add_column("run", no_wrap=True)
-    table.add_column(noun, overflow="fold", max_width=20)
-    table.add_column("lr", justify="right", no_wrap=True)
-    table.add_column("other hypers", overflow="fold", ratio=1)
-    table.add_column("seed", justify="right")
-    table.add_column("val loss" if by_loss else "val acc", justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    ordered = sorted(records, key=rank)
-    for run in ordered[:limit]:
-        value = score_of(run)
-        lr = run.hypers.get("lr")
-        table.add_row(
-            run.id[:8],
-            Text(run.rule),
-            f"{lr:.4g}" if isinstance(lr, (int, float)) else str(lr or NOTHING),
-            Text(describe(run.hypers, [name for name in run.hypers if name != "lr"])),
-            str(run.seed),
-            NOTHING if value is None else _metric(metric, value),
-            _status(run),
-        )
-    hidden = len(ordered) - len(ordered[:limit])
-    if trivial is not None and metric in trivial.metrics:
-        blank = ("", "", "", _metric(metric, trivial.metrics[metric]), "")
-        table.add_row("", Text(trivial.name), *blank, style="dim")
-    return Group(table, Text(f"and {hidden:,} more", style="dim")) if hidden else table
-
-
-def _status(run: RunRecord) -> str:
-    """How far a run is, in a few words."""
-    if run.diverged_at is not None:
-        return f"diverged, {run.diverged_at:,}"
-    if run.status == "done":
-        return f"stopped, {run.step:,}" if run.stopped else "done"
-    return f"at step {run.step:,} of {run.num_steps:,}" if run.step else "waiting"
 
 
 def _rules(results: Results) -> Group:
