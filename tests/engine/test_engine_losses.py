@@ -170,6 +170,8 @@ def test_numbers_in_the_targets_units_are_standardized_with_it() -> None:
         found, _ = loss.training(outputs, y, {"delta": numbers["delta"][row].double()})
         wanted = F.huber_loss(scale * outputs[:, 0], scale * y, delta=each)
         assert loss.unit * found.item() == pytest.approx(wanted.item())
+    own = Loss(task="regression", kind="own", scale=scale, own=one_number, source="m:own@1", names=("delta",))
+    assert own.numbers([{"loss.delta": delta}], torch.device("cpu"))["delta"].tolist() == [delta]
 
 
 def one_number(outputs: Tensor, answers: Tensor) -> Tensor:

@@ -91,6 +91,16 @@ def test_losses_are_compared_by_their_ratio() -> None:
     assert "% lower" in found.verdict.sentences[1]
 
 
+def test_losses_that_are_orders_of_magnitude_apart_have_an_interval_without_an_end_in_sight() -> None:
+    small, large = np.array([1e-3, 1.1e-3, 0.9e-3]), np.array([1.0, 1.1, 1.2])
+    scores = {"p": {"a": small, "b": large}, "q": {"a": large, "b": small}}
+    found = ravine.judge(scores, datasets=True, lower_is_better=True, alpha=0.001)
+    (pair,) = found.verdict.pairs
+    assert not pair.separable
+    assert pair.ci[0] < -1e300
+    assert np.isfinite([*pair.ci, *(end for rule in found.verdict.rules for end in rule.ci or ())]).all()
+
+
 @pytest.mark.parametrize("num", [30, pytest.param(200, marks=pytest.mark.slow)])
 def test_equal_methods_are_seldom_told_apart_over_ten_data_sets(num: int) -> None:
     """At most 16 of 200, where 5 % would be 10; of 30 at most 5."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ravine.cli.main import main
 from ravine.errors import InputError
 from ravine.verdict import ACCURACY, Trial, judge
 
+ACCURACY_OF_ROWS = replace(ACCURACY, best=None, metric="")
 METHODS, CONFIGS, SEEDS = ("adam", "sgd"), ("lr 0.1", "lr 1"), 4
 
 
@@ -172,6 +174,18 @@ def test_a_run_that_diverged_counts_against_its_method(tmp_path: Path) -> None:
     assert found.verdict.best == "good"
     assert any("1 of 4 seeds diverged" in text for text in found.warnings)
     assert found.table()[-2]["test"] is None
+
+
+def test_a_run_that_diverged_changes_nothing_of_another_methods_interval() -> None:
+    rng = np.random.default_rng(7)
+    a, b = rng.random((3, 200)) < 0.97, (rng.random((3, 200)) < 0.9).astype(float)
+    whole = ravine.judge({"a": a, "b": b})
+    b[1] = np.nan
+    lost = ravine.judge({"a": a, "b": b})
+    assert lost.verdict.measure == whole.verdict.measure == ACCURACY_OF_ROWS
+    assert lost.verdict.rules[0].ci == whole.verdict.rules[0].ci
+    nothing = np.full((3, 200), np.nan)
+    assert ravine.judge({"a": nothing, "b": nothing}).verdict.best is None
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def judge(
             tuned, and each method has one configuration.
         datasets: the outer names of `scores` and `validation` are data sets: ``{"iris": {"adam": array, ...}, ...}``. A
             table has its data sets in a column.
-        metric: what the scores are called; None: "accuracy" where each is 0 or 1 for an example, else "score". An
+        metric: what the scores are called; None: "accuracy" where examples have scores of 0 or 1, else "score". An
             accuracy is given as a share from 0 to 1; so may be others such as "F1" and "AUC", which are then shown in
             per cent and have intervals that stay between 0 and 1.
         lower_is_better: the scores are losses.
@@ -143,7 +143,8 @@ def _is_table(scores: Mapping[Any, Any]) -> bool:
 def _measure(found: Sequence[Scored], metric: str | None, lower_is_better: bool) -> Measure:
     parts = [part for each in found for part in (each.test, each.validation) if part is not None]
     if metric is None:
-        bits = all(len(part) > 1 and bool(np.isin(part, (0.0, 1.0)).all()) for part in parts)
+        known = [part for part in parts if np.isfinite(part).all()]  # the others are of runs that diverged
+        bits = bool(known) and all(len(part) > 1 and bool(np.isin(part, (0.0, 1.0)).all()) for part in known)
         metric = "accuracy" if bits and not lower_is_better else "score"
     inside = all(bool(((part >= 0.0) & (part <= 1.0) | np.isnan(part)).all()) for part in parts)
     percent = metric == "accuracy" or (metric.lower() in _SHARES and inside and not lower_is_better)

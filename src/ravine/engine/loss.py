@@ -122,7 +122,7 @@ class Loss:
         }
         for name in self.names:
             own = torch.tensor([each.get(f"loss.{name}", 0.0) for each in hypers], dtype=torch.float64)
-            if name in IN_UNITS:
+            if self.own is None and name in IN_UNITS:
                 scale = torch.tensor(self.scale, dtype=torch.float64)
                 own = own / scale if scale.dim() == 0 else own[:, None] / scale
             found[name] = own.to(device, dtype)

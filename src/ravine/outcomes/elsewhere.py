@@ -266,9 +266,10 @@ def judged(
 
 
 def _seen(measure: Measure, scores: list[Array]) -> Measure:
-    """The measure of these scores: by example or not, right and wrong or not."""
+    """The measure of these scores: by example or not, right and wrong or not. Runs that diverged say nothing of it."""
     by_example = any(len(each) > 1 for each in scores)
-    binary = measure.percent and by_example and all(bool(np.isin(each, (0.0, 1.0)).all()) for each in scores)
+    known = [each for each in scores if np.isfinite(each).all()]
+    binary = measure.percent and by_example and all(bool(np.isin(each, (0.0, 1.0)).all()) for each in known)
     return replace(measure, by_example=by_example, binary=binary)
 
 

@@ -32,7 +32,7 @@ def parse_precision(value: object) -> str | None:
         return None
     if not isinstance(value, str) or value not in PRECISIONS:
         raise wrong("precision", value, choices(value, PRECISIONS))
-    return PRECISIONS[PRECISIONS.index(value)]
+    return str(value)
 
 
 def check_precision(precision: str | None, models: Sequence[object], rules: Sequence[RuleBlock]) -> None:

@@ -2,9 +2,9 @@
 
 The data sets are the population, so a data set counts once, however many seeds and examples it has. Let d[k] be the
 difference of two methods on data set k: of their mean scores, or where scores are losses above zero the logarithm of
-their ratio, since the loss of one data set has another unit than that of the next. The spread of the d[k] has all in
-it that makes them differ, seeds and test examples included; it is not let fall below what each data set's own verdict
-knows of these. Two tests must agree before anything is called better over data sets:
+their ratio, since the loss of one data set has another unit than that of the next. The spread of the d[k] contains
+all that makes them differ, seeds and test examples included; it is never taken to be smaller than what the verdicts on
+single data sets know of these. Two tests must agree before anything is called better over data sets:
 
 - a t of the mean of the d[k], which gives the interval;
 - the exact test of signs (`flips.py`), which needs no normal distribution. Few data sets cannot pass it, and that is as
@@ -41,6 +41,7 @@ from ravine.verdict.ranks import Ranks, ranks_of
 from ravine.verdict.student import Error
 
 Array = NDArray[np.float64]
+_MOST = 700.0  # of a logarithm: exp of more is beyond floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,7 +337,7 @@ def _method(
                 own[:, None], alpha, binary=False, by_example=False, share=measure.percent
             )
         test = -math.exp(-mean) if ratio else mean
-        ci = (-math.exp(-low), -math.exp(-min(high, 0.0))) if ratio else (low, high)
+        ci = (-math.exp(min(-low, _MOST)), -math.exp(-min(high, 0.0))) if ratio else (low, high)
     return RuleResult(
         rule=method,
         config="" if len(own) else None,
@@ -367,4 +368,4 @@ def _heaviest(differences: Array, datasets: Sequence[str]) -> tuple[str, float]:
 
 def _lower(difference: float) -> float:
     """A difference of logarithms as the share by which the first's loss is lower."""
-    return -math.expm1(-difference)
+    return -math.expm1(min(-difference, _MOST))

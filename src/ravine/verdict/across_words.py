@@ -133,8 +133,8 @@ def _more(about: About, pair: Pair) -> str:
     if num < about.least:
         chance = 100 * 2.0 ** (1 - num)
         return (
-            f"{num} are too few: even a lead on all of them happens to equals in {chance:.3g} % of cases, and nothing"
-            f" can be separable with fewer than {about.least}"
+            f"{num} are too few: of two equal methods one leads on all of them in {chance:.3g} % of cases, and"
+            f" nothing can be separable with fewer than {about.least}"
         )
     if pair.seeds_needed is not None:
         return f"about {pair.seeds_needed} data sets like these would tell whether it is real"

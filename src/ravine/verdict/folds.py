@@ -7,8 +7,9 @@ Nadeau and Bengio put the correlation at n_test / (n_test + n_train), and then
     variance = (1 / J + n_test / n_train) S^2,    t = mean d / sqrt(variance),    J - 1 degrees of freedom,
 
 where n_train counts all that a procedure sees outside the test fold, what it validates on as well. Folds that agree by
-luck have a tiny S^2; but that of the mean cannot truly be below what single examples make of it (`comparison.py`), and
-where it is, that takes its place, with Satterthwaite's degrees of freedom.
+luck have a tiny S^2; but the variance of the mean cannot truly be below what single examples make of it, and where it
+is, that takes its place. The degrees of freedom then grow by the factor by which the variance does, as in
+`comparison.pooled`.
 
 Sources: C. Nadeau and Y. Bengio, "Inference for the generalization error", 2003; R. R. Bouckaert and E. Frank,
 "Evaluating the replicability of significance tests for comparing learning algorithms", 2004 (repeated folds).
