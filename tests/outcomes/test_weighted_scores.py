@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics as sk
 
 import ravine
 from ravine.api.metric import metric_for
 from ravine.errors import StudyError
-from ravine.metrics import metric_named
 from ravine.outcomes.results import Results
 from ravine.store import Store
 
 NUM = 300
+ERRORS = {"rmse": sk.root_mean_squared_error, "mae": sk.mean_absolute_error, "r2": sk.r2_score}
 
 
 def data(task: str = "classification", **keys: Any) -> ravine.Dataset:
@@ -30,6 +31,10 @@ def data(task: str = "classification", **keys: Any) -> ravine.Dataset:
 def study(of: ravine.Dataset, **keys: Any) -> ravine.Study:
     rules = [{"kind": "adam", "lr": [0.003, 0.03]}, {"kind": "sgd", "lr": [0.01, 0.3]}]
     return ravine.Study(name="s", data=of, model="mlp", epochs=2, seeds=2, rules=rules, **keys)
+
+
+def predicted(results: Results, split: str, run: str) -> np.ndarray:
+    return results.source.tensors("predictions", run)[split].astype(np.float64)
 
 
 def scores(results: Results, split: str, run: str) -> np.ndarray:
@@ -73,20 +78,83 @@ def test_everything_is_numpys_weighted_mean(task: str, tmp_path: Path) -> None:
     assert again.json()["metric"] == name
 
 
-def test_another_metric_has_weights_too_and_what_is_no_mean_is_refused(tmp_path: Path) -> None:
+def test_any_metric_has_weights(tmp_path: Path) -> None:
     of = data()
-    results = ravine.run(study(of, metric="brier"), store=tmp_path, quiet=True)
-    assert results.metric.name == "weighted_brier"
-    other = Results.load(Store(tmp_path), "s", metric=metric_named("log_loss"))
-    assert other.metric.name == "weighted_log_loss"
+    results = ravine.run(study(of, metric="f1"), store=tmp_path, quiet=True)
+    assert results.metric.name == "weighted_f1"
+    assert results.verdict.measure.name == "weighted F1"
+    w_validation, w_test = of.validation.weights, of.test.weights
+    for row in results.table():
+        of_run = predicted(results, "validation", str(row["run"]))
+        expected = sk.f1_score(results.labels.validation, of_run.argmax(axis=1), sample_weight=w_validation)
+        assert row["validation_weighted_f1"] == pytest.approx(expected, rel=1e-6)
+    for rule in results.verdict.rules:
+        every = [predicted(results, "test", run).argmax(axis=1) for run in rule.runs]
+        expected = [sk.f1_score(results.labels.test, each, sample_weight=w_test) for each in every]
+        assert rule.test == pytest.approx(np.mean(expected), rel=1e-6)
+    other = Results.load(Store(tmp_path), "s", metric=metric_for(Store(tmp_path), "s", "roc_auc"))
+    assert other.metric.name == "weighted_roc_auc"
     assert other.asks_otherwise
-    with pytest.raises(StudyError, match=r"^metric = 'roc_auc': not with data.weight_scores"):
-        Results.load(Store(tmp_path), "s", metric=metric_for(Store(tmp_path), "s", "roc_auc"))
-    for metric in ("f1", lambda outputs, answers: 0.0):
-        with pytest.raises(
-            StudyError, match=r"^metric = .*: not with data.weight_scores, which is for means"
-        ):
-            ravine.run(study(of, metric=metric), store=tmp_path / "other", quiet=True)
+    listed = results.metrics()
+    assert {f"weighted_{name}" for name in listed.metrics if not name.startswith("weighted_")} < set(
+        listed.metrics
+    )
+    for rule in other.verdict.rules:
+        [run, *_] = rule.runs
+        of_run = predicted(results, "validation", run)
+        auc = sk.roc_auc_score(
+            results.labels.validation, of_run[:, 1] - of_run[:, 0], sample_weight=w_validation
+        )
+        assert listed.validation[run]["weighted_roc_auc"] == pytest.approx(auc, rel=1e-6)
+
+
+def test_errors_of_a_regression_have_the_weights_too(tmp_path: Path) -> None:
+    of = data("regression")
+    results = ravine.run(study(of, metric="median_absolute_error"), store=tmp_path, quiet=True)
+    w, right = of.validation.weights, results.labels.validation
+    for row in results.table():
+        found = predicted(results, "validation", str(row["run"]))
+        for name, known in ERRORS.items():
+            assert row[f"validation_{name}"] == pytest.approx(known(right, found, sample_weight=w), rel=1e-6)
+        median = sk.median_absolute_error(right, found, sample_weight=w.astype(np.float64))
+        assert row["validation_weighted_median_absolute_error"] == pytest.approx(median, rel=1e-6)
+    right, w = results.labels.test, of.test.weights
+    assert results.trivial is not None
+    mean = np.full(len(right), results.labels.training_mean[0])
+    for name, known in ERRORS.items():
+        assert results.trivial.metrics[f"test_{name}"] == pytest.approx(
+            known(right, mean, sample_weight=w), rel=1e-6
+        )
+    for rule in results.verdict.rules:
+        every = [predicted(results, "test", run) for run in rule.runs]
+        mae = np.mean([sk.mean_absolute_error(right, each, sample_weight=w) for each in every])
+        assert results.test_errors[rule.rule].mae == pytest.approx(mae, rel=1e-6)
+
+
+def test_a_function_of_ones_own_has_weights(tmp_path: Path) -> None:
+    def f1(p: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+        return float(sk.f1_score(y, p.argmax(axis=1), sample_weight=weights))
+
+    of = data()
+    mine = ravine.run(study(of, metric=f1), store=tmp_path, quiet=True)
+    theirs = ravine.results("s", store=tmp_path, metric="f1")
+    assert [rule.test for rule in mine.verdict.rules] == pytest.approx(
+        [rule.test for rule in theirs.verdict.rules]
+    )
+    with pytest.raises(
+        StudyError, match=r"^metric = .*: returned one number, and data.weight_scores = true: must"
+    ):
+        ravine.run(study(of, metric=lambda p, y: 0.0), store=tmp_path / "other", quiet=True)
+
+
+def test_a_class_without_weight_has_no_auc(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 2
+    of = ravine.from_arrays(rng.normal(size=(300, 2)), y, weights=1.0 - y, weight_scores=True)
+    with pytest.raises(
+        StudyError, match=r"^metric = 'roc_auc': .* none of '1' in the validation part with a weight above 0$"
+    ):
+        ravine.run(study(of, metric="roc_auc"), store=tmp_path, quiet=True)
 
 
 def test_it_is_refused_beside_what_is_judged_without_weights(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Metrics: one number for a run, and what each example contributed to it. NumPy alone.
 
 `registry` names them, `metric` says what one is, `given` works out once what several need. `counts`, `ranking`,
-`probabilities`, `labels` and `numbers` are their formulas; `own` is a user's, `weighted` a mean with the weights of
-examples. `batch` computes them for many runs. docs/metrics.md says what each is.
+`probabilities`, `labels` and `numbers` are their formulas; `own` is a user's. `weighted` is one with the weights of
+examples, `means` how these count. `batch` computes them for many runs. docs/metrics.md says what each is.
 """
 
-from ravine.metrics.batch import parts_of, values_of
+from ravine.metrics.batch import heaviest_of, parts_of, values_of
+from ravine.metrics.means import as_weights, mean_over
 from ravine.metrics.metric import Formula, Metric
 from ravine.metrics.own import own_metric, title_of
 from ravine.metrics.probabilities import brier_factor
@@ -18,18 +19,20 @@ from ravine.metrics.registry import (
     metric_named,
     names_of,
 )
-from ravine.metrics.weighted import heaviest_weight, weighted
+from ravine.metrics.weighted import weighted
 
 __all__ = [
     "DEFAULT",
     "METRICS",
     "Formula",
     "Metric",
+    "as_weights",
     "brier_factor",
     "check_answers",
     "check_task",
-    "heaviest_weight",
+    "heaviest_of",
     "lower_named",
+    "mean_over",
     "metric_named",
     "names_of",
     "own_metric",

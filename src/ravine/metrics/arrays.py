@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,3 +10,5 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 Truths: TypeAlias = NDArray[np.bool_]
 Whole: TypeAlias = NDArray[np.int64]
+Counts: TypeAlias = NDArray[Any]
+"""Whole numbers of examples, or sums of their weights."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import given_of
+from ravine.metrics.means import as_weights
 from ravine.metrics.metric import Metric
 from ravine.parallel import each
 
@@ -31,15 +32,18 @@ def values_of(
         task: "classification", "multilabel" or "regression".
         outputs: of each run, as stored.
         answers: the right ones.
-        weights: (N,) of the examples; only metrics that `ravine.metrics.weighted` made have a use for them.
+        weights: (N,) of the examples; they are for the metrics that `ravine.metrics.weighted` made, and for no others.
 
     Returns:
         By name; NaN for a run whose outputs are not all finite.
     """
 
     def some(runs: Sequence[np.ndarray]) -> list[Array]:
-        given = given_of(task, runs, answers, weights)
-        return [metric.value(task, given) for metric in metrics]
+        givens = {
+            of: given_of(task, runs, answers, weights if of else None)
+            for of in {bool(each.of) for each in metrics}
+        }
+        return [metric.value(task, givens[bool(metric.of)]) for metric in metrics]
 
     found = _by_few(some, outputs)
     return {
@@ -55,12 +59,20 @@ def parts_of(
     answers: np.ndarray,
     weights: np.ndarray | None = None,
 ) -> list[Array]:
-    """What each example contributed to a metric, (N,) of each run; the mean is the metric."""
+    """What each example contributed to a metric, (N,) of each run; the mean is the metric. Args as in `values_of`."""
+    counted = weights if metric.of else None
 
     def some(runs: Sequence[np.ndarray]) -> list[Array]:
-        return list(metric.parts(task, given_of(task, runs, answers, weights)))
+        return list(metric.parts(task, given_of(task, runs, answers, counted)))
 
     return [row for rows in _by_few(some, outputs) for row in rows]
+
+
+def heaviest_of(
+    metric: Metric, task: str, answers: np.ndarray, num_classes: int, weights: np.ndarray | None = None
+) -> float:
+    """As how many examples one counts at most in a metric; see `Formula.heaviest`."""
+    return metric.formulas[task].heaviest(answers, num_classes, as_weights(weights)) if len(answers) else 1.0
 
 
 def _by_few(work: Callable[[Sequence[np.ndarray]], Found], outputs: Sequence[np.ndarray]) -> list[Found]:

@@ -5,6 +5,9 @@ class that were taken for it:
 
     recall of c = h_c / n_c        F1 of c = 2 h_c / (n_c + m_c)
 
+Examples with weights are counted by them. One difference: scikit-learn's macro F1 has a 0 for a class of which all
+examples have weight 0; here these count nothing, so there is no such class.
+
 The influence of an example on a quotient A / B of two means is (a_i - (A / B) b_i) / B, and on a mean of quotients the
 mean of these (the delta method).
 
@@ -13,10 +16,13 @@ Shapes: R run, N example, K class.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ravine.metrics.arrays import Array, Truths
 from ravine.metrics.given import Classes
+from ravine.metrics.means import heaviest_share, per
 from ravine.metrics.metric import Formula, plain
 
 
@@ -30,7 +36,7 @@ ACCURACY = plain(_accuracy)
 def _recalls(given: Classes) -> tuple[Array, Truths]:
     """(R, K) share of each class's examples that is right, and which classes (K,) have examples."""
     hits = np.diagonal(given.confusion, axis1=1, axis2=2)
-    return hits / np.maximum(given.sizes, 1), given.sizes > 0
+    return per(hits, given.sizes), given.sizes > 0
 
 
 def _balanced(given: Classes) -> Array:
@@ -41,16 +47,24 @@ def _balanced(given: Classes) -> Array:
 
 def _balanced_parts(given: Classes) -> Array:
     recalls, there = _recalls(given)
-    weight_N = given.shape[1] / (there.sum() * given.sizes[given.answers])
+    weight_N = per(np.asarray(given.shape[1]), there.sum() * given.sizes[given.answers])
     found: Array = (given.right - recalls[:, given.answers]) * weight_N
     return found + _balanced(given)[:, None]
 
 
-def heaviest_of_class(answers: np.ndarray, num_classes: int) -> float:
-    """What an example of the rarest class weighs in a mean over classes."""
-    sizes = np.bincount(answers, minlength=num_classes)
-    sizes = sizes[sizes > 0]
-    return float(len(answers) / (len(sizes) * sizes.min()))
+def heaviest_of_class(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
+    """What an example weighs at most in a mean over classes: one of the rarest, where all count alike."""
+    found = _heaviest_and_size(answers, num_classes, weights_N)
+    return len(answers) / len(found) * max(heaviest / size for heaviest, size in found)
+
+
+def _heaviest_and_size(
+    answers: np.ndarray, num_classes: int, weights_N: Array | None
+) -> list[tuple[float, float]]:
+    """Of each class with examples, the weight of the heaviest and that of all; 1 and their number without weights."""
+    w_N = np.ones(len(answers)) if weights_N is None else weights_N
+    of_class = [w_N[answers == k] for k in range(num_classes)]
+    return [(float(each.max()), float(each.sum())) for each in of_class if each.any()]
 
 
 BALANCED = Formula(value=_balanced, parts=_balanced_parts, heaviest=heaviest_of_class)
@@ -60,13 +74,13 @@ def _f1(given: Classes) -> tuple[Array, Array]:
     """(R, K) F1 of each class, 0 where there is none, and n_c + m_c."""
     hits = np.diagonal(given.confusion, axis1=1, axis2=2)
     both = given.confusion.sum(axis=1) + given.sizes
-    return 2.0 * hits / np.maximum(both, 1), both.astype(np.float64)
+    return per(2.0 * hits, both), both.astype(np.float64)
 
 
 def _f1_parts(given: Classes, weights_RK: Array) -> Array:
     """(R, N) the influence of each example on the weighted sum of the classes' F1."""
     f1, both = _f1(given)
-    share = weights_RK / np.maximum(both, 1.0) * given.shape[1]
+    share = per(weights_RK, both) * given.shape[1]
     loss = share * f1
     found: Array = -loss[:, given.answers] - np.take_along_axis(loss, given.predicted, axis=1)
     found += 2.0 * share[:, given.answers] * given.right
@@ -85,11 +99,14 @@ def _f1_macro(given: Classes) -> Array:
     return found
 
 
-def _heaviest_of_two(answers: np.ndarray, num_classes: int) -> float:
-    """An example of the rarest class that is taken for one of the next: half in the F1 of each."""
-    sizes = np.sort(np.bincount(answers, minlength=num_classes))
-    sizes = sizes[sizes > 0]
-    return float(len(answers) / (2.0 * len(sizes)) * (1.0 / sizes[:2]).sum())
+def _heaviest_of_two(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
+    """An example that is taken for one of another class, the rarest: half in the F1 of each."""
+    found = _heaviest_and_size(answers, num_classes, weights_N)
+    most = 0.0
+    for place, (heaviest, size) in enumerate(found):
+        others = [of_other for _, of_other in (*found[:place], *found[place + 1 :])]
+        most = max(most, heaviest * (1.0 / size + (1.0 / min(others) if others else 0.0)))
+    return len(answers) / (2.0 * len(found)) * most
 
 
 F1_MACRO = Formula(
@@ -123,8 +140,8 @@ def _not_two(num_classes: int) -> str:
     return f"is of two classes, and there are {num_classes}; allowed: f1_macro, f1_micro, f1_weighted"
 
 
-def _heaviest_of_second(answers: np.ndarray, num_classes: int) -> float:  # noqa: ARG001
-    return len(answers) / max(2.0 * float((answers == 1).sum()), 1.0)
+def _heaviest_of_second(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:  # noqa: ARG001
+    return len(answers) * heaviest_share(answers == 1, weights_N) / 2.0
 
 
 F1 = Formula(
@@ -153,4 +170,4 @@ def top(k: int) -> Formula:
     def unfit(num_classes: int) -> str:
         return "" if k < num_classes else f"is 1 for every run, since there are {num_classes} classes"
 
-    return Formula(value=lambda given: among(given).mean(axis=1), parts=among, unfit=unfit, mean=True)
+    return replace(plain(among), unfit=unfit)

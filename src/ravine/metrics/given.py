@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ravine.metrics.arrays import Array, Truths, Whole
+from ravine.metrics.arrays import Array, Counts, Truths, Whole
+from ravine.metrics.means import as_weights, sum_over
 from ravine.metrics.order import Order
 
 
@@ -27,7 +28,7 @@ class Classes:
     def __init__(
         self, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
     ) -> None:
-        self.weights = weights
+        self.weights = as_weights(weights)
         self.answers: Whole = np.asarray(answers, dtype=np.int64)
         self.outputs = outputs
         self.shape = len(outputs), len(self.answers)
@@ -90,23 +91,24 @@ class Classes:
         return np.stack([self.log_p[:, r][self.answers, rows] for r in range(self.shape[0])])
 
     @cached_property
-    def confusion(self) -> Whole:
-        """(R, K, K) how many examples of a class (the row) a run took for a class (the column)."""
+    def confusion(self) -> Counts:
+        """(R, K, K) how many examples of a class (the row) a run took for a class (the column); or their weight."""
         num, many = self.num_classes, self.num_classes**2
         cells = self.answers * num + self.predicted
         cells += many * np.arange(self.shape[0])[:, None]
-        counts = np.bincount(cells.ravel(), minlength=many * self.shape[0])
+        w_RN = None if self.weights is None else np.broadcast_to(self.weights, self.shape).ravel()
+        counts = np.bincount(cells.ravel(), w_RN, minlength=many * self.shape[0])
         return counts.reshape(self.shape[0], num, num)
 
     @cached_property
-    def sizes(self) -> Whole:
-        """(K,) examples of each class."""
-        return np.bincount(self.answers, minlength=self.num_classes).astype(np.int64)
+    def sizes(self) -> Counts:
+        """(K,) examples of each class, or their weight."""
+        return np.bincount(self.answers, self.weights, minlength=self.num_classes)
 
     @cached_property
     def orders(self) -> list[Order]:
         """The examples by falling score, of each problem with two sides."""
-        return [Order.of(score_RN, positive_N) for score_RN, positive_N in self._sides()]
+        return [Order.of(score_RN, positive_N, self.weights) for score_RN, positive_N in self._sides()]
 
     def _sides(self) -> Iterator[tuple[Array, Truths]]:
         """The problems with two sides whose mean a ranking metric is: a score (R, N), and who is positive (N,).
@@ -133,7 +135,7 @@ class Marks:
     def __init__(
         self, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
     ) -> None:
-        self.weights = weights
+        self.weights = as_weights(weights)
         self.answers_KN: Truths = np.ascontiguousarray(np.asarray(answers).T > 0)
         self.outputs = outputs
         self.shape = len(outputs), len(answers)
@@ -158,22 +160,25 @@ class Marks:
         return self.logits > 0.0
 
     @cached_property
-    def hits(self) -> Whole:
-        """(K, R) of each label, how many of its examples were given it."""
-        return np.stack(
-            [(claimed & own).sum(axis=1) for claimed, own in zip(self.claimed, self.answers_KN, strict=True)]
-        )
+    def hits(self) -> Counts:
+        """(K, R) of each label, how many of its examples were given it; or their weight."""
+        both = zip(self.claimed, self.answers_KN, strict=True)
+        return np.stack([sum_over(claimed & own, self.weights) for claimed, own in both])
 
     @cached_property
-    def sums(self) -> Whole:
-        """(K, R) of each label, how many examples have it, and how many were given it, together."""
-        found: Whole = self.claimed.sum(axis=2) + self.answers_KN.sum(axis=1)[:, None]
-        return found
+    def sizes(self) -> Counts:
+        """(K,) examples that have each label, or their weight."""
+        return sum_over(self.answers_KN, self.weights)
+
+    @cached_property
+    def sums(self) -> Counts:
+        """(K, R) of each label, how many examples have it, and how many were given it, together; or their weight."""
+        return sum_over(self.claimed, self.weights) + self.sizes[:, None]
 
     @cached_property
     def orders(self) -> list[Order]:
         """The examples by falling score, of each label."""
-        return [Order.of(score_RN, positive_N) for score_RN, positive_N in self._sides()]
+        return [Order.of(score_RN, positive_N, self.weights) for score_RN, positive_N in self._sides()]
 
     def _sides(self) -> Iterator[tuple[Array, Truths]]:
         """Each label as a problem with two sides: a score (R, N), and who is positive (N,)."""
@@ -192,7 +197,7 @@ class Numbers:
     def __init__(
         self, outputs: Sequence[np.ndarray], answers: np.ndarray, weights: np.ndarray | None = None
     ) -> None:
-        self.weights = weights
+        self.weights = as_weights(weights)
         truth = np.asarray(answers, dtype=np.float64)
         self.outputs = outputs
         self.shape = len(outputs), len(truth)

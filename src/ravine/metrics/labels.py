@@ -9,6 +9,7 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Marks
+from ravine.metrics.means import heaviest_share, per
 from ravine.metrics.metric import Formula, plain
 
 
@@ -29,8 +30,7 @@ SUBSET_ACCURACY = plain(_all_right)
 
 def _f1_of_labels(given: Marks) -> Array:
     """F1 of each label: 2 hits / (those that have it + those that were given it); 0 where there is neither."""
-    found: Array = 2.0 * given.hits / np.maximum(given.sums, 1)
-    return found
+    return per(2.0 * given.hits, given.sums)
 
 
 def _influences(given: Marks, weights_K: Array) -> Array:
@@ -38,8 +38,8 @@ def _influences(given: Marks, weights_K: Array) -> Array:
     f1_KR, total = _f1_of_labels(given), np.zeros(given.shape)
     for k, weight in enumerate(weights_K):
         claimed, own = given.claimed[k], given.answers_KN[k]
-        both = np.maximum(given.sums[k], 1)[:, None] / given.shape[1]
-        total += weight * (2.0 * (claimed & own) - f1_KR[k][:, None] * (claimed * 1.0 + own)) / both
+        both = given.sums[k][:, None] / given.shape[1]
+        total += weight * per(2.0 * (claimed & own) - f1_KR[k][:, None] * (claimed * 1.0 + own), both)
     return total
 
 
@@ -53,23 +53,19 @@ def _macro_parts(given: Marks) -> Array:
 
 
 def _micro(given: Marks) -> Array:
-    found: Array = 2.0 * given.hits.sum(axis=0) / np.maximum(given.sums.sum(axis=0), 1)
-    return found
+    return per(2.0 * given.hits.sum(axis=0), given.sums.sum(axis=0))
 
 
 def _micro_parts(given: Marks) -> Array:
     f1 = _micro(given)[:, None]
     hits = (given.claimed & given.answers_KN[:, None]).sum(axis=0)
     both = given.claimed.sum(axis=0) + given.answers_KN.sum(axis=0)
-    whole = np.maximum(given.sums.sum(axis=0), 1)[:, None] / given.shape[1]
-    found: Array = f1 + (2.0 * hits - f1 * both) / whole
-    return found
+    whole = given.sums.sum(axis=0)[:, None] / given.shape[1]
+    return f1 + per(2.0 * hits - f1 * both, whole)
 
 
 def _shares(given: Marks) -> Array:
-    sizes = given.answers_KN.sum(axis=1)
-    found: Array = sizes / max(int(sizes.sum()), 1)
-    return found
+    return per(given.sizes, given.sizes.sum())
 
 
 def _weighted(given: Marks) -> Array:
@@ -83,21 +79,24 @@ def _weighted_parts(given: Marks) -> Array:
     each = np.zeros(given.shape)
     for own, of_label in zip(given.answers_KN, _f1_of_labels(given), strict=True):
         each += own * (of_label[:, None] - f1)
-    per_example = max(int(given.answers_KN.sum()), 1) / given.shape[1]
-    return f1 + _influences(given, _shares(given)) + each / per_example
+    return f1 + _influences(given, _shares(given)) + per(each, given.sizes.sum() / given.shape[1])
 
 
 def _samples(given: Marks) -> Array:
     """F1 of each example's labels; 0 where there are none and none were given."""
     hits = (given.claimed & given.answers_KN[:, None]).sum(axis=0)
     both = given.claimed.sum(axis=0) + given.answers_KN.sum(axis=0)
-    found: Array = 2.0 * hits / np.maximum(both, 1)
-    return found
+    return per(2.0 * hits, both)
 
 
-def _heaviest(answers: np.ndarray, num_labels: int) -> float:
-    counts = np.maximum((np.asarray(answers) > 0).sum(axis=0), 1)
-    return float(len(answers) * (0.5 / counts).sum() / num_labels)
+def heaviest_of_label(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
+    """What an example weighs at most in a mean over labels, each of which is a mean over those that have it."""
+    there_KN = np.asarray(answers).T > 0
+    return len(answers) * sum(heaviest_share(each, weights_N) for each in there_KN) / num_labels
+
+
+def _heaviest(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
+    return 0.5 * heaviest_of_label(answers, num_labels, weights_N)
 
 
 F1_MACRO = Formula(value=_macro, parts=_macro_parts, heaviest=_heaviest)

@@ -10,10 +10,11 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Given
+from ravine.metrics.means import mean_over
 
 
-def _one(answers: np.ndarray, num_classes: int) -> float:  # noqa: ARG001
-    return 1.0
+def _one(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:  # noqa: ARG001
+    return 1.0 if weights_N is None else float(weights_N.max())
 
 
 def _fits(num_classes: int) -> str:  # noqa: ARG001
@@ -29,22 +30,21 @@ class Formula:
     """A metric of one task.
 
     Args:
-        value: (R,) the metric of each run.
+        value: (R,) the metric of each run; of examples with weights, the weighted one.
         parts: (R, N) pseudo-values: what each example contributed. Their mean is the metric, and their spread is that
-            of the metric over other examples: psi_i = value + influence of example i.
+            of the metric over other examples: psi_i = value + influence of example i. Of examples with weights it is
+            their weighted mean, and an influence is that of a share of the weight.
         heaviest: by how much at most one example can change the mean of the parts, times N, where all else is right;
-            1 for an accuracy. Of answers and the number of classes.
+            1 for an accuracy. Of answers, the number of classes, and weights with mean 1.
         unfit: why it is not a metric of so many classes, as the end of a sentence; empty where it is.
         lacking: why it has no value for some answers, of which the classes have these names; empty where it has one.
-        mean: it is a mean over examples, to which each contributes what it does whatever the others are.
     """
 
     value: Callable[[Any], Array]
     parts: Callable[[Any], Array]
-    heaviest: Callable[[np.ndarray, int], float] = _one
+    heaviest: Callable[[np.ndarray, int, Array | None], float] = _one
     unfit: Callable[[int], str] = _fits
     lacking: Callable[[np.ndarray, tuple[str, ...]], str] = _has_all
-    mean: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +95,16 @@ class Metric:
         return np.where(given.finite, found, np.nan)
 
     def parts(self, task: str, given: Given) -> Array:
-        """(R, N) what each example contributed; their mean is the metric."""
+        """(R, N) what each example contributed; their mean is the metric.
+
+        With weights it is psi_i = theta + w_i (part_i - theta), where theta is the metric and the mean weight is 1.
+        """
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             found = self.formulas[task].parts(given)
+            if given.weights is not None:
+                found = np.where(given.weights > 0.0, found, 0.0)
+                theta_R1 = mean_over(found, given.weights)[:, None]
+                found = theta_R1 + given.weights * (found - theta_R1)
         return np.where(given.finite[:, None], found, np.nan)
 
 
@@ -107,4 +114,4 @@ def plain(each: Callable[[Any], Array]) -> Formula:
     Args:
         each: (R, N) of predictions.
     """
-    return Formula(value=lambda given: each(given).mean(axis=1, dtype=np.float64), parts=each, mean=True)
+    return Formula(value=lambda given: mean_over(each(given), given.weights), parts=each)

@@ -11,7 +11,9 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Numbers
+from ravine.metrics.means import mean_over
 from ravine.metrics.metric import Formula, plain
+from ravine.metrics.ranked import Ranked
 
 
 def _squares(given: Numbers) -> Array:
@@ -28,14 +30,14 @@ MSE, MAE = plain(_squares), plain(_sizes)
 
 
 def _rmse(given: Numbers) -> Array:
-    found: Array = np.sqrt(np.square(given.missed).mean(axis=2)).mean(axis=0)
+    found: Array = np.sqrt(mean_over(np.square(given.missed), given.weights)).mean(axis=0)
     return found
 
 
 def _rmse_parts(given: Numbers) -> Array:
     """Of each target r + (e_i^2 - r^2) / (2 r)."""
     squares = np.square(given.missed)
-    root = np.sqrt(squares.mean(axis=2, keepdims=True))
+    root = np.sqrt(mean_over(squares, given.weights))[..., None]
     spread = np.divide(squares, 2.0 * root, out=np.zeros_like(squares), where=root > 0.0)
     found: Array = (0.5 * root + spread).mean(axis=0)
     return found
@@ -46,9 +48,9 @@ RMSE = Formula(value=_rmse, parts=_rmse_parts)
 
 def _explained(given: Numbers) -> tuple[Array, Array, Array]:
     """Squared errors (T, R, N), squared distances (T, 1, N) of the answers from their mean, and R2 (T, R, 1)."""
-    squares = np.square(given.missed)
-    away = np.square(given.answers_TN - given.answers_TN.mean(axis=1, keepdims=True))[:, None]
-    return squares, away, 1.0 - squares.mean(axis=2, keepdims=True) / away.mean(axis=2, keepdims=True)
+    squares, w_N = np.square(given.missed), given.weights
+    away = np.square(given.answers_TN - mean_over(given.answers_TN, w_N)[:, None])[:, None]
+    return squares, away, 1.0 - (mean_over(squares, w_N) / mean_over(away, w_N))[..., None]
 
 
 def _r2(given: Numbers) -> Array:
@@ -59,7 +61,8 @@ def _r2(given: Numbers) -> Array:
 def _r2_parts(given: Numbers) -> Array:
     """Of each target R2 - (e_i^2 - (1 - R2) d_i^2) / v; d_i is an answer's distance from their mean, v the mean d^2."""
     squares, away, r2 = _explained(given)
-    found: Array = (r2 - (squares - (1.0 - r2) * away) / away.mean(axis=2, keepdims=True)).mean(axis=0)
+    spread = mean_over(away, given.weights)[..., None]
+    found: Array = (r2 - (squares - (1.0 - r2) * away) / spread).mean(axis=0)
     return found
 
 
@@ -73,7 +76,11 @@ R2 = Formula(value=_r2, parts=_r2_parts, lacking=_all_alike)
 
 
 def _median(given: Numbers) -> Array:
-    found: Array = np.median(np.abs(given.missed), axis=2).mean(axis=0)
+    sizes = np.abs(given.missed)
+    if given.weights is None:
+        found: Array = np.median(sizes, axis=2).mean(axis=0)
+        return found
+    found = Ranked.of(sizes, given.weights).median.mean(axis=0)
     return found
 
 
@@ -83,6 +90,8 @@ def _median_parts(given: Numbers) -> Array:
     It is estimated from how far apart order statistics about the median are (R. M. Price and D. G. Bonett, 2001), since
     leaving out examples one by one says nothing of a median's spread.
     """
+    if given.weights is not None:
+        return _weighted_median_parts(given, given.weights)
     sizes = np.abs(given.missed)
     num = given.shape[1]
     middle = np.median(sizes, axis=2, keepdims=True)
@@ -95,6 +104,21 @@ def _median_parts(given: Numbers) -> Array:
     sign = np.sign(sizes - middle)
     sign -= sign.mean(axis=2, keepdims=True)  # of ties
     found: Array = (middle + math.sqrt(num) * error * sign).mean(axis=0)
+    return found
+
+
+def _weighted_median_parts(given: Numbers, weights_N: Array) -> Array:
+    """The same of as many examples as have the spread of these weights, (sum w)^2 / sum w^2 (L. Kish, 1965)."""
+    sizes = np.abs(given.missed)
+    ranked, num = Ranked.of(sizes, weights_N), len(weights_N) ** 2 / float(np.square(weights_N).sum())
+    low = max(round((num + 1) / 2.0 - math.sqrt(num)), 1)
+    share = (low - 0.5) / num
+    reach = (num + 1 - 2 * low) / num  # of the weight, about the median
+    apart = ranked.quantile(1.0 - share) - ranked.quantile(share)
+    middle = ranked.median[..., None]
+    sign = np.sign(sizes - middle)
+    sign -= mean_over(sign, weights_N)[..., None]
+    found: Array = (middle + (apart / (2.0 * reach))[..., None] * sign).mean(axis=0)
     return found
 
 

@@ -13,8 +13,10 @@ Source: M. H. Quenouille, 1949; J. W. Tukey, 1958.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,11 @@ from ravine.errors import InputError, in_a_line, raised_at
 from ravine.messages import shown
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Classes, Given, Marks
+from ravine.metrics.means import mean_over, per
 from ravine.metrics.metric import Formula, Metric
 from ravine.metrics.registry import is_taken, lower_named
 
-Function = Callable[[np.ndarray, np.ndarray], Any]
+Function = Callable[..., Any]
 
 NUM_GROUPS = 50
 
@@ -37,18 +40,17 @@ def own_metric(name: str, function: Function, *, lower: bool) -> Metric:
     Args:
         name: as a study says it: "package.module:name", or the name of a function of a program.
         function: of predictions, probabilities (N, K) or values (N,), and answers (N,); returns a number, or one for
-            each example.
+            each example. If it has a parameter `weights`, it gets those of the examples there, (N,) with mean 1.
         lower: lower is better.
 
     Raises:
         InputError: when it is used: it raises an exception, changes what it is given, or returns anything else, NaN
             among it.
     """
+    own = _Own(name=name, function=function, takes_weights=_takes_weights(function))
     formula = Formula(
-        value=lambda given: np.array(
-            [float(np.mean(_call(name, function, *each))) for each in _pairs(given)]
-        ),
-        parts=lambda given: np.stack([_parts(name, function, *each) for each in _pairs(given)]),
+        value=lambda given: np.array([own.value(*each, given.weights) for each in _pairs(given)]),
+        parts=lambda given: np.stack([own.parts(*each, given.weights) for each in _pairs(given)]),
     )
     tasks = ("classification", "multilabel", "regression")
     title = title_of(name, lower=lower)
@@ -94,22 +96,6 @@ def _pairs(given: Given) -> Sequence[tuple[np.ndarray, np.ndarray]]:
     return [(np.asarray(each, dtype=np.float64).reshape(answers.shape), answers) for each in given.outputs]
 
 
-def _parts(name: str, function: Function, predicted: np.ndarray, answers: np.ndarray) -> Array:
-    whole = _call(name, function, predicted, answers)
-    if whole.ndim:
-        return whole
-    num = len(answers)
-    influence = np.empty(num)
-    for group in groups_of(num):
-        kept = np.ones(num, dtype=bool)
-        kept[group] = False
-        without = float(_call(name, function, predicted[kept], answers[kept]))
-        odds = (num - len(group)) / len(group)
-        influence[group] = odds * (float(whole) - without) * math.sqrt(len(group))
-    found: Array = float(whole) + influence - influence.mean()
-    return found
-
-
 def groups_of(num: int) -> list[np.ndarray]:
     """Numbers of examples in up to 50 groups of about the same size, mixed by a fixed rule.
 
@@ -121,25 +107,84 @@ def groups_of(num: int) -> list[np.ndarray]:
     return np.array_split(order, min(NUM_GROUPS, num))
 
 
-def _call(name: str, function: Function, predicted: np.ndarray, answers: np.ndarray) -> Array:
-    """What the function returns: a number, or one for each example."""
-    where = f"metric = {shown(name)}"
-    given = predicted.copy(), answers.copy()
+def _takes_weights(function: Function) -> bool:
     try:
-        found = np.array(function(*given))
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{where}: failed: {in_a_line(error)}{raised_at(error)}") from error
-    for each, before, what in zip(given, (predicted, answers), ("predictions", "answers"), strict=True):
-        if not np.array_equal(each, before, equal_nan=True):
-            raise InputError(f"{where}: changed the {what} that it was given; must copy what it writes to")
-    if found.dtype.kind not in "biuf" or found.shape not in ((), (len(answers),)):
-        kind = f"an array of shape {found.shape}" if found.shape else shown(found.item())
-        raise InputError(f"{where}: returned {kind}; must return a number, or one for each example")
-    numbers: Array = found.astype(np.float64)
-    wrong = numbers[~np.isfinite(numbers)]
-    if len(wrong) and np.isfinite(predicted).all():  # a run whose outputs are not finite has no metric anyway
-        raise InputError(
-            f"{where}: returned {wrong[0]:g} for predictions that are all finite; must return a finite number there, "
-            "also where no example is positive, or predicted as such"
-        )
-    return numbers
+        return "weights" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of a builtin nothing is known
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """A user's function.
+
+    Args:
+        name: of it.
+        function: it.
+        takes_weights: it has a parameter `weights`.
+    """
+
+    name: str
+    function: Function
+    takes_weights: bool
+
+    def value(self, predicted: np.ndarray, answers: np.ndarray, weights_N: Array | None) -> float:
+        """The metric of a run."""
+        found = self._call(predicted, answers, weights_N)
+        return float(mean_over(found, weights_N)) if found.ndim else float(found)
+
+    def parts(self, predicted: np.ndarray, answers: np.ndarray, weights_N: Array | None) -> Array:
+        """What each example contributes, as in `Formula`: with weights w_i the part of the jackknife is over w_i."""
+        whole = self._call(predicted, answers, weights_N)
+        if whole.ndim:
+            return whole
+        num = len(answers)
+        w_N = np.ones(num) if weights_N is None else weights_N
+        some = np.flatnonzero(w_N > 0.0)
+        influence = np.zeros(num)
+        for group in groups_of(len(some)):
+            rows, kept = some[group], np.ones(num, dtype=bool)
+            kept[rows] = False
+            without = float(
+                self._call(predicted[kept], answers[kept], None if weights_N is None else w_N[kept])
+            )
+            rest = float(w_N[kept].sum())
+            influence[rows] = rest * (float(whole) - without) / math.sqrt(len(group))
+        influence[some] -= influence[some].mean()
+        return float(whole) + per(influence, w_N)
+
+    def _call(self, predicted: np.ndarray, answers: np.ndarray, weights_N: Array | None) -> Array:
+        """What the function returns: a number, or one for each example."""
+        where = f"metric = {shown(self.name)}"
+        given = predicted.copy(), answers.copy()
+        try:
+            if self.takes_weights:
+                w_N = np.ones(len(answers)) if weights_N is None else weights_N.copy()
+                found = np.array(self.function(*given, weights=w_N))
+            else:
+                found = np.array(self.function(*given))
+        except (Exception, SystemExit) as error:
+            raise InputError(f"{where}: failed: {in_a_line(error)}{raised_at(error)}") from error
+        for each, before, what in zip(given, (predicted, answers), ("predictions", "answers"), strict=True):
+            if not np.array_equal(each, before, equal_nan=True):
+                raise InputError(
+                    f"{where}: changed the {what} that it was given; must copy what it writes to"
+                )
+        if found.dtype.kind not in "biuf" or found.shape not in ((), (len(answers),)):
+            kind = f"an array of shape {found.shape}" if found.shape else shown(found.item())
+            raise InputError(f"{where}: returned {kind}; must return a number, or one for each example")
+        if not found.ndim and weights_N is not None and not self.takes_weights:
+            raise InputError(
+                f"{where}: returned one number, and data.weight_scores = true: must return one for each example, or "
+                "have a parameter weights"
+            )
+        numbers: Array = found.astype(np.float64)
+        wrong = numbers[~np.isfinite(numbers)]
+        if (
+            len(wrong) and np.isfinite(predicted).all()
+        ):  # a run whose outputs are not finite has no metric anyway
+            raise InputError(
+                f"{where}: returned {wrong[0]:g} for predictions that are all finite; must return a finite number "
+                "there, also where no example is positive, or predicted as such"
+            )
+        return numbers

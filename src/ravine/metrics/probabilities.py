@@ -5,11 +5,9 @@ Shapes: R run, N example, K class or label.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from ravine.metrics.arrays import Array
+from ravine.metrics.arrays import Array, Truths
 from ravine.metrics.given import Classes, Marks
 from ravine.metrics.metric import Formula, plain
 
@@ -57,15 +55,27 @@ def _signed(given: Classes) -> Array:
     """(R, N) confidence minus 1 or 0 for right or wrong, with the sign of the sum over its bin.
 
     Their mean is the calibration error. The bins have equally many examples, by confidence: the first ones one more
-    where that does not come out. Examples of one confidence that are in several bins share their gap and their sign, so
+    where that does not come out. With weights they have equally many of the examples that weigh anything, and sums are
+    weighted. Examples of one confidence that are in several bins share their gap and their sign, so
     that the order of the examples plays no part.
     """
     confidence = np.exp(np.take_along_axis(given.log_p, given.predicted[None], axis=0)[0])
+    found = np.zeros(given.shape)
+    if given.weights is None:
+        found[:] = _signed_gaps(confidence, given.right, None)
+    else:
+        some = given.weights > 0.0
+        found[:, some] = _signed_gaps(confidence[:, some], given.right[:, some], given.weights[some])
+    return found
+
+
+def _signed_gaps(confidence: Array, right: Truths, weights_N: Array | None) -> Array:
     order = np.argsort(confidence, axis=1)
-    num_runs, num = given.shape
+    num_runs, num = confidence.shape
     ranked = np.take_along_axis(confidence, order, axis=1)
-    gap = ranked - np.take_along_axis(given.right, order, axis=1)
-    new = np.ones(given.shape, dtype=bool)
+    own = ranked - np.take_along_axis(right, order, axis=1)
+    gap = own if weights_N is None else own * weights_N[order]
+    new = np.ones(confidence.shape, dtype=bool)
     np.not_equal(ranked[:, 1:], ranked[:, :-1], out=new[:, 1:])
     tie = np.cumsum(new.ravel()) - 1  # which tie each place belongs to, over all runs
     sizes = [len(each) for each in np.array_split(np.arange(num), min(NUM_BINS, num))]
@@ -78,12 +88,12 @@ def _signed(given: Classes) -> Array:
     signs = np.repeat(np.sign(np.add.reduceat(shared, starts, axis=1)), sizes, axis=1)
     if not new.all():
         signs = (np.bincount(tie, weights=signs.ravel()) / np.bincount(tie))[tie].reshape(num_runs, num)
-    found = np.empty(given.shape)
-    np.put_along_axis(found, order, gap * signs, axis=1)
+    found = np.empty(confidence.shape)
+    np.put_along_axis(found, order, own * signs, axis=1)
     return found
 
 
-ECE = replace(plain(_signed), mean=False)  # the sign of a bin is that of a sum
+ECE = plain(_signed)
 
 
 def _log_loss_of_labels(given: Marks) -> Array:

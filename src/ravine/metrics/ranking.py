@@ -13,7 +13,8 @@ L. Clarke-Pearson, 1988). AP is no mean of pairs; what an example contributes to
     AP(F) = 1 / p * integral of T(s) / C(s) over positives,  T(s) = P(positive, score >= s),  C(s) = P(score >= s)
 
 by its weight: (y_j (P_j - AP) + sum over positives i with s_i <= s_j of (y_j - P_i) / c_i) / p. P_i is the precision
-at s_i, c_i the number of examples with scores as large, and p the share of positives.
+at s_i, c_i the number of examples with scores as large, and p the share of positives. Examples with weights are counted
+by them, and so are the terms of these means and sums.
 
 Shapes: R run, N example.
 """
@@ -27,6 +28,8 @@ import numpy as np
 from ravine.metrics.arrays import Array
 from ravine.metrics.counts import heaviest_of_class
 from ravine.metrics.given import Classes, Marks
+from ravine.metrics.labels import heaviest_of_label
+from ravine.metrics.means import per
 from ravine.metrics.metric import Formula
 from ravine.metrics.order import Order
 
@@ -35,46 +38,45 @@ OneSide = Callable[[Order], Array]
 
 def _placements(order: Order) -> Array:
     """By place: of a positive the share of negatives below it, of a negative that of positives above it."""
-    num, positives = len(order.positives), int(order.positives.sum())
+    positives, negatives = order.sides
     above = 0.5 * (order.above + order.before)  # positives above, and half of those beside
-    rank = 0.5 * (order.first + order.last + 1)
-    below = (num - positives) - (rank - above)  # negatives below, and half of those beside
-    return np.where(order.positive, below / (num - positives), above / positives)
+    rank = 0.5 * (order.begin + order.end)
+    below = negatives - (rank - above)  # negatives below, and half of those beside
+    return np.where(order.positive, below / negatives, above / positives)
 
 
 def _auc(order: Order) -> Array:
-    """The mean rank of the positives is what their placements come to."""
-    num, positives = len(order.positives), int(order.positives.sum())
-    ranks = np.where(order.positive, num - 0.5 * (order.first + order.last), 0.0).sum(axis=1)
-    found: Array = (ranks - 0.5 * positives * (positives + 1)) / (positives * (num - positives))
+    """The mean rank of the positives is what their placements come to: above each are half of the positives."""
+    positives, negatives = order.sides
+    ranks = order.total(0.5 * (order.begin + order.end))
+    found: Array = (positives * negatives + 0.5 * positives**2 - ranks) / (positives * negatives)
     return found
 
 
 def _auc_parts(order: Order) -> Array:
     placed = _placements(order)
-    num, positives = len(order.positives), int(order.positives.sum())
-    auc: Array = (placed * order.positive).sum(axis=1, keepdims=True) / positives
-    weight_N = np.where(order.positives, num / positives, num / (num - positives))
+    positives, negatives = order.sides
+    num = positives + negatives
+    auc: Array = order.total(placed)[:, None] / positives
+    weight_N = np.where(order.positives, num / positives, num / negatives)
     found: Array = auc + weight_N * (order.back(placed) - auc)
     return found
 
 
 def _precision(order: Order) -> Array:
     """By place: the precision among all examples with as large a score."""
-    found: Array = order.above / (order.last + 1.0)
-    return found
+    return per(order.above, order.end)
 
 
 def _ap(order: Order) -> Array:
-    found: Array = (_precision(order) * order.positive).sum(axis=1) / order.positives.sum()
-    return found
+    return order.total(_precision(order)) / order.sides[0]
 
 
 def _ap_parts(order: Order) -> Array:
     precision = _precision(order)
-    share = order.positives.sum() / len(order.positives)
-    ap = (precision * order.positive).sum(axis=1, keepdims=True) / order.positives.sum()
-    own = order.positive / (order.last + 1.0)
+    positives, negatives = order.sides
+    ap = order.total(precision)[:, None] / positives
+    own = per(order.weigh(order.positive), order.end)
 
     def below(each: Array) -> Array:
         """Sums over all places whose score is as small or smaller: from the first of the tie to the end."""
@@ -83,7 +85,7 @@ def _ap_parts(order: Order) -> Array:
         return found
 
     parts = order.positive * (precision - ap + below(own)) - below(own * precision)
-    found: Array = ap + order.back(parts) / share
+    found: Array = ap + order.back(parts) / (positives / (positives + negatives))
     return found
 
 
@@ -119,7 +121,7 @@ def _of_labels(one: OneSide, parts: OneSide, *, negatives: bool) -> Formula:
     return Formula(
         value=_mean_over_sides(one),
         parts=_mean_over_sides(parts),
-        heaviest=_heaviest_label,
+        heaviest=heaviest_of_label,
         lacking=lacking,
     )
 
@@ -130,15 +132,10 @@ def _missing_class(answers: np.ndarray, classes: tuple[str, ...]) -> str:
     return f"needs examples of every class, and there is none of {absent[0]!r}" if absent else ""
 
 
-def _heaviest(answers: np.ndarray, num_classes: int) -> float:
+def _heaviest(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
     """Of two classes an example counts as one of its class; of more as one of the rarest, in a mean over classes."""
-    found = heaviest_of_class(answers, num_classes)
+    found = heaviest_of_class(answers, num_classes, weights_N)
     return 2.0 * found if num_classes == 2 else found
-
-
-def _heaviest_label(answers: np.ndarray, num_labels: int) -> float:
-    counts = np.maximum((np.asarray(answers) > 0).sum(axis=0), 1)
-    return float(len(answers) * (1.0 / counts).sum() / num_labels)
 
 
 ROC_AUC = {

@@ -44,7 +44,10 @@ _ALL = (
     _share("f1_macro", "macro F1", "macro F1", {CLASSES: counts.F1_MACRO, MARKS: labels.F1_MACRO}),
     _share("f1_micro", "micro F1", "micro F1", {CLASSES: counts.ACCURACY, MARKS: labels.F1_MICRO}),
     _share(
-        "f1_weighted", "weighted F1", "weighted F1", {CLASSES: counts.F1_WEIGHTED, MARKS: labels.F1_WEIGHTED}
+        "f1_weighted",
+        "support-weighted F1",
+        "support-weighted F1",
+        {CLASSES: counts.F1_WEIGHTED, MARKS: labels.F1_WEIGHTED},
     ),
     _share("f1_samples", "F1 per example", "F1 per example", {MARKS: labels.F1_SAMPLES}),
     _share("roc_auc", "ROC AUC", "ROC AUC", ranking.ROC_AUC),
@@ -138,7 +141,7 @@ def check_task(metric: Metric, task: str, num_classes: int) -> None:
     Raises:
         InputError: says which metrics there are.
     """
-    where = f"metric = {shown(metric.name)}"
+    where = f"metric = {shown(metric.asked)}"
     if task not in metric.formulas:
         numbered = {CLASSES: ("top_5",), NUMBERS: ("pinball_0.9",)}.get(task, ())
         allowed = ", ".join((*names_of(task), *numbered))
@@ -148,7 +151,13 @@ def check_task(metric: Metric, task: str, num_classes: int) -> None:
 
 
 def check_answers(
-    metric: Metric, task: str, answers: np.ndarray, classes: Sequence[str], part: str, fold: str = ""
+    metric: Metric,
+    task: str,
+    answers: np.ndarray,
+    classes: Sequence[str],
+    part: str,
+    fold: str = "",
+    weights: np.ndarray | None = None,
 ) -> None:
     """Refuse a metric that has no value for the answers of a part of the data.
 
@@ -159,10 +168,13 @@ def check_answers(
         classes: names of the classes or labels.
         part: "validation" or "test".
         fold: what the fold is called that the part is of; empty where there are none.
+        weights: (N,) of its examples, where the metric has them; one of weight 0 is none.
 
     Raises:
         InputError: says what is missing.
     """
-    if reason := metric.formulas[task].lacking(answers, tuple(classes)):
+    counted = answers if weights is None else answers[np.asarray(weights) > 0]
+    if reason := metric.formulas[task].lacking(counted, tuple(classes)):
         of = f" of {fold}" if fold else ""
-        raise InputError(f"metric = {shown(metric.name)}: {reason} in the {part} part{of}")
+        some = " with a weight above 0" if len(counted) < len(answers) else ""
+        raise InputError(f"metric = {shown(metric.asked)}: {reason} in the {part} part{of}{some}")

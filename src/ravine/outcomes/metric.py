@@ -10,12 +10,12 @@ import numpy as np
 
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown
-from ravine.metrics import DEFAULT, METRICS, Metric, heaviest_weight, metric_named
+from ravine.metrics import DEFAULT, METRICS, Metric, heaviest_of, metric_named, weighted
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, trials
 from ravine.study.definition import objects_of
 from ravine.study.load import content_of
-from ravine.study.metric import Judged, check_metric, is_default, parse_metric, weighed
+from ravine.study.metric import Judged, check_metric, is_default, parse_metric
 from ravine.verdict import Measure, measure_by, measure_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def check_labels(metric: Metric, labels: Labels, fold: str = "") -> None:
         StudyError: it is of another task, or a part lacks what it needs.
     """
     answers = {"validation": labels.validation, "test": labels.test}
-    check_metric(metric, labels.task, labels.classes, answers, fold)
+    weights = {part: labels.weights_of(part) for part in answers} if metric.of else {}
+    check_metric(metric, labels.task, labels.classes, answers, fold, weights)
 
 
 def measures_of(metric: Metric, labels: Labels) -> tuple[Measure, Measure]:
@@ -82,29 +83,17 @@ def measures_of(metric: Metric, labels: Labels) -> tuple[Measure, Measure]:
     if is_default(metric, labels.task):
         usual = measure_of(labels.task, several=bool(labels.targets))
         return usual, usual
-    heaviest = metric.formulas[labels.task].heaviest
+    num = len(labels.classes)
     test, validation = (
-        measure_by(metric, heaviest(answers, len(labels.classes)) * of_weights if len(answers) else 1.0)
-        for answers, of_weights in (
-            (labels.test, _heaviest(labels, "test")),
-            (labels.validation, _heaviest(labels, "validation")),
-        )
+        measure_by(metric, heaviest_of(metric, labels.task, answers, num, labels.weights_of(split)))
+        for split, answers in (("test", labels.test), ("validation", labels.validation))
     )
     return test, validation
 
 
-def _heaviest(labels: Labels, split: str) -> float:
-    weights = labels.weights_of(split)
-    return 1.0 if weights is None or not len(weights) else heaviest_weight(weights)
-
-
 def as_weighted(metric: Metric, labels: Labels) -> Metric:
-    """A metric as the data have it: with their weights, where these are to count in scores.
-
-    Raises:
-        StudyError: it is no mean over examples.
-    """
-    return metric if labels.weights is None else weighed(metric, labels.task)
+    """A metric as the data have it: with their weights, where these are to count in scores."""
+    return metric if labels.weights is None else weighted(metric, labels.task)
 
 
 def column_of(metric: Metric, task: str) -> str:

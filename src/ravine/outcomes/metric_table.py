@@ -245,8 +245,8 @@ def usable(labels: Labels, metric: Metric, fold: str = "") -> tuple[dict[str, Me
     names = names_of(labels.task)
     wanted = {name: METRICS[name] for name in names}
     if labels.weights is not None:
-        means = [each for each in wanted.values() if each.formulas[labels.task].mean]
-        wanted |= {each.name: each for each in (weighted(mean, labels.task) for mean in means)}
+        counted = [weighted(each, labels.task) for each in wanted.values()]
+        wanted |= {each.name: each for each in counted}
     wanted.setdefault(metric.name, metric)
     found, left = {}, []
     for each in wanted.values():
@@ -255,8 +255,11 @@ def usable(labels: Labels, metric: Metric, fold: str = "") -> tuple[dict[str, Me
         except InputError:  # of another number of classes
             continue
         try:
-            check_answers(each, labels.task, labels.validation, labels.classes, "validation", fold)
-            check_answers(each, labels.task, labels.test, labels.classes, "test", fold)
+            for split in SPLITS:
+                weights = labels.weights_of(split) if each.of else None
+                check_answers(
+                    each, labels.task, _answers(labels, split), labels.classes, split, fold, weights
+                )
         except InputError as error:
             left.append(f"{each.title} is left out: it {str(error).partition(': ')[2]}")
             continue
@@ -268,9 +271,13 @@ def computed(
     metrics: Mapping[str, Metric], labels: Labels, split: str, outputs: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Each metric of each output, by the name of a column."""
-    answers = labels.validation if split == "validation" else labels.test
-    found = values_of(list(metrics.values()), labels.task, outputs, answers, labels.weights_of(split))
+    answers, weights = _answers(labels, split), labels.weights_of(split)
+    found = values_of(list(metrics.values()), labels.task, outputs, answers, weights)
     return {column: found[metric.name] for column, metric in metrics.items()}
+
+
+def _answers(labels: Labels, split: str) -> np.ndarray:
+    return labels.validation if split == "validation" else labels.test
 
 
 def of_trivial(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ravine.metrics import as_weights, mean_over
+
 MEAN = "mean of the targets"
 """What the predictor that looks at no input is called where there are several targets."""
 
@@ -32,19 +34,21 @@ class Errors:
     r2: float
 
     @staticmethod
-    def of(scores: np.ndarray, answers: np.ndarray) -> Errors:
+    def of(scores: np.ndarray, answers: np.ndarray, weights: np.ndarray | None = None) -> Errors:
         """From scores per example, minus the squared errors.
 
         Args:
             scores: (N,).
             answers: (N,) the right values.
+            weights: (N,) of the examples; None: all count alike.
         """
-        squares = -np.asarray(scores, dtype=np.float64)
-        spread = float(np.var(np.asarray(answers, dtype=np.float64)))
-        mean = float(squares.mean())
+        right = np.asarray(answers, dtype=np.float64)
+        squares, counted = -np.asarray(scores, dtype=np.float64), as_weights(weights)
+        spread = float(mean_over(np.square(right - mean_over(right, counted)), counted))
+        mean = float(mean_over(squares, counted))
         return Errors(
             rmse=math.sqrt(mean),
-            mae=float(np.sqrt(squares).mean()),
+            mae=float(mean_over(np.sqrt(squares), counted)),
             r2=1.0 - mean / spread if spread > 0 else math.nan,
         )
 

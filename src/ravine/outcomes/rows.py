@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 def errors_of(
     labels: Labels, found: Sequence[Trial], verdict: Verdict, tested: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Errors], dict[str, Errors]]:
-    """Of a regression with one target: validation errors by run, and test errors by rule."""
+    """Of a regression with one target: validation errors by run, and test errors by rule; weighted as scores are."""
     if labels.task != "regression" or labels.targets:
         return {}, {}
     validation = {
-        trial.run: Errors.of(np.asarray(trial.validation), labels.validation)
+        trial.run: Errors.of(np.asarray(trial.validation), labels.validation, labels.weights_of("validation"))
         for trial in found
         if trial.validation is not None and np.isfinite(trial.validation).all()
     }
     by_rule = {
-        rule.rule: [Errors.of(tested[run], labels.test) for run in rule.runs if run in tested]
+        rule.rule: [
+            Errors.of(tested[run], labels.test, labels.weights_of("test"))
+            for run in rule.runs
+            if run in tested
+        ]
         for rule in verdict.rules
     }
     return validation, {rule: Errors.mean(seeds) for rule, seeds in by_rule.items() if seeds}

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("validation", "test")
 _NAMED = 3  # labels or targets that are named
+_Weights: TypeAlias = "np.ndarray | None"
 _NEVER = -1e4  # logit of a class that training had no example of
 
 
@@ -74,14 +75,14 @@ class _Kind:
         name, phrase: as in `Trivial`.
         answer: what it always predicts, and more about it.
         output: what it puts out for every example.
-        metrics: of such outputs against the right answers.
+        metrics: of such outputs against the right answers; errors in the target's unit have the weights of the scores.
     """
 
     name: str
     phrase: str
     answer: Callable[[Labels, np.ndarray, str], tuple[str, str]]
     output: Callable[[np.ndarray], np.ndarray]
-    metrics: Callable[[np.ndarray, np.ndarray, Labels], Mapping[str, float]]
+    metrics: Callable[[np.ndarray, np.ndarray, Labels, np.ndarray | None], Mapping[str, float]]
 
 
 def trivial_of(labels: Labels, metric: Metric | None = None) -> Trivial | None:
@@ -113,7 +114,8 @@ def trivial_of(labels: Labels, metric: Metric | None = None) -> Trivial | None:
     for split, right in answers.items():
         outputs = np.broadcast_to(output, (len(right), *output.shape))
         scores[split] = float(score(outputs, right).mean())
-        metrics |= {f"{split}_{name}": value for name, value in kind.metrics(outputs, right, labels).items()}
+        found = kind.metrics(outputs, right, labels, labels.weights_of(split))
+        metrics |= {f"{split}_{name}": value for name, value in found.items()}
         if metric is not None and not is_default(metric, labels.task):
             value = _value(metric, labels, split, outputs)
             metrics[f"{split}_{metric.column}"] = value
@@ -183,7 +185,9 @@ def _means(labels: Labels, mean_T: np.ndarray, of: str) -> tuple[str, str]:
     return shown, f"always {shown}, the means of the {of} targets"
 
 
-def _of_labels(logits_NK: np.ndarray, right_NK: np.ndarray, _labels: Labels) -> dict[str, float]:
+def _of_labels(
+    logits_NK: np.ndarray, right_NK: np.ndarray, _labels: Labels, _weights: _Weights
+) -> dict[str, float]:
     with np.errstate(over="ignore"):
         p_NK = 1.0 / (1.0 + np.exp(-logits_NK))
     with np.errstate(divide="ignore"):
@@ -195,12 +199,16 @@ def _of_labels(logits_NK: np.ndarray, right_NK: np.ndarray, _labels: Labels) -> 
     }
 
 
-def _of_targets(values_NT: np.ndarray, right_NT: np.ndarray, labels: Labels) -> dict[str, float]:
+def _of_targets(
+    values_NT: np.ndarray, right_NT: np.ndarray, labels: Labels, _weights: _Weights
+) -> dict[str, float]:
     off_NT = (right_NT.astype(np.float64) - values_NT) / np.array(labels.scale)
     return {"loss": float(np.square(off_NT).mean())}
 
 
-def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray, _labels: Labels) -> dict[str, float]:
+def _of_classes(
+    log_shares_NK: np.ndarray, right_N: np.ndarray, _labels: Labels, _weights: _Weights
+) -> dict[str, float]:
     of_right_N = np.take_along_axis(log_shares_NK, right_N[:, None], axis=1)[:, 0]
     shares_NK = np.exp(log_shares_NK)
     brier_N = np.square(shares_NK).sum(axis=1) - 2 * np.exp(of_right_N) + 1
@@ -211,9 +219,12 @@ def _of_classes(log_shares_NK: np.ndarray, right_N: np.ndarray, _labels: Labels)
     }
 
 
-def _of_numbers(values_N: np.ndarray, right_N: np.ndarray, _labels: Labels) -> dict[str, float]:
-    found = Errors.of(-np.square(right_N.astype(np.float64) - values_N), right_N)
-    return {"loss": found.rmse**2, **{name: getattr(found, name) for name in Errors.__slots__}}
+def _of_numbers(
+    values_N: np.ndarray, right_N: np.ndarray, _labels: Labels, weights_N: _Weights
+) -> dict[str, float]:
+    squares_N = np.square(right_N.astype(np.float64) - values_N)
+    found = Errors.of(-squares_N, right_N, weights_N)
+    return {"loss": float(squares_N.mean()), **{name: getattr(found, name) for name in Errors.__slots__}}
 
 
 _OF_TASK: Mapping[str, _Kind] = MappingProxyType(

@@ -14,6 +14,7 @@ from ravine.data import Dataset
 from ravine.data.parts import check_parts
 from ravine.errors import StudyError
 from ravine.messages import shown, wrong
+from ravine.metrics import weighted
 from ravine.schedules import ScheduleSpec
 from ravine.schedules import label as schedule_label
 from ravine.study.augment import check_augmentation
@@ -25,7 +26,7 @@ from ravine.study.folds import parts_in
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.losses import check_loss
-from ravine.study.metric import check_metric, check_weighed, weighed
+from ravine.study.metric import check_metric, check_weighed
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -69,11 +70,13 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
                 _check_task(part.study, data)
         if study.metric is not None:
             metric = study.metric.metric(search)
+            weights = {}
+            if data.score_weights is not None:
+                metric = weighted(metric, data.task)
+                weights = dict(zip(("validation", "test"), data.score_weights, strict=True))
             for fold, cut in parts_in(data):
                 answers = {"validation": cut.validation.y, "test": cut.test.y}
-                check_metric(metric, data.task, data.classes, answers, fold)
-            if data.score_weights is not None:
-                weighed(metric, data.task)
+                check_metric(metric, data.task, data.classes, answers, fold, weights)
         if data.score_weights is not None:
             check_weighed({"ladder": study.ladder, 'tune = "regularize"': study.tune == "regularize"})
         structures = [structure_of(part.model, search) for part in study.parts]

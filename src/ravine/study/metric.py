@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +22,6 @@ from ravine.metrics import (
     own_metric,
     title_of,
     values_of,
-    weighted,
 )
 from ravine.nn.provenance import check_may_compute
 from ravine.nn.target import describe_factory, find_named, folders_of
@@ -135,7 +135,12 @@ def described(judged: Judged) -> str:
 
 
 def check_metric(
-    metric: Metric, task: str, classes: Sequence[str], answers: Mapping[str, np.ndarray], fold: str = ""
+    metric: Metric,
+    task: str,
+    classes: Sequence[str],
+    answers: Mapping[str, np.ndarray],
+    fold: str = "",
+    weights: Mapping[str, np.ndarray | None] = MappingProxyType({}),
 ) -> None:
     """See that a metric is one of a task, and has a value for the answers of a data set, before anything is trained.
 
@@ -147,6 +152,7 @@ def check_metric(
         classes: their names.
         answers: of the parts that are scored, by the part's name; a part without examples is not.
         fold: what the fold is called that they are of; empty where there are none.
+        weights: of the examples of these parts, where the metric has them.
 
     Raises:
         StudyError: it is of another task or number of classes, or a part lacks what it needs.
@@ -155,21 +161,10 @@ def check_metric(
         check_task(metric, task, len(classes))
         for part, of_part in answers.items():
             if len(of_part):
-                check_answers(metric, task, of_part, classes, part, fold)
+                of_examples = weights.get(part)
+                check_answers(metric, task, of_part, classes, part, fold, of_examples)
                 if metric.own:
-                    values_of([metric], task, [_random(task, of_part, len(classes))], of_part)
-    except InputError as error:
-        raise StudyError(str(error), at=[("metric",)], what="wrong") from None
-
-
-def weighed(metric: Metric, task: str) -> Metric:
-    """A metric with the weights of examples.
-
-    Raises:
-        StudyError: it is no mean over examples.
-    """
-    try:
-        return weighted(metric, task)
+                    values_of([metric], task, [_random(task, of_part, len(classes))], of_part, of_examples)
     except InputError as error:
         raise StudyError(str(error), at=[("metric",)], what="wrong") from None
 
