@@ -169,7 +169,6 @@ def test_a_factor_is_compared_over_folds_and_folds_are_not(store: Path, results:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda store: ravine.ensemble("folded", store=store), "study 'folded' has folds: its runs learn"),
         (
             lambda store: ravine.predict(_study(), X, store=store, what="greedy"),
             "of a study with folds; allowed",

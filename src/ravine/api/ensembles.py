@@ -12,12 +12,16 @@ from ravine.api.rival import training
 from ravine.api.studies import stored_study
 from ravine.ensembles.ensemble import ensemble as pooled
 from ravine.ensembles.findings import Ensemble
+from ravine.ensembles.fold_findings import FoldEnsemble
 from ravine.ensembles.kinds import Souped
 from ravine.ensembles.members import KINDS
 from ravine.ensembles.naming import is_named
+from ravine.ensembles.over_folds import ensemble_over_folds
 from ravine.ensembles.reading import Evaluate
+from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
+from ravine.outcomes.folds import has_folds
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.store import Store
@@ -40,7 +44,7 @@ def ensemble(
     device: str = "auto",
     trust: Sequence[str] = (),
     quiet: bool = False,
-) -> Ensemble:
+) -> Ensemble | FoldEnsemble:
     """Pool finished runs of a study into one predictor, and say how much better it is than the best run.
 
     A pool predicts the mean of its members' probabilities (Lakshminarayanan et al., 2017), of a regression the mean of
@@ -67,8 +71,12 @@ def ensemble(
         trust: as in `run`; only snapshots, soups and the rival need it.
         quiet: show no progress.
 
+    With folds there is an ensemble in each of them, chosen on its validation part and scored on its test part; the gain
+    is a mean over folds, with the interval of a verdict over folds.
+
     Returns:
-        The ensemble: ``weights``, ``curve``, ``disagreement``, ``sentences``, ``id``. It prints as tables.
+        The ensemble: ``weights``, ``curve``, ``disagreement``, ``sentences``, ``id``; with folds ``kinds``,
+        ``compared``, ``chosen`` and ``sentences``. It prints as tables.
 
     Raises:
         InputError: one line that says what is wrong.
@@ -83,6 +91,17 @@ def ensemble(
         [0.333, 0.333, 0.333]
     """
     opened, name, find = stored_study(study, store, trust)
+    if has_folds(opened.runs(name)):
+        for key, asked, why in (
+            ("soup", soup, "soups average weights"),
+            ("rival", rival, "its runs are compared"),
+        ):
+            if asked:
+                raise InputError(
+                    f"{key}: study {name!r} has folds, and {why} on one validation split; run a study like it without "
+                    "split.folds"
+                )
+        return ensemble_over_folds(opened, name, members=members, select=select, size=size, combine=combine)
     chosen = members
     if isinstance(members, str) and members not in KINDS and is_named(members):
         chosen = [text.strip() for text in members.split(",")]

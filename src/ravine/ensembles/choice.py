@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.data.deal_folds import FoldOf
 from ravine.ensembles import selection
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.losses import Losses, losses_of
@@ -73,13 +74,21 @@ def choose(
     size: int = 5,
     combine: str = "mean",
     evaluate: Evaluate | None = None,
+    fold: FoldOf | None = None,
 ) -> Chosen:
-    """The pool that `ensemble` scores, with the same arguments; test is not read."""
+    """The pool that `ensemble` scores, with the same arguments; test is not read.
+
+    Args:
+        fold: whose runs and answers are looked at; None: the study has no folds.
+    """
     study = store.study(study_name)
-    labels = store.labels.of(study.data_fingerprint)
-    way = _checked(select, size, combine, labels, study_name)
+    labels = store.labels.of(study.data_fingerprint if fold is None else fold.key(study.data_fingerprint))
+    way = checked(select, size, combine, labels, study_name)
     runs = store.runs(study_name)
-    check_no_folds(runs, study_name)
+    if fold is None:
+        check_no_folds(runs, study_name)
+    else:
+        runs = [run for run in runs if run.recipe.get("part") == fold.content()]
     if is_ladder(runs):
         if isinstance(members, str) or len(members) != 1:
             check_no_ladder(runs, study_name)
@@ -116,7 +125,7 @@ def choose(
     )
 
 
-def _checked(select: str, size: int, combine: str, labels: Labels, study: str) -> Combine:
+def checked(select: str, size: int, combine: str, labels: Labels, study: str) -> Combine:
     """How predictions are combined.
 
     Raises:

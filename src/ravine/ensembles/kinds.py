@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ravine.data.deal_folds import FoldOf
 from ravine.ensembles.choice import Chosen, choose
 from ravine.ensembles.members import as_members, best_average
 from ravine.ensembles.pool import Pool
@@ -77,6 +78,25 @@ def kinds_of(
         size: members of a choice, at most.
         soup: makes the soup, if it is wanted: None where validation refuses it.
     """
+    kinds, left = every_kind(store, study_name, found, size, soup)
+    last = {kind.pool.id: kind for kind in reversed(kinds)} | {found.pool.id: kinds[-1]}
+    return [kind for kind in kinds if last[kind.pool.id] is kind], left
+
+
+def every_kind(
+    store: Store,
+    study_name: str,
+    found: Chosen,
+    size: int,
+    soup: Callable[[], Souped | None] | None = None,
+    fold: FoldOf | None = None,
+) -> tuple[list[Kind], list[str]]:
+    """The same, with those that have the members and weights of another.
+
+    Args:
+        store, study_name, found, size, soup: as in `kinds_of`.
+        fold: which fold they are of; None: the study has none.
+    """
     seeds, left = as_members(found.best), []
     kinds = [Kind.of(BEST, Pool.alone(seeds[0]), seeds)]
     kinds.append(Kind.of(SEEDS, Pool.of(seeds, [1.0] * len(seeds), "mean"), seeds))
@@ -92,7 +112,9 @@ def kinds_of(
             )
             continue
         try:
-            chosen = choose(store, study_name, members=members, size=size, evaluate=found.reader.evaluate)
+            chosen = choose(
+                store, study_name, members=members, size=size, evaluate=found.reader.evaluate, fold=fold
+            )
         except InputError as error:
             left.append(f"{name}: left out: {error}")
             continue
@@ -114,9 +136,7 @@ def kinds_of(
         left.append(
             "no soup: the mean of the weights is refused or no better on validation; `ravine soup` says why"
         )
-    kinds.append(Kind.of(ENSEMBLE, found.pool, found.able))
-    last = {kind.pool.id: kind for kind in reversed(kinds)} | {found.pool.id: kinds[-1]}
-    return [kind for kind in kinds if last[kind.pool.id] is kind], left
+    return [*kinds, Kind.of(ENSEMBLE, found.pool, found.able)], left
 
 
 def needed(members: Sequence[Member]) -> dict[str, int | None]:

@@ -41,9 +41,9 @@ def verdict_grid(
         rows.append(
             (
                 name,
-                _epochs(epochs),
+                epochs_in_words(epochs),
                 str(passes),
-                *(NOTHING if each is None else _between(each) for each in against),
+                *(NOTHING if each is None else between(each) for each in against),
                 NOTHING if first is None else first.outcome,
             )
         )
@@ -59,7 +59,7 @@ def verdict_grid(
         ),
         rows=tuple(rows),
         left=("", f"by {judge}"),
-        after=(*_notes(compared, rival, regression=regression), _count(num_scored)),
+        after=(*_notes(compared, rival, regression=regression), scored_so_far(num_scored)),
     )
 
 
@@ -80,16 +80,18 @@ def _notes(compared: Sequence[Compared], rival: Rival | None, *, regression: boo
     return notes
 
 
-def _count(number: int) -> str:
+def scored_so_far(number: int) -> str:
+    """How often somebody looked at a test part."""
     are = "recipe has" if number == 1 else "recipes have"
     return f"note: {number:,} {are} been scored on the test part of these data so far, in all studies of this store"
 
 
-def _epochs(value: float) -> str:
+def epochs_in_words(value: float) -> str:
+    """Passes over the training set."""
     return f"{value:,.4g}"
 
 
-def _between(each: Compared) -> str:
+def between(each: Compared) -> str:
     """Two digits, so that a row fits into 80 columns; the sentences and ``--json`` have more."""
     if each.score == "accuracy":
         ends = [f"{100 * end:.2f}" for end in each.interval]

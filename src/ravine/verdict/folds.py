@@ -257,13 +257,12 @@ class _Difference:
             )
         means = np.array([each.mean() for each in by_fold.values()])
         num_seeds = min(len(a[at].scores.keys() & b[at].scores.keys()) or 1 for at in by_fold)
-        floor = _floor(by_fold, num_seeds, measure)
         mean = float(means.mean())
         ahead = first if mean > 0.0 else second if mean < 0.0 else None
         return _Difference(
             mean=mean,
-            error=corrected_error(means, ratio, floor),
-            floor=floor,
+            error=error_over_folds(by_fold, ratio, num_seeds, binary=measure.binary),
+            floor=_floor(by_fold, num_seeds, binary=measure.binary),
             num=len(by_fold),
             num_seeds=num_seeds,
             leads=ahead is not None and bool(ahead.outcome),
@@ -280,13 +279,28 @@ def _paired(a: OnFold, b: OnFold) -> Array:
     return found
 
 
-def _floor(by_fold: Mapping[Fold, Array], num_seeds: int, measure: Measure) -> float:
+def error_over_folds(
+    differences: Mapping[Fold, Array], ratio: float, num_seeds: int, *, binary: bool
+) -> Error:
+    """The law of the error of a mean difference over folds.
+
+    Args:
+        differences: of two folds or more, (n_test,) that of each example.
+        ratio: n_test / n_train.
+        num_seeds: how many runs each is a mean over.
+        binary: the scores are 1 or 0.
+    """
+    means = np.array([each.mean() for each in differences.values()])
+    return corrected_error(means, ratio, _floor(differences, num_seeds, binary=binary))
+
+
+def _floor(by_fold: Mapping[Fold, Array], num_seeds: int, *, binary: bool) -> float:
     """Standard error from the choice of examples alone, each of which a repeat tests once."""
     of_repeat = {}
     for repeat in {at[0] for at in by_fold}:
         scores = np.concatenate([each for at, each in by_fold.items() if at[0] == repeat])
         unit = unit_of(scores)
-        variance = example_variance(scores / unit, 0.0, num_seeds, binary=measure.binary)
+        variance = example_variance(scores / unit, 0.0, num_seeds, binary=binary)
         of_repeat[repeat] = unit * math.sqrt(variance)
     return min(of_repeat.values())
 
