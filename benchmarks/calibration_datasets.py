@@ -118,13 +118,16 @@ def main() -> None:
     parser.add_argument("what", choices=("two", "six", "intervals"))
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--sets", type=int, nargs="+", help="numbers of data sets; by default those of the page"
+    )
     given = parser.parse_args()
     start = time.process_time()
     if given.what == "intervals":
         intervals(given.studies, given.seed)
     else:
-        methods, sets = (2, (6, 10, 20)) if given.what == "two" else (6, (10, 20))
-        datasets(given.studies, given.seed, tuple((methods, num) for num in sets))
+        methods, usual = (2, (6, 10, 20)) if given.what == "two" else (6, (10, 20))
+        datasets(given.studies, given.seed, tuple((methods, num) for num in given.sets or usual))
     print(f"\n{time.process_time() - start:.0f} s of one core")
 
 

@@ -88,37 +88,43 @@ def halves(table: Bits, other: Bits, seeds: int) -> Callable[[np.random.Generato
     return draw
 
 
+NEAR, FAR = "0.4 to 1 point", "1 to 3 points"
+
+
 def run_real(judges: Mapping[str, Judge], folder: Path, reps: int) -> None:
     """Real runs: one rule's seeds in two groups are equal; pairs of configs differ by what all of their runs say."""
-    print("| data | case | truth, points | seeds | examples |", " | ".join(judges), "|")
-    print("|---" * (5 + len(judges)) + "|")
+    columns: dict[str, Cell] = {}
     for data, tables in real(folder).items():
-        size = next(iter(tables.values())).shape[1] // 2
         means = {name: float(table.mean()) for name, table in tables.items()}
-        apart = [
-            pair
-            for pair in itertools.permutations(tables, 2)
-            if 0.004 <= means[pair[0]] - means[pair[1]] <= 0.03
-        ]
-        groups = {"equal": [(name, name) for name in tables]}
-        groups |= {f"{first} over {second}": [(first, second)] for first, second in apart}
-        for (group, pairs), seeds in itertools.product(groups.items(), SEEDS):
+        groups: dict[str, list[tuple[str, str]]] = {"equal": [(name, name) for name in tables]}
+        for first, second in itertools.permutations(tables, 2):
+            if 0.004 <= means[first] - means[second] <= 0.03:
+                group = NEAR if means[first] - means[second] < 0.01 else FAR
+                groups.setdefault(group, []).append((first, second))
+        for group, seeds in itertools.product(("equal", NEAR, FAR), SEEDS):
             cell: Cell = {name: Tally() for name in judges}
-            for first, second in pairs:
+            for first, second in groups.get(group, ()):
                 truth = means[first] - means[second]
                 draw = halves(tables[first], tables[second], seeds)
                 one, _ = run_cell(judges, draw, truth, reps, f"{data}{first}{second}{seeds}")
                 for name, tally in one.items():
                     cell[name].add(tally)
-            texts = []
-            for tally in cell.values():
-                hits = tally.said if group == "equal" else tally.right
-                covered = f", {100 * np.mean(tally.covered):.0f}" if tally.covered else ""
-                texts.append(f"{100 * hits / len(tally.says):.1f}{covered}")
-            print(
-                f"| {data} | {group} | {100 * truth:.2f} | {seeds} | {size} | {' | '.join(texts)} |",
-                flush=True,
-            )
+            if group in groups:
+                columns[f"{data}, {group}, {seeds} seeds"] = cell
+                print(
+                    f"{data}, {group}, {seeds} seeds: {len(groups[group])} pairs of {reps} studies",
+                    flush=True,
+                )
+    print(f"\n| judge | {' | '.join(columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
+    for name in judges:
+        texts = []
+        for title, cell in columns.items():
+            tally = cell[name]
+            hits = tally.said if "equal" in title else tally.right
+            covered = f", {100 * np.mean(tally.covered):.0f}" if tally.covered else ""
+            texts.append(f"{100 * hits / len(tally.says):.1f}{covered}")
+        print(f"| {name} | {' | '.join(texts)} |")
 
 
 def main() -> None:

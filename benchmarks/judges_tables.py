@@ -19,8 +19,8 @@ def show_simulated(cells: Cells, judges: Sequence[str], reps: int) -> None:
     kinds = list(itertools.product([world.name for world in WORLDS], SEEDS, EXAMPLES))
     print(f"\n## All, {reps} studies in each of {len(cells)} cells\n")
     print(
-        f"| judge | false positives | worst cell | cells over {MANY / 2:g} % | found 0.5 | found 1 | found 2"
-        " | wrong way | coverage | worst |"
+        f"| judge | false positives | worst kind | kinds over {MANY / 2:g} % | found 0.5 | found 1 | found 2"
+        " | wrong way | coverage | worst cell |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in judges:
