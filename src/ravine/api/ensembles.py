@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ravine.api.metric import metric_for
 from ravine.api.rival import training
 from ravine.api.studies import stored_study
 from ravine.ensembles.ensemble import ensemble as pooled
@@ -20,12 +21,14 @@ from ravine.ensembles.over_folds import ensemble_over_folds
 from ravine.ensembles.reading import Evaluate
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
+from ravine.metrics import Metric
 from ravine.outcomes import Results
 from ravine.outcomes.folds import has_folds
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.store import Store
 from ravine.study import FindStudy, Study, content_id
+from ravine.study.metric import MetricLike
 
 if TYPE_CHECKING:
     from ravine.launch.trained import Trained
@@ -41,6 +44,7 @@ def ensemble(
     combine: str = "mean",
     soup: bool = False,
     rival: bool = False,
+    metric: MetricLike | None = None,
     device: str = "auto",
     trust: Sequence[str] = (),
     quiet: bool = False,
@@ -67,6 +71,8 @@ def ensemble(
         soup: also average weights, where no barrier lies between runs (`ravine.soup`), and compare.
         rival: also train the winner's config for as long as all members together, all seeds, and compare. It is a study
             of its own in the same store, which is trained once.
+        metric: what configs are compared by: "f1_macro", or a function, as in a study. None: what the study says;
+            a function of a module is used where its file is found here, or given.
         device: where snapshots are evaluated: "auto", "cpu", "cuda" or "mps".
         trust: as in `run`; only snapshots, soups and the rival need it.
         quiet: show no progress.
@@ -91,6 +97,7 @@ def ensemble(
         [0.333, 0.333, 0.333]
     """
     opened, name, find = stored_study(study, store, trust)
+    by = metric_for(opened, name, metric, study)
     if has_folds(opened.runs(name)):
         for key, asked, why in (
             ("soup", soup, "soups average weights"),
@@ -101,7 +108,9 @@ def ensemble(
                     f"{key}: study {name!r} has folds, and {why} on one validation split; run a study like it without "
                     "split.folds"
                 )
-        return ensemble_over_folds(opened, name, members=members, select=select, size=size, combine=combine)
+        return ensemble_over_folds(
+            opened, name, members=members, select=select, size=size, combine=combine, metric=by
+        )
     chosen = members
     if isinstance(members, str) and members not in KINDS and is_named(members):
         chosen = [text.strip() for text in members.split(",")]
@@ -113,12 +122,15 @@ def ensemble(
         size=size,
         combine=combine,
         evaluate=evaluation(opened, find, device),
-        soup=_souping(opened, name, find, device) if soup else None,
+        soup=_souping(opened, name, find, device, by) if soup else None,
         rival=training(opened, name, find, device, quiet=quiet) if rival else None,
+        metric=by,
     )
 
 
-def _souping(store: Store, name: str, find: FindStudy, device: str) -> Callable[[], Souped | None]:
+def _souping(
+    store: Store, name: str, find: FindStudy, device: str, metric: Metric | None
+) -> Callable[[], Souped | None]:
     """What makes the soup of a study; it makes None where validation refuses it."""
 
     def make() -> Souped | None:
@@ -126,7 +138,7 @@ def _souping(store: Store, name: str, find: FindStudy, device: str) -> Callable[
         from ravine.soups.soup import soup
 
         read, search = find()
-        found = soup(read, store, name, search=search, device=device)
+        found = soup(read, store, name, search=search, device=device, metric=metric)
         if not found.accepted:
             return None
         return Souped(id=found.id, members=found.members, outputs=found.chosen.outputs)

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravine.api.metric import metric_for
 from ravine.api.studies import stored_study
 from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.messages import count, shown
 from ravine.outcomes import Results
 from ravine.study import FindStudy, Study
+from ravine.study.metric import MetricLike
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +30,7 @@ def export(
     *,
     out: Path | str,
     what: str = "winner",
+    metric: MetricLike | None = None,
     model: str | Callable[..., nn.Module] | None = None,
     onnx: bool = False,
     refit: str | None = None,
@@ -42,6 +45,7 @@ def export(
         study: the results of a study, its name in the store, its file, or the `Study` itself.
         out: the folder. It is written all at once, and must not be there yet, or be empty.
         what: as in `predict`.
+        metric: as in `predict`.
         model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
             the study says it.
         onnx: also write one ONNX graph, from raw values to probabilities; needs the extra ``onnx``.
@@ -84,7 +88,8 @@ def export(
     if onnx:
         require_onnx("--onnx")
     opened, name, find = stored_study(study, store, trust)
-    choice = chosen(opened, name, what, find=find, device="cpu")
+    by = metric_for(opened, name, metric, study)
+    choice = chosen(opened, name, what, find=find, device="cpu", metric=by)
     facts = None
     if refit is not None:
         again = _refitted(choice, find, model, device)
@@ -96,7 +101,9 @@ def export(
             "steps": dict(again.steps),
         }
     predictor = predictor_of(choice, opened, find=find, model=model, trust=trust, device="cpu")
-    results = study if isinstance(study, Results) else Results.load(opened, name)
+    results = (
+        study if isinstance(study, Results) and metric is None else Results.load(opened, name, metric=by)
+    )
     logged, note = logged_scores(choice, opened) if refit is None else ({}, "")
     test = (
         {"test": {"scores": plain_scores(logged), "note": note}} if logged else _test_scores(choice, results)
@@ -148,7 +155,8 @@ def _test_scores(choice: Choice, results: Results) -> dict[str, Any]:
         return {}
     low, high = sorted(results.readable(bound) for bound in rule.ci or (rule.test, rule.test))
     score = {"value": results.readable(rule.test), "low": low, "high": high}
-    name = "mse" if results.is_regression else "accuracy"
+    usual = "mse" if results.is_regression else "accuracy"
+    name = usual if results.is_usual else results.metric.column
     seeds = count(len(rule.runs), "seed")
     note = f"On test: the mean over {seeds} of this config, as the verdict of the study read it."
     if len(choice.members) == 1:

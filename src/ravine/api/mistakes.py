@@ -66,7 +66,7 @@ def mistakes(
     if isinstance(study, Results):
         results = study
     else:
-        results = Results.load(source, name, compare=compare, metric=metric_for(source, name))
+        results = Results.load(source, name, compare=compare, metric=metric_for(source, name, None, study))
     return with_data(results, find).mistakes(rule=rule, split=split, num=num)
 
 

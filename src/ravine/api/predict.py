@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravine.api.metric import metric_for
 from ravine.api.studies import stored_study
 from ravine.data.fresh_files import fresh
 from ravine.errors import InputError, StoreError
@@ -18,6 +19,7 @@ from ravine.outcomes.folds import has_folds
 from ravine.predictors.rows import PredictedRows
 from ravine.store import Store
 from ravine.study import Study
+from ravine.study.metric import MetricLike
 from ravine.study.views import check_views
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def predict(
     mode: str = "mean",
     samples: int | None = None,
     views: str | Mapping[str, Any] | Sequence[Any] | None = None,
+    metric: MetricLike | None = None,
     model: str | Callable[..., nn.Module] | None = None,
     store: Path | str = "runs",
     device: str = "auto",
@@ -61,6 +64,8 @@ def predict(
             weights. An exported model has only the mean pass.
         samples: how many passes "mc" makes of each row; None: 50.
         views: of pictures, whose predictions are averaged: "flips", "crops", or a list, as in a study's `test_time`.
+        metric: what configs are compared by: "f1_macro", or a function, as in a study. None: what the study says;
+            a function of a module is used where its file is found here, or given.
         model: builds the network, where it is a module of yours: a class or function, or its name, "net:Net". None:
             the study says it, or the folder's ONNX graph evaluates it.
         store: where the study is, unless results are given.
@@ -87,7 +92,7 @@ def predict(
     from ravine.predictors.passes import asked_mode
 
     asked = asked_mode(mode, samples, views)
-    predictor = _predictor(where, what, model, store, device, trust, asked)
+    predictor = _predictor(where, what, metric, model, store, device, trust, asked)
     return PredictedRows.of(predictor, fresh(predictor.preparation, new))
 
 
@@ -145,6 +150,7 @@ def is_exported(where: object) -> bool:
 def _predictor(
     where: Results | Study | Path | str,
     what: str | None,
+    metric: MetricLike | None,
     model: str | Callable[..., nn.Module] | None,
     store: Path | str,
     device: str,
@@ -159,6 +165,8 @@ def _predictor(
         if is_exported(where):
             if what is not None:
                 raise InputError(f"what = {what!r}: {where} is one exported model; leave it out")
+            if metric is not None:
+                raise InputError(f"metric: {where} is one exported model, which was chosen; leave it out")
             if mode is not None and mode.samples:
                 raise InputError(
                     f"mode = 'mc': {where} is an exported model, which has the mean pass only; give the study instead"
@@ -183,6 +191,7 @@ def _predictor(
         trust=trust,
         device=device,
         mode=mode,
+        metric=metric_for(opened, name, metric, where),
     )
 
 

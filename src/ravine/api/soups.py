@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravine.api.metric import metric_for
 from ravine.api.studies import stored_study
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
 from ravine.study import Study
+from ravine.study.metric import MetricLike
 
 if TYPE_CHECKING:
     from ravine.soups.findings import Soup
@@ -21,6 +23,7 @@ def soup(
     store: Path | str = "runs",
     runs: Sequence[str] | None = None,
     how: str = "auto",
+    metric: MetricLike | None = None,
     device: str = "auto",
     trust: Sequence[str] = (),
 ) -> Soup:
@@ -38,6 +41,8 @@ def soup(
             an average. None: runs beside the best one in learning rate, and points along it.
         how: "uniform", the mean of all, or none; "greedy", one after another as long as validation gets better;
             "auto": uniform where runs are named, else greedy.
+        metric: what configs are compared by: "f1_macro", or a function, as in a study. None: what the study says;
+            a function of a module is used where its file is found here, or given.
         device: "auto", "cpu", "cuda" or "mps".
         trust: as in `run`.
 
@@ -63,4 +68,5 @@ def soup(
 
     opened, name, find = stored_study(study, store, trust)
     read, search = find()
-    return averaged(read, opened, name, runs=runs, how=how, search=search, device=device)
+    by = metric_for(opened, name, metric, study) if runs is None else None
+    return averaged(read, opened, name, runs=runs, how=how, search=search, device=device, metric=by)

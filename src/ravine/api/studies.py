@@ -118,10 +118,11 @@ def name_of(study: Study | Path | str) -> str:
         raise InputError(
             f"study = {shown(study)}: must be the name of a study in the store, its file, a Study or its results"
         )
-    return read_study(study)[0].name if _is_file(study) else str(study)
+    return read_study(study)[0].name if is_file(study) else str(study)
 
 
-def _is_file(study: Path | str) -> bool:
+def is_file(study: Path | str) -> bool:
+    """Whether a study is given as its file, not by its name."""
     return isinstance(study, Path) or study.endswith(".toml")
 
 
@@ -129,7 +130,7 @@ def study_named(
     store: Store, study: Study | Path | str, trust: Sequence[str] = ()
 ) -> tuple[Study, Path | None]:
     """A study that is given as itself, as its file or by its name, and the folder of its file."""
-    if isinstance(study, Study) or _is_file(study):
+    if isinstance(study, Study) or is_file(study):
         read, _, search = read_any(study, trust=trust)
         return read, search
     record = store.study(str(study))

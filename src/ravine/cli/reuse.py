@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ravine.backends import DeviceName
-from ravine.cli.options import File, Shown, Store, StudyOrFile, Trust
+from ravine.cli.options import File, Metric, Shown, Store, StudyOrFile, Trust
 from ravine.cli.output import prints_to_stderr, put, put_grids, put_json
 from ravine.errors import InputError, short
 from ravine.messages import count
@@ -22,6 +22,7 @@ def ensemble(
     combine: Literal["mean", "logits", "vote"] = "mean",
     soup: bool = False,
     rival: bool = False,
+    metric: Metric = None,
     device: DeviceName = "auto",
     trust: Trust = (),
     json: bool = False,
@@ -39,6 +40,7 @@ def ensemble(
         combine: Average probabilities or logits, or vote.
         soup: Also average weights, where no barrier lies between runs, and compare.
         rival: Also train the best config for as long as all members together, once, and compare.
+        metric: Compare configs by this metric, such as f1_macro or MODULE:FUNCTION (default: what the study says).
         device: Where to evaluate snapshots; auto uses CUDA if available.
         trust: An installed package whose functions may build the model. Can be repeated.
         json: Print one JSON object.
@@ -56,6 +58,7 @@ def ensemble(
             combine=combine,
             soup=soup,
             rival=rival,
+            metric=metric,
             device=device,
             trust=trust,
             quiet=quiet or json,
@@ -74,6 +77,7 @@ def predict(
     mode: Literal["mean", "mc"] = "mean",
     samples: int | None = None,
     views: Annotated[str | None, Shown("flips|crops")] = None,
+    metric: Metric = None,
     out: File = None,
     probabilities: bool = False,
     members: bool = False,
@@ -95,6 +99,7 @@ def predict(
         mode: One deterministic pass, or the mean of many Monte Carlo passes, with entropy and mutual information.
         samples: Number of Monte Carlo passes of each row. Default 50.
         views: Also average over views of each picture: mirrored, or moved by a pixel towards each corner.
+        metric: Compare configs by this metric, such as f1_macro or MODULE:FUNCTION (default: what the study says).
         out: Write the predictions to this CSV or Parquet file.
         probabilities: Add the probability of each class.
         members: Add the disagreement of the members; for a regression, their spread.
@@ -138,6 +143,7 @@ def predict(
             mode=mode,
             samples=samples,
             views=views,
+            metric=metric,
             model=model,
             store=store,
             device=device,
@@ -159,6 +165,7 @@ def export(
     /,
     out: Annotated[Path | None, Shown("FOLDER")] = None,
     what: Annotated[str, Shown("winner|ensemble|greedy|average|soup|RUN")] = "winner",
+    metric: Metric = None,
     onnx: bool = False,
     refit: Annotated[str | None, Shown("all")] = None,
     force: bool = False,
@@ -176,6 +183,7 @@ def export(
         what: What is exported; winner is the best seed of the best config, ensemble all of its seeds, greedy an
             ensemble out of all runs, average the best stored average of the weights, soup the mean of the weights of
             several runs.
+        metric: Compare configs by this metric, such as f1_macro or MODULE:FUNCTION (default: what the study says).
         onnx: Also write one ONNX graph, from raw values to probabilities.
         refit: Train again on training and validation examples together; no score is claimed then.
         force: Replace an exported model that is there.
@@ -194,6 +202,7 @@ def export(
             study,
             out=out,
             what=what,
+            metric=metric,
             model=model,
             onnx=onnx,
             refit=refit,

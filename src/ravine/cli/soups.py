@@ -6,7 +6,7 @@ import shlex
 from typing import Literal
 
 from ravine.backends import DeviceName
-from ravine.cli.options import File, RunIds, Store, StudyOrFile, Trust, ids
+from ravine.cli.options import File, Metric, RunIds, Store, StudyOrFile, Trust, ids
 from ravine.cli.output import prints_to_stderr, put, put_grids, put_json
 
 
@@ -16,6 +16,7 @@ def soup(
     store: Store = "runs",
     runs: RunIds = None,
     how: Literal["auto", "uniform", "greedy"] = "auto",
+    metric: Metric = None,
     device: DeviceName = "auto",
     trust: Trust = (),
     out: File = None,
@@ -30,6 +31,7 @@ def soup(
             (default: runs beside the best one in learning rate, and points along it).
         how: Average all runs or none, or add one after another while validation gets better; auto is uniform for
             named runs.
+        metric: Compare configs by this metric, such as f1_macro or MODULE:FUNCTION (default: what the study says).
         device: Where to evaluate; auto uses CUDA if available.
         trust: An installed package whose functions may build the model. Can be repeated.
         out: Also write a page (.html) with the barriers.
@@ -41,12 +43,15 @@ def soup(
     if out is not None:
         check_page(out, "--out")
     with prints_to_stderr():
-        found = averaged(study, store=store, runs=ids(runs), how=how, device=device, trust=trust)
+        found = averaged(
+            study, store=store, runs=ids(runs), how=how, metric=metric, device=device, trust=trust
+        )
     if out is not None:
         from ravine.report.draw_barriers import draw_barriers
 
         words: list[object] = ["ravine", "soup", study, *([] if str(store) == "runs" else ["--store", store])]
         words += [*(["--runs", runs] if runs else []), *([] if how == "auto" else ["--how", how])]
+        words += ["--metric", metric] if metric else []
         words += [*(word for package in trust for word in ("--trust", package)), "--out", out]
         drawn = draw_barriers(found, shlex.join(map(str, words)))
         save(figure_page([drawn], title="Soup", name=found.study), out)

@@ -19,6 +19,7 @@ from ravine.ensembles.reading import Evaluate, Reader
 from ravine.ensembles.snapshots import Snapshots, no_snapshots, snapshots
 from ravine.errors import InputError
 from ravine.messages import one_of, whole_number
+from ravine.metrics import Metric
 from ravine.outcomes.folds import check_no_folds
 from ravine.outcomes.ladder import check_no_ladder, is_ladder, own_labels
 from ravine.outcomes.member import Member
@@ -39,6 +40,7 @@ class Chosen:
 
     Args:
         labels: the right answers.
+        by: what configs were compared by; None: what the study's text names.
         metric: the validation metric that the winner has the best mean of.
         best: the finished runs of the winner, the best seed first.
         noun, text: what the members were chosen from, for people.
@@ -52,6 +54,7 @@ class Chosen:
     """
 
     labels: Labels
+    by: Metric | None
     metric: str
     best: tuple[RunRecord, ...]
     noun: str
@@ -75,11 +78,13 @@ def choose(
     combine: str = "mean",
     evaluate: Evaluate | None = None,
     fold: FoldOf | None = None,
+    metric: Metric | None = None,
 ) -> Chosen:
     """The pool that `ensemble` scores, with the same arguments; test is not read.
 
     Args:
         fold: whose runs and answers are looked at; None: the study has no folds.
+        metric: what configs are compared by; None: what the study's text names.
     """
     study = store.study(study_name)
     labels = store.labels.of(study.data_fingerprint if fold is None else fold.key(study.data_fingerprint))
@@ -93,8 +98,8 @@ def choose(
         if isinstance(members, str) or len(members) != 1:
             check_no_ladder(runs, study_name)
         labels = own_labels(store.run(members[0].partition("#")[0]), labels)
-    runs, metric = by_metric(store, study, labels, runs)
-    winner = winner_of(runs, metric, study_name)
+    runs, column = by_metric(store, study, labels, runs, metric)
+    winner = winner_of(runs, column, study_name)
     found = candidates(members, store, study, runs, winner)
     reader = Reader(predicted=Predicted(store=store, labels=labels), evaluate=evaluate)
     wanted, noun, text, path = list(found.members), found.noun, found.text, None
@@ -111,8 +116,9 @@ def choose(
     how = _how(select, members, path)
     return Chosen(
         labels=labels,
-        metric=metric,
-        best=tuple(run for run in winner if final(run, metric) is not None),
+        by=metric,
+        metric=column,
+        best=tuple(run for run in winner if final(run, column) is not None),
         noun=noun,
         text=text,
         how=how,

@@ -18,6 +18,7 @@ from ravine.ensembles.kinds import Kind, Souped, epochs_of, kinds_of
 from ravine.ensembles.pooling import log_softmax
 from ravine.ensembles.reading import Evaluate
 from ravine.ensembles.rival import NAME, Train
+from ravine.metrics import Metric
 from ravine.store import Labels, Store
 
 Array = NDArray[np.float64]
@@ -37,6 +38,7 @@ def ensemble(
     evaluate: Evaluate | None = None,
     soup: Callable[[], Souped | None] | None = None,
     rival: Train | None = None,
+    metric: Metric | None = None,
 ) -> Ensemble:
     """Pool finished runs of a study.
 
@@ -50,12 +52,20 @@ def ensemble(
         evaluate: evaluates weights along a run; needed for snapshots.
         soup: makes the soup, if it is wanted.
         rival: trains the winner's config for as long as all members together, if it is wanted.
+        metric: what configs are compared by; None: what the study's text names.
 
     Raises:
         InputError: one line that says what is wrong.
     """
     found = choose(
-        store, study_name, members=members, select=select, size=size, combine=combine, evaluate=evaluate
+        store,
+        study_name,
+        members=members,
+        select=select,
+        size=size,
+        combine=combine,
+        evaluate=evaluate,
+        metric=metric,
     )
     pool, labels, outputs, left = found.pool, found.labels, found.outputs, list(found.left_out)
     used = [

@@ -113,7 +113,13 @@ def every_kind(
             continue
         try:
             chosen = choose(
-                store, study_name, members=members, size=size, evaluate=found.reader.evaluate, fold=fold
+                store,
+                study_name,
+                members=members,
+                size=size,
+                evaluate=found.reader.evaluate,
+                fold=fold,
+                metric=found.by,
             )
         except InputError as error:
             left.append(f"{name}: left out: {error}")

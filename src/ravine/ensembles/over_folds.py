@@ -21,6 +21,7 @@ from ravine.ensembles.judged import ALPHA, Compared, Judged, judged
 from ravine.ensembles.kinds import ENSEMBLE, Kind, epochs_of, every_kind
 from ravine.errors import InputError, choices
 from ravine.messages import shown
+from ravine.metrics import Metric
 from ravine.outcomes.folds import by_fold
 from ravine.outcomes.scored import log_scored
 from ravine.store import RunRecord, Store
@@ -48,6 +49,7 @@ def ensemble_over_folds(
     select: str = "auto",
     size: int = 5,
     combine: str = "mean",
+    metric: Metric | None = None,
 ) -> FoldEnsemble:
     """Pool finished runs of each fold of a study.
 
@@ -55,7 +57,7 @@ def ensemble_over_folds(
         store: where it is.
         study_name: its name.
         members: what they are chosen from: seeds of the fold's winner, its best configs, or all its runs.
-        select, size, combine: as in `ensemble`.
+        select, size, combine, metric: as in `ensemble`.
 
     Raises:
         InputError: one line that says what is wrong.
@@ -72,7 +74,14 @@ def ensemble_over_folds(
     for fold in by_fold(runs):
         try:
             chosen = choose(
-                store, study_name, members=members, select=select, size=size, combine=combine, fold=fold
+                store,
+                study_name,
+                members=members,
+                select=select,
+                size=size,
+                combine=combine,
+                fold=fold,
+                metric=metric,
             )
         except InputError as error:
             raise InputError(f"{fold.words}: {error}") from None

@@ -102,21 +102,26 @@ def column_of(metric: Metric, task: str) -> str:
 
 
 def by_metric(
-    store: Store, study: StudyRecord, labels: Labels, runs: Sequence[RunRecord]
+    store: Store,
+    study: StudyRecord,
+    labels: Labels,
+    runs: Sequence[RunRecord],
+    metric: Metric | None = None,
 ) -> tuple[list[RunRecord], str]:
     """The runs of a study, and the number of theirs on validation that its configs are compared by.
 
+    Args:
+        store: where it is.
+        study: as stored.
+        labels: the right answers of what the runs were trained on.
+        runs: of the study.
+        metric: what its configs are compared by; None: what its text names.
+
     Raises:
-        StudyError: the study is judged by a function of the user's.
+        StudyError: the text names code of the user's, or the metric does not fit the answers.
     """
-    judged = judged_by(study.definition)
-    if judged is not None and judged.is_code:
-        raise StudyError(
-            f"study {study.name!r} is judged by {shown(judged.name)}, and no function of yours is run here; "
-            f"`ravine run` with its file and --set metric={DEFAULT[labels.task]}, or another metric's name, judges "
-            "its runs by that and trains none again"
-        )
-    metric = as_weighted(metric_of(study.definition, labels.task), labels)
+    metric = as_weighted(metric_of(study.definition, labels.task) if metric is None else metric, labels)
+    check_labels(metric, labels)
     if is_default(metric, labels.task):
         return list(runs), validation_metric(labels.task)
     found = trials(runs, Predicted(store=store, labels=labels, metric=metric))

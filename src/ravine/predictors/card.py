@@ -10,7 +10,9 @@ from ravine.data.preparation import AnyTarget, Preparation
 from ravine.data.reading import Reading, SheetReading
 from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.sheet import Sheet
+from ravine.errors import InputError
 from ravine.messages import count
+from ravine.metrics import Metric, metric_named
 from ravine.predictors.bodies import KIND, backbone_of, source_of
 from ravine.predictors.card_network import network_words
 
@@ -182,7 +184,8 @@ def _table(scores: dict[str, Any]) -> list[str]:
     rows = ["| examples | score | value | 95 % interval |", "|---|---|---|---|"]
     for split, found in scores.items():
         for name, each in found.get("scores", {}).items():
-            percent = name == "accuracy"
+            metric = _metric(name)
+            percent = metric is not None and metric.percent
             value, low, high = (_number(each.get(key), percent) for key in ("value", "low", "high"))
             rows.append(f"| {split.replace('_', ' ')} | {_score_name(name)} | {value} | {low} to {high} |")
     notes = [str(found["note"]) for found in scores.values() if found.get("note")]
@@ -192,7 +195,17 @@ def _table(scores: dict[str, Any]) -> list[str]:
 def _score_name(name: str) -> str:
     """Of a score, which of several targets has the target's name behind it."""
     score, _, target = name.partition(" ")
-    return _NAMES.get(score, score) + (f" of {_text(target)}" if target else "")
+    metric = _metric(score)
+    title = score if metric is None else metric.title
+    return _NAMES.get(score, title) + (f" of {_text(target)}" if target else "")
+
+
+def _metric(name: str) -> Metric | None:
+    """A metric of ravine's; a function of the user's is known by its name alone."""
+    try:
+        return metric_named(name)
+    except InputError:
+        return None
 
 
 def _number(value: float | None, percent: bool) -> str:

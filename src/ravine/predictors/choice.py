@@ -15,6 +15,7 @@ from ravine.ensembles.naming import is_named, member_of, named
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, choices
 from ravine.messages import count, shown
+from ravine.metrics import DEFAULT, METRICS, Metric
 from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.member import Member
 from ravine.outcomes.metric import by_metric
@@ -63,6 +64,7 @@ def chosen(
     size: int = SIZE,
     find: FindStudy | None = None,
     device: str = "auto",
+    metric: Metric | None = None,
 ) -> Choice:
     """What predicts for a study.
 
@@ -77,6 +79,7 @@ def chosen(
         size: how many members "greedy" has at most.
         find: gives the study; only a soup needs it.
         device: where a soup is evaluated.
+        metric: what configs are compared by; None: what the study's text names.
 
     Raises:
         InputError: there is no such thing, or not all runs have finished.
@@ -96,18 +99,18 @@ def chosen(
             f"study {study_name!r}: {count(unfinished, 'run')} of {len(runs):,} {has} not finished, so what = {what!r} "
             "is not known yet; `ravine run` with its file continues, or name a finished run"
         )
-    runs, metric = by_metric(store, study, labels, runs)
-    winner = [run for run in winner_of(runs, metric, study_name) if final(run, metric) is not None]
+    runs, column = by_metric(store, study, labels, runs, metric)
+    winner = [run for run in winner_of(runs, column, study_name) if final(run, column) is not None]
     if what == "winner":
         text = f"seed {winner[0].seed} of {winner[0].rule}, the best on validation of the winner's seeds"
-        return _pooled(store, study, labels, what, text, [winner[0].id], "all")
+        return _pooled(store, study, labels, what, text, [winner[0].id], "all", metric=metric)
     if what == "average":
-        return _average(store, study, labels, winner, validation_metric(labels.task))
+        return _average(store, study, labels, winner, validation_metric(labels.task), metric)
     if what == "soup":
         assert find is not None, "a soup needs the study"
-        return _soup(store, study, labels, winner[0], find, device)
+        return _soup(store, study, labels, winner[0], find, device, metric)
     members, select = ("seeds", "all") if what == "ensemble" else ("all", "greedy")
-    return _pooled(store, study, labels, what, "", members, select, size)
+    return _pooled(store, study, labels, what, "", members, select, size, metric)
 
 
 def _one_run(store: Store, study: StudyRecord, labels: Labels, what: str) -> Choice:
@@ -123,7 +126,8 @@ def _one_run(store: Store, study: StudyRecord, labels: Labels, what: str) -> Cho
         )
     average = f"{member.average} of " if member.average else ""
     text = f"{average}seed {run.seed} of {run.rule}"
-    return _pooled(store, study, labels, member.name, text, [member.name], "all")
+    usual = METRICS[DEFAULT[labels.task]]  # nothing is chosen, so the study's own need not be at hand
+    return _pooled(store, study, labels, member.name, text, [member.name], "all", metric=usual)
 
 
 def _pooled(
@@ -135,8 +139,9 @@ def _pooled(
     members: str | Sequence[str],
     select: str,
     size: int = SIZE,
+    metric: Metric | None = None,
 ) -> Choice:
-    found = choose(store, study.name, members=members, select=select, size=size)
+    found = choose(store, study.name, members=members, select=select, size=size, metric=metric)
     labels = found.labels
     used = tuple(each for each in found.able if each.name in found.pool.weights)
     runs = {run.id: run for run in (*found.best, *store.runs(study.name, all=True))}
@@ -157,10 +162,15 @@ def _pooled(
 
 
 def _average(
-    store: Store, study: StudyRecord, labels: Labels, winner: Sequence[RunRecord], metric: str
+    store: Store,
+    study: StudyRecord,
+    labels: Labels,
+    winner: Sequence[RunRecord],
+    column: str,
+    metric: Metric | None,
 ) -> Choice:
     """The average that is best on validation."""
-    found = best_average(store, winner, metric)
+    found = best_average(store, winner, column)
     if found is None:
         raise InputError(
             f"what = 'average': no seed of the winner of study {study.name!r} has a stored average; [averages] in its "
@@ -168,17 +178,23 @@ def _average(
         )
     run, member = found
     text = f"{member.average} of seed {run.seed} of {run.rule}, the best average on validation of the winner's seeds"
-    return _pooled(store, study, labels, "average", text, [member.name], "all")
+    return _pooled(store, study, labels, "average", text, [member.name], "all", metric=metric)
 
 
 def _soup(
-    store: Store, study: StudyRecord, labels: Labels, best: RunRecord, find: FindStudy, device: str
+    store: Store,
+    study: StudyRecord,
+    labels: Labels,
+    best: RunRecord,
+    find: FindStudy,
+    device: str,
+    metric: Metric | None,
 ) -> Choice:
     """Weights averaged over runs: one network, in the name of the winner's best run."""
     from ravine.soups.soup import soup
 
     read, search = find()
-    found = soup(read, store, study.name, search=search, device=device)
+    found = soup(read, store, study.name, search=search, device=device, metric=metric)
     weights = found.weights
     if weights is None or len(found.members) < 2:
         raise InputError(

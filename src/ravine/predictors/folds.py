@@ -25,6 +25,7 @@ from ravine.engine.device import find_device
 from ravine.ensembles.members import winner_of
 from ravine.ensembles.naming import member_of
 from ravine.errors import InputError, StoreError, choices
+from ravine.metrics import Metric
 from ravine.outcomes.metric import by_metric
 from ravine.outcomes.runs import final as final_value
 from ravine.predictors.modules import module_of
@@ -97,6 +98,7 @@ def of_folds(
     trust: Sequence[str] = (),
     device: str = "auto",
     mode: Mode | None = None,
+    metric: Metric | None = None,
 ) -> Predictor:
     """The winners of all folds as one predictor, each with the same share.
 
@@ -110,6 +112,7 @@ def of_folds(
         find: gives the study, whose data say how each fold was scaled.
         model, trust, device: as in `of_store`.
         mode: None: folds have the mean pass only.
+        metric: what configs are compared by; None: what the study's text names.
 
     Raises:
         InputError: there is no such thing, not all runs have finished, or the data are others now.
@@ -140,8 +143,8 @@ def of_folds(
     for part in data.folds.sizes:
         labels = store.labels.of(part.key(record.data_fingerprint))
         of_fold = [run for run in runs if run.recipe.get("part") == part.content()]
-        own, metric = by_metric(store, record, labels, of_fold)
-        seeds = [run for run in winner_of(own, metric, study_name) if final_value(run, metric) is not None]
+        own, column = by_metric(store, record, labels, of_fold, metric)
+        seeds = [run for run in winner_of(own, column, study_name) if final_value(run, column) is not None]
         winners[part] = seeds if what == "ensemble" else seeds[:1]
     num = sum(map(len, winners.values()))
     rates = {is_poisson(run.recipe.get("loss")) for seeds in winners.values() for run in seeds}

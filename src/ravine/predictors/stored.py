@@ -12,6 +12,7 @@ from ravine.data.preparation import Preparation
 from ravine.engine.device import find_device
 from ravine.errors import StoreError
 from ravine.launch.subject import check_same_model, model_of
+from ravine.metrics import Metric
 from ravine.outcomes.member import Member
 from ravine.predictors.bodies import KIND, Bodies, Tensors, lacks_body
 from ravine.predictors.choice import Choice, chosen
@@ -42,6 +43,7 @@ def of_store(
     trust: Sequence[str] = (),
     device: str = "auto",
     mode: Mode | None = None,
+    metric: Metric | None = None,
 ) -> Predictor:
     """A predictor out of a study's finished runs.
 
@@ -54,11 +56,12 @@ def of_store(
         trust: installed packages whose functions may build it.
         device: where members are evaluated: "auto", "cpu", "cuda" or "mps".
         mode: by which passes they predict; None: the mean pass.
+        metric: what configs are compared by; None: what the study's text names.
 
     Raises:
         InputError: there is no such thing, or data or model are others than when the runs were trained.
     """
-    choice = chosen(store, study_name, what, find=find, device=device)
+    choice = chosen(store, study_name, what, find=find, device=device, metric=metric)
     return predictor_of(choice, store, find=find, model=model, trust=trust, device=device, mode=mode)
 
 

@@ -23,6 +23,7 @@ from ravine.ensembles.scoring import nll
 from ravine.errors import InputError
 from ravine.launch.trained import Trained
 from ravine.messages import count, one_of
+from ravine.metrics import Metric
 from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.metric import by_metric
 from ravine.outcomes.trials import Predicted, Split
@@ -50,6 +51,7 @@ def soup(
     how: str = "auto",
     search: Path | None = None,
     device: str = "auto",
+    metric: Metric | None = None,
 ) -> Soup:
     """Average the weights of members, if they lie in one basin.
 
@@ -61,6 +63,7 @@ def soup(
         how: "uniform", "greedy", or "auto": uniform where members are named, else greedy.
         search: the study file's folder.
         device: "auto", "cpu", "cuda" or "mps".
+        metric: what configs are compared by; None: what the study's text names.
 
     Raises:
         InputError: one line that says what is wrong.
@@ -69,7 +72,7 @@ def soup(
     record = store.study(name)
     labels = store.labels.of(record.data_fingerprint)
     check_no_ladder(store.runs(name), name)
-    groups, records = _groups(store, name, labels, runs)
+    groups, records = _groups(store, name, labels, runs, metric)
     if how == "auto":
         how = "greedy" if runs is None else "uniform"
     trained = Trained.of(study, store, records, search=search, device=device)
@@ -89,7 +92,7 @@ def soup(
 
 
 def _groups(
-    store: Store, name: str, labels: Labels, runs: Sequence[str] | None
+    store: Store, name: str, labels: Labels, runs: Sequence[str] | None, metric: Metric | None
 ) -> tuple[list[Group], list[RunRecord]]:
     """What is tried, and the runs that it needs, the best first."""
     if runs is not None:
@@ -102,8 +105,8 @@ def _groups(
         members = tuple(sorted((member for _, member in pairs), key=lambda member: member.place))
         return [Group(words=count(len(members), "named member"), members=members)], [run for run, _ in pairs]
     every = store.runs(name)
-    every, metric = by_metric(store, store.study(name), labels, every)
-    best = winner_of(every, metric, name)[0]
+    every, column = by_metric(store, store.study(name), labels, every, metric)
+    best = winner_of(every, column, name)[0]
     groups = likely(store, every, best)
     if not groups:
         raise InputError(
