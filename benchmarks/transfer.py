@@ -22,7 +22,7 @@ network, in studies of one run and of four, beside eager PyTorch with channels l
 denormals: a step of a small backbone whose weights are 1e-38 times as large, CPU time.
 
 warm: a second `ravine run` of a study that fine-tunes EfficientNet-Lite0, with a new learning rate, in a process of its
-own: from its start to its first training step, less what `import torch` takes in a process of its own.
+own, from its start to its first training step; beside it, from the start of a process to the end of `import torch`.
 
 boundary: an epoch of EfficientNet-Lite0's last blocks on cached activations, beside the same through the whole network,
 and one that trains all of it, CPU time.
@@ -50,7 +50,7 @@ from torch import Tensor, nn
 from transfer_boundary import Boundary
 from transfer_heads import HEADS, Heads, made_up, of_pictures
 from transfer_steps import Denormal, FineTuning
-from transfer_warm import Warm
+from transfer_warm import CLOCKS, Warm
 
 PARTS = ("heads", "features", "step", "denormals", "warm", "boundary")
 PICTURES, SIDE, BATCH = 512, 96, 64
@@ -199,7 +199,9 @@ def main() -> None:
                     print(table(title, times), "\n", flush=True)
         if part == "warm":
             warm = Warm()
-            print(table("until training begins", measured(warm.contenders(), given.repeats)))
+            for clock in CLOCKS:
+                title = f"until training begins, {clock}"
+                print(table(title, measured(warm.contenders(clock), given.repeats)), "\n", flush=True)
             print(f"the first run: {warm.cold:.3g} s, with PyTorch's import\n", flush=True)
         if part == "denormals":
             for backend in ("native", "serial"):

@@ -22,18 +22,13 @@ model = {{ kind = "backbone", target = "builtin:efficientnet-lite0" }}
 rules = [{{ kind = "adamw", lr = {lr} }}]
 phases = [{{ train = "all", steps = 2 }}]
 """
-# Training itself begins where its records are asked for: whatever is tried before belongs to the planning.
-CHILD = """import sys, time
-from ravine.cli import entry
-from ravine.engine.training import Training
-records = Training.records
-def begin(self, *given, **named):
-    print("begins", time.time(), flush=True)
-    return records(self, *given, **named)
-Training.records = begin
-sys.argv = ["ravine", "run", *sys.argv[1:]]
-entry()
+CHILD = Path(__file__).with_name("transfer_warm_child.py")
+IMPORT = """import os, time
+import torch
+spent = os.times()
+print("begins", time.time(), spent.user + spent.system)
 """
+CLOCKS = ("wall clock", "processor time")
 
 
 class Warm:
@@ -46,30 +41,27 @@ class Warm:
         self._folder = tempfile.TemporaryDirectory()
         self.folder, self.lr = Path(self._folder.name), 1e-4
         pictures(self.folder / "pictures")
-        self.cold = self.until_training()
+        self.cold = self.until_training()[0]
 
-    def contenders(self) -> dict[str, Callable[[], float]]:
-        """Seconds until training begins, beyond those for PyTorch; and these."""
+    def contenders(self, clock: str) -> dict[str, Callable[[], float]]:
+        """Seconds until training begins, and those for PyTorch.
+
+        Args:
+            clock: one of `CLOCKS`.
+        """
+        number = CLOCKS.index(clock)
         return {
-            "ravine run": lambda: self.until_training() - self.importing(),
-            "import torch": self.importing,
+            "ravine run": lambda: self.until_training()[number],
+            "import torch": lambda: self._python("-c", IMPORT)[number],
         }
 
-    def until_training(self) -> float:
-        """From the start of the process to the first training step, with a learning rate that is new."""
+    def until_training(self) -> tuple[float, float]:
+        """From the process's start to the first training step, with a learning rate that is new, by both clocks."""
         self.lr *= 1.01
         (self.folder / "warm.toml").write_text(STUDY.format(side=SIDE, lr=self.lr))
-        began = time.time()
-        done = self._python(CHILD, "warm.toml", "--store", "runs", "--device", "cpu")
-        return float(done.split("begins")[1].split()[0]) - began
+        return self._python(str(CHILD), "warm.toml", "--store", "runs", "--device", "cpu")
 
-    def importing(self) -> float:
-        """Of PyTorch, in a process of its own, with the start of Python."""
-        began = time.time()
-        self._python("import torch")
-        return time.time() - began
-
-    def _python(self, code: str, *given: str) -> str:
+    def _python(self, *given: str) -> tuple[float, float]:
         environment = {
             **os.environ,
             "XDG_CACHE_HOME": str(self.folder / "cache"),
@@ -78,12 +70,18 @@ class Warm:
             ),  # compiled by the first run, as by an installation
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, "-c", code, *given]
+        began = time.time()
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, *given],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
+        moment, spent = done.stdout.split("begins")[1].split()[:2]
+        return float(moment) - began, float(spent)
 
 
 def pictures(folder: Path) -> None:

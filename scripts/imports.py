@@ -32,6 +32,16 @@ LAZY: dict[tuple[str, str], str] = {
     ("ravine.api.*", "ravine.landscapes.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.predictors.*"): "imports PyTorch, after the arguments were found right",
     ("ravine.api.*", "ravine.report.*"): "start-up time: progress and pages are not always wanted",
+    (
+        "ravine.api.*",
+        "ravine.outcomes",
+    ): "a verdict is about runs that have been trained: training begins without it",
+    ("ravine.api.run", "ravine.api.metric"): "likewise",
+    (
+        "ravine.launch.stages",
+        "ravine.outcomes.*",
+    ): "only a study of two stages needs a verdict before it trains",
+    ("ravine.launch.stages", "ravine.verdict"): "likewise",
     ("ravine.data.load", "ravine.data.*"): "a reader is imported for its own kind of source",
     ("ravine.data.fashion", "urllib.*"): "only a download needs it",
     (

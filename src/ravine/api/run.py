@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ravine.api.evaluating import evaluate_lacking
-from ravine.api.metric import metric_for
 from ravine.api.reading import read_watched
 from ravine.api.studies import read_any, study_of_run
 from ravine.backends import check_backend, check_device
@@ -24,7 +23,6 @@ from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.launch.enter import enter_finished
 from ravine.messages import lacking, printable, shown
-from ravine.outcomes import Results
 from ravine.report.plan import show_plan
 from ravine.store import Store
 from ravine.study import Study
@@ -35,6 +33,7 @@ from ravine.study.trust import packages_of
 
 if TYPE_CHECKING:
     from ravine.launch.replay import Replayed
+    from ravine.outcomes import Results
     from ravine.report.findings import LrRanges
 
 
@@ -102,6 +101,8 @@ def run(
         quiet=quiet,
     )
     evaluate_lacking(study, opened, data, search, device=device, console=_console(quiet))
+    from ravine.outcomes import Results
+
     metric = None if study.metric is None else study.metric.metric(search)
     results = replace(Results.load(opened, study.name, metric=metric), data=data)
     if again_for is None:
@@ -330,6 +331,9 @@ def results(
         StoreError: no such store or study, or nothing has finished yet.
         StudyError: what is to be compared does not vary, or is a range; or the metric does not fit the data.
     """
+    from ravine.api.metric import metric_for
+    from ravine.outcomes import Results
+
     opened = Store(store, create=False)
     return Results.load(opened, name, compare=compare, metric=metric_for(opened, name, metric))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown
 from ravine.nn.spec import Module
-from ravine.outcomes import Results
 from ravine.store import Store, StudyRecord
 from ravine.study import FindStudy, Study, definition_of, read_study
 from ravine.study.block import has_target
@@ -18,6 +17,9 @@ from ravine.study.load import content_of, read_content
 from ravine.study.naming import naming
 from ravine.study.stored import parse_definition
 from ravine.study.trust import distrusted, trusting
+
+if TYPE_CHECKING:
+    from ravine.outcomes import Results
 
 
 def read_any(
@@ -152,6 +154,8 @@ def stored_study(
         store: where it is, unless results are given.
         trust: as in `ravine.run`.
     """
+    from ravine.outcomes import Results
+
     if isinstance(study, Results):
         source, name = study.source, study.name
         return source, name, lambda: study_named(source, name, trust)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from ravine import rng
-from ravine.backbones.architecture import architecture, keyed_body, stored_tensors
+from ravine.backbones.architecture import Architecture, architecture, keyed_body, stored_tensors
 from ravine.backbones.cut import Cut, Reached, find_cut
 from ravine.backbones.files import digest_of
+from ravine.backbones.kept_cut import kept_cut
 from ravine.backbones.kinds import hub_config, is_timm, weights_file
 from ravine.backbones.loading import Weights, fill, read_builtin, read_safetensors, read_with
 from ravine.nn.dropout import Dropout
@@ -214,11 +215,15 @@ class _Key:
 @lru_cache(maxsize=32)
 def _facts(key: _Key, weights: Weights | None) -> Facts:
     spec, input_shape, search, _ = key.parts
+
+    @cache
+    def whole() -> Architecture:
+        return architecture(spec, search, empty=spec.is_built_in)  # whose cut no number decides
+
     with rng.keyed_init(0), torch.device("cpu"):
-        whole = architecture(spec, search, empty=spec.is_built_in)  # whose cut no number decides
-        cut = find_cut(whole.net.eval(), spec.cut, input_shape)
-    if weights is not None:
-        fill(whole, weights, cut.name)
+        cut = kept_cut(spec, input_shape, lambda: find_cut(whole().net.eval(), spec.cut, input_shape))
+        if weights is not None:
+            fill(whole(), weights, cut.name)
     notes = [] if weights is None else list(weights.notes)
     if cut.tiny:
         side = min(input_shape[-2:])

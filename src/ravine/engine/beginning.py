@@ -90,13 +90,17 @@ class Beginning:
             return own
 
         layout = network.layout
-        params = {name: torch.stack(at_first(name)) for name in layout.names}
+        params_RP = torch.zeros(len(seeds), layout.size, dtype=network.dtype)
+        params = layout.views(params_RP)
+        for name, view in params.items():
+            for row, made in enumerate(at_first(name)):
+                view[row] = made
         for segment in cohort.segments if found else ():
             if DEPLOYED in segment.rule.points:
                 for row in range(segment.start, segment.stop):
                     for name in layout.names:
                         params[name][row] = _tensor(found[row].trained(name), params[name][row])
-        params_RP = layout.pack(params).to(device)
+        params_RP = params_RP.to(device)
         buffers = {name: torch.stack(at_first(name)).to(device) for name in network.buffers}
         rates = network.rates([run.recipe.hypers for run in cohort.runs], device)
         slots = [init_slots(network.sections, params_RP, segment, cohort) for segment in cohort.segments]

@@ -7,12 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ravine.metrics import DEFAULT, METRICS
-from ravine.outcomes.metric import as_weighted
-from ravine.outcomes.regularized import regularized
-from ravine.outcomes.trials import Predicted, trials
 from ravine.store import FINISHED, Store
 from ravine.study import Run, Study, decayed_runs, regularized_runs
-from ravine.verdict import best_configs
 
 
 def second_stage(
@@ -36,6 +32,11 @@ def second_stage(
     status = store.statuses([run.id for run in first])
     if any(status.get(run.id) not in FINISHED for run in first) or not store.has(study.name):
         return None
+    from ravine.outcomes.metric import as_weighted
+    from ravine.outcomes.regularized import regularized
+    from ravine.outcomes.trials import Predicted, trials
+    from ravine.verdict import best_configs
+
     known = {record.id: record for record in store.runs(study.name, all=True)}
     if any(run.id not in known for run in first):
         return None
