@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "songs.toml").write_text(STUDY)
     done = ravine(path, "run", "songs.toml")
     assert done.returncode == 0, done.stderr
-    assert "share of right labels" in done.stdout
+    assert "label accuracy" in done.stdout
     return path
 
 

@@ -5,6 +5,7 @@ Numbers are checked against float64 formulas, PyTorch and scikit-learn.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from ravine.ensembles.pool import Pool
 from ravine.errors import RavineError
 from ravine.outcomes.results import Results
 from ravine.report import page
+from ravine.report.draw_coverage import AGREEMENT, coverage_of, draw_coverage
+from ravine.report.pooled import members_of
 from ravine.store import Store
 from ravine.verdict import scorer
 
@@ -120,7 +123,7 @@ def test_the_verdict_on_labels(folder: Path, labels: Dataset) -> None:
     answers = labels.in_own_units(labels.test.y)
     right = np.mean([((each > 0) == answers).mean() for each in found.values()])
     assert results.verdict.rules[0].test == pytest.approx(right)
-    assert "share of right labels" in str(results)
+    assert "label accuracy" in str(results)
     _, on_validation = chosen(folder, "labels", "validation")
     known = torch.from_numpy(labels.validation.y).double()
     for run in results.runs:
@@ -134,6 +137,43 @@ def test_the_verdict_on_labels(folder: Path, labels: Dataset) -> None:
 def test_a_report_has_both(folder: Path) -> None:
     for name, words in (("numbers", "large"), ("labels", "4 labels")):
         assert words in page.report(Results.load(Store(folder), name)).decode()
+
+
+def test_where_members_agree_is_said_of_each_answer_by_itself(folder: Path, numbers: Dataset) -> None:
+    results = Results.load(Store(folder), "numbers")
+    members = members_of(results)
+    assert members is not None
+    _, outputs = chosen(folder, "numbers", "validation")
+    drawn = draw_coverage(results, members)
+    assert [view.label for view in drawn.views] == ["small", "large", "tiny"]
+    for place, _ in enumerate(drawn.views):
+        values = np.stack([each[:, place] for each in outputs.values()]).astype(np.float64)
+        off = values.mean(axis=0) - numbers.in_own_units(numbers.validation.y)[:, place]
+        first, *_, last = coverage_of(members, place).levels[AGREEMENT]
+        assert last.covered.value == pytest.approx(np.square(off).mean(), rel=1e-5)
+        tenth = np.argsort(values.std(axis=0), kind="stable")[: first.here.examples]
+        assert first.here.value == pytest.approx(np.square(off[tenth]).mean(), rel=1e-5)
+
+
+def test_words_of_labels_and_of_several_targets(folder: Path) -> None:
+    text, of_numbers = (
+        " ".join(str(ravine.ensemble(name, store=folder, quiet=True)).split())
+        for name in ("labels", "numbers")
+    )
+    assert "points of test label accuracy" in text
+    assert re.search(r"Two members differ on [\d.]+ % of the labels", text)
+    assert "test accuracy" not in text
+    assert "of each target's deviation on validation" in of_numbers
+    assert "in units of each target's deviation" in of_numbers
+    results = Results.load(Store(folder), "labels")
+    assert "test label accuracy" in results.verdict.sentences[0]
+    members = members_of(results)
+    assert members is not None
+    drawn = draw_coverage(results, members)
+    assert len(drawn.views) == 4
+    assert drawn.table is not None
+    assert drawn.table.columns[0] == "label"
+    assert {row[0] for row in drawn.table.rows} == {view.label for view in drawn.views}
 
 
 def test_an_ensemble_of_labels_pools_the_probability_of_each(folder: Path, labels: Dataset) -> None:

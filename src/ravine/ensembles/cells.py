@@ -62,6 +62,16 @@ class Cells:
         return Cells(task="regression", per=target.num_outputs)
 
     @property
+    def right(self) -> str:
+        """What a share of right answers is called."""
+        return "label accuracy" if self.labels else "accuracy"
+
+    @property
+    def error_unit(self) -> str:
+        """What errors are measured in, where an example has several targets; else empty."""
+        return "each target's deviation" if self.regression and self.per > 1 else ""
+
+    @property
     def regression(self) -> bool:
         """Whether a cell is a number."""
         return self.task == "regression"

@@ -86,6 +86,7 @@ def ensemble(
     return Ensemble(
         study=study_name,
         task=labels.task,
+        cells=Cells.of(labels),
         noun=found.noun,
         text=found.text,
         select=found.how,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import words
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.gain import Forecast, Gain
 from ravine.ensembles.judged import Compared, Judged
 from ravine.ensembles.kinds import BEST, SEEDS
@@ -47,7 +48,8 @@ class Ensemble:
 
     Attributes:
         study: name of the study.
-        task: "classification" or "regression".
+        task: "classification", "regression" or "multilabel".
+        cells: how an example with several answers is seen.
         noun, text: what its members were chosen from, for people.
         select: how they were chosen: ``all``, ``top`` or ``greedy``.
         pool: names of the members, their weights, and how they are combined.
@@ -69,6 +71,7 @@ class Ensemble:
 
     study: str
     task: str
+    cells: Cells
     noun: str
     text: str
     select: str
@@ -106,27 +109,30 @@ class Ensemble:
         given = f"{chosen}{count(self.num_candidates, self.noun)}{self.text}"
         return (
             f"{given}: {combined}." if number > 1 else f"{given}: one member is its own pool.",
-            *(words.comparison(each) for each in self.compared if each.second in (BEST, SEEDS, NAME)),
+            *(
+                words.comparison(each, self.cells)
+                for each in self.compared
+                if each.second in (BEST, SEEDS, NAME)
+            ),
             *([] if self.optimism is None else [words.optimism(self.optimism, self._loss)]),
-            *([words.apart(self.disagreement, regression=regression)] if len(self.disagreement) > 1 else []),
+            *([words.apart(self.disagreement, self.cells)] if len(self.disagreement) > 1 else []),
             *([] if self.forecast is None else [words.forecast(self.forecast)]),
         )
 
     def grids(self) -> tuple[Grid, ...]:
         """Scores, members, gain and disagreement as tables; what there is nothing of is left out."""
-        regression = self.task == "regression"
         after = [f"! {text}" for text in self.left_out]
         title = f"{self.study}: ensemble {self.id}"
         few = 1 < len(self.disagreement) <= words.MOST_IN_MATRIX
         parts = (
-            words.scores_grid(title, self.sentences, self.judged, self.rival, after, regression=regression),
+            words.scores_grid(title, self.sentences, self.judged, self.rival, after, self.cells),
             words.members_grid(self.members, self.pool.weights, self.solo, self._loss),
-            words.curve_grid(self.curve) if len(self.curve) > 1 else None,
-            words.matrix_grid(self.members, self.disagreement, regression=regression) if few else None,
+            words.curve_grid(self.curve, self.cells) if len(self.curve) > 1 else None,
+            words.matrix_grid(self.members, self.disagreement, self.cells) if few else None,
             words.calibration_grid(self.judged[-1].temperature, self.calibration)
             if self.calibration
             else None,
-            verdict_grid(self.judged, self.rival, self.compared, self.num_scored, regression=regression),
+            verdict_grid(self.judged, self.rival, self.compared, self.num_scored, self.cells),
         )
         return tuple(part for part in parts if part is not None)
 

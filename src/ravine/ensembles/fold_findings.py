@@ -9,6 +9,7 @@ from typing import Any
 
 from ravine.data.deal_folds import FoldOf
 from ravine.ensembles import words
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Compared, Judged
 from ravine.ensembles.kinds import BEST, SEEDS
 from ravine.ensembles.verdict_words import between, epochs_in_words, scored_so_far
@@ -51,6 +52,7 @@ class FoldEnsemble:
     Attributes:
         study: name of the study.
         task: "classification", "regression" or "multilabel".
+        cells: how an example with several answers is seen.
         members: what they were chosen from in each fold: "seeds", "configs" or "all".
         select: how they were chosen: ``all``, ``top`` or ``greedy``.
         combine: how their predictions become one.
@@ -64,6 +66,7 @@ class FoldEnsemble:
 
     study: str
     task: str
+    cells: Cells
     members: str
     select: str
     combine: str
@@ -88,7 +91,7 @@ class FoldEnsemble:
         again = f" and {count(self.repeats, 'repeat')}" if self.repeats > 1 else ""
         return (
             f"In each fold, of {self.folds} folds{again}: {how}{_MEMBERS[self.members]}; {combined}.",
-            *(words.comparison(each) for each in self.compared if each.second in (BEST, SEEDS)),
+            *(words.comparison(each, self.cells) for each in self.compared if each.second in (BEST, SEEDS)),
         )
 
     def grids(self) -> tuple[Grid, ...]:
@@ -98,7 +101,7 @@ class FoldEnsemble:
     def _scores(self) -> Grid:
         names = ("mse", "rmse", "mae") if self.is_regression else ("nll", "brier", "ece", "accuracy")
         loss = names[0]
-        titles = {"rmse": "RMSE", "mae": "MAE"} | words.SCORES
+        titles = {"rmse": "RMSE", "mae": "MAE"} | words.SCORES | {"accuracy": self.cells.right}
         return Grid(
             title=f"{self.study}: an ensemble in each fold",
             before=self.sentences,
@@ -114,6 +117,7 @@ class FoldEnsemble:
             left=("",),
             after=(
                 "Means over folds; behind ± is the standard deviation over them.",
+                *words.unit_note(self.cells),
                 *(f"! {text}" for text in self.left_out),
             ),
         )
@@ -134,10 +138,16 @@ class FoldEnsemble:
                     NOTHING if first is None else first.outcome,
                 )
             )
-        judge = words.SCORES[scores[0]]
+        judge = words.title_of(scores[0], self.cells)
         return Grid(
             before=(f"Costs, and the ensemble's test score minus that of each (less {judge} is better):",),
-            columns=("", "epochs", "passes", *(words.SCORES[score] for score in scores), f"by {judge}"),
+            columns=(
+                "",
+                "epochs",
+                "passes",
+                *(words.title_of(score, self.cells) for score in scores),
+                f"by {judge}",
+            ),
             rows=tuple(rows),
             left=("", f"by {judge}"),
             after=(

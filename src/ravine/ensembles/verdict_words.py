@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Compared, Judged
 from ravine.ensembles.rival import Rival
-from ravine.ensembles.words import SCORES, number
+from ravine.ensembles.words import number, title_of
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.words import NOTHING, signed
@@ -17,8 +18,7 @@ def verdict_grid(
     rival: Rival | None,
     compared: Sequence[Compared],
     num_scored: int,
-    *,
-    regression: bool,
+    cells: Cells,
 ) -> Grid:
     """A row for each predictor that was scored on test; the ensemble last.
 
@@ -27,9 +27,9 @@ def verdict_grid(
         rival: one run as long as all members together.
         compared: the ensemble against the others.
         num_scored: recipes that were ever scored on these test data.
-        regression: whether the scores are errors.
+        cells: how examples are seen.
     """
-    scores = ("mse",) if regression else ("nll", "accuracy")
+    scores = ("mse",) if cells.regression else ("nll", "accuracy")
     found = {(each.second, each.score): each for each in compared}
     costs = [(each.name, each.epochs, len(each.pool.weights)) for each in judged]
     if rival is not None:
@@ -47,23 +47,23 @@ def verdict_grid(
                 NOTHING if first is None else first.outcome,
             )
         )
-    judge = SCORES[scores[0]]
+    judge = title_of(scores[0], cells)
     return Grid(
         before=(f"Costs, and the ensemble's test score minus that of each (less {judge} is better):",),
         columns=(
             "",
             "epochs",
             "passes",
-            *(SCORES[score] for score in scores),
+            *(title_of(score, cells) for score in scores),
             f"by {judge}",
         ),
         rows=tuple(rows),
         left=("", f"by {judge}"),
-        after=(*_notes(compared, rival, regression=regression), scored_so_far(num_scored)),
+        after=(*_notes(compared, rival, cells), scored_so_far(num_scored)),
     )
 
 
-def _notes(compared: Sequence[Compared], rival: Rival | None, *, regression: bool) -> list[str]:
+def _notes(compared: Sequence[Compared], rival: Rival | None, cells: Cells) -> list[str]:
     notes = []
     if compared:
         notes.append(
@@ -71,11 +71,14 @@ def _notes(compared: Sequence[Compared], rival: Rival | None, *, regression: boo
             "examples, not that of seeds"
         )
     if rival is not None:
-        score = "mse" if regression else "accuracy"
-        low, high = (f"{each:.4g}" if regression else f"{100 * each:.2f} %" for each in rival.range(score))
+        score = "mse" if cells.regression else "accuracy"
+        low, high = (
+            f"{each:.4g}" if cells.regression else f"{100 * each:.2f} %" for each in rival.range(score)
+        )
         notes.append(
             f"note: {rival.name} is the winner's config, {rival.times} times as long; its scores are means over "
-            f"{count(len(rival.seeds), 'seed')} (test {SCORES[score]} {low} to {high}), its interval covers examples"
+            f"{count(len(rival.seeds), 'seed')} (test {title_of(score, cells)} {low} to {high}), its interval covers"
+            " examples"
         )
     return notes
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.disagreement import mean_of_pairs
 from ravine.ensembles.gain import Forecast, Gain, Value
 from ravine.ensembles.judged import Compared, Judged
@@ -49,12 +50,17 @@ class Heated(Protocol):
         ...
 
 
-def comparison(each: Compared) -> str:
+def title_of(score: str, cells: Cells) -> str:
+    """What a score is called."""
+    return cells.right if score == "accuracy" else SCORES[score]
+
+
+def comparison(each: Compared, cells: Cells) -> str:
     """The ensemble against one of the others, by one score."""
     low, high = each.interval
     if each.score == "accuracy":
         points = [f"{round(100 * value, 2) + 0.0:+.2f}" for value in (each.difference, low, high)]
-        amount, bounds = f"{points[0]} points of test accuracy", " to ".join(points[1:])
+        amount, bounds = f"{points[0]} points of test {cells.right}", " to ".join(points[1:])
     else:
         amount = f"{each.difference:+.3g} in test {SCORES[each.score]}"
         bounds = f"{low:+.3g} to {high:+.3g}"
@@ -69,11 +75,17 @@ def optimism(found: Optimism, loss: str) -> str:
     )
 
 
-def apart(matrix: NDArray[np.float64], *, regression: bool) -> str:
+def apart(matrix: NDArray[np.float64], cells: Cells) -> str:
     """How much members differ."""
     mean = mean_of_pairs(matrix)
-    if regression:
-        return f"Two members' predictions differ by {number(mean)} on validation (root mean square, mean over pairs)."
+    if cells.regression:
+        unit = f" of {cells.error_unit}" if cells.error_unit else ""
+        return (
+            f"Two members' predictions differ by {number(mean)}{unit} on validation (root mean square, mean over"
+            " pairs)."
+        )
+    if cells.labels:
+        return f"Two members differ on {100 * mean:.1f} % of the labels of validation examples (mean over pairs)."
     return f"Two members choose other classes for {100 * mean:.1f} % of the validation examples (mean over pairs)."
 
 
@@ -94,22 +106,29 @@ def scores_grid(
     judged: Sequence[Judged],
     rival: Rival | None,
     after: Sequence[str],
-    *,
-    regression: bool,
+    cells: Cells,
 ) -> Grid:
     """A row for each predictor that was scored on test, the ensemble last."""
     rows = [
-        _scores(each.name, len(each.pool.weights), f"{each.temperature:.3g}", each, regression=regression)
+        _scores(
+            each.name, len(each.pool.weights), f"{each.temperature:.3g}", each, regression=cells.regression
+        )
         for each in judged
     ]
     if rival is not None:
-        rows.insert(-1, _scores(rival.name, 1, NOTHING, rival, regression=regression))
+        rows.insert(-1, _scores(rival.name, 1, NOTHING, rival, regression=cells.regression))
     columns = ("", "members", "val MSE", "test MSE", "test RMSE", "test MAE")
-    if not regression:
-        columns = ("", "members", "T", "val NLL", "test NLL", "Brier", "ECE", "accuracy")  # type: ignore[assignment]
+    if not cells.regression:
+        columns = ("", "members", "T", "val NLL", "test NLL", "Brier", "ECE", cells.right)  # type: ignore[assignment]
+    after = [*after, *unit_note(cells)]
     return Grid(
         title=title, before=tuple(before), columns=columns, rows=tuple(rows), left=("",), after=tuple(after)
     )
+
+
+def unit_note(cells: Cells) -> list[str]:
+    """What errors of several targets are measured in; [] of one, whose own unit goes without saying."""
+    return [f"note: errors are in units of {cells.error_unit} in training"] if cells.error_unit else []
 
 
 def _scores(name: str, members: int, heat: str, each: Judged | Rival, *, regression: bool) -> tuple[str, ...]:
@@ -153,41 +172,50 @@ def members_grid(
     )
 
 
-def curve_grid(curve: Sequence[Gain]) -> Grid:
+def curve_grid(curve: Sequence[Gain], cells: Cells) -> Grid:
     """The gain against the number of members."""
     # Two scores are as many as a terminal has room for.
     names = [name for name in curve[0].scores if name != "brier"]
     rows = []
     for each in curve:
-        cells = [f"{each.members:,}"]
+        row = [f"{each.members:,}"]
         for name in names:
             value, percent = each.scores[name], name == "accuracy"
             shown = f"{100 * value.value:.2f} %" if percent else number(value.value)
-            cells += [shown, _ends(value, percent)]
+            row += [shown, _ends(value, percent)]
         known = [value.covers for value in each.scores.values() if value.interval is not None]
-        rows.append((*cells, known[0] if known else NOTHING))
+        rows.append((*row, known[0] if known else NOTHING))
     return Grid(
         before=(
             "Gain of the mean of so many members on validation (all subsets, equal weights), with 95 % intervals:",
         ),
-        columns=("members", *(title for name in names for title in (SCORES[name], "from, to")), "covers"),
+        columns=(
+            "members",
+            *(title for name in names for title in (title_of(name, cells), "from, to")),
+            "covers",
+        ),
         rows=tuple(rows),
         left=("covers",),
     )
 
 
-def matrix_grid(members: Sequence[Member], matrix: NDArray[np.float64], *, regression: bool) -> Grid:
+def matrix_grid(members: Sequence[Member], matrix: NDArray[np.float64], cells: Cells) -> Grid:
     """Disagreement of each two members."""
     names = columns = [each.short for each in members]
     if max(map(len, names)) > _LONG:  # as columns they would not fit into a terminal
         columns = [str(place) for place, _ in enumerate(names, 1)]
         names = [f"{place}: {name}" for place, name in enumerate(names, 1)]
     words = "Per cent of the validation examples for which two members choose other classes:"
+    if cells.labels:
+        words = "Per cent of the labels of validation examples on which two members differ:"
+    elif cells.regression:
+        unit = f", in units of {cells.error_unit}" if cells.error_unit else ""
+        words = f"Root mean square of two members' differences on validation{unit}:"
     return Grid(
-        before=("Root mean square of two members' differences on validation:" if regression else words,),
+        before=(words,),
         columns=("", *columns),
         rows=tuple(
-            (name, *(number(value) if regression else f"{100 * value:.1f}" for value in row))
+            (name, *(number(value) if cells.regression else f"{100 * value:.1f}" for value in row))
             for name, row in zip(names, matrix, strict=True)
         ),
         left=("",),

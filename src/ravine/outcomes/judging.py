@@ -196,8 +196,7 @@ def _of_folds(
     labels: Labels,
     metric: Metric,
 ) -> Judgement:
-    baseline = None if compare == RULE else runs[0].rule
-    folds = folds_of(store, runs, study.data_fingerprint, metric, baseline)
+    folds = folds_of(store, runs, study.data_fingerprint, metric)
     verdict = fold_words.folds_verdict(folds, folds.measure, noun_of(compare))
     recipes = {each.config: f"{study.name}: {each.words}" for each in folds.chosen}
     beaten = words.beaten_by_trivial(verdict, folds.trivial)

@@ -63,7 +63,7 @@ def score_words(target: AnyTarget, scores: Mapping[str, float]) -> str:
         return f"RMSE {rmse}; mean absolute error {mae}"
     if "rmse" in scores:
         return f"RMSE {scores['rmse']:.4g}, mean absolute error {scores['mae']:.4g}"
-    name = "share of right labels" if isinstance(target, LabelsTarget) else "accuracy"
+    name = "label accuracy" if isinstance(target, LabelsTarget) else "accuracy"
     return f"{name} {100 * scores['accuracy']:.2f} %, NLL {scores['nll']:.4g}"
 
 

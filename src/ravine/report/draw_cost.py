@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles import words
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.held_out import held_out
 from ravine.ensembles.losses import Losses
 from ravine.ensembles.selection import greedy, heaviest, top
@@ -16,7 +18,7 @@ from ravine.outcomes.member import Member
 from ravine.outcomes.results import Results
 from ravine.outcomes.runs import describe, final
 from ravine.report.chart import Json, accuracy_axis, error, layout, line, log_axis, number, percent, text
-from ravine.report.draw_gain import RIVAL_LOOK, TITLES, members_axis, scores_alone
+from ravine.report.draw_gain import RIVAL_LOOK, members_axis, score_title, scores_alone
 from ravine.report.palette import Look, look
 from ravine.report.pooled import Members
 from ravine.report.trivial_mark import OF_POOLS, about, height, mark, reaching
@@ -106,14 +108,14 @@ def draw_cost(results: Results, members: Members) -> Figure:
         views=(
             View(
                 label="Cost",
-                panels=tuple(_panel(results, found, score) for score in scores),
+                panels=tuple(_panel(results, members, found, score) for score in scores),
                 chips=tuple(
                     Chip(key=kind, label=_LABELS[kind], swatch=_LOOKS[kind].swatch()) for kind in kinds
                 ),
             ),
         ),
         group=members.group,
-        table=_table(found, scores),
+        table=_table(found, scores, members.cells),
     )
 
 
@@ -228,7 +230,7 @@ def _lead(found: Sequence[Offer]) -> str:
     return f"{words}. For {size} networks: {', '.join(parts)}."
 
 
-def _panel(results: Results, found: Sequence[Offer], score: str) -> Json:
+def _panel(results: Results, members: Members, found: Sequence[Offer], score: str) -> Json:
     percents, floor = score == "accuracy", results.error_floor
 
     def y(each: Offer) -> float:
@@ -263,13 +265,15 @@ def _panel(results: Results, found: Sequence[Offer], score: str) -> Json:
     most = max(each.passes for each in found)
     panel = {
         "data": data,
-        "layout": layout(TITLES[score], "networks evaluated for an example", members_axis(most), axis),
+        "layout": layout(
+            score_title(score, members.cells), "networks evaluated for an example", members_axis(most), axis
+        ),
     }
     return mark(results.trivial, panel, metric, least)
 
 
-def _table(found: Sequence[Offer], scores: Sequence[str]) -> Grid:
-    titles = {"nll": "val NLL", "accuracy": "val accuracy", "mse": "val MSE"}
+def _table(found: Sequence[Offer], scores: Sequence[str], cells: Cells) -> Grid:
+    titles = {score: f"val {words.title_of(score, cells)}" for score in scores}
     return Grid(
         columns=("", "networks", *(titles[score] for score in scores)),
         rows=tuple(

@@ -14,6 +14,7 @@ from ravine.report.pooled import Members
 from ravine.report.views import Chip, Figure, View, command
 
 AGREEMENT, CONFIDENCE = "agreement", "confidence"
+_MOST = 20  # answers of an example that have a view
 _LOOKS = {AGREEMENT: look(0), CONFIDENCE: look(8)}
 
 
@@ -31,24 +32,35 @@ class Coverage:
     whole: float
 
 
-def coverage_of(members: Members) -> Coverage:
-    """Of all seeds."""
-    pooled, answers = members.pooled, members.answers
-    if pooled.log_p is None:
-        assert pooled.spread is not None
-        found = {AGREEMENT: by_spread(pooled.spread, pooled.predicted - answers)}
+def coverage_of(members: Members, answer: int = 0) -> Coverage:
+    """Of all seeds.
+
+    Args:
+        members: the seeds.
+        answer: which of an example's answers: members agree on each by itself.
+    """
+    cells = slice(answer, None, members.per)
+    predicted, answers = members.pooled.predicted[cells], members.answers[cells]
+    if members.pooled.log_p is None:
+        assert members.pooled.spread is not None
+        unit = members.cells.scale[answer] if members.cells.scale else 1.0
+        found = {AGREEMENT: by_spread(unit * members.pooled.spread[cells], unit * (predicted - answers))}
     else:
-        classes = [each.argmax(axis=1) for each in members.of(members.seeds)]
+        classes = [each[cells].argmax(axis=1) for each in members.of(members.seeds)]
         found = {
-            AGREEMENT: by_agreement(classes, pooled.predicted, answers),
-            CONFIDENCE: by_confidence(pooled.log_p, pooled.predicted, answers),
+            AGREEMENT: by_agreement(classes, predicted, answers),
+            CONFIDENCE: by_confidence(members.pooled.log_p[cells], predicted, answers),
         }
     return Coverage(levels=found, whole=found[AGREEMENT][-1].covered.value)
 
 
 def draw_coverage(results: Results, members: Members) -> Figure:
-    """The score on the share of examples that are covered, and the score at each level of agreement."""
-    found = coverage_of(members)
+    """The score on the share of examples that are covered, and the score at each level of agreement.
+
+    Where an example has several answers, there is a view for each.
+    """
+    names = members.names[:_MOST] or ("",)
+    found = {name: coverage_of(members, place) for place, name in enumerate(names)}
     regression = members.is_regression
     labels = {AGREEMENT: "members agree" if not regression else "small spread", CONFIDENCE: "pool is sure"}
     if regression:
@@ -60,30 +72,37 @@ def draw_coverage(results: Results, members: Members) -> Figure:
     else:
         caption = (
             "When may you trust a prediction? On the left, examples are added from those on which most members choose"
-            " the pool's class: each circle adds those with one agreeing member less (with several less, where they are"
-            " few). The dashed curve adds them by the pool's own confidence, a tenth at a time. A curve that falls to"
-            " the right says that what is left out is harder. On the right, the examples with just so many agreeing"
-            " members."
+            f" the pool's {'answer' if members.names else 'class'}: each circle adds those with one agreeing member"
+            " less (with several less, where they are few). The dashed curve adds them by the pool's own confidence, a"
+            " tenth at a time. A curve that falls to the right says that what is left out is harder. On the right, the"
+            " examples with just so many agreeing members."
         )
+    if members.names:
+        what = "target at a time, in its own unit" if regression else "label at a time"
+        some = "" if len(members.names) <= _MOST else f"; the first {_MOST} of {len(members.names)} are shown"
+        caption = f"This is about one {what}: choose which{some}. {caption}"
     caption += " Bars are 95 % intervals over examples. These are validation examples; on others expect the same shape."
     return Figure(
         name="coverage",
         title="Where members agree",
-        lead=_lead(members, found),
+        lead="" if members.names else _lead(members, found[""]),
         caption=caption,
         command=command(results, "coverage"),
-        views=(
+        views=tuple(
             View(
-                label="Coverage",
+                label=name or "Coverage",
                 panels=(
-                    _covered(found, labels, regression=regression),
-                    _here(members, found, regression=regression),
+                    _covered(each, labels, regression=regression),
+                    _here(members, each, regression=regression),
                 ),
                 chips=tuple(
-                    Chip(key=name, label=labels[name], swatch=_LOOKS[name].swatch()) for name in found.levels
+                    Chip(key=key, label=labels[key], swatch=_LOOKS[key].swatch()) for key in each.levels
                 ),
-            ),
+                note=_lead(members, each) if name else "",
+            )
+            for name, each in found.items()
         ),
+        select="Show" if not members.names else "Target" if regression else "Label",
         group=members.group,
         table=_table(found, regression=regression),
     )
@@ -200,11 +219,12 @@ def _span(level: Level) -> str:
     return " to ".join(number(end) for end in level.agreement)
 
 
-def _table(found: Coverage, *, regression: bool) -> Grid:
-    levels = found.levels[AGREEMENT]
+def _table(found: Mapping[str, Coverage], *, regression: bool) -> Grid:
+    several = "" not in found
     score = "MSE" if regression else "accuracy"
     return Grid(
         columns=(
+            *(["target" if regression else "label"] if several else []),
             "spread" if regression else "members that agree",
             "examples",
             f"{score} there",
@@ -213,6 +233,7 @@ def _table(found: Coverage, *, regression: bool) -> Grid:
         ),
         rows=tuple(
             (
+                *([name] if several else []),
                 _span(each)
                 if regression
                 else " to ".join(dict.fromkeys(f"{end:.0f}" for end in each.agreement)),
@@ -221,6 +242,8 @@ def _table(found: Coverage, *, regression: bool) -> Grid:
                 f"{100 * each.share:.1f} %",
                 _shown(each.covered, regression=regression),
             )
-            for each in levels
+            for name, coverage in found.items()
+            for each in coverage.levels[AGREEMENT]
         ),
+        left=("target", "label"),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import disagreement, words
+from ravine.ensembles.cells import Cells
 from ravine.errors import with_article
 from ravine.grid import Grid
 from ravine.messages import plural
@@ -81,12 +82,12 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
     found = matrices(results, members)
     regression, num_examples = members.is_regression, len(members.answers)
     ends = _ends(np.concatenate([_pairs(each.apart) for each in found]), 0.5 / num_examples)
-    unit = "the target's unit" if members.per == 1 else "units of each target's deviation"
+    unit = members.cells.error_unit or "the target's unit"
     what = (
         f"the root mean square difference of two runs' predictions, in {unit}"
         if regression
         else "on how many validation examples two runs choose other classes"
-        if members.per == 1
+        if not members.cells.labels
         else "for how many of the labels of validation examples two runs decide otherwise"
     )
     return Figure(
@@ -109,7 +110,7 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
             ),
         ),
         group=members.group,
-        table=_table(found, members.noun, regression=regression),
+        table=_table(found, members.noun, members.cells),
     )
 
 
@@ -141,8 +142,11 @@ def _lead(members: Members, found: Sequence[Matrix]) -> str:
     def show(value: float) -> str:
         return _amount(value, regression=members.is_regression)
 
-    verb = "differ by" if members.is_regression else "choose other classes for"
-    of = "" if members.is_regression else " of the examples"
+    verb, of = "choose other classes for", " of the examples"
+    if members.cells.labels:
+        verb, of = "differ on", " of the labels"
+    elif members.is_regression:
+        verb, of = "differ by", f" of {members.cells.error_unit}" if members.cells.error_unit else ""
     parts = [f"Two seeds of {members.winner} {verb} {show(found[-1].mean())}{of} on average"]
     if len(found) > 1:
         within, between = (found[0].mean(same_rule=same) for same in (True, False))
@@ -248,12 +252,12 @@ def _labels(
     return list(range(len(members))), names
 
 
-def _table(found: Sequence[Matrix], noun: str, *, regression: bool) -> Grid:
+def _table(found: Sequence[Matrix], noun: str, cells: Cells) -> Grid:
     """Of few members the whole matrix; of many a row each."""
-    first = found[0]
+    first, regression = found[0], cells.regression
     names = [_name(each, first.members) for each in first.members]
     if len(names) <= _MOST_LABELS:
-        grid = words.matrix_grid(first.members, first.apart, regression=regression)
+        grid = words.matrix_grid(first.members, first.apart, cells)
         rows = tuple((name, *row[1:]) for name, row in zip(names, grid.rows, strict=True))
         return replace(grid, columns=("", *(each.short for each in first.members)), rows=rows)
     rows = tuple(_row(first, place, name, names, regression=regression) for place, name in enumerate(names))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ravine.ensembles import gain, scoring, words
+from ravine.ensembles.cells import Cells
 from ravine.ensembles.pooling import log_softmax
+from ravine.errors import with_article
 from ravine.outcomes.results import Results
 from ravine.outcomes.words import signed
 from ravine.report.chart import (
@@ -32,12 +34,7 @@ ALPHA = 0.05
 _LINEAR = 25  # members, up to which each has its place on a linear axis
 SEEDS, BEST, RIVAL = "seeds", "best", "rival"
 RIVAL_LOOK = Look(colour=COLOURS[4], symbol="triangle-down", dash="dot")
-TITLES = {
-    "nll": "Validation NLL (nats)",
-    "brier": "Validation Brier score",
-    "mse": "Validation MSE (target units²)",
-    "accuracy": "Validation accuracy (%)",
-}
+_TITLES = {"nll": "NLL (nats)", "brier": "Brier score"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +129,7 @@ def draw_gain(results: Results, members: Members) -> Figure:
     """A curve for each score, the best single run as a line."""
     found = gain_numbers(members)
     scores = ("mse",) if members.is_regression else ("nll", "accuracy", "brier")
-    panels = {score: _panel(results, found, score) for score in scores}
+    panels = {score: _panel(results, found, score, members.cells) for score in scores}
     chips = (
         Chip(key=SEEDS, label=f"seeds of {members.winner}", swatch=look(0).swatch()),
         Chip(key=BEST, label="best of them alone", swatch=look(8).swatch()),
@@ -143,7 +140,13 @@ def draw_gain(results: Results, members: Members) -> Figure:
         ),
     )
     views = (
-        [View(label="NLL and accuracy", panels=(panels["nll"], panels["accuracy"]), chips=chips)]
+        [
+            View(
+                label=f"NLL and {members.cells.right}",
+                panels=(panels["nll"], panels["accuracy"]),
+                chips=chips,
+            )
+        ]
         if ("nll" in panels)
         else [View(label="MSE", panels=(panels["mse"],), chips=chips, note=_forecast(found))]
     )
@@ -171,8 +174,15 @@ def draw_gain(results: Results, members: Members) -> Figure:
         command=command(results, "gain"),
         views=tuple(views),
         group=members.group,
-        table=words.curve_grid(found.curve),
+        table=words.curve_grid(found.curve, members.cells),
     )
+
+
+def score_title(score: str, cells: Cells) -> str:
+    """What an axis of validation scores is called."""
+    mse = "MSE (units of variance)" if cells.error_unit else "MSE (target units²)"
+    own = mse if score == "mse" else f"{cells.right} (%)"
+    return f"Validation {_TITLES.get(score, own)}"
 
 
 def _lead(members: Members, found: GainNumbers) -> str:
@@ -182,7 +192,9 @@ def _lead(members: Members, found: GainNumbers) -> str:
         show = percent if score == "accuracy" else number
         amount, low, high = (_signed(score, value) for value in (each.gain, each.low, each.high))
         unit = " points" if score == "accuracy" else ""
-        title = {"nll": "an NLL of ", "mse": "an MSE of ", "accuracy": "an accuracy of "}[score]
+        title = {"nll": "an NLL of ", "mse": "an MSE of "}.get(
+            score, f"{with_article(members.cells.right)} of "
+        )
         parts.append(
             f"{title}{show(each.all)}, one of them alone {show(each.one)} on average: a gain of {amount}{unit}"
             f" ({low} to {high} over other examples)"
@@ -199,7 +211,7 @@ def _forecast(found: GainNumbers) -> str:
     return "" if found.forecast is None else words.forecast(found.forecast)
 
 
-def _panel(results: Results, found: GainNumbers, score: str) -> Json:
+def _panel(results: Results, found: GainNumbers, score: str, cells: Cells) -> Json:
     """One score against the number of members."""
     percents = score == "accuracy"
     show = percent if percents else number
@@ -240,7 +252,7 @@ def _panel(results: Results, found: GainNumbers, score: str) -> Json:
     metric, least = OF_POOLS[score], floor if percents else None
     shown = reaching(shown, height(results.trivial, metric, least))
     axis = accuracy_axis(shown) if percents else log_axis(shown)
-    panel = {"data": data, "layout": layout(TITLES[score], "members", members_axis(x[-1]), axis)}
+    panel = {"data": data, "layout": layout(score_title(score, cells), "members", members_axis(x[-1]), axis)}
     return mark(results.trivial, panel, metric, least)
 
 

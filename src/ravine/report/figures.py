@@ -67,11 +67,10 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
 """The figures of a study that has a ladder. No other is of it: its arms have no one config."""
 OWN_OF_FOLDS = "folds"
 FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
-    {"forest": draw_forest, OWN_OF_FOLDS: draw_folds, "residuals": draw_residuals}
+    {OWN_OF_FOLDS: draw_folds, "residuals": draw_residuals}
 )
 """The figures of a study with folds. No other is of it: each fold has configs of its own."""
 _OF_CLASSES = ("reliability",)
-_OF_ONE_ANSWER = ("coverage",)
 RARE = ("residuals", "forest", "head-gap", "sharpness", "averages", "averaging-length", "test-time")
 """Figures that are only in the report of a study that has something for them."""
 
@@ -130,9 +129,6 @@ def _meaningless(name: str, members: Members) -> str:
     """Why a figure says nothing about what is predicted; empty where it does."""
     if name in _OF_CLASSES and members.is_regression:
         return "the target is a number, and its predictions have no probabilities"
-    if name in _OF_ONE_ANSWER and members.per > 1:
-        what = "targets" if members.is_regression else "labels"
-        return f"members agree on each of an example's {what} by itself, and not on the example"
     return ""
 
 

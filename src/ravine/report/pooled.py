@@ -45,7 +45,8 @@ class Members:
         configs: the best run of each of the better configs, by validation loss, the best first.
         outputs: logits (N, K) or values (N,), by name; of cells where an example has several answers.
         answers: (N,) the right ones.
-        per: cells of an example.
+        cells: how examples are seen; `outputs` are of cells.
+        names: of the answers of an example, where it has several.
         longer: what longer runs of the winner predict, a row each, by how many times as long they are.
         num_subsets: how many pools of each size the gain is the mean of, about, at most.
         group: the section of the report that their figures share.
@@ -57,11 +58,17 @@ class Members:
     configs: tuple[Member, ...]
     outputs: dict[str, np.ndarray]
     answers: np.ndarray
-    per: int
+    cells: Cells
+    names: tuple[str, ...]
     longer: dict[int, np.ndarray]
     num_subsets: int
     group: Group
     noun: str = "rule"
+
+    @property
+    def per(self) -> int:
+        """Cells of an example."""
+        return self.cells.per
 
     @property
     def is_regression(self) -> bool:
@@ -157,7 +164,8 @@ def members_of(results: Results) -> Members | None:
         configs=tuple(each for each in as_members(configs) if each.run in finite),
         outputs={run: cells.outputs(found) for run, found in outputs.items() if run in finite},
         answers=cells.answers(labels.validation[examples]),
-        per=cells.per,
+        cells=cells,
+        names=labels.targets or (labels.classes if cells.labels else ()),
         longer=_longer(results, winner[0], len(own), examples),
         num_subsets=_subsets(len(own), len(examples) * num_classes),
         group=_group(results, len(own), len(winner), len(examples)),

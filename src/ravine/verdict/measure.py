@@ -93,7 +93,7 @@ ACCURACY = Measure(name="accuracy", percent=True, binary=True, best=1.0, metric=
 SQUARED_ERROR = Measure(
     name="mean squared error", gap=" in squared error", loss=True, root="RMSE", short="MSE", metric="mse"
 )
-RIGHT_LABELS = Measure(name="share of right labels", percent=True)
+RIGHT_LABELS = Measure(name="label accuracy", percent=True)
 STANDARD_ERROR = Measure(
     name="mean squared error in units of variance", gap=" in squared error", loss=True, short="MSE"
 )
