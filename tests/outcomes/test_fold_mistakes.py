@@ -214,3 +214,25 @@ def test_pictures_are_those_of_the_fold_that_tests_them(folder: Path) -> None:
     results = ravine.run(study, store=folder, quiet=True)
     html = page.report(results).decode()
     assert html.count("data:image/png") >= len(results.mistakes(num=24).examples) > 0
+
+
+def test_several_targets_are_each_in_their_own_unit(folder: Path) -> None:
+    y = np.stack([X[:, 0] * 100.0, X[:, 1] * X[:, 2]], axis=1)
+    data = from_arrays(X, y, class_names=["large", "small"], split=_split())
+    results = ravine.run(_study("several", data), store=folder, quiet=True)
+    found = results.mistakes(num=10)
+    assert found.targets is not None
+    outputs = np.stack(list(_by_hand(results, found.rule).values()))
+    for place, name in enumerate(("large", "small")):
+        off = outputs[:, :, place] - y[:, place]
+        each = found.targets.targets[name]
+        assert each.rmse == pytest.approx(np.sqrt(np.square(off).mean()), rel=1e-5)
+        assert all(low <= tenth.rmse <= high for tenth in each.tenths for low, high in (tenth.ends,))
+        worst = np.median(np.abs(off), axis=0)
+        assert [one.number for one in found.targets.largest[name]] == np.argsort(-worst)[:5].tolist()
+    first = found.examples[0]
+    place = ("large", "small").index(first.target)
+    assert first.off == pytest.approx(
+        np.median(np.abs(outputs[:, first.number, place] - y[first.number, place])), rel=1e-5
+    )
+    assert "large by tenths: test" in page.report(results).decode()

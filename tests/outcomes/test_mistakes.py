@@ -246,6 +246,60 @@ def test_of_a_regression_residuals_and_tenths(tmp_path: Path) -> None:
     json.dumps(found.json(), allow_nan=False)
 
 
+def test_of_several_targets_each_is_in_its_own_unit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(150, 4))
+    y = np.stack([5.0 + x[:, 0], 1e4 * x[:, 1] * x[:, 2], 1.0 + 1e-3 * x[:, 3]], axis=1)
+    study = ravine.Study(
+        name="three",
+        data=ravine.from_arrays(x, y, class_names=["kg", "kcal", "share"]),
+        model={"kind": "mlp", "hidden": [8]},
+        epochs=4,
+        batch_size=16,
+        seeds=3,
+        rules=[{"kind": "adam", "lr": [0.01, 0.03]}],
+    )
+    results = ravine.run(study, store=tmp_path, quiet=True)
+    found = results.mistakes(num=8)
+    assert found.targets is not None
+    stored = {
+        run.id: results.source.tensors("predictions", run.id)["validation"].astype(np.float64)
+        for run in results.runs
+    }
+    right = results.labels.validation.astype(np.float64)
+    chosen = [stored[run] for run in results.verdict.rules[0].runs]
+    for place, name in enumerate(("kg", "kcal", "share")):
+        each = found.targets.targets[name]
+        off = np.stack([values[:, place] - right[:, place] for values in chosen])
+        assert each.rmse == pytest.approx(np.sqrt(np.square(off).mean()), rel=1e-6)
+        of_all = np.median([np.abs(values[:, place] - right[:, place]) for values in stored.values()], axis=0)
+        largest = found.targets.largest[name]
+        assert [one.number for one in largest] == np.argsort(-of_all)[:5].tolist()
+        assert largest[0].off == pytest.approx(of_all.max(), rel=1e-5)
+    scale = np.array(results.labels.scale)
+    losses = np.mean([np.square((values - right) / scale).mean(axis=1) for values in stored.values()], axis=0)
+    assert [each.number for each in found.examples] == np.argsort(-losses)[:8].tolist()
+    first = found.examples[0]
+    assert first.loss == pytest.approx(losses.max(), rel=1e-5)
+    medians = np.median(
+        [np.abs(values[first.number] - right[first.number]) for values in stored.values()], axis=0
+    )
+    assert first.target == ("kg", "kcal", "share")[int((medians / scale).argmax())]
+    assert results.mistakes(num=0).targets is not None
+    drawn = figures.figure(results, "residuals")
+    assert [view.label for view in drawn.views][:4] == [
+        "kg: test",
+        "kcal: test",
+        "share: test",
+        "kg: validation",
+    ]
+    html = page.report(results).decode()
+    for words in ("kcal by tenths: test", "Largest errors", "furthest off", "Where it is off"):
+        assert words in html
+    assert json.dumps(found.json(), allow_nan=False)
+    assert "RMSE of kg" in str(found)
+
+
 def test_the_report_has_pictures_where_the_data_are_at_hand(flipped: tuple[ravine.Results, set[int]]) -> None:
     results, _ = flipped
     html = page.report(results).decode()
@@ -359,5 +413,5 @@ def test_a_rule_whose_runs_all_diverged_and_a_ladder_are_refused(tmp_path: Path)
         rules=["adam"],
         ladder={"per_class": [5, 10], "draws": 1},
     )
-    with pytest.raises(ravine.InputError, match="has a ladder"):
+    with pytest.raises(ravine.InputError, match=r"has a ladder.* without `ladder`"):
         ravine.run(ladder, store=tmp_path, quiet=True).mistakes()

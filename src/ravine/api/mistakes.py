@@ -47,12 +47,11 @@ def mistakes(
 
     Returns:
         ``confusion`` with the matrix and ``by_class``; where an example may have several labels, ``labels``; of a
-        regression ``deviations`` by tenths of the target. And ``examples``, the hardest first, with their places and
-        values where the data are at hand. It prints as tables.
+        regression ``deviations`` by tenths of the target, of several targets ``targets`` with those of each. And
+        ``examples``, the hardest first, with their places and values where the data are at hand. It prints as tables.
 
     Raises:
-        InputError: no such rule or split, or the study has a ladder or several targets; or folds, and validation is
-            asked for.
+        InputError: no such rule or split, or the study has a ladder; or folds, and validation is asked for.
 
     Example:
         >>> import tempfile, ravine

@@ -17,6 +17,7 @@ import numpy as np
 from ravine.grid import Grid
 from ravine.outcomes.confusion import OVER
 from ravine.outcomes.runs import plain
+from ravine.outcomes.words import NOTHING
 from ravine.verdict.own_interval import mean_interval
 
 TENTHS = 10
@@ -89,21 +90,31 @@ class Deviations:
     @property
     def summary(self) -> str:
         """How far they are off, as the end of a sentence."""
-        squares = math.fsum(each.num * each.rmse**2 for each in self.tenths) / len(self.answers)
-        return f"RMSE {math.sqrt(squares):.4g}"
+        return f"RMSE {self.rmse:.4g}"
+
+    @property
+    def rmse(self) -> float:
+        """Over all examples and runs."""
+        squares = math.fsum(each.num * each.rmse**2 for each in self.tenths)
+        return math.sqrt(squares / len(self.answers))
 
     def grids(self) -> tuple[Grid, ...]:
         """For a terminal."""
         return (self.grid(),)
 
-    def grid(self) -> Grid:
-        """The tenths."""
+    def grid(self, name: str = "target") -> Grid:
+        """The tenths.
+
+        Args:
+            name: of the target.
+        """
+        of = "the target" if name == "target" else name
         return Grid(
             before=(
-                f"By tenths of the target, with 95 % intervals of the RMSE over {self.over}; a residual is the "
+                f"By tenths of {of}, with 95 % intervals of the RMSE over {self.over}; a residual is the "
                 "right value less the predicted one:",
             ),
-            columns=("target", "examples", "mean residual", "MAE", "RMSE", "from, to"),
+            columns=(name, "examples", "mean residual", "MAE", "RMSE", "from, to"),
             rows=tuple(tenth_cells(each) for each in self.tenths),
         )
 
@@ -130,9 +141,9 @@ class Deviations:
 
 def tenth_cells(each: Tenth) -> tuple[str, ...]:
     """A tenth as a row of a table."""
-    numbers = (_number(value) for value in (each.mean, each.mae, each.rmse))
-    span = f"{_number(each.low)} to {_number(each.high)}"
-    return (span, f"{each.num:,}", *numbers, f"{_number(each.ends[0])} to {_number(each.ends[1])}")
+    numbers = (number_of(value) for value in (each.mean, each.mae, each.rmse))
+    span = f"{number_of(each.low)} to {number_of(each.high)}"
+    return (span, f"{each.num:,}", *numbers, f"{number_of(each.ends[0])} to {number_of(each.ends[1])}")
 
 
 def _by_tenth(right_N: np.ndarray) -> list[np.ndarray]:
@@ -158,5 +169,6 @@ def _tenth(predicted_RN: np.ndarray, right_N: np.ndarray, alpha: float) -> Tenth
     )
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
+def number_of(value: float | None) -> str:
+    """With four digits; a dash for what is no number."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:.4g}".replace("-", "−")

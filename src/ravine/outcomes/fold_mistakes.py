@@ -2,7 +2,7 @@
 
 In each repeat an example is tested by the seeds of the config that its own fold's validation chose. One seed of every
 fold together has predicted all examples once, as a run on a test split does; so a repeat with S seeds is S runs.
-Intervals are over folds, and corrected for what their training sets have in common (`ravine.verdict.fold_errors`).
+Intervals are over folds, and corrected for what their training sets have in common (`ravine.verdict.folds`).
 
 Shapes: S seed, N example, K class or label.
 """
@@ -23,13 +23,14 @@ from ravine.outcomes.by_label import ByLabel
 from ravine.outcomes.confusion import Confusion, OfClass
 from ravine.outcomes.deviations import Deviations, Tenth
 from ravine.outcomes.folds import ChosenOnFold, FoldsResult
-from ravine.outcomes.hardest import LOOKS
+from ravine.outcomes.hardest import look_of
 from ravine.outcomes.looking import Judged, check_looked_at, placed, result_of
 from ravine.outcomes.mistakes import Mistakes
+from ravine.outcomes.off_targets import OffTargets
 from ravine.outcomes.runs import describe
 from ravine.outcomes.trials import Predicted
 from ravine.verdict import Measure, measure_of
-from ravine.verdict.fold_errors import mean_interval_over_folds
+from ravine.verdict.folds import mean_interval_over_folds
 
 if TYPE_CHECKING:
     from ravine.data import Dataset
@@ -70,9 +71,8 @@ def fold_mistakes(
     )
     num_seeds = min(len(each.outputs) for each in tested)
     runs = _AsRuns.of(tested, num_seeds, judged.data)
-    names, labels = [str(place) for place in range(len(runs.outputs))], judged.predicted.labels
-    found = LOOKS[labels.task](
-        labels.classes,
+    names = [str(place) for place in range(len(runs.outputs))]
+    found = look_of(judged.predicted.labels)(
         runs.answers,
         runs.outputs,
         iter(zip(names, runs.outputs, strict=True) if num and runs.rows is not None else ()),
@@ -92,6 +92,7 @@ def fold_mistakes(
         confusion=None if found.confusion is None else over.of_classes(found.confusion),
         labels=None if found.labels is None else over.of_labels(found.labels),
         deviations=None if found.deviations is None else over.of_numbers(found.deviations),
+        targets=None if found.targets is None else over.of_targets(found.targets, rows),
         examples=tuple(placed(judged.data, "test", each) for each in examples),
         num_suspects=found.num_suspects,
         whole=runs.rows is not None,
@@ -190,12 +191,24 @@ class _OverFolds:
         rows = [self._of_class(each, _of_label(k)) for k, each in enumerate(found.by_class)]
         return replace(found, num_runs=found.num_runs * self.times, by_class=tuple(rows), over=_OVER)
 
-    def of_numbers(self, found: Deviations) -> Deviations:
-        """Tenths of a target."""
+    def of_targets(self, found: OffTargets, rows: np.ndarray) -> OffTargets:
+        """Tenths of each of several targets; examples by their number in the data."""
+        return OffTargets(
+            targets={
+                name: self.of_numbers(each, place) for place, (name, each) in enumerate(found.targets.items())
+            },
+            largest={
+                name: tuple(replace(one, number=int(rows[one.number])) for one in some)
+                for name, some in found.largest.items()
+            },
+        )
+
+    def of_numbers(self, found: Deviations, target: int | None = None) -> Deviations:
+        """Tenths of a target; which, where there are several."""
         return replace(
             found,
             num_runs=found.num_runs * self.times,
-            tenths=tuple(self._of_tenth(each) for each in found.tenths),
+            tenths=tuple(self._of_tenth(each, target) for each in found.tenths),
             over=_OVER,
         )
 
@@ -203,8 +216,10 @@ class _OverFolds:
         low, high = self._interval(wrong, each.error, measure_of("classification"))
         return replace(each, num=each.num // self.times, low=low, high=high)
 
-    def _of_tenth(self, each: Tenth) -> Tenth:
+    def _of_tenth(self, each: Tenth, target: int | None) -> Tenth:
         def squares(values: np.ndarray, right: np.ndarray) -> np.ndarray:
+            if target is not None:
+                values, right = values[:, target], right[:, target]
             inside = (right >= each.low) & (right <= each.high)
             found: np.ndarray = -np.square(values[inside].astype(np.float64) - right[inside])
             return found

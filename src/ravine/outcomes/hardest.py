@@ -6,14 +6,21 @@ Shapes: R run, N example, K class or label.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ravine.errors import InputError
 from ravine.outcomes.by_label import ByLabel
 from ravine.outcomes.confusion import Confusion
-from ravine.outcomes.deviations import Deviations
-from ravine.outcomes.mistakes import Mistake, number_of
+from ravine.outcomes.deviations import Deviations, number_of
+from ravine.outcomes.mistakes import Mistake
+from ravine.outcomes.off_targets import OffTargets, largest_of
+
+if TYPE_CHECKING:
+    from ravine.store import Labels
 
 _FEWEST = 3  # runs from which "nearly all" means something
 _NEARLY_ALL = 0.9  # of the runs, and of the probability
@@ -28,6 +35,7 @@ class Found:
     confusion: Confusion | None = None
     labels: ByLabel | None = None
     deviations: Deviations | None = None
+    targets: OffTargets | None = None
     hardest: Sequence[Mistake] = ()
     num_suspects: int = 0
     num_runs: int = 0
@@ -174,6 +182,55 @@ def _of_numbers(
         for place in np.lexsort((-loss_N, -off_N))[:num]
     ]
     return Found(deviations=deviations, hardest=hardest, num_runs=len(predicted_RN))
+
+
+def _of_targets(
+    names: tuple[str, ...],
+    right_NT: np.ndarray,
+    chosen: Sequence[np.ndarray],
+    runs: Runs,
+    sure: set[str],  # noqa: ARG001
+    num: int,
+    scale: Sequence[float],
+) -> Found:
+    """An example is as hard as the mean of its targets' squared errors, each in units of that target's variance."""
+    targets = OffTargets.of(chosen, right_NT, names)
+    found = [values_NT for _, values_NT in runs]
+    if not found:
+        return Found(targets=targets)
+    predicted_RNT = np.stack(found)
+    off_RNT = np.abs(predicted_RNT.astype(np.float64) - right_NT)
+    off_NT, said_NT = np.median(off_RNT, axis=0), np.median(predicted_RNT, axis=0)
+    loss_N = np.square(off_RNT / np.asarray(scale)).mean(axis=(0, 2))
+    furthest_N = (off_NT / np.asarray(scale)).argmax(axis=1)
+    hardest = [
+        Mistake(
+            number=int(place),
+            target=names[furthest],
+            answer=number_of(float(right_NT[place, furthest])),
+            said=number_of(float(said_NT[place, furthest])),
+            wrong=None,
+            off=float(off_NT[place, furthest]),
+            loss=float(loss_N[place]),
+        )
+        for place in np.argsort(-loss_N, kind="stable")[:num]
+        for furthest in (int(furthest_N[place]),)
+    ]
+    largest = largest_of(names, right_NT, said_NT, off_NT, num)
+    return Found(targets=replace(targets, largest=largest), hardest=hardest, num_runs=len(found))
+
+
+def look_of(labels: Labels) -> Callable[..., Found]:
+    """What looks at the runs of a data set, which it calls by their names.
+
+    Raises:
+        InputError: nothing looks at its task.
+    """
+    if labels.targets:
+        return partial(_of_targets, labels.targets, scale=labels.scale)
+    if labels.task not in LOOKS:
+        raise InputError(f"data {labels.name!r}: mistakes of task {labels.task!r} are not looked at")
+    return partial(LOOKS[labels.task], labels.classes)
 
 
 LOOKS: Mapping[str, Callable[..., Found]] = {

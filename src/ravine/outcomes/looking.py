@@ -18,7 +18,7 @@ from ravine.data import Dataset
 from ravine.data.as_read import values_of
 from ravine.errors import InputError, choices
 from ravine.messages import whole_number
-from ravine.outcomes.hardest import LOOKS
+from ravine.outcomes.hardest import LOOKS, look_of
 from ravine.outcomes.mistakes import Mistake, Mistakes
 from ravine.outcomes.runs import describe
 from ravine.outcomes.trials import Predicted, Split
@@ -53,7 +53,7 @@ class Judged:
     def has_mistakes(self) -> bool:
         """Whether there is something to look at: a task that is known, and a rule with a run that finished."""
         labels = self.predicted.labels
-        return labels.task in LOOKS and not labels.targets and self.verdict.best is not None
+        return (bool(labels.targets) or labels.task in LOOKS) and self.verdict.best is not None
 
 
 def mistakes_of(judged: Judged, *, rule: str | None, split: str | None, num: int) -> Mistakes:
@@ -72,7 +72,6 @@ def mistakes_of(judged: Judged, *, rule: str | None, split: str | None, num: int
     check_looked_at(judged, split, num)
     part: Split = "test" if split == "test" else "validation"
     verdict, predicted = judged.verdict, judged.predicted
-    labels = predicted.labels
     of = result_of(verdict, rule)
     chosen = predicted.test_outputs(of.runs) if part == "test" else predicted.outputs(part, of.runs)
     every, sure = list(of.runs), set(of.runs)
@@ -80,8 +79,7 @@ def mistakes_of(judged: Judged, *, rule: str | None, split: str | None, num: int
         every = [run.id for run in judged.runs if run.status == "done" and rule in (None, run.rule)]
         if rule is None:
             sure = {run for each in verdict.rules for run in each.runs}
-    found = LOOKS[labels.task](
-        labels.classes,
+    found = look_of(predicted.labels)(
         predicted.answers(part),
         list(chosen.values()),
         _outputs(predicted, part, every if num else [], chosen),
@@ -98,6 +96,7 @@ def mistakes_of(judged: Judged, *, rule: str | None, split: str | None, num: int
         confusion=found.confusion,
         labels=found.labels,
         deviations=found.deviations,
+        targets=found.targets,
         examples=tuple(placed(judged.data, part, each) for each in found.hardest),
         num_suspects=found.num_suspects,
         whole=judged.data is not None,
@@ -114,15 +113,11 @@ def check_looked_at(judged: Judged, split: str | None, num: int) -> None:
     if split is not None and split not in get_args(Split):
         raise InputError(f"split = {split!r}: {choices(split, get_args(Split))}")
     if not judged.verdict.rules:
-        raise InputError(f"study {judged.name!r} has a ladder: no run of it learned from all examples")
-    labels = judged.predicted.labels
-    if labels.targets:
         raise InputError(
-            f"study {judged.name!r}: mistakes are of one target, and this has {len(labels.targets)}; `ravine show` has "
-            "the errors of each"
+            f"study {judged.name!r} has a ladder: no run of it learned from all examples; mistakes are of a "
+            "study without `ladder`, with what the verdict names best"
         )
-    if labels.task not in LOOKS:
-        raise InputError(f"study {judged.name!r}: mistakes of task {labels.task!r} are not looked at")
+    look_of(judged.predicted.labels)
 
 
 def result_of(verdict: Verdict, rule: str | None) -> RuleResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.by_label import ByLabel
 from ravine.outcomes.confusion import Confusion, percents
-from ravine.outcomes.deviations import Deviations
+from ravine.outcomes.deviations import Deviations, number_of
+from ravine.outcomes.off_targets import OffTargets
 from ravine.outcomes.runs import plain
 from ravine.outcomes.trials import Split
-from ravine.outcomes.words import NOTHING
 
 NOT_AT_HAND = "The data are not at hand, so only the numbers of the examples are known."
 FOLDS_NOT_AT_HAND = (
@@ -36,7 +35,8 @@ class Mistake:
         said: what runs say most often in its place; of a regression the median of what they predict.
         wrong: share of the runs that are wrong, of labels the mean share that is; None in a regression.
         off: in a regression, the median of how far the runs are off, in the target's unit; else None.
-        loss: mean over the runs: cross-entropy, or squared error.
+        loss: mean over the runs: cross-entropy, or squared error, of several targets in units of their variance.
+        target: of several targets, the one that the runs are furthest off with, as `answer`, `said` and `off` have it.
         suspect: nearly all runs of the chosen configs are sure of the same other class: it is perhaps mislabelled.
         place: where it came from, such as a file or a line of one; empty where the data are not at hand.
         values: its columns, where the data are a table and at hand.
@@ -48,6 +48,7 @@ class Mistake:
     wrong: float | None
     off: float | None
     loss: float
+    target: str = ""
     suspect: bool = False
     place: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +78,8 @@ class Mistakes:
         num_runs: runs that `examples` are about: all that finished, on test those of the chosen config.
         confusion: of classes.
         labels: of labels, of which an example may have any.
-        deviations: of a regression.
+        deviations: of a regression with one target.
+        targets: of a regression with several.
         examples: the hardest first; before them those that are perhaps mislabelled.
         num_suspects: how many of all examples these are.
         whole: whether places and values of the examples are known.
@@ -93,17 +95,23 @@ class Mistakes:
     confusion: Confusion | None
     labels: ByLabel | None
     deviations: Deviations | None
+    targets: OffTargets | None
     examples: tuple[Mistake, ...]
     num_suspects: int
     whole: bool
     about: str = ""
 
     @property
-    def found(self) -> Confusion | ByLabel | Deviations:
-        """That of `confusion`, `labels` and `deviations` which its task has."""
-        known = self.confusion or self.labels or self.deviations
+    def found(self) -> Confusion | ByLabel | Deviations | OffTargets:
+        """That of `confusion`, `labels`, `deviations` and `targets` which its task has."""
+        known = self.confusion or self.labels or self.deviations or self.targets
         assert known is not None, "a task has one of them"
         return known
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether what is predicted are numbers."""
+        return self.deviations is not None or self.targets is not None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -163,18 +171,26 @@ class Mistakes:
         names = self._names(most)
         places = any(each.place for each in self.examples)
         titles = (
-            ("example", "answer", "predicted", "off by", "mean loss")
-            if self.deviations is not None
+            (
+                "example",
+                *(["furthest off"] if self.targets else []),
+                "answer",
+                "predicted",
+                "off by",
+                "mean loss",
+            )
+            if self.of_numbers
             else ("example", "answer", "taken for", "wrong", "mean loss", "")
         )
         rows = tuple(
             (
                 f"{each.number:,}",
+                *([each.target] if self.targets else []),
                 each.answer,
                 each.said,
                 percents(each.wrong) if each.wrong is not None else number_of(each.off),
                 f"{each.loss:.3g}",
-                *([mark if each.suspect else ""] if self.deviations is None else []),
+                *([] if self.of_numbers else [mark if each.suspect else ""]),
                 *([each.short_place] if places else []),
                 *(each.values.get(name, "") for name in names),
             )
@@ -189,14 +205,19 @@ class Mistakes:
             for name in self._names(most)
             if not _are_numbers(each.values[name] for each in self.examples)
         ]
-        return ("taken for", "", "place", *names, *([] if self.deviations is not None else ["answer"]))
+        return ("taken for", "", "place", "furthest off", *names, *([] if self.of_numbers else ["answer"]))
 
     def _names(self, most: int) -> tuple[str, ...]:
         return tuple(self.examples[0].values)[:most] if self.examples else ()
 
     def json(self) -> dict[str, Any]:
         """As JSON has it."""
-        kinds = {"confusion": self.confusion, "labels": self.labels, "deviations": self.deviations}
+        kinds = {
+            "confusion": self.confusion,
+            "labels": self.labels,
+            "deviations": self.deviations,
+            "targets": self.targets,
+        }
         kind = {name: each.json() for name, each in kinds.items() if each is not None}
         return {
             "study": self.study,
@@ -209,12 +230,13 @@ class Mistakes:
             "examples": [
                 {
                     "number": each.number,
+                    **({"target": each.target} if each.target else {}),
                     "answer": each.answer,
                     "said": each.said,
                     **({} if each.wrong is None else {"wrong": plain(each.wrong)}),
                     **({} if each.off is None else {"off": plain(each.off)}),
                     "loss": plain(each.loss),
-                    **({"perhaps_mislabelled": each.suspect} if self.deviations is None else {}),
+                    **({} if self.of_numbers else {"perhaps_mislabelled": each.suspect}),
                     **({"place": each.place} if each.place else {}),
                     **({"values": dict(each.values)} if each.values else {}),
                 }
@@ -230,11 +252,6 @@ class Mistakes:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return "".join(grid.html() for grid in self.grids())
-
-
-def number_of(value: float | None) -> str:
-    """With four digits; a dash for what is no number."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{value:.4g}".replace("-", "−")
 
 
 def _without(texts: tuple[str, ...], place: int) -> tuple[str, ...]:

@@ -20,9 +20,12 @@ def draw_residuals(results: Results) -> Figure:
     views = []
     if results.has_mistakes and results.is_regression:
         for split in ("test",) if results.folds is not None else ("test", "validation"):
-            found = results.mistakes(split=split, num=0).deviations
-            assert found is not None, "a regression has residuals"
-            views.append(_view(split.capitalize(), found))
+            found = results.mistakes(split=split, num=0)
+            if found.targets is None:
+                assert found.deviations is not None, "a regression has residuals"
+                views.append(_view(split.capitalize(), found.deviations))
+            else:
+                views += [_view(f"{name}: {split}", each) for name, each in found.targets.targets.items()]
     caption = (
         f"A point is an example: the right value less the mean prediction of the best {results.noun}'s chosen config"
         " over its seeds, against that prediction. Above 0 the prediction is too low. The line is the mean in each"

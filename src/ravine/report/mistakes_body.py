@@ -13,6 +13,7 @@ from ravine.messages import count
 from ravine.outcomes.confusion import CLASS_TITLES, WIDEST, Confusion, OfClass, class_cells, percents
 from ravine.outcomes.looking import located
 from ravine.outcomes.mistakes import FOLDS_NOT_AT_HAND, NOT_AT_HAND, Mistake, Mistakes
+from ravine.outcomes.off_targets import OffTargets
 from ravine.outcomes.results import Results
 from ravine.outcomes.trials import Split
 from ravine.report import elements
@@ -21,6 +22,7 @@ from ravine.report.pixels import pixels
 from ravine.report.png import png
 
 _HARDEST = 24
+_OPEN = 3  # targets that are not folded away
 _COLUMNS = 8  # of a row of a table
 _RULES = 12  # whose matrices on validation are on a page
 _SHARES = 12  # classes, up to which a cell has room for its share
@@ -34,6 +36,10 @@ _READING_LABELS = (
     "Precision, recall and F1 of a label are of all answers of the config's runs together; its error is the share of "
     "these that have it wrong, whether it is there or not."
 )
+_READING_TARGETS = (
+    "Each target is in its own unit. An example is as hard as the mean of its targets' squared errors, each in units of"
+    " that target's variance; its row has the target that is furthest off."
+)
 _READING_NUMBERS = (
     "A residual is the right value less the predicted one: above 0, predictions are too low. Where they are too high "
     "for small targets and too low for large ones, the model keeps to the middle."
@@ -46,7 +52,7 @@ def mistakes_section(results: Results) -> Html:
         return join()
     test = results.mistakes(split="test", num=_HARDEST)
     validation = None if results.folds is not None else results.mistakes(num=_HARDEST)
-    numbers = test.deviations is not None
+    numbers = test.of_numbers
     return tag(
         "section",
         tag("h2", "Where it is off" if numbers else "What it gets wrong", id="mistakes"),
@@ -72,6 +78,8 @@ def mistakes_section(results: Results) -> Html:
 
 
 def _reading(found: Mistakes) -> str:
+    if found.targets is not None:
+        return f"{_READING_NUMBERS} {_READING_TARGETS}"
     if found.deviations is not None:
         return _READING_NUMBERS
     return _READING if found.confusion is not None else _READING_LABELS
@@ -84,6 +92,8 @@ def _of_config(found: Mistakes) -> list[Html]:
             tag("h3", f"By tenths of the target: {found.split}"),
             _table(found.deviations.grid(), "tenths"),
         ]
+    if found.targets is not None:
+        return _of_targets(found, found.targets)
     if found.labels is not None:
         return [tag("h3", f"By label: {found.split}"), _classes(found.labels.worst(), "label")]
     assert found.confusion is not None, "a task has one of them"
@@ -95,6 +105,19 @@ def _of_config(found: Mistakes) -> list[Html]:
         tag("h3", f"By class: {found.split}"),
         _classes(found.confusion.worst(), "class"),
     ]
+
+
+def _of_targets(found: Mistakes, off: OffTargets) -> list[Html]:
+    """Each target by itself, those after the first few folded away."""
+    parts = []
+    for place, (name, each) in enumerate(off.targets.items()):
+        title, table = f"{name} by tenths: {found.split}", _table(each.grid(name), f"tenths of {name}")
+        more = []
+        if off.largest.get(name):
+            more = [tag("h4", "Largest errors"), _table(off.largest_grid(name), f"largest errors of {name}")]
+        folded = tag("details", tag("summary", title), table, *more)
+        parts += [folded] if place >= _OPEN else [tag("h3", title), table, *more]
+    return parts
 
 
 def _by_rule(results: Results) -> Html:
@@ -217,7 +240,7 @@ def _card(found: Mistakes, each: Mistake, image: Html) -> Html:
     wrong = "" if each.wrong is None else f"{percents(each.wrong)} wrong, "
     lines: Sequence[Part] = (
         tag("span", each.answer, class_="answer"),
-        tag("span", f"{'taken for' if found.deviations is None else 'predicted'} {each.said}"),
+        tag("span", f"{'predicted' if found.of_numbers else 'taken for'} {each.said}"),
         tag("span", f"{wrong}loss {each.loss:.3g}", class_="mixture"),
         tag("span", each.short_place or f"example {each.number}", class_="mixture"),
         tag("span", "perhaps mislabelled", class_="doubt") if each.suspect else None,
