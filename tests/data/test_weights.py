@@ -122,7 +122,28 @@ def test_every_fold_has_the_weights_of_its_examples() -> None:
 WRONG: list[tuple[list[object], dict[str, Any], str]] = [
     ([-1, *W[1:]], {}, r".*t.csv, line 2: column 'w' is -1; a weight is a finite number of at least 0"),
     (["", *W[1:]], {}, r".*t.csv, line 2: column 'w' is empty or no number"),
-    (["x", *W[1:]], {}, r".*t.csv, line .*: column 'w'"),
+    (
+        ["heavy", *W[1:]],
+        {},
+        r".*t.csv, line 2: column 'w' is 'heavy'; weights must be numbers of at least 0$",
+    ),
+    ([*W[:9], *"x" * 31], {}, r".*t.csv, line 11: column 'w' is 'x'; weights must be numbers of at least 0$"),
+    ([*W[:9], "-", *W[10:]], {}, r".*t.csv, line 11: column 'w' is empty or no number"),
+    (
+        ['"2,5"'] * NUM,
+        {},
+        r".*t.csv, line 2: column 'w': '2,5' is a number with a decimal comma; say decimal = ",
+    ),
+    (
+        ["1e39", *W[1:]],
+        {},
+        r".*t.csv, line 2: column 'w' is 1e\+39; a weight is .* 0 that fits into float32$",
+    ),
+    (
+        list(W),
+        {"categorical": ["w"]},
+        r".*t.csv: weight = 'w' is in categorical; weights are numbers: take it out",
+    ),
     ([0] * NUM, {}, r".*t.csv: all 24 weights of the training part are 0: nothing to learn"),
     (list(W), {"weight": "v"}, r".*t.csv: weight = 'v' is not a column; allowed: a, b, w, y"),
     (list(W), {"weight": "y"}, r".*t.csv: weight = 'y' is the target; name another column"),
@@ -147,6 +168,16 @@ GIVEN: list[tuple[Any, str]] = [
     (np.where(np.arange(NUM) == 3, np.nan, W), "arrays, x, row 3: its weight is empty or no number"),
     (np.where(np.arange(NUM) == 3, np.inf, W), "arrays, x, row 3: its weight is inf"),
     (np.zeros(NUM), "arrays: all 24 weights of the training part are 0"),
+    (
+        [*W[:5].tolist(), "x", *W[6:].tolist()],
+        "arrays, x, row 0: its weight is '1.0'; weights must be numbers",
+    ),
+    (
+        np.array([*W[:5], "x", *W[6:]], object),
+        "arrays, x, row 5: its weight is 'x'; weights must be numbers of",
+    ),
+    (np.array([None, *W[1:]], object), "arrays, x, row 0: its weight is empty or no number"),
+    (W.astype(complex), "arrays: weights has no numbers, but complex"),
 ]
 
 
@@ -154,6 +185,68 @@ GIVEN: list[tuple[Any, str]] = [
 def test_arrays_that_are_no_weights_are_refused_in_a_line(weights: Any, words: str) -> None:
     with pytest.raises(DataError, match=f"^{words}"):
         from_arrays(X, Y, weights=weights)
+
+
+def test_a_weight_column_is_no_feature_whether_it_is_dropped_or_not(tmp_path: Path) -> None:
+    plain, dropped = table(tmp_path, list(W)), table(tmp_path, list(W), drop=["w"])
+    assert plain.fingerprint == dropped.fingerprint
+    assert dropped.train.weights is not None
+
+
+def test_a_column_of_numbers_as_objects_is_weights() -> None:
+    data = from_arrays(X, Y, weights=np.array(W.tolist(), object))
+    np.testing.assert_array_equal(data.train.weights, from_arrays(X, Y, weights=W).train.weights)
+
+
+def test_a_study_gives_scores_the_weights_of_its_arrays() -> None:
+    keys: dict[str, Any] = {"name": "s", "model": "mlp", "steps": 1, "rules": ["adam"]}
+    found = Study(data=(X, Y), weights=W, weight_scores=True, **keys).data
+    assert isinstance(found, Dataset)
+    assert found.fingerprint == from_arrays(X, Y, weights=W, weight_scores=True).fingerprint
+    pairs_of = list(zip(X.astype(np.float32), Y.tolist(), strict=True))
+    found = Study(data=Pairs(pairs_of), weights=W, weight_scores=True, **keys).data
+    assert isinstance(found, Dataset)
+    assert found.score_weights is not None
+    for data, weights, words in (
+        (
+            (X, Y),
+            None,
+            r"^weight_scores: needs weights= beside arrays \(x, y\); a table has a key of its own",
+        ),
+        ("iris", None, r"^weight_scores: needs weights= beside arrays"),
+        (
+            {"kind": "csv", "path": "t.csv", "target": "y"},
+            None,
+            r"^weight_scores: needs .* data.weight_scores",
+        ),
+    ):
+        with pytest.raises(InputError, match=words):
+            Study(data=data, weights=weights, weight_scores=True, **keys)
+    with pytest.raises(InputError, match=r"^weight_scores = 'yes': must be True or False"):
+        Study(data=(X, Y), weights=W, weight_scores="yes", **keys)  # type: ignore[arg-type]
+    none = np.where(np.isin(np.arange(NUM), _rows_of("validation")), 0, W)
+    with pytest.raises(
+        DataError, match=r"^arrays: all 8 weights of the validation part are 0: nothing to score$"
+    ):
+        Study(data=(X, Y), weights=none, weight_scores=True, **keys)
+
+
+class Pairs:
+    """A data set as PyTorch has them."""
+
+    def __init__(self, pairs: list[tuple[np.ndarray, int]]) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, at: int) -> tuple[np.ndarray, int]:
+        return self.pairs[at]
+
+
+def _rows_of(split: str) -> np.ndarray:
+    data = from_arrays(np.arange(NUM)[:, None], Y, normalize="none")
+    return getattr(data, split).x[:, 0].astype(int)
 
 
 def test_weights_belong_to_arrays_and_are_not_mixed() -> None:

@@ -227,6 +227,7 @@ def from_torch_dataset(
     normalize: Literal["standard", "channel", "none"] | None = None,
     limit: int | None = None,
     weights: Any = None,
+    weight_scores: bool = False,
 ) -> Dataset:
     """A data set out of any indexable dataset of pairs (x, y), such as `torch.utils.data.Dataset`.
 
@@ -237,7 +238,7 @@ def from_torch_dataset(
         test_dataset: a given test split.
         validation_dataset: a given validation split.
         name: what to call the data.
-        task, validation, test, split_seed, normalize, limit, weights: as in `from_arrays`.
+        task, validation, test, split_seed, normalize, limit, weights, weight_scores: as in `from_arrays`.
 
     Raises:
         DataError: no length, no pairs, or examples of different shapes.
@@ -267,6 +268,7 @@ def from_torch_dataset(
         limit=limit,
         class_names=tuple(map(str, getattr(dataset, "classes", None) or ())),
         weights=weights,
+        weight_scores=weight_scores,
     )
 
 

@@ -107,6 +107,10 @@ def _weights(
     for key in ("group", "time", "column"):
         if spec.split is not None and (name := getattr(spec.split, key)) is not None:
             taken.setdefault(name, f"split.{key}")
+    if spec.weight in spec.categorical:
+        raise DataError(
+            f"{where}: weight = {spec.weight!r} is in categorical; weights are numbers: take it out"
+        )
     return weights_of(cells, spec.weight, taken=taken, where=where, place=place, numerals=numerals)
 
 

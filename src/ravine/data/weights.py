@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.column import Cells, Place, typed_column
+from ravine.data.column import Cells, Place, absent, typed_column
 from ravine.data.containers import as_numpy
-from ravine.data.numerals import Numerals
-from ravine.data.texts import PLAIN, text_column
+from ravine.data.numerals import Numerals, advice, looks_like
+from ravine.data.texts import MARKERS, MISSING, PLAIN
 from ravine.errors import DataError, choices
-from ravine.messages import count
+from ravine.messages import count, shown
 
 Weights = npt.NDArray[np.float32]
 
@@ -49,12 +51,38 @@ def weights_of(
     what = f"column {name!r}"
     given = cells[name]
     if given.values.dtype.kind == "U":
-        column = text_column(name, given.values, place, numerals=numerals)
-    else:
-        column = typed_column(name, given, where)
+        return checked(_numbers_of(given.values, numerals, what, place), what, place)
+    column = typed_column(name, given, where)
     if column.text:
-        raise DataError(f"{place(0)}: {what} is {column.values[0]!r}; a weight is a number of at least 0")
+        row = next(row for row, cell in enumerate(column.values) if cell is not None)
+        raise DataError(_no_number(what, column.values[row], place(row)))
     return checked(np.where(column.missing, np.nan, column.values), what, place)
+
+
+def _numbers_of(
+    cells: npt.NDArray[Any], numerals: Numerals, what: str, place: Place
+) -> npt.NDArray[np.float64]:
+    """Texts of a file as numbers; NaN where a cell is empty."""
+    texts = cells.tolist()
+    plain = {cell: numerals.plain(cell) for cell in set(texts)}
+    empty = {cell for cell in plain if plain[cell] is None and cell.strip().lower() in MISSING | MARKERS}
+    bad = {cell for cell in plain if plain[cell] is None} - empty
+    if bad:
+        row = next(row for row, cell in enumerate(texts) if cell in bad)
+        reason = numerals.contradicts(texts[row])
+        like = looks_like(bad)
+        if reason is None and like.get(texts[row]) == "comma":
+            written = [cell for cell, kind in like.items() if kind == "comma"]
+            reason = advice(written, [text for text in plain.values() if text is not None])
+        raise DataError(_no_number(what, texts[row].strip(), place(row), reason))
+    known = {cell: math.nan if text is None else float(text) for cell, text in plain.items()}
+    return np.array([known[cell] for cell in texts], dtype=np.float64)
+
+
+def _no_number(what: str, cell: object, place: str, reason: str | None = None) -> str:
+    if reason is not None:
+        return f"{place}: {what}: {shown(cell)} {reason}"
+    return f"{place}: {what} is {shown(cell)}; weights must be numbers of at least 0"
 
 
 def given_weights(weights: Any, num: int, name: str) -> Weights | None:
@@ -77,9 +105,20 @@ def given_weights(weights: Any, num: int, name: str) -> Weights | None:
         raise DataError(
             f"{name}: weights has shape {array.shape}, x has {count(num, 'example')}; one for each is needed"
         )
+
+    def place(row: int) -> str:
+        return f"{name}, x, row {row}"
+
+    what = "its weight"
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{name}: weights has no numbers, but {array.dtype}")
-    return checked(array.astype(np.float64), "its weight", lambda row: f"{name}, x, row {row}")
+        cells = array.tolist() if array.dtype.kind in "OUST" else []
+        for row, cell in enumerate(cells):
+            if not absent(cell) and not isinstance(cell, Real | np.bool_):
+                raise DataError(_no_number(what, cell, place(row)))
+        if not cells:
+            raise DataError(f"{name}: weights has no numbers, but {array.dtype}")
+        array = np.array([math.nan if absent(cell) else cell for cell in cells])
+    return checked(array.astype(np.float64), what, place)
 
 
 def checked(values: npt.NDArray[np.float64], what: str, place: Place) -> Weights:
@@ -94,7 +133,8 @@ def checked(values: npt.NDArray[np.float64], what: str, place: Place) -> Weights
     if bad.any():
         row = int(bad.argmax())
         is_what = "is empty or no number" if np.isnan(values[row]) else f"is {values[row]:g}"
-        raise DataError(f"{place(row)}: {what} {is_what}; a weight is a finite number of at least 0")
+        large = " that fits into float32" if np.isfinite(values[row]) and values[row] > 0 else ""
+        raise DataError(f"{place(row)}: {what} {is_what}; a weight is a finite number of at least 0{large}")
     return found
 
 

@@ -13,12 +13,13 @@ DataLike: TypeAlias = Any
 """A name, a table with ``kind``, a specification, a `Dataset`, ``(x, y)``, or a torch dataset."""
 
 
-def parse_source(value: object, weights: Any = None) -> DataSpec | Dataset:
+def parse_source(value: object, weights: Any = None, weight_scores: bool = False) -> DataSpec | Dataset:
     """The data of a study.
 
     Args:
         value: any of `DataLike`. ``(x, y, x_test, y_test)`` has a given test split.
         weights: of arrays or a torch dataset, how much each example counts in training; None: all alike.
+        weight_scores: these weights count in scores on validation and test as well.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -32,6 +33,14 @@ def parse_source(value: object, weights: Any = None) -> DataSpec | Dataset:
     if weights is not None and isinstance(value, Dataset | Mapping | str | Options):
         words = "are of arrays (x, y); a table names a column: data.weight, and from_arrays takes weights too"
         raise lacking("weights", words)
+    if not isinstance(weight_scores, bool):
+        raise wrong("weight_scores", weight_scores, "must be True or False")
+    if weight_scores and weights is None:
+        raise lacking(
+            "weight_scores",
+            "needs weights= beside arrays (x, y); a table has a key of its own, data.weight_scores, and from_arrays "
+            "takes it too",
+        )
     if isinstance(value, Dataset):
         return value
     if isinstance(value, Mapping):
@@ -42,11 +51,11 @@ def parse_source(value: object, weights: Any = None) -> DataSpec | Dataset:
         if len(value) not in (2, 4):
             raise lacking("data", f"must be (x, y) or (x, y, x_test, y_test), not a tuple of {len(value)}")
         test = dict(zip(("x_test", "y_test"), value[2:], strict=False))
-        return from_arrays(value[0], value[1], weights=weights, **test)
+        return from_arrays(value[0], value[1], weights=weights, weight_scores=weight_scores, **test)
     if hasattr(value, "shape"):
         raise lacking("data", "an array or a table alone has no target: give a pair (x, y)")
     if hasattr(value, "__getitem__") and not isinstance(value, list | bytes):
-        return from_torch_dataset(value, weights=weights)
+        return from_torch_dataset(value, weights=weights, weight_scores=weight_scores)
     raise wrong(
         "data",
         value,

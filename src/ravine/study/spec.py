@@ -111,6 +111,8 @@ class Study:
             ``{"modes": ["mean", "mc"], "samples": 50, "views": "flips"}``; None: not at all.
         origin: the file it was read from: errors begin with it.
         weights: of data that are arrays, (N,) how much each example counts in the loss of training; None: all alike.
+        weight_scores: these weights count in scores on validation and test as well: in the choice of hypers, the
+            verdict and the tables.
 
     Raises:
         StudyError: one line with the key, the value and what is allowed.
@@ -190,6 +192,7 @@ class Study:
         test_time: AtTestLike | None = None,
         origin: str = "",
         weights: Any = None,
+        weight_scores: bool = False,
         _length: tuple[float | None, int | None] = (None, None),
     ) -> None:
         def put(field: str, value: object) -> None:
@@ -254,7 +257,7 @@ class Study:
                 several = isinstance(self.model, tuple)
                 beside = {"variants": self.variants, "model": several}
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
-            put("data", parse_source(data, weights))
+            put("data", parse_source(data, weights, weight_scores))
             check_beside(
                 self.metric,
                 {
