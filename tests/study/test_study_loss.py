@@ -163,7 +163,12 @@ UNFIT: list[tuple[dict[str, Any], Any, dict[str, Any], str]] = [
         {},
         "loss = 'mae': iris is a classification; allowed there: cross_entropy, focal, or a function",
     ),
-    (CLASSES, "bce", {}, "loss = 'bce': iris has classes, of which one is right; cross_entropy"),
+    (
+        CLASSES,
+        "bce",
+        {},
+        "loss = 'bce': iris has classes, of which one is right; say 'cross_entropy', which of two",
+    ),
     (NUMBERS, "focal", {}, "loss = 'focal': diabetes is a regression; allowed there: mse, mae"),
     (
         NUMBERS,

@@ -154,8 +154,8 @@ class LossSpec:
             words = f"{name} is {_TASKS[task]}; allowed there: {', '.join(fitting)}, or a function"
             if self.kind == "bce" and task == "classification":
                 words = (
-                    f"{name} has classes, of which one is right; cross_entropy is for them, with two classes it is the "
-                    "same loss"
+                    f"{name} has classes, of which one is right; say 'cross_entropy', which of two classes is the same "
+                    "loss"
                 )
             raise wrong("loss", self.kind, words)
         given = self.class_weights
