@@ -7,6 +7,7 @@
     python benchmarks/folds.py some          # the same, where they are lost on the same examples by every run
     python benchmarks/folds.py metrics       # equals and 2 points by F1 and ROC AUC
     python benchmarks/folds.py networks      # equals and 2 points in studies whose networks ravine trains
+    python benchmarks/folds.py cohort        # time and memory of all folds as one cohort, beside one for each fold
 
 Real data, or data that are drawn anew for each study. What is trained is small and fast, so that there can be thousands
 of studies: a ridge classifier on random features, whose penalty validation chooses, or class means; `networks` runs
@@ -21,6 +22,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from folds_cohort import run_cohort
 from folds_metrics import run_metrics
 from folds_networks import run_networks
 from folds_procedures import (
@@ -155,7 +157,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("aa", "many", "groups", "power", "some", "metrics", "networks"))
+    parser.add_argument(
+        "what", choices=("aa", "many", "groups", "power", "some", "metrics", "networks", "cohort")
+    )
     parser.add_argument("--reps", type=int, default=None, help="studies of a cell")
     given = parser.parse_args()
     began = time.perf_counter()
@@ -169,6 +173,8 @@ def main() -> None:
         run_metrics(given.reps or 200)
     elif given.what == "networks":
         run_networks(given.reps or 100)
+    elif given.what == "cohort":
+        run_cohort(given.reps or 7)
     else:
         run_power(given.reps or 200, same_examples=given.what == "some")
     print(f"\n{time.perf_counter() - began:.0f} s")

@@ -100,6 +100,24 @@ def test_a_dropped_cohort_leaves_planned_runs_and_nothing_else(
     assert store.curves(run_ids, "train_loss")[run_ids[0]][1].tolist() == [0]
 
 
+def test_predictions_of_runs_with_other_numbers_of_examples_are_cut(
+    store: Store, run_ids: list[str], result: MakeResult, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    predictions = {"validation": rng.normal(size=(4, 5, 2)), "test": rng.normal(size=(4, 3))}
+    lengths = {"validation": [5, 4, 5, 4], "test": [3, 3, 2, 3]}
+    store.open_cohort("c", run_ids, {})
+    ended = [result(run) for run in run_ids]
+    store.finish_cohort("c", ended, {"w": np.arange(4.0)}, predictions, lengths=lengths)
+    for row, (run, found) in enumerate(store.tensors_many("predictions", run_ids).items()):
+        assert run == run_ids[row]
+        for name, tensor in found.items():
+            np.testing.assert_array_equal(tensor, predictions[name][row, : lengths[name][row]], strict=True)
+    assert store.tensors("weights", run_ids[2])["w"] == 2.0
+    assert [name.split("-")[0] for name in files(tmp_path)] == ["predictions"] * 3 + ["weights"]
+    assert store.check() == []
+
+
 def test_finished_runs_have_results_weights_and_predictions(
     store: Store, run_ids: list[str], result: MakeResult, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,10 +25,11 @@ from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
 from ravine.data.memo import Memo, answers_key, memo_key
 from ravine.data.preparation import Preparation
 from ravine.data.reading import Order, SheetReading
+from ravine.data.rescaling import Rescaling, SharedInputs, Sharing
 from ravine.data.scale import Scaling, check_finite, fit_scaling
 from ravine.data.several import NumbersTarget
 from ravine.data.spec import Options, Task
-from ravine.data.table import Table, complete_rows, encode, refused_cells
+from ravine.data.table import Table, complete_rows, encode, refused_cells, unfilled
 from ravine.data.target import Target
 from ravine.data.target_columns import Columns, encode_answers
 from ravine.data.weights import Weights, check_part
@@ -37,8 +37,6 @@ from ravine.errors import DataError, together
 from ravine.forms import plain, read
 from ravine.messages import count
 from ravine.verification import Verification
-
-_MOST_KEPT = 1 << 28  # bytes of the data sets of folds that are remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +86,7 @@ class _Prepared:
         verification: what is to be checked of pixels that were kept.
         digests: SHA-256 of the image files of each split.
         memo: what was found out about their pixels before.
+        rescaling: of inputs that folds share.
     """
 
     xs: tuple[npt.NDArray[Any], ...]
@@ -98,10 +97,13 @@ class _Prepared:
     verification: Verification | None = None
     digests: tuple[npt.NDArray[np.uint8] | None, ...] = (None, None, None)
     memo: Memo = field(default_factory=lambda: Memo(None))
+    rescaling: Rescaling | None = None
 
     @property
-    def scaling(self) -> Scaling | None:
-        """Of inputs that are kept as bytes; None where they have been scaled."""
+    def scaling(self) -> Scaling | Rescaling | None:
+        """Of inputs that are kept as bytes, or that folds share; None where they have been scaled."""
+        if self.rescaling is not None:
+            return self.rescaling
         return self.inputs.scaling if self.xs[0].dtype == np.uint8 else None
 
 
@@ -158,19 +160,23 @@ def assembling(source: Source, options: Options) -> Generator[Decoding, None, Da
 def assembled(source: Source, options: Options) -> Generator[Decoding, None, Assembled]:
     """The same, with where the examples came from."""
     faults = list(source.x.faults) if isinstance(source.x, Table) else []
-    fold = FIRST_FOLD if options.split is not None and options.split.folds is not None else None
+    fold, sharing = None, None
+    if options.split is not None and options.split.folds is not None:
+        fold, sharing = FIRST_FOLD, Sharing()
     try:
-        found = yield from _assembled(source, options, faults, fold)
+        found = yield from _assembled(source, options, faults, fold, sharing)
     except DataError as error:
         if not faults:
             raise
         raise together([*faults, error]) from error.__cause__
     if faults:
         raise together(faults)
-    return found if fold is None else replace(found, data=_with_folds(found.data, source, options))
+    if sharing is None:
+        return found
+    return replace(found, data=_with_folds(found.data, source, options, sharing))
 
 
-def _with_folds(first: Dataset, source: Source, options: Options) -> Dataset:
+def _with_folds(first: Dataset, source: Source, options: Options, sharing: Sharing) -> Dataset:
     """The data set whose test split is the first fold, with all folds."""
     assert options.split is not None, "there are folds"
     sizes, rows = {}, {}
@@ -178,20 +184,25 @@ def _with_folds(first: Dataset, source: Source, options: Options) -> Dataset:
         splits = _cut(source, options, part)
         sizes[part] = (len(splits.train), len(splits.validation), len(splits.test))
         rows[part] = splits.test
-    dealt = (options.split.folds, options.split_seed, options.validation, options.normalize, options.limit)
+    dealt = (
+        options.split.folds,
+        options.split_seed,
+        options.validation,
+        options.normalize,
+        options.limit,
+        "even",
+    )
     whole = hashlib.sha256(repr((content_of(source), first.fingerprint, dealt)).encode()).hexdigest()
 
     def make(part: FoldOf) -> Dataset:
         def steps() -> Generator[Decoding, None, Dataset]:
             faults: list[DataError] = []
-            found = yield from _assembled(source, options, faults, part)
+            found = yield from _assembled(source, options, faults, part, sharing)
             return replace(found.data, fingerprint=part.key(whole), notes=())
 
         return last(steps())
 
-    num = sum(map(len, (first.train, first.validation, first.test)))
-    num_bytes = 4 * num * math.prod(first.input_shape)
-    folds = Folds(sizes=sizes, rows=rows, make=make, num_kept=max(2, _MOST_KEPT // max(1, num_bytes)))
+    folds = Folds(sizes=sizes, rows=rows, make=make)
     of_first = (f"{folds.num} folds; these notes are of the first one:",) if first.notes else ()
     return replace(first, fingerprint=whole, folds=folds, notes=(*of_first, *first.notes))
 
@@ -243,9 +254,9 @@ def content_of(source: Source) -> str:
 
 
 def _assembled(
-    source: Source, options: Options, faults: list[DataError], fold: FoldOf | None
+    source: Source, options: Options, faults: list[DataError], fold: FoldOf | None, sharing: Sharing | None
 ) -> Generator[Decoding, None, Assembled]:
-    """The same, with the columns that cannot be used left out and added to the faults."""
+    """The same, with the columns that cannot be used left out and added to the faults; folds share their inputs."""
     if not len(source.y.values):
         raise DataError(f"{source.where}: there are no examples in it")
     x, y, marks, place, division = source.x, source.y, source.marks, source.place, source.division
@@ -282,61 +293,82 @@ def _assembled(
     notes += [*target.notes, *_split_notes(marks, splits, options)]
     notes += cut_notes(target.labels, target.classes, division, splits)
     if isinstance(x, Table):
-        prepared = _prepared_table(x, splits, options, source, place, all_levels=fold is not None)
+        prepared = _prepared_table(x, splits, options, source, place, sharing)
     elif isinstance(x, Pictures):
-        prepared = yield from _prepared_pictures(x, splits, options, source)
+        prepared = yield from _prepared_pictures(x, splits, options, source, sharing)
     else:
         check_finite(x, source.where, place, source.features)
-        prepared = _prepared_array(x, splits, options, source)
+        prepared = _prepared_array(x, splits, options, source, sharing)
     notes += prepared.notes
     data = _dataset(source, target, splits, prepared, tuple(notes), place, weights)
     return Assembled(data=data, splits=splits, of=place, digests=prepared.digests)
 
 
 def _prepared_table(
-    table: Table, splits: Splits, options: Options, source: Source, place: Place, *, all_levels: bool
+    table: Table, splits: Splits, options: Options, source: Source, place: Place, sharing: Sharing | None
 ) -> _Prepared:
     for column in table.columns:
         if not column.text:
             known = np.where(column.missing, 0.0, column.values)[:, None]
             check_finite(known, source.where, place, (column.name,))
-    matrix = encode(table, splits.train, all_levels=all_levels)
+    matrix = encode(table, splits.train, all_levels=sharing is not None)
     scaling = fit_scaling(matrix.values[splits.train], options.normalize, source.where, matrix.numeric)
-    return _Prepared(
-        xs=_scaled(matrix.values, splits, scaling),
+    prepared = _Prepared(
+        xs=(),
         inputs=TableInputs(columns=matrix.inputs, scaling=scaling, numerals=table.numerals, text=table.text),
         features=matrix.features,
         notes=matrix.notes,
     )
+    if sharing is None:
+        return replace(prepared, xs=_scaled(matrix.values, splits, scaling))
+    scaled = matrix.numeric & (options.normalize != "none")
+    shared = sharing.inputs(lambda: SharedInputs.of_columns(unfilled(table, matrix), scaled))
+    used = matrix.numeric | matrix.values[splits.train].any(axis=0)
+    return _of_fold(prepared, shared, splits, shared.rescaling(scaling, fill=matrix.fills, used=used))
 
 
-def _prepared_array(x: npt.NDArray[Any], splits: Splits, options: Options, source: Source) -> _Prepared:
+def _of_fold(prepared: _Prepared, shared: SharedInputs, splits: Splits, rescaling: Rescaling) -> _Prepared:
+    """With the inputs that all folds share."""
+    ats = tuple(shared.at(rows) for rows in _rows(splits))
+    return replace(prepared, xs=(shared.x,) * 3, ats=ats, rescaling=rescaling)
+
+
+def _prepared_array(
+    x: npt.NDArray[Any], splits: Splits, options: Options, source: Source, sharing: Sharing | None
+) -> _Prepared:
     known = x[splits.train]
     scaling = fit_scaling(known, options.normalize, source.where)
     rows = x.ndim == 2 and scaling.values == "float64"
-    low = tuple(known.min(axis=0).tolist()) if rows else ()
-    high = tuple(known.max(axis=0).tolist()) if rows else ()
-    if x.dtype == np.uint8:
-        xs: tuple[npt.NDArray[Any], ...] = (known, x[splits.validation], x[splits.test])
-    else:
-        del known  # a copy
-        xs = _scaled(x, splits, scaling)
-    return _Prepared(
-        xs=xs,
+    prepared = _Prepared(
+        xs=(known, x[splits.validation], x[splits.test]) if x.dtype == np.uint8 and sharing is None else (),
         inputs=ArrayInputs(
             shape=tuple(x.shape[1:]),
             scaling=scaling,
             order=source.order,
             features=source.features,
-            low=low,
-            high=high,
+            low=tuple(known.min(axis=0).tolist()) if rows else (),
+            high=tuple(known.max(axis=0).tolist()) if rows else (),
         ),
         features=source.features,
     )
+    if sharing is not None:
+        shared = sharing.inputs(lambda: _shared_array(x, scaled=bool(scaling.mean)))
+        return _of_fold(prepared, shared, splits, shared.rescaling(scaling))
+    del known  # a copy
+    return prepared if prepared.xs else replace(prepared, xs=_scaled(x, splits, scaling))
+
+
+def _shared_array(x: npt.NDArray[Any], *, scaled: bool) -> SharedInputs:
+    if x.dtype != np.float64:
+        return SharedInputs(x=np.ascontiguousarray(x))
+    flat = x.reshape(len(x), -1)
+    found = SharedInputs.of_columns(flat, np.full(flat.shape[1], scaled))
+    middle, unit = (np.reshape(each, x.shape[1:]) for each in (found.middle, found.unit))
+    return SharedInputs(x=found.x.reshape(x.shape), middle=middle, unit=unit)
 
 
 def _prepared_pictures(
-    x: Pictures, splits: Splits, options: Options, source: Source
+    x: Pictures, splits: Splits, options: Options, source: Source, sharing: Sharing | None
 ) -> Generator[Decoding, None, _Prepared]:
     reading, used = x.reading, np.concatenate(_rows(splits))
     given = reading.scaling() if isinstance(reading, SheetReading) else None
@@ -346,6 +378,8 @@ def _prepared_pictures(
             inputs=ImageInputs(reading=reading, scaling=given or Scaling(values="bytes")),
             notes=tuple(remarks(x.files, x.table.flags)),
         )
+    if sharing is not None:  # one fold's are another's too
+        used = np.arange(len(x.files))
     stored = yield from decoding(x, used)
     pixels, rows = stored.pixels, stored.table.rows
     digests = tuple(stored.table.digests[each] for each in _rows(splits))
@@ -355,7 +389,7 @@ def _prepared_pictures(
             "scaling", lambda: plain(fit_scaling(pixels[rows[splits.train]], options.normalize, source.where))
         )
         given = read(Scaling, fitted)
-    return _Prepared(
+    prepared = _Prepared(
         xs=(pixels, pixels, pixels),
         ats=tuple(rows[each] for each in _rows(splits)),
         inputs=ImageInputs(reading=reading, scaling=given),
@@ -364,6 +398,10 @@ def _prepared_pictures(
         digests=digests,
         memo=memo,
     )
+    if sharing is None:
+        return prepared
+    shared = sharing.inputs(lambda: SharedInputs(x=pixels, rows=rows))
+    return _of_fold(prepared, shared, splits, shared.rescaling(given))
 
 
 def _rows(splits: Splits) -> tuple[npt.NDArray[np.int64], ...]:

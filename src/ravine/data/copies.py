@@ -67,7 +67,7 @@ def _twins(part: Examples, train: Examples) -> npt.NDArray[np.int64]:
                 break
             other = int(of[place])
             if np.array_equal(train.y[other], part.y[row]) and np.array_equal(
-                train.raw([other]), part.raw([row])
+                train.raw([other]), part.raw([row]), equal_nan=True
             ):
                 twins[row] = other
                 break

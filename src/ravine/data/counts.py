@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ravine.data.answers import NumberTarget
-from ravine.data.dataset import Dataset
+from ravine.data.dataset import Dataset, Folds
+from ravine.data.deal_folds import FoldOf
 from ravine.data.examples import Examples
 from ravine.data.preparation import Preparation
 from ravine.errors import StudyError
@@ -37,7 +39,14 @@ def counted(data: Dataset) -> Dataset:
         target_mean=0.0,
         target_scale=mean,
         counts=True,
+        folds=None
+        if data.folds is None
+        else Folds(sizes=data.folds.sizes, rows=data.folds.rows, make=partial(_counted_fold, data.folds)),
     )
+
+
+def _counted_fold(folds: Folds, part: FoldOf) -> Dataset:
+    return counted(folds.of(part))
 
 
 def counted_preparation(preparation: Preparation) -> Preparation:

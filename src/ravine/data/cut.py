@@ -53,6 +53,7 @@ def cut(
             raise DataError(f"{name}: split.time cannot be had beside a given validation or test split")
         return _by_time(labels, classes, division.times, options, name)
     seed: int | np.random.SeedSequence = options.split_seed
+    validation = options.validation
     if fold is not None:
         assert options.split is not None, "a fold is one of several"
         assert options.split.folds is not None, "a fold is one of several"
@@ -72,6 +73,7 @@ def cut(
         )
         marks = np.where(number == fold.fold, TEST, OPEN).astype(np.int8)
         seed = fold.seed(options.split_seed)
+        validation = _evening(len(marks), int((marks == OPEN).sum()), options.split.folds, validation)
     if division.groups is not None:
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence([_SALT, seed])
@@ -81,11 +83,31 @@ def cut(
         classes,
         marks,
         name=name,
-        validation=options.validation,
+        validation=validation,
         test=options.test,
         seed=seed,
         limit=options.limit,
     )
+
+
+def _evening(num: int, num_open: int, folds: int, validation: float) -> float:
+    """The share of a fold's open examples for validation with which all folds learn from equally many.
+
+    So epochs are of as many steps in all of them, and their runs can be trained as one cohort.
+
+    Args:
+        num: of examples.
+        num_open: of those outside of the fold: where groups don't decide it, one less in some folds.
+        folds: how many there are.
+        validation: the share that is asked for.
+
+    Example:
+        >>> [round(open_ * (1 - _evening(569, open_, 5, 0.2))) for open_ in (455, 456)]
+        [364, 364]
+    """
+    least = num - -(-num // folds)
+    num_train = least - max(1, round(least * validation))
+    return (num_open - num_train) / num_open
 
 
 def _by_group(

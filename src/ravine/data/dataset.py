@@ -43,14 +43,12 @@ class Folds:
     Args:
         sizes: of training, validation and test, by fold, in order: the folds of one repeat after those of another.
         rows: the examples that each fold tests, by their numbers in the data without rows that were left out.
-        make: the data set of a fold.
-        num_kept: how many of these are remembered.
+        make: the data set of a fold; all of them share their inputs.
     """
 
     sizes: Mapping[FoldOf, tuple[int, int, int]]
     rows: Mapping[FoldOf, npt.NDArray[np.int64]]
     make: Callable[[FoldOf], Dataset]
-    num_kept: int
     _kept: dict[FoldOf, Dataset] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -71,10 +69,7 @@ class Folds:
     def of(self, part: FoldOf) -> Dataset:
         """The data set with a fold as its test split, cut and scaled by what its own training part knows."""
         if part not in self._kept:
-            made = self.make(part)
-            while len(self._kept) >= self.num_kept:
-                del self._kept[next(iter(self._kept))]
-            self._kept[part] = made
+            self._kept[part] = self.make(part)
         return self._kept[part]
 
 
@@ -226,7 +221,7 @@ def fingerprint(
     """
     digest = hashlib.sha256(repr((task, classes or targets, target_mean, target_scale)).encode())
     for split in splits:
-        if by_bytes and split.scaling is not None:
+        if by_bytes and isinstance(split.scaling, Scaling):
             digest.update(repr(("|u1", (len(split), *split.shape), asdict(split.scaling))).encode())
             for rows in split.chunks():
                 raw = split.raw(rows)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ravine.data.rescaling import Rescaling
 from ravine.data.scale import Floats, Scaling
 
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
@@ -28,7 +29,7 @@ class Examples:
     Args:
         x: float32 (N, D) features or (N, C, H, W) images; or what `scaling` makes that of, such as bytes.
         y: int64 (N,) class indices, float32 (N,) or (N, T) standardized targets, or float32 (N, K) of labels, 0 or 1.
-        scaling: how `x` becomes what a model takes; None: it is that.
+        scaling: how `x` becomes what a model takes; None: it is that. Folds that share `x` have a `Rescaling`.
         at: (N,) which rows of `x` these examples are; None: all. So that several share one array.
         weights: float32 (N,), how much each counts in the loss of training; None: all count alike.
 
@@ -41,7 +42,7 @@ class Examples:
 
     kept: npt.NDArray[Any] = field(repr=False)
     y: Targets = field(repr=False)
-    scaling: Scaling | None = field(repr=False)
+    scaling: Scaling | Rescaling | None = field(repr=False)
     at: Rows | None = field(repr=False)
     weights: Floats | None = field(repr=False)
 
@@ -50,7 +51,7 @@ class Examples:
         *,
         x: npt.NDArray[Any],
         y: Targets,
-        scaling: Scaling | None = None,
+        scaling: Scaling | Rescaling | None = None,
         at: Rows | None = None,
         weights: Floats | None = None,
     ) -> None:

@@ -72,6 +72,14 @@ class Matrix:
     numeric: npt.NDArray[np.bool_]
     notes: tuple[str, ...]
 
+    @property
+    def fills(self) -> npt.NDArray[np.float64]:
+        """What takes the place of an empty number, (D,); 0 in columns of levels, where a cell is never empty."""
+        of_columns = [
+            [of.fill or 0.0] if isinstance(of, NumberInput) else [0.0] * len(of.levels) for of in self.inputs
+        ]
+        return np.array([fill for fills in of_columns for fill in fills])
+
 
 def build_table(
     cells: Mapping[str, Cells],
@@ -344,6 +352,20 @@ def encode(table: Table, train: npt.NDArray[np.int64], *, all_levels: bool = Fal
         numeric=np.array(numeric),
         notes=tuple(notes),
     )
+
+
+def unfilled(table: Table, matrix: Matrix) -> npt.NDArray[np.float64]:
+    """The values of a table's columns, (N, D), before a fold has filled in empty numbers, which are NaN.
+
+    Args:
+        table: the table.
+        matrix: what some fold makes of it, with all levels.
+    """
+    blocks = [
+        encode_column(replace(of, fill=None) if isinstance(of, NumberInput) else of, column)
+        for of, column in zip(matrix.inputs, table.columns, strict=True)
+    ]
+    return np.concatenate(blocks, axis=1)
 
 
 def _input(

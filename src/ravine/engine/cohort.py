@@ -42,7 +42,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """Runs of one structure: same model, batch size, number of steps, data.
+    """Runs of one structure: same model, batch size, number of steps, data. Folds of the data may differ.
 
     Args:
         runs: segment by segment.
@@ -58,7 +58,7 @@ class Cohort:
     def of(runs: Sequence[Run], averages: Averages | None = None) -> Cohort:
         """A cohort of runs of one structure, in an order that depends on the runs alone."""
         names = averages.tracked if averages else ()
-        structures = {run.recipe.structure for run in runs}
+        structures = {run.recipe.together for run in runs}
         assert len(structures) == 1, f"a cohort has one structure, not {len(structures)}"
         ordered = sorted(runs, key=_place)
         segments, start = [], 0
@@ -122,7 +122,7 @@ def split(runs: Iterable[Run], size: int) -> list[list[Run]]:
     Runs of one rule stay together: fewer segments make a smaller program.
     """
     groups = []
-    for _, members in groupby(sorted(runs, key=_place), key=lambda run: run.recipe.structure):
+    for _, members in groupby(sorted(runs, key=_place), key=lambda run: run.recipe.together):
         same = list(members)
         num = -(-len(same) // size)
         groups += [same[len(same) * i // num : len(same) * (i + 1) // num] for i in range(num)]
@@ -135,4 +135,4 @@ def _kind(recipe: Recipe) -> tuple[str, str | None]:
 
 def _place(run: Run) -> tuple[str, str, str, str, int]:
     recipe = run.recipe
-    return recipe.structure, json.dumps(_kind(recipe)), f"{recipe.hypers['lr']:.17g}", recipe.id, run.seed
+    return recipe.together, json.dumps(_kind(recipe)), f"{recipe.hypers['lr']:.17g}", recipe.id, run.seed

@@ -17,10 +17,11 @@ from ravine.engine.averaging import Averaging
 from ravine.engine.cohort import Cohort
 from ravine.engine.final import Final, Metrics, together
 from ravine.engine.loss import OWN_LOSS
-from ravine.engine.programs import Others, Program
+from ravine.engine.programs import Others, Program, Scores
 from ravine.engine.records import Arrays, Averaged, Evaluation
 from ravine.engine.scheduled import Scheduled
 from ravine.engine.setting import Setting
+from ravine.engine.state import Data
 from ravine.engine.stopping import Stopping
 from ravine.tensors import Layout
 
@@ -108,16 +109,17 @@ class Ending:
 
     def curve(self, name: str, now: Running) -> dict[str, np.ndarray]:
         """Scores of an average on the validation set, of the runs that go on; not a number where it has no weights."""
-        begun, validation = self._begun(name, now), self.final.splits["validation"]
-        kinds = ("loss", "accuracy") if self.final.data.task != "regression" else ("loss",)
+        begun, sets = self._begun(name, now), self.final.sets
+        kinds = ("loss", "accuracy") if self.final.task != "regression" else ("loss",)
         scores = {kind: np.full(len(now.rows), np.nan) for kind in kinds}
         if begun:
             points_RP = now.setting.point(name)
             others = self.averaging.others(name, now.setting, points_RP, begun, at_end=False)
-            _, *found = now.program.scores(validation, points_RP, others)
-            for kind, values_RN in zip(kinds, found, strict=False):
-                scores[kind][begun] = values_RN.mean(1).cpu().numpy()[begun]
-            scores["loss"] *= self.final.data.loss_unit
+            for _, validation in sets.each("validation", now.rows):  # of a cohort without folds: one
+                _, *found = now.program.scores(validation, points_RP, others)
+                for kind, values_RN in zip(kinds, found, strict=False):
+                    scores[kind][begun] = values_RN.mean(1).cpu().numpy()[begun]
+            scores["loss"] *= sets.first.loss_unit
         return {f"{name}/validation_{kind}": values[list(now.going)] for kind, values in scores.items()}
 
     def restorable(self, diverged: Mapping[int, int]) -> list[int]:
@@ -127,14 +129,21 @@ class Ending:
     def runs(self, now: Running, diverged: Mapping[int, int]) -> Averaged:
         """What the runs themselves came to: with their last weights, or with those of their best evaluation."""
         places = [place for place in now.going if now.rows[place] not in self.stopping]
-        at_end = self.final.scored(now.program.scores, now.index(places)) if places else ({}, {})
+        ended = [now.rows[place] for place in places]
+        at_end: tuple[Metrics, Arrays] = {}, {}
+        if places:
+
+            def scores(split: Data, some: Sequence[int] | None) -> Scores:
+                return now.program.scores(split, rows=some)
+
+            at_end = self.final.scored(scores, now.index(places), ended)
         fixed = rows_of(now.setting.constants.fixed, now.index(places))
         rows = self.restorable(diverged)
         points_RP, buffers = self.stopping.best(rows)
         restored = {**buffers, **rows_of(self.fixed, now.index(rows))}
         return together(
             [
-                self._ended([now.rows[place] for place in places], at_end, {**now.weights(places), **fixed}),
+                self._ended(ended, at_end, {**now.weights(places), **fixed}),
                 self._elsewhere(rows, points_RP, restored),
             ]
         )
@@ -145,9 +154,14 @@ class Ending:
         if begun := self._begun(name, now):
             rows, points_RP = now.index(begun), now.setting.point(name)
             others = self.averaging.others(name, now.setting, points_RP, begun, at_end=True)
-            found = self.final.scored(lambda split: now.program.scores(split, points_RP, others), rows)
+            own = [now.rows[place] for place in begun]
+
+            def scores(split: Data, some: Sequence[int] | None) -> Scores:
+                return now.program.scores(split, points_RP, others, some)
+
+            found = self.final.scored(scores, rows, own)
             weights = rows_of({**self.layout.views(points_RP), **others}, rows)
-            parts.append(self._ended([now.rows[place] for place in begun], found, weights))
+            parts.append(self._ended(own, found, weights))
         if stopped := self.stopping.averages(name):
             points_RP = torch.stack([point_P for point_P, _ in stopped.values()])
             of_runs = [others for _, others in stopped.values()]
@@ -161,7 +175,7 @@ class Ending:
 
     def _elsewhere(self, rows: list[int], points_RP: Tensor, others: Others) -> Averaged:
         """What some runs of the cohort came to with weights that the program does not have."""
-        found = self.final.elsewhere(points_RP, others) if rows else ({}, {})
+        found = self.final.elsewhere(points_RP, others, rows) if rows else ({}, {})
         return self._ended(rows, found, {**self.layout.views(points_RP), **others})
 
     def _ended(

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.data import Dataset
 from ravine.engine.native.scores import NativeScores
 from ravine.engine.objective import Objective
-from ravine.engine.programs import Scores, fewest_runs
+from ravine.engine.programs import Scores, fewest_runs, some_scores
 from ravine.engine.records import Arrays, Averaged
+from ravine.engine.sets import Part, Sets, joined
 from ravine.engine.state import Data
 
-_MAX_TRAIN_EXAMPLES = 10_000  # of the training set that the final scores look at
+_MOST = {"train": 10_000, "validation": None, "test": None}  # examples that the final scores look at
 Metrics = dict[str, np.ndarray]
 Others = Mapping[str, Tensor]
+Scoring = Callable[[Data, Sequence[int] | None], Scores]
+"""Scores of some rows on some examples; None: of all rows."""
 
 
 @final
@@ -31,52 +34,59 @@ class Final:
     """The final scores of a cohort.
 
     Args:
-        data: its data set.
-        splits: of it, on the device, by name: "train", "validation" and "test".
+        sets: what its runs learn from.
         objective: of its runs.
         backend: what evaluates them.
     """
 
-    data: Dataset
-    splits: Mapping[str, Data]
+    sets: Sets
     objective: Objective
     backend: str
 
-    @staticmethod
-    def of(data: Dataset, splits: Mapping[str, Data], objective: Objective, backend: str) -> Final:
-        """Final scores, of as much of the training set as is looked at."""
-        train = splits["train"]
-        some = Data(x=train.x[:_MAX_TRAIN_EXAMPLES], y=train.y[:_MAX_TRAIN_EXAMPLES])
-        return Final(data=data, splits={**splits, "train": some}, objective=objective, backend=backend)
+    @property
+    def task(self) -> str:
+        """What is learned."""
+        return self.sets.first.task
 
-    def scored(self, scores: Callable[[Data], Scores], going: Tensor) -> tuple[Metrics, Arrays]:
+    def scored(self, scores: Scoring, going: Tensor, runs: Sequence[int]) -> tuple[Metrics, Arrays]:
         """Metrics and predictions of some rows.
 
         Args:
             scores: evaluates a split.
-            going: the rows of what it returns.
+            going: the rows of what it returns that are wanted.
+            runs: of each of these rows, which run of the cohort it is.
         """
-        metrics: Metrics = {}
-        predictions: Arrays = {}
-        for name, split in self.splits.items():
-            if not len(split.y):  # there is no test split
-                continue
-            outputs_RNK, loss_RN, accuracy_RN = scores(split)
-            if name != "test":  # read once, at the end, for the runs that were chosen: not here
-                loss_R, accuracy_R = loss_RN.mean(1)[going], accuracy_RN.mean(1)[going]
-                metrics[f"{name}_loss"] = loss_R.cpu().numpy().astype(np.float64) * self.data.loss_unit
-                if self.data.task != "regression":
-                    metrics[f"{name}_accuracy"] = accuracy_R.cpu().numpy()
-            if name != "train":
-                predictions[name] = self._predictions(outputs_RNK[going])
-        return metrics, predictions
+        metrics: dict[str, list[Part]] = {}
+        predictions: dict[str, list[Part]] = {}
+        for name, most in _MOST.items():
+            for places, split in self.sets.each(name, runs, most):
+                wanted: Tensor | slice = going if places is None else slice(None)
+                own = list(runs if places is None else [runs[place] for place in places])
+                outputs_RNK, loss_RN, accuracy_RN = scores(
+                    split, None if places is None else going[places].tolist()
+                )
+                if name != "test":  # read once, at the end, for the runs that were chosen: not here
+                    loss_R, accuracy_R = loss_RN.mean(1)[wanted], accuracy_RN.mean(1)[wanted]
+                    loss = loss_R.cpu().numpy().astype(np.float64) * self.sets.units(own)[1]
+                    metrics.setdefault(f"{name}_loss", []).append((places, loss))
+                    if self.task != "regression":
+                        metrics.setdefault(f"{name}_accuracy", []).append((places, accuracy_R.cpu().numpy()))
+                if name != "train":
+                    predicted = self._predictions(outputs_RNK[wanted], own)
+                    predictions.setdefault(name, []).append((places, predicted))
+        num, sets = len(runs), self.sets
+        return (
+            {name: joined(num, parts) for name, parts in metrics.items()},
+            {name: joined(num, parts, sets.longest(name)) for name, parts in predictions.items()},
+        )
 
-    def elsewhere(self, points_RP: Tensor, others: Others) -> tuple[Metrics, Arrays]:
+    def elsewhere(self, points_RP: Tensor, others: Others, runs: Sequence[int]) -> tuple[Metrics, Arrays]:
         """Metrics and predictions of weights that no program has any more.
 
         Args:
             points_RP: the weights.
             others: every other tensor of the model, (R, ...) by name.
+            runs: which runs of the cohort they are of.
         """
         num = len(points_RP)
         rows = torch.arange(num, device=points_RP.device)
@@ -86,12 +96,15 @@ class Final:
             others = {name: tensor[torch.cat([rows, more])] for name, tensor in others.items()}
         points_RP = points_RP.contiguous()
         if self.backend != "native":
-            return self.scored(lambda split: self.objective.scores(points_RP, others, split), rows)
-        return self.scored(NativeScores(self.objective, points_RP, others), rows)
+            return self.scored(partial(some_scores, self.objective, points_RP, others), rows, runs)
+        native = NativeScores(self.objective, points_RP, others)
+        return self.scored(lambda split, some: native(split, rows=some), rows, runs)
 
-    def _predictions(self, outputs_RNK: Tensor) -> np.ndarray:
+    def _predictions(self, outputs_RNK: Tensor, runs: Sequence[int]) -> np.ndarray:
+        """Of runs that have one data set."""
+        data = self.sets.data_of(runs[0]) if runs else self.sets.first
         with np.errstate(over="ignore"):  # a prediction beyond float32 is infinite, and its run is not judged
-            return self.data.predictions(outputs_RNK.cpu().numpy())
+            return data.predictions(outputs_RNK.cpu().numpy())
 
 
 def together(parts: Sequence[Averaged]) -> Averaged:

@@ -135,7 +135,7 @@ class Objective:
             name: view.detach().requires_grad_() for name, view in network.layout.views(points_RP).items()
         }
         with torch.enable_grad(), batched_kernels(), self.alike():
-            examples, dim = self._batch(data, rows_SB, constants.batch_index_R)
+            examples, dim = self._batch(data, rows_SB, constants)
             tensors: tuple[Tensors, ...] = (views, given, buffers, constants.of_loss)
             if not self.fused:
                 tensors = (channels_last(_first(views)), *(_first(each) for each in tensors[1:]))
@@ -190,21 +190,34 @@ class Objective:
         return AlignedProducts() if self.fused else nullcontext()
 
     def _batch(
-        self, data: Data, rows_SB: Tensor | None, batch_index_R: Tensor
+        self, data: Data, rows_SB: Tensor | None, constants: Constants
     ) -> tuple[tuple[Tensor, ...], int | None]:
         """Examples, answers and perhaps weights, which may be changed, and the dimension of runs that they have."""
-        found, dim = data.tensors, None
+        found, dim, batch_index_R = data.tensors, None, constants.batch_index_R
+        of_set = dict(constants.of_set)
+        starts_R = of_set.pop("answers", None)
         if self.made and self.fused:
             found, dim = tuple(each.index_select(0, batch_index_R) for each in found), 0
         elif self.made:
             found = tuple(each[0] for each in found)
         elif rows_SB is not None and self.fused:
             rows_RB = rows_SB.index_select(0, batch_index_R)
-            rows = rows_RB.flatten()
-            found, dim = tuple(each.index_select(0, rows).unflatten(0, rows_RB.shape) for each in found), 0
+            of_x = rows_RB.flatten()
+            of_y = of_x if starts_R is None else (rows_RB + starts_R[:, None]).flatten()
+            rows = (of_x, of_y, *[of_x] * (len(found) - 2))
+            found = tuple(
+                each.index_select(0, some).unflatten(0, rows_RB.shape)
+                for each, some in zip(found, rows, strict=True)
+            )
+            dim = 0
         elif rows_SB is not None:
-            found = tuple(each.index_select(0, rows_SB[0]) for each in found)
+            of_y = rows_SB[0] if starts_R is None else rows_SB[0] + starts_R[0]
+            rows = (rows_SB[0], of_y, *[rows_SB[0]] * (len(found) - 2))
+            found = tuple(each.index_select(0, some) for each, some in zip(found, rows, strict=True))
         x, *others = found
+        if of_set:
+            assert rows_SB is not None, "a fold is some rows of what all share"
+            x = rescaled(x, {name: t.unsqueeze(1) if dim == 0 else t[0] for name, t in of_set.items()})
         if not self.fused and x.dim() == 4:
             return (x.clone(memory_format=torch.channels_last), *others), dim
         return (x.clone() if rows_SB is None and dim is None else x, *others), dim
@@ -228,6 +241,20 @@ class Objective:
             in_dims = (*[0] * len(tensors), *[dim] * len(examples))
             return vmap(function, in_dims=in_dims)(*tensors, *examples)
         return tree_map(lambda found: found.unsqueeze(0), function(*tensors, *examples))
+
+
+def rescaled(x: Tensor, of_set: Tensors) -> Tensor:
+    """Shared inputs as a fold has them: ``(x - shift) factor``, and ``fill`` where x is missing.
+
+    There is no product before a sum in it, which somebody might round once instead of twice: so its bits are those of
+    `ravine.data.rescaling.Rescaling`.
+
+    Args:
+        x: (..., N, ...).
+        of_set: to go with it.
+    """
+    found = (x - of_set["shift"]) * of_set["factor"]
+    return torch.where(x.isnan(), of_set["fill"], found) if "fill" in of_set else found
 
 
 def gradient(loss: Tensor, params: Sequence[Tensor], *, with_graph: bool = False) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ learning rate, and the shares of the averages.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -27,6 +27,7 @@ from torch import Tensor
 from ravine.engine.native.scores import Deployed, NativeScores
 from ravine.engine.native.search import NativeSearch
 from ravine.engine.native.steps import NativeSteps
+from ravine.engine.objective import Objective
 from ravine.engine.search import augment_held, batch_numbers, hold
 from ravine.engine.setting import Setting
 from ravine.engine.state import Data, point_of
@@ -81,13 +82,20 @@ class Program(ABC):
         """
 
     @abstractmethod
-    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
-        """Outputs and scores of all runs on some examples, in eval mode.
+    def scores(
+        self,
+        split: Data,
+        points_RP: Tensor | None = None,
+        others: Others | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Scores:
+        """Outputs and scores of runs on some examples, in eval mode.
 
         Args:
             split: the examples.
             points_RP: weights of each run; None: what its rule would deploy.
             others: with points, every other tensor of the model, (R, ...) by name; None: those of the runs.
+            rows: the runs, of which alone something is returned; None: all.
         """
 
     @abstractmethod
@@ -130,9 +138,15 @@ class NativeProgram(Program):
         self._going = alive
         return self._steps.run(rows_TSB, scheduled_TNR, number, alive)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
+    def scores(
+        self,
+        split: Data,
+        points_RP: Tensor | None = None,
+        others: Others | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Scores:
         """By machine code; not a number for runs that were not among those of the last steps."""
-        return self._scores(split, points_RP, others, self._going)
+        return self._scores(split, points_RP, others, self._going, rows)
 
     def running(self) -> AbstractContextManager[Drive]:
         """One thread: PyTorch's wait by spinning, and would be in the workers' way."""
@@ -165,9 +179,16 @@ class NativeSearchProgram(Program):
         """One step."""
         return _one_step(self._setting, self._step, rows_TSB, scheduled_TNR, number)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
+    def scores(
+        self,
+        split: Data,
+        points_RP: Tensor | None = None,
+        others: Others | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Scores:
         """By machine code. What such a rule deploys depends on numbers in float64, and is found in PyTorch."""
-        return self._scores(split, self._setting.point() if points_RP is None else points_RP, others)
+        points_RP = self._setting.point() if points_RP is None else points_RP
+        return self._scores(split, points_RP, others, None, rows)
 
     def running(self) -> AbstractContextManager[Drive]:
         """One thread where the kernels of PyTorch's part would share out the work within a run."""
@@ -212,9 +233,15 @@ class TracedProgram(Program):
         """One step."""
         return _one_step(self._setting, self._step, rows_TSB, scheduled_TNR, number)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
+    def scores(
+        self,
+        split: Data,
+        points_RP: Tensor | None = None,
+        others: Others | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Scores:
         """In PyTorch."""
-        return _scores_in_torch(self._setting, split, points_RP, others)
+        return _scores_in_torch(self._setting, split, points_RP, others, rows)
 
     def running(self) -> AbstractContextManager[Drive]:
         """All threads or one, whichever is faster: the bits of runs side by side do not depend on it."""
@@ -247,9 +274,15 @@ class EagerProgram(Program):
         """One step."""
         return _one_step(self._setting, self._one, rows_TSB, scheduled_TNR, number)
 
-    def scores(self, split: Data, points_RP: Tensor | None = None, others: Others | None = None) -> Scores:
+    def scores(
+        self,
+        split: Data,
+        points_RP: Tensor | None = None,
+        others: Others | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Scores:
         """In PyTorch."""
-        return _scores_in_torch(self._setting, split, points_RP, others)
+        return _scores_in_torch(self._setting, split, points_RP, others, rows)
 
     def running(self) -> AbstractContextManager[Drive]:
         """All threads: a single run's kernels share its work out among them."""
@@ -315,11 +348,40 @@ def _one_step(
 
 
 def _scores_in_torch(
-    setting: Setting, split: Data, points_RP: Tensor | None, others: Others | None
+    setting: Setting,
+    split: Data,
+    points_RP: Tensor | None,
+    others: Others | None,
+    rows: Sequence[int] | None,
 ) -> Scores:
     points_RP = setting.point() if points_RP is None else points_RP
+    others = setting.others if others is None else others
     with _flushed(setting):
-        return setting.objective.scores(points_RP, setting.others if others is None else others, split)
+        return some_scores(setting.objective, points_RP, others, split, rows)
+
+
+def some_scores(
+    objective: Objective, points_RP: Tensor, others: Others, split: Data, rows: Sequence[int] | None
+) -> Scores:
+    """Scores of some runs, in PyTorch.
+
+    Args:
+        objective: of the runs.
+        points_RP: their weights.
+        others: every other tensor of the model, (R, ...) by name.
+        split: the examples.
+        rows: the runs, of which alone something is returned; None: all.
+    """
+    if rows is None or len(rows) == len(points_RP):
+        return objective.scores(points_RP, others, split)
+    spare = (
+        max(0, fewest_runs() - len(rows)) if objective.fused else 0
+    )  # so few would share the threads otherwise
+    index = torch.tensor([*rows, *[rows[0]] * spare], device=points_RP.device)
+    some = {name: tensor[index] for name, tensor in others.items()}
+    found = objective.scores(points_RP[index].contiguous(), some, split)
+    outputs_RNK, loss_RN, accuracy_RN = (each[: len(rows)] for each in found)
+    return outputs_RNK, loss_RN, accuracy_RN
 
 
 def _native_updates(setting: Setting) -> NativeSteps | None:

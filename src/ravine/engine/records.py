@@ -99,6 +99,8 @@ class Finished:
         metrics: final scores by name, one per run.
         weights: parameters and buffers by name, (runs, ...).
         predictions: "validation" and "test": logits (runs, n, K), or (runs, n) in the target's own units.
+        lengths: where runs of several folds have different numbers of examples, how many each has, (runs,) by name: the
+            rest of its row in `predictions` is not a number.
         seconds: training time.
         backend: what trained it.
         averages: by name what the averages of the weights came to.
@@ -119,6 +121,7 @@ class Finished:
     stopped: Mapping[str, int] = field(default_factory=dict)
     restored: Mapping[str, int] = field(default_factory=dict)
     kept: Arrays = field(default_factory=dict)
+    lengths: Arrays = field(default_factory=dict)
 
 
 Record = Tick | Evaluation | Kept | Banked | Finished

@@ -48,7 +48,7 @@ def hold(setting: Setting, state: State, constants: Constants, rows_SB: Tensor, 
     """
     for segment, slots in zip(setting.cohort.segments, state.slots, strict=True):
         slots["batch_number"].copy_(batch_numbers(slots, number))
-        if not setting.full_batch:
+        if not setting.full_batch:  # else it is the same at every step
             offered_GB = rows_SB.index_select(0, constants.batch_index_R[segment.start : segment.stop])
             slots["batch_rows"].copy_(torch.where(slots["searching"] > 0.0, slots["batch_rows"], offered_GB))
 
@@ -102,13 +102,18 @@ def search_step(
         state.buffers,
         replace(constants, batch_index_R=each_its_own),
         data,
-        None if setting.takes_all else examples_of(state),
+        None if setting.takes_all else _batches(setting, state, constants, rows_SB),
         number_R,
         hessians,
     )
     layout.write(grads, constants.grads_RP)
     found = hessians[0] if hessians else None
     return go_on(setting, state, constants, number_R, loss_R, accuracy_R, scheduled_NR, found)
+
+
+def _batches(setting: Setting, state: State, constants: Constants, rows_SB: Tensor) -> Tensor:
+    """The examples of each run's batch, (R, B): those that it has taken, or all that its fold learns from."""
+    return rows_SB.index_select(0, constants.batch_index_R) if setting.full_batch else examples_of(state)
 
 
 def go_on(

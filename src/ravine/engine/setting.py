@@ -18,6 +18,19 @@ from ravine.rules.base import DEPLOYED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfRuns:
+    """What a step takes that depends on the folds of its runs.
+
+    Args:
+        batch_index_R, of_set, of_loss: as `Constants` have them.
+    """
+
+    batch_index_R: Tensor
+    of_set: dict[str, Tensor]
+    of_loss: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """All that a step is made of.
 
@@ -27,7 +40,7 @@ class Setting:
         data: the training set, or the batches of a step where these are augmented.
         state: what a step changes.
         constants: what it only reads.
-        num_seeds: S, how many seeds the batches are drawn for.
+        num_orders: S, how many batches are drawn for a step: of each seed, or of each seed and fold.
         augmenting: makes batches before the steps; None: a step takes its examples from the training set.
         drew: whether the model has drawn random numbers itself, in the step that goes on.
     """
@@ -37,7 +50,7 @@ class Setting:
     data: Data
     state: State
     constants: Constants
-    num_seeds: int
+    num_orders: int
     augmenting: Augmenting | None = None
     drew: Callable[[], bool] = bool
 
@@ -48,10 +61,12 @@ class Setting:
         data: tuple[Dataset, Data],
         state: State,
         seeds: Sequence[int],
+        num_orders: int,
         *,
         fused: bool,
         several_steps: bool,
         num_threads: int,
+        own: OfRuns | None = None,
     ) -> Setting:
         """The setting of a cohort, whose batches come out of the training set, or are made by a stage before the steps.
 
@@ -62,9 +77,11 @@ class Setting:
             data: their data set, and its training part on the device.
             state: what a step changes.
             seeds: in the order of their batches.
+            num_orders: how many batches are drawn for a step.
             fused: whether a step is of all runs at once.
             several_steps: whether the program takes several at once.
             num_threads: that make batches.
+            own: what depends on the folds of the runs; None: there are none.
         """
         network, fixed, origin = model
         objective = Objective(network=network, loss=Loss.of(cohort.recipe.loss, data[0]), fused=fused)
@@ -75,13 +92,17 @@ class Setting:
             objective, examples = replace(objective, made=True), augmenting.batch
             if not cohort.searches:  # else each run has a batch of its own, at a step of its own
                 constants = replace(constants, batch_index_R=augmenting.groups.of_run_R)
+        if own is not None:
+            constants = replace(
+                constants, batch_index_R=own.batch_index_R, of_set=own.of_set, of_loss=own.of_loss
+            )
         return Setting(
             cohort=cohort,
             objective=objective,
             data=examples,
             state=state,
             constants=constants,
-            num_seeds=len(seeds),
+            num_orders=num_orders,
             augmenting=augmenting,
         )
 
@@ -107,4 +128,9 @@ class Setting:
     @property
     def takes_all(self) -> bool:
         """Whether a step takes `data` as they are, instead of some rows."""
-        return self.full_batch or self.augmenting is not None
+        return self.keeps_batch or self.augmenting is not None
+
+    @property
+    def keeps_batch(self) -> bool:
+        """Whether every batch is all of `data`; that of a fold is some rows of what all folds share."""
+        return self.full_batch and not self.constants.of_set

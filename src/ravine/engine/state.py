@@ -253,6 +253,8 @@ class Constants:
         rates: rate of each stochastic layer, (R,).
         of_loss: numbers that the loss takes beside outputs and answers, (R, ...) by name: see `Loss.numbers`.
         fixed: parameters that are not trained, and rates that evaluation depends on, (R, ...).
+        of_set: of runs of folds, what a batch of shared inputs is scaled by, (R, ...) by name: "shift", "factor",
+            perhaps "fill"; and as "answers" (R,) where the run's answers begin, if folds have their own.
         grads_RP: room for a step's gradients, laid out as the parameters; its gaps stay zero.
     """
 
@@ -264,6 +266,7 @@ class Constants:
     of_loss: dict[str, Tensor]
     fixed: dict[str, Tensor]
     grads_RP: Tensor
+    of_set: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
     def of(

@@ -6,7 +6,7 @@ Shapes: R run of the program, T step since the last evaluation, N example, K out
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ravine.data import Dataset
 from ravine.engine.averaging import Averaging
-from ravine.engine.batches import Order
 from ravine.engine.beginning import Beginning, End, end_of
 from ravine.engine.cohort import Cohort
 from ravine.engine.ending import Ending, Running, arrays_of, index, rows_of
@@ -24,11 +23,12 @@ from ravine.engine.keeping import Keeping
 from ravine.engine.loss import OWN_LOSS, Loss
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
-from ravine.engine.programs import TOGETHER, Drive, Others, fewest_runs, program_of
+from ravine.engine.programs import TOGETHER, Drive, fewest_runs, program_of
 from ravine.engine.records import Arrays, Banked, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.scheduled import Scheduled
+from ravine.engine.sets import joined, sets_of
 from ravine.engine.setting import Setting
-from ravine.engine.state import Data, State
+from ravine.engine.state import State
 from ravine.engine.stopping import Stopping
 from ravine.study.bank import BANK
 from ravine.study.keep import Keep
@@ -43,7 +43,7 @@ class Training:
     Args:
         cohort: the runs.
         network: their model.
-        data: their data set.
+        data: their data set; where they are of several folds, that which has all of them.
         backend: a word of `ravine.engine.programs.BACKENDS`.
         device: where.
         start: step and snapshot to go on from; None: from the beginning.
@@ -64,19 +64,13 @@ class Training:
         ends: Mapping[str, End] | None = None,
         repay_steps: int | None = None,
     ) -> None:
-        self.cohort, self.network, self.data = cohort, network, data
+        self._sets = sets = sets_of(cohort, data, device)
+        self.cohort, self.network, self.data = cohort, network, sets.first
         self.backend, self.device = backend, device
         self._repay_steps = repay_steps
-        splits = {"train": data.train, "validation": data.validation, "test": data.test}
-        on_device = {name: Data.of(examples, device) for name, examples in splits.items()}
-        self._train, self._validation = on_device["train"], on_device["validation"]
-        self._averaging = Averaging.of(cohort, network, self._train, backend)
-        self._drawn = self._train if data.views is None else Data.of(data.views.load(), device)
-        self._loss = Loss.of(cohort.recipe.loss, data)
-        # Losses are given in the target's own units: that of training, and scores.
-        self._unit, self._score_unit = self._loss.unit, data.loss_unit
-        num, size = len(data.train), cohort.recipe.batch_size
-        self._order = Order(cohort.seeds, num, size, device, 1 if data.views is None else data.views.num)
+        self._averaging = Averaging.of(cohort, network, sets.whole, backend)
+        self._loss = Loss.of(cohort.recipe.loss, sets.first)
+        self._order = sets.order
         self._fewest = fewest_runs()  # of a program that is made smaller
         self._threads = torch.get_num_threads()  # outside of a program
         self.step = 0
@@ -91,7 +85,7 @@ class Training:
         self._ending = Ending(
             cohort=cohort,
             layout=network.layout,
-            final=Final.of(data, on_device, objective, backend),
+            final=Final(sets=sets, objective=objective, backend=backend),
             averaging=self._averaging,
             stopping=self._stopping,
             fixed=self._beginning.fixed,
@@ -125,12 +119,14 @@ class Training:
         self.setting = Setting.of(
             self._part,
             (self.network, fixed, origin),
-            (self.data, self._drawn),
+            (self.data, self._sets.train),
             state,
-            self._order.seeds,
+            self.cohort.seeds,
+            self._order.num_orders,
             fused=self.backend in TOGETHER,
             several_steps=self.backend == "native",
             num_threads=self._threads,
+            own=self._sets.of_runs(rows, self.network.dtype),
         )
         self._program = program_of(self.backend, self.setting)
         self._note_alive()
@@ -181,18 +177,19 @@ class Training:
         Yields:
             Losses of stretches of steps, (T, R), in the order of the cohort's runs; not finite once a run has diverged.
         """
+        unit, _ = self._sets.units(self._rows)
         with self._program.running():
             while self.step < self.cohort.recipe.steps:
                 loss_TR, _ = self._take_steps(self.cohort.recipe.steps - self.step)
                 self.step += len(loss_TR)
-                yield loss_TR.cpu().numpy().astype(np.float64) * self._unit
+                yield loss_TR.cpu().numpy().astype(np.float64) * unit
 
     def _take_steps(self, most: int) -> tuple[Tensor, Tensor]:
         """Losses and accuracies of some steps of all runs, (T, R)."""
         number = self.cohort.first_step + self.step
         if self.cohort.recipe.full_batch:
             # The data set in its own order: no permutation is drawn for it at every step.
-            rows_TSB = self._order.rows(0).expand(most, -1, -1)
+            rows_TSB = self._order.all_rows().expand(most, -1, -1)
         else:
             rows_TSB = self._order.rows(number)
         scheduled_TNR = self._scheduled.at(self.step)
@@ -202,7 +199,8 @@ class Training:
     def rehearse(self) -> None:
         """One step and a look at a few validation examples: what a model cannot do shows."""
         self.advance()
-        self._scored(Data(x=self._validation.x[:_LOOK], y=self._validation.y[:_LOOK]))
+        for places, split in self._sets.each("validation", self._rows, _LOOK):
+            self._program.scores(split, rows=places)
 
     def records(
         self, keep: Keep | None = None, *, ends: bool = False, tick_seconds: float = TICK_SECONDS
@@ -278,20 +276,21 @@ class Training:
         train_loss_R, train_accuracy_R, bad_R = self._history.read()
         start = self.step - self._history.num_steps
         self._history.clear()
-        outputs_RNK, loss_R, accuracy_R = self._scored(self._validation)
-        validation_loss_R = loss_R.cpu().numpy().astype(np.float64)
+        loss_R, accuracy_R, own_R = self._scored()
+        validation_loss_R = loss_R.astype(np.float64)
         lost = self._find_diverged(np.where(bad_R < 0, -1, start + bad_R), validation_loss_R)
         going = self._going
+        # Losses are given in the target's own units: that of training, and scores.
+        unit, score_unit = self._sets.units([self._rows[place] for place in going])
         scores = {
-            "train_loss": train_loss_R[going] * self._unit,
-            "validation_loss": validation_loss_R[going] * self._score_unit,
+            "train_loss": train_loss_R[going] * unit,
+            "validation_loss": validation_loss_R[going] * score_unit,
         }
         if not self._loss.scores_itself:
-            own_R = self._loss.of_runs(outputs_RNK, self._validation.y, self.setting.constants.of_loss)
-            scores[OWN_LOSS] = own_R.cpu().numpy()[going] * self._unit
+            scores[OWN_LOSS] = own_R[going] * unit
         if self.data.task != "regression":
             scores["train_accuracy"] = train_accuracy_R[going]
-            scores["validation_accuracy"] = accuracy_R.cpu().numpy()[going]
+            scores["validation_accuracy"] = accuracy_R[going]
         for name in self._averaging.names:
             scores.update(self._ending.curve(name, self._now))
         self.evaluated = self.step
@@ -329,12 +328,22 @@ class Training:
             places = [self._rows.index(row) for row in rows]
             self._make(rows, self.setting.state.take(places, self._part))
 
-    def _scored(
-        self, split: Data, points_RP: Tensor | None = None, others: Others | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs of all runs on some examples, (R, N, K), their mean losses and accuracies, (R,)."""
-        outputs_RNK, loss_RN, accuracy_RN = self._program.scores(split, points_RP, others)
-        return outputs_RNK, loss_RN.mean(1), accuracy_RN.mean(1)
+    def _scored(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of all runs on the validation set, (R,): losses, accuracies, and of another loss of training that."""
+        parts: list[tuple[Sequence[int] | None, list[np.ndarray]]] = []
+        for places, split in self._sets.each("validation", self._rows):
+            outputs_RNK, loss_RN, accuracy_RN = self._program.scores(split, rows=places)
+            found = [loss_RN.mean(1), accuracy_RN.mean(1)]
+            if not self._loss.scores_itself:
+                numbers = self.setting.constants.of_loss
+                own = numbers if places is None else {name: each[places] for name, each in numbers.items()}
+                found.append(self._loss.of_runs(outputs_RNK, split.y, own))
+            parts.append((places, [each.cpu().numpy() for each in found]))
+        num = len(self._rows)
+        loss_R, accuracy_R, *own_R = (
+            joined(num, [(places, each[i]) for places, each in parts]) for i in range(len(parts[0][1]))
+        )
+        return loss_R, accuracy_R, own_R[0] if own_R else loss_R
 
     def _along(self, keeping: Keeping) -> Iterator[Kept | Banked]:
         """What is stored after this step, of the runs that go on."""
@@ -360,12 +369,14 @@ class Training:
         found = ending.runs(now, self._diverged)
         averages = {name: ending.averaged(name, now) for name in self._averaging.names}
         restored = ending.restorable(self._diverged)
+        row_of = {run.id: row for row, run in enumerate(runs)}
         return Finished(
             runs=found.runs,
             diverged=self.diverged(),
             metrics=found.metrics,
             weights=found.weights,
             predictions=found.predictions,
+            lengths=self._sets.lengths([row_of[run] for run in found.runs]),
             seconds=self.seconds,
             backend=f"{self.backend} on {self.device.type}",
             averages={name: each for name, each in averages.items() if each.runs},

@@ -301,7 +301,7 @@ def _train(task: _Task, work: Work, meter: Meter) -> Iterator[Event]:
         start = writer.resume()
     else:
         writer.begin()
-    network, data = task.subject.network(cohort.runs), task.subject.data_of(cohort.runs)
+    network, data = task.subject.network(cohort.runs), task.subject.data_of_cohort(cohort.runs)
     try:
         ends = ends_for(cohort.runs, task.store)
         training = Training(cohort, network, data, work.backend, task.subject.device, start, ends=ends)

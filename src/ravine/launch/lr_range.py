@@ -19,7 +19,7 @@ from ravine.engine.training import Training
 from ravine.errors import InputError, StudyError
 from ravine.free_memory import memory_errors
 from ravine.launch.faults import module_errors
-from ravine.launch.subject import Subject, by_structure
+from ravine.launch.subject import Subject, by_cohort
 from ravine.messages import as_float, count, shown, whole_number
 from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table
@@ -121,9 +121,9 @@ def lr_range(
     lr_T = high * table(parse_schedule(schedule), num_steps)
     losses: dict[str, np.ndarray] = {}
     done = 0
-    for same in by_structure(runs):
+    for same in by_cohort(runs):
         with naming(study.origin), memory_errors("model"):
-            network, own = subject.network(same), subject.data_of(same)
+            network, own = subject.network(same), subject.data_of_cohort(same)
             chosen = plan(same, network, own, subject.device, backend)
         for group in split(same, chosen.size):
             cohort = Cohort.of(group)

@@ -130,6 +130,16 @@ class Subject:
             learned, self._backbone(recipe), recipe, lambda: self._part(self.data, recipe)
         )
 
+    def data_of_cohort(self, runs: Sequence[Run]) -> Dataset:
+        """What the runs of a cohort are trained on: where they are of several folds, the data set that has these.
+
+        Args:
+            runs: of a cohort.
+        """
+        if len({content_id(run.recipe.part or {}) for run in runs}) == 1:
+            return self.data_of(runs)
+        return counted(self.data) if is_poisson(runs[0].recipe.loss) else self.data
+
     def begin_verifying(self) -> None:
         """Begin to see, beside other work, whether what was taken out of the cache is still that of the files."""
         self.data.begin_verifying()
@@ -393,6 +403,13 @@ def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:
     """Groups of runs with the same structure, and so with the same network."""
     ordered = sorted(runs, key=lambda run: run.recipe.structure)
     for _, members in groupby(ordered, key=lambda run: run.recipe.structure):
+        yield list(members)
+
+
+def by_cohort(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Groups of runs that can be trained as one cohort: those of one structure, whatever fold is theirs."""
+    ordered = sorted(runs, key=lambda run: run.recipe.together)
+    for _, members in groupby(ordered, key=lambda run: run.recipe.together):
         yield list(members)
 
 

@@ -16,7 +16,7 @@ from ravine.engine.programs import TOGETHER, backend_of
 from ravine.launch.averages import lacking_lines, without_lines
 from ravine.launch.enter import kept_lines
 from ravine.launch.room import AveragesRoom, check_room, room_of
-from ravine.launch.subject import Subject, by_structure, stored_run
+from ravine.launch.subject import Subject, by_cohort, by_structure, stored_run
 from ravine.messages import count
 from ravine.store import FINISHED, Store
 from ravine.study import Recipe, Run, Study, regularized_runs
@@ -130,11 +130,11 @@ def decide(
         lines.append(f"{count(len(record.run_ids), 'run')} {words}, {works[-1].backend}")
     remarks: dict[str, None] = {}
     plans: dict[tuple[str, int], Plan] = {}  # draws of as many examples are trained alike
-    for same in by_structure([run for run in wanted if run.id not in begun]):
+    for same in by_cohort([run for run in wanted if run.id not in begun]):
         network = subject.network(same)
         key = (_but_for_draws(same[0].recipe), len(same))
         if key not in plans:
-            data = subject.data_of(same)
+            data = subject.data_of_cohort(same)
             plans[key] = plan(same, network, data, subject.device, choice, num_averages)
         chosen = plans[key]
         groups = split(same, chosen.size)

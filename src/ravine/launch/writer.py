@@ -167,6 +167,7 @@ class Writer:
                 for name, average in finished.averages.items()
             },
             {name: _placed(array, places) for name, array in finished.kept.items()} if finished.runs else {},
+            {name: _lengths(array, places) for name, array in finished.lengths.items()},
         )
         self._finished = True
 
@@ -206,6 +207,11 @@ class Writer:
 
 def _alike(one: Kept | Banked, other: Kept | Banked) -> bool:
     return type(one) is type(other) and one.runs == other.runs
+
+
+def _lengths(of_runs: np.ndarray, places: list[int]) -> list[int]:
+    """In the cohort's order; a diverged run, which predicts nothing, has as many examples as another one."""
+    return [int(of_runs[max(place, 0)]) for place in places] if len(of_runs) else []
 
 
 def _placed(array: np.ndarray, places: list[int]) -> np.ndarray:

@@ -43,6 +43,8 @@ class Panels:
         block: memory of the thread for a block of them, see `block_bytes`.
         weights: that has a run's numbers.
         product, slopes, grads: likewise.
+        scaled: numbers of "shift" and "factor" (D,), perhaps of "fill", by which all runs of a group scale the
+            examples as they are copied: ``(x - shift) factor``, and ``fill`` where x is missing. (): they don't.
     """
 
     examples: int
@@ -56,6 +58,7 @@ class Panels:
     product: int
     slopes: int = -1
     grads: int = -1
+    scaled: tuple[tuple[str, int], ...] = ()
 
     @property
     def far(self) -> int:
@@ -115,6 +118,7 @@ class _Writer:
         self.code, self.panels = code, panels
         numbers = panels.x, panels.batch, panels.block
         self.x, self.batch, self.block = (self._pointer("%tables", number) for number in numbers)
+        self.scaled = {name: self._pointer("%tables", number) for name, number in panels.scaled}
 
     def forward(self) -> None:
         """Some examples of a block after others: turned round, and multiplied with the weights of each run."""
@@ -184,9 +188,23 @@ class _Writer:
                 for v in range(0, num, code.lanes):
                     some, place = min(code.lanes, num - v), code.value(f"add nuw nsw i64 {d}, {v}")
                     code.prefetch(following, place, "f32", writes=False)
-                    code.store_vector(target, place, "f32", code.load_vector(line, place, "f32", some), some)
+                    found = self._rescaled(code.load_vector(line, place, "f32", some), place, some)
+                    code.store_vector(target, place, "f32", found, some)
 
             _each(code, wide, panels.width, features)
+
+    def _rescaled(self, x: str, place: str, num: int) -> str:
+        """Some features of an example, as the runs have them."""
+        if not self.scaled:
+            return x
+        code, wide = self.code, vector_type("f32", self.code.lanes)
+        of = {name: code.load_vector(at, place, "f32", num) for name, at in self.scaled.items()}
+        moved = code.value(f"fsub {wide} {x}, {of['shift']}")
+        found = code.value(f"fmul {wide} {moved}, {of['factor']}")
+        if "fill" not in of:
+            return found
+        missing = code.value(f"fcmp uno {wide} {x}, {x}")
+        return code.value(f"select <{code.lanes} x i1> {missing}, {wide} {of['fill']}, {wide} {found}")
 
     def _row(self, number: str) -> str:
         """Where a row of the block begins."""

@@ -22,6 +22,7 @@ from ravine.store.schema import metrics, rows, runs
 from ravine.store.studies import check_run, run_digest
 
 KINDS = ("weights", "predictions")
+PORTION = "portion "  # before the number of a part of the predictions; no average is called so
 
 
 class Averages:
@@ -97,6 +98,42 @@ def contents_of(
             if tensors:
                 contents[kind], runs_of[kind] = tensors, each.runs
     return contents, runs_of
+
+
+def cut_to(
+    lengths: Mapping[str, Sequence[int]], predictions: Mapping[str, np.ndarray], run_ids: Sequence[str]
+) -> dict[str, tuple[Sequence[str], Mapping[str, np.ndarray]]]:
+    """Predictions of runs that have different numbers of examples: those of equal numbers, by a name of their own.
+
+    Args:
+        lengths: by name of a prediction, the examples of each run; {}: all have as many, and nothing is cut.
+        predictions: (R, n, ...) by name.
+        run_ids: of the runs.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row, each in enumerate(zip(*lengths.values(), strict=True)):
+        groups.setdefault(each, []).append(row)
+    return {
+        f"{PORTION}{i}/{KINDS[1]}": (
+            [run_ids[row] for row in rows],
+            {
+                name: predictions[name][rows, :length]
+                for name, length in zip(lengths, of, strict=True)
+                if name in predictions
+            },
+        )
+        for i, (of, rows) in enumerate(groups.items())
+    }
+
+
+def stored_kind(key: str) -> str:
+    """The kind of what is written by a name: of one of several portions that of the whole.
+
+    Example:
+        >>> stored_kind("portion 1/predictions"), stored_kind("ema 0.99/predictions"), stored_kind("weights")
+        ('predictions', 'ema 0.99/predictions', 'weights')
+    """
+    return key.rpartition("/")[2] if key.startswith(PORTION) else key
 
 
 def check_kind(kind: str) -> None:

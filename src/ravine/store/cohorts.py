@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from ravine.errors import StoreError
 from ravine.store import banked, curves, digests, kept
+from ravine.store.averaged import stored_kind
 from ravine.store.blocks import Block
 from ravine.store.database import add_all, portions
 from ravine.store.entries import add_block, block_of, members, remove_blocks
@@ -146,7 +147,7 @@ def finish(
     assert sorted(run_ids) == sorted(members(connection, cohort_id)), "results must be of the cohort's runs"
     for kind, block in written.items():
         number = add_block(connection, block)
-        places = [{"kind": kind, "run_id": run, "row": i} for i, run in enumerate(runs_of[kind])]
+        places = [{"kind": stored_kind(kind), "run_id": run, "row": i} for i, run in enumerate(runs_of[kind])]
         digests.add(connection, rows, [{**place, "block_id": number} for place in places])
     # A NaN can't live in a SQLite REAL; "diverged" says what it would have said.
     finite = {

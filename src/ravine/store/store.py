@@ -12,7 +12,7 @@ import numpy as np
 
 from ravine.errors import StoreError
 from ravine.store import blocks, checking, cohorts, curves, database, lock, studies, upkeep
-from ravine.store.averaged import Averages, check_kind, contents_of
+from ravine.store.averaged import Averages, check_kind, contents_of, cut_to
 from ravine.store.banked import Bank
 from ravine.store.bodies import Bodies, remove_unused
 from ravine.store.core import Core
@@ -303,6 +303,7 @@ class Store:
         predictions: blocks.Tensors,
         averages: Mapping[str, AveragedTensors] = MappingProxyType({}),
         ends: blocks.Tensors = MappingProxyType({}),
+        lengths: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> None:
         """Store how all runs of a cohort ended, all at once, and forget its checkpoint.
 
@@ -312,11 +313,16 @@ class Store:
             weights, predictions: tensors (R, ...) by name; row i belongs to ``results[i]``. There may be none.
             averages: the same of averages of the weights, by name.
             ends: where others go on from these runs, what they need beside the weights; like these.
+            lengths: by name of a prediction how many examples each run has, where they differ: the rest is left out.
         """
-        own = AveragedTensors(runs=[each.id for each in results], weights=weights, predictions=predictions)
+        ids = [each.id for each in results]
+        own = AveragedTensors(runs=ids, weights=weights, predictions={} if lengths else predictions)
         contents, runs_of = contents_of({"": own, **averages})
         if ends:
-            contents[ENDS], runs_of[ENDS] = ends, own.runs
+            contents[ENDS], runs_of[ENDS] = ends, ids
+        cut = cut_to(lengths, predictions, ids) if predictions else {}
+        contents |= {key: tensors for key, (_, tensors) in cut.items()}
+        runs_of |= {key: runs for key, (runs, _) in cut.items()}
         with self._core.entered(contents) as (connection, written, unused):
             unused += cohorts.finish(connection, cohort_id, results, written, runs_of)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 from ravine.rules import structure
 from ravine.rules.registry import AROUND
-from ravine.study.augment import AUGMENT, num_views
+from ravine.study.augment import AUGMENT, num_views, techniques
 
 NUMERICS = 1
 """Raised when a change makes every recipe end in other weights, so that stored runs are not taken for it.
@@ -193,6 +193,16 @@ class Recipe:
                 name: value for name, value in self.hypers.items() if name.startswith(AUGMENT)
             }
         return content_id(content)
+
+    @cached_property
+    def together(self) -> str:
+        """Hash of what runs that can be trained as one cohort have in common: their structure, whatever fold is theirs.
+
+        Of runs whose examples are augmented the fold counts: what changes an example knows of one scale.
+        """
+        if not self.part or "fold" not in self.part or techniques([self.hypers]):
+            return self.structure
+        return replace(self, part={}).structure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,7 @@ def shared_gradient(setting: Setting, compiler: Compiler, at: str) -> tuple[Func
         product=compiler.number("product"),
         slopes=compiler.number("slopes"),
         grads=compiler.number("grads"),
+        scaled=tuple((name, compiler.number(f"of_set/{name}")) for name in _groups(setting)["of_set"]),
     )
     return function, panels
 
@@ -102,6 +103,7 @@ def _taken(
             of_loss=groups["of_loss"],
             fixed=groups["fixed"],
             grads_RP=torch.empty(0),
+            of_set={} if made else groups["of_set"],
         )
         data = Data(x=by_name["x"], y=by_name["y"], weights=by_name.get("weights"))
         rows_SB = None if setting.takes_all else by_name["rows"]
@@ -147,6 +149,10 @@ def addresses(setting: Setting) -> dict[str, list[int]]:
     if setting.data.weights is not None:
         data["weights"] = setting.data.weights
     examples = {name: [tensor.data_ptr()] * num_runs for name, tensor in data.items()}
+    if (starts_R := setting.constants.of_set.get("answers")) is not None:
+        y = setting.data.y
+        far = y.stride(0) * y.element_size()
+        examples["y"] = [y.data_ptr() + start * far for start in starts_R.tolist()]
     if setting.augmenting is not None:
         groups = setting.augmenting.groups.of_run_R.tolist()
         examples = {name: [rows_of(t)[group] for group in groups] for name, t in data.items()}
@@ -165,4 +171,6 @@ def _groups(setting: Setting) -> dict[str, dict[str, Tensor]]:
         "fixed": constants.fixed,
         "rates": constants.rates,
         "of_loss": constants.of_loss,
+        # Where a run's answers begin is known by their address.
+        "of_set": {name: tensor for name, tensor in constants.of_set.items() if name != "answers"},
     }

@@ -101,6 +101,7 @@ class NativeScores:
         split: Data,
         points_RP: Tensor | None = None,
         others: Mapping[str, Tensor] | None = None,
+        going: Sequence[int] | None = None,
         rows: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs (R, N, K), and loss and accuracy of each example, (R, N); for regression both are the squared error.
@@ -109,12 +110,14 @@ class NativeScores:
             split: the examples.
             points_RP: weights of each run; None: what its rule would deploy.
             others: with points, every other tensor of the model; None: those of the runs.
-            rows: the runs to evaluate; what the others would have is not a number. None: all.
+            going: the runs to evaluate; what the others would have is not a number. None: all.
+            rows: the runs of which alone something is returned; None: all.
         """
         x, y, width = split.x.contiguous(), split.y.contiguous(), self._network.num_outputs
-        num = len(x)
-        outputs_RNK = torch.full((self._num_runs, num, width), torch.nan)
-        loss_RN, accuracy_RN = (torch.full((self._num_runs, num), torch.nan) for _ in range(2))
+        places = np.arange(self._num_runs) if rows is None else np.asarray(rows, dtype=np.int64)
+        num, num_places = len(x), len(places)
+        outputs_RNK = torch.full((num_places, num, width), torch.nan)
+        loss_RN, accuracy_RN = (torch.full((num_places, num), torch.nan) for _ in range(2))
         if not num:
             return outputs_RNK, loss_RN, accuracy_RN
         chunk = native_chunk(x)
@@ -129,7 +132,7 @@ class NativeScores:
             jobs.tables_JI[:, self._compiler.number("weights")] = rows_of(points_RP)
             for name, tensor in (others or self._others).items():
                 jobs.tables_JI[:, self._compiler.number(f"others/{name}")] = rows_of(tensor)
-        order = np.arange(self._num_runs) if rows is None else np.asarray(rows, dtype=np.int64)
+        order = places if going is None else np.intersect1d(places, np.asarray(going, dtype=np.int64))
         stopped_R = np.zeros(self._num_runs, dtype=np.uint8)
         numbers, sizes = torch.arange(num if found.shares else 0), None
         if found.shares:
@@ -147,7 +150,7 @@ class NativeScores:
         for first, times in ((0, num // chunk), (num - chunk, int(num % chunk > 0))):
             for name, (start, far) in given.items():
                 i = self._compiler.number(name)
-                jobs.tables_JI[:, i] = np.asarray(start) + first * far
+                jobs.tables_JI[places, i] = np.asarray(start) + first * far
                 steps_I[i] = chunk * far
             if times and len(order):
                 found.workers.run(order, times, steps_I, stopped_R, sizes)

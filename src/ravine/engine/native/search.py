@@ -37,9 +37,15 @@ class NativeSearch:
         num_runs = len(setting.cohort.runs)
         function = gradient(setting, self._compiler, "points")
         self._loss_R, self._accuracy_R = torch.zeros(num_runs), torch.zeros(num_runs)
+        rows = [row for slots in setting.state.slots for row in rows_of(slots["batch_rows"])]
+        self._all_rows_RB: Tensor | None = None  # of a fold, where a batch is all that it learns from
+        if setting.full_batch and setting.constants.of_set:
+            shape = (num_runs, setting.cohort.recipe.batch_size)
+            self._all_rows_RB = torch.zeros(shape, dtype=torch.int64)
+            rows = rows_of(self._all_rows_RB)
         of_run = {
             **addresses(setting),
-            "rows": [row for slots in setting.state.slots for row in rows_of(slots["batch_rows"])],
+            "rows": rows,
             "number": [row for slots in setting.state.slots for row in rows_of(slots["batch_number"])],
             "grads": rows_of(setting.constants.grads_RP),
             "loss": rows_of(self._loss_R),
@@ -73,6 +79,8 @@ class NativeSearch:
         """A step, as `ravine.engine.step.Step`."""
         hold(self._setting, self._setting.state, self._setting.constants, rows_SB, number)
         augment_held(self._setting)
+        if self._all_rows_RB is not None:
+            self._all_rows_RB.copy_(rows_SB[self._setting.constants.batch_index_R])
         self._evaluate()
         return self._onward(*self._evaluation(), scheduled_NR)
 

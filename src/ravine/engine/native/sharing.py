@@ -47,7 +47,7 @@ class Shared:
             Unsupported: no machine code is made for some operation of the model.
         """
         cohort, x = setting.cohort, setting.data.x
-        if setting.takes_all or setting.augmenting or x.dim() != 2 or len(cohort.runs) == setting.num_seeds:
+        if setting.takes_all or setting.augmenting or x.dim() != 2 or len(cohort.runs) == setting.num_orders:
             return None
         size, width, slots = cohort.recipe.batch_size, x.shape[1], max(map(len, setting.state.slots))
         own = BYTES["f32"] * setting.network.layout.size

@@ -38,7 +38,9 @@ def traced_step(setting: Setting, compiler: Compiler | None = None, *, updates: 
     """
     one = partial(step, setting, updates=updates)
     rows_SB = torch.zeros(
-        (setting.num_seeds, setting.cohort.recipe.batch_size), dtype=torch.int64, device=setting.data.x.device
+        (setting.num_orders, setting.cohort.recipe.batch_size),
+        dtype=torch.int64,
+        device=setting.data.x.device,
     )
     own: Any = {"dtype": setting.network.dtype, "device": rows_SB.device}
     inputs = (
