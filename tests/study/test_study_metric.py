@@ -112,10 +112,6 @@ def test_auc_without_a_class_in_a_part_is_refused_before_training() -> None:
     ("content", "words"),
     [
         (
-            {"ladder": {"per_class": [2, 5], "draws": 2}},
-            "metric = 'f1_macro': not with ladder, which is judged by accuracy or squared error alone",
-        ),
-        (
             {"tune": "regularize", "model": {"kind": "mlp", "dropout": [0.0, 0.2]}},
             "metric = 'f1_macro': not with tune = \"regularize\", which is judged by accuracy or",
         ),

@@ -91,9 +91,7 @@ def judgement_of(
         return _of_folds(store, study, compare, runs, labels, metric)
     check_labels(metric, labels)
     if is_ladder(runs):
-        if not is_default(metric, labels.task):
-            raise not_with(metric.name, "ladder")
-        return _of_ladder(store, study, compare, runs, labels)
+        return _of_ladder(store, study, compare, runs, labels, metric)
     return _of_split(store, study, compare, runs, labels, metric)
 
 
@@ -173,17 +171,22 @@ def _of_split(
 
 
 def _of_ladder(
-    store: Store, study: StudyRecord, compare: str, runs: tuple[RunRecord, ...], labels: Labels
+    store: Store,
+    study: StudyRecord,
+    compare: str,
+    runs: tuple[RunRecord, ...],
+    labels: Labels,
+    metric: Metric,
 ) -> Judgement:
-    ladder = ladder_of(store, runs, labels)
+    ladder = ladder_of(store, runs, labels, metric)
     verdict = ladder_words.ladder_verdict(ladder, labels, noun_of(compare))
     recipes = {each.config: f"{study.name}: {each.words}" for each in ladder.chosen}
     _, unlogged = log_scored(store, study.data_fingerprint, recipes)
     return Judgement(
-        runs=runs,
+        runs=ladder.runs,
         verdict=verdict,
         warnings=(*_unfinished(runs), *verdict.warnings, *unlike(runs, compare), *unlogged),
-        trivial=trivial_of(labels),
+        trivial=trivial_of(labels, metric),
         ladder=ladder,
     )
 

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any
 from ravine.data.parts import PartOf
 from ravine.errors import InputError
 from ravine.messages import count
+from ravine.metrics import Metric
 from ravine.outcomes.folds import check_no_folds
-from ravine.outcomes.runs import final, plain, plain_data
+from ravine.outcomes.metric import measures_of, scored_runs
+from ravine.outcomes.runs import Cell, final, plain, plain_data
 from ravine.outcomes.trials import Predicted, trials
 from ravine.store.records import FINISHED
 from ravine.study.ladder import DRAW, PER_CLASS
+from ravine.study.metric import is_default
 from ravine.verdict import (
+    ACCURACY,
     ArmResult,
     Crossover,
     DrawnGap,
     Fall,
+    Measure,
     Reading,
     arm_results,
     crossover,
@@ -32,7 +37,7 @@ from ravine.verdict import (
     gaps_of,
 )
 from ravine.verdict.selection import represented
-from ravine.verdict.trials import Candidate, gather
+from ravine.verdict.trials import Candidate, Scores, gather
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord, Store
@@ -48,7 +53,9 @@ class Chosen:
         config: its id.
         hypers: its values.
         runs: ids of its finished runs.
-        training, validation, test: mean accuracies over these; validation is None where nothing was tuned.
+        training: mean accuracy over these on what they learned from.
+        validation, test: mean scores over these, higher is better; validation is None where nothing was tuned.
+        accuracy: mean accuracy on test.
         lost: how many of its runs diverged.
     """
 
@@ -60,6 +67,7 @@ class Chosen:
     training: float
     validation: float | None
     test: float
+    accuracy: float
     lost: int
 
     @property
@@ -69,8 +77,8 @@ class Chosen:
 
     @property
     def gap(self) -> float:
-        """By how much it is better on what it learned from than on the test examples."""
-        return self.training - self.test
+        """By how much its accuracy is better on what it learned from than on the test examples."""
+        return self.training - self.accuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +91,10 @@ class LadderResult:
         chosen: the config of each arm on each part that has a finished run.
         rungs: each arm at each rung, with an interval of its own.
         pairs: each two arms that share a rung, with their crossover.
-        gaps: of each arm at each rung, by how much it knows its training examples better than new ones.
+        gaps: of each arm at each rung, by how much its accuracy is better on its training examples than on new ones.
         falls: of each arm that is tuned at two rungs, by how much that gap is smaller with many examples.
+        measure: what scores measure; that of rungs and pairs.
+        runs: of the study, with their values of the metric on validation among their numbers.
     """
 
     arms: tuple[str, ...]
@@ -94,6 +104,8 @@ class LadderResult:
     pairs: tuple[Crossover, ...]
     gaps: tuple[DrawnGap, ...]
     falls: tuple[Fall, ...]
+    measure: Measure = ACCURACY
+    runs: tuple[RunRecord, ...] = ()
 
     def __repr__(self) -> str:
         draws = len({each.part.draw for each in self.chosen})
@@ -117,6 +129,7 @@ class LadderResult:
 
     def json(self) -> dict[str, Any]:
         """Plain data."""
+        name, known = self.measure.metric, self.measure.readable
         return {
             "arms": list(self.arms),
             "rungs": [
@@ -124,9 +137,9 @@ class LadderResult:
                     "arm": each.arm,
                     "per_class": each.per_class,
                     "tuned": PartOf(per_class=each.per_class, draw=0).tuned,
-                    "accuracy": plain(each.mean),
-                    "interval": [plain(each.low), plain(each.high)],
-                    "draws": {str(draw): plain(value) for draw, value in each.draws.items()},
+                    name: None if each.mean is None else plain(known(each.mean)),
+                    "interval": self._interval(each),
+                    "draws": {str(draw): plain(known(value)) for draw, value in each.draws.items()},
                     "diverged": each.lost,
                 }
                 for each in self.rungs
@@ -161,13 +174,19 @@ class LadderResult:
                         {name: v for name, v in each.hypers.items() if name not in (PER_CLASS, DRAW)}
                     ),
                     "train_accuracy": plain(each.training),
-                    "val_accuracy": plain(each.validation),
-                    "test_accuracy": plain(each.test),
+                    f"val_{name}": None if each.validation is None else plain(known(each.validation)),
+                    "test_accuracy": plain(each.accuracy),
+                    f"test_{name}": plain(known(each.test)),
                     "runs": list(each.runs),
                 }
                 for each in self.chosen
             ],
         }
+
+    def _interval(self, rung: ArmResult) -> list[Cell]:
+        if rung.low is None or rung.high is None:
+            return [None, None]
+        return [plain(end) for end in sorted(map(self.measure.readable, (rung.low, rung.high)))]
 
 
 def is_ladder(runs: Sequence[RunRecord]) -> bool:
@@ -190,39 +209,47 @@ def check_no_ladder(runs: Sequence[RunRecord], study: str) -> None:
         )
 
 
-def ladder_of(store: Store, runs: Sequence[RunRecord], labels: Labels) -> LadderResult:
+def ladder_of(store: Store, runs: Sequence[RunRecord], labels: Labels, metric: Metric) -> LadderResult:
     """Judge a ladder.
 
     Args:
         store: where its predictions are.
         runs: of the study, in its order, with arms as labels; some of them finished.
         labels: of the whole data set.
+        metric: what configs are chosen by on the validation examples of each part, and what arms are compared by.
+
+    Raises:
+        StudyError: the metric has no value for the answers of a part.
     """
+    measure, usual = measures_of(metric, labels)[0], is_default(metric, labels.task)
     arms = tuple(dict.fromkeys(run.rule for run in runs))
     chosen: list[Chosen] = []
     readings: list[Reading] = []
+    right: list[Reading] = []
+    valued: dict[str, RunRecord] = {}
     for part, own in _by_part(runs):
-        predicted = Predicted(store=store, labels=part_labels(labels, part))
-        candidates = gather(trials(own, predicted))
+        predicted = Predicted(store=store, labels=part_labels(labels, part), metric=metric)
+        found = trials(own, predicted)
+        candidates = gather(found)
+        if not usual:
+            valued |= {run.id: run for run in scored_runs(own, found, metric)}
         budget = min(len(group) for group in candidates.values())
         for arm in (arm for arm in arms if arm in candidates):
             alive = any(each.scores for each in candidates[arm])
             config = represented(candidates[arm], budget) if alive else candidates[arm][0]
             tests = {seed: predicted.test_scores(run) for seed, run in config.runs.items()}
-            lost = [None] * config.lost
-            for seed, scores in [*tests.items(), *((-1 - i, each) for i, each in enumerate(lost))]:
-                readings.append(
-                    Reading(arm=arm, per_class=part.per_class, draw=part.draw, seed=seed, scores=scores)
-                )
+            readings += _readings(arm, part, tests, config.lost)
+            accurate = replace(predicted, metric=None)
+            hits = tests if usual else {seed: accurate.test_scores(run) for seed, run in config.runs.items()}
+            right += _readings(arm, part, hits, config.lost)
             if tests:
-                test = sum(float(scores.mean()) for scores in tests.values()) / len(tests)
-                chosen.append(_chosen(part, config, test, own))
+                chosen.append(_chosen(part, config, (_mean(tests), _mean(hits)), own))
     num = len(labels.classes)
     shares = {n: min(1.0, n * num / labels.sizes[0]) for n in {each.per_class for each in readings}}
     finished = {each.arm for each in readings if each.scores is not None}
     both = list(combinations([arm for arm in arms if arm in finished], 2))
     pairs = [
-        crossover(readings, first, second, shares=shares, num_pairs=len(both))
+        crossover(readings, first, second, shares=shares, num_pairs=len(both), measure=measure)
         for first, second in both
         if _places(readings, first) & _places(readings, second)
     ]
@@ -231,11 +258,26 @@ def ladder_of(store: Store, runs: Sequence[RunRecord], labels: Labels) -> Ladder
         arms=arms,
         per_class=tuple(sorted(shares)),
         chosen=tuple(chosen),
-        rungs=arm_results(readings, shares),
+        rungs=arm_results(readings, shares, measure=measure),
         pairs=tuple(pairs),
-        gaps=gaps_of(readings, trained, shares),
-        falls=falls_of(readings, trained, shares),
+        gaps=gaps_of(right, trained, shares),
+        falls=falls_of(right, trained, shares),
+        measure=measure,
+        runs=tuple(valued.get(run.id, run) for run in runs),
     )
+
+
+def _readings(arm: str, part: PartOf, tests: Mapping[int, Scores], lost: int) -> list[Reading]:
+    """The test scores of a config by seed, and its runs that have none."""
+    scores = [*tests.items(), *((-1 - number, None) for number in range(lost))]
+    return [
+        Reading(arm=arm, per_class=part.per_class, draw=part.draw, seed=seed, scores=each)
+        for seed, each in scores
+    ]
+
+
+def _mean(tests: Mapping[int, Scores]) -> float:
+    return sum(float(scores.mean()) for scores in tests.values()) / len(tests)
 
 
 def part_labels(labels: Labels, part: PartOf) -> Labels:
@@ -261,7 +303,7 @@ def _by_part(runs: Sequence[RunRecord]) -> Iterator[tuple[PartOf, list[RunRecord
         yield PartOf(per_class=per_class, draw=draw), own
 
 
-def _chosen(part: PartOf, config: Candidate, test: float, runs: Sequence[RunRecord]) -> Chosen:
+def _chosen(part: PartOf, config: Candidate, means: tuple[float, float], runs: Sequence[RunRecord]) -> Chosen:
     ids = tuple(config.runs.values())
     training = [final(run, "train_accuracy") for run in runs if run.id in ids]
     known = [value for value in training if value is not None]
@@ -273,7 +315,8 @@ def _chosen(part: PartOf, config: Candidate, test: float, runs: Sequence[RunReco
         runs=ids,
         training=sum(known) / len(known) if known else float("nan"),
         validation=config.mean if part.tuned else None,
-        test=test,
+        test=means[0],
+        accuracy=means[1],
         lost=config.lost,
     )
 

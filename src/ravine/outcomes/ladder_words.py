@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ravine.messages import count
 from ravine.outcomes.ladder import LadderResult
 from ravine.outcomes.words import NOTHING, signed
-from ravine.verdict import Outcome, Verdict, measure_of
-from ravine.verdict.crossover import sentences_of
+from ravine.verdict import ACCURACY, ArmResult, Measure, Outcome, Verdict
+from ravine.verdict.crossover import Difference, sentences_of
 from ravine.verdict.draws import LEAST_TUNED
 from ravine.verdict.words import listed
 
@@ -16,19 +17,27 @@ if TYPE_CHECKING:
     from ravine.outcomes.trivial import Trivial
     from ravine.store import Labels
 
-READING = (
-    "Test accuracy in %, with its 95 % interval over draws and test examples. A difference is paired by draw, in "
-    "percentage points, with a band that is simultaneous over all n."
-)
+NOT_KNOWN = "interval not known"
 FALLS = ("arm", "gap with few examples", "gap with many", "fall", "95 % interval")
 FEW_DRAWS = 3
 LARGE_SHARE = 0.25  # of all training examples of a class, from which on draws have much in common
 
 
+def reading(ladder: LadderResult) -> str:
+    """What the numbers of its table are."""
+    measure = ladder.measure
+    what = f"Test {measure.name}{' in %' if measure.percent else ''}"
+    unit = "in percentage points" if measure.percent else "above 0 where the first one is better"
+    return (
+        f"{what}, with its 95 % interval over draws and test examples. A difference is paired by draw, {unit}, with a "
+        "band that is simultaneous over all n."
+    )
+
+
 def ladder_verdict(ladder: LadderResult, labels: Labels, noun: str) -> Verdict:
     """The verdict of a study that has a ladder: its words alone, since no arm has one config for all rungs."""
     return Verdict(
-        measure=measure_of(labels.task, several=bool(labels.targets)),
+        measure=ladder.measure,
         alpha=0.05,
         noun=noun,
         rules=(),
@@ -49,16 +58,31 @@ def sentences(ladder: LadderResult) -> list[str]:
     """What the ladder says of each two arms, and what they reach at the largest n."""
     found = sentences_of(ladder.pairs)
     most = [each for each in ladder.rungs if each.per_class == ladder.per_class[-1] and each.mean is not None]
-    reached = [
-        f"{each.arm} reaches {100 * (each.mean or 0.0):.1f} %"
-        f" ({100 * (each.low or 0.0):.1f} to {100 * (each.high or 0.0):.1f})"
-        for each in most
-    ]
+    measure = ladder.measure
+    reached = [f"{each.arm} reaches {arm_shown(each, measure)}" for each in most]
     if reached:
+        by = "" if measure.metric == ACCURACY.metric else f" by {measure.name}"
         found.append(
-            f"With {count(ladder.per_class[-1], 'example')} per class {listed(reached)} on the test data."
+            f"With {count(ladder.per_class[-1], 'example')} per class {listed(reached)} on the test data{by}."
         )
     return found
+
+
+def _shown(score: float | None, measure: Measure) -> str:
+    return measure.shown(score or 0.0, measure.digits(None))
+
+
+def arm_shown(rung: ArmResult, measure: Measure) -> str:
+    """What an arm with a finished run reaches at a rung, with the interval."""
+    return f"{_shown(rung.mean, measure)} ({_interval(rung, measure)})"
+
+
+def _interval(rung: ArmResult, measure: Measure) -> str:
+    """That of an arm with a finished run."""
+    low, high = rung.low or 0.0, rung.high or 0.0
+    if not math.isfinite(low):
+        return NOT_KNOWN
+    return measure.interval((low, high), measure.digits(None))
 
 
 def warnings(ladder: LadderResult, labels: Labels) -> list[str]:
@@ -93,11 +117,10 @@ def warnings(ladder: LadderResult, labels: Labels) -> list[str]:
     return found
 
 
-def ladder_trivial(trivial: Trivial) -> str:
+def ladder_trivial(trivial: Trivial, ladder: LadderResult) -> str:
     """What no input says, which is the same with any number of examples."""
-    return (
-        f"Always predicting {trivial.phrase} ({trivial.answer}) reaches {100 * trivial.scores['test']:.1f} %."
-    )
+    reached = _shown(trivial.scores["test"], ladder.measure)
+    return f"Always predicting {trivial.phrase} ({trivial.answer}) reaches {reached}."
 
 
 def columns(ladder: LadderResult) -> tuple[str, ...]:
@@ -129,19 +152,23 @@ def _row(ladder: LadderResult, n: int) -> tuple[str, ...]:
     cells = [str(n)]
     for arm in ladder.arms:
         rung = ladder.rung(arm, n)
-        if rung is None or rung.mean is None or rung.low is None or rung.high is None:
+        if rung is None or rung.mean is None:
             cells.append(NOTHING)
         else:
-            cells.append(f"{100 * rung.mean:.1f} ({100 * rung.low:.1f} to {100 * rung.high:.1f})")
+            cells.append(arm_shown(rung, ladder.measure).replace(" %", ""))
     if len(ladder.pairs) == 1:
         found = next((each for each in ladder.pairs[0].rungs if each.per_class == n), None)
-        cells.append(
-            NOTHING
-            if found is None
-            else f"{_points(found.mean)} ({_points(found.low)} to {_points(found.high)})"
-        )
+        cells.append(NOTHING if found is None else difference_shown(found, ladder.measure))
     cells.append("untuned" if n < LEAST_TUNED else ladder.best(n) or "")
     return tuple(cells)
+
+
+def difference_shown(found: Difference, measure: Measure) -> str:
+    """Two arms at one rung, with the interval: above 0 where the first one is better."""
+    mean, low, high = (
+        measure.difference(each, measure.digits(None)) for each in (found.mean, found.low, found.high)
+    )
+    return f"{mean} ({low} to {high})" if math.isfinite(found.low) else f"{mean} ({NOT_KNOWN})"
 
 
 def _points(share: float) -> str:

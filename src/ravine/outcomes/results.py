@@ -372,8 +372,9 @@ class Results:
     def _trivial_words(self) -> tuple[str, ...]:
         if self.trivial is None:
             return ()
-        said = words.of_trivial if self.ladder is None else ladder_words.ladder_trivial
-        return (said(self.trivial),)
+        if self.ladder is not None:
+            return (ladder_words.ladder_trivial(self.trivial, self.ladder),)
+        return (words.of_trivial(self.trivial),)
 
     def readable(self, score: float | None) -> float:
         """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""

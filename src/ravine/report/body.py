@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ravine.outcomes.ladder import LadderResult
-from ravine.outcomes.ladder_words import READING, columns, ladder_trivial, rows
+from ravine.outcomes.ladder_words import columns, ladder_trivial, reading, rows
 from ravine.outcomes.results import Results
 from ravine.outcomes.trivial import Trivial
 from ravine.report import elements
@@ -146,8 +146,8 @@ def _ladder(ladder: LadderResult, trivial: Trivial | None) -> Html:
             ),
             "Verdict, one row per number of examples per class",
         ),
-        tag("p", ladder_trivial(trivial)) if trivial is not None else None,
-        tag("p", READING, class_="reading"),
+        tag("p", ladder_trivial(trivial, ladder)) if trivial is not None else None,
+        tag("p", reading(ladder), class_="reading"),
         aria_labelledby="verdict",
     )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ravine.grid import Grid
 from ravine.outcomes.ladder import LadderResult
-from ravine.outcomes.ladder_words import FALLS, columns, fall_rows, rows
+from ravine.outcomes.ladder_words import FALLS, arm_shown, columns, difference_shown, fall_rows, rows
 from ravine.outcomes.results import Results
-from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, percent, ribbon, short, text
+from ravine.report.chart import GRID, INK, MUTED, Json, layout, line, log_axis, ribbon, short, text
 from ravine.report.palette import Look, looks
-from ravine.report.trivial_mark import about, mark_share
+from ravine.report.trivial_mark import about, mark_linear
 from ravine.report.views import Figure, View, chips, command
-from ravine.verdict import ArmResult, Crossover, DrawnGap
+from ravine.verdict import ArmResult, Crossover, DrawnGap, Measure
 from ravine.verdict.crossover import Difference, sentences_of
 from ravine.verdict.draws import LEAST_TUNED
 from ravine.verdict.gaps import summary_of
@@ -25,7 +27,7 @@ _STRIP = 26  # px of the strip of winners
 
 
 def draw_ladder(results: Results) -> Figure:
-    """Accuracy against n for each arm, the paired difference of two arms, and who is better at each n."""
+    """The score against n for each arm, the paired difference of two arms, and who is better at each n."""
     ladder = results.ladder
     if ladder is None or not any(each.draws for each in ladder.rungs):
         why = "the study has no ladder" if ladder is None else "no run has finished"
@@ -73,7 +75,7 @@ def draw_ladder_gap(results: Results) -> Figure:
                 f" ({100 * each.low:.1f} to {100 * each.high:.1f})"
                 for each in own
             ]
-            data += _banded(arm, look[arm], own, hover, "points")
+            data += _banded(arm, look[arm], own, hover, _POINTS)
     panel = layout("Training − test accuracy (percentage points)", _X, _axis(ladder), {"rangemode": "tozero"})
     return Figure(
         name="ladder-gap",
@@ -106,7 +108,7 @@ def _nothing(results: Results, name: str, title: str, why: str) -> Figure:
 
 def _view(results: Results, ladder: LadderResult, pair: Crossover | None) -> View:
     panels = [_accuracies(results, ladder, pair)]
-    label = "Accuracy"
+    label = ladder.measure.name[:1].upper() + ladder.measure.name[1:]
     if pair is not None:
         panels.append(_difference(ladder, pair))
         label = f"{pair.first} and {pair.second}"
@@ -127,8 +129,8 @@ def _accuracies(results: Results, ladder: LadderResult, pair: Crossover | None) 
     for arm in ladder.arms:
         own = [each for each in ladder.rungs if each.arm == arm and each.mean is not None]
         if own:
-            data += _arm(arm, look[arm], own)
-    made = layout("Test accuracy (%)", _X, _axis(ladder), {}, height=360)
+            data += _arm(arm, look[arm], own, ladder.measure)
+    made = layout(f"Test {ladder.measure.titled}", _X, _axis(ladder), {}, height=360)
     inner = made["height"] - made["margin"]["t"] - made["margin"]["b"]
     bottom = 1 - _STRIP / inner
     made["yaxis"]["domain"] = [0, bottom - 0.02]
@@ -140,18 +142,22 @@ def _accuracies(results: Results, ladder: LadderResult, pair: Crossover | None) 
     made["shapes"] = _shades(pair)
     if len(ladder.arms) > 1:
         data.append(_winners(ladder, look))
-    return mark_share(results.trivial, {"data": data, "layout": made}, "test_accuracy")
+    return mark_linear(
+        results.trivial,
+        {"data": data, "layout": made},
+        f"test_{ladder.measure.metric}",
+        percent=ladder.measure.percent,
+    )
 
 
-def _arm(arm: str, look: Look, own: Sequence[ArmResult]) -> list[Json]:
+def _arm(arm: str, look: Look, own: Sequence[ArmResult], measure: Measure) -> list[Json]:
     hover = [
-        f"<b>{text(arm)}</b>, n = {each.per_class}<br>{percent(each.mean or 0.0)}"
-        f" ({percent(each.low or 0.0)} to {percent(each.high or 0.0)})"
+        f"<b>{text(arm)}</b>, n = {each.per_class}<br>{arm_shown(each, measure)}"
         + ("<br>not tuned" if each.per_class < LEAST_TUNED else "")
         + (f"<br>{each.lost} diverged" if each.lost else "")
         for each in own
     ]
-    return _banded(arm, look, own, hover, "%")
+    return _banded(arm, look, own, hover, _Unit.of(measure))
 
 
 def _banded(
@@ -159,26 +165,30 @@ def _banded(
     look: Look,
     own: Sequence[ArmResult | DrawnGap | Difference],
     hover: Sequence[str],
-    unit: str,
+    unit: _Unit,
 ) -> list[Json]:
     """A band, the draws as small dots, and the means; open marks where nothing is tuned."""
     ns = [float(each.per_class) for each in own]
     # The simultaneous band of a difference is of the rungs that count.
     counted = [not isinstance(each, Difference) or each.tuned for each in own]
-    low = [_percent(each.low) if yes else None for each, yes in zip(own, counted, strict=True)]
-    high = [_percent(each.high) if yes else None for each, yes in zip(own, counted, strict=True)]
-    middle = line(key, look, ns, [_percent(each.mean) for each in own], hover)
+    low = [unit.drawn(each.low) if yes else None for each, yes in zip(own, counted, strict=True)]
+    high = [unit.drawn(each.high) if yes else None for each, yes in zip(own, counted, strict=True)]
+    middle = line(key, look, ns, [unit.drawn(each.mean) for each in own], hover)
     middle["marker"] |= {
         "color": [look.colour if each.per_class >= LEAST_TUNED else "#fff" for each in own],
         "line": {"color": look.colour, "width": 1.8},
     }
-    dots = [(float(each.per_class), 100 * value, draw) for each in own for draw, value in each.draws.items()]
+    dots = [
+        (float(each.per_class), unit.drawn(value) or 0.0, draw)
+        for each in own
+        for draw, value in each.draws.items()
+    ]
     cloud = line(
         key,
         look,
         [n for n, _, _ in dots],
         [value for _, value, _ in dots],
-        [f"<b>{text(key)}</b>, n = {n:g}, draw {draw}<br>{value:.2f} {unit}" for n, value, draw in dots],
+        [f"<b>{text(key)}</b>, n = {n:g}, draw {draw}<br>{unit.said(value)}" for n, value, draw in dots],
         mode="markers",
         sizes=4,
     )
@@ -186,8 +196,33 @@ def _banded(
     return [ribbon(key, look, ns, low, high), cloud, middle]
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """How scores are drawn: times a factor, with a word behind them."""
+
+    factor: float
+    word: str
+
+    @staticmethod
+    def of(measure: Measure) -> _Unit:
+        """That of scores."""
+        return _Unit(100.0, "%") if measure.percent else _Unit(-1.0 if measure.loss else 1.0, "")
+
+    @staticmethod
+    def of_differences(measure: Measure) -> _Unit:
+        """That of differences, above 0 where the first is better."""
+        return _POINTS if measure.percent else _Unit(1.0, "")
+
+    def drawn(self, score: float | None) -> float | None:
+        """Where it is on the axis; None: nowhere."""
+        return None if score is None or not math.isfinite(score) else self.factor * score
+
+    def said(self, drawn: float) -> str:
+        """In a line that says what a point is."""
+        return f"{drawn:.2f} {self.word}" if self.word else f"{drawn:.4g}"
+
+
+_POINTS = _Unit(100.0, "points")
 
 
 def _winners(ladder: LadderResult, look: dict[str, Look]) -> Json:
@@ -215,16 +250,19 @@ def _winners(ladder: LadderResult, look: dict[str, Look]) -> Json:
 
 def _difference(ladder: LadderResult, pair: Crossover) -> Json:
     look = Look(colour=INK, symbol="circle", dash="solid")
+    measure = ladder.measure
     hover = [
-        f"n = {each.per_class}: {text(pair.first)} − {text(pair.second)}<br>{100 * each.mean:.2f} points"
-        f" ({100 * each.low:.2f} to {100 * each.high:.2f})" + ("" if each.tuned else "<br>not tuned")
+        f"n = {each.per_class}: {text(pair.first)} − {text(pair.second)}"
+        f"<br>{difference_shown(each, measure)}{measure.unit}" + ("" if each.tuned else "<br>not tuned")
         for each in pair.rungs
     ]
-    band, cloud, middle = _banded(f"{pair.first} − {pair.second}", look, pair.rungs, hover, "points")
+    name = f"{pair.first} − {pair.second}"
+    band, cloud, middle = _banded(name, look, pair.rungs, hover, _Unit.of_differences(measure))
     zero = {
         "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.2, "gridcolor": GRID, "rangemode": "tozero",
     }  # fmt: skip
-    made = layout(f"{pair.first} − {pair.second} (points)", _X, _axis(ladder), zero, height=360)
+    unit = "points" if measure.percent else f"gain in {measure.name}"
+    made = layout(f"{name} ({unit})", _X, _axis(ladder), zero, height=360)
     made["shapes"] = _shades(pair)
     return {"data": [{**trace, "meta": "ground"} for trace in (band, cloud, middle)], "layout": made}
 

@@ -54,8 +54,9 @@ def verdict(results: Results) -> Group:
     if results.ladder is not None:
         parts += ["", _rungs(results.ladder)]
     if results.trivial is not None:
-        said = of_trivial if results.ladder is None else ladder_trivial
-        parts += ["", Text(said(results.trivial))]
+        ladder = results.ladder
+        said = of_trivial(results.trivial) if ladder is None else ladder_trivial(results.trivial, ladder)
+        parts += ["", Text(said)]
     for sentences in (
         stage_words(results.stages, results.labels.task),
         regularized_words(results.regularized),

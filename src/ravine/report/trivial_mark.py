@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ravine.outcomes.trivial import Trivial
-from ravine.report.chart import MUTED, Json, error, number, percent, short, text
+from ravine.report.chart import MUTED, Json, error, number, short, text
+from ravine.report.chart import percent as shown_share
 
 Axis = Literal["x", "y"]
 
@@ -62,11 +63,16 @@ def mark(
     if at is None or trivial is None:
         return panel
     value = trivial.metrics[metric]
-    return _marked(trivial, panel, at, number(value) if floor is None else percent(value), along)
+    return _marked(trivial, panel, at, number(value) if floor is None else shown_share(value), along)
 
 
-def mark_share(trivial: Trivial | None, panel: Json, metric: str) -> Json:
-    """The same on a vertical axis of per cent that is linear, and has no range yet."""
+def mark_linear(trivial: Trivial | None, panel: Json, metric: str, *, percent: bool) -> Json:
+    """The same on a vertical axis that is linear, and has no range yet.
+
+    Args:
+        trivial, panel, metric: as in `mark`.
+        percent: the axis is of per cent.
+    """
     at = height(trivial, metric)
     ends = [
         value
@@ -78,12 +84,13 @@ def mark_share(trivial: Trivial | None, panel: Json, metric: str) -> Json:
     if at is None or trivial is None or not ends:
         return panel
     low, high = min(ends), max(ends)
-    room = _NEAR * max(high - low, 1.0)
-    if low - room <= 100 * at <= high + room:
-        low, high = min(low, 100 * at), max(high, 100 * at)
-    pad = 0.05 * max(high - low, 1.0)
+    drawn, least = (100 * at, 1.0) if percent else (at, 0.01 * abs(high))
+    room = _NEAR * max(high - low, least)
+    if low - room <= drawn <= high + room:
+        low, high = min(low, drawn), max(high, drawn)
+    pad = 0.05 * max(high - low, least)
     panel["layout"]["yaxis"]["range"] = [short(low - pad), short(high + pad)]
-    return _marked(trivial, panel, 100 * at, percent(at), "y")
+    return _marked(trivial, panel, drawn, shown_share(at) if percent else number(at), "y")
 
 
 def _marked(trivial: Trivial, panel: Json, at: float, value: str, along: Axis) -> Json:

@@ -261,7 +261,6 @@ class Study:
             check_beside(
                 self.metric,
                 {
-                    "ladder": self.ladder,
                     'tune = "regularize"': self.tune == "regularize",
                 },
             )

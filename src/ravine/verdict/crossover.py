@@ -25,6 +25,7 @@ import numpy as np
 from ravine.errors import InputError
 from ravine.verdict.comparison import width
 from ravine.verdict.draws import LEAST_TUNED, Reading, errors_of, lost_of, tables_of
+from ravine.verdict.measure import ACCURACY, Measure
 from ravine.verdict.words import listed
 
 
@@ -106,6 +107,7 @@ def crossover(
     shares: Mapping[int, float] | None = None,
     num_pairs: int = 1,
     alpha: float = 0.05,
+    measure: Measure = ACCURACY,
 ) -> Crossover:
     """Compare two arms at all rungs together.
 
@@ -116,6 +118,7 @@ def crossover(
             common, so their spread says less of other pictures. None: all are 0.
         num_pairs: how many pairs of arms are compared in the study.
         alpha: chance that anything is said of any pair by mistake.
+        measure: what the scores measure.
 
     Returns:
         The outcome. Where an arm lost a run at some n it is never said to be better there.
@@ -139,7 +142,8 @@ def crossover(
         raise InputError(f"{first!r} and {second!r} have no finished runs at the same n and draw")
     tuned = [n for n in tables if n >= LEAST_TUNED and len(tables[n]) > 1]
     level = 1.0 - (1.0 - alpha) ** (1.0 / (max(1, len(tuned)) * num_pairs))
-    errors = errors_of({n: np.stack(list(table.values())) for n, table in tables.items()}, shares or {})
+    stacked = {n: np.stack(list(table.values())) for n, table in tables.items()}
+    errors = errors_of(stacked, shares or {}, binary=measure.binary)
     lost = {
         (arm, n): lost_of([each for each in readings if (each.arm, each.per_class) == (arm, n)])
         for arm in (first, second)
@@ -147,10 +151,10 @@ def crossover(
     }
     rungs = []
     for n, table in tables.items():
-        mean = float(np.stack(list(table.values())).mean())
+        mean = float(stacked[n].mean())
         error = errors[n]
-        half = 2.0 if error is None else width(error, level)
-        low, high = max(mean - half, -1.0), min(mean + half, 1.0)  # no two accuracies are further apart
+        half = math.inf if error is None else width(error, level)
+        low, high = max(mean - half, -measure.most), min(mean + half, measure.most)
         if lost[first, n]:
             low = min(low, 0.0)
         if lost[second, n]:

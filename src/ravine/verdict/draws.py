@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from ravine.errors import InputError
 from ravine.verdict.comparison import example_variance, noise_of
+from ravine.verdict.measure import ACCURACY, Measure
 from ravine.verdict.own_interval import mean_error, mean_interval
 from ravine.verdict.student import Error
 from ravine.verdict.trials import Scores
@@ -51,7 +52,8 @@ class Reading:
         per_class: n, pictures per class.
         draw: number of the draw; draws of one number are nested over n and the same for all arms.
         seed: of the run.
-        scores: (n_test,) 1 or 0 for each test example; None if the run diverged.
+        scores: (n_test,) of each test example, higher is better: 1 or 0, or what it contributes to a metric; None if
+            the run diverged.
     """
 
     arm: str
@@ -67,7 +69,7 @@ class ArmResult:
 
     Args:
         arm, per_class: which.
-        mean: over draws, seeds and test examples; None if nothing finished.
+        mean: score over draws, seeds and test examples; None if nothing finished.
         low, high: its own 95 % interval, over other draws and other test examples; not corrected.
         draws: mean of each draw.
         lost: how many runs diverged.
@@ -83,7 +85,11 @@ class ArmResult:
 
 
 def arm_results(
-    readings: Sequence[Reading], shares: Mapping[int, float] | None = None, alpha: float = 0.05
+    readings: Sequence[Reading],
+    shares: Mapping[int, float] | None = None,
+    alpha: float = 0.05,
+    *,
+    measure: Measure = ACCURACY,
 ) -> tuple[ArmResult, ...]:
     """Each arm at each rung, in the order of the readings, with an interval of its own.
 
@@ -91,6 +97,7 @@ def arm_results(
         readings: of all arms.
         shares: which share of all training pictures of a class n is, by n; none: all are 0.
         alpha: of each interval.
+        measure: what the scores measure.
     """
     found = []
     for arm in dict.fromkeys(each.arm for each in readings):
@@ -101,9 +108,19 @@ def arm_results(
             if draws:
                 table = np.stack(list(draws.values()))
                 more = widening(len(table), (shares or {}).get(n, 0.0))
-                luck = math.sqrt(more - 1.0) * mean_error(table).seed if math.isfinite(more) else 1.0
-                low, high = mean_interval(table, alpha, binary=True, luck=luck)
                 mean = float(table.mean())
+                if math.isinf(more) and not measure.percent:  # nothing is known of other draws
+                    low, high = -math.inf, math.inf if measure.best is None else measure.best
+                else:
+                    low, high = mean_interval(
+                        table,
+                        alpha,
+                        binary=measure.binary,
+                        luck=1.0 if math.isinf(more) else math.sqrt(more - 1.0) * mean_error(table).seed,
+                        share=measure.percent,
+                        heaviest=measure.heaviest,
+                        best=measure.best,
+                    )
             found.append(
                 ArmResult(
                     arm=arm,
@@ -163,7 +180,9 @@ def widening(num_draws: int, share: float) -> float:
     return math.inf if share >= _WHOLE else (1.0 + (num_draws - 1) * share) / (1.0 - share)
 
 
-def errors_of(tables: Mapping[int, Array], shares: Mapping[int, float]) -> dict[int, Error | None]:
+def errors_of(
+    tables: Mapping[int, Array], shares: Mapping[int, float], *, binary: bool = True
+) -> dict[int, Error | None]:
     """The law of each rung's error; None where nothing is known of other draws."""
     some = {n: table for n, table in tables.items() if len(table) > 1}
     df = {n: len(table) - 1.0 for n, table in some.items()}
@@ -187,6 +206,6 @@ def errors_of(tables: Mapping[int, Array], shares: Mapping[int, float]) -> dict[
             seed=math.sqrt(more * variance / len(table)),
             df=df[n] + lent,
             floor=math.sqrt(noise),
-            example=math.sqrt(example_variance(per_example, noise, len(table), binary=True)),
+            example=math.sqrt(example_variance(per_example, noise, len(table), binary=binary)),
         )
     return found
