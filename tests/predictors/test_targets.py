@@ -135,8 +135,23 @@ def test_the_verdict_on_labels(folder: Path, labels: Dataset) -> None:
 
 
 def test_a_report_has_both(folder: Path) -> None:
-    for name, words in (("numbers", "large"), ("labels", "4 labels")):
-        assert words in page.report(Results.load(Store(folder), name)).decode()
+    pages = {name: page.report(Results.load(Store(folder), name)).decode() for name in ("numbers", "labels")}
+    for words in ("Errors of each target", "units of variance", "in units of each target"):
+        assert words in pages["numbers"]
+    by_target = Results.load(Store(folder), "numbers").by_target
+    assert by_target is not None
+    for row in by_target.grid("rule").rows:
+        for cell in row:
+            assert f">{cell}</td>" in pages["numbers"]
+    for words in (
+        "4 labels",
+        "Final validation label accuracy (%)",
+        "cross-entropy per label",
+        "The labels of all",
+    ):
+        assert words in pages["labels"]
+    for words in ("validation accuracy", "target units²", "Errors of each target"):
+        assert words not in pages["labels"]
 
 
 def test_where_members_agree_is_said_of_each_answer_by_itself(folder: Path, numbers: Dataset) -> None:

@@ -29,6 +29,10 @@ NO_SCRIPT = tag(
         class_="noscript",
     ),
 )
+_OF_TARGETS = (
+    "On the test data, each target in its own unit, of the config that validation chose. Over seeds the RMSE is the"
+    " root of the mean of their squared errors; MAE and R² are means of theirs."
+)
 _REPLAY = (
     "`ravine replay RUN` trains a run again, by itself. The first four characters of its id are enough if no other run"
     " has them."
@@ -43,6 +47,7 @@ def report_body(results: Results, figures: Sequence[Figure]) -> Html:
         _heading(results, texts),
         warnings_section(results.warnings, heading=True),
         verdict_section(texts) if results.ladder is None else _ladder(results.ladder, results.trivial),
+        _by_target(results),
         sentence_sections(results),
         NO_SCRIPT,
         figure_sections(figures),
@@ -104,6 +109,19 @@ def _heading(results: Results, texts: Table) -> Html:
         tag("h1", results.name),
         tag("div", *(tag("p", sentence) for sentence in results.verdict.sentences), class_="lead"),
         tag("dl", *elements.terms(texts["facts"]), class_="facts"),
+    )
+
+
+def _by_target(results: Results) -> Html:
+    """Errors of each of several targets in its own unit, beside the one score that the verdict is about."""
+    if results.by_target is None:
+        return join()
+    return tag(
+        "section",
+        tag("h2", "Errors of each target", id="targets"),
+        elements.grid(results.by_target.grid(results.noun), "Test errors of each target"),
+        tag("p", _OF_TARGETS, class_="reading"),
+        aria_labelledby="targets",
     )
 
 

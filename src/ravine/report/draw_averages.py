@@ -10,7 +10,7 @@ from ravine.report.chart import Json, accuracy_axis, curve, error, layout, log_a
 from ravine.report.collect import Band, band
 from ravine.report.palette import looks
 from ravine.report.trivial_mark import about, height, mark, reaching
-from ravine.report.views import Chip, Figure, View, command, loss_unit, spread
+from ravine.report.views import Chip, Figure, View, called, command, loss_unit, spread
 from ravine.store import kind_of
 
 OWN = "last weights"
@@ -81,7 +81,7 @@ def _view(results: Results, quantities: Sequence[str], found: Sequence[AveragedC
         for name, of_average in each.bands.items():
             data += curve(name, look[name], of_average, name, floor)
         unit = loss_unit(results) if floor is None else "%"
-        title = f"Validation {quantity} ({unit})"
+        title = f"Validation {called(results, quantity)} ({unit})"
         metric = f"validation_{quantity}"
         axis = _axis(each, floor, height(results.trivial, metric, floor))
         panel = {"data": data, "layout": layout(title, "step", {"rangemode": "tozero"}, axis)}

@@ -172,4 +172,4 @@ def _leads(verdict: Verdict) -> str:
         )
         beyond = "" if leader.equal_budget else f", where not every {verdict.noun} has that many"
         parts.append(f"{listed(leader.rules)} for k = {span}{beyond}")
-    return f"Highest expectation: {'; '.join(parts)}." if parts else ""
+    return f"Best expectation: {'; '.join(parts)}." if parts else ""

@@ -12,7 +12,7 @@ from ravine.report.collect import BestCurves, best_curves
 from ravine.report.palette import Look, looks, regime_look
 from ravine.report.regimes import Regime, regimes
 from ravine.report.trivial_mark import about, height, mark, reaching
-from ravine.report.views import CROWDED, Chip, Figure, View, command, loss_unit, spread, trained_unit
+from ravine.report.views import CROWDED, Chip, Figure, View, called, command, loss_unit, spread, trained_unit
 
 BEYOND = 8  # what grows past so many times the other curves leaves through the top
 
@@ -59,7 +59,9 @@ def _best_view(results: Results, quantity: str, found: Sequence[BestCurves]) -> 
             data += curve(each.rule, look[each.rule], band, label, floor)
             data += _early(each, part, look[each.rule], label, floor)
         panel = _over_steps(
-            data, f"{part.capitalize()} {quantity} ({units[part] if floor is None else '%'})", axis
+            data,
+            f"{part.capitalize()} {called(results, quantity)} ({units[part] if floor is None else '%'})",
+            axis,
         )
         panels.append(mark(results.trivial, panel, metric, floor) if part == "validation" else panel)
     chips = tuple(

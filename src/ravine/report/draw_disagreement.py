@@ -82,7 +82,7 @@ def draw_disagreement(results: Results, members: Members) -> Figure:
     found = matrices(results, members)
     regression, num_examples = members.is_regression, len(members.answers)
     ends = _ends(np.concatenate([_pairs(each.apart) for each in found]), 0.5 / num_examples)
-    unit = members.cells.error_unit or "the target's unit"
+    unit = f"units of {members.cells.error_unit}" if members.cells.error_unit else "the target's unit"
     what = (
         f"the root mean square difference of two runs' predictions, in {unit}"
         if regression

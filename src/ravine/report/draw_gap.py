@@ -19,7 +19,7 @@ from ravine.report.chart import (
 from ravine.report.collect import GapPoint, gaps
 from ravine.report.palette import Look, looks
 from ravine.report.trivial_mark import about, height, mark, reaching
-from ravine.report.views import Figure, View, chips, command, loss_unit
+from ravine.report.views import Figure, View, called, chips, command, loss_unit
 
 
 def draw_gap(results: Results) -> Figure:
@@ -61,8 +61,11 @@ def _panel(results: Results, points: tuple[GapPoint, ...], quantity: str) -> Jso
         floor = results.error_floor
         errors = [error(point.validation, floor) for point in points]
         x = accuracy_axis(reaching(errors, height(results.trivial, "validation_accuracy", floor)), pad=0.03)
-        title = "Training − validation accuracy (percentage points)"
-        panel = {"data": data, "layout": layout(title, "validation accuracy (%)", x, zero)}
+        title = f"Training − validation {called(results, quantity)} (percentage points)"
+        panel = {
+            "data": data,
+            "layout": layout(title, f"validation {called(results, quantity)} (%)", x, zero),
+        }
         return mark(results.trivial, panel, "validation_accuracy", floor, along="x")
     shown = visible([point.validation for point in points])
     kept = [point.gap for point in points if point.validation <= max(shown)]

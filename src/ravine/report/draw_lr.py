@@ -24,7 +24,7 @@ from ravine.report.chart import (
 from ravine.report.collect import LrCurve, LrPoint, lr_curves
 from ravine.report.palette import Look, looks
 from ravine.report.trivial_mark import about, height, mark, reaching
-from ravine.report.views import CROWDED, Figure, View, chips, command, loss_unit, spread
+from ravine.report.views import CROWDED, Figure, View, called, chips, command, loss_unit, spread
 from ravine.verdict.words import listed
 
 
@@ -36,11 +36,14 @@ def draw_lr(results: Results) -> Figure:
         word = "Validation" if part == "validation" else "Training"
         panels = [_lr_panel(results, f"{part}_loss", f"Final {word.lower()} loss ({loss_unit(results)})")]
         if not results.is_regression:
-            panels.append(_lr_panel(results, f"{part}_accuracy", f"Final {word.lower()} accuracy (%)"))
-        if part == "validation" and not results.is_usual:
             panels.append(
-                _lr_panel(results, results.score_metric, f"Validation {results.verdict.measure.titled}")
+                _lr_panel(
+                    results, f"{part}_accuracy", f"Final {word.lower()} {called(results, 'accuracy')} (%)"
+                )
             )
+        if part == "validation" and not results.is_usual:
+            judged_by = f"Final validation {results.verdict.measure.titled}"
+            panels.insert(0, _lr_panel(results, results.score_metric, judged_by))
         views.append(View(label=word, panels=tuple(panels), chips=chips(results)))
     curves = lr_curves(results, "validation_loss")
     varied = dict.fromkeys(name for each in curves for name in each.others)

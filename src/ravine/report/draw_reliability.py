@@ -62,7 +62,7 @@ def draw_reliability(results: Results, members: Members) -> Figure:
         title="Reliability of the probabilities",
         lead=_lead(members, found),
         caption=(
-            f"Validation examples are sorted by the pool's confidence into {len(sizes)} bins of {each_of} each. On the"
+            f"{_what(members)} are sorted by the pool's confidence into {len(sizes)} bins of {each_of} each. On the"
             " left, a bin on the diagonal is right as often as it claims; above it the pool is too modest, below it"
             " too sure of itself. On the right, the same bins in order, so that those near 100 % do not lie on top of"
             " each other. Bars are Wilson's 95 % intervals of the accuracy. For the temperature, each of five folds"
@@ -81,6 +81,10 @@ def draw_reliability(results: Results, members: Members) -> Figure:
         group=members.group,
         table=_table(found),
     )
+
+
+def _what(members: Members) -> str:
+    return "The labels of all validation examples" if members.cells.labels else "Validation examples"
 
 
 def _lead(members: Members, found: Reliability) -> str:

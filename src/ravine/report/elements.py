@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ravine.grid import Grid
 from ravine.report.html import Html, Part, join, tag
 
 
@@ -36,3 +37,16 @@ def column(name: str, *, numeric: bool = True, title: str | None = None) -> Html
 def cell(content: Part, *, class_: str | None = "n", data_v: float | None = None) -> Html:
     """A cell of a table: a number, unless it has another class."""
     return tag("td", content, class_=class_, data_v=data_v)
+
+
+def grid(table: Grid, label: str, class_: str = "scroll") -> Html:
+    """Rows of ready text; what is said around them is left to the page."""
+    words = [name in table.left for name in table.columns]
+    head = tag(
+        "tr", *(column(name, numeric=not left) for name, left in zip(table.columns, words, strict=True))
+    )
+    rows = (
+        tag("tr", *(cell(text, class_=None if left else "n") for text, left in zip(row, words, strict=True)))
+        for row in table.rows
+    )
+    return scroll(tag("table", tag("thead", head), tag("tbody", *rows)), label, class_)

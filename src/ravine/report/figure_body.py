@@ -74,25 +74,10 @@ def numbers(figure: Figure, table: Mapping[str, Any]) -> Html:
 
 def _grid(title: str, grid: Grid) -> Html:
     """The numbers of a figure, folded away but on paper."""
-    left = [name in grid.left for name in grid.columns]
-    head = tag(
-        "tr",
-        *(elements.column(name, numeric=not words) for name, words in zip(grid.columns, left, strict=True)),
-    )
-    rows = (
-        tag(
-            "tr",
-            *(
-                elements.cell(cell, class_=None if words else "n")
-                for cell, words in zip(row, left, strict=True)
-            ),
-        )
-        for row in grid.rows
-    )
     return tag(
         "details",
         tag("summary", "Numbers"),
         *(tag("p", words, class_="reading") for words in grid.before),
-        elements.scroll(tag("table", tag("thead", head), tag("tbody", *rows)), f"{title}: numbers"),
+        elements.grid(grid, f"{title}: numbers"),
         class_="numbers",
     )

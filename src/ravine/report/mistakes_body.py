@@ -90,7 +90,7 @@ def _of_config(found: Mistakes) -> list[Html]:
     if found.deviations is not None:
         return [
             tag("h3", f"By tenths of the target: {found.split}"),
-            _table(found.deviations.grid(), "tenths"),
+            elements.grid(found.deviations.grid(), "tenths"),
         ]
     if found.targets is not None:
         return _of_targets(found, found.targets)
@@ -111,10 +111,13 @@ def _of_targets(found: Mistakes, off: OffTargets) -> list[Html]:
     """Each target by itself, those after the first few folded away."""
     parts = []
     for place, (name, each) in enumerate(off.targets.items()):
-        title, table = f"{name} by tenths: {found.split}", _table(each.grid(name), f"tenths of {name}")
+        title, table = f"{name} by tenths: {found.split}", elements.grid(each.grid(name), f"tenths of {name}")
         more = []
         if off.largest.get(name):
-            more = [tag("h4", "Largest errors"), _table(off.largest_grid(name), f"largest errors of {name}")]
+            more = [
+                tag("h3", f"{name}, largest errors: {found.split}"),
+                elements.grid(off.largest_grid(name), f"largest errors of {name}"),
+            ]
         folded = tag("details", tag("summary", title), table, *more)
         parts += [folded] if place >= _OPEN else [tag("h3", title), table, *more]
     return parts
@@ -183,29 +186,15 @@ def _pairs(found: Confusion) -> Html:
         rows=tuple(rows),
         left=("class", "taken for"),
     )
-    return _table(grid, "The classes that are confused most")
+    return elements.grid(grid, "The classes that are confused most")
 
 
 def _classes(rows: Sequence[OfClass], noun: str) -> Html:
     columns = (noun, *CLASS_TITLES, "95 % interval of the error")
     grid = Grid(columns=columns, rows=tuple(map(class_cells, rows)), left=(noun,))
-    return _table(grid, f"How well each {noun} is known", "scroll tall" if len(rows) > WIDEST else "scroll")
-
-
-def _table(grid: Grid, label: str, class_: str = "scroll") -> Html:
-    """Rows of ready text."""
-    head = tag("tr", *(elements.column(name, numeric=name not in grid.left) for name in grid.columns))
-    rows = (
-        tag(
-            "tr",
-            *(
-                elements.cell(cell, class_=None if name in grid.left else "n")
-                for name, cell in zip(grid.columns, row, strict=True)
-            ),
-        )
-        for row in grid.rows
+    return elements.grid(
+        grid, f"How well each {noun} is known", "scroll tall" if len(rows) > WIDEST else "scroll"
     )
-    return elements.scroll(tag("table", tag("thead", head), tag("tbody", *rows)), label, class_)
 
 
 def _hardest(results: Results, found: Mistakes, title: str) -> list[Html]:
@@ -226,7 +215,7 @@ def _hardest(results: Results, found: Mistakes, title: str) -> list[Html]:
 def _rows(found: Mistakes) -> Html:
     columns, rows = found.example_table(_COLUMNS, mark="perhaps mislabelled")
     left = found.words(_COLUMNS)
-    return _table(Grid(columns=columns, rows=rows, left=left), "The hardest examples")
+    return elements.grid(Grid(columns=columns, rows=rows, left=left), "The hardest examples")
 
 
 def _cards(results: Results, found: Mistakes) -> Html:

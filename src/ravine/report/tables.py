@@ -14,6 +14,7 @@ from ravine.outcomes.words import NOTHING
 from ravine.report.facts import about_examples, about_runs
 from ravine.report.palette import looks
 from ravine.report.verdict_texts import Beside, Column, verdict_texts
+from ravine.report.views import called
 from ravine.times import duration, moment
 
 ERRORS = ("RMSE", "MAE", "R²")
@@ -132,7 +133,7 @@ def _columns(results: Results) -> list[dict[str, Any]]:
     rows = results.table()
     return [
         {
-            "label": _LABELS.get(name, name),
+            "label": _LABELS.get(name, name).replace("accuracy", called(results, "accuracy")),
             "numeric": name not in ("run", "rule", results.noun, "status")
             and not any(isinstance(row[name], str) for row in rows),
         }

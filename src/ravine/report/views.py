@@ -122,7 +122,16 @@ def chips_of(rules: Sequence[str]) -> tuple[Chip, ...]:
 
 def loss_unit(results: Results) -> str:
     """What a loss is measured in."""
-    return "mean squared error, target units²" if results.is_regression else "cross-entropy, nats"
+    if results.labels.targets:
+        return "mean squared error, units of variance"
+    if results.is_regression:
+        return "mean squared error, target units²"
+    return f"cross-entropy{' per label' * (results.labels.task == 'multilabel')}, nats"
+
+
+def called(results: Results, quantity: str) -> str:
+    """What ``loss`` and ``accuracy`` are called: of labels the share that is right."""
+    return "label accuracy" if quantity == "accuracy" and results.labels.task == "multilabel" else quantity
 
 
 def trained_unit(results: Results) -> str:
