@@ -367,5 +367,7 @@ def test_an_exported_model_says_the_same(folder: Path, tmp_path: Path, name: str
     )
     if here.probabilities is not None:
         np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-6)
+    card = (out / "README.md").read_text()
+    assert ("| MSE in units of variance" if name == "numbers" else "| label accuracy |") in card
     said = "3 numbers, each in its own unit" if name == "numbers" else "which of 4 labels an example has"
     assert said in (out / "README.md").read_text()

@@ -10,6 +10,7 @@ from ravine.data.preparation import AnyTarget, Preparation
 from ravine.data.reading import Reading, SheetReading
 from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.data.sheet import Sheet
+from ravine.ensembles.cells import Cells
 from ravine.errors import InputError
 from ravine.messages import count
 from ravine.metrics import Metric, metric_named
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ravine.predictors.manifest import Manifest
 
 _MOST = 40  # columns or classes that are listed
-_NAMES = {"accuracy": "accuracy", "nll": "NLL", "mse": "MSE", "rmse": "RMSE", "mae": "mean absolute error"}
+_NAMES = {"nll": "NLL", "mse": "MSE", "rmse": "RMSE", "mae": "mean absolute error"}
 
 
 def card(manifest: Manifest, preparation: Preparation, *, plain: bool, onnx: Checked | None) -> str:
@@ -39,7 +40,7 @@ def card(manifest: Manifest, preparation: Preparation, *, plain: bool, onnx: Che
         "## What goes in",
         *_inputs(preparation),
         "## How good it is",
-        *_scores(manifest),
+        *_scores(manifest, Cells.of_target(preparation.target)),
         "## How to use it",
         *_use(manifest, preparation, plain, onnx),
         "## Where it comes from",
@@ -170,30 +171,36 @@ def _resized(sheet: Sheet, height: int, width: int) -> list[str]:
     ]
 
 
-def _scores(manifest: Manifest) -> list[str]:
+def _scores(manifest: Manifest, cells: Cells) -> list[str]:
     if manifest.refit is not None:
         return [
             "**No score is claimed.** The networks were trained on all examples by which they could be judged. Trained "
             "on the training part alone, the same recipe reached:",
-            *_table(manifest.scores),
+            *_table(manifest.scores, cells),
         ]
-    return _table(manifest.scores)
+    return _table(manifest.scores, cells)
 
 
-def _table(scores: dict[str, Any]) -> list[str]:
+def _table(scores: dict[str, Any], cells: Cells) -> list[str]:
     rows = ["| examples | score | value | 95 % interval |", "|---|---|---|---|"]
     for split, found in scores.items():
         for name, each in found.get("scores", {}).items():
             metric = _metric(name)
             percent = metric is not None and metric.percent
             value, low, high = (_number(each.get(key), percent) for key in ("value", "low", "high"))
-            rows.append(f"| {split.replace('_', ' ')} | {_score_name(name)} | {value} | {low} to {high} |")
+            rows.append(
+                f"| {split.replace('_', ' ')} | {_score_name(name, cells)} | {value} | {low} to {high} |"
+            )
     notes = [str(found["note"]) for found in scores.values() if found.get("note")]
     return ["\n".join(rows), *notes]
 
 
-def _score_name(name: str) -> str:
+def _score_name(name: str, cells: Cells) -> str:
     """Of a score, which of several targets has the target's name behind it."""
+    if name == "mse" and cells.error_unit:
+        return "MSE in units of variance, mean over targets"
+    if name == "accuracy":
+        return cells.right
     score, _, target = name.partition(" ")
     metric = _metric(score)
     title = score if metric is None else metric.title

@@ -22,7 +22,7 @@ from ravine.report.pixels import pixels
 from ravine.report.png import png
 
 _HARDEST = 24
-_OPEN = 3  # targets that are not folded away
+_OPEN = 1  # targets that are not folded away
 _COLUMNS = 8  # of a row of a table
 _RULES = 12  # whose matrices on validation are on a page
 _SHARES = 12  # classes, up to which a cell has room for its share
