@@ -104,7 +104,7 @@ def test_in_each_fold_the_winners_seeds_are_pooled_and_compared_over_folds(folde
 
 def test_the_interval_is_the_corrected_t_where_folds_are_apart() -> None:
     """Losses whose mean differs from fold to fold by far more than examples do."""
-    from ravine.verdict.folds import error_over_folds
+    from ravine.verdict.fold_errors import error_over_folds
     from ravine.verdict.student import half_width
 
     rng = np.random.default_rng(0)

@@ -95,6 +95,13 @@ def test_budgets_and_lengths_that_differ_are_said(store: Path) -> None:
     assert "two: 12 runs of 4 configs and 3 seeds, 60 steps each" in str(found)
 
 
+def test_another_factor_of_results_is_judged_by_the_metric_that_they_were_asked_by(store: Path) -> None:
+    one, two = (ravine.results(name, store=store, metric="f1_macro") for name in ("one", "two"))
+    found = ravine.compare(one, two, compare="lr")
+    assert found.noun == "level"
+    assert found.verdict.measure.name == "macro F1"
+
+
 def test_a_study_as_such_is_tuned_over_its_rules(store: Path) -> None:
     found = ravine.compare("one", "two", store=store, compare="study")
     assert [(rule.rule, rule.num_configs) for rule in found.verdict.rules] in (

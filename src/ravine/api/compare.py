@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ravine.api.metric import metric_for
 from ravine.api.studies import name_of
 from ravine.errors import StoreError
 from ravine.messages import shown
+from ravine.metrics import Metric
 from ravine.outcomes import Results
 from ravine.outcomes.compared import STUDY, Comparison, compared
 from ravine.outcomes.compared_page import as_judgement
@@ -64,7 +66,7 @@ def compare(
     for study in studies:
         if isinstance(study, Results):
             again = factor not in (None, study.compare)
-            found.append(_load(study.source, study.name, factor) if again else study)
+            found.append(_load(study.source, study.name, factor, study.metric) if again else study)
             continue
         opened = opened or [Store(each, create=False) for each in several]
         name = name_of(study)
@@ -78,9 +80,9 @@ def _page(found: Comparison, path: Path | str) -> Path:
     return write_judged(as_judgement(found, write_judged), path)
 
 
-def _load(store: Store, name: str, factor: str | None) -> Results:
+def _load(store: Store, name: str, factor: str | None, metric: Metric | None = None) -> Results:
     with naming(f"study {shown(name)}"):
-        return Results.load(store, name, compare=factor)
+        return Results.load(store, name, compare=factor, metric=metric or metric_for(store, name))
 
 
 def _having(name: str, stores: Sequence[Store]) -> list[Store]:

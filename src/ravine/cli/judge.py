@@ -87,6 +87,6 @@ def compare(
     if json:
         put_json(found.json())
         return
-    put_grids([found.grid()])
+    put_grids(found.grids())
     if out is not None:
         put("", f"page: {out}")

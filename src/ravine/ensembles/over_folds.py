@@ -2,7 +2,7 @@
 
 What is compared are procedures: "train these runs and pool them so" against "train them and take the best one". The
 error of a mean difference over folds is that of a verdict over folds, corrected for what the folds' training sets have
-in common (`ravine.verdict.folds`); all intervals of a comparison are corrected together (Bonferroni).
+in common (`ravine.verdict.fold_errors`); all intervals of a comparison are corrected together (Bonferroni).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ravine.metrics import Metric
 from ravine.outcomes.folds import by_fold
 from ravine.outcomes.scored import log_scored
 from ravine.store import RunRecord, Store
-from ravine.verdict.folds import error_over_folds
+from ravine.verdict.fold_errors import error_over_folds
 from ravine.verdict.student import half_width
 
 FROM = ("seeds", "configs", "all")

@@ -17,9 +17,9 @@ from ravine.messages import count, plural, shown
 from ravine.outcomes import words
 from ravine.outcomes.apart import check_comparable, trained_apart
 from ravine.outcomes.by_target import unlike_units
-from ravine.outcomes.framed import framed
 from ravine.outcomes.levels import noun_of
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
+from ravine.outcomes.presented import Presented, interval_json, pair_json, score_json
 from ravine.outcomes.regularized import judged
 from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.scored import log_scored
@@ -38,7 +38,7 @@ STUDY = "study"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Comparison:
+class Comparison(Presented):
     """A verdict on several studies. Make one with ``ravine.compare``.
 
     Attributes:
@@ -72,36 +72,11 @@ class Comparison:
         """What one of the compared is called: "rule", "model", "variant", "study", or "level" of any other factor."""
         return self.verdict.noun
 
-    def report(self, path: str | Path) -> Path:
-        """Write the verdict as a page: one HTML file with figures, which needs no network.
-
-        Args:
-            path: the file, ending in .html.
-
-        Returns:
-            The path.
-
-        Raises:
-            InputError: the name is none of a page's, or the file can't be written.
-        """
-        return self.page(self, path)
-
     def table(self) -> list[dict[str, Cell]]:
         """One plain row per run of each study, for a data frame or a CSV file; what a run doesn't have is None."""
         rows = [{STUDY: name, **row} for name, study in self.studies.items() for row in study.table()]
         columns = dict.fromkeys(column for row in rows for column in row)
         return [{column: row.get(column) for column in columns} for row in rows]
-
-    def frame(self, library: str) -> Any:
-        """`table` as a data frame, where that library is installed.
-
-        Args:
-            library: "pandas" or "polars".
-
-        Raises:
-            InputError: it is neither, or not installed.
-        """
-        return framed(self.table(), library)
 
     def json(self) -> dict[str, Any]:
         """The comparison as one object of plain, finite numbers: what ``ravine compare --json`` prints."""
@@ -124,28 +99,16 @@ class Comparison:
                     self.noun: rule.rule,
                     "of": list(self.labels[rule.rule]),
                     **{name: plain(value) for name, value in rule.hypers.items()},
-                    "validation": plain(words.readable(measure, rule.validation)),
-                    "test": plain(words.readable(measure, rule.test)),
-                    "ci": [plain(end) for end in sorted(measure.readable(end) for end in rule.ci or ())]
-                    or [None, None],
+                    "validation": score_json(measure, rule.validation),
+                    "test": score_json(measure, rule.test),
+                    "ci": interval_json(measure, rule.ci),
                     "configs": rule.num_configs,
                     "seeds": len(rule.seeds),
                     "diverged": rule.num_diverged,
                 }
                 for rule in verdict.rules
             ],
-            "pairs": [
-                {
-                    "first": pair.first,
-                    "second": pair.second,
-                    "difference": plain(pair.difference),
-                    "ci": [plain(end) for end in pair.ci],
-                    "p": plain(pair.p_corrected),
-                    "separable": bool(pair.separable),
-                    "outcome": pair.outcome,
-                }
-                for pair in verdict.pairs
-            ],
+            "pairs": [{**pair_json(pair), "outcome": pair.outcome} for pair in verdict.pairs],
             "best": verdict.best,
             "separable": bool(verdict.separable),
             "sentences": list(verdict.sentences),
@@ -179,14 +142,9 @@ class Comparison:
             ),
         )
 
-    def __str__(self) -> str:
-        return str(self.grid())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        """How a notebook shows it."""
-        return self.grid().html()
+    def grids(self) -> list[Grid]:
+        """All tables: the verdict alone."""
+        return [self.grid()]
 
 
 def made_of(study: Results) -> str:

@@ -12,7 +12,7 @@ from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes import words
 from ravine.outcomes.elsewhere import NOUN, UNTUNED, Judgement, Run, Scored, judged
-from ravine.outcomes.framed import framed
+from ravine.outcomes.presented import Presented, interval_json, pair_json, score_json
 from ravine.outcomes.runs import Cell, plain
 from ravine.verdict import Across, Measure, Verdict, judge_across
 
@@ -20,7 +20,7 @@ DATASET = "dataset"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Judgements:
+class Judgements(Presented):
     """A verdict on each of several data sets, and one over all of them.
 
     Attributes:
@@ -66,17 +66,6 @@ class Judgements:
         """A row per run, for a data frame or a CSV file; a number that is not known is None."""
         return [{DATASET: name, **row} for name, each in self.datasets.items() for row in each.table()]
 
-    def frame(self, library: str) -> Any:
-        """`table` as a data frame, where that library is installed.
-
-        Args:
-            library: "pandas" or "polars".
-
-        Raises:
-            InputError: it is neither, or not installed.
-        """
-        return framed(self.table(), library)
-
     def json(self) -> dict[str, Any]:
         """All of it as one object of plain, finite numbers: what ``ravine judge --json`` prints."""
         across, verdict = self.across, self.verdict
@@ -90,22 +79,16 @@ class Judgements:
             "methods": [
                 {
                     NOUN: rule.rule,
-                    "test": plain(words.readable(measure, rule.test)),
-                    "ci": [plain(end) for end in sorted(measure.readable(end) for end in rule.ci or ())]
-                    or [None, None],
+                    "test": score_json(measure, rule.test),
+                    "ci": interval_json(measure, rule.ci),
                     "rank": rank,
                 }
                 for rule, rank in zip(verdict.rules, mean_ranks, strict=True)
             ],
             "pairs": [
                 {
-                    "first": pair.first,
-                    "second": pair.second,
-                    "difference": plain(pair.difference),
-                    "ci": [plain(end) for end in pair.ci],
-                    "p": plain(pair.p_corrected),
+                    **pair_json(pair),
                     "p_flips": plain(each.flips),
-                    "separable": bool(pair.separable),
                     "better": each.better,
                     "worse": each.worse,
                     "surely_better": each.surely[0],
@@ -174,29 +157,6 @@ class Judgements:
             left=("data set", ""),
             after=(self.of_each,),
         )
-
-    def report(self, path: str | Path) -> Path:
-        """Write the verdict as a page: one HTML file with figures, which needs no network.
-
-        Args:
-            path: the file, ending in .html.
-
-        Returns:
-            The path.
-
-        Raises:
-            InputError: the name is none of a page's, or the file can't be written.
-        """
-        return self.page(self, path)
-
-    def __str__(self) -> str:
-        return "\n\n".join(str(grid) for grid in self.grids())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        """How a notebook shows it."""
-        return "".join(grid.html() for grid in self.grids())
 
 
 def judged_datasets(

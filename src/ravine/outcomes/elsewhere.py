@@ -15,8 +15,8 @@ from ravine.errors import InputError
 from ravine.grid import Grid
 from ravine.messages import plural
 from ravine.outcomes import words
-from ravine.outcomes.framed import framed
-from ravine.outcomes.runs import Cell, plain
+from ravine.outcomes.presented import Presented, interval_json, pair_json, score_json
+from ravine.outcomes.runs import Cell
 from ravine.verdict import Measure, Trial, Verdict, judge
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Judgement:
+class Judgement(Presented):
     """A verdict on results from elsewhere.
 
     Attributes:
@@ -106,34 +106,9 @@ class Judgement:
             if row[self.noun] == method and (row["config"] or "") == config and row[part] is not None
         }
 
-    def report(self, path: str | Path) -> Path:
-        """Write the verdict as a page: one HTML file with figures, which needs no network.
-
-        Args:
-            path: the file, ending in .html.
-
-        Returns:
-            The path.
-
-        Raises:
-            InputError: the name is none of a page's, or the file can't be written.
-        """
-        return self.page(self, path)
-
     def table(self) -> list[dict[str, Cell]]:
         """A row per run, for a data frame or a CSV file; a number that is not known is None."""
         return [dict(row) for row in self.runs]
-
-    def frame(self, library: str) -> Any:
-        """`table` as a data frame, where that library is installed.
-
-        Args:
-            library: "pandas" or "polars".
-
-        Raises:
-            InputError: it is neither, or not installed.
-        """
-        return framed(self.table(), library)
 
     def json(self) -> dict[str, Any]:
         """The verdict as one object of plain, finite numbers: what ``ravine judge --json`` prints."""
@@ -144,26 +119,15 @@ class Judgement:
                 {
                     self.noun: rule.rule,
                     "config": rule.hypers.get("config"),
-                    "validation": plain(words.readable(measure, rule.validation)),
-                    "test": plain(words.readable(measure, rule.test)),
-                    "ci": [plain(end) for end in sorted(measure.readable(end) for end in rule.ci or ())]
-                    or [None, None],
+                    "validation": score_json(measure, rule.validation),
+                    "test": score_json(measure, rule.test),
+                    "ci": interval_json(measure, rule.ci),
                     "seeds": len(rule.seeds),
                     "configs": rule.num_configs,
                 }
                 for rule in verdict.rules
             ],
-            "pairs": [
-                {
-                    "first": pair.first,
-                    "second": pair.second,
-                    "difference": plain(pair.difference),
-                    "ci": [plain(end) for end in pair.ci],
-                    "p": plain(pair.p_corrected),
-                    "separable": bool(pair.separable),
-                }
-                for pair in verdict.pairs
-            ],
+            "pairs": [pair_json(pair) for pair in verdict.pairs],
             "best": verdict.best,
             "separable": bool(verdict.separable),
             "sentences": list(verdict.sentences),
@@ -196,15 +160,6 @@ class Judgement:
     def grids(self) -> list[Grid]:
         """All tables: the verdict alone."""
         return [self.grid()]
-
-    def __str__(self) -> str:
-        return str(self.grid())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        """How a notebook shows it."""
-        return self.grid().html()
 
 
 def judged(

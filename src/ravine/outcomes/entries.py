@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ravine.outcomes import words
+from ravine.outcomes.presented import interval_json, score_json
 from ravine.outcomes.rows import plain_errors
 from ravine.outcomes.runs import plain
 from ravine.outcomes.trivial import SPLITS
@@ -39,20 +39,15 @@ class Entries:
         others = {key: plain(value) for key, value in result.hypers.items() if key != "lr"}
         entry = {self.verdict.noun: result.rule, "lr": plain(result.lr), **others}
         for name, score in zip(self.names, (result.validation, result.test), strict=True):
-            entry[name] = plain(self._readable(score))
-        # A loss is minus its score, so the bounds change places.
-        bounds = sorted(self._readable(end) for end in result.ci or ())
+            entry[name] = score_json(self.verdict.measure, score)
         more = {} if self.errors is None else plain_errors(self.errors.get(result.rule), "test")
         more |= self.by_target.of_rule(result.rule) if self.by_target else {}
-        return entry | {"ci": [plain(end) for end in bounds] or [None, None]} | more
+        return entry | {"ci": interval_json(self.verdict.measure, result.ci)} | more
 
     def of_trivial(self, trivial: Trivial) -> dict[str, Any]:
         """The trivial predictor, and what it reaches."""
-        scores = [plain(self._readable(trivial.scores[split])) for split in SPLITS]
+        scores = [score_json(self.verdict.measure, trivial.scores[split]) for split in SPLITS]
         more = {} if self.errors is None else plain_errors(trivial.test_errors, "test")
         more |= self.by_target.of_trivial() if self.by_target else {}
         named = dict(zip(self.names, scores, strict=True))
         return {"name": trivial.name, "answer": trivial.answer, **named, **more}
-
-    def _readable(self, score: float | None) -> float:
-        return words.readable(self.verdict.measure, score)

@@ -2,7 +2,7 @@
 
 In each repeat an example is tested by the seeds of the config that its own fold's validation chose. One seed of every
 fold together has predicted all examples once, as a run on a test split does; so a repeat with S seeds is S runs.
-Intervals are over folds, and corrected for what their training sets have in common (`ravine.verdict.folds`).
+Intervals are over folds, and corrected for what their training sets have in common (`ravine.verdict.fold_errors`).
 
 Shapes: S seed, N example, K class or label.
 """
@@ -30,7 +30,7 @@ from ravine.outcomes.off_targets import OffTargets
 from ravine.outcomes.runs import describe
 from ravine.outcomes.trials import Predicted
 from ravine.verdict import Measure, measure_of
-from ravine.verdict.folds import mean_interval_over_folds
+from ravine.verdict.fold_errors import mean_interval_over_folds
 
 if TYPE_CHECKING:
     from ravine.data import Dataset

@@ -37,6 +37,7 @@ def folds_verdict(found: FoldsResult, measure: Measure, noun: str) -> Verdict:
         warnings=tuple(warnings(found, measure)),
         budget=(),
         leaders=(),
+        gains=found.gains,
     )
 
 

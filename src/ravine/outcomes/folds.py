@@ -24,8 +24,8 @@ from ravine.outcomes.trivial import Trivial, trivial_of
 from ravine.store.records import FINISHED
 from ravine.study.folds import FOLD, REPEAT
 from ravine.study.metric import is_default
-from ravine.verdict import Measure, OnFold, RuleResult, over_folds
-from ravine.verdict.outcome import Pair
+from ravine.verdict import Measure, OnFold, RuleResult, gains_over_folds, over_folds
+from ravine.verdict.outcome import Gain, Pair
 from ravine.verdict.selection import represented
 from ravine.verdict.trials import Candidate, gather, number
 
@@ -78,6 +78,7 @@ class FoldsResult:
         chosen: the config of each rule on each fold that has a finished run.
         rules: each rule over all folds, the best first.
         pairs: every two rules.
+        gains: what all others gained over the first level, where something else than rules is compared.
         trivial: what a predictor that looks at no input reaches, over all folds; None: not known of the task.
         measure: what scores measure.
         runs: of the study, with their values of the metric on validation among their numbers.
@@ -93,6 +94,7 @@ class FoldsResult:
     chosen: tuple[ChosenOnFold, ...]
     rules: tuple[RuleResult, ...]
     pairs: tuple[Pair, ...]
+    gains: tuple[Gain, ...]
     trivial: Trivial | None
     measure: Measure
     runs: tuple[RunRecord, ...]
@@ -172,7 +174,9 @@ def check_no_folds(runs: Sequence[RunRecord], study: str) -> None:
         )
 
 
-def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: Metric) -> FoldsResult:
+def folds_of(
+    store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: Metric, baseline: str | None = None
+) -> FoldsResult:
     """Judge a study with folds.
 
     Args:
@@ -180,6 +184,7 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: 
         runs: of the study, with the compared levels as labels; some of them finished.
         fingerprint: of the whole data set.
         metric: what configs are chosen by on the validation examples of each fold, and what a fold's result is.
+        baseline: the rule that the others' gains are over; None: there are no gains.
 
     Raises:
         StudyError: the metric does not fit the data, or has no value for the answers of a fold.
@@ -254,6 +259,7 @@ def folds_of(store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: 
         chosen=tuple(chosen),
         rules=results,
         pairs=pairs,
+        gains=() if baseline is None else gains_over_folds(baseline, results, tested, ratio, measure, ALPHA),
         trivial=_over_folds(without_inputs),
         measure=measure,
         runs=tuple(valued.get(run.id, run) for run in runs),

@@ -199,7 +199,8 @@ def _of_folds(
     labels: Labels,
     metric: Metric,
 ) -> Judgement:
-    folds = folds_of(store, runs, study.data_fingerprint, metric)
+    baseline = None if compare == RULE else runs[0].rule
+    folds = folds_of(store, runs, study.data_fingerprint, metric, baseline)
     verdict = fold_words.folds_verdict(folds, folds.measure, noun_of(compare))
     recipes = {each.config: f"{study.name}: {each.words}" for each in folds.chosen}
     beaten = words.beaten_by_trivial(verdict, folds.trivial)

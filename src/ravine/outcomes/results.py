@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ravine.errors import InputError, StoreError, StudyError
@@ -343,7 +343,7 @@ class Results:
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
             **(
-                {"gains": [plain_data(asdict(gain)) for gain in self.verdict.gains]}
+                {"gains": [plain_data(gain.json()) for gain in self.verdict.gains]}
                 if self.verdict.gains
                 else {}
             ),

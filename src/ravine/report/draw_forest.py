@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ravine.data.deal_folds import FoldOf
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.results import Results
@@ -13,6 +14,15 @@ from ravine.report.views import Figure, View, command
 from ravine.verdict import Gain
 
 _MOST = 3.0  # times the median half width: an interval that is far wider than most would flatten all others
+_READING = (
+    "the bar its interval over seeds and test examples, with the luck of tuning; small dots are the seeds, each paired "
+    "with the same seed of the other. Runs of one seed share batch order, and initial weights where the model is the "
+    "same."
+)
+_READING_FOLDS = (
+    "the bar its interval over training sets and test examples, which counts that the folds' training sets have most "
+    "examples in common; small dots are the folds, in each of which both were tuned anew."
+)
 
 
 def draw_forest(results: Results) -> Figure:
@@ -31,9 +41,8 @@ def draw_forest(results: Results) -> Figure:
     what = measure.gap.removeprefix(" in ") if measure.gap else f"test {measure.name}"
     caption = (
         f"Each {noun} against {base}, the first one of the study: to the right of the line it is better. The diamond is"
-        f" the mean gain in {what}, the bar its interval over seeds and test examples, with the luck of tuning; small"
-        " dots are the seeds, each paired with the same seed of the other. Runs of one seed share batch order,"
-        " and initial weights where the model is the same. Filled diamonds are gains or losses for sure."
+        f" the mean gain in {what}, {_READING_FOLDS if results.folds is not None else _READING} Filled diamonds are"
+        " gains or losses for sure."
     )
     if len(gains) > 1:
         caption += (
@@ -76,13 +85,13 @@ def gains_grid(results: Results) -> Grid:
         before=(f"Against {results.verdict.gains[0].baseline}, the best first.",)
         if results.verdict.gains
         else (),
-        columns=(results.noun, "gain", "interval", "seeds", "for sure"),
+        columns=(results.noun, "gain", "interval", "seeds" if results.folds is None else "folds", "for sure"),
         rows=tuple(
             (
                 gain.level,
                 shown(results, gain.difference),
                 f"{shown(results, gain.low)} to {shown(results, gain.high)}",
-                str(len(gain.seeds)),
+                str(len(gain.folds or gain.seeds)),
                 "better" if gain.low > 0.0 else "worse" if gain.high < 0.0 else "no",
             )
             for gain in results.verdict.gains
@@ -123,9 +132,18 @@ def _row(results: Results, gain: Gain) -> Row:
         middle=scale * gain.difference,
         low=scale * gain.low,
         high=scale * gain.high,
-        dots=[(scale * value, f"seed {seed}: {shown(results, value)}") for seed, value in gain.seeds.items()],
+        dots=[(scale * value, f"{name}: {shown(results, value)}") for name, value in _units(gain)],
         said=f"{mean} ({low} to {high})",
         hover=(mean, f"interval {low} to {high}"),
         colour=colour,
         filled=colour != OPEN,
     )
+
+
+def _units(gain: Gain) -> list[tuple[str, float]]:
+    """The differences that a gain is the mean of, with their names: of seeds, or of folds."""
+    if gain.folds:
+        return [
+            (FoldOf(repeat=repeat, fold=fold).words, value) for (repeat, fold), value in gain.folds.items()
+        ]
+    return [(f"seed {seed}", value) for seed, value in gain.seeds.items()]

@@ -67,7 +67,7 @@ LADDER: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
 """The figures of a study that has a ladder. No other is of it: its arms have no one config."""
 OWN_OF_FOLDS = "folds"
 FOLDS: Mapping[str, Callable[[Results], Figure]] = MappingProxyType(
-    {OWN_OF_FOLDS: draw_folds, "residuals": draw_residuals}
+    {"forest": draw_forest, OWN_OF_FOLDS: draw_folds, "residuals": draw_residuals}
 )
 """The figures of a study with folds. No other is of it: each fold has configs of its own."""
 _OF_CLASSES = ("reliability",)

@@ -15,7 +15,8 @@ from ravine.verdict.across import Across, Contrast, judge_across
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.crossover import Crossover, Difference, Outcome, crossover
 from ravine.verdict.draws import ArmResult, Reading, arm_results
-from ravine.verdict.folds import OnFold, corrected_error, over_folds
+from ravine.verdict.fold_errors import corrected_error
+from ravine.verdict.folds import OnFold, gains_over_folds, over_folds
 from ravine.verdict.gaps import DrawnGap, Fall, falls_of, gaps_of
 from ravine.verdict.judge import judge
 from ravine.verdict.measure import ACCURACY, SQUARED_ERROR, Measure, measure_by, measure_of
@@ -55,6 +56,7 @@ __all__ = [
     "corrected_error",
     "crossover",
     "falls_of",
+    "gains_over_folds",
     "gaps_of",
     "judge",
     "judge_across",

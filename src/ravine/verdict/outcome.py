@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from ravine.verdict.budget import BudgetCurve, Leader
 from ravine.verdict.measure import Measure
@@ -85,7 +86,8 @@ class Gain:
         baseline: that of the first one.
         difference: over the seeds that they share.
         low, high: its interval, corrected for the number of levels that are compared with the first.
-        seeds: each shared seed's own difference.
+        seeds: each shared seed's own difference; of a study with folds none.
+        folds: of a study with folds each fold's own difference, by (repeat, fold).
     """
 
     level: str
@@ -94,6 +96,28 @@ class Gain:
     low: float
     high: float
     seeds: Mapping[int, float]
+    folds: Mapping[tuple[int, int], float] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "level": self.level,
+            "baseline": self.baseline,
+            "difference": self.difference,
+            "low": self.low,
+            "high": self.high,
+            "seeds": dict(self.seeds),
+            **(
+                {
+                    "folds": [
+                        {"repeat": repeat, "fold": fold, "difference": value}
+                        for (repeat, fold), value in self.folds.items()
+                    ]
+                }
+                if self.folds
+                else {}
+            ),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
