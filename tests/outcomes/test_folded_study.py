@@ -174,7 +174,6 @@ def test_a_factor_is_compared_over_folds_and_folds_are_not(store: Path, results:
             "of a study with folds; allowed",
         ),
         (lambda store: ravine.predict(_study(), X, store=store, mode="mc"), "predict by the mean pass alone"),
-        (lambda store: ravine.export(_study(), out=store / "m", store=store), "study 'folded' has folds"),
         (lambda store: ravine.soup(_study(), store=store), "study 'folded' has folds"),
         (lambda store: ravine.compare("folded", "folded", store=store), "folded"),
     ],

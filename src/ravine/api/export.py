@@ -14,6 +14,7 @@ from ravine.errors import InputError
 from ravine.host_memory import check_address_space
 from ravine.messages import count, shown
 from ravine.outcomes import Results
+from ravine.outcomes.folds import has_folds
 from ravine.study import FindStudy, Study
 from ravine.study.metric import MetricLike
 
@@ -75,6 +76,9 @@ def export(
     check_address_space()
     from ravine.predictors.choice import chosen
     from ravine.predictors.exporting import check_out, export_folder
+    from ravine.predictors.fold_choice import fold_winners
+    from ravine.predictors.fold_scores import fold_scores
+    from ravine.predictors.folds import predictor_of_folds
     from ravine.predictors.graph.door import require_onnx
     from ravine.predictors.scores import logged_scores, plain_scores, validation_scores
     from ravine.predictors.stored import predictor_of
@@ -89,6 +93,20 @@ def export(
         require_onnx("--onnx")
     opened, name, find = stored_study(study, store, trust)
     by = metric_for(opened, name, metric, study)
+    if has_folds(opened.runs(name)):
+        if refit is not None:
+            raise InputError(
+                f"refit: study {name!r} has folds, whose winners have learned from all examples between them; leave it "
+                "out"
+            )
+        data = study.data if isinstance(study, Results) else None
+        found = fold_winners(opened, name, what, find=find, data=data, metric=by)
+        predictor = predictor_of_folds(found, opened, find=find, model=model, trust=trust, device="cpu")
+        results = (
+            study if isinstance(study, Results) and metric is None else Results.load(opened, name, metric=by)
+        )
+        scores = fold_scores(found, results, opened)
+        return export_folder(predictor, found.choice(opened), folder, scores=scores, onnx=onnx, force=force)
     choice = chosen(opened, name, what, find=find, device="cpu", metric=by)
     facts = None
     if refit is not None:
@@ -108,7 +126,7 @@ def export(
     test = (
         {"test": {"scores": plain_scores(logged), "note": note}} if logged else _test_scores(choice, results)
     )
-    scores: dict[str, Any] = {
+    scores = {
         "validation": {
             "scores": plain_scores(validation_scores(choice)),
             "note": "On validation: the model was chosen on these examples, so that their scores flatter it a little.",

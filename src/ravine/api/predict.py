@@ -181,17 +181,24 @@ def _predictor(
                 f"{where}: no exported model (there is no ravine.json in it), and no study in the store"
             )
     opened, name, find = stored_study(where, store, trust)
-    of_study = of_folds if has_folds(opened.runs(name)) else of_store
-    return of_study(
-        opened,
-        name,
-        "winner" if what is None else what,
-        find=find,
-        model=model,
-        trust=trust,
-        device=device,
-        mode=mode,
-        metric=metric_for(opened, name, metric, where),
+    by = metric_for(opened, name, metric, where)
+    wanted = "winner" if what is None else what
+    if has_folds(opened.runs(name)):
+        data = where.data if isinstance(where, Results) else None
+        return of_folds(
+            opened,
+            name,
+            wanted,
+            find=find,
+            model=model,
+            trust=trust,
+            device=device,
+            mode=mode,
+            data=data,
+            metric=by,
+        )
+    return of_store(
+        opened, name, wanted, find=find, model=model, trust=trust, device=device, mode=mode, metric=by
     )
 
 

@@ -57,7 +57,7 @@ def sentences(found: FoldsResult, measure: Measure, noun: str) -> list[str]:
         f"{reached[0]} test {measure.name}" if measure.percent else f"a test {measure.name} of {reached[0]}"
     )
     other = f"; {others[0].rule} reaches {reached[1]}" if others else ""
-    sentences = [f"Over {in_words(found)}, {best.rule} reaches {what}{interval}{other}."]
+    sentences = [f"Over {found.dealt}, {best.rule} reaches {what}{interval}{other}."]
     if not found.pairs:
         return sentences
     pair = found.pairs[0]
@@ -115,11 +115,6 @@ def warnings(found: FoldsResult, measure: Measure) -> list[str]:
                     f"try {advice} values."
                 )
     return texts
-
-
-def in_words(found: FoldsResult) -> str:
-    """How many folds there are, in a sentence."""
-    return f"{found.folds} folds" + (f" and {count(found.repeats, 'repeat')}" if found.repeats > 1 else "")
 
 
 def _with_lrs(found: FoldsResult, rule: RuleResult) -> RuleResult:

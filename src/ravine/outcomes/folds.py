@@ -15,6 +15,7 @@ import numpy as np
 
 from ravine.data.deal_folds import FoldOf
 from ravine.errors import InputError
+from ravine.messages import count
 from ravine.metrics import Metric
 from ravine.outcomes.metric import check_labels, measures_of, scored_runs, squares_of
 from ravine.outcomes.regression import Errors
@@ -104,6 +105,11 @@ class FoldsResult:
     def __repr__(self) -> str:
         names = ", ".join(each.rule for each in self.rules)
         return f"FoldsResult({names}; {self.folds} folds x {self.repeats}; of(rule), chosen, rules, pairs, json())"
+
+    @property
+    def dealt(self) -> str:
+        """How many folds there are, in a sentence."""
+        return f"{self.folds} folds" + (f" and {count(self.repeats, 'repeat')}" if self.repeats > 1 else "")
 
     def of(self, rule: str) -> list[ChosenOnFold]:
         """A rule's chosen configs, in the order of the folds."""

@@ -243,6 +243,12 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
             f"`model.py` is the network in plain PyTorch, and {state}. It takes inputs that were scaled as "
             "`ravine.json` says, under `preparation`."
         )
+    if manifest.scaled:
+        parts.append(
+            "Each network was trained in a fold, on values that this fold scaled. `ravine.json` says how the first fold"
+            " scales, under `preparation`. Each `.safetensors` file has the network's tensors under `network.`, and"
+            " what leads to the fold's own scales: `network(x * factor + shift) * out_factor + out_shift`."
+        )
     if manifest.shared is not None:
         parts.append(
             f"`{manifest.shared.file}` is the network that had learned elsewhere, once for all members; the other "
@@ -261,7 +267,9 @@ def _use(manifest: Manifest, preparation: Preparation, plain: bool, onnx: Checke
 
 def _origin(manifest: Manifest) -> str:
     sizes = manifest.data.get("sizes", {})
-    counted = ", ".join(f"{number:,} {name}" for name, number in sizes.items())
+    counted = f"{', '.join(f'{number:,} {name}' for name, number in sizes.items())} examples"
+    if "folds" in manifest.data:
+        counted = _text(str(manifest.data["folds"]))
     members = "\n".join(
         f"| {_text(each.run)} | {_text(str(each.about.get('rule')))} | {_hypers(each.about.get('hypers'))} | "
         f"{each.about.get('seed')} | {each.share:.3f} |"
@@ -270,7 +278,7 @@ def _origin(manifest: Manifest) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     temperature = f" Temperature {manifest.temperature:.4g}." if manifest.temperature != 1.0 else ""
     return (
-        f"Study {_text(manifest.study)}, data {_text(str(manifest.data.get('name')))} ({counted} examples), "
+        f"Study {_text(manifest.study)}, data {_text(str(manifest.data.get('name')))} ({counted}), "
         f"fingerprint `{str(manifest.data.get('fingerprint'))[:16]}`. Pool `{manifest.pool}`.{temperature} Exported "
         f"{manifest.created_at} with {versions}.\n\n"
         f"| run | rule | hypers | seed | share |\n|---|---|---|---|---|\n{members}"

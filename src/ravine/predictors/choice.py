@@ -42,6 +42,7 @@ class Choice:
         temperature: fitted on validation after pooling; 1 where none helps, and of a regression.
         outputs: of the members on validation, by name.
         weights: of members whose weights are not in the store, by name: tensors by name.
+        folds: of a study with folds how its data were dealt, for people; else "".
     """
 
     study: StudyRecord
@@ -54,6 +55,7 @@ class Choice:
     temperature: float
     outputs: Mapping[str, np.ndarray]
     weights: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    folds: str = ""
 
 
 def chosen(

@@ -34,16 +34,16 @@ from ravine.predictors.graph.door import require_onnx, write_graph
 from ravine.predictors.loading import GRAPH, outputs_for
 from ravine.predictors.manifest import (
     FILE,
-    FORMAT,
-    SHARED_FORMAT,
     Manifest,
     MemberEntry,
     SharedEntry,
     entry_of,
+    format_of,
     is_model,
 )
 from ravine.predictors.modules import BUILT_IN
 from ravine.predictors.predictor import Predictor
+from ravine.predictors.rescaled import Rescaled
 from ravine.predictors.source import source_of
 from ravine.predictors.source_lite0 import lite0_source
 from ravine.predictors.vectors import prepared, raw_vectors
@@ -150,6 +150,7 @@ def export_folder(
     check_out(folder, force=force)
     if onnx:
         require_onnx("--onnx")
+    _check_alike(predictor, choice)
     with _beside(folder) as inside:
         manifest = _manifest(predictor, choice, inside, scores, refit)
         _write(inside / FILE, manifest.text_of().encode())
@@ -179,10 +180,27 @@ def export_folder(
     )
 
 
+def _check_alike(predictor: Predictor, choice: Choice) -> None:
+    """See that one model builds all members.
+
+    Raises:
+        InputError: it does not.
+    """
+    modules = [each.model for each in predictor.members if isinstance(each.model, nn.Module)]
+    shapes = {tuple((name, *each.shape) for name, each in module.named_parameters()) for module in modules}
+    if len(shapes) > 1:
+        raise InputError(
+            f"study {choice.study.name!r}, what = {choice.what!r}: its networks are of {len(shapes)} structures, and a "
+            "folder has one; name a run, or export a study with one model"
+        )
+
+
 def _source(predictor: Predictor, manifest: Manifest) -> str | None:
     """The network as plain PyTorch; None where its code is not ravine's."""
     first, file = predictor.members[0].model, manifest.members[0].file
     assert isinstance(first, nn.Module), "only modules are exported"
+    if isinstance(first, Rescaled):  # each with scales of its own
+        return None
     returns = "logits" if predictor.classes else "values in units of the scaled target"
     if manifest.model.get("kind") in BUILT_IN:
         return source_of(first, file, returns)
@@ -243,10 +261,10 @@ def _manifest(
                 about=about,
             )
         )
-    labels = choice.labels
+    labels, scaled = choice.labels, isinstance(first, Rescaled)
     sizes = dict(zip(("training", "validation", "test"), labels.sizes, strict=True))
     return Manifest(
-        format=FORMAT if shared is None else SHARED_FORMAT,
+        format=format_of(shared=shared is not None, scaled=scaled),
         study=choice.study.name,
         what=choice.what,
         text=choice.text,
@@ -257,13 +275,16 @@ def _manifest(
         combine=predictor.combine,
         temperature=predictor.temperature,
         pool=predictor.pool.id,
-        data={"name": labels.name, "fingerprint": choice.study.data_fingerprint, "sizes": sizes},
+        data={"name": labels.name, "fingerprint": choice.study.data_fingerprint, "sizes": sizes}
+        if not choice.folds
+        else {"name": labels.name, "fingerprint": choice.study.data_fingerprint, "folds": choice.folds},
         scores=dict(scores),
         refit=None if refit is None else dict(refit),
         versions=versions(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         vectors=entry_of(inputs, outputs, min(0.01, max(_ALLOWED, rounding))),
         shared=shared,
+        scaled=scaled,
     )
 
 

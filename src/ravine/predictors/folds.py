@@ -9,83 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
 from ravine.data import Dataset
 from ravine.data.counts import counted_preparation
-from ravine.data.deal_folds import FoldOf
 from ravine.data.inputs import NamesInput, TableInputs
 from ravine.engine.device import find_device
-from ravine.ensembles.members import winner_of
 from ravine.ensembles.naming import member_of
-from ravine.errors import InputError, StoreError, choices
+from ravine.errors import InputError
 from ravine.metrics import Metric
-from ravine.outcomes.metric import by_metric
-from ravine.outcomes.runs import final as final_value
+from ravine.predictors.fold_choice import FoldWinners, fold_winners
 from ravine.predictors.modules import module_of
 from ravine.predictors.predictor import Part, Predictor
+from ravine.predictors.rescaled import Change, Rescaled
 from ravine.predictors.stored import UserModel, model_of_run, weights_of
 from ravine.study import FindStudy
-from ravine.study.loss import is_poisson
-from ravine.study.naming import naming
-from ravine.study.reading import read_data
 
 if TYPE_CHECKING:
-    from ravine.store import RunRecord, Store
+    from ravine.store import Store
     from ravine.study.modes import Mode
-
-_WHATS = ("winner", "ensemble")
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Change:
-    """From the scales of one fold to those of another.
-
-    Args:
-        factor, shift: of an example's features.
-        out_factor, out_shift: of the outputs, back again.
-    """
-
-    factor: Array
-    shift: Array
-    out_factor: float | tuple[float, ...] = 1.0
-    out_shift: float | tuple[float, ...] = 0.0
-
-
-@final
-class Rescaled(nn.Module):
-    """A network between two changes of scale: ``network(x factor + shift) out_factor + out_shift``.
-
-    Args:
-        network: takes examples as its own fold scaled them.
-        change: to that, from the scales of the predictor's preparation.
-    """
-
-    factor: torch.Tensor
-    shift: torch.Tensor
-
-    def __init__(self, network: nn.Module, change: Change) -> None:
-        super().__init__()
-        self.network = network
-        first = next(network.parameters())
-        self.register_buffer("factor", torch.from_numpy(change.factor).to(first.device, first.dtype))
-        self.register_buffer("shift", torch.from_numpy(change.shift).to(first.device, first.dtype))
-        self.out_factor, self.out_shift = (
-            torch.tensor(each, device=first.device, dtype=first.dtype) if isinstance(each, tuple) else each
-            for each in (change.out_factor, change.out_shift)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs in the units of the predictor's preparation."""
-        found: torch.Tensor = self.network(x * self.factor + self.shift)
-        return found * self.out_factor + self.out_shift
 
 
 def of_folds(
@@ -98,6 +43,7 @@ def of_folds(
     trust: Sequence[str] = (),
     device: str = "auto",
     mode: Mode | None = None,
+    data: Dataset | None = None,
     metric: Metric | None = None,
 ) -> Predictor:
     """The winners of all folds as one predictor, each with the same share.
@@ -107,66 +53,51 @@ def of_folds(
     Args:
         store: where the study is.
         study_name: its name.
-        what: "winner", of each fold the best seed of the config that is best on its validation examples; "ensemble",
-            all seeds of that config.
+        what: as in `fold_winners`.
         find: gives the study, whose data say how each fold was scaled.
         model, trust, device: as in `of_store`.
         mode: None: folds have the mean pass only.
+        data: the study's, where they are at hand.
         metric: what configs are compared by; None: what the study's text names.
 
     Raises:
         InputError: there is no such thing, not all runs have finished, or the data are others now.
     """
-    if what not in _WHATS:
-        raise InputError(f"what = {what!r}: of a study with folds; {choices(what, _WHATS)}")
     if mode is not None:
         raise InputError(
             f"mode: study {study_name!r} has folds, whose winners predict by the mean pass alone"
         )
-    where, record = find_device(device), store.study(study_name)
-    runs = store.runs(study_name)
-    left = sum(run.status not in ("done", "diverged") for run in runs)
-    if left:
-        raise InputError(
-            f"study {study_name!r}: {left:,} of {len(runs):,} runs have not finished, so the winners of its folds "
-            "are not known yet; `ravine run` with its file continues"
-        )
-    study, search = find()
-    with naming(study.origin):
-        data = read_data(study, search)
-    if data.fingerprint != record.data_fingerprint or data.folds is None:
-        raise StoreError(
-            f"study {study_name!r} was trained on other data than its {data.name} is now (fingerprint "
-            f"{record.data_fingerprint[:8]}, now {data.fingerprint[:8]})"
-        )
-    winners: dict[FoldOf, list[RunRecord]] = {}
-    for part in data.folds.sizes:
-        labels = store.labels.of(part.key(record.data_fingerprint))
-        of_fold = [run for run in runs if run.recipe.get("part") == part.content()]
-        own, column = by_metric(store, record, labels, of_fold, metric)
-        seeds = [run for run in winner_of(own, column, study_name) if final_value(run, column) is not None]
-        winners[part] = seeds if what == "ensemble" else seeds[:1]
-    num = sum(map(len, winners.values()))
-    rates = {is_poisson(run.recipe.get("loss")) for seeds in winners.values() for run in seeds}
-    if len(rates) > 1:
-        raise StoreError(
-            f"study {study_name!r}: some of the folds' winners predict the logarithm of a rate (loss poisson), others "
-            "numbers, so they have no mean; predict with a study that has one of these losses"
-        )
-    counts = rates == {True}
+    found = fold_winners(store, study_name, what, find=find, data=data, metric=metric)
+    return predictor_of_folds(found, store, find=find, model=model, trust=trust, device=device)
+
+
+def predictor_of_folds(
+    found: FoldWinners,
+    store: Store,
+    *,
+    find: FindStudy,
+    model: UserModel | None = None,
+    trust: Sequence[str] = (),
+    device: str = "auto",
+) -> Predictor:
+    """The predictor that winners of folds are. See `of_folds`."""
+    where, data = find_device(device), found.data
+    folds = data.folds
+    assert folds is not None, "they are winners of folds"
+    num = sum(map(len, found.winners.values()))
     parts = []
-    for part, seeds in winners.items():
+    for part, seeds in found.winners.items():
         members = [member_of(run) for run in seeds]
         tensors = weights_of(store, members)
-        change = _change(data, data.folds.of(part), counts=counts)
+        change = _change(data, folds.of(part), counts=found.counts)
         for run, member in zip(seeds, members, strict=True):
-            built, own_search = model_of_run(run, find, model, trust)
+            built, search = model_of_run(run, find, model, trust)
             module = module_of(
                 built,
                 data.input_shape,
                 data.num_outputs,
                 tensors[member.name],
-                search=own_search,
+                search=search,
                 device=where,
                 where=f"run {run.id}",
                 bodies={},
@@ -174,7 +105,7 @@ def of_folds(
             parts.append(Part(name=member.name, share=1.0 / num, model=Rescaled(module, change).eval()))
     prepared = data.known_preparation
     return Predictor(
-        preparation=counted_preparation(prepared) if counts else prepared,
+        preparation=counted_preparation(prepared) if found.counts else prepared,
         members=tuple(sorted(parts, key=lambda each: each.name)),
     )
 

@@ -21,6 +21,7 @@ from ravine.predictors.graph.door import members_of
 from ravine.predictors.manifest import FILE, Manifest, MemberEntry, SharedEntry, read_manifest, vectors_of
 from ravine.predictors.modules import built_in, module_of, named_model
 from ravine.predictors.predictor import Part, Predictor
+from ravine.predictors.rescaled import Rescaled, change_in
 from ravine.predictors.vectors import prepared
 from ravine.study.model import Model
 
@@ -102,14 +103,13 @@ def _of_weights(model: Model, manifest: Manifest, preparation: Preparation, fold
         twice = next(iter(tensors.keys() & shared.keys()), None)
         if twice is not None:
             raise InputError(f"{folder / each.file}: tensor {twice[:60]!r} is in the file of all members too")
-        module = module_of(
-            model,
-            preparation.inputs.shape,
-            preparation.num_outputs,
-            {**shared, **tensors},
-            where=f"{folder / each.file}",
-            bodies=bodies,
-        )
+        shape, num_outputs, where = preparation.inputs.shape, preparation.num_outputs, str(folder / each.file)
+        change = None
+        if manifest.scaled:
+            change, tensors = change_in(tensors, shape, num_outputs, where)
+        module = module_of(model, shape, num_outputs, {**shared, **tensors}, where=where, bodies=bodies)
+        if change is not None:
+            module = Rescaled(module, change).eval()
         parts.append(Part(name=each.name, share=each.share, model=module))
     return tuple(parts)
 

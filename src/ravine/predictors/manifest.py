@@ -21,7 +21,8 @@ from ravine.forms import Limits, Refused, plain, read
 from ravine.predictors.vectors import as_json, of_json
 
 FILE = "ravine.json"
-FORMAT, SHARED_FORMAT = 1, 2  # the second has a file with what all members have in common
+FORMAT, SHARED_FORMAT, SCALED_FORMAT = 1, 2, 3
+"""Of a folder. The second has a file with what all members have in common, the third members with their own scales."""
 _LARGEST = 256 << 20  # bytes
 _MOST_MEMBERS = 10_000
 _WEIGHTS = re.compile(r"[0-9a-z][0-9a-z._-]{0,99}\.safetensors")
@@ -119,6 +120,7 @@ class Manifest:
         created_at: ISO time, UTC.
         vectors: test vectors.
         shared: of backbones with one body, the file that has it; None: each member's file has all of its weights.
+        scaled: each member's file has the scales of its own fold beside its weights.
         digest: of all else, by which a change is found that the test vectors do not feel.
     """
 
@@ -140,6 +142,7 @@ class Manifest:
     created_at: str
     vectors: TestVectors
     shared: SharedEntry | None = None
+    scaled: bool = False
     digest: str = ""
 
     def text_of(self) -> str:
@@ -147,6 +150,8 @@ class Manifest:
         content = plain(self)
         if self.shared is None:  # as in format 1
             del content["shared"]
+        if not self.scaled:
+            del content["scaled"]
         content["digest"] = digest_of(content)
         # Many numbers: one line.
         vectors = json.dumps(content.pop("vectors"), allow_nan=False, ensure_ascii=False)
@@ -168,9 +173,9 @@ def read_manifest(folder: Path) -> tuple[Manifest, Preparation]:
     path = folder / FILE
     content = _parsed(path)
     number = content.get("format")
-    if isinstance(number, int) and not isinstance(number, bool) and number > SHARED_FORMAT:
+    if isinstance(number, int) and not isinstance(number, bool) and number > SCALED_FORMAT:
         raise InputError(
-            f"{path}: format {number}, which a later version of ravine writes; this one reads up to {SHARED_FORMAT}"
+            f"{path}: format {number}, which a later version of ravine writes; this one reads up to {SCALED_FORMAT}"
         )
     try:
         manifest: Manifest = read(Manifest, content)
@@ -179,7 +184,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, Preparation]:
         raise InputError(fault.line(str(path))) from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply") from None
-    needed = FORMAT if manifest.shared is None else SHARED_FORMAT
+    needed = format_of(shared=manifest.shared is not None, scaled=manifest.scaled)
     if manifest.format != needed:
         raise InputError(f"{path}: format = {manifest.format}: must be {needed}")
     check_preparation(preparation, f"{path}: preparation")
@@ -189,6 +194,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, Preparation]:
             f"{path}: was changed: its digest is not that of what it says; export the model again"
         )
     return manifest, preparation
+
+
+def format_of(*, shared: bool, scaled: bool) -> int:
+    """The oldest format that has what a folder needs."""
+    return SCALED_FORMAT if scaled else SHARED_FORMAT if shared else FORMAT
 
 
 def vectors_of(manifest: Manifest, where: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
