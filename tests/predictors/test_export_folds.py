@@ -101,7 +101,9 @@ def test_the_graph_has_the_scales_of_each_fold(folder: Path, results: ravine.Res
     assert written.onnx is not None
     session = runtime.InferenceSession(folder / "graph" / "model.onnx")
     (name,) = (each.name for each in session.get_inputs())
-    answers = dict(zip((each.name for each in session.get_outputs()), session.run(None, {name: X}), strict=True))
+    answers = dict(
+        zip((each.name for each in session.get_outputs()), session.run(None, {name: X}), strict=True)
+    )
     here = ravine.predict(results, X, store=folder / "runs")
     np.testing.assert_allclose(answers["probabilities"], here.probabilities, atol=1e-5)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ravine.api.metric import metric_for
 from ravine.api.studies import name_of
-from ravine.errors import StoreError
+from ravine.errors import InputError, StoreError
 from ravine.messages import shown
 from ravine.metrics import Metric
 from ravine.outcomes import Results
 from ravine.outcomes.compared import STUDY, Comparison, compared
+from ravine.outcomes.compared_folds import compared_over_folds
 from ravine.outcomes.compared_page import as_judgement
 from ravine.store import Store
 from ravine.study import Study
@@ -29,7 +30,7 @@ def compare(
     configuration that validation chose for it at a tuning budget that is the same for all, pairs on the seeds that they
     share, intervals corrected for all comparisons. A rule that several studies tried is called "study: rule". Where
     they tried the same configurations, it is one entry with all of their seeds, and is not compared with itself. A run
-    that several studies have counts once.
+    that several studies have counts once. Studies with the same folds are judged over these, tuned anew in each.
 
     Args:
         *studies: two or more: names of studies, their files, `Study` objects or results.
@@ -71,12 +72,18 @@ def compare(
         opened = opened or [Store(each, create=False) for each in several]
         name = name_of(study)
         found += [_load(each, name, factor) for each in _having(name, opened)]
-    return compared(found, _page, whole=compare == STUDY)
+    judged = compared_over_folds if any(each.folds is not None for each in found) else compared
+    return judged(found, _page, whole=compare == STUDY)
 
 
 def _page(found: Comparison, path: Path | str) -> Path:
     from ravine.report.judged import write_judged
 
+    if found.folds is not None:
+        raise InputError(
+            f"{path}: a comparison over folds has no page; its table has the verdict, and --json (json() in Python)"
+            " what each fold chose and reached"
+        )
     return write_judged(as_judgement(found, write_judged), path)
 
 

@@ -33,11 +33,6 @@ def check_comparable(named: Mapping[str, Results]) -> None:
         InputError: one line with the studies and what differs.
     """
     for name, study in named.items():
-        if study.folds is not None:
-            raise InputError(
-                f"study {shown(name)}: each of its folds has test examples of its own, so it cannot be compared with "
-                "others; make its rules one study"
-            )
         if study.ladder is not None:
             raise InputError(
                 f"study {shown(name)}: a ladder has an answer for each number of examples, so it cannot be compared"
@@ -54,12 +49,17 @@ def _data_apart(one: Results, other: Results) -> str:
     if one.study.data_fingerprint == other.study.data_fingerprint:
         return ""
     a, b = one.labels, other.labels
+    if (one.folds is None) != (other.folds is None):
+        with_folds, without = (one, other) if one.folds is not None else (other, one)
+        return f"{shown(with_folds.name)} tests every example in folds, {shown(without.name)} one test split"
     if a.task != b.task:
         return f"different tasks, {a.task} and {b.task}"
     if a.name != b.name:
         return f"different data, {shown(a.name)} and {shown(b.name)}"
     if a.classes != b.classes:
         return f"different classes, {len(a.classes)} and {len(b.classes)} of {shown(a.name)}"
+    if one.folds is not None and other.folds is not None and one.folds.folds != other.folds.folds:
+        return f"different folds of {shown(a.name)}, {one.folds.folds} and {other.folds.folds}"
     if a.sizes != b.sizes:
         sizes = " and ".join("/".join(f"{size:,}" for size in each.sizes) for each in (a, b))
         return f"different splits of {shown(a.name)}, {sizes} training/validation/test examples"

@@ -17,6 +17,7 @@ from ravine.messages import count, plural, shown
 from ravine.outcomes import words
 from ravine.outcomes.apart import check_comparable, trained_apart
 from ravine.outcomes.by_target import unlike_units
+from ravine.outcomes.folds import FoldsResult, by_fold, has_folds
 from ravine.outcomes.levels import noun_of
 from ravine.outcomes.modes import config_id, judged_mode, mode_words
 from ravine.outcomes.presented import Presented, interval_json, pair_json, score_json
@@ -50,6 +51,7 @@ class Comparison(Presented):
         validation, test: mean score of each run by its id, higher is better; of test for the chosen runs alone.
         trivial: what a predictor that looks at no input reaches; None: not known of the task.
         page: writes its page to a file; handed in, because pages lie above this room.
+        folds: of studies with folds, each of the compared on each fold, and all of them over all folds.
     """
 
     studies: Mapping[str, Results]
@@ -61,6 +63,7 @@ class Comparison(Presented):
     test: Mapping[str, float]
     trivial: Trivial | None
     page: Callable[[Comparison, str | Path], Path]
+    folds: FoldsResult | None = None
 
     @property
     def name(self) -> str:
@@ -87,7 +90,7 @@ class Comparison(Presented):
                     STUDY: name,
                     "store": study.source.root,
                     "runs": len(study.runs),
-                    "configs": len({run.config for run in study.runs}),
+                    "configs": _num_configs(study.runs),
                     "seeds": len({run.seed for run in study.runs}),
                     "seconds": plain(study.seconds),
                 }
@@ -109,6 +112,7 @@ class Comparison(Presented):
                 for rule in verdict.rules
             ],
             "pairs": [{**pair_json(pair), "outcome": pair.outcome} for pair in verdict.pairs],
+            **({"folds": self.folds.json()} if self.folds is not None else {}),
             "best": verdict.best,
             "separable": bool(verdict.separable),
             "sentences": list(verdict.sentences),
@@ -149,13 +153,20 @@ class Comparison(Presented):
 
 def made_of(study: Results) -> str:
     """What a study tried, in a few words."""
-    configs, seeds = len({run.config for run in study.runs}), len({run.seed for run in study.runs})
+    seeds = len({run.seed for run in study.runs})
+    configs = _num_configs(study.runs)
     steps = sorted({run.num_steps for run in study.runs})
     length = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
     return (
         f"{count(len(study.runs), 'run')} of {count(configs, 'config')} and {count(seeds, 'seed')},"
-        f" {length} steps each"
+        f" {length} steps each" + (f", in {study.folds.dealt}" if study.folds is not None else "")
     )
+
+
+def _num_configs(runs: Sequence[RunRecord]) -> int:
+    """How many configs a study tried; those of one fold, where it has folds."""
+    parts = by_fold(runs).values() if has_folds(runs) else [runs]
+    return max(len({run.config for run in some}) for some in parts)
 
 
 def compared(
@@ -171,14 +182,8 @@ def compared(
     Raises:
         InputError: fewer than two, one twice, or studies whose data, split or metric differ.
     """
-    if len(studies) < 2:
-        one = f"only {shown(studies[0].name)}" if studies else "none"
-        raise InputError(f"studies: {one} to compare; give two or more, separated by spaces")
-    named = _named(studies)
-    check_comparable(named)
-    own = {name: _relabelled(study, name, whole) for name, study in named.items()}
-    labels, called = _labels(own)
-    own = {name: [replace(run, rule=called[name, run.rule]) for run in runs] for name, runs in own.items()}
+    named = comparable(studies)
+    own, labels = together(named, whole)
     readers: dict[str, Predicted] = {}
     found: dict[tuple[str, str], Trial] = {}
     for name, study in named.items():
@@ -187,8 +192,6 @@ def compared(
         for each in judged(tried, study.regularized) if study.regularized else tried:
             found.setdefault((each.rule, each.run), each)  # a run that several have counts once
             readers.setdefault(each.run, predicted)
-    nouns = {noun_of(study.compare) for study in named.values()}
-    noun = STUDY if whole else nouns.pop() if len(nouns) == 1 else "level"
     tested: dict[str, float] = {}
 
     def test(run: str) -> np.ndarray:
@@ -200,7 +203,7 @@ def compared(
         list(found.values()),
         test,
         measure=studies[0].verdict.measure,
-        noun=noun,
+        noun=noun_of_all(named, whole=whole),
     )
     trivial = trivial_of(studies[0].labels, studies[0].metric)
     every = {(run.rule, run.id): run for runs in own.values() for run in runs}
@@ -210,9 +213,9 @@ def compared(
         labels=labels,
         verdict=verdict,
         warnings=(
-            *_unfinished(named),
-            *_judged_once(labels, verdict),
-            *_trained_apart(own, verdict.noun),
+            *unfinished(named),
+            *judged_once(labels, verdict),
+            *apart_in_training(own, verdict.noun),
             *unlike_units(studies[0].metric, studies[0].labels),
             *verdict.warnings,
             *_one_config(verdict),
@@ -230,8 +233,32 @@ def compared(
     )
 
 
-def _named(studies: Sequence[Results]) -> dict[str, Results]:
-    """Studies by what they are called here."""
+def together(
+    named: Mapping[str, Results], whole: bool
+) -> tuple[dict[str, list[RunRecord]], dict[str, tuple[str, ...]]]:
+    """The runs of each study by what they are called here, and the studies of each label."""
+    own = {name: _relabelled(study, name, whole) for name, study in named.items()}
+    labels, called = _labels(own)
+    return {
+        name: [replace(run, rule=called[name, run.rule]) for run in runs] for name, runs in own.items()
+    }, labels
+
+
+def noun_of_all(named: Mapping[str, Results], *, whole: bool) -> str:
+    """What one of the compared is called."""
+    nouns = {noun_of(study.compare) for study in named.values()}
+    return STUDY if whole else nouns.pop() if len(nouns) == 1 else "level"
+
+
+def comparable(studies: Sequence[Results]) -> dict[str, Results]:
+    """Studies by what they are called here.
+
+    Raises:
+        InputError: fewer than two, one twice, or studies whose data, split or metric differ.
+    """
+    if len(studies) < 2:
+        one = f"only {shown(studies[0].name)}" if studies else "none"
+        raise InputError(f"studies: {one} to compare; give two or more, separated by spaces")
     named: dict[str, Results] = {}
     places = set()
     for study in studies:
@@ -243,6 +270,7 @@ def _named(studies: Sequence[Results]) -> dict[str, Results]:
         places.add(place)
         alone = sum(study.name == other.name for other in studies) == 1
         named[study.name if alone else f"{study.source.root}/{study.name}"] = study
+    check_comparable(named)
     return named
 
 
@@ -283,7 +311,8 @@ def _labels(
     return labels, called
 
 
-def _unfinished(named: Mapping[str, Results]) -> list[str]:
+def unfinished(named: Mapping[str, Results]) -> list[str]:
+    """Studies that have not finished, or whose runs were not evaluated as they ask."""
     notes = []
     for name, study in named.items():
         finished = [run for run in study.runs if run.status in FINISHED]
@@ -293,7 +322,7 @@ def _unfinished(named: Mapping[str, Results]) -> list[str]:
     return notes
 
 
-def _judged_once(labels: Mapping[str, tuple[str, ...]], verdict: Verdict) -> list[str]:
+def judged_once(labels: Mapping[str, tuple[str, ...]], verdict: Verdict) -> list[str]:
     """Methods that several studies have with the same configurations."""
     notes = []
     for rule in verdict.rules:
@@ -306,7 +335,7 @@ def _judged_once(labels: Mapping[str, tuple[str, ...]], verdict: Verdict) -> lis
     return notes
 
 
-def _trained_apart(own: Mapping[str, Sequence[RunRecord]], noun: str) -> list[str]:
+def apart_in_training(own: Mapping[str, Sequence[RunRecord]], noun: str) -> list[str]:
     """A caution where the studies differ in more than what is compared."""
     differs = trained_apart(own)
     if not differs:

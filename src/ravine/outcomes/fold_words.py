@@ -86,6 +86,7 @@ def warnings(found: FoldsResult, measure: Measure) -> list[str]:
     for each in found.rules:
         if each.outcome:
             texts.append(f"{each.rule}: {each.outcome}, so it is not called better; try a smaller lr.")
+    texts += _budgets(found)
     num = len({(each.part.repeat, each.part.fold) for each in found.chosen})
     if num < FEW_FOLDS and found.pairs:
         texts.append(
@@ -117,10 +118,24 @@ def warnings(found: FoldsResult, measure: Measure) -> list[str]:
     return texts
 
 
+def _budgets(found: FoldsResult) -> list[str]:
+    """Rules that had more configurations to choose from in each fold than others."""
+    larger = {rule: num for rule, num in found.tried.items() if num > found.num_configs}
+    if not larger:
+        return []
+    sizes = listed([f"{rule} {num}" for rule, num in larger.items()])
+    return [
+        f"Unequal tuning budgets ({sizes}, the smallest {found.num_configs}): compared at {found.num_configs} each, in "
+        "each fold by the configuration that a search of that size finds in the median."
+    ]
+
+
 def _with_lrs(found: FoldsResult, rule: RuleResult) -> RuleResult:
     """A rule with the lr that all folds chose, or with how many chose which."""
     lrs = found.lrs(rule.rule)
     if len(lrs) == 1:
-        return replace(rule, lr=next(iter(lrs)), num_configs=found.num_configs)
+        return replace(rule, lr=next(iter(lrs)), num_configs=found.tried.get(rule.rule, 0))
     said = listed([f"{lr:.4g} in {num}" for lr, num in lrs.items()])
-    return replace(rule, hypers={"lr of the folds": said} if said else {}, num_configs=found.num_configs)
+    return replace(
+        rule, hypers={"lr of the folds": said} if said else {}, num_configs=found.tried.get(rule.rule, 0)
+    )

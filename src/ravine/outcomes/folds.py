@@ -28,7 +28,7 @@ from ravine.study.metric import is_default
 from ravine.verdict import Measure, OnFold, RuleResult, gains_over_folds, over_folds
 from ravine.verdict.outcome import Gain, Pair
 from ravine.verdict.selection import represented
-from ravine.verdict.trials import Candidate, gather, number
+from ravine.verdict.trials import Candidate, Trial, gather, number
 
 if TYPE_CHECKING:
     from ravine.store import RunRecord, Store
@@ -76,6 +76,7 @@ class FoldsResult:
         ratio: test examples of a fold for each example outside of it.
         num_examples: examples that a repeat tests.
         num_configs: the common tuning budget.
+        tried: how many configs of each rule a fold had to choose from, at most.
         chosen: the config of each rule on each fold that has a finished run.
         rules: each rule over all folds, the best first.
         pairs: every two rules.
@@ -92,6 +93,7 @@ class FoldsResult:
     ratio: float
     num_examples: int
     num_configs: int
+    tried: Mapping[str, int]
     chosen: tuple[ChosenOnFold, ...]
     rules: tuple[RuleResult, ...]
     pairs: tuple[Pair, ...]
@@ -181,7 +183,12 @@ def check_no_folds(runs: Sequence[RunRecord], study: str) -> None:
 
 
 def folds_of(
-    store: Store, runs: Sequence[RunRecord], fingerprint: str, metric: Metric, baseline: str | None = None
+    store: Store,
+    runs: Sequence[RunRecord],
+    fingerprint: str,
+    metric: Metric,
+    baseline: str | None = None,
+    elsewhere: Mapping[str, Store] | None = None,
 ) -> FoldsResult:
     """Judge a study with folds.
 
@@ -191,6 +198,7 @@ def folds_of(
         fingerprint: of the whole data set.
         metric: what configs are chosen by on the validation examples of each fold, and what a fold's result is.
         baseline: the rule that the others' gains are over; None: there are no gains.
+        elsewhere: the stores of runs that are in others, by the id of the run.
 
     Raises:
         StudyError: the metric does not fit the data, or has no value for the answers of a fold.
@@ -204,6 +212,7 @@ def folds_of(
     whole = store.labels.of(fingerprint)
     one_number, usual = whole.task == "regression" and not whole.targets, is_default(metric, whole.task)
     measures: list[Measure] = []
+    tried: dict[str, int] = {}
     valued: dict[str, RunRecord] = {}
     by_part = by_fold([run for run in runs if run.status in FINISHED])
     for part, own in by_part.items():
@@ -214,24 +223,31 @@ def folds_of(
         sizes[part.repeat] += test
         measures.append(measures_of(metric, labels)[0])
         without_inputs.append(trivial_of(labels, metric))
-        predicted = Predicted(store=store, labels=labels, metric=metric)
-        squares = replace(predicted, metric=None)
-        found = trials(own, predicted)
+        found: list[Trial] = []
+        readers: dict[str, Predicted] = {}
+        for source, some in _by_store(own, store, elsewhere or {}):
+            predicted = Predicted(store=source, labels=labels, metric=metric)
+            here = trials(some, predicted)
+            found += here
+            readers |= {run.id: predicted for run in some}
+            if one_number:
+                squared = here if usual else squares_of(replace(predicted, metric=None), here, ())[0]
+                validated |= {
+                    each.run: Errors.of(np.asarray(each.validation), labels.validation)
+                    for each in squared
+                    if each.validation is not None
+                }
         if not usual:
             valued |= {run.id: run for run in scored_runs(own, found, metric)}
-        if one_number:
-            validated |= {
-                each.run: Errors.of(np.asarray(each.validation), labels.validation)
-                for each in (found if usual else squares_of(squares, found, ())[0])
-                if each.validation is not None
-            }
         candidates = gather(found)
+        for rule, group in candidates.items():
+            tried[rule] = max(tried.get(rule, 0), len(group))
         budget = min(len(group) for group in candidates.values())
         budgets.append(budget)
         for rule in (rule for rule in rules if rule in candidates):
             alive = any(each.scores for each in candidates[rule])
             config = represented(candidates[rule], budget) if alive else candidates[rule][0]
-            read = {seed: predicted.test_scores(run) for seed, run in config.runs.items()}
+            read = {seed: readers[run].test_scores(run) for seed, run in config.runs.items()}
             scores = {seed: each for seed, each in read.items() if bool(np.isfinite(each).all())}
             runs_read = [config.runs[seed] for seed in scores]
             lost = config.lost + len(read) - len(scores)
@@ -248,8 +264,12 @@ def folds_of(
             if scores:
                 mean = float(np.mean([each.mean() for each in scores.values()]))
                 if one_number:
-                    squared = scores.values() if usual else map(squares.test_scores, runs_read)
-                    errors.setdefault(rule, []).extend(Errors.of(each, labels.test) for each in squared)
+                    off = (
+                        scores.values()
+                        if usual
+                        else (replace(readers[run], metric=None).test_scores(run) for run in runs_read)
+                    )
+                    errors.setdefault(rule, []).extend(Errors.of(each, labels.test) for each in off)
                 own_choice = _chosen(part, config, candidates[rule], mean)
                 chosen.append(replace(own_choice, runs=tuple(runs_read), lost=lost))
     ratio = sum(ratios) / len(ratios)
@@ -262,6 +282,7 @@ def folds_of(
         ratio=ratio,
         num_examples=max(sizes.values()),
         num_configs=min(budgets),
+        tried=tried,
         chosen=tuple(chosen),
         rules=results,
         pairs=pairs,
@@ -272,6 +293,17 @@ def folds_of(
         errors={rule: Errors.mean(several) for rule, several in errors.items()},
         validation_errors=validated,
     )
+
+
+def _by_store(
+    runs: Sequence[RunRecord], store: Store, elsewhere: Mapping[str, Store]
+) -> list[tuple[Store, list[RunRecord]]]:
+    """The runs of each store."""
+    found: dict[int, tuple[Store, list[RunRecord]]] = {}
+    for run in runs:
+        source = elsewhere.get(run.id, store)
+        found.setdefault(id(source), (source, []))[1].append(run)
+    return list(found.values())
 
 
 def _over_folds(each_fold: Sequence[Trivial | None]) -> Trivial | None:
