@@ -296,8 +296,6 @@ def test_scores_without_weights_are_refused_in_one_line(tmp_path: Path) -> None:
         from_arrays(X, Y, weight_scores=True)
     with pytest.raises(InputError, match=r"^data: weight_scores = true needs weight, which says how much"):
         parse_data({"kind": "csv", "path": "t.csv", "target": "y", "weight_scores": True})
-    with pytest.raises(DataError, match=r"^arrays: weight_scores, split.folds: only one of them"):
-        from_arrays(X, Y, weights=W, weight_scores=True, split={"folds": 3})
     with pytest.raises(DataError, match=r"^arrays: weight_scores, x_test: only one of them; weights are of"):
         from_arrays(X, Y, x_test=X, y_test=Y, weights=W, weight_scores=True)
     with pytest.raises(

@@ -43,10 +43,6 @@ class Options(Form):
     def check(self) -> None:
         """See that some examples are left to train on."""
         super().check()
-        if self.split is not None and self.split.folds is not None and getattr(self, "weight_scores", False):
-            raise ValueError(
-                "weight_scores, split.folds: only one of them; folds are judged by all examples alike"
-            )
         if self.split is not None:
             self._check_split(self.split)
         if self.validation + self.test >= 1:
