@@ -198,13 +198,12 @@ def _with_folds(first: Dataset, source: Source, options: Options, sharing: Shari
         def steps() -> Generator[Decoding, None, Dataset]:
             faults: list[DataError] = []
             found = yield from _assembled(source, options, faults, part, sharing)
-            return replace(found.data, fingerprint=part.key(whole), notes=())
+            return replace(found.data, fingerprint=part.key(whole))
 
         return last(steps())
 
     folds = Folds(sizes=sizes, rows=rows, make=make)
-    of_first = (f"{folds.num} folds; these notes are of the first one:",) if first.notes else ()
-    return replace(first, fingerprint=whole, folds=folds, notes=(*of_first, *first.notes))
+    return replace(first, fingerprint=whole, folds=folds)
 
 
 def _cut(source: Source, options: Options, fold: FoldOf) -> Splits:

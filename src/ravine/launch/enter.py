@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ravine.data import Dataset
+from ravine.data.fold_notes import notes_in
 from ravine.errors import StoreError
 from ravine.launch.averages import check_averages, lacking_lines
 from ravine.launch.machine import versions
@@ -72,7 +73,7 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
             definition=definition,
             base=base_of(study, data, search),
             data_fingerprint=data.fingerprint,
-            notes=(*data.notes, *notes_of(study, data)),
+            notes=_notes(study, store, data, definition),
         )
     store.labels.put(data.fingerprint, labels_of(data))
     for part in folds_in(data):
@@ -81,6 +82,15 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
             store.labels.put(part.key(data.fingerprint), labels_of(data.folds.of(part)))
     store.preparations.put(study.name, data.known_preparation.content())
     store.evaluated.ask(study.name, None if study.test_time is None else study.test_time.content())
+
+
+def _notes(study: Study, store: Store, data: Dataset, definition: str) -> tuple[str, ...]:
+    """What was done to the data, and what is to be said of the study; of folds that were looked at before as stored."""
+    if data.folds is not None and store.has(study.name):
+        known = store.study(study.name)
+        if (known.definition, known.data_fingerprint) == (definition, data.fingerprint):
+            return known.notes
+    return (*notes_in(data), *notes_of(study, data))
 
 
 def enter_runs(study: Study, store: Store, runs: Sequence[Run]) -> None:
