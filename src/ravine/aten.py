@@ -102,15 +102,21 @@ def is_view(node: fx.Node) -> bool:
     return is_operation(node) and _kind(node.target).view
 
 
-def root(node: fx.Node) -> fx.Node:
-    """The node whose memory this one is, or is a view of. Several results of one operation count as one memory.
+def root(node: fx.Node, *, apart: bool = False) -> fx.Node:
+    """The node whose memory this one is, or is a view of.
 
-    ``node.meta["root"]``, where it is set, is the answer.
+    ``node.meta["root"]``, where it is set, is the answer; where results are apart, first ``node.meta["memory"]``.
+
+    Args:
+        node: of a graph.
+        apart: whether several results that an operation makes anew have a memory each; else they count as one.
     """
     while True:
+        if apart and "memory" in node.meta:
+            return node.meta["memory"]  # type: ignore[no-any-return]
         if "root" in node.meta:
             return node.meta["root"]  # type: ignore[no-any-return]
-        if node.op != "call_function":
+        if node.op != "call_function" or (apart and _is_new_result(node)):
             return node
         kind = _kind(node.target) if is_operation(node) else None
         if kind is None or kind.view:
@@ -119,6 +125,14 @@ def root(node: fx.Node) -> fx.Node:
             node = written(node)[0]
         else:
             return node
+
+
+def _is_new_result(node: fx.Node) -> bool:
+    """Whether a node is one of several results, which share no memory with an argument."""
+    if is_operation(node):
+        return False
+    kind = _kind(node.args[0].target)  # type: ignore[union-attr]
+    return not kind.view and not kind.aliased
 
 
 def changed(graph: fx.Graph) -> set[fx.Node]:

@@ -193,3 +193,83 @@ def test_a_few_places_of_a_state_are_changed_where_they_are() -> None:
         write_through(module)
         assert torch.equal(module(ring, rows, new)[0], step(expected, rows, new)[0])
         assert torch.equal(ring, expected)
+
+
+def small_step(x: Tensor, kernel: Tensor, scale: Tensor, shift: Tensor, up: Tensor) -> tuple[Tensor, ...]:
+    """Convolution, norm and ReLU6, and their gradients, with channels last."""
+    aten = torch.ops.aten
+    z = aten.convolution(x, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+    n, mean, deviation = aten.native_batch_norm(z, scale, shift, None, None, True, 0.1, 1e-5)
+    y = aten.hardtanh(n, 0.0, 6.0)
+    grad = aten.hardtanh_backward(up * y, n, 0.0, 6.0)
+    grad, _, _ = aten.native_batch_norm_backward(
+        grad, z, scale, None, None, mean, deviation, True, 1e-5, [True, True, True]
+    )
+    back, of_kernel, _ = aten.convolution_backward(
+        grad, x, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, True, False]
+    )
+    slope = aten.hardtanh_backward(back, x, -1.0, 1.0)
+    return slope, of_kernel, aten.select_backward(of_kernel, [1, *of_kernel.shape], 0, 0), y
+
+
+def test_activations_with_channels_last_are_written_over_what_they_are_made_of() -> None:
+    draw = torch.Generator().manual_seed(0)
+
+    def given() -> list[Tensor]:
+        x, up = (torch.randn(2, 4, 5, 5, generator=draw.manual_seed(i)) for i in (1, 2))
+        kernel = torch.randn(4, 4, 3, 3, generator=draw)
+        x, up, kernel = (each.contiguous(memory_format=torch.channels_last) for each in (x, up, kernel))
+        return [x, kernel, torch.ones(4) * 5.0, torch.ones(4), up]
+
+    module, inputs_ = trace(small_step, given()), given()
+    write_through(module)
+    called = [str(node.target) for node in module.graph.nodes]
+    assert called.count("aten.hardtanh.out") == 1
+    assert called.count("aten.hardtanh_backward.grad_input") == 2
+    assert "aten.select_backward.default" not in called
+    for found, expected in zip(module(*inputs_), small_step(*given()), strict=True):
+        assert torch.equal(found, expected)
+    assert all(torch.equal(a, b) for a, b in zip(inputs_, given(), strict=True))
+
+
+def test_hardtanh_has_its_slopes_whatever_it_is_given() -> None:
+    def function(x: Tensor, up: Tensor) -> tuple[Tensor, ...]:
+        of_x = x + 0.0
+        y = torch.ops.aten.hardtanh(of_x, -1.0, 2.0)
+        return y, torch.ops.aten.hardtanh_backward(up, of_x, -1.0, 2.0)
+
+    odd = [-torch.inf, -1.5, -1.0, -0.0, 0.0, 1.9999999, 2.0, 3.0, torch.inf, torch.nan]
+    x, up = torch.tensor(odd), torch.ones(len(odd))
+    module = trace(function, [x, up])
+    write_through(module)
+    assert any(str(node.target) == "aten.hardtanh.out" for node in module.graph.nodes)
+    for found, expected in zip(module(x, up), function(x, up), strict=True):
+        assert torch.equal(found.view(torch.int32), expected.view(torch.int32))  # not a number too
+
+
+def test_an_argument_that_other_limits_read_is_kept() -> None:
+    def function(x: Tensor, up: Tensor) -> tuple[Tensor, ...]:
+        of_x = x * 2.0
+        y = torch.ops.aten.hardtanh(of_x, -1.0, 1.0)
+        return y, torch.ops.aten.hardtanh_backward(up, of_x, -1.5, 1.0)
+
+    x, up = torch.linspace(-2, 2, 9), torch.ones(9)
+    module = trace(function, [x, up])
+    write_through(module)
+    assert all(torch.equal(a, b) for a, b in zip(module(x, up), function(x, up), strict=True))
+
+
+def test_of_several_results_each_is_written_over_when_it_is_read_for_the_last_time() -> None:
+    def function(x: Tensor) -> tuple[Tensor, ...]:
+        values, places = (x + 1.0).max(1)
+        doubled = values * 2.0
+        low, high = x.exp().chunk(2, 1)  # views of one memory
+        kept = low + 1.0
+        return doubled, places * 2, kept, high * 2.0
+
+    x = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
+    module = trace(function, [x])
+    write_through(module)
+    over = [str(node.target) for node in module.graph.nodes if node.meta.get("over_argument")]
+    assert over == ["aten.mul.out", "aten.mul.out"], "values and places"
+    assert all(torch.equal(a, b) for a, b in zip(module(x), function(x), strict=True))

@@ -48,7 +48,7 @@ _NATIVE_RUNS = (16, 512)
 _MANY_FLOPS = 1e8  # of a step, from which PyTorch's products on all threads are worth measuring
 # Seconds of a run's step, and of all steps, from which another program is measured too.
 _LONG_STEP, _LONG_STUDY = 1e-3, 5.0
-_CLEARLY = 0.9  # of a time, below which another is no noise of the measurement
+_CLEARLY = 0.97  # of a time, below which another is no noise of the measurement
 _GPU_NUMBERS = 1 << 28
 _GPU_RUNS = (32, 4096)
 _COMPILE_SECONDS = 25.0  # torch.compile of a step without a cache, 2 cores

@@ -95,6 +95,8 @@ def write_through(module: fx.GraphModule) -> None:
         module: its graph is changed.
     """
     _turn_products(module.graph)
+    _of_one_run(module.graph)
+    _by_results(module.graph)
     _into_state(module.graph)
     _over_state(module.graph)
     _over_arguments(module.graph)
@@ -134,6 +136,28 @@ def _turn_products(graph: fx.Graph) -> None:
             turned.meta["like"] = (torch.Size((num, columns, rows)), *like[1:])
         node.replace_all_uses_with(turned)
         graph.erase_node(node)
+
+
+def _of_one_run(graph: fx.Graph) -> None:
+    """The gradient of the only row is that of the matrix: zeros need not be made for it to be copied into."""
+    for node in [node for node in graph.nodes if node.target is _ATEN.select_backward.default]:
+        grad, sizes, dim, index = node.args
+        if sizes[0] == 1 and (dim, index) == (0, 0):
+            with graph.inserting_before(node):
+                whole = graph.call_function(_ATEN.unsqueeze.default, (grad, 0))
+            whole.meta.update({key: each for key, each in node.meta.items() if key != "root"})
+            node.replace_all_uses_with(whole)
+            graph.erase_node(node)
+
+
+def _by_results(graph: fx.Graph) -> None:
+    """Where hardtanh is flat shows in its result as well as in its argument, which then need not be kept."""
+    for node in [node for node in graph.nodes if node.target is _ATEN.hardtanh.default]:
+        argument, limits = node.args[0], node.args[1:]
+        for slope in list(argument.users):
+            of_it = slope.target is _ATEN.hardtanh_backward.default and slope.args[1] is argument
+            if of_it and slope.args[2:] == limits and slope.args[0] is not argument:
+                slope.args = (slope.args[0], node, *limits)
 
 
 def _shape(node: fx.Node) -> Any:
@@ -206,12 +230,12 @@ def _over_arguments(graph: fx.Graph) -> None:
     last: dict[fx.Node, int] = {}
     for i, node in enumerate(order):
         for arg in node.all_input_nodes:
-            last[aten.root(arg)] = i
+            last[_memory(arg)] = i
     for i, node in enumerate(order):
         for arg in node.all_input_nodes:
-            root = aten.root(arg)
+            root = _memory(arg)
             others = (each for each in node.all_input_nodes if each is not arg)
-            apart = all(aten.root(each) is not root for each in others)
+            apart = all(_memory(each) is not root for each in others)
             if last[root] == i and apart and _is_whole(arg, root) and _can_write(node, arg):
                 written = _with_out(graph, node, arg)
                 written.meta["over_argument"] = True
@@ -221,12 +245,19 @@ def _over_arguments(graph: fx.Graph) -> None:
                 break
 
 
+def _memory(node: fx.Node) -> fx.Node:
+    """The node whose memory this one is, or is a view of."""
+    return aten.root(node, apart=True)
+
+
 def _is_whole(node: fx.Node, root: fx.Node) -> bool:
     """Whether a node shows all of a passing result, in its own or another shape."""
-    if root.op != "call_function" or not aten.is_operation(root) or aten.is_view(root):
+    if root.op != "call_function" or (aten.is_operation(root) and aten.is_view(root)):
         return False
     mine, all_of_it = node.meta.get("like"), root.meta.get("like")
-    return mine is not None and all_of_it is not None and mine[0].numel() == all_of_it[0].numel()
+    if mine is None or all_of_it is None:
+        return node is root
+    return bool(mine[0].numel() == all_of_it[0].numel())
 
 
 def _with_out(graph: fx.Graph, node: fx.Node, out: fx.Node) -> fx.Node:
@@ -235,7 +266,7 @@ def _with_out(graph: fx.Graph, node: fx.Node, out: fx.Node) -> fx.Node:
     overload, name = found
     with graph.inserting_before(node):
         written = graph.call_function(overload, node.args, {**node.kwargs, name: out})
-    written.meta.update(node.meta, root=aten.root(out))
+    written.meta.update(node.meta, root=aten.root(out), memory=_memory(out))
     return written
 
 
@@ -245,8 +276,22 @@ def _can_write(node: fx.Node, out: fx.Node) -> bool:
         return False
     if _out_variant(node.target) is None:
         return False
-    mine, theirs = node.meta.get("like"), out.meta.get("like")
+    mine, theirs = _laid_out(node), _laid_out(out)
     return mine is not None and mine == theirs
+
+
+def _laid_out(node: fx.Node) -> object:
+    """How a block of numbers lies in memory, row by row or in another order; None for one with gaps."""
+    like = node.meta.get("like")
+    if like is not None or "strides" not in node.meta:
+        return like
+    (shape, dtype), strides = node.meta["tensor"], node.meta["strides"]
+    size = 1
+    for stride, num in sorted(zip(strides, shape, strict=True)):
+        if num != 1 and stride != size:
+            return None
+        size *= num
+    return shape, dtype, strides
 
 
 @cache
