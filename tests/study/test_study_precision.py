@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+import ravine
 from ravine.data import load
 from ravine.errors import InputError, StudyError
 from ravine.launch.subject import Subject
@@ -79,20 +83,6 @@ def test_another_word_is_refused(value: object, said: str) -> None:
         parse_study({**BASE, "precision": value})
 
 
-def test_a_backbone_has_no_float64() -> None:
-    model = {"kind": "backbone", "weights": "builtin:efficientnet-lite0"}
-    with pytest.raises(
-        StudyError, match=r"^precision = 'float64': a backbone's weights and features are float32;"
-    ):
-        runs(
-            data="digits",
-            model=model,
-            epochs=None,
-            phases=[{"train": "head", "epochs": 1}],
-            precision="float64",
-        )
-
-
 @pytest.mark.parametrize("kind", ["lbfgs", "newton"])
 def test_a_search_has_no_bfloat16(kind: str) -> None:
     said = (
@@ -140,3 +130,13 @@ def test_and_no_other(precision: str, said: str) -> None:
     subject = Subject.of(Study(**{**BASE, "model": Double, "precision": precision}), device="cpu")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=said):
         subject.network(subject.runs())
+
+
+def test_float32_is_refused_where_such_a_module_has_been_trained_already(tmp_path: Path) -> None:
+    plain = Study(**{**BASE, "model": Double})  # type: ignore[arg-type]
+    ravine.run(plain, store=tmp_path, quiet=True)
+    with pytest.raises(
+        StudyError, match=r"^precision = 'float32': the parameters of Double are float64; leave the"
+    ):
+        ravine.run(replace(plain, precision="float32"), store=tmp_path, quiet=True)
+    assert ravine.run(plain, store=tmp_path, quiet=True).study.name == "s"

@@ -27,7 +27,8 @@ class Examples:
     """Some examples.
 
     Args:
-        x: float32 (N, D) features or (N, C, H, W) images; or what `scaling` makes that of, such as bytes.
+        x: float32 (N, D) features or (N, C, H, W) images; or what `scaling` makes that of, such as bytes. What a frozen
+            network in float64 makes of examples is float64.
         y: int64 (N,) class indices, float32 (N,) or (N, T) standardized targets, or float32 (N, K) of labels, 0 or 1.
         scaling: how `x` becomes what a model takes; None: it is that. Folds that share `x` have a `Rescaling`.
         at: (N,) which rows of `x` these examples are; None: all. So that several share one array.
@@ -64,12 +65,18 @@ class Examples:
 
     @property
     def x(self) -> Floats:
-        """All inputs, float32 (N, ...). Where they are kept as bytes it is made anew each time: see `some`."""
+        """All inputs, (N, ...) of their `dtype`. Where they are kept as bytes it is made anew each time: see `some`."""
         if self.at is None and self.scaling is None:
             return self.kept
-        found = np.empty((len(self), *self.shape), dtype=np.float32)
+        found = np.empty((len(self), *self.shape), dtype=self.dtype)
         self.fill(found)
         return found
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the inputs: float32, or of features in float64 that."""
+        wide = self.scaling is None and self.kept.dtype == np.float64
+        return np.dtype(np.float64 if wide else np.float32)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ class Data:
         if examples.scaling is not None:  # nobody has asked for the room of the numbers that bytes become
             what = f"{count(len(examples), 'example')} of shape {examples.shape}, as a network takes them"
             require(4.0 * math.prod(shape), what)
-        x = torch.empty(shape)
+        x = torch.empty(shape, dtype=torch.float64 if examples.dtype == np.float64 else torch.float32)
         examples.fill(x.numpy())
         weights = examples.weights
         return Data(

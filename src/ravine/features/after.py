@@ -40,6 +40,10 @@ class Activations:
         return self.parts.under(head)
 
 
-def num_bytes(parts: Parts, data: Dataset) -> int:
-    """How large the activations of a data set are."""
-    return 4 * math.prod(parts.shape) * (len(data.train) + len(data.validation) + len(data.test))
+def num_bytes(parts: Parts, data: Dataset, *, wide: bool = False) -> int:
+    """How large the activations of a data set are; `wide`: in float64."""
+    return (
+        (8 if wide else 4)
+        * math.prod(parts.shape)
+        * (len(data.train) + len(data.validation) + len(data.test))
+    )

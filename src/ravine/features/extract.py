@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from ravine.data import Examples
 _BATCH = 64
 _NUMBERS = _BATCH * 3 * 128 * 128  # of a batch's input, at most
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Rows = npt.NDArray[np.int64]
 
 
@@ -61,7 +62,7 @@ def extract(
     def of_batch(start: int) -> tuple[slice, Floats]:
         part = slice(start, min(start + size, len(examples)))
         rows = np.minimum(np.arange(start, start + size), part.stop - 1)
-        x = examples.some(rows)
+        x: Floats = examples.some(rows)
         if change is not None:
             x = change(x, rows)
         with torch.inference_mode():

@@ -29,7 +29,7 @@ VERSION = 1
 SPLITS = ("train", "validation", "test")
 _KIND = "features"
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,8 @@ class Features:
     """The features of a data set.
 
     Args:
-        arrays: (N, D) of each split, by its name; activations within a body have other shapes.
+        arrays: (N, D) of each split, by its name; activations within a body have other shapes. float64, where a
+            network is that.
         key: all that they depend on.
         hit: whether they were in the cache.
         seconds: that it took to compute, or to read and check them.
@@ -96,7 +97,9 @@ class Features:
         return replace(of, train=train, validation=validation, test=test, features=())
 
 
-def key_of(model: Mapping[str, Any], data: Dataset, device: torch.device, place: str = "") -> dict[str, Any]:
+def key_of(
+    model: Mapping[str, Any], data: Dataset, device: torch.device, place: str = "", *, wide: bool = False
+) -> dict[str, Any]:
     """All that features depend on, as plain data.
 
     Args:
@@ -104,6 +107,7 @@ def key_of(model: Mapping[str, Any], data: Dataset, device: torch.device, place:
         data: the data set, whose fingerprint is that of its pixels.
         device: what computes them.
         place: the module of the body whose input they are; "": they are what the head is given.
+        wide: the network is float64.
 
     Example:
         >>> from ravine.data import from_arrays
@@ -121,7 +125,7 @@ def key_of(model: Mapping[str, Any], data: Dataset, device: torch.device, place:
         "model": structure_of_body(model),
         "data": data.fingerprint,
         "batch": batch_size(data.input_shape),
-        "dtype": "float32",
+        "dtype": "float64" if wide else "float32",
         "precision": torch.get_float32_matmul_precision(),
         "torch": torch.__version__,
         "device": where,
@@ -135,6 +139,8 @@ def features_of(
     device: torch.device,
     body: Callable[[], Callable[[Tensor], Tensor]],
     place: str = "",
+    *,
+    wide: bool = False,
 ) -> Iterator[Extracting | Features]:
     """The features of a data set, out of the cache or computed and kept there.
 
@@ -143,7 +149,7 @@ def features_of(
         data: the data set.
         device: what computes them.
         body: makes the network up to there, in eval mode: (B, ...) -> (B, D). It is called where nothing is kept.
-        place: see `key_of`.
+        place, wide: see `key_of`; a wide one takes float64.
 
     Yields:
         Progress, and at the end the features.
@@ -151,7 +157,7 @@ def features_of(
     Raises:
         ModelError: a feature is infinite or not a number.
     """
-    began, key = time.perf_counter(), key_of(model, data, device, place)
+    began, key = time.perf_counter(), key_of(model, data, device, place, wide=wide)
     found = find(_KIND, key)
     if found.arrays is not None:
         seconds = time.perf_counter() - began
@@ -162,9 +168,8 @@ def features_of(
     splits: dict[str, Examples] = {name: getattr(data, name) for name in SPLITS}
     total, done = sum(map(len, splits.values())), 0
     yield Extracting(done=0, all=total)
-    network = body()
-    if device.type == "cpu":
-        network, _ = folded(network, (batch_size(data.input_shape), *data.input_shape))
+    network = quick(body(), data, device, wide=wide)
+    dtype: type[np.float64] | type[np.float32] = np.float64 if wide else np.float32
     arrays: dict[str, Floats] = {}
     for name, examples in splits.items():
         parts = []
@@ -172,10 +177,11 @@ def features_of(
             parts.append(x)
             done += part.stop - part.start
             yield Extracting(done=done, all=total)
-        arrays[name] = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        arrays[name] = np.concatenate(parts) if parts else np.zeros((0, 0), dtype)
         check_finite(arrays[name], name)
     width = arrays["train"].shape[1:]
-    arrays = {name: each if len(each) else np.zeros((0, *width), np.float32) for name, each in arrays.items()}
+    none: Floats = np.zeros((0, *width), dtype)
+    arrays = {name: each if len(each) else none for name, each in arrays.items()}
     kept = keep(_KIND, key, arrays)
     note = "; ".join(filter(None, (found.note, kept.note)))
     yield Features(
@@ -186,6 +192,24 @@ def features_of(
         kept=replace(kept, note=note),
         fed=data.input_shape,
     )
+
+
+def quick(
+    network: Callable[[Tensor], Tensor], data: Dataset, device: torch.device, *, wide: bool
+) -> Callable[[Tensor], Tensor]:
+    """A frozen network as a function of float32 batches of a data set, as fast as it can be.
+
+    Args:
+        network: in eval mode.
+        data: whose batches it gets.
+        device: of the network.
+        wide: the network is float64: its norms are not folded, for which there are kernels in float32 alone.
+    """
+    if wide:
+        return lambda x: network(x.double())
+    if device.type != "cpu":
+        return network
+    return folded(network, (batch_size(data.input_shape), *data.input_shape))[0]
 
 
 def check_finite(x_ND: Floats, split: str) -> None:

@@ -75,7 +75,7 @@ class Drawing:
 
 
 def views_key(
-    model: Mapping[str, Any], data: Dataset, drawing: Drawing, device: torch.device
+    model: Mapping[str, Any], data: Dataset, drawing: Drawing, device: torch.device, *, wide: bool = False
 ) -> dict[str, Any]:
     """All that the features of views depend on, as plain data; see `key_of`.
 
@@ -84,8 +84,9 @@ def views_key(
         data: whose training examples are drawn. A part of a data set has a fingerprint of its own.
         drawing: of the views.
         device: what computes them.
+        wide: see `key_of`.
     """
-    return {**key_of(model, data, device), "augment": drawing.content()}
+    return {**key_of(model, data, device, wide=wide), "augment": drawing.content()}
 
 
 def views_of(
@@ -94,6 +95,8 @@ def views_of(
     drawing: Drawing,
     device: torch.device,
     network: Callable[[], Callable[[Tensor], Tensor]],
+    *,
+    wide: bool = False,
 ) -> Iterator[Extracting | Features]:
     """The features of the views of a training part, out of the cache or computed and kept there.
 
@@ -103,11 +106,16 @@ def views_of(
         drawing: of the views of each of its training examples.
         device: what computes them.
         network: makes what `extract` takes. It is called where nothing is kept.
+        wide: see `key_of`.
 
     Yields:
         Progress, and at the end the features: of "train" alone, view after view, (views N, D).
     """
-    began, key, size = time.perf_counter(), views_key(model, data, drawing, device), len(data.train)
+    began, key, size = (
+        time.perf_counter(),
+        views_key(model, data, drawing, device, wide=wide),
+        len(data.train),
+    )
     found = find(_KIND, key)
     if found.arrays is not None:
         seconds = time.perf_counter() - began
@@ -122,8 +130,8 @@ def views_of(
     x_ND: Floats | None = None
     for part, some in extract(body, each, device, change):
         if x_ND is None:
-            require(4.0 * total * some[0].size, f"features of {count(total, 'view')}")
-            x_ND = np.empty((total, *some.shape[1:]), np.float32)
+            require(float(total) * some[0].nbytes, f"features of {count(total, 'view')}")
+            x_ND = np.empty((total, *some.shape[1:]), some.dtype)
         x_ND[part] = some
         yield Extracting(done=part.stop, all=total, about=about)
     assert x_ND is not None, "a data set has training examples"

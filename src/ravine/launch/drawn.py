@@ -17,11 +17,10 @@ from ravine.data import Dataset, Examples
 from ravine.data.dataset import Views
 from ravine.data.parts import PartOf
 from ravine.features.extract import batch_size
-from ravine.features.features import Extracting, Features
-from ravine.features.fold import folded
+from ravine.features.features import Extracting, Features, quick
 from ravine.features.head import Standardized, structure_of_body
 from ravine.features.views import Drawing, views_of
-from ravine.launch.frozen import body_of
+from ravine.launch.frozen import body_of, is_wide
 from ravine.messages import count
 from ravine.nn.spec import Backbone
 from ravine.nn.standard import standardized
@@ -67,7 +66,7 @@ class Drawn:
                 weights_unchanged([spec], self.search).finish()  # as in `Frozen.events`
                 return self._body(spec, recipe, data)
 
-            for event in views_of(recipe.model, data, drawing, self.device, body):
+            for event in views_of(recipe.model, data, drawing, self.device, body, wide=is_wide(recipe)):
                 if isinstance(event, Features):
                     self._known[name] = event
                 else:
@@ -136,11 +135,13 @@ class Drawn:
             part = None if recipe.part is None else PartOf.of(recipe.part)
             examples = len(data.train) if part is None else part.num_train * len(data.classes)
             views, spec = num_views(recipe.augment) * examples, backbone(recipe)
-            body = content_id(structure_of_body(recipe.model))
+            body = _body_name(recipe)
             if body not in pace:
                 pace[body] = self._seconds(self._body(spec, recipe, data), data.input_shape)
             num += views
-            size += 4 * views * facts_of(spec, data.input_shape, self.search).width
+            size += (
+                (8 if is_wide(recipe) else 4) * views * facts_of(spec, data.input_shape, self.search).width
+            )
             seconds += views * pace[body]
         sets = "" if len(recipes) == 1 else f" in {len(recipes)} sets"
         return [
@@ -168,12 +169,10 @@ class Drawn:
 
     def _body(self, spec: Backbone, recipe: Recipe, data: Dataset) -> Body:
         """The network without its head, made once for all views."""
-        name = content_id(structure_of_body(recipe.model))
+        name, wide = _body_name(recipe), is_wide(recipe)
         if name not in self._bodies:
-            body = body_of(spec, data, self.search, self.device)
-            if self.device.type == "cpu":
-                body, _ = folded(body, (batch_size(data.input_shape), *data.input_shape))
-            self._bodies[name] = body
+            body = body_of(spec, data, self.search, self.device, wide=wide)
+            self._bodies[name] = quick(body, data, self.device, wide=wide)
         return self._bodies[name]
 
 
@@ -186,11 +185,15 @@ def views_label(recipe: Recipe, spec: Backbone) -> str:
     return f"{spec.weights}, {drawing.words}{part}"
 
 
+def _body_name(recipe: Recipe) -> str:
+    return content_id({"body": structure_of_body(recipe.model), "wide": is_wide(recipe)})
+
+
 def _name(recipe: Recipe) -> str:
     drawing = Drawing.of(recipe)
     return content_id(
         {
-            "body": structure_of_body(recipe.model),
+            "body": _body_name(recipe),
             "part": recipe.part,
             "views": None if drawing is None else drawing.content(),
         }

@@ -26,6 +26,7 @@ from ravine.study import STAGE, Run, Study, base_of, notes_of, runs_of
 from ravine.study.folds import folds_in
 from ravine.study.keep import Keep
 from ravine.study.naming import naming
+from ravine.study.precision import modules_in_float32
 
 
 def check_enter(
@@ -134,6 +135,8 @@ def enter_finished(
         InputError: the study does not fit its data, its model or the store.
     """
     began = time.perf_counter()
+    if modules_in_float32(study.parts):  # a network says whether it is, and is built elsewhere
+        return None
     runs = _finished(study, store, runs_of(study, data, search), search)
     if runs is None or not _evaluated(study, store, runs):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from ravine.backbones.kinds import weights_unchanged
 from ravine.backbones.split import Parts, split
 from ravine.cached import Kept
 from ravine.data import Dataset
+from ravine.engine.device import moved
 from ravine.engine.network import Network
 from ravine.engine.trainable import blocks_of, trained_names
 from ravine.errors import StoreError
@@ -28,8 +29,10 @@ from ravine.nn.spec import Backbone
 from ravine.nn.stochastic import buffer_name, kinds_of
 from ravine.study import Recipe, Run, content_id
 from ravine.study.boundary import HEAD, boundary_of
+from ravine.study.precision import FLOAT64
 from ravine.times import duration
 
+Module = TypeVar("Module", bound=nn.Module)
 Learned: TypeAlias = Standardized | Activations
 """What runs learn from in the place of examples, with the network that does."""
 
@@ -75,7 +78,7 @@ class Frozen:
         name = _name(recipe, parts)
         if name in self._known:
             return
-        for event in self.events(spec, recipe.model, parts):
+        for event in self.events(spec, recipe.model, parts, wide=is_wide(recipe)):
             if isinstance(event, Features):
                 self._known[name] = event
                 self._labels[name] = label_of(spec) if self.several else ""
@@ -113,7 +116,7 @@ class Frozen:
         return [*self._notes, *found]
 
     def events(
-        self, spec: Backbone, model: Mapping[str, Any], parts: Parts | None = None
+        self, spec: Backbone, model: Mapping[str, Any], parts: Parts | None = None, *, wide: bool = False
     ) -> Iterator[Extracting | Features]:
         """Progress, and the features of a body; see `features_of`.
 
@@ -121,10 +124,12 @@ class Frozen:
             spec: of the model.
             model: what a recipe says of it.
             parts: of the body, where activations are wanted.
+            wide: in float64.
         """
         if self.blank:
             shape = parts.shape if parts else (facts_of(spec, self.data.input_shape, self.search).width,)
-            arrays = {name: np.zeros((len(getattr(self.data, name)), *shape), np.float32) for name in SPLITS}
+            dtype = np.float64 if wide else np.float32
+            arrays = {name: np.zeros((len(getattr(self.data, name)), *shape), dtype) for name in SPLITS}
             yield Features(arrays=arrays, key={}, hit=True, seconds=0.0, kept=Kept())
             return
 
@@ -133,10 +138,11 @@ class Frozen:
                 [spec], self.search
             ).finish()  # or they would be kept under the hash of other ones
             if parts is None:
-                return body_of(spec, self.data, self.search, self.device)
-            return parts.before.to(self.device)
+                return body_of(spec, self.data, self.search, self.device, wide=wide)
+            return moved(widened(parts.before, wide), self.device)
 
-        yield from features_of(model, self.data, self.device, body, parts.name if parts else "")
+        place = parts.name if parts else ""
+        yield from features_of(model, self.data, self.device, body, place, wide=wide)
 
     def parts_of(self, spec: Backbone, recipe: Recipe) -> Parts | None:
         """The body in two parts, between which runs of a recipe learn from activations; None: they don't."""
@@ -144,13 +150,14 @@ class Frozen:
         if not boundary or boundary == (HEAD,):
             return None
         model = {**structure_of_body(recipe.model), "norm": recipe.model.get("norm")}
-        name = content_id({"model": model, "boundary": list(boundary)})
+        wide = is_wide(recipe)
+        name = content_id({"model": model, "boundary": list(boundary), "wide": wide})
         if name not in self._parts:
             whole = whole_of(spec, self.data, self.search)
             numbered = blocks_of(whole)
             trained = {each for train in boundary for each in trained_names(whole, train, numbered)}
             parts = split(whole, trained, self.data.input_shape)
-            if parts is not None and (size := num_bytes(parts, self.data)) > MOST_BYTES:
+            if parts is not None and (size := num_bytes(parts, self.data, wide=wide)) > MOST_BYTES:
                 self._notes[
                     f"! activations before {parts.name} would take {size / 1e9:,.1f} GB, and at most "
                     f"{MOST_BYTES / 1e9:.1f} are kept: the frozen part is computed at each step"
@@ -161,14 +168,27 @@ class Frozen:
 
 
 def _name(recipe: Recipe, parts: Parts | None) -> str:
-    return content_id({"body": structure_of_body(recipe.model), "place": parts.name if parts else ""})
+    place = parts.name if parts else ""
+    return content_id({"body": structure_of_body(recipe.model), "place": place, "wide": is_wide(recipe)})
+
+
+def is_wide(recipe: Recipe) -> bool:
+    """Whether what a recipe's runs learn from is float64, as their networks are."""
+    return recipe.precision == FLOAT64
+
+
+def widened(module: Module, wide: bool) -> Module:
+    """A module in float64, where that is wanted."""
+    return module.double() if wide else module
 
 
 def body_of(
-    spec: Backbone, data: Dataset, search: Path | None, device: torch.device
+    spec: Backbone, data: Dataset, search: Path | None, device: torch.device, *, wide: bool = False
 ) -> Callable[[Tensor], Tensor]:
-    """A network without its head, in eval mode: (B, ...) -> (B, D)."""
-    return whole_of(spec, data, search).to(device).eval().features
+    """A network without its head, in eval mode: (B, ...) -> (B, D), wide: both in float64."""
+    whole = widened(whole_of(spec, data, search), wide)
+    moved(whole, device)
+    return whole.eval().features
 
 
 def whole_of(spec: Backbone, data: Dataset, search: Path | None) -> Assembled:
@@ -188,14 +208,17 @@ def frozen_tensors(module: Assembled) -> dict[str, np.ndarray]:
     }
 
 
-def network_on(learned: Learned, spec: Backbone, rates: Sequence[str], device: torch.device) -> Network:
+def network_on(
+    learned: Learned, spec: Backbone, rates: Sequence[str], device: torch.device, precision: str
+) -> Network:
     """The network of runs that learn from what their frozen part makes of the data: what comes after it."""
 
     def after() -> nn.Module:
         return learned.network(spec.head, rates)
 
     data = learned.data
-    return Network.of(after, data.input_shape, data.num_outputs, device=device, rates=rates)
+    shape, num = data.input_shape, data.num_outputs
+    return Network.of(after, shape, num, device=device, rates=rates, precision=precision)
 
 
 def check_alike(runs: Sequence[Run]) -> None:

@@ -206,6 +206,7 @@ def _round(
     runs = [*first, *(second or [])]
     check_enter(study, store, runs, data=data, definition=task.definition, search=task.subject.search)
     with naming(study.origin), memory_errors("model"):
+        task.subject.check_precision(runs)
         check_averages(study, runs, len(data.train))
         remarks = check_test_time(study, task.subject, runs)
         if second is None:

@@ -27,6 +27,7 @@ from ravine.launch.frozen import (
     Learned,
     check_alike,
     frozen_tensors,
+    is_wide,
     label_of,
     network_on,
     whole_of,
@@ -42,6 +43,7 @@ from ravine.study.boundary import ACTIVATIONS, boundary_of, rests_in
 from ravine.study.loss import is_poisson
 from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
+from ravine.study.precision import FLOAT64, modules_in_float32
 from ravine.study.reading import read_data
 from ravine.study.recipe import MARKS
 from ravine.study.variants import naming_variant
@@ -180,23 +182,26 @@ class Subject:
         That is features, the activations that some phase of the study's runs learns from, and features of views.
         """
         known: set[str] = set()
-        for spec in self.study.models:
+        for part in self.study.parts:
+            spec, wide = part.model, part.study.precision == FLOAT64
             if isinstance(spec, Backbone) and spec.weights is not None:
                 model = structure_of(spec, self.search)
-                body = content_id(structure_of_body(model))
+                body = content_id({"body": structure_of_body(model), "wide": wide})
                 if body not in known:
                     known.add(body)
-                    yield label_of(spec), self.frozen.events(spec, model)
+                    yield label_of(spec) + _in_words(wide), self.frozen.events(spec, model, wide=wide)
         for recipe in {each.structure: each for run in self.runs() for each in run.recipe.chain}.values():
             if ACTIVATIONS in recipe.model:
                 spec = self._backbone(recipe)
                 parts = self.frozen.parts_of(spec, recipe)
-                if parts is not None and (label := f"{spec.weights}, before {parts.name}") not in known:
+                wide = is_wide(recipe)
+                label = "" if parts is None else f"{spec.weights}, before {parts.name}{_in_words(wide)}"
+                if parts is not None and label not in known:
                     known.add(label)
-                    yield label, self.frozen.events(spec, recipe.model, parts)
+                    yield label, self.frozen.events(spec, recipe.model, parts, wide=wide)
             if num_views(recipe.augment):
                 spec = self._backbone(recipe)
-                if (label := views_label(recipe, spec)) not in known:
+                if (label := views_label(recipe, spec) + _in_words(is_wide(recipe))) not in known:
                     known.add(label)
                     yield label, self._views(spec, recipe)
 
@@ -284,12 +289,8 @@ class Subject:
             if learned is not None:
                 assert isinstance(spec, Backbone), "what has features is a backbone"
                 notes = facts_of(spec, self.data.input_shape, self.search).notes
-                network = network_on(learned, spec, rates_of(runs), self.device)
-                network = replace(
-                    network,
-                    remark="; ".join(filter(None, (network.remark, *notes))),
-                    precision=first.recipe.precision,
-                )
+                network = network_on(learned, spec, rates_of(runs), self.device, first.recipe.precision)
+                network = replace(network, remark="; ".join(filter(None, (network.remark, *notes))))
                 return network if on_features(first.recipe) else in_phase_of(network, runs)
             network = Network.of(
                 spec,
@@ -303,10 +304,19 @@ class Subject:
             self._check_precision(spec, network)
             return in_phase_of(network, runs)
 
+    def check_precision(self, runs: Sequence[Run]) -> None:
+        """Refuse float32 where it is asked for and a module's own parameters are float64, to be trained or known.
+
+        Raises:
+            StudyError: see above.
+        """
+        asked = modules_in_float32(self.study.parts)
+        for same in by_structure(runs) if asked else ():
+            if model_of(self.study, same[0].recipe.model, self.search) in asked:
+                self.network(same)
+
     def _check_precision(self, spec: Model, network: Network) -> None:
-        """Refuse float32 where it is asked for, and a module's own parameters are float64."""
-        asked = {part.study.precision for part in self.study.parts if part.model == spec}
-        if network.precision == "float64" and "float32" in asked:
+        if network.precision == FLOAT64 and spec in modules_in_float32(self.study.parts):
             words = f"the parameters of {type(network.module).__name__} are float64; leave the key out, or .double()"
             raise wrong("precision", "float32", words)
 
@@ -324,6 +334,10 @@ class Subject:
                     f"(fingerprint {fingerprint[:8]}, now {self.data.fingerprint[:8]})"
                 )
         check_same_model(self.study, self.search, records)
+
+
+def _in_words(wide: bool) -> str:
+    return ", float64" if wide else ""
 
 
 def without_marks(model: Mapping[str, Any]) -> dict[str, Any]:

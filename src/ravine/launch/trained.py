@@ -24,6 +24,7 @@ from ravine.nn.stochastic import rates_at_test
 from ravine.outcomes.member import Member
 from ravine.outcomes.trials import Split
 from ravine.store import RunRecord, Store, kind_of
+from ravine.store.bodies import beside
 from ravine.study import Study
 from ravine.study.naming import naming
 
@@ -153,7 +154,7 @@ class Trained:
         for run, own in stored.items():
             if any(name not in own for name in wanted):
                 body = self.store.bodies.get(self.store.run(run).recipe["model"])
-                stored[run] = {**body, **own}
+                stored[run] = beside(body, own)
         return stored
 
     def _stored(self, member: Member) -> dict[str, np.ndarray]:

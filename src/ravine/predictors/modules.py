@@ -130,7 +130,8 @@ def module_of(
         _check_tensors(module, tensors, where)
         module = module.to_empty(device="cpu")
     elif isinstance(model, spec.Backbone):
-        module = on_body(model, shape, num_outputs, tensors, {} if bodies is None else bodies, search, where)
+        known = {} if bodies is None else bodies
+        module = _widened(on_body(model, shape, num_outputs, tensors, known, search, where), tensors)
         _check_tensors(module, tensors, where)
     else:
         with rng.keyed_init(0):

@@ -20,6 +20,7 @@ from ravine.predictors.modules import built_in, check_source, module_of, named_m
 from ravine.predictors.passes import Drawing
 from ravine.predictors.predictor import Part, Predictor
 from ravine.store import RunRecord, Store, StudyRecord, body_id, kind_of
+from ravine.store.bodies import beside
 from ravine.study import FindStudy
 from ravine.study.boundary import ACTIVATIONS
 from ravine.study.loss import is_poisson
@@ -147,7 +148,7 @@ def _whole(store: Store, found: Mapping[str, tuple[RunRecord, Tensors]]) -> dict
             key = body_id(model)
             if key not in bodies:
                 bodies[key] = store.bodies.get(model)
-            tensors = {**bodies[key], **tensors}
+            tensors = beside(bodies[key], tensors)
         whole[name] = tensors
     return whole
 

@@ -144,7 +144,7 @@ class Bodies:
             for name in lacking[run]:
                 if name not in body:
                     raise StoreError(f"run {run}: the frozen weights in {self._folder} lack tensor {name!r}")
-                weights[run][name] = body[name].copy()
+                weights[run][name] = body[name].astype(weights[run][name].dtype)
 
 
 def models_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -157,11 +157,34 @@ def models_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, dict[
 
 
 def _all_are(array: np.ndarray, one: np.ndarray | None) -> bool:
-    """Whether all rows are one array, bit for bit."""
-    if one is None or not array.size or array.dtype != one.dtype or array.shape[1:] != one.shape:
+    """Whether all rows are one array, bit for bit; rows in float64 one in float32 that was made longer."""
+    if one is None or not array.size or array.shape[1:] != one.shape:
         return False
-    same = one.tobytes()
+    if array.dtype not in (one.dtype, _wider(one.dtype)):
+        return False
+    same = one.astype(array.dtype).tobytes()
     return all(row.tobytes() == same for row in array)
+
+
+def _wider(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.float64) if dtype == np.float32 else dtype
+
+
+def beside(body: Tensors, own: Tensors) -> dict[str, np.ndarray]:
+    """A body's tensors with a run's own, which take their place: in float64 where the run's are, as it was trained.
+
+    Example:
+        >>> body, own = {"a": np.ones(1, np.float32), "n": np.ones(1, np.int64)}, {"head": np.ones(1)}
+        >>> {name: str(tensor.dtype) for name, tensor in beside(body, own).items()}
+        {'a': 'float64', 'n': 'int64', 'head': 'float64'}
+    """
+    wide = any(tensor.dtype == np.float64 for tensor in own.values())
+    given = (
+        {name: each.astype(_wider(each.dtype)) for name, each in body.items() if name not in own}
+        if wide
+        else body
+    )
+    return {**given, **own}
 
 
 def _empty(weights: Tensors) -> list[str]:

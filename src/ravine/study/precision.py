@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ravine.errors import choices
 from ravine.messages import shown, wrong
-from ravine.nn.spec import Backbone
+from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
 from ravine.rules import rule
 from ravine.study.block import RuleBlock
+from ravine.study.model import Model
+from ravine.study.parts import Part
 
 FLOAT32, FLOAT64, BFLOAT16 = "float32", "float64", "bfloat16"
 PRECISIONS = (FLOAT32, FLOAT64, BFLOAT16)
@@ -35,26 +38,31 @@ def parse_precision(value: object) -> str | None:
     return str(value)
 
 
-def check_precision(precision: str | None, models: Sequence[object], rules: Sequence[RuleBlock]) -> None:
-    """Refuse models and rules that a precision is no good for.
+def check_precision(precision: str | None, rules: Sequence[RuleBlock]) -> None:
+    """Refuse rules that a precision is no good for.
 
     Args:
         precision: of a study.
-        models: of it.
         rules: of it.
 
     Raises:
-        StudyError: a backbone in float64, or a rule that searches in bfloat16.
+        StudyError: a rule that searches in bfloat16.
     """
-    if precision == FLOAT64 and any(isinstance(each, Backbone) for each in models):
-        words = "a backbone's weights and features are float32; allowed here: float32, bfloat16"
-        raise wrong("precision", precision, words)
     for block in rules if precision == BFLOAT16 else ():
         if rule(block.complete()[0]).search is not None:
             words = (
                 f"not with rule {shown(block.label)}, whose search compares losses that rounding makes equal"
             )
             raise wrong("precision", precision, f"{words}; allowed here: float32, float64")
+
+
+def modules_in_float32(parts: Sequence[Part[Any]]) -> list[Model]:
+    """Modules of the user's that parts of a study train in float32: only they know whether they are float64."""
+    return [
+        part.model
+        for part in parts
+        if part.study.precision == FLOAT32 and not isinstance(part.model, MLP | ConvNet | ResNet | Backbone)
+    ]
 
 
 def lines_of(precision: str | None) -> list[str]:

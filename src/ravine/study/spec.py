@@ -241,8 +241,7 @@ class Study:
             put("label_smoothing", label_smoothings(label_smoothing))
             check_smoothing(self.loss, self.label_smoothing)
             put("precision", parse_precision(precision))
-            models = named_models if isinstance(named_models, tuple) else (named_models,)
-            check_precision(self.precision, [each.model for each in models], self.rules)
+            check_precision(self.precision, self.rules)
             put("augment", parse_augment(augment))
             if self.ladder is not None:
                 self.ladder.check_default(self.rules)
