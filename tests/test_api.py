@@ -12,7 +12,7 @@ import pytest
 from torch import nn
 
 import ravine
-from ravine.api.run import problems
+from ravine.api.problems import problems
 from ravine.errors import RavineError
 
 STUDY = """

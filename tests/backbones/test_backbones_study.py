@@ -8,7 +8,7 @@ import torch
 from small import forget, saved, small, study_folder
 
 import ravine
-from ravine.api.run import remarks
+from ravine.api.problems import remarks
 from ravine.backbones.about import fed
 from ravine.data.sheet import Sheet
 from ravine.errors import InputError, ModelError

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import Tensor
 
 from ravine import InputError
-from ravine.data import load
+from ravine.data import from_arrays, load
 from ravine.errors import StudyError
 from ravine.study import Run, Study, definition_of, runs_of
 from ravine.study.load import content_of, parse_study
@@ -200,6 +201,19 @@ def test_what_data_have_no_loss_for_is_refused_in_a_line(
     with pytest.raises(InputError, match=f"^{words}") as found:
         runs(made(base, loss, **changes))
     assert "\n" not in str(found.value)
+
+
+def test_labels_are_mixed_in_their_own_loss_whether_it_is_written_out_or_not() -> None:
+    rng = np.random.default_rng(0)
+    data = from_arrays(rng.normal(size=(60, 3)), rng.integers(0, 2, (60, 4)), task="multilabel")
+    default, written = (
+        made({**CLASSES, "data": data}, loss, augment={"mixup": 0.2}) for loss in (None, "bce")
+    )
+    assert [run.id for run in runs_of(written, data)] == [run.id for run in runs_of(default, data)]
+    with pytest.raises(
+        StudyError, match=r"^augment.mixup: mixes answers, which the loss bce takes, but not focal"
+    ):
+        runs_of(made({**CLASSES, "data": data}, "focal", augment={"mixup": 0.2}), data)
 
 
 def test_answers_are_smoothed_in_cross_entropy_alone() -> None:

@@ -227,7 +227,7 @@ def check(
 
 
 def _check_study(study: Path, set: Set, trust: Trust, json: bool, quiet: bool) -> None:
-    from ravine.api import run as api
+    from ravine.api import problems as api
     from ravine.api.reading import duplicates
     from ravine.messages import count, printable
     from ravine.study.problems import summary

@@ -22,18 +22,15 @@ from torch import Tensor
 
 from ravine.data import Dataset
 from ravine.engine.losses import (
-    CROSS_ENTROPY,
-    DEFAULTS,
     FORMULAS,
     IN_UNITS,
-    OWN,
     POWERS,
     class_losses,
     label_losses,
     smoothed,
     weighted,
 )
-from ravine.study.loss import NUMBERS, find_own
+from ravine.study.loss import CROSS_ENTROPY, DEFAULTS, NUMBERS, OWN, find_own
 from ravine.tensors import one_hot
 
 LABEL_SMOOTHING = "label_smoothing"

@@ -14,11 +14,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from ravine.study.loss import BCE, MSE
 from ravine.tensors import one_hot
-
-CROSS_ENTROPY, MSE, BCE, OWN = "cross_entropy", "mse", "bce", "own"
-DEFAULTS: Mapping[str, str] = {"classification": CROSS_ENTROPY, "regression": MSE, "multilabel": BCE}
-"""The kind of each task, where a study says nothing."""
 
 Numbers = Mapping[str, Tensor]
 Formula = Callable[[Tensor, Tensor, Numbers], Tensor]

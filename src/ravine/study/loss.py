@@ -19,7 +19,9 @@ from ravine.rules import Hyper
 from ravine.rules.identity import identity
 from ravine.study.values import Values, parse_values, plain
 
-CROSS_ENTROPY, OWN = "cross_entropy", "own"
+CROSS_ENTROPY, MSE, BCE, OWN = "cross_entropy", "mse", "bce", "own"
+DEFAULTS: Mapping[str, str] = {"classification": CROSS_ENTROPY, "regression": MSE, "multilabel": BCE}
+"""The kind of each task, where a study says nothing."""
 BEGIN = "loss."
 """How the hypers of a recipe begin that are numbers of its loss."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -52,8 +54,8 @@ KINDS: Mapping[str, Kind] = {
             "gamma": Hyper(about="how little examples count that are known well", default=2.0, high=100.0)
         },
     ),
-    "bce": Kind(task=("multilabel",)),
-    "mse": Kind(task=("regression",)),
+    BCE: Kind(task=("multilabel",)),
+    MSE: Kind(task=("regression",)),
     "mae": Kind(task=("regression",)),
     "huber": Kind(
         task=("regression",),
@@ -67,7 +69,6 @@ KINDS: Mapping[str, Kind] = {
 }
 NUMBERS: Mapping[str, tuple[str, ...]] = {name: tuple(kind.numbers) for name, kind in KINDS.items()}
 """The numbers of each kind, by name."""
-_OF_TASK = {"classification": CROSS_ENTROPY, "regression": "mse", "multilabel": "bce"}
 
 OwnFunction = Callable[..., Any]
 _OWN: dict[str, OwnFunction] = {}  # those of this process, by what they are
@@ -136,7 +137,7 @@ class LossSpec:
             if isinstance(given, Mapping):
                 given = tuple(float(given.get(name, 1.0)) for name in classes)
             found["class_weights"] = given if isinstance(given, str) else list(given)
-        return None if found == {"kind": _OF_TASK[task]} else found
+        return None if found == {"kind": DEFAULTS[task]} else found
 
     def check(self, task: str, classes: Sequence[str], name: str) -> None:
         """See that data have such a loss.
@@ -152,7 +153,7 @@ class LossSpec:
         if self.kind != OWN and task not in KINDS[self.kind].task:
             fitting = [kind for kind, each in KINDS.items() if task in each.task]
             words = f"{name} is {_TASKS[task]}; allowed there: {', '.join(fitting)}, or a function"
-            if self.kind == "bce" and task == "classification":
+            if self.kind == BCE and task == "classification":
                 words = (
                     f"{name} has classes, of which one is right; say 'cross_entropy', which of two classes is the same "
                     "loss"

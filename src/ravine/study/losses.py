@@ -7,7 +7,7 @@ from ravine.data import Dataset
 from ravine.data.counts import check_counts
 from ravine.messages import lacking
 from ravine.study.augment import Augmentation
-from ravine.study.loss import CROSS_ENTROPY, LossSpec
+from ravine.study.loss import DEFAULTS, LossSpec
 
 
 def check_loss(loss: LossSpec | None, augment: Augmentation | None, data: Dataset) -> None:
@@ -31,9 +31,10 @@ def check_loss(loss: LossSpec | None, augment: Augmentation | None, data: Datase
     if loss is None:
         return
     loss.check(data.task, data.classes, data.name)
-    if mixing is not None and data.task != "regression" and loss.kind != CROSS_ENTROPY:
+    usual = DEFAULTS[data.task]
+    if mixing is not None and data.task != "regression" and loss.kind != usual:
         raise lacking(
-            f"augment.{mixing}", f"mixes answers, which the loss cross_entropy takes, but not {loss.name}"
+            f"augment.{mixing}", f"mixes answers, which the loss {usual} takes, but not {loss.name}"
         )
     if loss.kind == "poisson":
         check_counts(data)

@@ -257,12 +257,7 @@ class Study:
                 beside = {"variants": self.variants, "model": several}
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
             put("data", parse_source(data, weights, weight_scores))
-            check_beside(
-                self.metric,
-                {
-                    'tune = "regularize"': self.tune == "regularize",
-                },
-            )
+            check_beside(self.metric, {'tune = "regularize"': self.tune == "regularize"})
             put("_parts", parts_of(self))
             check_folds(
                 self.data,
