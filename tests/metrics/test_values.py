@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from given_runs import classes, labels, values
 from sklearn import metrics as sk
 
+from ravine.ensembles.reliability import reliability
 from ravine.ensembles.scoring import calibration_error
 from ravine.metrics import metric_named, names_of, parts_of, values_of
 from ravine.metrics.given import Classes
@@ -44,6 +47,21 @@ def rest(one):
     return mean
 
 
+def ece_by_hand(confidence: np.ndarray, right: np.ndarray, num_bins: int = 15) -> float:
+    """In fractions, place by place: the examples of a tie are all as right as they are on average."""
+    known = [Fraction(float(each)) for each in confidence]
+    places = sorted(range(len(known)), key=known.__getitem__)
+    gaps = []
+    for place in places:
+        tied = [other for other in places if known[other] == known[place]]
+        gaps.append(known[place] - Fraction(sum(bool(right[other]) for other in tied), len(tied)))
+    size, more = divmod(len(gaps), num_bins)
+    sizes = [size + (number < more) for number in range(num_bins)]
+    ends = [sum(sizes[: number + 1]) for number in range(num_bins)]
+    sums = [sum(gaps[end - of : end], Fraction(0)) for end, of in zip(ends, sizes, strict=True)]
+    return float(sum(map(abs, sums), Fraction(0)) / len(gaps))
+
+
 OF_CLASSES = {
     "accuracy": lambda z, y: sk.accuracy_score(y, z.argmax(axis=1)),
     "balanced_accuracy": lambda z, y: sk.balanced_accuracy_score(y, z.argmax(axis=1)),
@@ -54,7 +72,7 @@ OF_CLASSES = {
     "average_precision": rest(sk.average_precision_score),
     "log_loss": lambda z, y: sk.log_loss(y, probabilities(z)),
     "brier": brier,
-    "ece": lambda z, y: calibration_error(np.log(probabilities(z)), z.argmax(axis=1), y),
+    "ece": lambda z, y: ece_by_hand(probabilities(z).max(axis=1), z.argmax(axis=1) == y),
 }
 
 
@@ -151,6 +169,20 @@ def test_the_calibration_error_does_not_depend_on_the_order_of_tied_examples() -
         assert parts.mean() == pytest.approx(
             values_of([ece], "classification", [each], answers)["ece"][0], abs=1e-12
         )
+
+
+def test_ensembles_have_the_same_calibration_error() -> None:
+    for seed, num_classes, ties in ((1, 3, True), (2, 10, False)):
+        logits, answers = classes(seed, num_classes, num=203, runs=1, ties=ties)
+        log_p = Classes(list(logits), answers).log_p[:, 0].T.astype(np.float64)
+        (value,) = values_of([metric_named("ece")], "classification", list(logits), answers)["ece"]
+        rows = np.random.default_rng(0).permutation(203)
+        for some in (np.arange(203), rows):
+            found = calibration_error(log_p[some], log_p[some].argmax(axis=1), answers[some])
+            assert found == pytest.approx(value, abs=1e-12)
+            bins = reliability(log_p[some], log_p[some].argmax(axis=1), answers[some])
+            gaps = [each.examples * abs(each.confidence - each.accuracy) for each in bins]
+            assert sum(gaps) / 203 == pytest.approx(value, abs=1e-12)
 
 
 def test_a_run_with_outputs_that_are_not_finite_has_no_metric() -> None:

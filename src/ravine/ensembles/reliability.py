@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ravine.ensembles.scoring import NUM_BINS
+from ravine.metrics import NUM_BINS, tied_means
 from ravine.verdict.own_interval import share_interval
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ class Bin:
     Args:
         examples: how many.
         confidence: mean probability of the predicted class.
-        accuracy: share of right classes.
+        accuracy: share of right classes; examples of one confidence share what is right of them.
         interval: of the accuracy, Wilson's of 95 %.
     """
 
@@ -52,14 +52,15 @@ def reliability(
         (0.0, 0.9, 1.0)
     """
     confidence = np.exp(log_p[np.arange(len(answers)), predicted.astype(np.int64)])
-    order = np.argsort(confidence, kind="stable")
-    right = predicted == answers
+    order = np.argsort(confidence)
+    right = np.empty(len(order))
+    right[order] = tied_means(confidence[order][None], (predicted == answers)[order][None] * 1.0)[0]
     return tuple(
         Bin(
             examples=len(part),
             confidence=float(confidence[part].mean()),
             accuracy=float(right[part].mean()),
-            interval=share_interval(int(right[part].sum()), len(part), ALPHA),
+            interval=share_interval(float(right[part].sum()), len(part), ALPHA),
         )
         for part in np.array_split(order, min(num_bins, len(order)))
     )

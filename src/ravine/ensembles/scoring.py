@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from ravine.ensembles.cells import cells_of
 from ravine.ensembles.folds import folds
 from ravine.ensembles.pooling import log_softmax
-from ravine.metrics import brier_factor
+from ravine.metrics import NUM_BINS, brier_factor, signed_gaps
 
 Array = NDArray[np.float64]
 
-NUM_BINS = 15  # of the calibration error
 WIDEST = 20.0  # a temperature is looked for from 1/20 to 20
 
 
@@ -84,15 +83,9 @@ def entropy_of(log_p: Array) -> Array:
 def calibration_error(
     log_p: Array, predicted: NDArray[np.number], answers: np.ndarray, num_bins: int = NUM_BINS
 ) -> float:
-    """Expected calibration error of the predicted classes, in bins of equally many examples.
-
-    Source: M. P. Naeini, G. F. Cooper and M. Hauskrecht, 2015; bins of equal mass: K. Nguyen and B. O'Connor, 2015.
-    """
+    """Expected calibration error of the predicted classes, in bins of equally many examples: the metric `ece`."""
     confidence = np.exp(log_p[np.arange(len(answers)), predicted.astype(np.int64)])
-    order = np.argsort(confidence, kind="stable")
-    gap = confidence[order] - (predicted == answers)[order]
-    bins = np.array_split(gap, min(num_bins, len(gap)))
-    return math.fsum(abs(float(each.sum())) for each in bins) / len(gap)
+    return float(signed_gaps(confidence[None], (predicted == answers)[None], num_bins=num_bins).mean())
 
 
 def heated(log_p: Array, temperature: float) -> Array:

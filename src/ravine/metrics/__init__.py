@@ -9,7 +9,7 @@ from ravine.metrics.batch import heaviest_of, parts_of, values_of
 from ravine.metrics.means import as_weights, mean_over
 from ravine.metrics.metric import Formula, Metric
 from ravine.metrics.own import own_metric, title_of
-from ravine.metrics.probabilities import brier_factor
+from ravine.metrics.probabilities import NUM_BINS, brier_factor, signed_gaps, tied_means
 from ravine.metrics.registry import (
     DEFAULT,
     METRICS,
@@ -24,6 +24,7 @@ from ravine.metrics.weighted import weighted
 __all__ = [
     "DEFAULT",
     "METRICS",
+    "NUM_BINS",
     "Formula",
     "Metric",
     "as_weights",
@@ -37,6 +38,8 @@ __all__ = [
     "names_of",
     "own_metric",
     "parts_of",
+    "signed_gaps",
+    "tied_means",
     "title_of",
     "values_of",
     "weighted",

@@ -52,44 +52,64 @@ BRIER = plain(_brier)
 
 
 def _signed(given: Classes) -> Array:
-    """(R, N) confidence minus 1 or 0 for right or wrong, with the sign of the sum over its bin.
-
-    Their mean is the calibration error. The bins have equally many examples, by confidence: the first ones one more
-    where that does not come out. With weights they have equally many of the examples that weigh anything, and sums are
-    weighted. Examples of one confidence that are in several bins share their gap and their sign, so
-    that the order of the examples plays no part.
-    """
+    """`signed_gaps` of the predicted class; with weights of the examples that weigh anything."""
     confidence = np.exp(np.take_along_axis(given.log_p, given.predicted[None], axis=0)[0])
     found = np.zeros(given.shape)
     if given.weights is None:
-        found[:] = _signed_gaps(confidence, given.right, None)
+        found[:] = signed_gaps(confidence, given.right)
     else:
         some = given.weights > 0.0
-        found[:, some] = _signed_gaps(confidence[:, some], given.right[:, some], given.weights[some])
+        found[:, some] = signed_gaps(confidence[:, some], given.right[:, some], given.weights[some])
     return found
 
 
-def _signed_gaps(confidence: Array, right: Truths, weights_N: Array | None) -> Array:
+def signed_gaps(
+    confidence: Array, right: Truths, weights_N: Array | None = None, num_bins: int = NUM_BINS
+) -> Array:
+    """(R, N) confidence minus 1 or 0 for right or wrong, with the sign of the sum over its bin.
+
+    Their mean is the calibration error, with weights their weighted mean. The bins have equally many examples, by
+    confidence: the first ones one more where that does not come out. Examples of one confidence that are in several
+    bins share their gap and their sign, so that the order of the examples plays no part.
+
+    Source: M. P. Naeini, G. F. Cooper and M. Hauskrecht, 2015; bins of equal mass: K. Nguyen and B. O'Connor, 2015.
+
+    Args:
+        confidence: (R, N) probability of the predicted class.
+        right: (R, N) whether it is the right one.
+        weights_N: of the examples, in sums over bins; None: they have none.
+        num_bins: how many, where there are as many examples.
+
+    Example:
+        >>> signed_gaps(np.array([[0.75, 0.75]]), np.array([[True, False]]), num_bins=2).tolist()
+        [[-0.25, 0.75]]
+    """
     order = np.argsort(confidence, axis=1)
-    num_runs, num = confidence.shape
     ranked = np.take_along_axis(confidence, order, axis=1)
     own = ranked - np.take_along_axis(right, order, axis=1)
     gap = own if weights_N is None else own * weights_N[order]
-    new = np.ones(confidence.shape, dtype=bool)
-    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=new[:, 1:])
-    tie = np.cumsum(new.ravel()) - 1  # which tie each place belongs to, over all runs
-    sizes = [len(each) for each in np.array_split(np.arange(num), min(NUM_BINS, num))]
+    sizes = [len(each) for each in np.array_split(order[0], min(num_bins, order.shape[1]))]
     starts = np.cumsum([0, *sizes[:-1]])
-    shared = (
-        gap
-        if new.all()
-        else (np.bincount(tie, weights=gap.ravel()) / np.bincount(tie))[tie].reshape(gap.shape)
-    )
-    signs = np.repeat(np.sign(np.add.reduceat(shared, starts, axis=1)), sizes, axis=1)
-    if not new.all():
-        signs = (np.bincount(tie, weights=signs.ravel()) / np.bincount(tie))[tie].reshape(num_runs, num)
+    sums = np.add.reduceat(tied_means(ranked, gap), starts, axis=1)
+    signs = tied_means(ranked, np.repeat(np.sign(sums), sizes, axis=1))
     found = np.empty(confidence.shape)
     np.put_along_axis(found, order, own * signs, axis=1)
+    return found
+
+
+def tied_means(ranked: Array, values: Array) -> Array:
+    """Values (R, N) by places that have equal ranks, which rise: the mean over each tie.
+
+    Example:
+        >>> tied_means(np.array([[0.1, 0.3, 0.3]]), np.array([[5.0, 0.0, 1.0]])).tolist()
+        [[5.0, 0.5, 0.5]]
+    """
+    new = np.ones(ranked.shape, dtype=bool)
+    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=new[:, 1:])
+    if new.all():
+        return values
+    tie = np.cumsum(new.ravel()) - 1  # which tie each place belongs to, over all runs
+    found: Array = (np.bincount(tie, weights=values.ravel()) / np.bincount(tie))[tie].reshape(values.shape)
     return found
 
 

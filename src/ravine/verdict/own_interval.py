@@ -121,7 +121,7 @@ def interval_of_shares(mean: float, half: float, alpha: float) -> tuple[float, f
     return max(mean - half, 0.0), min(mean + half, 1.0)
 
 
-def share_interval(num: int, of: int, alpha: float) -> tuple[float, float]:
+def share_interval(num: float, of: int, alpha: float) -> tuple[float, float]:
     """Wilson's interval of level 1 - alpha for a share that was counted.
 
     Example:
