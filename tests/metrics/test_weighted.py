@@ -21,6 +21,7 @@ from ravine.metrics import (
     values_of,
     weighted,
 )
+from ravine.verdict.own_interval import mean_interval
 
 TASKS = {"classification": OF_CLASSES, "regression": OF_VALUES, "multilabel": OF_LABELS}
 
@@ -253,19 +254,53 @@ def test_weights_are_for_weighted_metrics_alone() -> None:
     assert both["weighted_f1"].tolist() != alone["f1"].tolist()
 
 
-@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1", "f1_macro", "roc_auc"])
-def test_what_the_heaviest_example_weighs(name: str) -> None:
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1", "f1_macro", "roc_auc"])
+def test_what_one_example_weighs(name: str) -> None:
     """By how much one wrong answer beside right ones lowers the metric, times the number of examples, at most."""
     answers = np.repeat([0, 1], [900, 100])
-    w = np.where(np.arange(1000) == 950, 4.0, 1.0)
+    w = np.where(answers == 1, 4.0, 1.0)
     perfect, lost = 20.0 * np.eye(2)[answers], []
     metric = weighted(metric_named(name), "classification")
-    for wrong in (0, 940, 950):
+    for wrong in (0, 950):
         logits = perfect.copy()
         logits[wrong] = logits[wrong, ::-1] * 2.0
         (value,) = values_of([metric], "classification", [logits], answers, w)[metric.name]
         lost.append(1000 * (1.0 - value))
     assert max(lost) == pytest.approx(heaviest_of(metric, "classification", answers, 2, w), rel=0.05)
+
+
+def test_examples_of_one_weight_are_as_many_as_kish_counts() -> None:
+    w, answers = weights(200), np.arange(200) % 2
+    metric = weighted(metric_named("accuracy"), "classification")
+    num = 200 / heaviest_of(metric, "classification", answers, 2, w)
+    assert num == pytest.approx(np.square(w.sum()) / np.square(w).sum(), rel=1e-6)
+    metric = weighted(metric_named("f1"), "classification")
+    own = w[answers == 1]
+    num = 200 / heaviest_of(metric, "classification", answers, 2, w) / 2.0
+    assert num == pytest.approx(np.square(own.sum()) / np.square(own).sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "roc_auc"])
+def test_intervals_cover_where_few_are_wrong_and_weights_differ(name: str) -> None:
+    """Nearly all is right: without a limit on what few wrong examples say, 30 to 70 % of the intervals covered."""
+    metric, rng = weighted(metric_named(name), "classification"), np.random.default_rng(0)
+
+    def drawn(num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        y = (rng.random(num) < 0.3).astype(int)
+        y[:2] = [0, 1]
+        z = np.stack([np.zeros(num), rng.normal(size=num) + 4.0 * y - 2.0], axis=1)
+        return z, y, rng.gamma(0.5, size=num)
+
+    z, y, w = drawn(100_000)
+    truth = values_of([metric], "classification", [z], y, w)[metric.name][0]
+    covered = []
+    for _ in range(150):
+        z, y, w = drawn(60)
+        parts = np.stack(parts_of(metric, "classification", [z], y, w))
+        heaviest = heaviest_of(metric, "classification", y, 2, w)
+        low, high = mean_interval(parts, 0.05, binary=False, share=True, heaviest=heaviest, best=1.0)
+        covered.append(low <= truth <= high)
+    assert np.mean(covered) >= 0.93
 
 
 def test_a_function_of_ones_own_gets_the_weights_it_has_a_parameter_for() -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ravine.metrics.arrays import Array, Truths
 from ravine.metrics.given import Classes
-from ravine.metrics.means import heaviest_share, per
+from ravine.metrics.means import per, usual_share, usual_weight
 from ravine.metrics.metric import Formula, plain
 
 
@@ -54,17 +54,15 @@ def _balanced_parts(given: Classes) -> Array:
 
 def heaviest_of_class(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
     """What an example weighs at most in a mean over classes: one of the rarest, where all count alike."""
-    found = _heaviest_and_size(answers, num_classes, weights_N)
+    found = _one_and_all(answers, num_classes, weights_N)
     return len(answers) / len(found) * max(heaviest / size for heaviest, size in found)
 
 
-def _heaviest_and_size(
-    answers: np.ndarray, num_classes: int, weights_N: Array | None
-) -> list[tuple[float, float]]:
-    """Of each class with examples, the weight of the heaviest and that of all; 1 and their number without weights."""
+def _one_and_all(answers: np.ndarray, num_classes: int, weights_N: Array | None) -> list[tuple[float, float]]:
+    """Of each class with examples, what one of them weighs and what all do; 1 and their number without weights."""
     w_N = np.ones(len(answers)) if weights_N is None else weights_N
     of_class = [w_N[answers == k] for k in range(num_classes)]
-    return [(float(each.max()), float(each.sum())) for each in of_class if each.any()]
+    return [(usual_weight(each), float(each.sum())) for each in of_class if each.any()]
 
 
 BALANCED = Formula(value=_balanced, parts=_balanced_parts, heaviest=heaviest_of_class)
@@ -101,7 +99,7 @@ def _f1_macro(given: Classes) -> Array:
 
 def _heaviest_of_two(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
     """An example that is taken for one of another class, the rarest: half in the F1 of each."""
-    found = _heaviest_and_size(answers, num_classes, weights_N)
+    found = _one_and_all(answers, num_classes, weights_N)
     most = 0.0
     for place, (heaviest, size) in enumerate(found):
         others = [of_other for _, of_other in (*found[:place], *found[place + 1 :])]
@@ -141,7 +139,7 @@ def _not_two(num_classes: int) -> str:
 
 
 def _heaviest_of_second(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:  # noqa: ARG001
-    return len(answers) * heaviest_share(answers == 1, weights_N) / 2.0
+    return len(answers) * usual_share(answers == 1, weights_N) / 2.0
 
 
 F1 = Formula(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Marks
-from ravine.metrics.means import heaviest_share, per
+from ravine.metrics.means import per, usual_share
 from ravine.metrics.metric import Formula, plain
 
 
@@ -92,7 +92,7 @@ def _samples(given: Marks) -> Array:
 def heaviest_of_label(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
     """What an example weighs at most in a mean over labels, each of which is a mean over those that have it."""
     there_KN = np.asarray(answers).T > 0
-    return len(answers) * sum(heaviest_share(each, weights_N) for each in there_KN) / num_labels
+    return len(answers) * sum(usual_share(each, weights_N) for each in there_KN) / num_labels
 
 
 def _heaviest(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:

@@ -69,16 +69,28 @@ def per(part: np.ndarray, whole: np.ndarray) -> Array:
     return found
 
 
-def heaviest_share(there_N: np.ndarray, weights_N: Array | None) -> float:
-    """What the heaviest of some examples has of the weight of them all; 1 where there is none.
+def usual_weight(weights_M: Array) -> float:
+    """What an example weighs, the mean by weight: sum w^2 / sum w; examples of this weight would say as much as these.
+
+    Source: L. Kish, 1965 (the effective number of examples, (sum w)^2 / sum w^2).
+
+    Example:
+        >>> usual_weight(np.array([1.0, 1.0, 1.0])), usual_weight(np.array([1.0, 3.0]))
+        (1.0, 2.5)
+    """
+    return float(np.square(weights_M).sum() / weights_M.sum())
+
+
+def usual_share(there_N: np.ndarray, weights_N: Array | None) -> float:
+    """What an example has of the weight of some, as `usual_weight` has it; 1 where there is none.
 
     Args:
         there_N: which examples.
         weights_N: with mean 1; None: all count alike.
 
     Example:
-        >>> heaviest_share(np.array([True, False, True]), None)
+        >>> usual_share(np.array([True, False, True]), None)
         0.5
     """
     some = there_N.astype(np.float64) if weights_N is None else weights_N * there_N
-    return float(some.max() / some.sum()) if some.any() else 1.0
+    return usual_weight(some) / float(some.sum()) if some.any() else 1.0

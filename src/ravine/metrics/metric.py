@@ -10,11 +10,11 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Given
-from ravine.metrics.means import mean_over
+from ravine.metrics.means import mean_over, usual_weight
 
 
 def _one(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:  # noqa: ARG001
-    return 1.0 if weights_N is None else float(weights_N.max())
+    return 1.0 if weights_N is None else usual_weight(weights_N)
 
 
 def _fits(num_classes: int) -> str:  # noqa: ARG001
@@ -35,7 +35,8 @@ class Formula:
             of the metric over other examples: psi_i = value + influence of example i. Of examples with weights it is
             their weighted mean, and an influence is that of a share of the weight.
         heaviest: by how much at most one example can change the mean of the parts, times N, where all else is right;
-            1 for an accuracy. Of answers, the number of classes, and weights with mean 1.
+            1 for an accuracy. Of answers, the number of classes, and weights with mean 1: it then is that of an example
+            of their `usual_weight`, so that as many are counted as say as much.
         unfit: why it is not a metric of so many classes, as the end of a sentence; empty where it is.
         lacking: why it has no value for some answers, of which the classes have these names; empty where it has one.
     """

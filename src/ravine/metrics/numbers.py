@@ -11,7 +11,7 @@ import numpy as np
 
 from ravine.metrics.arrays import Array
 from ravine.metrics.given import Numbers
-from ravine.metrics.means import mean_over
+from ravine.metrics.means import mean_over, usual_weight
 from ravine.metrics.metric import Formula, plain
 from ravine.metrics.ranked import Ranked
 
@@ -110,7 +110,7 @@ def _median_parts(given: Numbers) -> Array:
 def _weighted_median_parts(given: Numbers, weights_N: Array) -> Array:
     """The same of as many examples as have the spread of these weights, (sum w)^2 / sum w^2 (L. Kish, 1965)."""
     sizes = np.abs(given.missed)
-    ranked, num = Ranked.of(sizes, weights_N), len(weights_N) ** 2 / float(np.square(weights_N).sum())
+    ranked, num = Ranked.of(sizes, weights_N), len(weights_N) / usual_weight(weights_N)
     low = max(round((num + 1) / 2.0 - math.sqrt(num)), 1)
     share = (low - 0.5) / num
     reach = (num + 1 - 2 * low) / num  # of the weight, about the median
