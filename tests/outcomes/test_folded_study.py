@@ -175,6 +175,13 @@ def test_a_factor_is_compared_over_folds_and_folds_are_not(store: Path, results:
         ),
         (lambda store: ravine.predict(_study(), X, store=store, mode="mc"), "predict by the mean pass alone"),
         (lambda store: ravine.soup(_study(), store=store), "study 'folded' has folds"),
+        (lambda store: ravine.sharpness("folded", store=store), "study 'folded' has folds: its runs learned"),
+        (lambda store: ravine.landscape("folded", store=store), "study 'folded' has folds: its runs learned"),
+        (lambda store: ravine.slowness("folded", store=store), "study 'folded' has folds: its runs learned"),
+        (
+            lambda store: ravine.average("folded", store=store, last=2),
+            "study 'folded' has folds: its runs lear",
+        ),
         (lambda store: ravine.compare("folded", "folded", store=store), "folded"),
     ],
 )

@@ -12,6 +12,7 @@ from ravine.averages.asked import asked
 from ravine.ensembles.members import winner_of
 from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
+from ravine.outcomes.folds import check_no_folds
 from ravine.outcomes.lengths import Lengths, lengths
 from ravine.outcomes.runs import validation_metric
 from ravine.store import RunRecord, Store
@@ -125,6 +126,7 @@ def _run(store: Store, name: str, run: str | None) -> RunRecord:
     from ravine.landscapes.choice import chosen_runs
 
     records = store.runs(name)
+    check_no_folds(records, name)
     if run is not None:
         return chosen_runs(records, [run], name)[0]
     task = store.labels.of(store.study(name).data_fingerprint).task

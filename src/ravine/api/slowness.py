@@ -11,6 +11,7 @@ from ravine.api.studies import name_of, study_named
 from ravine.host_memory import check_address_space
 from ravine.messages import positive, whole_number
 from ravine.outcomes import Results
+from ravine.outcomes.folds import check_no_folds
 from ravine.store import Store
 from ravine.study import Study
 
@@ -77,6 +78,7 @@ def slowness(
     opened = Store(store, create=False)
     name = name_of(study)
     results = Results.load(opened, name, compare="rule")  # levels of the rate would each have one value
+    check_no_folds(results.runs, name)
     from ravine.landscapes.slowness import choose
 
     done = [record for record in results.runs if record.status == "done"]

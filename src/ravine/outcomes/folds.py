@@ -169,16 +169,16 @@ def by_fold(runs: Sequence[RunRecord]) -> dict[FoldOf, list[RunRecord]]:
 
 
 def check_no_folds(runs: Sequence[RunRecord], study: str) -> None:
-    """Refuse runs on folds where one set of validation examples is needed for all.
+    """Refuse runs on folds where their losses, or their weights, would have to be compared.
 
     Raises:
         InputError: they are of folds.
     """
     if has_folds(runs):
         raise InputError(
-            f"study {study!r} has folds: its runs learn from different parts of the data, so nothing is made of them "
-            "together; run a study like it without split.folds, which leaves one split into training, validation and "
-            "test"
+            f"study {study!r} has folds: its runs learned from different parts of the data, and each fold has a winner"
+            " of its own, so their losses and weights are not compared; run a study like it without split.folds, which"
+            " has one split into training, validation and test"
         )
 
 

@@ -63,11 +63,12 @@ def check_folds(data: DataSpec | Dataset, models: Collection[Model], beside: Map
 
 
 _WHY = {
-    "ladder": "a ladder draws its parts out of one training split",
-    "tune": "a second stage goes on from one winner, and each fold has its own",
-    "keep": "weights along the way are compared on one validation split",
-    "averages": "averages are compared on one validation split",
-    "test_time": "modes are compared on one test split",
+    "ladder": "a ladder draws its parts out of one training split; leave folds out to see how many examples it takes",
+    "tune": "a second stage goes on from one winner, and each fold has its own; leave tune out, and make what it would "
+    "try part of the grid",
+    "keep": "weights along the way are compared on one validation split; leave folds out to look at them",
+    "averages": "averages are compared on one validation split; leave folds out to find one",
+    "test_time": "modes are compared on one test split; leave folds out to compare them",
 }
 
 
