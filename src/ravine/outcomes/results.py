@@ -19,9 +19,10 @@ from ravine.errors import InputError, StoreError, StudyError
 from ravine.grid import Grid
 from ravine.messages import plural
 from ravine.metrics import DEFAULT, Metric
-from ravine.outcomes import ladder_words, words
+from ravine.outcomes import words
 from ravine.outcomes.averages import AverageRow, average_words, averages
 from ravine.outcomes.by_target import ByTarget
+from ravine.outcomes.curves import Curves
 from ravine.outcomes.entries import Entries
 from ravine.outcomes.fold_metrics import fold_metric_table
 from ravine.outcomes.fold_mistakes import fold_mistakes
@@ -41,6 +42,7 @@ from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted
 from ravine.outcomes.trivial import Trivial
+from ravine.outcomes.verdict_grid import verdict_grid
 from ravine.store.records import FINISHED
 from ravine.study.metric import is_default
 from ravine.study.modes import AtTest, Mode
@@ -97,7 +99,7 @@ class Results:
     ladder: LadderResult | None = None
     folds: FoldsResult | None = None
     data: Dataset | None = None
-    _curves: dict[tuple[str, str], Curve] = field(default_factory=dict, repr=False, compare=False)
+    _curves: Curves = field(default_factory=Curves, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -260,10 +262,7 @@ class Results:
             For each run that has the curve: steps done, and the values there.
         """
         wanted = [run.id for run in self.runs] if runs is None else list(runs)
-        self.read_curves((metric,), wanted)
-        return {
-            run_id: self._curves[metric, run_id] for run_id in wanted if len(self._curves[metric, run_id][0])
-        }
+        return self._curves.of(self.source, metric, wanted)
 
     def read_curves(self, metrics: Sequence[str], runs: Sequence[str]) -> None:
         """Read curves that will be asked for one after another, in one go.
@@ -272,10 +271,7 @@ class Results:
             metrics: as in `curves`.
             runs: ids of runs.
         """
-        missing = [run for run in runs if any((metric, run) not in self._curves for metric in metrics)]
-        if missing:
-            for metric, found in self.source.curves_of(missing, metrics).items():
-                self._curves.update({(metric, run): curve for run, curve in found.items()})
+        self._curves.read(self.source, metrics, runs)
 
     def mistakes(self, *, rule: str | None = None, split: str | None = None, num: int = 20) -> Mistakes:
         """What runs get wrong: the confusion matrix, each class, and the hardest examples; see `ravine.mistakes`."""
@@ -329,7 +325,6 @@ class Results:
 
     def json(self) -> dict[str, Any]:
         """The results as one object of plain, finite numbers: what ``ravine run --json`` prints."""
-        two, averaged = self.stages, self.averages
         return {
             "study": self.name,
             "runs": len(self.runs),
@@ -342,22 +337,14 @@ class Results:
             **({"trivial": self._entries.of_trivial(self.trivial)} if self.trivial is not None else {}),
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
-            **(
-                {"gains": [plain_data(gain.json()) for gain in self.verdict.gains]}
-                if self.verdict.gains
-                else {}
-            ),
+            **_some("gains", [plain_data(gain.json()) for gain in self.verdict.gains]),
             **({"ladder": self.ladder.json()} if self.ladder is not None else {}),
             **({"folds": self.folds.json()} if self.folds is not None else {}),
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
-            **({"stages": [row.json() for row in two]} if two else {}),
-            **(
-                {"regularize": [regularized_json(row) for row in self.regularized]}
-                if self.regularized
-                else {}
-            ),
-            **({"averages": [row.json() for row in averaged]} if averaged else {}),
+            **_some("stages", [row.json() for row in self.stages]),
+            **_some("regularize", [regularized_json(row) for row in self.regularized]),
+            **_some("averages", [row.json() for row in self.averages]),
             "table": self.table(),
         }
 
@@ -368,36 +355,20 @@ class Results:
             names = f"val_{self.metric.column}", f"test_{self.metric.column}"
         return Entries(verdict=self.verdict, names=names, errors=self.error_columns, by_target=self.by_target)
 
-    @property
-    def _trivial_words(self) -> tuple[str, ...]:
-        if self.trivial is None:
-            return ()
-        if self.ladder is not None:
-            return (ladder_words.ladder_trivial(self.trivial, self.ladder),)
-        return (words.of_trivial(self.trivial),)
-
     def readable(self, score: float | None) -> float:
         """A score of the verdict as people know it: an accuracy, or a loss without its minus; NaN if None."""
         return words.readable(self.verdict.measure, score)
 
     def grid(self) -> Grid:
         """The verdict as a small table: its sentences, a row per rule, what to read before relying on it."""
-        columns = words.rule_columns(self.verdict, self.error_columns, self.trivial)
-        titles = words.column_titles(self.verdict)
-        names = words.row_names(self.verdict, self.trivial)
-        shown = (self.noun, *(titles.get(name, name) for name in columns)) if names else ()
-        rows = tuple(zip(names, *columns.values(), strict=True))
-        if self.ladder is not None:
-            shown, rows = ladder_words.columns(self.ladder), ladder_words.rows(self.ladder)
-        return Grid(
-            title=self.name,
-            before=self.verdict.sentences,
-            columns=shown,
-            rows=rows,
-            left=(self.noun, "", "better"),
-            below=words.below(self.verdict, self.runs),
+        return verdict_grid(
+            self.name,
+            self.verdict,
+            self.runs,
+            self.ladder,
+            errors=self.error_columns,
+            trivial=self.trivial,
             after=(
-                *self._trivial_words,
                 *stage_words(self.stages, self.labels.task),
                 *regularized_words(self.regularized),
                 *average_words(self.averages, self.labels.task),
@@ -419,3 +390,8 @@ class Results:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return "".join(grid.html() for grid in self.grids())
+
+
+def _some(name: str, rows: list[Any]) -> dict[str, list[Any]]:
+    """An entry of an object, where there is something in it."""
+    return {name: rows} if rows else {}
