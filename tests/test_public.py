@@ -38,6 +38,7 @@ def test_the_public_names_are_these() -> None:
         "mistakes",
         "nn",
         "optim",
+        "out_of_fold",
         "predict",
         "replay",
         "results",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ravine.api.export import export
     from ravine.api.judge import judge
     from ravine.api.look import landscape, sharpness
-    from ravine.api.mistakes import mistakes
+    from ravine.api.mistakes import mistakes, out_of_fold
     from ravine.api.predict import predict
     from ravine.api.run import lr_range, replay, results, run
     from ravine.api.slowness import slowness
@@ -55,6 +55,7 @@ _HOMES = {
     "landscape": "api.look",
     "lr_range": "api.run",
     "mistakes": "api.mistakes",
+    "out_of_fold": "api.mistakes",
     "predict": "api.predict",
     "replay": "api.run",
     "results": "api.run",
@@ -94,6 +95,7 @@ __all__ = [
     "mistakes",
     "nn",
     "optim",
+    "out_of_fold",
     "predict",
     "replay",
     "results",

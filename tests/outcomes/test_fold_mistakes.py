@@ -142,7 +142,7 @@ def test_without_the_data_all_is_counted_but_examples_are_unknown(classes: Resul
 
 
 def test_numbers_and_labels(folder: Path) -> None:
-    numbers = from_arrays(X, X[:, 0] * 3 + RNG.standard_normal(N), task="regression", split=_split())
+    numbers = from_arrays(X, X[:, 0] * 3 + RNG.standard_normal(N), task="regression", split=_split(REPEATS))
     results = ravine.run(_study("numbers", numbers), store=folder, quiet=True)
     best = results.verdict.rules[0].rule
     found = results.mistakes()

@@ -15,6 +15,7 @@ from ravine.errors import InputError
 from ravine.nn.spec import Backbone
 from ravine.outcomes import Results
 from ravine.outcomes.mistakes import Mistakes
+from ravine.outcomes.out_of_fold import OutOfFold
 from ravine.study import FindStudy, Study
 from ravine.study.reading import read_data
 
@@ -67,6 +68,50 @@ def mistakes(
     else:
         results = Results.load(source, name, compare=compare, metric=metric_for(source, name, None, study))
     return with_data(results, find).mistakes(rule=rule, split=split, num=num)
+
+
+def out_of_fold(
+    study: Results | Study | Path | str,
+    *,
+    store: Path | str = "runs",
+    rule: str | None = None,
+    compare: str | None = None,
+    trust: Sequence[str] = (),
+) -> OutOfFold:
+    """Predictions of every example of a study with folds, by networks that have not learned from it.
+
+    They are what scikit-learn's `cross_val_predict` gives: in each fold the config that its validation part chose
+    predicts the fold's test part. Probabilities are means over its seeds, and over repeats.
+
+    Args:
+        study: the results of a study, its name in the store, its file, or the `Study` itself.
+        store: where it is, unless results are given.
+        rule: whose networks; None: those of the best rule.
+        compare: as in `results`.
+        trust: as in `run`.
+
+    Returns:
+        ``answers``, ``predicted`` and ``probabilities`` in the order of the data; ``frame("pandas")`` has a row per
+        example.
+
+    Raises:
+        InputError: the study has no folds, no such rule, or its data cannot be read any more.
+
+    Example:
+        >>> import tempfile, ravine
+        >>> study = ravine.Study(name="f", data={"kind": "iris", "split": {"folds": 3}}, model="mlp", epochs=5, seeds=2,
+        ...     rules=["adam"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = out_of_fold(ravine.run(study, store=folder, quiet=True))
+        >>> found.probabilities.shape, found.num_networks
+        ((150, 3), 2)
+    """
+    source, name, find = stored_study(study, store, trust)
+    if isinstance(study, Results):
+        results = study
+    else:
+        results = Results.load(source, name, compare=compare, metric=metric_for(source, name))
+    return with_data(results, find).out_of_fold(rule=rule)
 
 
 def with_data(results: Results, find: FindStudy) -> Results:

@@ -10,30 +10,29 @@ Shapes: S seed, N example, K class or label.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ravine.data.deal_folds import FoldOf
 from ravine.errors import InputError
 from ravine.messages import count
 from ravine.outcomes.by_label import ByLabel
 from ravine.outcomes.confusion import Confusion, OfClass
 from ravine.outcomes.deviations import Deviations, Tenth
-from ravine.outcomes.folds import ChosenOnFold, FoldsResult
+from ravine.outcomes.folds import FoldsResult
 from ravine.outcomes.hardest import look_of
 from ravine.outcomes.looking import Judged, check_looked_at, placed, result_of
 from ravine.outcomes.mistakes import Mistakes
 from ravine.outcomes.off_targets import OffTargets
+from ravine.outcomes.out_of_fold import AsRuns, Tested, tested_by
 from ravine.outcomes.runs import describe
-from ravine.outcomes.trials import Predicted
 from ravine.verdict import Measure, measure_of
 from ravine.verdict.fold_errors import mean_interval_over_folds
 
 if TYPE_CHECKING:
-    from ravine.data import Dataset
+    pass
 
 ALPHA = 0.05
 _OVER = "training sets and examples"
@@ -64,13 +63,9 @@ def fold_mistakes(
             "learned from it; leave split out"
         )
     of = result_of(judged.verdict, rule)
-    store = judged.predicted.store
-    tested = _whole_repeats(
-        _Tested.of(Predicted(store=store, labels=store.labels.of(each.part.key(fingerprint))), each)
-        for each in sorted(folds.of(of.rule), key=lambda each: (each.part.repeat, each.part.fold))
-    )
+    tested = tested_by(judged, folds, fingerprint, of.rule)
     num_seeds = min(len(each.outputs) for each in tested)
-    runs = _AsRuns.of(tested, num_seeds, judged.data)
+    runs = AsRuns.of(tested, num_seeds, judged.data)
     names = [str(place) for place in range(len(runs.outputs))]
     found = look_of(judged.predicted.labels)(
         runs.answers,
@@ -101,73 +96,6 @@ def fold_mistakes(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Tested:
-    """A fold, as the networks see it that its validation chose.
-
-    Args:
-        part: which fold.
-        outputs: of each of its networks on the fold's test examples.
-        answers: to these.
-    """
-
-    part: FoldOf
-    outputs: tuple[np.ndarray, ...]
-    answers: np.ndarray
-
-    @staticmethod
-    def of(predicted: Predicted, chosen: ChosenOnFold) -> _Tested:
-        """What the chosen runs of a fold predict there."""
-        outputs = predicted.test_outputs(chosen.runs)
-        return _Tested(part=chosen.part, outputs=tuple(outputs.values()), answers=predicted.labels.test)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _AsRuns:
-    """Networks of all folds as runs that predict the same examples.
-
-    Args:
-        answers: (N,) or (N, K) right ones.
-        outputs: of each run.
-        rows: (N,) the number of each example in the data; None where the data are not at hand.
-        times: how many times each example is among them: the repeats, where `rows` are not known; else once.
-    """
-
-    answers: np.ndarray
-    outputs: list[np.ndarray]
-    rows: np.ndarray | None
-    times: int
-
-    @staticmethod
-    def of(tested: Sequence[_Tested], num_seeds: int, data: Dataset | None) -> _AsRuns:
-        """Those of some repeats, each with the same folds; as many seeds of each fold as all folds have."""
-        repeats: dict[int, list[_Tested]] = {}
-        for each in tested:
-            repeats.setdefault(each.part.repeat, []).append(each)
-        answers = [np.concatenate([each.answers for each in folds]) for folds in repeats.values()]
-        outputs = [
-            [np.concatenate([each.outputs[seed] for each in folds]) for seed in range(num_seeds)]
-            for folds in repeats.values()
-        ]
-        if data is None or data.folds is None:
-            of_seeds = [np.concatenate(several) for several in zip(*outputs, strict=True)]
-            return _AsRuns(answers=np.concatenate(answers), outputs=of_seeds, rows=None, times=len(repeats))
-        rows = [np.concatenate([data.folds.rows[each.part] for each in folds]) for folds in repeats.values()]
-        orders = [np.argsort(each) for each in rows]
-        first = answers[0][orders[0]]
-        assert all(np.array_equal(own[order], first) for own, order in zip(answers, orders, strict=True)), (
-            "a repeat deals the same examples"
-        )
-        return _AsRuns(
-            answers=first,
-            outputs=[
-                each[order] for of_seeds, order in zip(outputs, orders, strict=True) for each in of_seeds
-            ],
-            rows=rows[0][orders[0]],
-            times=1,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _OverFolds:
     """Gives what was counted over all folds its intervals.
 
@@ -177,7 +105,7 @@ class _OverFolds:
         times: how many times each example was counted.
     """
 
-    tested: Sequence[_Tested]
+    tested: Sequence[Tested]
     ratio: float
     times: int
 
@@ -262,18 +190,7 @@ def _of_label(k: int) -> Wrong:
     return wrong
 
 
-def _whole_repeats(tested: Iterable[_Tested]) -> list[_Tested]:
-    """The folds of every repeat in which all folds have a network; of the one with the most, where there is none."""
-    found: dict[int, list[_Tested]] = {}
-    for each in tested:
-        found.setdefault(each.part.repeat, []).append(each)
-    every = {each.part.fold for folds in found.values() for each in folds}
-    whole = [folds for folds in found.values() if len(folds) == len(every)]
-    most = max(found.values(), key=len)
-    return [each for folds in whole or [most] for each in folds]
-
-
-def _about(rule: str, tested: Sequence[_Tested], num_seeds: int) -> str:
+def _about(rule: str, tested: Sequence[Tested], num_seeds: int) -> str:
     """Whose answers they are, as the beginning of a sentence."""
     parts = [each.part for each in tested]
     folds, repeats = len({part.fold for part in parts}), len({part.repeat for part in parts})

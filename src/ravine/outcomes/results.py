@@ -35,10 +35,11 @@ from ravine.outcomes.looking import Judged, mistakes_of
 from ravine.outcomes.metric import as_weighted, column_of, judged_by, metric_of
 from ravine.outcomes.metric_table import MetricTable, metric_table
 from ravine.outcomes.mistakes import Mistakes
+from ravine.outcomes.out_of_fold import OutOfFold, out_of_fold_of
 from ravine.outcomes.regression import Errors
 from ravine.outcomes.regularized import regularized_json, regularized_words
 from ravine.outcomes.rows import columns_of, row_of
-from ravine.outcomes.runs import METRICS, Cell, Curve, plain, plain_data
+from ravine.outcomes.runs import METRICS, Cell, Curve, entry, plain, plain_data
 from ravine.outcomes.stages import StageRow, stage_words, stages
 from ravine.outcomes.trials import Predicted
 from ravine.outcomes.trivial import Trivial
@@ -280,6 +281,10 @@ class Results:
             return fold_mistakes(self._judged, self.folds, fingerprint, rule=rule, split=split, num=num)
         return mistakes_of(self._judged, rule=rule, split=split, num=num)
 
+    def out_of_fold(self, *, rule: str | None = None) -> OutOfFold:
+        """Predictions of all examples by networks that have not seen them; see `ravine.out_of_fold`."""
+        return out_of_fold_of(self._judged, self.folds, self.study.data_fingerprint, rule)
+
     @property
     def has_mistakes(self) -> bool:
         """Whether `mistakes` has something to look at."""
@@ -337,14 +342,14 @@ class Results:
             **({"trivial": self._entries.of_trivial(self.trivial)} if self.trivial is not None else {}),
             "best": self.verdict.best,
             "separable": bool(self.verdict.separable),
-            **_some("gains", [plain_data(gain.json()) for gain in self.verdict.gains]),
+            **entry("gains", [plain_data(gain.json()) for gain in self.verdict.gains]),
             **({"ladder": self.ladder.json()} if self.ladder is not None else {}),
             **({"folds": self.folds.json()} if self.folds is not None else {}),
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
-            **_some("stages", [row.json() for row in self.stages]),
-            **_some("regularize", [regularized_json(row) for row in self.regularized]),
-            **_some("averages", [row.json() for row in self.averages]),
+            **entry("stages", [row.json() for row in self.stages]),
+            **entry("regularize", [regularized_json(row) for row in self.regularized]),
+            **entry("averages", [row.json() for row in self.averages]),
             "table": self.table(),
         }
 
@@ -390,8 +395,3 @@ class Results:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return "".join(grid.html() for grid in self.grids())
-
-
-def _some(name: str, rows: list[Any]) -> dict[str, list[Any]]:
-    """An entry of an object, where there is something in it."""
-    return {name: rows} if rows else {}

@@ -114,3 +114,8 @@ def plain_data(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [plain_data(each) for each in value]
     return plain(value)
+
+
+def entry(name: str, rows: list[Any]) -> dict[str, list[Any]]:
+    """An entry of an object, where there is something in it."""
+    return {name: rows} if rows else {}
