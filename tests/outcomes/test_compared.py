@@ -250,6 +250,7 @@ def test_the_page_has_one_word_for_what_is_compared(
         f"airs? of {several}</",
     ):
         assert re.search(words, text), words
+    assert "most frequent class" in text
     assert "method" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert "studys" not in text
 

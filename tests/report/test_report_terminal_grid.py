@@ -34,6 +34,13 @@ def test_nothing_is_lost(width: int) -> None:
     assert letters == sorted(re.sub(r"\s", "", "".join(words)))
 
 
+def test_names_below_are_one_under_another() -> None:
+    console = Console(width=80, highlight=False)
+    with console.capture() as captured:
+        console.print(as_rich(Grid(below=(("108", "the first"), ("9", "the second")))))
+    assert [line.rstrip() for line in captured.get().splitlines()] == ["108  the first", "9    the second"]
+
+
 def test_where_there_is_room_a_row_is_a_line() -> None:
     console = Console(width=80, highlight=False)
     with console.capture() as captured:

@@ -46,6 +46,7 @@ def as_judgement(found: Comparison, page: Callable[[Judgement, str | Path], Path
             for run in runs
         ),
         page=page,
+        trivial=found.trivial,
     )
 
 

@@ -17,6 +17,7 @@ from ravine.messages import plural
 from ravine.outcomes import words
 from ravine.outcomes.presented import Presented, interval_json, pair_json, score_json
 from ravine.outcomes.runs import Cell
+from ravine.outcomes.trivial import Trivial
 from ravine.verdict import Measure, Trial, Verdict, judge
 
 Array = NDArray[np.float64]
@@ -66,6 +67,7 @@ class Judgement(Presented):
         warnings: what a reader must know before believing it.
         runs: of each run its method, config, seed and mean scores.
         page: writes its page to a file; handed in, because pages lie above this room.
+        trivial: what a predictor that looks at no input reaches, where that is known.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Judgement(Presented):
     warnings: tuple[str, ...]
     runs: tuple[Mapping[str, Cell], ...]
     page: Callable[[Judgement, str | Path], Path]
+    trivial: Trivial | None = None
 
     @property
     def noun(self) -> str:

@@ -71,7 +71,7 @@ def draw_scores(found: Judgement) -> Figure:
         name="scores",
         title=f"What each {found.noun} reached",
         caption=(
-            f"The diamond is the mean test {measure.name} of {with_article(found.noun)}, the bar its"
+            f"The diamond is the mean of {with_article(found.noun)} on test ({measure.name}), the bar its"
             f" {100 * (1 - verdict.alpha):g} % interval over {covers}, small dots are its seeds. Bars may overlap where"
             f" {plural(found.noun)} are separable: compare two by the interval of their difference. A filled diamond is"
             " separable from all others."

@@ -8,7 +8,7 @@ from typing import Any
 from ravine.messages import count, plural
 from ravine.outcomes.elsewhere import NOUN, Judgement
 from ravine.outcomes.runs import Cell, plain
-from ravine.outcomes.words import rule_columns
+from ravine.outcomes.words import NOTHING, rule_columns
 from ravine.report import elements
 from ravine.report.body import NO_SCRIPT, figure_sections, runs_section, warnings_section
 from ravine.report.html import Html, tag
@@ -65,23 +65,29 @@ def facts(found: Judgement) -> list[tuple[str, str]]:
 def beside(found: Judgement) -> Beside:
     """The columns that such a verdict has: those that say something."""
     rules = found.verdict.rules
-    columns = rule_columns(found.verdict)
+    columns = rule_columns(found.verdict, trivial=found.trivial)
     configs = [str(rule.hypers.get("config", "")) for rule in rules]
+    last = [] if found.trivial is None else [NOTHING]
     after = []
     if any(rule.validation is not None for rule in rules):
         after.append(Column(title="validation", cells=columns["val"]))
     if any(configs):
-        after.append(Column(title="config", cells=configs, about="chosen on validation"))
-    after.append(Column(title="seeds", cells=[str(len(rule.seeds)) for rule in rules]))
+        after.append(Column(title="config", cells=configs + last, about="chosen on validation"))
+    after.append(Column(title="seeds", cells=[str(len(rule.seeds)) for rule in rules] + last))
     if any(rule.num_configs > 1 for rule in rules):
         after.append(
-            Column(title="configs", cells=[str(rule.num_configs) for rule in rules], about="configs tried")
+            Column(
+                title="configs", cells=[str(rule.num_configs) for rule in rules] + last, about="configs tried"
+            )
         )
     if any(rule.num_diverged for rule in rules):
         after.append(Column(title="diverged", cells=columns["diverged"]))
     over = " over seeds and test examples" if found.verdict.measure.by_example else " over seeds"
     return Beside(
-        looks=looks(found.methods), after=after, reading=_READING.format(over=over, many=plural(found.noun))
+        looks=looks(found.methods),
+        after=after,
+        reading=_READING.format(over=over, many=plural(found.noun)),
+        trivial=found.trivial,
     )
 
 
