@@ -236,3 +236,17 @@ def test_several_targets_are_each_in_their_own_unit(folder: Path) -> None:
         np.median(np.abs(outputs[:, first.number, place] - y[first.number, place])), rel=1e-5
     )
     assert "large by tenths: test" in page.report(results).decode()
+    by_target = results.by_target
+    assert by_target is not None
+    for place, errors in enumerate(by_target.rules[found.rule]):
+        off = outputs[:, :, place] - y[:, place]
+        own = [data.folds.rows[part] for part in data.folds.rows] if data.folds is not None else []
+        squares = [np.square(seed[rows]).mean() for seed in off for rows in own]
+        assert errors.rmse == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-5)
+        assert errors.mae == pytest.approx(
+            np.mean([np.abs(seed[rows]).mean() for seed in off for rows in own]), rel=1e-5
+        )
+    assert set(by_target.runs) == {run.id for run in results.runs}
+    assert "over folds and seeds" in str(by_target.grid("rule"))
+    assert "Errors of each target" in page.report(results).decode()
+    assert isinstance(results.table()[0]["validation_rmse_large"], float)

@@ -13,18 +13,21 @@ import numpy as np
 
 from ravine.grid import Grid
 from ravine.messages import count
+from ravine.outcomes.folds import by_fold
 from ravine.outcomes.regression import MEAN, Errors
 from ravine.outcomes.rows import plain_errors
 from ravine.outcomes.runs import Cell
+from ravine.outcomes.trials import Predicted
+from ravine.outcomes.trivial import trivial_of
 from ravine.outcomes.words import shown_r2
 from ravine.study.metric import is_default
 from ravine.verdict import Verdict
 
 if TYPE_CHECKING:
     from ravine.metrics import Metric
-    from ravine.outcomes.trials import Predicted
+    from ravine.outcomes.folds import FoldsResult
     from ravine.outcomes.trivial import Trivial
-    from ravine.store import Labels
+    from ravine.store import Labels, RunRecord, Store
 
 _UNLIKE = 2.0  # deviations of two targets that a mean over them is not fair to
 
@@ -38,12 +41,14 @@ class ByTarget:
         runs: on validation, by run.
         rules: on test, by rule: those of the chosen config, over its seeds.
         trivial: on test, of always predicting the mean of each target; None: not known.
+        over: what the errors of a rule are means over.
     """
 
     names: tuple[str, ...]
     runs: Mapping[str, tuple[Errors, ...]]
     rules: Mapping[str, tuple[Errors, ...]]
     trivial: tuple[Errors, ...] | None
+    over: str = "seeds"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ class ByTarget:
             for name, each in zip(self.names, errors, strict=True)
         )
         return Grid(
-            before=("Test errors of each target in its own unit, over seeds:",),
+            before=(f"Test errors of each target in its own unit, over {self.over}:",),
             columns=(noun, "target", "RMSE", "MAE", "R²"),
             rows=rows,
             left=(noun, "target"),
@@ -115,13 +120,58 @@ def errors_by_target(
     for rule in verdict.rules:
         seeds = [_errors(test[run], labels.test) for run in rule.runs if run in test]
         if seeds:
-            rules[rule.rule] = tuple(Errors.mean(each) for each in zip(*seeds, strict=True))
+            rules[rule.rule] = _mean(seeds)
     return ByTarget(
         names=labels.targets,
         runs={run: _errors(found, labels.validation) for run, found in validation.items()},
         rules=rules,
         trivial=None if trivial is None else _errors(trivial.output[None], labels.test),
     )
+
+
+def errors_over_folds(
+    store: Store, folds: FoldsResult, fingerprint: str, rules: Sequence[str], runs: Sequence[RunRecord]
+) -> ByTarget | None:
+    """Errors of each target over the folds of a study; None where there are not several.
+
+    Args:
+        store: where its predictions are.
+        folds: what each fold's validation chose: of no other runs test is read.
+        fingerprint: of the whole data set.
+        rules: in the order of the verdict.
+        runs: of the study.
+    """
+    targets = store.labels.of(fingerprint).targets
+    if not targets:
+        return None
+    of_rule: dict[str, list[tuple[Errors, ...]]] = {}
+    of_run: dict[str, tuple[Errors, ...]] = {}
+    without_inputs = []
+    for part, own in by_fold(runs).items():
+        labels = store.labels.of(part.key(fingerprint))
+        predicted = Predicted(store=store, labels=labels)
+        done = predicted.outputs("validation", [run.id for run in own if run.status == "done"])
+        of_run |= {
+            run: _errors(found, labels.validation) for run, found in done.items() if np.isfinite(found).all()
+        }
+        for chosen in (each for each in folds.chosen if each.part == part):
+            tested = predicted.test_outputs(chosen.runs)
+            of_rule.setdefault(chosen.rule, []).extend(
+                _errors(found, labels.test) for found in tested.values()
+            )
+        trivial = trivial_of(labels)
+        without_inputs += [] if trivial is None else [_errors(trivial.output[None], labels.test)]
+    return ByTarget(
+        names=targets,
+        runs=of_run,
+        rules={rule: _mean(of_rule[rule]) for rule in rules if rule in of_rule},
+        trivial=_mean(without_inputs) if without_inputs else None,
+        over="folds and seeds",
+    )
+
+
+def _mean(several: Sequence[tuple[Errors, ...]]) -> tuple[Errors, ...]:
+    return tuple(Errors.mean(each) for each in zip(*several, strict=True))
 
 
 def unlike_units(metric: Metric, labels: Labels) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ravine.outcomes import fold_words, ladder_words, words
-from ravine.outcomes.by_target import ByTarget, errors_by_target, unlike_units
+from ravine.outcomes.by_target import ByTarget, errors_by_target, errors_over_folds, unlike_units
 from ravine.outcomes.folds import FoldsResult, folds_of, has_folds
 from ravine.outcomes.ladder import LadderResult, is_ladder, ladder_of
 from ravine.outcomes.levels import noun_of, unlike
@@ -219,6 +219,9 @@ def _of_folds(
         trivial=folds.trivial,
         validation_errors=folds.validation_errors,
         test_errors=folds.errors,
+        by_target=errors_over_folds(
+            store, folds, study.data_fingerprint, [rule.rule for rule in verdict.rules], folds.runs
+        ),
         folds=folds,
     )
 

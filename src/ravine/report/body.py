@@ -30,7 +30,7 @@ NO_SCRIPT = tag(
     ),
 )
 _OF_TARGETS = (
-    "On the test data, each target in its own unit, of the config that validation chose. Over seeds the RMSE is the"
+    "On the test data, each target in its own unit, of what validation chose. Over seeds, and folds, the RMSE is the"
     " root of the mean of their squared errors; MAE and R² are means of theirs."
 )
 _REPLAY = (
