@@ -16,7 +16,7 @@ from ravine.ensembles.verdict_words import between, epochs_in_words, scored_so_f
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.runs import plain, plain_data
-from ravine.outcomes.words import NOTHING, signed
+from ravine.outcomes.words import NOTHING, signed, two_digits
 
 _MEMBERS = {
     "seeds": "the seeds of the config with the best mean on its validation part",
@@ -205,4 +205,4 @@ def _spread(name: str, value: float, spread: float) -> str:
     if name == "accuracy":
         return f"{100 * value:.1f} %" + (f" ± {100 * spread:.1f}" if math.isfinite(spread) else "")
     text = signed(f"{value:.3g}") if math.isfinite(value) else NOTHING
-    return f"{text} ± {spread:.2g}" if math.isfinite(spread) else text
+    return f"{text} ± {two_digits(spread)}" if math.isfinite(spread) else text

@@ -17,7 +17,7 @@ from ravine.metrics import METRICS, Metric, check_answers, check_task, names_of,
 from ravine.outcomes.runs import Cell, plain, plain_data
 from ravine.outcomes.trials import Predicted
 from ravine.outcomes.trivial import Trivial
-from ravine.outcomes.words import NOTHING, signed
+from ravine.outcomes.words import NOTHING, signed, two_digits
 
 if TYPE_CHECKING:
     from ravine.store import Labels, RunRecord
@@ -179,7 +179,7 @@ def shown(metric: Metric, value: float, spread: float | None = None) -> str:
         return NOTHING
     text = f"{100 * value:.1f} %" if metric.percent else f"{value:.4g}"
     if spread is not None and math.isfinite(spread):
-        text += f" ± {100 * spread:.1f}" if metric.percent else f" ± {spread:.2g}"
+        text += f" ± {100 * spread:.1f}" if metric.percent else f" ± {two_digits(spread)}"
     return signed(text)
 
 

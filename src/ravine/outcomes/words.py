@@ -52,6 +52,16 @@ def signed(text: str) -> str:
     return text.replace("-", "−") if rest.strip("0. %") else rest
 
 
+def two_digits(value: float) -> str:
+    """With two digits that count, and no exponent where a number is large.
+
+    Example:
+        >>> two_digits(0.01234), two_digits(127.3)
+        ('0.012', '127')
+    """
+    return f"{value:.2g}" if abs(value) < 99.5 else f"{value:,.0f}"
+
+
 def difference(measure: Measure, value: float) -> str:
     """A difference of scores: percentage points, or of mean squared errors."""
     words = f"{100 * abs(value):.1f}" if measure.percent else f"{abs(value):.3g}"

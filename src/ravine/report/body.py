@@ -164,7 +164,9 @@ def _ladder(ladder: LadderResult, trivial: Trivial | None) -> Html:
             ),
             "Verdict, one row per number of examples per class",
         ),
-        tag("p", ladder_trivial(trivial, ladder)) if trivial is not None else None,
+        tag("p", elements.prose(ladder_trivial(trivial, ladder)), class_="reading")
+        if trivial is not None
+        else None,
         tag("p", reading(ladder), class_="reading"),
         aria_labelledby="verdict",
     )

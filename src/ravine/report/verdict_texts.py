@@ -107,7 +107,7 @@ def _trivial(verdict: Verdict, beside: Beside, scale: Mapping[str, Any] | None) 
     inside = scale is not None and scale["low"] <= at <= scale["high"]
     return {
         "label": trivial.name,
-        "about": trivial.about,
+        "about": trivial.about.replace(" %", "\u00a0%"),  # a number and its sign stay on one line
         "test": words.score(measure, trivial.scores["test"]),
         "interval": words.NOTHING,
         "before": [each.cells[-1] for each in beside.before],
