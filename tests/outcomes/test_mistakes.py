@@ -294,7 +294,7 @@ def test_of_several_targets_each_is_in_its_own_unit(tmp_path: Path) -> None:
         "kg: validation",
     ]
     html = page.report(results).decode()
-    for words in ("kcal by tenths: test", "Largest errors", "furthest off", "Where it is off"):
+    for words in ("kcal by tenths: test", "kcal, largest errors: test", "furthest off", "Where it is off"):
         assert words in html
     assert json.dumps(found.json(), allow_nan=False)
     assert "RMSE of kg" in str(found)
