@@ -63,6 +63,41 @@ def test_each_fold_is_tuned_and_tested_by_weighted_means(tmp_path: Path, task: s
     assert "weighted" in results.verdict.measure.name
 
 
+def test_any_metric_and_the_errors_of_numbers_have_the_weights_of_each_folds_examples(tmp_path: Path) -> None:
+    """Folds of 23 and 22 examples: those of one are no weights of another."""
+    keys = {"weights": W[:113], "weight_scores": True, "split": {"folds": 5}}
+    shared = {
+        "model": "mlp",
+        "steps": 10,
+        "batch_size": 16,
+        "seeds": 1,
+        "rules": [{"kind": "adam", "lr": 0.05}],
+    }
+    data = from_arrays(X[:113], ANSWERS["classification"][:113], **keys)
+    study = ravine.Study(name="auc", data=data, metric="roc_auc", **shared)
+    results = ravine.run(study, store=tmp_path / "runs", quiet=True)
+    assert results.folds is not None
+    assert len({len(data.folds.of(each.part).test) for each in results.folds.chosen}) == 2
+    for each in results.folds.chosen:
+        own = data.folds.of(each.part).test
+        z = results.source.tensors("predictions", each.runs[0])["test"].astype(np.float64)
+        auc = sk.roc_auc_score(own.y, z[:, 1] - z[:, 0], sample_weight=own.weights)
+        assert each.test == pytest.approx(auc, rel=1e-6)
+    data = from_arrays(X[:113], ANSWERS["regression"][:113], task="regression", **keys)
+    results = ravine.run(
+        ravine.Study(name="r2", data=data, metric="r2", **shared), store=tmp_path / "runs", quiet=True
+    )
+    assert results.folds is not None
+    mae = []
+    for each in results.folds.chosen:
+        own = data.folds.of(each.part)
+        found = results.source.tensors("predictions", each.runs[0])["test"]
+        right = own.in_own_units(own.test.y)
+        mae.append(sk.mean_absolute_error(right, found, sample_weight=own.test.weights))
+        assert each.test == pytest.approx(sk.r2_score(right, found, sample_weight=own.test.weights), rel=1e-4)
+    assert results.test_errors["adam"].mae == pytest.approx(np.mean(mae), rel=1e-5)
+
+
 def test_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     rows = [f"{x:.3f},{w:.4f},{y}" for (x, *_), w, y in zip(X, W, ANSWERS["classification"], strict=True)]

@@ -233,7 +233,9 @@ def folds_of(
             if one_number:
                 squared = here if usual else squares_of(replace(predicted, metric=None), here, ())[0]
                 validated |= {
-                    each.run: Errors.of(np.asarray(each.validation), labels.validation)
+                    each.run: Errors.of(
+                        np.asarray(each.validation), labels.validation, labels.weights_of("validation")
+                    )
                     for each in squared
                     if each.validation is not None
                 }
@@ -269,7 +271,8 @@ def folds_of(
                         if usual
                         else (replace(readers[run], metric=None).test_scores(run) for run in runs_read)
                     )
-                    errors.setdefault(rule, []).extend(Errors.of(each, labels.test) for each in off)
+                    w_N = labels.weights_of("test")
+                    errors.setdefault(rule, []).extend(Errors.of(each, labels.test, w_N) for each in off)
                 own_choice = _chosen(part, config, candidates[rule], mean)
                 chosen.append(replace(own_choice, runs=tuple(runs_read), lost=lost))
     ratio = sum(ratios) / len(ratios)

@@ -70,12 +70,11 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
                 _check_task(part.study, data)
         if study.metric is not None:
             metric = study.metric.metric(search)
-            weights = {}
             if data.score_weights is not None:
                 metric = weighted(metric, data.task)
-                weights = dict(zip(("validation", "test"), data.score_weights, strict=True))
             for fold, cut in parts_in(data):
                 answers = {"validation": cut.validation.y, "test": cut.test.y}
+                weights = dict(zip(answers, cut.score_weights or (None, None), strict=True))
                 check_metric(metric, data.task, data.classes, answers, fold, weights)
         if data.score_weights is not None:
             check_weighed({"ladder": study.ladder, 'tune = "regularize"': study.tune == "regularize"})
