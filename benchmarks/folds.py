@@ -5,7 +5,8 @@
     python benchmarks/folds.py groups        # equals on examples that belong together, dealt as groups and without
     python benchmarks/folds.py power         # 2 points: how often they are found, with folds and with one split
     python benchmarks/folds.py some          # the same, where they are lost on the same examples by every run
-    python benchmarks/folds.py metrics       # equals and 2 points by F1 and ROC AUC
+    python benchmarks/folds.py metrics       # equals by F1 and ROC AUC
+    python benchmarks/folds.py points        # 2 points of F1 and ROC AUC
     python benchmarks/folds.py networks      # equals and 2 points in studies whose networks ravine trains
     python benchmarks/folds.py cohort        # time and memory of all folds as one cohort, beside one for each fold
 
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from folds_cohort import run_cohort
-from folds_metrics import run_metrics
+from folds_metrics import run_metrics, run_metrics_power
 from folds_networks import run_networks
 from folds_procedures import (
     SEEDS,
@@ -158,7 +159,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", choices=("aa", "many", "groups", "power", "some", "metrics", "networks", "cohort")
+        "what",
+        choices=("aa", "many", "groups", "power", "some", "metrics", "points", "networks", "cohort"),
     )
     parser.add_argument("--reps", type=int, default=None, help="studies of a cell")
     given = parser.parse_args()
@@ -171,8 +173,10 @@ def main() -> None:
         run_groups(given.reps or 1000)
     elif given.what == "metrics":
         run_metrics(given.reps or 200)
+    elif given.what == "points":
+        run_metrics_power(given.reps or 200)
     elif given.what == "networks":
-        run_networks(given.reps or 100)
+        run_networks(given.reps or 60)
     elif given.what == "cohort":
         run_cohort(given.reps or 7)
     else:

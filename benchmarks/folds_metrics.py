@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from folds_procedures import Draw, Gap, Learn, by_folds, cuts, drawn, means, rate, real, ridge, row
+from folds_procedures import Draw, Learn, by_folds, cuts, drawn, means, rate, real, ridge, row
 
 from ravine.metrics import METRICS, Metric
 from ravine.verdict import OnFold, over_folds
@@ -17,7 +17,7 @@ POINTS = 0.02
 
 
 def run_metrics(reps: int) -> None:
-    """Both tables; the drawn data have five times as many studies."""
+    """Equals; the drawn data have five times as many studies."""
     half, other = (means(0), means(1)), (means(0), means(0))
     equals: list[tuple[str, Draw, Sequence[Learn], int]] = [
         ("drawn, other features", drawn(200, every=4), half, 5 * reps),
@@ -36,32 +36,35 @@ def run_metrics(reps: int) -> None:
                 for metric in metrics:
                     wrong[metric.name] += pair_of(found[metric.name], metric, y, study).separable
             row(name, f"5 x {repeats}", f"{num:,}", *(rate(count, num) for count in wrong.values()))
-    print()
+
+
+def run_metrics_power(reps: int) -> None:
+    """2 points of each metric."""
     row("data", "metric", "it is", "folds x repeats", "studies", "gap seen, points", "found", "the wrong way")
     print("|---" * 8 + "|")
-    worse: list[tuple[str, Draw, Learn]] = [("breast cancer, all 569", real("breast_cancer"), ridge)]
-    for name, draw, learn in worse:
-        for metric in metrics:
-            gap = gap_for(draw, learn, metric)
-            for repeats in (1, 2):
-                pairs = []
-                for study in range(reps):
-                    x, y = draw(np.random.default_rng([study, 5, repeats, 4]))
-                    found = by_folds(x, y, study, (learn, learn), (0.0, gap), 5, repeats, metrics=[metric])
-                    pairs.append(pair_of(found[metric.name], metric, y, study))
-                signed = [each.difference * (1 if each.first == "a" else -1) for each in pairs]
-                right = sum(pair.separable and sign > 0.0 for pair, sign in zip(pairs, signed, strict=True))
-                wrong_way = sum(pair.separable for pair in pairs) - right
-                row(
-                    name,
-                    metric.title,
-                    f"{100 * reached(draw, learn, metric, 0.0):.1f} %",
-                    f"5 x {repeats}",
-                    reps,
-                    f"{100 * np.mean(signed):.2f}",
-                    rate(right, reps),
-                    rate(wrong_way, reps),
-                )
+    draw, metrics = real("breast_cancer"), [METRICS[name] for name in NAMES]
+    whole, spoilt = (reached(draw, ridge, metrics, gap) for gap in (0.0, POINTS))
+    for metric in metrics:
+        # What is lost is in proportion to the share of answers that are spoilt.
+        gap = POINTS * POINTS / (whole[metric.name] - spoilt[metric.name])
+        for repeats in (1, 2):
+            pairs = []
+            for study in range(reps):
+                x, y = draw(np.random.default_rng([study, 5, repeats, 4]))
+                found = by_folds(x, y, study, (ridge, ridge), (0.0, gap), 5, repeats, metrics=[metric])
+                pairs.append(pair_of(found[metric.name], metric, y, study))
+            signed = [each.difference * (1 if each.first == "a" else -1) for each in pairs]
+            right = sum(pair.separable and sign > 0.0 for pair, sign in zip(pairs, signed, strict=True))
+            row(
+                "breast cancer, all 569",
+                metric.title,
+                f"{100 * whole[metric.name]:.1f} %",
+                f"5 x {repeats}",
+                reps,
+                f"{100 * np.mean(signed):.2f}",
+                rate(right, reps),
+                rate(sum(pair.separable for pair in pairs) - right, reps),
+            )
 
 
 def pair_of(found: Sequence[OnFold], metric: Metric, y: np.ndarray, study: int) -> Pair:
@@ -71,19 +74,11 @@ def pair_of(found: Sequence[OnFold], metric: Metric, y: np.ndarray, study: int) 
     return over_folds(found, 0.25, measure_by(metric, most), 0.05)[1][0]
 
 
-def gap_for(draw: Draw, learn: Learn, metric: Metric) -> float:
-    """Which share of answers must be spoilt for two points of a metric, by the secant from one that costs about two."""
-    whole = reached(draw, learn, metric, 0.0)
-    gap: Gap = POINTS
-    for _ in range(2):
-        gap *= POINTS / max(whole - reached(draw, learn, metric, gap), 1e-3)
-    return gap
-
-
-def reached(draw: Draw, learn: Learn, metric: Metric, gap: float) -> float:
-    """A procedure's mean over the folds of 20 studies."""
-    found = []
-    for study in range(20):
+def reached(draw: Draw, learn: Learn, metrics: Sequence[Metric], gap: float) -> dict[str, float]:
+    """A procedure's means over the folds of 100 studies."""
+    found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
+    for study in range(100):
         x, y = draw(np.random.default_rng([study, 6]))
-        found += by_folds(x, y, study, (learn,), (gap,), 5, 1, metrics=[metric])[metric.name]
-    return float(np.mean([np.mean([each.mean() for each in fold.scores.values()]) for fold in found]))
+        for name, folds in by_folds(x, y, study, (learn,), (gap,), 5, 1, metrics=metrics).items():
+            found[name] += [float(scores.mean()) for fold in folds for scores in fold.scores.values()]
+    return {name: float(np.mean(values)) for name, values in found.items()}
