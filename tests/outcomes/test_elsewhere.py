@@ -176,6 +176,14 @@ def test_a_run_that_diverged_counts_against_its_method(tmp_path: Path) -> None:
     assert found.table()[-2]["test"] is None
 
 
+def test_one_number_alone_has_no_interval(tmp_path: Path) -> None:
+    found = ravine.judge({"a": [0.5], "b": [0.1, 0.2]})
+    assert [rule.ci is None for rule in found.verdict.rules] == [True, False]
+    assert found.verdict.sentences[0] == "a reaches a test score of 0.5; b reaches 0.15."
+    assert found.json()["methods"][0]["ci"] == [None, None]
+    assert found.report(tmp_path / "page.html").stat().st_size > 10_000
+
+
 def test_a_run_that_diverged_changes_nothing_of_another_methods_interval() -> None:
     rng = np.random.default_rng(7)
     a, b = rng.random((3, 200)) < 0.97, (rng.random((3, 200)) < 0.9).astype(float)

@@ -84,16 +84,10 @@ def judge(
         found = {dataset: _higher_is_better(runs) for dataset, runs in found.items()}
     if not datasets and len(found) == 1:
         return judged(name, next(iter(found.values())), measure, alpha, _page)
-    return judged_datasets(name, found, measure, alpha, _page_of_all, _page)
+    return judged_datasets(name, found, measure, alpha, _page)
 
 
-def _page(found: Judgement, path: str | Path) -> Path:
-    from ravine.report.judged import write_judged
-
-    return write_judged(found, path)
-
-
-def _page_of_all(found: Judgements, path: str | Path) -> Path:
+def _page(found: Judgement | Judgements, path: str | Path) -> Path:
     from ravine.report.judged import write_judged
 
     return write_judged(found, path)

@@ -164,8 +164,7 @@ def judged_datasets(
     scored: Mapping[str, Mapping[Run, Scored]],
     measure: Measure,
     alpha: float,
-    page: Callable[[Judgements, str | Path], Path],
-    page_of_one: Callable[[Judgement, str | Path], Path],
+    page: Callable[[Judgement | Judgements, str | Path], Path],
 ) -> Judgements:
     """Judge methods on each data set, and over all of them.
 
@@ -174,7 +173,7 @@ def judged_datasets(
         scored: of each data set, each run's scores, higher is better.
         measure: what all scores measure.
         alpha: chance of any false "separable", on each data set and over all of them.
-        page, page_of_one: write the pages of what is returned, and of the verdict on a data set.
+        page: writes the pages of what is returned, and of the verdict on each data set.
 
     Raises:
         InputError: as `judged`, with the data set's name before it.
@@ -182,7 +181,7 @@ def judged_datasets(
     datasets = {}
     for each, runs in scored.items():
         try:
-            datasets[each] = judged(f"{name}, {each}", runs, measure, alpha, page_of_one)
+            datasets[each] = judged(f"{name}, {each}", runs, measure, alpha, page)
         except InputError as error:
             raise InputError(f"data set {each!r}: {error}") from None
     across = judge_across(

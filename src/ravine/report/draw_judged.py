@@ -32,8 +32,7 @@ def unit(measure: Measure) -> float:
 
 def axis_title(measure: Measure, part: str) -> str:
     """`test accuracy (%), higher is better`."""
-    of = f"{part} {measure.name}" + (" (%)" if measure.percent else "")
-    return f"{of}, {'lower' if measure.loss else 'higher'} is better"
+    return f"{part} {measure.titled}, {'lower' if measure.loss else 'higher'} is better"
 
 
 def draw_scores(found: Judgement) -> Figure:
@@ -41,10 +40,10 @@ def draw_scores(found: Judgement) -> Figure:
     measure, verdict = found.verdict.measure, found.verdict
     look, by, rows = looks(found.methods), unit(measure), []
     for rule in verdict.rules:
-        if rule.test is None or rule.ci is None:
+        if rule.test is None:
             continue
-        low, high = sorted(by * measure.readable(end) for end in rule.ci)
-        said = f"{score(measure, rule.test)} ({interval(measure, rule.ci)})"
+        low, high = sorted(by * measure.readable(end) for end in rule.ci) if rule.ci else (None, None)
+        said = score(measure, rule.test) + (f" ({interval(measure, rule.ci)})" if rule.ci else "")
         seeds = found.seeds(rule.rule, "test")
         rows.append(
             Row(

@@ -172,6 +172,7 @@ def _result(
     order = ranked(group)
     table = np.stack([scores[seed] for seed in sorted(scores)])
     lost = candidate.diverged + len(candidate.scores) - len(scores)
+    known = measure.by_example or len(scores) > 1  # one number alone says nothing of others
     return RuleResult(
         rule=rule,
         config=candidate.config,
@@ -188,7 +189,9 @@ def _result(
             share=measure.percent,
             heaviest=measure.heaviest,
             best=measure.best,
-        ),
+        )
+        if known
+        else None,
         num_configs=len(group),
         num_runs=num_runs,
         num_diverged=num_diverged + len(candidate.scores) - len(scores),

@@ -74,11 +74,12 @@ def _reached(finished: Sequence[RuleResult], measure: Measure, level: str) -> st
     """Who leads, with which result, and who follows."""
     best = finished[0]
     assert best.test is not None, "the best rule has a result"
-    assert best.ci is not None, "a result has an interval"
     digits = measure.digits(best.ci)
     result = measure.shown(best.test, digits)
     what = f"{result} test {measure.name}" if measure.percent else f"a test {measure.name} of {result}"
-    text = f"{name(best)} reaches {what} ({level} interval {measure.interval(best.ci, digits)})"
+    text = f"{name(best)} reaches {what}"
+    if best.ci is not None:
+        text += f" ({level} interval {measure.interval(best.ci, digits)})"
     if measure.root and best.test <= 0.0:
         text += f", an {measure.root} of {math.sqrt(0.0 - best.test):.{digits}g}"  # in the target's own unit
     if len(finished) < 2 or finished[1].test is None:
