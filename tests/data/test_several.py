@@ -89,8 +89,12 @@ def test_labels_that_a_column_names_are_sorted_and_may_be_none(tmp_path: Path) -
     assert isinstance(target, LabelsTarget)
     np.testing.assert_array_equal(target.apply(["land;air", ""]), [[1, 0, 1, 0], [0, 0, 0, 0]])
     assert target.undo([[1, 0, 1, 0], [0, 0, 0, 0]]) == ("air;land", "")
-    with pytest.raises(DataError, match="y, row 0"):
+    with pytest.raises(
+        DataError, match=r"^y, row 0: .* a label that training did not know; allowed: air, fire, land"
+    ):
         target.apply(["moon"])
+    with pytest.raises(DataError, match=r"^y, row 1: label 'fire' must be 0 or 1$"):
+        LabelsTarget(names=data.classes).apply([[0, 1, 0, 1], [1, 2, 0, 0]])
 
 
 def test_true_and_false_are_1_and_0(tmp_path: Path) -> None:

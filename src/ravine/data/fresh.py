@@ -194,7 +194,7 @@ def answers(
             fresh, int((~np.isfinite(numbers)).sum()), target.column, "has no number", "have no number"
         )
         return np.where(np.isfinite(numbers), numbers, np.nan)
-    assert isinstance(target, ClassTarget), "there are two kinds of target"
+    assert isinstance(target, ClassTarget), "the other kinds have been read"
     classes = target.find(cells, numerals)
     _note_target(fresh, int((classes == EMPTY).sum()), target.column, "is empty", "are empty")
     unknown = np.flatnonzero(classes == UNKNOWN)

@@ -122,9 +122,12 @@ class LabelsTarget:
         """
         found = self.find([series_cells(raw, "y")] if self.separator else columns_in(raw, self.names), PLAIN)
         if (found < 0).any():
-            row = int((found < 0).any(axis=1).argmax())
-            one_of = f"labels of {', '.join(self.names)}" if self.separator else "0 or 1"
-            raise DataError(f"y, row {row}: must have {one_of}; {choices('', self.names, 'the labels')}")
+            row, at = (int(each) for each in np.argwhere(found < 0)[0])
+            if not self.separator:
+                raise DataError(f"y, row {row}: label {self.names[at]!r} must be 0 or 1")
+            raise DataError(
+                f"y, row {row}: is missing, or has a label that training did not know; {choices('', self.names)}"
+            )
         return found.astype(np.float32)
 
     def find(self, cells: Sequence[Cells], numerals: Numerals) -> npt.NDArray[np.int64]:

@@ -24,8 +24,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
     Inputs are numbers in an array (N, features), or a frame: its columns of names are one-hot encoded, empty cells are
     imputed, and features are standardized, all by the training part. For a convolutional model, inputs are pictures
-    (N, C, H, W), or bytes (N, H, W) or (N, H, W, C). `sample_weight` weighs the
-    loss of training, and not the choice on validation.
+    (N, C, H, W), or bytes (N, H, W) or (N, H, W, C). `sample_weight` weights the loss of training, and not the choice
+    on validation.
 
     Args:
         model: as in a study: a kind, a table with ``kind``, ``"package.module:Name"``, or a module class; "auto": an
@@ -41,7 +41,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         label_smoothing: how much of an answer's weight is on all classes alike; a list or a range is drawn from.
         stop: when networks stop early: ``{"patience": 5}``, after so many of 20 evaluations in a row without a gain.
             Each has its best weights then.
-        precision: what training computes in: "float64", say; None: float32.
+        precision: what training computes in: "float64", say; None: float32, or float64 where the parameters of a
+            module of yours are.
         size: members of the ensemble, at most.
         validation_fraction: share of the examples that networks are chosen on, every class in proportion.
         budget: a time, such as "60s", "5 min" or a number of seconds, in place of ``runs``. It is converted to a number
