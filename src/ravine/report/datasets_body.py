@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from ravine.outcomes import words
 from ravine.outcomes.datasets import Judgements, outcome_of
 from ravine.report import elements
-from ravine.report.body import NO_SCRIPT, figure_sections, runs_section, warnings_section
 from ravine.report.html import Html, tag
-from ravine.report.judged_body import made_section, runs_texts
+from ravine.report.judged_body import runs_texts, whole_page
 from ravine.report.palette import looks
 from ravine.report.verdict_body import verdict_section
 from ravine.report.verdict_texts import Beside, Column, verdict_texts
@@ -33,22 +32,15 @@ def datasets_body(found: Judgements, figures: Sequence[Figure], command: str) ->
         figures: in the order in which they are read.
         command: what makes the page again; empty: not known.
     """
-    return tag(
-        "main",
-        tag(
-            "header",
-            tag("p", "Verdict over data sets", class_="eyebrow"),
-            tag("h1", found.name),
-            tag("div", *(tag("p", sentence) for sentence in found.verdict.sentences), class_="lead"),
-            tag("dl", *elements.terms(_facts(found)), class_="facts"),
-        ),
-        warnings_section(found.warnings, heading=True),
+    return whole_page(
+        found,
+        "Verdict over data sets",
+        _facts(found),
         verdict_section(verdict_texts(found.verdict, _beside(found))),
         _each(found),
-        NO_SCRIPT,
-        figure_sections(figures),
-        runs_section(runs_texts(found.table(), found.methods), about=None),
-        made_section(command),
+        figures=figures,
+        runs=runs_texts(found.table(), found.methods),
+        command=command,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ravine.messages import count, plural
+from ravine.outcomes.datasets import Judgements
 from ravine.outcomes.elsewhere import NOUN, Judgement
 from ravine.outcomes.runs import Cell, plain
 from ravine.outcomes.words import NOTHING, rule_columns
@@ -31,20 +32,51 @@ def judged_body(found: Judgement, figures: Sequence[Figure], command: str) -> Ht
         figures: in the order in which they are read.
         command: what makes the page again; empty: not known.
     """
+    return whole_page(
+        found,
+        "Verdict",
+        facts(found),
+        verdict_section(verdict_texts(found.verdict, beside(found))),
+        figures=figures,
+        runs=runs_texts(found.table(), found.methods, found.noun),
+        command=command,
+    )
+
+
+def whole_page(
+    found: Judgement | Judgements,
+    eyebrow: str,
+    about: Sequence[tuple[str, str]],
+    *own: Html,
+    figures: Sequence[Figure],
+    runs: Mapping[str, Any],
+    command: str,
+) -> Html:
+    """A page of a verdict: its sentences and cautions, sections of its own, figures, all runs, and what makes it again.
+
+    Args:
+        found: the verdict.
+        eyebrow: above its name.
+        about: what was judged, in numbers.
+        own: its sections before the figures.
+        figures: in the order in which they are read.
+        runs: of `runs_texts`.
+        command: what makes the page again; empty: not known.
+    """
     return tag(
         "main",
         tag(
             "header",
-            tag("p", "Verdict", class_="eyebrow"),
+            tag("p", eyebrow, class_="eyebrow"),
             tag("h1", found.name),
             tag("div", *(tag("p", sentence) for sentence in found.verdict.sentences), class_="lead"),
-            tag("dl", *elements.terms(facts(found)), class_="facts"),
+            tag("dl", *elements.terms(about), class_="facts"),
         ),
         warnings_section(found.warnings, heading=True),
-        verdict_section(verdict_texts(found.verdict, beside(found))),
+        *own,
         NO_SCRIPT,
         figure_sections(figures),
-        runs_section(runs_texts(found.table(), found.methods, found.noun), about=None),
+        runs_section(runs, about=None),
         made_section(command),
     )
 
