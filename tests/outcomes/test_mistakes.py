@@ -384,6 +384,8 @@ def test_bad_input_is_one_line(
 
 
 def test_the_verb_prints_tables_or_json(stored: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mistakes", "flipped", "--store", stored, "--num", "0"]) == 0
+    assert "hardest" not in capsys.readouterr().out
     assert main(["mistakes", "flipped", "--store", stored, "--num", "3"]) == 0
     assert "taken for" in capsys.readouterr().out
     words = ["--split", "test", "--rule", "momentum", "--json"]

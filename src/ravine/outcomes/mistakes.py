@@ -137,7 +137,8 @@ class Mistakes:
 
     def grids(self) -> list[Grid]:
         """For a terminal: the matrix and its classes, or the tenths; then the hardest examples."""
-        examples = [self.example_grid()] if self.whole or not self.about else []
+        shown = self.num_runs and (self.whole or not self.about)  # no runs: none were asked for
+        examples = [self.example_grid()] if shown else []
         return [Grid(title=self.study, before=self.sentences), *self.found.grids(), *examples]
 
     def example_grid(self) -> Grid:
