@@ -13,6 +13,7 @@ from ravine.cli.output import prints_to_stderr, put, put_grids, put_json, write_
 from ravine.errors import InputError, StoreError
 from ravine.messages import shown
 
+_DATABASE = "ravine.db"  # of a store; the store itself takes a while to import
 _MOST_DAMAGE = 100  # lines that `check` prints about a store
 
 
@@ -45,6 +46,10 @@ def run(
         quiet: Do not show progress.
         traceback: Print the full traceback of an error in your own module.
     """
+    if _changed_since(study, store):
+        from ravine.ahead import load_pytorch
+
+        load_pytorch()
     from ravine.api import run as api
 
     if report is not None:
@@ -251,6 +256,18 @@ def _check_study(study: Path, set: Set, trust: Trust, json: bool, quiet: bool) -
             put_grids([found.grid()])
     if faults:
         raise InputError(f"{study}: {count(len(faults), 'problem')} found")
+
+
+def _changed_since(study: Path, store: str) -> bool:
+    """Whether a study's file is newer than its store, or has none: then there is something to train."""
+    try:
+        changed = study.stat().st_mtime_ns
+        try:
+            return changed > (Path(store) / _DATABASE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return True
+    except (OSError, ValueError):  # whoever reads it says why
+        return False
 
 
 def _check_report(path: Path) -> None:
