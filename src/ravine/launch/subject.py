@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -32,8 +31,9 @@ from ravine.launch.frozen import (
     network_on,
     whole_of,
 )
+from ravine.launch.models import check_same_model, model_of, without_marks
 from ravine.launch.progress import Preparing
-from ravine.messages import shown, wrong
+from ravine.messages import wrong
 from ravine.nn.spec import Backbone
 from ravine.rules.registry import layered
 from ravine.store import RunRecord, Store, body_id
@@ -45,7 +45,6 @@ from ravine.study.model import Model, structure_of
 from ravine.study.naming import naming
 from ravine.study.precision import FLOAT64, modules_in_float32
 from ravine.study.reading import read_data
-from ravine.study.recipe import MARKS
 from ravine.study.variants import naming_variant
 from ravine.verification import Verification
 
@@ -338,48 +337,6 @@ class Subject:
 
 def _in_words(wide: bool) -> str:
     return ", float64" if wide else ""
-
-
-def without_marks(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says of its model's structure."""
-    return {key: value for key, value in model.items() if key not in MARKS}
-
-
-def model_of(study: Study, structure: Mapping[str, Any], search: Path | None) -> Model:
-    """That model of a study which has a run's structure; of a study with one model that one.
-
-    Raises:
-        StoreError: a study of several models has none of that structure.
-    """
-    if len(study.models) == 1:
-        return study.models[0]
-    wanted = content_id(without_marks(structure))
-    for model in study.models:
-        if content_id(structure_of(model, search)) == wanted:
-            return model
-    raise StoreError(f"study {study.name!r} has no model of the structure {shown(dict(structure))}")
-
-
-def check_same_model(study: Study, search: Path | None, records: Sequence[RunRecord]) -> None:
-    """Refuse stored runs of other models than a study's.
-
-    Raises:
-        StoreError: a run was trained with another model, or with another state of its source.
-    """
-    known = [structure_of(model, search) for model in study.models]
-    ids = {content_id(each) for each in known}
-    for record in records:
-        before = without_marks(record.recipe["model"])
-        if content_id(before) not in ids:
-            now = next((each for each in known if each["kind"] == before.get("kind")), known[0])
-            changes = [
-                f"model.{key}: {shown(before.get(key))} -> {shown(now.get(key))}"
-                for key in dict.fromkeys((*before, *now))
-                if before.get(key) != now.get(key)
-            ]
-            raise StoreError(
-                f"run {record.id} was trained with another model than this study's: {', '.join(changes)}"
-            )
 
 
 def rates_of(runs: Sequence[Run]) -> tuple[str, ...]:

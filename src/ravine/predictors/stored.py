@@ -11,7 +11,7 @@ from ravine.data.counts import counted_preparation
 from ravine.data.preparation import Preparation
 from ravine.engine.device import find_device
 from ravine.errors import StoreError
-from ravine.launch.subject import check_same_model, model_of
+from ravine.launch.models import check_same_model, model_of
 from ravine.metrics import Metric
 from ravine.outcomes.member import Member
 from ravine.predictors.bodies import KIND, Bodies, Tensors, lacks_body
