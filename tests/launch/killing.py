@@ -1,7 +1,7 @@
 """Launches a study, kills it with SIGKILL at random moments, launches it again, and so on to its end.
 
-Run as ``python killing.py FOLDER SEED NUM_KILLS NUM_STEPS PHASED``: this process imports torch once and forks what it
-kills. Prints as JSON how often it killed, and a hash of what each run left; and the same of a launch left in peace.
+Run as ``python killing.py FOLDER SEED NUM_KILLS NUM_STEPS KIND``, where the study is "plain", or has "phases" or
+"folds": this process imports torch once and forks what it kills. Prints as JSON how often it killed, and a hash of what each run left; and the same of a launch left in peace.
 """
 
 from __future__ import annotations
@@ -16,16 +16,34 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "engine"))
 
+import numpy as np
 import torch
 from engine_runs import dataset, study
 from launches import contents, run_all
 
+from ravine.data import from_arrays
 from ravine.launch.writer import Timing
 from ravine.store import Store
 from ravine.study import Study
 
 
-def study_of(num_steps: int, *, phased: bool) -> Study:
+def folded(num_steps: int) -> Study:
+    x = np.random.default_rng(0).standard_normal((98, 5))
+    return study(
+        data=from_arrays(x, np.arange(98) % 3, split={"folds": 2}),
+        model={"kind": "mlp", "hidden": [9], "norm": "batch"},
+        rules=[{"kind": "adam", "lr": [0.001, 0.01]}, {"kind": "nesterov", "lr": [0.02, 1e20]}],
+        steps=num_steps,
+        evaluations=50,
+        dropout=0.2,
+        schedule={"kind": "cosine"},
+    )
+
+
+def study_of(num_steps: int, kind: str) -> Study:
+    if kind == "folds":
+        return folded(num_steps)
+    phased = kind == "phases"
     half = num_steps // 2
     phases = [{"train": "head", "steps": half, "lr": 0.001}, {"train": "all", "steps": half}]
     return study(
@@ -65,11 +83,11 @@ def launch_in_child(root: Path, made: Study) -> int:
     return child
 
 
-def main(root: Path, seed: int, num_kills: int, num_steps: int, phased: int) -> dict[str, object]:
+def main(root: Path, seed: int, num_kills: int, num_steps: int, kind: str) -> dict[str, object]:
     torch.set_num_threads(1)
-    draw, made = random.Random(seed), study_of(num_steps, phased=bool(phased))
+    draw, made = random.Random(seed), study_of(num_steps, kind)
     with Store(root / "warm") as store:  # forks have imported and compiled all that it takes
-        run_all(study_of(100, phased=bool(phased)), store, timing=OFTEN)
+        run_all(study_of(100, kind), store, timing=OFTEN)
     began = time.perf_counter()
     with Store(root / "peace") as store:
         run_all(made, store, timing=OFTEN)
@@ -104,4 +122,4 @@ def main(root: Path, seed: int, num_kills: int, num_steps: int, phased: int) -> 
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), *map(int, sys.argv[2:]))))
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5])))

@@ -12,21 +12,23 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("seed", "num_kills", "num_steps", "phased"),
+    ("seed", "num_kills", "num_steps", "kind"),
     [
-        (0, 1, 1_000, True),
+        (0, 1, 1_000, "phases"),
         *(
-            pytest.param(seed, 20, num_steps, phased, marks=pytest.mark.slow)
-            for seed, num_steps, phased in ((0, 150_000, False), (1, 150_000, False), (2, 60_000, True))
+            pytest.param(seed, 20, num_steps, kind, marks=pytest.mark.slow)
+            for seed, num_steps, kind in (
+                (0, 150_000, "plain"), (1, 150_000, "plain"), (2, 60_000, "phases"), (3, 150_000, "folds"),
+            )
         ),
     ],
-)
+)  # fmt: skip
 def test_killed_at_random_moments(
-    seed: int, num_kills: int, num_steps: int, phased: bool, tmp_path: Path
+    seed: int, num_kills: int, num_steps: int, kind: str, tmp_path: Path
 ) -> None:
     script = Path(__file__).parent / "killing.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), *map(str, (seed, num_kills, num_steps, int(phased)))],
+        [sys.executable, str(script), str(tmp_path), *map(str, (seed, num_kills, num_steps, kind))],
         capture_output=True, text=True, timeout=400, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
