@@ -50,10 +50,8 @@ def each_by_itself() -> Iterator[None]:
 
 
 def launch(data: Dataset, model: dict[str, object], *, apart: bool) -> Launch:
-    """A study in a new store."""
-    study = ravine.Study(
-        name="folds", data=data, model=model, epochs=10, seeds=2, rules=RULES
-    )  # 120 runs, of which those that are sorted apart are in ten cohorts
+    """A study in a new store: 120 runs, of one cohort or of ten."""
+    study = ravine.Study(name="folds", data=data, model=model, epochs=10, seeds=2, rules=RULES)
     with tempfile.TemporaryDirectory() as folder:
         began, worked = time.perf_counter(), time.process_time()
         if apart:
