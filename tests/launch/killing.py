@@ -1,7 +1,8 @@
 """Launches a study, kills it with SIGKILL at random moments, launches it again, and so on to its end.
 
 Run as ``python killing.py FOLDER SEED NUM_KILLS NUM_STEPS KIND``, where the study is "plain", or has "phases" or
-"folds": this process imports torch once and forks what it kills. Prints as JSON how often it killed, and a hash of what each run left; and the same of a launch left in peace.
+"folds": this process imports torch once and forks what it kills. Prints as JSON how often it killed, and a hash of what
+each run left; and the same of a launch left in peace.
 """
 
 from __future__ import annotations

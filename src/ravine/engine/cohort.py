@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -114,6 +114,13 @@ class Cohort:
     def ascends(self) -> bool:
         """Whether its runs take their gradient where the loss is highest nearby (SAM): all do, or none."""
         return bool(self.recipe.hypers.get("sam_radius"))
+
+
+def by_cohort(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Groups of runs that can be trained as one cohort: those of one structure, whatever fold is theirs."""
+    ordered = sorted(runs, key=lambda run: run.recipe.together)
+    for _, members in groupby(ordered, key=lambda run: run.recipe.together):
+        yield list(members)
 
 
 def split(runs: Iterable[Run], size: int) -> list[list[Run]]:

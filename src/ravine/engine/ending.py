@@ -17,9 +17,10 @@ from ravine.engine.averaging import Averaging
 from ravine.engine.cohort import Cohort
 from ravine.engine.final import Final, Metrics, together
 from ravine.engine.loss import OWN_LOSS
-from ravine.engine.programs import Others, Program, Scores
+from ravine.engine.programs import Program
 from ravine.engine.records import Arrays, Averaged, Evaluation
 from ravine.engine.scheduled import Scheduled
+from ravine.engine.scoring import Others, Scores
 from ravine.engine.setting import Setting
 from ravine.engine.state import Data
 from ravine.engine.stopping import Stopping

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from ravine.engine.native.scores import NativeScores
 from ravine.engine.objective import Objective
-from ravine.engine.programs import Scores, fewest_runs, some_scores
 from ravine.engine.records import Arrays, Averaged
+from ravine.engine.scoring import Others, Scores, fewest_runs, some_scores
 from ravine.engine.sets import Part, Sets, joined
 from ravine.engine.state import Data
 
 _MOST = {"train": 10_000, "validation": None, "test": None}  # examples that the final scores look at
 Metrics = dict[str, np.ndarray]
-Others = Mapping[str, Tensor]
 Scoring = Callable[[Data, Sequence[int] | None], Scores]
 """Scores of some rows on some examples; None: of all rows."""
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from ravine.engine.native.scores import Deployed, NativeScores
 from ravine.engine.native.search import NativeSearch
 from ravine.engine.native.steps import NativeSteps
-from ravine.engine.objective import Objective
+from ravine.engine.scoring import Others, Scores, fewest_runs, some_scores
 from ravine.engine.search import augment_held, batch_numbers, hold
 from ravine.engine.setting import Setting
 from ravine.engine.state import Data, point_of
@@ -43,10 +43,6 @@ BACKENDS = ("native", "fused", "compiled", "serial", "eager")
 TOGETHER = frozenset({"native", "fused", "compiled"})
 """Backends that train the runs of a cohort side by side; others have cohorts of one run."""
 
-Scores = tuple[Tensor, Tensor, Tensor]
-"""Outputs (R, N, K), and loss and accuracy of each example, (R, N); for regression both are the squared error."""
-Others = Mapping[str, Tensor]
-"""Every tensor of a model that is not trained, (R, ...) by name."""
 Drive = Callable[[Callable[[int], int], int], None]
 """(advance, most): calls ``advance`` once, with how many steps are due at once, ``most`` of them or fewer."""
 
@@ -360,30 +356,6 @@ def _scores_in_torch(
         return some_scores(setting.objective, points_RP, others, split, rows)
 
 
-def some_scores(
-    objective: Objective, points_RP: Tensor, others: Others, split: Data, rows: Sequence[int] | None
-) -> Scores:
-    """Scores of some runs, in PyTorch.
-
-    Args:
-        objective: of the runs.
-        points_RP: their weights.
-        others: every other tensor of the model, (R, ...) by name.
-        split: the examples.
-        rows: the runs, of which alone something is returned; None: all.
-    """
-    if rows is None or len(rows) == len(points_RP):
-        return objective.scores(points_RP, others, split)
-    spare = (
-        max(0, fewest_runs() - len(rows)) if objective.fused else 0
-    )  # so few would share the threads otherwise
-    index = torch.tensor([*rows, *[rows[0]] * spare], device=points_RP.device)
-    some = {name: tensor[index] for name, tensor in others.items()}
-    found = objective.scores(points_RP[index].contiguous(), some, split)
-    outputs_RNK, loss_RN, accuracy_RN = (each[: len(rows)] for each in found)
-    return outputs_RNK, loss_RN, accuracy_RN
-
-
 def _native_updates(setting: Setting) -> NativeSteps | None:
     """Machine code for the rules of one backbone: operation by operation, they were a tenth of its step.
 
@@ -405,11 +377,6 @@ def _flushed(setting: Setting) -> AbstractContextManager[None]:
 def _are_many(setting: Setting) -> bool:
     """With fewer runs than threads, kernels share out the work within a run: its bits depend on their number."""
     return len(setting.cohort.runs) >= fewest_runs()
-
-
-def fewest_runs() -> int:
-    """Runs of a fused program whose bits do not depend on the number of threads, at least."""
-    return max(2, torch.get_num_threads())
 
 
 @contextmanager

@@ -23,9 +23,10 @@ from ravine.engine.keeping import Keeping
 from ravine.engine.loss import OWN_LOSS, Loss
 from ravine.engine.network import Network
 from ravine.engine.objective import Objective
-from ravine.engine.programs import TOGETHER, Drive, fewest_runs, program_of
+from ravine.engine.programs import TOGETHER, Drive, program_of
 from ravine.engine.records import Arrays, Banked, Evaluation, Finished, Kept, Record, Tick
 from ravine.engine.scheduled import Scheduled
+from ravine.engine.scoring import fewest_runs
 from ravine.engine.sets import joined, sets_of
 from ravine.engine.setting import Setting
 from ravine.engine.state import State

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from ravine.data import Dataset
-from ravine.engine.cohort import Cohort, split
+from ravine.engine.cohort import Cohort, by_cohort, split
 from ravine.engine.plan import plan
 from ravine.engine.training import Training
 from ravine.errors import InputError, StudyError
 from ravine.free_memory import memory_errors
 from ravine.launch.faults import module_errors
-from ravine.launch.subject import Subject, by_cohort
+from ravine.launch.subject import Subject
 from ravine.messages import as_float, count, shown, whole_number
 from ravine.rules import SEARCHING
 from ravine.schedules import parse_schedule, table

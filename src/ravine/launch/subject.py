@@ -377,13 +377,6 @@ def by_structure(runs: Sequence[Run]) -> Iterator[list[Run]]:
         yield list(members)
 
 
-def by_cohort(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Groups of runs that can be trained as one cohort: those of one structure, whatever fold is theirs."""
-    ordered = sorted(runs, key=lambda run: run.recipe.together)
-    for _, members in groupby(ordered, key=lambda run: run.recipe.together):
-        yield list(members)
-
-
 def by_model(records: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
     """Groups of stored runs with the same model and the same frozen part, each in the order given."""
     groups: dict[str, list[RunRecord]] = {}

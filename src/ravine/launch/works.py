@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from ravine.engine.cohort import Cohort, split
+from ravine.engine.cohort import Cohort, by_cohort, split
 from ravine.engine.network import Network
 from ravine.engine.plan import Plan, plan
 from ravine.engine.programs import TOGETHER, backend_of
 from ravine.launch.averages import lacking_lines, without_lines
 from ravine.launch.enter import kept_lines
 from ravine.launch.room import AveragesRoom, check_room, room_of
-from ravine.launch.subject import Subject, by_cohort, by_structure, stored_run
+from ravine.launch.subject import Subject, by_structure, stored_run
 from ravine.messages import count
 from ravine.store import FINISHED, Store
 from ravine.study import Recipe, Run, Study, regularized_runs
