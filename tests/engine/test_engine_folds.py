@@ -17,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from ravine.data import Dataset, from_arrays
 from ravine.data.deal_folds import FoldOf
 from ravine.data.rescaling import Rescaling
+from ravine.engine import batches
+from ravine.engine.batches import Order, Orders
 from ravine.engine.cohort import Cohort
 from ravine.engine.objective import rescaled
 from ravine.engine.programs import NativeProgram
@@ -242,6 +244,23 @@ def test_runs_of_a_fold_and_seed_share_the_products_of_a_batch_with_the_same_bit
     for run in runs[::5]:
         alone = train(made, [run], NATIVE)
         _same(together, alone, run, alone.finished.predictions["validation"].shape[1])
+
+
+def test_each_seed_and_fold_has_the_order_that_it_has_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "_AT_A_TIME", 3 * 4 * 5)  # of 3 steps
+    places = [torch.randperm(90)[:num] for num in (23, 40)]
+    alone = [Order((3, 1), len(each), 5, CPU) for each in places]
+    together = Orders([Order((3, 1), len(each), 5, CPU, places=each) for each in places])
+    step = 0
+    while step < 20:
+        rows_TSB = together.rows(step)
+        assert rows_TSB.dtype == torch.int64
+        assert rows_TSB.shape[1:] == (4, 5)
+        assert len(rows_TSB) <= 3
+        for found_SB in rows_TSB:
+            expected = [of[order.rows(step)[0]] for of, order in zip(places, alone, strict=True)]
+            assert torch.equal(found_SB, torch.cat(expected))
+            step += 1
 
 
 def test_all_folds_learn_from_equally_many() -> None:

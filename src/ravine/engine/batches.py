@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ravine import rng
 
+_AT_A_TIME = 1 << 20  # rows of batches of several orders that are put together
+
 
 class Batches(ABC):
     """Which examples are in the batches of a step, for several orders at once.
@@ -48,7 +50,8 @@ class Order(Batches):
         batch_size: at most that.
         device: where the indices are used.
         num_views: of each example; with several, rows are view v of example n: v num_examples + n. See `views_at`.
-        places: (N,) which rows the examples are; None: 0, 1, ...
+        places: (N,) which rows the examples are; None: 0, 1, ... With them there may be as many orders as folds: rows
+            are int32 then, of which `Orders` makes int64 where they are needed next.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class Order(Batches):
                 views_SN = views_at(self._seeds_S, epoch, self.num_examples, self._num_views)
                 used_SN = used_SN + self.num_examples * views_SN.gather(1, used_SN)
             if self._places is not None:
-                used_SN = self._places[used_SN]
+                used_SN = self._places[used_SN].to(torch.int32)
             # one piece of memory for a batch: a compiled step takes no other
             self._rows_TSB = used_SN.unflatten(1, (-1, self.batch_size)).transpose(0, 1).contiguous()
             self._epoch = epoch
@@ -99,7 +102,7 @@ class Orders(Batches):
     """Several orders, perhaps of different numbers of examples, one after another in S.
 
     Args:
-        orders: of batches of one size.
+        orders: with places, of batches of one size.
     """
 
     def __init__(self, orders: Sequence[Order]) -> None:
@@ -110,11 +113,12 @@ class Orders(Batches):
         self._rows_TSB = self._all_1SN = torch.empty(0)
 
     def rows(self, step: int) -> Tensor:
-        """To the end of the first epoch that ends."""
+        """To the end of the first epoch that ends, or as many as are put together at a time."""
         if not self._from <= step < self._from + len(self._rows_TSB):
             parts = [order.rows(step) for order in self._orders]
-            num = min(map(len, parts))
-            self._rows_TSB = torch.cat([part[:num] for part in parts], 1)
+            most = max(1, _AT_A_TIME // (self.num_orders * self._orders[0].batch_size))
+            num = min(most, *map(len, parts))
+            self._rows_TSB = torch.cat([part[:num] for part in parts], 1).long()
             self._from = step
         return self._rows_TSB[step - self._from :]
 
