@@ -14,7 +14,7 @@ from by_weight import OF_CLASSES, OF_LABELS, OF_VALUES, Weighted, f1, influences
 from given_runs import classes, labels, values
 
 from ravine.errors import InputError
-from ravine.metrics import METRICS, metric_named, names_of, own_metric, parts_of, values_of
+from ravine.metrics import METRICS, metric_named, names_of, own_metric, parts_of, values_of, weighted
 from ravine.metrics.own import groups_of
 
 
@@ -192,3 +192,12 @@ def test_groups_cover_all_examples_once() -> None:
     assert sorted(np.concatenate(groups).tolist()) == list(range(1234))
     assert {len(group) for group in groups} == {24, 25}
     assert [len(group) for group in groups_of(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("weights", [None, np.array([3.0]), np.array([0.0, 3.0])], ids=str)
+def test_a_median_of_one_example_is_its_error(weights: np.ndarray | None) -> None:
+    metric = metric_named("median_absolute_error")
+    num = 1 if weights is None else len(weights)
+    chosen = metric if weights is None else weighted(metric, "regression")
+    (parts,) = parts_of(chosen, "regression", [np.full(num, 1.0)], np.full(num, 3.0), weights)
+    assert parts == pytest.approx(np.full(num, 2.0))

@@ -15,6 +15,8 @@ from ravine.metrics.means import mean_over, usual_weight
 from ravine.metrics.metric import Formula, plain
 from ravine.metrics.ranked import Ranked
 
+_TINY = 1e-12  # for 0, where one example alone counts, between whose order statistics nothing lies
+
 
 def _squares(given: Numbers) -> Array:
     found: Array = np.square(given.missed).mean(axis=0)
@@ -97,9 +99,8 @@ def _median_parts(given: Numbers) -> Array:
     middle = np.median(sizes, axis=2, keepdims=True)
     low = max(round((num + 1) / 2.0 - math.sqrt(num)), 1)
     ranked = np.partition(sizes, (low - 1, num - low), axis=2)
-    reach = (num + 1 - 2 * low) / math.sqrt(
-        num
-    )  # standard normal: the median lies between the two with this chance
+    # The true median lies between the two with the chance that a standard normal lies within this of 0.
+    reach = max((num + 1 - 2 * low) / math.sqrt(num), _TINY)
     error = (ranked[:, :, num - low] - ranked[:, :, low - 1])[:, :, None] / (2.0 * reach)
     sign = np.sign(sizes - middle)
     sign -= sign.mean(axis=2, keepdims=True)  # of ties
@@ -113,7 +114,7 @@ def _weighted_median_parts(given: Numbers, weights_N: Array) -> Array:
     ranked, num = Ranked.of(sizes, weights_N), len(weights_N) / usual_weight(weights_N)
     low = max(round((num + 1) / 2.0 - math.sqrt(num)), 1)
     share = (low - 0.5) / num
-    reach = (num + 1 - 2 * low) / num  # of the weight, about the median
+    reach = max((num + 1 - 2 * low) / num, _TINY)  # of the weight, about the median
     apart = ranked.quantile(1.0 - share) - ranked.quantile(share)
     middle = ranked.median[..., None]
     sign = np.sign(sizes - middle)

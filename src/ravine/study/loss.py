@@ -189,7 +189,7 @@ LossLike: TypeAlias = str | Mapping[str, Any] | LossSpec | OwnFunction
 _TASKS = {
     "classification": "a classification",
     "regression": "a regression",
-    "multilabel": "of several labels",
+    "multilabel": "a task of several labels",
 }
 
 
