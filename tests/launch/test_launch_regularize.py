@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 import ravine
 from ravine.data import load
 from ravine.errors import StudyError
 from ravine.outcomes.regularized import regularized_words
+from ravine.outcomes.trials import Predicted
 from ravine.report.page import report
 from ravine.study import Study, runs_of
 
@@ -85,7 +88,10 @@ def test_what_does_not_overfit_has_no_second_stage(folder: Path) -> None:
     found = ravine.run(study, store=folder, quiet=True)
     assert {run.hypers["stage"] for run in found.runs} == {"1"}
     assert not found.regularized[0].overfits
-    assert "not above 90 points for sure, so dropout was not tried" in regularized_words(found.regularized)[0]
+    assert (
+        "not above 90 points for sure, so dropout was not tried"
+        in regularized_words(found.regularized, found.verdict.measure)[0]
+    )
     again = ravine.run(study, store=folder, quiet=True)
     assert len(again.runs) == len(found.runs)
 
@@ -127,3 +133,44 @@ def test_each_of_several_models_has_its_own_rates() -> None:
     runs = runs_of(study, load(study.data))
     assert {run.recipe.hypers["model.dropout"] for run in runs} == {0.0}
     assert replace(study, tune="joint").num_runs == (2 + 3) * 2 * 3
+
+
+def test_by_another_metric_configs_and_gains_are_its_and_the_gap_is_of_accuracy(folder: Path) -> None:
+    found = ravine.run(Study(name="by-loss", **KEYS, metric="log_loss"), store=folder, quiet=True)
+    (decided,) = found.regularized
+    first = [run for run in found.runs if run.hypers["stage"] == "1"]
+    predicted = Predicted(store=found.source, labels=found.labels)
+    outputs = predicted.outputs("validation", [run.id for run in found.runs])
+
+    def loss(config: str) -> dict[int, float]:
+        own = [run for run in found.runs if run.config == config]
+        return {
+            run.seed: log_loss(found.labels.validation, softmax(outputs[run.id].astype(np.float64), axis=1))
+            for run in own
+        }
+
+    means = {config: np.mean(list(loss(config).values())) for config in {run.config for run in first}}
+    assert decided.config == min(means, key=lambda config: means[config])
+    winner = [run for run in first if run.config == decided.config]
+    gaps = [run.metrics["train_accuracy"] - run.metrics["validation_accuracy"] for run in winner]
+    assert decided.gap is not None
+    assert decided.gap.size == pytest.approx(np.mean(gaps), abs=1e-6)
+    assert {run.hypers["lr"] for run in found.runs if run.hypers["stage"] == "2"} == {winner[0].hypers["lr"]}
+    before = loss(decided.config)
+    assert len(decided.gains) == 2
+    for gain in decided.gains:
+        after = loss(gain.config)
+        assert gain.gain == pytest.approx(np.mean([before[seed] - after[seed] for seed in before]), abs=1e-6)
+    assert found.json()["regularize"][0]["rates"][0]["validation"] > 0.0
+    assert "Gains in log loss on validation" in str(found)
+
+
+def test_a_metric_that_chooses_another_config_has_no_second_stage(folder: Path) -> None:
+    def low(p: np.ndarray, y: np.ndarray) -> float:
+        return -float((p.argmax(axis=1) == y).mean())
+
+    usual = ravine.results("over", store=folder)
+    other = ravine.results("over", store=folder, metric=low)
+    assert other.regularized[0].config != usual.regularized[0].config
+    assert other.regularized[0].gains == ()
+    assert other.verdict.rules[0].config == other.regularized[0].config

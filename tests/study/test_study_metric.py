@@ -108,23 +108,6 @@ def test_auc_without_a_class_in_a_part_is_refused_before_training() -> None:
     assert str(caught.value) == words
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (
-            {"tune": "regularize", "model": {"kind": "mlp", "dropout": [0.0, 0.2]}},
-            "metric = 'f1_macro': not with tune = \"regularize\", which is judged by accuracy or",
-        ),
-    ],
-)
-def test_what_is_judged_by_the_usual_metric_alone_refuses_another_metric(
-    content: dict[str, object], words: str
-) -> None:
-    with pytest.raises(StudyError) as caught:
-        Study(**{**CONTENT, **content, "metric": "f1_macro"})
-    assert str(caught.value).startswith(words)
-
-
 def test_a_function_beside_the_study_may_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_metrics.py").write_text(
         "def share(p, y):\n    return float((p.argmax(axis=1) == y).mean())\n"

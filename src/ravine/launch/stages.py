@@ -47,9 +47,10 @@ def second_stage(
     labels = store.labels.of(first[0].recipe.data)
     if labels.weights is not None:
         metric = as_weighted(METRICS[DEFAULT[labels.task]] if metric is None else metric, labels)
-    found = trials(records, Predicted(store=store, labels=labels, metric=metric))
+    predicted = Predicted(store=store, labels=labels, metric=metric)
+    found = trials(records, predicted)
     if study.tune == "regularize":
-        decided = regularized(found, records, study.regularize.tolerance)
+        decided = regularized(predicted, found, records, study.regularize.tolerance)
         best = {each.rule: each.config for each in decided if each.overfits}
     else:
         best = best_configs(found)

@@ -27,7 +27,7 @@ from ravine.outcomes.trials import Predicted, trials
 from ravine.outcomes.trivial import Trivial, trivial_of
 from ravine.store.records import FINISHED
 from ravine.study.compare import RULE
-from ravine.study.metric import is_default, not_with
+from ravine.study.metric import is_default
 from ravine.study.modes import AtTest, Mode, parse_test_time
 from ravine.verdict import Overfitting, Verdict, judge
 
@@ -118,10 +118,8 @@ def _of_split(
         return tested[run_id]
 
     tolerance = tolerance_of(study.definition)
-    if tolerance is not None and not usual:
-        raise not_with(metric.name, 'tune = "regularize"')
     measure, validated = measures_of(metric, labels)
-    decided = () if tolerance is None else regularized(found, runs, tolerance)
+    decided = () if tolerance is None else regularized(predicted, found, runs, tolerance)
     found = judged(found, decided) if decided else found
     baseline = None if compare == RULE else runs[0].rule
     verdict = judge(

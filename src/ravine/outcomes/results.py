@@ -348,7 +348,7 @@ class Results:
             "warnings": list(self.warnings),
             "notes": list(self.study.notes),
             **entry("stages", [row.json() for row in self.stages]),
-            **entry("regularize", [regularized_json(row) for row in self.regularized]),
+            **entry("regularize", [regularized_json(row, self.verdict.measure) for row in self.regularized]),
             **entry("averages", [row.json() for row in self.averages]),
             "table": self.table(),
         }
@@ -375,7 +375,7 @@ class Results:
             trivial=self.trivial,
             after=(
                 *stage_words(self.stages, self.labels.task),
-                *regularized_words(self.regularized),
+                *regularized_words(self.regularized, self.verdict.measure),
                 *average_words(self.averages, self.labels.task),
                 *(f"! {text}" for text in self.warnings),
                 *(f"note: {text}" for text in self.study.notes),

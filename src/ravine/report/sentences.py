@@ -28,7 +28,10 @@ def sentence_sections(results: Results) -> Html:
     return join(
         _section("What decay gained", "stages", stage_words(results.stages, task), _STAGES),
         _section(
-            "Whether dropout was needed", "regularize", regularized_words(results.regularized), _REGULARIZED
+            "Whether dropout was needed",
+            "regularize",
+            regularized_words(results.regularized, results.verdict.measure),
+            _REGULARIZED,
         ),
         _section(
             "What averaging gained",

@@ -59,7 +59,7 @@ def verdict(results: Results) -> Group:
         parts += ["", Text(said)]
     for sentences in (
         stage_words(results.stages, results.labels.task),
-        regularized_words(results.regularized),
+        regularized_words(results.regularized, results.verdict.measure),
         average_words(results.averages, results.labels.task),
     ):
         if sentences:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ravine.errors import InputError, StudyError
-from ravine.messages import shown, unknown, wrong
+from ravine.messages import unknown, wrong
 from ravine.metrics import (
     DEFAULT,
     Metric,
@@ -180,21 +180,6 @@ def is_default(metric: Metric, task: str) -> bool:
     return DEFAULT[task] == metric.name
 
 
-def check_beside(judged: Judged | None, beside: Mapping[str, object]) -> None:
-    """Refuse a metric beside what is judged by the usual one alone.
-
-    Args:
-        judged: of a study.
-        beside: whether each of these keys asks for that.
-
-    Raises:
-        StudyError: names both keys.
-    """
-    for key, asked in beside.items():
-        if judged is not None and asked:
-            raise not_with(judged.name, key)
-
-
 def check_weighed(beside: Mapping[str, object]) -> None:
     """Refuse weights in scores beside what is judged without them.
 
@@ -208,9 +193,3 @@ def check_weighed(beside: Mapping[str, object]) -> None:
         if asked:
             words = f"not with {key}, which is judged by all examples alike; leave one of them out"
             raise StudyError(f"data.weight_scores = true: {words}", at=[("data", "weight_scores")])
-
-
-def not_with(name: str, key: str) -> StudyError:
-    """The error for a metric beside what is judged by accuracy, or by the squared error of a regression, alone."""
-    words = f"not with {key}, which is judged by accuracy or squared error alone; leave one of them out"
-    return StudyError(f"metric = {shown(name)}: {words}", at=[("metric",)])

@@ -37,7 +37,7 @@ from ravine.study.keep import Keep, KeepLike, check_restarts, parse_keep
 from ravine.study.ladder import Ladder, LadderLike, check_alone, compared, parse_ladder, search_of
 from ravine.study.ladder import in_words as ladder_in_words
 from ravine.study.loss import LossLike, LossSpec, check_smoothing, parse_loss
-from ravine.study.metric import Judged, MetricLike, check_beside, parse_metric
+from ravine.study.metric import Judged, MetricLike, parse_metric
 from ravine.study.model import Model
 from ravine.study.modes import AtTest, AtTestLike, check_tuning, parse_test_time
 from ravine.study.naming import known_keywords, naming
@@ -257,7 +257,6 @@ class Study:
                 beside = {"variants": self.variants, "model": several}
                 check_arms(self.ladder.arms, self.model, self.phases, beside)
             put("data", parse_source(data, weights, weight_scores))
-            check_beside(self.metric, {'tune = "regularize"': self.tune == "regularize"})
             put("_parts", parts_of(self))
             check_folds(
                 self.data,

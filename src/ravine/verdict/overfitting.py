@@ -5,7 +5,9 @@ overfits if its training accuracy is above its validation accuracy by more than 
 the gap's interval counts. Only then the rates of dropout are tried, and one is kept only if its gain over the same
 config without it is above 0 for sure, where several rates have that many chances.
 
-Both accuracies are of the network as it predicts: stochastic layers at their mean, examples as they are.
+Both accuracies are of the network as it predicts: stochastic layers at their mean, examples as they are. A study may be
+judged by another metric: configs are then chosen by it and gains are in it, while the gap stays one of accuracies, of
+which training examples have one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.study import STAGE
 from ravine.verdict.comparison import difference_error, width
+from ravine.verdict.measure import ACCURACY, Measure
 from ravine.verdict.own_interval import mean_error
 from ravine.verdict.selection import best_configs
 from ravine.verdict.student import Error
@@ -55,7 +59,7 @@ class RateGain:
     Args:
         rate: the rate.
         config: id of the config with it.
-        validation: mean accuracy; None where no seed finished.
+        validation: mean score; None where no seed finished.
         gain: mean over the seeds that both finished; None where they share fewer than two.
         low, high: its interval, corrected for the number of rates.
         certain: the gain is above 0 for sure, and no seed was lost.
@@ -148,6 +152,9 @@ def overfitting(
     tolerance: float,
     rate: str,
     alpha: float = ALPHA,
+    *,
+    right: Mapping[str, Scores] | None = None,
+    measure: Measure = ACCURACY,
 ) -> tuple[Overfitting, ...]:
     """The decisions of a study with two stages, rule by rule.
 
@@ -157,13 +164,24 @@ def overfitting(
         tolerance: what the gap may be.
         rate: name of the hyper that the second stage varies.
         alpha: chance of either false decision for a rule.
+        right: by run, 1 or 0 for each validation example; None: the scores of the trials are that.
+        measure: what the scores of the trials measure.
 
     Returns:
         A row for each rule that has a finished run in the first stage, in the order of the trials.
     """
     best = best_configs([each for each in trials if each.stage == 1])
+    known = training if right is None else {run: training[run] for run in training if run in right}
     return tuple(
-        _of_rule([each for each in trials if each.rule == rule], best[rule], training, tolerance, rate, alpha)
+        _of_rule(
+            [each for each in trials if each.rule == rule],
+            best[rule],
+            (known, right),
+            tolerance,
+            rate,
+            alpha,
+            binary=measure.binary,
+        )
         for rule in dict.fromkeys(each.rule for each in trials)
         if rule in best
     )
@@ -172,20 +190,35 @@ def overfitting(
 def _of_rule(
     trials: Sequence[Trial],
     chosen: str,
-    training: Mapping[str, float],
+    accuracies: tuple[Mapping[str, float], Mapping[str, Scores] | None],
     tolerance: float,
     rate: str,
     alpha: float,
+    *,
+    binary: bool,
 ) -> Overfitting:
+    training, right = accuracies
     plain, lost = _seeds(trials, chosen)
     runs = {each.seed: each.run for each in trials if each.config == chosen}
     known = [seed for seed in sorted(plain) if runs[seed] in training]
     gap = None
     if len(known) > 1:
-        gap = gap_of([training[runs[seed]] for seed in known], _table(plain, known), alpha)
-    second = {each.config: each.hypers for each in trials if each.stage == 2}
+        hits = plain if right is None else {seed: right[runs[seed]] for seed in known}
+        gap = gap_of([training[runs[seed]] for seed in known], _table(hits, known), alpha)
+    # By another metric than the study's another config is chosen, whose second stage may not have been trained.
+    own = _rest(next(each.hypers for each in trials if each.config == chosen), rate)
+    second = {
+        each.config: each.hypers for each in trials if each.stage == 2 and _rest(each.hypers, rate) == own
+    }
     gains = tuple(
-        _gain(float(values[rate]), config, (plain, lost), _seeds(trials, config), alpha / len(second))
+        _gain(
+            float(values[rate]),
+            config,
+            (plain, lost),
+            _seeds(trials, config),
+            alpha / len(second),
+            binary=binary,
+        )
         for config, values in second.items()
     )
     best = max((gain for gain in gains if gain.certain), key=lambda gain: gain.gain or 0.0, default=None)
@@ -211,6 +244,11 @@ def _seeds(trials: Sequence[Trial], config: str) -> tuple[dict[int, Scores], int
     return found, len(own) - len(found)
 
 
+def _rest(hypers: Mapping[str, float | str], rate: str) -> dict[str, float | str]:
+    """Hypers but for what the stages differ in."""
+    return {name: value for name, value in hypers.items() if name not in (rate, STAGE)}
+
+
 def _table(scores: Mapping[int, Scores], seeds: Sequence[int]) -> Array:
     return np.stack([np.asarray(scores[seed], dtype=np.float64) for seed in seeds])
 
@@ -221,6 +259,8 @@ def _gain(
     plain: tuple[Mapping[int, Scores], int],
     dropped: tuple[Mapping[int, Scores], int],
     alpha: float,
+    *,
+    binary: bool,
 ) -> RateGain:
     before, after = plain[0], dropped[0]
     validation = float(np.mean([np.mean(each) for each in after.values()])) if after else None
@@ -231,7 +271,7 @@ def _gain(
         )
     first, second = _table(after, shared), _table(before, shared)
     gain = float((first - second).mean())
-    half = width(difference_error(first, second, matched=True, binary=True), alpha)
+    half = width(difference_error(first, second, matched=True, binary=binary), alpha)
     return RateGain(
         rate=rate,
         config=config,
