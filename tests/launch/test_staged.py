@@ -115,7 +115,7 @@ def test_terminal_report_and_json_have_both_stages(done: Results) -> None:
     assert "What decay gained" in html
     assert all(f"{row['rule']}: stage 1 chose lr {row['lr']:.4g}" in html for row in rows)
     assert "Only configs of stage 1 count" in html
-    for words, row in zip(stage_words(done.stages, done.labels.task), rows, strict=True):
+    for words, row in zip(stage_words(done.stages, done.validated), rows, strict=True):
         told = f"{'gains' if row['gain'] >= 0 else 'loses'} {100 * abs(row['gain']):.2g} points"
         assert told in words
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import ravine
+from ravine.metrics import METRICS
 from ravine.outcomes.averages import average_words, averages
+from ravine.outcomes.metric import validated_by
 from ravine.outcomes.results import Results
 from ravine.report import page
 from ravine.report.draw_averages import OWN, averaged_curves
@@ -30,6 +32,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results.load(Store(folder), "averaged")
 
 
+SHARES = validated_by(METRICS["accuracy"], "classification")
+LOSSES = validated_by(METRICS["mse"], "regression")
+
+
 def record(seed: int, metrics: dict[str, float], *, config: str = "c", status: str = "done") -> RunRecord:
     return RunRecord(
         id=f"{config}{seed}", config=config, rule="sgd", hypers={"lr": 0.1}, seed=seed, recipe={}, status=status,
@@ -45,7 +51,7 @@ def test_a_row_has_the_means_and_the_range_over_the_seeds_that_have_the_average(
         record(3, {}, status="diverged"),
         record(0, {"validation_accuracy": 0.5, "ema 0.9/validation_accuracy": 1.0}, config="another"),
     ]
-    [row] = averages(runs, {"c"}, "classification")
+    [row] = averages(runs, {"c"}, SHARES)
     assert (row.own, row.averaged, row.gain, row.low, row.high, row.num_seeds) == (
         0.5,
         0.5,
@@ -54,7 +60,7 @@ def test_a_row_has_the_means_and_the_range_over_the_seeds_that_have_the_average(
         0.25,
         2,
     )
-    [sentence] = average_words([row], "classification")
+    [sentence] = average_words([row], SHARES)
     assert sentence == (
         "sgd: the last weights reach 50.00 % on validation; averages of the weights: ema 0.9 50.00 % (+0.00, seeds "
         "−25.00 to +25.00)."
@@ -63,9 +69,9 @@ def test_a_row_has_the_means_and_the_range_over_the_seeds_that_have_the_average(
 
 def test_a_smaller_loss_is_a_gain() -> None:
     runs = [record(0, {"validation_loss": 4.0, "swa/validation_loss": 3.0})]
-    [row] = averages(runs, {"c"}, "regression")
+    [row] = averages(runs, {"c"}, LOSSES)
     assert (row.gain, row.averaged) == (1.0, 3.0)
-    assert "swa 3 (+1, seeds +1 to +1)" in average_words([row], "regression")[0]
+    assert "swa 3 (+1, seeds +1 to +1)" in average_words([row], LOSSES)[0]
 
 
 def test_results_say_what_each_average_reaches(results: Results) -> None:
@@ -78,7 +84,7 @@ def test_results_say_what_each_average_reaches(results: Results) -> None:
         scores = [run.metrics[f"{row.average}/validation_accuracy"] for run in seeds]
         assert row.averaged == pytest.approx(np.mean(scores))
     assert [entry["average"] for entry in results.json()["averages"]] == list(NAMES) * 2
-    sentences = average_words(rows, "classification")
+    sentences = average_words(rows, SHARES)
     assert len(sentences) == 2
     assert all(sentence in " ".join(str(results).split()) for sentence in sentences)
     assert all(sentence in page.report(results).decode() for sentence in sentences)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravine.api.metric import metric_for
 from ravine.api.studies import stored_study
 from ravine.averages.asked import asked
 from ravine.ensembles.members import winner_of
@@ -14,6 +15,7 @@ from ravine.host_memory import check_address_space
 from ravine.outcomes import Results
 from ravine.outcomes.folds import check_no_folds
 from ravine.outcomes.lengths import Lengths, lengths
+from ravine.outcomes.metric import by_metric
 from ravine.outcomes.runs import validation_metric
 from ravine.store import RunRecord, Store
 from ravine.study import Study
@@ -74,7 +76,7 @@ def average(
     """
     wanted = asked(ema=ema, tail=tail, width=width, last=last)
     opened, name, find = stored_study(study, store, trust)
-    record = _run(opened, name, run)
+    record = _run(opened, name, run, study)
     read, search = find()
     check_address_space()
     from ravine.averages.made import make
@@ -108,7 +110,8 @@ def average_lengths(
         InputError: one line that says what is wrong.
     """
     opened, name, find = stored_study(study, store, trust)
-    results = study if isinstance(study, Results) else Results.load(opened, name)
+    by = metric_for(opened, name, None, study)
+    results = study if isinstance(study, Results) else Results.load(opened, name, metric=by)
     read, search = find()
     check_address_space()
     from rich.console import Console
@@ -118,10 +121,10 @@ def average_lengths(
 
     events = measure(results, read, opened, search=search, device=device)
     follow(events, Measuring, Console(file=sys.stderr, quiet=quiet), "averaging")
-    return lengths(Results.load(opened, name), validation_metric(results.labels.task))
+    return lengths(Results.load(opened, name, metric=by), validation_metric(results.labels.task))
 
 
-def _run(store: Store, name: str, run: str | None) -> RunRecord:
+def _run(store: Store, name: str, run: str | None, given: Results | Study | Path | str) -> RunRecord:
     """A run by the beginning of its id, or the best one of the winner."""
     from ravine.landscapes.choice import chosen_runs
 
@@ -129,5 +132,6 @@ def _run(store: Store, name: str, run: str | None) -> RunRecord:
     check_no_folds(records, name)
     if run is not None:
         return chosen_runs(records, [run], name)[0]
-    task = store.labels.of(store.study(name).data_fingerprint).task
-    return winner_of(records, validation_metric(task), name)[0]
+    study, metric = store.study(name), metric_for(store, name, None, given)
+    valued, column = by_metric(store, study, store.labels.of(study.data_fingerprint), records, metric)
+    return winner_of(valued, column, name)[0]

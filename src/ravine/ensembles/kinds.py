@@ -13,7 +13,7 @@ from ravine.ensembles.members import as_members, best_average
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError
 from ravine.outcomes.member import Member
-from ravine.outcomes.runs import validation_metric
+from ravine.outcomes.metric import averages_by_metric
 from ravine.outcomes.trials import Split
 from ravine.store import RunRecord, Store
 from ravine.study import Recipe
@@ -125,7 +125,8 @@ def every_kind(
             left.append(f"{name}: left out: {error}")
             continue
         kinds.append(Kind.of(name, chosen.pool, chosen.able))
-    average = best_average(store, found.best, validation_metric(found.labels.task))
+    averaged = averages_by_metric(store, store.study(study_name), found.labels, found.best, found.by)
+    average = best_average(store, averaged, found.metric)
     if average is not None:
         member = average[1]
         kinds.append(Kind.of(member.average, Pool.alone(member), [member]))

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ravine.outcomes.runs import final, plain, validation_metric
+from ravine.outcomes.metric import Validated
+from ravine.outcomes.runs import final, plain
 from ravine.store import average_of, kind_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AverageRow:
-    """An average beside the run's own weights, in validation accuracy or loss: means over the seeds that have it.
+    """An average beside the run's own weights, by what judges them on validation: means over the seeds that have it.
 
     Args:
         rule: its label.
@@ -41,16 +42,18 @@ class AverageRow:
         return {name: plain(getattr(self, name)) for name in self.__slots__}
 
 
-def averages(runs: Sequence[RunRecord], chosen: Collection[str], task: str) -> tuple[AverageRow, ...]:
+def averages(
+    runs: Sequence[RunRecord], chosen: Collection[str], validated: Validated
+) -> tuple[AverageRow, ...]:
     """A row for each rule and average that its chosen config has; none where nothing was averaged.
 
     Args:
         runs: of the study.
         chosen: the configs that the verdict chose.
-        task: "classification" or "regression".
+        validated: what their values on validation are.
     """
-    metric = validation_metric(task)
-    sign = -1.0 if task == "regression" else 1.0
+    metric = validated.column
+    sign = -1.0 if validated.lower else 1.0
     rows = []
     of_rules = dict.fromkeys((run.rule, run.config) for run in runs if run.config in chosen)
     for rule, config in of_rules:
@@ -78,27 +81,24 @@ def averages(runs: Sequence[RunRecord], chosen: Collection[str], task: str) -> t
     return tuple(rows)
 
 
-def average_words(rows: Sequence[AverageRow], task: str) -> list[str]:
+def average_words(rows: Sequence[AverageRow], validated: Validated) -> list[str]:
     """The rows as sentences, one for each rule, for terminal and report."""
+    by = "" if validated.name in ("accuracy", "loss") else f" {validated.name}"
     sentences = []
     for rule in dict.fromkeys(row.rule for row in rows):
         own = [row for row in rows if row.rule == rule]
         parts = [
-            f"{row.average} {_shown(task, row.averaged)} ({_gain(task, row.gain)}, seeds {_gain(task, row.low)} to "
-            f"{_gain(task, row.high)})"
+            f"{row.average} {validated.shown(row.averaged)} ({_gain(validated, row.gain)}, "
+            f"seeds {_gain(validated, row.low)} to {_gain(validated, row.high)})"
             for row in own
         ]
         sentences.append(
-            f"{rule}: the last weights reach {_shown(task, own[0].own)} on validation; averages of the weights: "
+            f"{rule}: the last weights reach {validated.shown(own[0].own)}{by} on validation; averages of the weights: "
             f"{'; '.join(parts)}."
         )
     return sentences
 
 
-def _shown(task: str, value: float) -> str:
-    return f"{value:.4g}" if task == "regression" else f"{100 * value:.2f} %"
-
-
-def _gain(task: str, value: float) -> str:
-    shown = f"{value + 0.0:+.2g}" if task == "regression" else f"{round(100 * value, 2) + 0.0:+.2f}"
+def _gain(validated: Validated, value: float) -> str:
+    shown = f"{round(100 * value, 2) + 0.0:+.2f}" if validated.percent else f"{value + 0.0:+.2g}"
     return shown.replace("-", "−")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown
-from ravine.metrics import DEFAULT, METRICS, Metric, heaviest_of, metric_named, weighted
+from ravine.metrics import DEFAULT, METRICS, Metric, heaviest_of, metric_named, values_of, weighted
+from ravine.outcomes.member import Member
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, trials
+from ravine.store.averaged import kind_of
 from ravine.study.definition import objects_of
 from ravine.study.load import content_of
 from ravine.study.metric import Judged, check_metric, is_default, parse_metric
@@ -101,6 +103,72 @@ def column_of(metric: Metric, task: str) -> str:
     return validation_metric(task) if is_default(metric, task) else f"validation_{metric.column}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """What runs' values on validation are.
+
+    Args:
+        column: the number of a run that has them.
+        name: in a sentence.
+        percent, lower: shown in per cent; better the lower they are.
+    """
+
+    column: str
+    name: str
+    percent: bool
+    lower: bool
+
+    def shown(self, value: float) -> str:
+        """A value."""
+        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}"
+
+
+def validated_by(metric: Metric, task: str) -> Validated:
+    """What runs that are judged by a metric have on validation.
+
+    Example:
+        >>> validated_by(METRICS["mse"], "regression").name, validated_by(METRICS["f1_macro"], "classification").name
+        ('loss', 'macro F1')
+    """
+    column = column_of(metric, task)
+    if is_default(metric, task):
+        name = column.removeprefix("validation_")
+        return Validated(column=column, name=name, percent=name == "accuracy", lower=name == "loss")
+    return Validated(column=column, name=metric.title, percent=metric.percent, lower=metric.lower)
+
+
+def valued_averages(predicted: Predicted, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs with the values of another metric than the usual one of their stored averages among their numbers.
+
+    Args:
+        predicted: reads predictions, and has the metric.
+        runs: finished, and validated on its examples.
+    """
+    metric = predicted.metric
+    if metric is None or is_default(metric, predicted.labels.task):
+        return list(runs)
+    names = predicted.store.averages.names([run.id for run in runs])
+    members = [_averaged(run, average) for run in runs for average in names[run.id]]
+    outputs = predicted.of_members("validation", members)
+    labels = predicted.labels
+    found = values_of(
+        [metric], labels.task, list(outputs.values()), labels.validation, labels.weights_of("validation")
+    )
+    values = dict(zip(outputs, found[metric.name].tolist(), strict=True))
+    column = column_of(metric, labels.task)
+    more: dict[str, dict[str, float]] = {run.id: {} for run in runs}
+    for member in members:
+        if np.isfinite(values[member.name]):
+            more[member.run][kind_of(member.average, column)] = values[member.name]
+    return [replace(run, metrics={**run.metrics, **more[run.id]}) for run in runs]
+
+
+def _averaged(run: RunRecord, average: str) -> Member:
+    return Member(
+        run=run.id, average=average, rule=run.rule, config=run.config, hypers=run.hypers, seed=run.seed
+    )
+
+
 def by_metric(
     store: Store,
     study: StudyRecord,
@@ -109,6 +177,8 @@ def by_metric(
     metric: Metric | None = None,
 ) -> tuple[list[RunRecord], str]:
     """The runs of a study, and the number of theirs on validation that its configs are compared by.
+
+    `averages_by_metric` then has it of their averages.
 
     Args:
         store: where it is.
@@ -126,6 +196,18 @@ def by_metric(
         return list(runs), validation_metric(labels.task)
     found = trials(runs, Predicted(store=store, labels=labels, metric=metric))
     return list(scored_runs(runs, found, metric)), column_of(metric, labels.task)
+
+
+def averages_by_metric(
+    store: Store,
+    study: StudyRecord,
+    labels: Labels,
+    runs: Sequence[RunRecord],
+    metric: Metric | None = None,
+) -> list[RunRecord]:
+    """The same runs, as `by_metric` gave them, with that number of their stored averages too."""
+    own = as_weighted(metric_of(study.definition, labels.task) if metric is None else metric, labels)
+    return valued_averages(Predicted(store=store, labels=labels, metric=own), runs)
 
 
 def squares_of(

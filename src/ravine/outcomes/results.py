@@ -32,7 +32,14 @@ from ravine.outcomes.judging import judgement_of
 from ravine.outcomes.ladder import LadderResult
 from ravine.outcomes.levels import compared_by, levelled
 from ravine.outcomes.looking import Judged, mistakes_of
-from ravine.outcomes.metric import as_weighted, column_of, judged_by, metric_of
+from ravine.outcomes.metric import (
+    Validated,
+    as_weighted,
+    judged_by,
+    metric_of,
+    validated_by,
+    valued_averages,
+)
 from ravine.outcomes.metric_table import MetricTable, metric_table
 from ravine.outcomes.mistakes import Mistakes
 from ravine.outcomes.out_of_fold import OutOfFold, out_of_fold_of
@@ -210,12 +217,17 @@ class Results:
     @property
     def score_metric(self) -> str:
         """The validation metric that configs are compared by."""
-        return column_of(self.metric, self.labels.task)
+        return self.validated.column
+
+    @property
+    def validated(self) -> Validated:
+        """What runs' values on validation are that configs are compared by."""
+        return validated_by(self.metric, self.labels.task)
 
     @property
     def stages(self) -> tuple[StageRow, ...]:
         """What decay gained, a row per rule of a staged study that has runs of the second stage."""
-        return () if self.regularized else stages(self.runs, self.labels.task)
+        return () if self.regularized else stages(self.runs, self.validated)
 
     def metrics(self) -> MetricTable:
         """All metrics of every run on validation, and on test of what validation chose; computed when asked for.
@@ -239,7 +251,9 @@ class Results:
     @property
     def averages(self) -> tuple[AverageRow, ...]:
         """What averages of the weights reach on validation at each rule's chosen config; () where there are none."""
-        return averages(self.runs, self.chosen, self.labels.task)
+        own = [run for run in self.runs if run.config in self.chosen]
+        predicted = Predicted(store=self.source, labels=self.labels, metric=self.metric)
+        return averages(valued_averages(predicted, own), self.chosen, self.validated)
 
     @property
     def error_columns(self) -> Mapping[str, Errors] | None:
@@ -374,9 +388,9 @@ class Results:
             errors=self.error_columns,
             trivial=self.trivial,
             after=(
-                *stage_words(self.stages, self.labels.task),
+                *stage_words(self.stages, self.validated),
                 *regularized_words(self.regularized, self.verdict.measure),
-                *average_words(self.averages, self.labels.task),
+                *average_words(self.averages, self.validated),
                 *(f"! {text}" for text in self.warnings),
                 *(f"note: {text}" for text in self.study.notes),
             ),

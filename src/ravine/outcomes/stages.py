@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ravine.outcomes.runs import by_config, describe, final, lr_of, plain, quality, validation_metric
+from ravine.outcomes.metric import Validated
+from ravine.outcomes.runs import by_config, describe, final, lr_of, plain, quality
 from ravine.study import STAGE
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _OWN = ("lr", "schedule", STAGE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
-    """A rule's two stages, in validation accuracy or loss.
+    """A rule's two stages, by what judges them on validation.
 
     Args:
         rule: its label.
@@ -45,14 +46,14 @@ class StageRow:
         return {name: plain(getattr(self, name)) for name in self.__slots__}
 
 
-def stages(runs: Sequence[RunRecord], task: str) -> tuple[StageRow, ...]:
+def stages(runs: Sequence[RunRecord], validated: Validated) -> tuple[StageRow, ...]:
     """A row per rule of a staged study that has runs of the second stage; none of any other study.
 
     Args:
         runs: of the study.
-        task: "classification" or "regression".
+        validated: what their values on validation are.
     """
-    metric = validation_metric(task)
+    metric = validated.column
     rows = []
     for rule in dict.fromkeys(run.rule for run in runs):
         own = [run for run in runs if run.rule == rule]
@@ -63,7 +64,7 @@ def stages(runs: Sequence[RunRecord], task: str) -> tuple[StageRow, ...]:
         chosen = best[0].hypers
         same = [run for run in own if run.hypers.get(STAGE) == "1" and _rest(run) == _rest(best[0])]
         before, after = _by_seed(same, metric), _by_seed(best, metric)
-        sign = -1.0 if task == "regression" else 1.0
+        sign = -1.0 if validated.lower else 1.0
         gains = [sign * (after[seed] - before[seed]) for seed in before if seed in after]
         rows.append(
             StageRow(
@@ -81,30 +82,27 @@ def stages(runs: Sequence[RunRecord], task: str) -> tuple[StageRow, ...]:
     return tuple(rows)
 
 
-def stage_words(rows: Sequence[StageRow], task: str) -> list[str]:
+def stage_words(rows: Sequence[StageRow], validated: Validated) -> list[str]:
     """The rows as sentences, for terminal and report; of a rule whose decays all diverged, that they did."""
-    regression = task == "regression"
-    scale = 1.0 if regression else 100.0
-    unit = "in validation loss" if regression else "points of validation accuracy"
+    scale = 100.0 if validated.percent else 1.0
+    unit = f"{'points of' if validated.percent else 'in'} validation {validated.name}"
     sentences = []
     for row in rows:
         if row.gain is None or row.low is None or row.high is None:
             sentences.append(f"{row.rule}: at lr {row.lr:.4g}, every seed diverged with decay.")
             continue
         sentences.append(
-            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, which reaches {_shown(regression, row.constant)} on "
+            f"{row.rule}: stage 1 chose lr {row.lr:.4g}, which reaches {_shown(validated, row.constant)} on "
             f"validation at a constant rate; the best decay, {row.schedule}, reaches "
-            f"{_shown(regression, row.decayed)}. It {'gains' if row.gain >= 0 else 'loses'} "
+            f"{_shown(validated, row.decayed)}. It {'gains' if row.gain >= 0 else 'loses'} "
             f"{abs(scale * row.gain):.2g} {unit} (gains over seeds: {scale * row.low + 0.0:.2g} to "
             f"{scale * row.high + 0.0:.2g})."
         )
     return sentences
 
 
-def _shown(regression: bool, value: float | None) -> str:
-    if value is None:
-        return "nothing"
-    return f"{value:.4g}" if regression else f"{100 * value:.2f} %"
+def _shown(validated: Validated, value: float | None) -> str:
+    return "nothing" if value is None else validated.shown(value)
 
 
 def _rest(run: RunRecord) -> dict[str, float | str]:

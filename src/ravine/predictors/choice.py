@@ -18,8 +18,8 @@ from ravine.messages import count, shown
 from ravine.metrics import DEFAULT, METRICS, Metric
 from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.member import Member
-from ravine.outcomes.metric import by_metric
-from ravine.outcomes.runs import final, validation_metric
+from ravine.outcomes.metric import averages_by_metric, by_metric
+from ravine.outcomes.runs import final
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord
 from ravine.study import FindStudy
 
@@ -107,7 +107,8 @@ def chosen(
         text = f"seed {winner[0].seed} of {winner[0].rule}, the best on validation of the winner's seeds"
         return _pooled(store, study, labels, what, text, [winner[0].id], "all", metric=metric)
     if what == "average":
-        return _average(store, study, labels, winner, validation_metric(labels.task), metric)
+        averaged = averages_by_metric(store, study, labels, winner, metric)
+        return _average(store, study, labels, averaged, column, metric)
     if what == "soup":
         assert find is not None, "a soup needs the study"
         return _soup(store, study, labels, winner[0], find, device, metric)

@@ -24,9 +24,8 @@ _AVERAGES = "Of each {}'s chosen config, means over its seeds. The verdict above
 
 def sentence_sections(results: Results) -> Html:
     """What there is to say of a staged study, of averages, and of modes at test; nothing for other studies."""
-    task = results.labels.task
     return join(
-        _section("What decay gained", "stages", stage_words(results.stages, task), _STAGES),
+        _section("What decay gained", "stages", stage_words(results.stages, results.validated), _STAGES),
         _section(
             "Whether dropout was needed",
             "regularize",
@@ -36,7 +35,7 @@ def sentence_sections(results: Results) -> Html:
         _section(
             "What averaging gained",
             "gains",
-            average_words(results.averages, task),
+            average_words(results.averages, results.validated),
             _AVERAGES.format(results.noun),
         ),
         _section("What test time gained", "modes", mode_words_of(mode_rows(results)), _modes(results)),

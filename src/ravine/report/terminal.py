@@ -58,9 +58,9 @@ def verdict(results: Results) -> Group:
         said = of_trivial(results.trivial) if ladder is None else ladder_trivial(results.trivial, ladder)
         parts += ["", Text(said)]
     for sentences in (
-        stage_words(results.stages, results.labels.task),
+        stage_words(results.stages, results.validated),
         regularized_words(results.regularized, results.verdict.measure),
-        average_words(results.averages, results.labels.task),
+        average_words(results.averages, results.validated),
     ):
         if sentences:
             parts += ["", *(Text(sentence) for sentence in sentences)]
