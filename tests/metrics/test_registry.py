@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from ravine.errors import InputError
 from ravine.metrics import (
@@ -105,6 +106,22 @@ def test_what_one_example_weighs() -> None:
             lost.append(len(answers) * (1.0 - value))
         heaviest = metric.formulas["classification"].heaviest(answers, 2)
         assert max(lost) == pytest.approx(heaviest, rel=0.12), name
+
+
+@pytest.mark.parametrize("num_positives", [1, 5, 40])
+def test_what_one_example_weighs_in_an_average_precision(num_positives: int) -> None:
+    """A negative above all positives costs more than a positive below all negatives, where positives differ."""
+    answers = np.repeat([0, 1], [200, num_positives])
+    score = np.concatenate([np.zeros(200), np.linspace(1.0, 2.0, num_positives)])
+    lost = []
+    for wrong, at in ((0, 3.0), (-1, -1.0)):
+        changed = score.copy()
+        changed[wrong] = at
+        lost.append(len(answers) * (1.0 - average_precision_score(answers, changed)))
+    heaviest = METRICS["average_precision"].formulas["classification"].heaviest(answers, 2)
+    assert max(lost) == pytest.approx(heaviest, rel=0.01)
+    of_labels = METRICS["average_precision"].formulas["multilabel"].heaviest
+    assert of_labels(np.stack([answers, answers], axis=1), 2) == pytest.approx(heaviest)
 
 
 def test_the_name_of_a_column_says_which_end_is_better() -> None:

@@ -25,15 +25,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ravine.metrics.arrays import Array
+from ravine.metrics.arrays import Array, Truths
 from ravine.metrics.counts import heaviest_of_class
 from ravine.metrics.given import Classes, Marks
 from ravine.metrics.labels import heaviest_of_label
-from ravine.metrics.means import per
+from ravine.metrics.means import per, usual_share
 from ravine.metrics.metric import Formula
 from ravine.metrics.order import Order
 
 OneSide = Callable[[Order], Array]
+Heaviest = Callable[[np.ndarray, int, Array | None], float]
 
 
 def _placements(order: Order) -> Array:
@@ -99,16 +100,16 @@ def _mean_over_sides(one: OneSide) -> Callable[[Classes | Marks], Array]:
     return mean
 
 
-def _of_classes(one: OneSide, parts: OneSide) -> Formula:
+def _of_classes(one: OneSide, parts: OneSide, heaviest: Heaviest) -> Formula:
     return Formula(
         value=_mean_over_sides(one),
         parts=_mean_over_sides(parts),
-        heaviest=_heaviest,
+        heaviest=heaviest,
         lacking=_missing_class,
     )
 
 
-def _of_labels(one: OneSide, parts: OneSide, *, negatives: bool) -> Formula:
+def _of_labels(one: OneSide, parts: OneSide, heaviest: Heaviest, *, negatives: bool) -> Formula:
     def lacking(answers: np.ndarray, labels: tuple[str, ...]) -> str:
         counts = (np.asarray(answers) > 0).sum(axis=0)
         for label, number in zip(labels, counts.tolist(), strict=True):
@@ -121,7 +122,7 @@ def _of_labels(one: OneSide, parts: OneSide, *, negatives: bool) -> Formula:
     return Formula(
         value=_mean_over_sides(one),
         parts=_mean_over_sides(parts),
-        heaviest=heaviest_of_label,
+        heaviest=heaviest,
         lacking=lacking,
     )
 
@@ -138,11 +139,30 @@ def _heaviest(answers: np.ndarray, num_classes: int, weights_N: Array | None = N
     return 2.0 * found if num_classes == 2 else found
 
 
+def _heaviest_of_ap(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
+    """Of two classes what a positive or a negative weighs; of more the most in the AP of one of them."""
+    sides = [1] if num_classes == 2 else np.unique(answers).tolist()
+    return len(answers) / len(sides) * max(_in_ap(answers == k, weights_N) for k in sides)
+
+
+def _heaviest_of_labels_ap(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
+    there_KN = np.asarray(answers).T > 0
+    return len(answers) * sum(_in_ap(each, weights_N) for each in there_KN) / num_labels
+
+
+def _in_ap(positive_N: Truths, weights_N: Array | None) -> float:
+    """By how much one example lowers an AP of 1: 1 / P of a positive below all others, or (H(P + 1) - 1) / P of a
+    negative above all, where the precision at the k-th positive is k / (k + 1); H are harmonic numbers.
+    """
+    share = usual_share(positive_N, weights_N)
+    return share * max(1.0, float((1.0 / np.arange(2, round(1.0 / share) + 2)).sum()))
+
+
 ROC_AUC = {
-    "classification": _of_classes(_auc, _auc_parts),
-    "multilabel": _of_labels(_auc, _auc_parts, negatives=True),
+    "classification": _of_classes(_auc, _auc_parts, _heaviest),
+    "multilabel": _of_labels(_auc, _auc_parts, heaviest_of_label, negatives=True),
 }
 AVERAGE_PRECISION = {
-    "classification": _of_classes(_ap, _ap_parts),
-    "multilabel": _of_labels(_ap, _ap_parts, negatives=False),
+    "classification": _of_classes(_ap, _ap_parts, _heaviest_of_ap),
+    "multilabel": _of_labels(_ap, _ap_parts, _heaviest_of_labels_ap, negatives=False),
 }
