@@ -9,6 +9,7 @@ from pathlib import Path
 from ravine.metrics import DEFAULT, METRICS
 from ravine.store import FINISHED, Store
 from ravine.study import Run, Study, decayed_runs, regularized_runs
+from ravine.study.expand import judged_of
 
 
 def second_stage(
@@ -43,7 +44,8 @@ def second_stage(
     records = [
         replace(known[run.id], rule=run.label, config=run.recipe.id, hypers=dict(run.chosen)) for run in first
     ]
-    metric = None if study.metric is None else study.metric.metric(search)
+    judged = judged_of(study)
+    metric = None if judged is None else judged.metric(search)
     labels = store.labels.of(first[0].recipe.data)
     if labels.weights is not None:
         metric = as_weighted(METRICS[DEFAULT[labels.task]] if metric is None else metric, labels)

@@ -17,7 +17,7 @@ from ravine.outcomes.trials import Predicted, trials
 from ravine.store.averaged import kind_of
 from ravine.study.definition import objects_of
 from ravine.study.load import content_of
-from ravine.study.metric import Judged, check_metric, is_default, parse_metric
+from ravine.study.metric import Judged, check_metric, is_default, judged_by_content
 from ravine.verdict import Measure, measure_by, measure_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def judged_by(definition: str) -> Judged | None:
     Example:
         >>> judged_by('metric = "f1_macro"').name, judged_by('name = "s"')
         ('f1_macro', None)
+        >>> judged_by('loss = { kind = "quantile", q = 0.9 }').name
+        'pinball_0.9'
     """
     if "metric" in (objects := objects_of(definition)):
         raise StudyError(
@@ -44,7 +46,7 @@ def judged_by(definition: str) -> Judged | None:
         content = content_of(definition)
     except InputError:  # a study made by an older version, or in Python without a text
         return None
-    return parse_metric(content.get("metric"))
+    return judged_by_content(content)
 
 
 def metric_of(definition: str, task: str) -> Metric:

@@ -26,7 +26,7 @@ from ravine.study.folds import parts_in
 from ravine.study.heads import check_views, check_views_used
 from ravine.study.ladder import Taught, taught_of
 from ravine.study.losses import check_loss
-from ravine.study.metric import check_metric, check_weighed
+from ravine.study.metric import Judged, check_metric, check_weighed, judged_by_loss
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -68,8 +68,9 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         for part in study.parts:
             with _naming(study, part):
                 _check_task(part.study, data)
-        if study.metric is not None:
-            metric = study.metric.metric(search)
+        judged = judged_of(study)
+        if judged is not None:
+            metric = judged.metric(search)
             if data.score_weights is not None:
                 metric = weighted(metric, data.task)
             for fold, cut in parts_in(data):
@@ -190,6 +191,14 @@ def notes_of(study: Study, data: Dataset) -> tuple[str, ...]:
 def _naming(study: Study, part: Part[Study]) -> AbstractContextManager[None]:
     """Errors name the variant that they are in."""
     return naming_variant(study.variants, [part.chosen.get("variant")])
+
+
+def judged_of(study: Study) -> Judged | None:
+    """What a study is judged by: what it says, or what its loss asks for; None: what is usual for its task."""
+    if study.metric is not None:
+        return study.metric
+    losses = [None if each.study.loss is None else each.study.loss.content() for each in study.parts]
+    return judged_by_loss(losses[0]) if all(each == losses[0] for each in losses) else None
 
 
 def _check_task(study: Study, data: Dataset) -> None:

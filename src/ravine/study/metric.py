@@ -128,6 +128,34 @@ def _judged(value: object, *, lower: bool) -> Judged:
     return Judged(name=str(getattr(value, "__name__", type(value).__name__)), function=value, lower=lower)
 
 
+def judged_by_content(content: Mapping[str, Any]) -> Judged | None:
+    """What a study's content says that it is judged by, or what its loss asks for; no code of the user's is run."""
+    judged = parse_metric(content.get("metric"))
+    variants = content.get("variants")
+    varies = isinstance(variants, list) and any(
+        isinstance(each, Mapping) and "loss" in each for each in variants
+    )
+    return judged_by_loss(content.get("loss")) if judged is None and not varies else judged
+
+
+def judged_by_loss(loss: object) -> Judged | None:
+    """What a loss is judged by: a quantile by the loss whose least it is; None of any other, and of several levels.
+
+    Args:
+        loss: as a study file has it.
+
+    Example:
+        >>> judged_by_loss({"kind": "quantile", "q": 0.9}).name, judged_by_loss("mae")
+        ('pinball_0.9', None)
+    """
+    if not isinstance(loss, Mapping) or loss.get("kind") != "quantile":
+        return None
+    q = loss.get("q")
+    if isinstance(q, bool) or not isinstance(q, int | float) or round(float(q), 6) != q or not 0.0 < q < 1.0:
+        return None
+    return Judged(name=f"pinball_{q:.6f}".rstrip("0"))
+
+
 def described(judged: Judged) -> str:
     """A function of a Python program, for people: where it is from, and a hash of its source."""
     assert judged.function is not None, "it is an object"
