@@ -84,3 +84,7 @@ def test_an_interval_knows_the_best_that_there_is() -> None:
     parts += 0.9 - parts.mean()
     assert mean_interval(parts, 0.05, binary=False, best=1.0)[1] == 1.0
     assert mean_interval(parts, 0.05, binary=False)[1] > 1.0
+    below = parts - parts.max() - 0.01  # an R² whose examples all say less than the mean would
+    assert mean_interval(below, 0.05, binary=False)[1] <= 0.0
+    low, high = mean_interval(below * 1e-3, 0.05, binary=False, best=1.0, loss=False)
+    assert high - below.mean() * 1e-3 == pytest.approx(below.mean() * 1e-3 - low)

@@ -334,7 +334,12 @@ def _method(
         low = high = mean
         if len(own) > 1:
             low, high = mean_interval(
-                own[:, None], alpha, binary=False, by_example=False, share=measure.percent
+                own[:, None],
+                alpha,
+                binary=False,
+                by_example=False,
+                share=measure.percent,
+                loss=ratio or measure.loss,
             )
         test = -math.exp(-mean) if ratio else mean
         ci = (-math.exp(min(-low, _MOST)), -math.exp(-min(high, 0.0))) if ratio else (low, high)

@@ -120,6 +120,7 @@ def arm_results(
                         share=measure.percent,
                         heaviest=measure.heaviest,
                         best=measure.best,
+                        loss=measure.loss,
                     )
             found.append(
                 ArmResult(

@@ -81,7 +81,7 @@ def mean_interval_over_folds(
     if measure.percent:
         return interval_of_shares(mean, half, alpha)
     known = math.inf if measure.best is None else measure.best
-    top = 0.0 if all(bool((each <= 0.0).all()) for each in by_example) else known
+    top = 0.0 if measure.loss and all(bool((each <= 0.0).all()) for each in by_example) else known
     return mean - half, max(min(mean + half, top), mean)
 
 

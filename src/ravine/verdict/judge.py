@@ -189,6 +189,7 @@ def _result(
             share=measure.percent,
             heaviest=measure.heaviest,
             best=measure.best,
+            loss=measure.loss,
         )
         if known
         else None,

@@ -55,6 +55,7 @@ def mean_interval(
     share: bool = False,
     heaviest: float | None = None,
     best: float | None = None,
+    loss: bool = True,
 ) -> tuple[float, float]:
     """Interval of level 1 - alpha for one rule's mean score, over seeds, examples and the luck of tuning.
 
@@ -66,7 +67,7 @@ def mean_interval(
     The examples then count as fewer where the heaviest counts as several: an F1 of 100 % over ten positives among a
     thousand examples is known as well as twenty right answers are.
 
-    For losses it is symmetric, cut at 0 where all scores are <= 0. Squared errors are skewed and the largest are
+    For losses it is symmetric, cut at 0 where no score is above. Squared errors are skewed and the largest are
     rare, so the part of few examples is widened as a t is, and by two more examples, one each way, as heavy as
     those that make the spread.
 
@@ -79,6 +80,8 @@ def mean_interval(
         share: scores that are not binary lie from 0 to 1; the interval is then Wilson's too, without the limit.
         heaviest: as in `Measure`.
         best: no score is higher; None: there is no such number.
+        loss: scores that are neither binary nor shares are losses with a minus; False: what is below 0 may be above as
+            well, as an R² may.
     """
     mean = float(scores.mean())
     num_examples = scores.shape[1]
@@ -93,7 +96,7 @@ def mean_interval(
         if share:
             return interval_of_shares(mean, half, alpha)
         known = math.inf if best is None else best
-        top = 0.0 if bool((scores <= 0.0).all()) else known
+        top = 0.0 if loss and bool((scores <= 0.0).all()) else known
         return mean - half, max(min(mean + half, top), mean)
     half = width(replace(error, example=math.hypot(error.example, luck)), alpha)
     return accuracy_interval(mean, half, float(num_examples), alpha)
