@@ -5,7 +5,8 @@ Shapes: R run of the cohort, G run of a segment, P numbers of one run, S section
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import final
 
@@ -78,7 +79,8 @@ class Beginning:
             device: where they are trained.
             ends: by id of a run, the end that it goes on from; None: all begin with the weights that their seeds make.
         """
-        of_seed = {seed: network.initial(seed) for seed in cohort.seeds}
+        with _one_thread(bool(network.name)):
+            of_seed = {seed: network.initial(seed) for seed in cohort.seeds}
         found = tuple(ends[run.id] for run in cohort.runs) if ends is not None else ()
         seeds = [run.seed for run in cohort.runs]
 
@@ -92,9 +94,10 @@ class Beginning:
         layout = network.layout
         params_RP = torch.zeros(len(seeds), layout.size, dtype=network.dtype)
         params = layout.views(params_RP)
-        for name, view in params.items():
-            for row, made in enumerate(at_first(name)):
-                view[row] = made
+        with _one_thread(bool(network.name)):
+            for name, view in params.items():
+                for row, made in enumerate(at_first(name)):
+                    view[row] = made
         for segment in cohort.segments if found else ():
             if DEPLOYED in segment.rule.points:
                 for row in range(segment.start, segment.stop):
@@ -127,6 +130,21 @@ class Beginning:
             origin=origin,
             ends=found,
         )
+
+
+@contextmanager
+def _one_thread(wanted: bool) -> Iterator[None]:
+    """Within it PyTorch has one thread, if that is wanted: for hundreds of small copies others only wait, by spinning.
+
+    Where a user's module is made, what it is made of may depend on the number of threads.
+    """
+    before = torch.get_num_threads()
+    try:
+        if wanted:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def shared(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
