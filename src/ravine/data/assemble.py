@@ -4,107 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ravine.data.answers import NumberTarget
-from ravine.data.column import Column, Place
+from ravine.data.column import Place
 from ravine.data.copies import copy_notes
 from ravine.data.cut import cut, cut_notes
 from ravine.data.dataset import Dataset, Folds, fingerprint
-from ravine.data.deal import OPEN, TEST, VALIDATION, Splits
+from ravine.data.deal import TEST, VALIDATION, Splits
 from ravine.data.deal_folds import FIRST_FOLD, FoldOf
-from ravine.data.decoding import Decoding, Pictures, decoding
-from ravine.data.division import ALONE, Division
+from ravine.data.decoding import Decoding, Pictures
 from ravine.data.examples import Examples
-from ravine.data.images import remarks
-from ravine.data.inputs import ArrayInputs, ImageInputs, TableInputs
-from ravine.data.memo import Memo, answers_key, memo_key
+from ravine.data.inputs import ImageInputs
+from ravine.data.memo import answers_key
 from ravine.data.preparation import Preparation
-from ravine.data.reading import Order, SheetReading
-from ravine.data.rescaling import Rescaling, SharedInputs, Sharing
-from ravine.data.scale import Scaling, check_finite, fit_scaling
+from ravine.data.prepared import Prepared, prepared
+from ravine.data.reading import SheetReading
+from ravine.data.rescaling import Sharing
 from ravine.data.several import NumbersTarget
-from ravine.data.spec import Options, Task
-from ravine.data.table import Table, complete_rows, encode, refused_cells, unfilled
+from ravine.data.source import Source
+from ravine.data.spec import Options
+from ravine.data.table import Table, complete_rows, refused_cells
 from ravine.data.target import Target
 from ravine.data.target_columns import Columns, encode_answers
 from ravine.data.weights import Weights, check_part
 from ravine.errors import DataError, together
-from ravine.forms import plain, read
 from ravine.messages import count
-from ravine.verification import Verification
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source:
-    """Raw examples of all splits, as a reader hands them over.
-
-    Args:
-        name: of the data set.
-        where: the file, named in errors.
-        x: a table, image files, float64 features, or float32 or uint8 (N, C, H, W) images.
-        y: the target, or its columns.
-        marks: OPEN, VALIDATION or TEST for each example.
-        division: what the examples are cut by beside that.
-        weights: float32 (N,), how much each counts in training; None: all count alike.
-        weight_scores: they count in scores on validation and test as well.
-        place: where an example came from, for errors.
-        task: what the user or the data set says; None: by the target.
-        class_names: names for classes that are numbers.
-        features: names of the features.
-        order: how the axes of an array of images came.
-        notes: what the reader did.
-    """
-
-    name: str
-    where: str
-    x: Table | Pictures | npt.NDArray[Any]
-    y: Column | Columns
-    marks: npt.NDArray[np.int8]
-    place: Place
-    task: Task | None = None
-    class_names: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    order: Order = "as it is"
-    notes: tuple[str, ...] = ()
-    division: Division = ALONE
-    weights: Weights | None = None
-    weight_scores: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Prepared:
-    """Inputs of the three splits, how they were made, and notes about it.
-
-    Args:
-        xs: float32, or bytes that `scaling` makes that of.
-        ats: which rows of these a split has; None: all.
-        verification: what is to be checked of pixels that were kept.
-        digests: SHA-256 of the image files of each split.
-        memo: what was found out about their pixels before.
-        rescaling: of inputs that folds share.
-    """
-
-    xs: tuple[npt.NDArray[Any], ...]
-    inputs: TableInputs | ArrayInputs | ImageInputs
-    features: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    ats: tuple[npt.NDArray[np.int64] | None, ...] = (None, None, None)
-    verification: Verification | None = None
-    digests: tuple[npt.NDArray[np.uint8] | None, ...] = (None, None, None)
-    memo: Memo = field(default_factory=lambda: Memo(None))
-    rescaling: Rescaling | None = None
-
-    @property
-    def scaling(self) -> Scaling | Rescaling | None:
-        """Of inputs that are kept as bytes, or that folds share; None where they have been scaled."""
-        if self.rescaling is not None:
-            return self.rescaling
-        return self.inputs.scaling if self.xs[0].dtype == np.uint8 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,12 +54,7 @@ class Assembled:
 
     def place(self, split: int, row: int) -> str:
         """Where an example of training (0), validation or test came from."""
-        return self.of(int(_rows(self.splits)[split][row]))
-
-
-def marks_for(num_open: int, num_validation: int = 0, num_test: int = 0) -> npt.NDArray[np.int8]:
-    """Marks of examples that come in this order: open, validation, test."""
-    return np.repeat(np.array([OPEN, VALIDATION, TEST], dtype=np.int8), [num_open, num_validation, num_test])
+        return self.of(int(self.splits.parts[split][row]))
 
 
 def assemble(source: Source, options: Options) -> Dataset:
@@ -291,131 +215,17 @@ def _assembled(
             check_part(weights[getattr(splits, part)], part, source.where)
     notes += [*target.notes, *_split_notes(marks, splits, options)]
     notes += cut_notes(target.labels, target.classes, division, splits)
-    if isinstance(x, Table):
-        prepared = _prepared_table(x, splits, options, source, place, sharing)
-    elif isinstance(x, Pictures):
-        prepared = yield from _prepared_pictures(x, splits, options, source, sharing)
-    else:
-        check_finite(x, source.where, place, source.features)
-        prepared = _prepared_array(x, splits, options, source, sharing)
-    notes += prepared.notes
-    data = _dataset(source, target, splits, prepared, tuple(notes), place, weights)
-    return Assembled(data=data, splits=splits, of=place, digests=prepared.digests)
-
-
-def _prepared_table(
-    table: Table, splits: Splits, options: Options, source: Source, place: Place, sharing: Sharing | None
-) -> _Prepared:
-    for column in table.columns:
-        if not column.text:
-            known = np.where(column.missing, 0.0, column.values)[:, None]
-            check_finite(known, source.where, place, (column.name,))
-    matrix = encode(table, splits.train, all_levels=sharing is not None)
-    scaling = fit_scaling(matrix.values[splits.train], options.normalize, source.where, matrix.numeric)
-    prepared = _Prepared(
-        xs=(),
-        inputs=TableInputs(columns=matrix.inputs, scaling=scaling, numerals=table.numerals, text=table.text),
-        features=matrix.features,
-        notes=matrix.notes,
-    )
-    if sharing is None:
-        return replace(prepared, xs=_scaled(matrix.values, splits, scaling))
-    scaled = matrix.numeric & (options.normalize != "none")
-    shared = sharing.inputs(lambda: SharedInputs.of_columns(unfilled(table, matrix), scaled))
-    used = matrix.numeric | matrix.values[splits.train].any(axis=0)
-    return _of_fold(prepared, shared, splits, shared.rescaling(scaling, fill=matrix.fills, used=used))
-
-
-def _of_fold(prepared: _Prepared, shared: SharedInputs, splits: Splits, rescaling: Rescaling) -> _Prepared:
-    """With the inputs that all folds share."""
-    ats = tuple(shared.at(rows) for rows in _rows(splits))
-    return replace(prepared, xs=(shared.x,) * 3, ats=ats, rescaling=rescaling)
-
-
-def _prepared_array(
-    x: npt.NDArray[Any], splits: Splits, options: Options, source: Source, sharing: Sharing | None
-) -> _Prepared:
-    known = x[splits.train]
-    scaling = fit_scaling(known, options.normalize, source.where)
-    rows = x.ndim == 2 and scaling.values == "float64"
-    prepared = _Prepared(
-        xs=(known, x[splits.validation], x[splits.test]) if x.dtype == np.uint8 and sharing is None else (),
-        inputs=ArrayInputs(
-            shape=tuple(x.shape[1:]),
-            scaling=scaling,
-            order=source.order,
-            features=source.features,
-            low=tuple(known.min(axis=0).tolist()) if rows else (),
-            high=tuple(known.max(axis=0).tolist()) if rows else (),
-        ),
-        features=source.features,
-    )
-    if sharing is not None:
-        shared = sharing.inputs(lambda: _shared_array(x, scaled=bool(scaling.mean)))
-        return _of_fold(prepared, shared, splits, shared.rescaling(scaling))
-    del known  # a copy
-    return prepared if prepared.xs else replace(prepared, xs=_scaled(x, splits, scaling))
-
-
-def _shared_array(x: npt.NDArray[Any], *, scaled: bool) -> SharedInputs:
-    if x.dtype != np.float64:
-        return SharedInputs(x=np.ascontiguousarray(x))
-    flat = x.reshape(len(x), -1)
-    found = SharedInputs.of_columns(flat, np.full(flat.shape[1], scaled))
-    middle, unit = (np.reshape(each, x.shape[1:]) for each in (found.middle, found.unit))
-    return SharedInputs(x=found.x.reshape(x.shape), middle=middle, unit=unit)
-
-
-def _prepared_pictures(
-    x: Pictures, splits: Splits, options: Options, source: Source, sharing: Sharing | None
-) -> Generator[Decoding, None, _Prepared]:
-    reading, used = x.reading, np.concatenate(_rows(splits))
-    given = reading.scaling() if isinstance(reading, SheetReading) else None
-    if x.blank:
-        return _Prepared(
-            xs=tuple(np.broadcast_to(np.uint8(0), (len(rows), *reading.shape)) for rows in _rows(splits)),
-            inputs=ImageInputs(reading=reading, scaling=given or Scaling(values="bytes")),
-            notes=tuple(remarks(x.files, x.table.flags)),
-        )
-    if sharing is not None:  # one fold's are another's too
-        used = np.arange(len(x.files))
-    stored = yield from decoding(x, used)
-    pixels, rows = stored.pixels, stored.table.rows
-    digests = tuple(stored.table.digests[each] for each in _rows(splits))
-    memo = Memo(memo_key(digests, reading, options.normalize) if stored.kept else None)
-    if given is None:
-        fitted = memo.get(
-            "scaling", lambda: plain(fit_scaling(pixels[rows[splits.train]], options.normalize, source.where))
-        )
-        given = read(Scaling, fitted)
-    prepared = _Prepared(
-        xs=(pixels, pixels, pixels),
-        ats=tuple(rows[each] for each in _rows(splits)),
-        inputs=ImageInputs(reading=reading, scaling=given),
-        notes=tuple(remarks([x.files[row] for row in used], stored.table.flags[used])),
-        verification=stored.verification,
-        digests=digests,
-        memo=memo,
-    )
-    if sharing is None:
-        return prepared
-    shared = sharing.inputs(lambda: SharedInputs(x=pixels, rows=rows))
-    return _of_fold(prepared, shared, splits, shared.rescaling(given))
-
-
-def _rows(splits: Splits) -> tuple[npt.NDArray[np.int64], ...]:
-    return splits.train, splits.validation, splits.test
-
-
-def _scaled(x: npt.NDArray[Any], splits: Splits, scaling: Scaling) -> tuple[npt.NDArray[np.float32], ...]:
-    return tuple(scaling(x[rows]) for rows in _rows(splits))
+    made = yield from prepared(x, splits, options, source, place, sharing)
+    notes += made.notes
+    data = _dataset(source, target, splits, made, tuple(notes), place, weights)
+    return Assembled(data=data, splits=splits, of=place, digests=made.digests)
 
 
 def _dataset(
     source: Source,
     target: Target,
     splits: Splits,
-    prepared: _Prepared,
+    made: Prepared,
     notes: tuple[str, ...],
     place: Place,
     weights: Weights | None,
@@ -435,8 +245,8 @@ def _dataset(
         names = outputs.names
         mean, scale = (tuple(getattr(each, of) for each in outputs.targets) for of in ("mean", "scale"))
     train, validation, test = (
-        Examples(x=x, y=y[rows], scaling=prepared.scaling, at=at)
-        for x, at, rows in zip(prepared.xs, prepared.ats, _rows(splits), strict=True)
+        Examples(x=x, y=y[rows], scaling=made.scaling, at=at)
+        for x, at, rows in zip(made.xs, made.ats, splits.parts, strict=True)
     )
     if weights is not None:
         train, validation = (
@@ -449,7 +259,7 @@ def _dataset(
     if not blank:
         notes += copy_notes(train, validation, test, splits, place)
     splits_of = (train, validation, test)
-    by_bytes = isinstance(prepared.inputs, ImageInputs) and isinstance(prepared.inputs.reading, SheetReading)
+    by_bytes = isinstance(made.inputs, ImageInputs) and isinstance(made.inputs.reading, SheetReading)
     return Dataset(
         name=source.name,
         task=target.task,
@@ -460,16 +270,16 @@ def _dataset(
         target_mean=mean,
         target_scale=scale,
         targets=names,
-        features=prepared.features,
+        features=made.features,
         notes=notes,
         fingerprint="blank"
         if blank
-        else prepared.memo.get(
+        else made.memo.get(
             f"fingerprint {answers_key(splits_of, target.classes)}",
             lambda: fingerprint(target.task, splits_of, target.classes, mean, scale, by_bytes, names),
         ),
-        verification=prepared.verification,
-        preparation=Preparation(inputs=prepared.inputs, target=outputs),
+        verification=made.verification,
+        preparation=Preparation(inputs=made.inputs, target=outputs),
         origin=lambda split, row: place(int(getattr(splits, split)[row])),
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Column
+from ravine.data.source import Source, marks_for
 from ravine.data.spec import BreastCancerSpec, DiabetesSpec, DigitsSpec, IrisSpec, WineSpec
 from ravine.errors import DataError
 

@@ -24,6 +24,11 @@ class Splits:
     validation: Indices
     test: Indices
 
+    @property
+    def parts(self) -> tuple[Indices, Indices, Indices]:
+        """Training, validation and test, in this order."""
+        return self.train, self.validation, self.test
+
 
 def deal(
     labels: Indices,

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Column
 from ravine.data.files import regular
+from ravine.data.source import Source, marks_for
 from ravine.errors import DataError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist

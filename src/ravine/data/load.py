@@ -6,12 +6,13 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from ravine.data.assemble import Source, assembling, last
+from ravine.data.assemble import assembling, last
 from ravine.data.by_sheet import by_sheet, check_unscaled, sized
 from ravine.data.dataset import Dataset
 from ravine.data.decoding import Decoding
 from ravine.data.files import existing
 from ravine.data.sheet import Sheet
+from ravine.data.source import Source
 from ravine.data.spec import CsvSpec, DataSpec, FashionMnistSpec, ImagesSpec, NpzSpec, ParquetSpec
 from ravine.errors import DataError
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from ravine.data.assemble import Source
 from ravine.data.column import Cells
 from ravine.data.division import ALONE, Division, division_of
 from ravine.data.room import require
+from ravine.data.source import Source
 from ravine.data.spec import NpzSpec
 from ravine.data.stack import ArrayOptions, stacked
 from ravine.errors import DataError, choices

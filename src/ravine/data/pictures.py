@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data.assemble import Source
 from ravine.data.column import Column
 from ravine.data.decoding import Decoding, Pictures, Table, known_table
 from ravine.data.image_folders import find_pictures
 from ravine.data.images import GREY_FLAG, check_pillow, each_of, read_header
 from ravine.data.reading import ImageReading, Reading, SheetReading
 from ravine.data.sheet import Sheet
+from ravine.data.source import Source
 from ravine.data.spec import ImagesSpec
 from ravine.errors import DataError
 from ravine.messages import count

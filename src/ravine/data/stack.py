@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Cells, Column, Place, typed_column
 from ravine.data.containers import as_numpy, joined
 from ravine.data.division import ALONE, Division, division_of, without
 from ravine.data.frames import columns_of, is_frame, series_cells
 from ravine.data.inputs import in_order, number_array
 from ravine.data.reading import Order
+from ravine.data.source import Source, marks_for
 from ravine.data.spec import Options, Task, Texts
 from ravine.data.table import Missing, Table, build_table
 from ravine.data.target_columns import Columns

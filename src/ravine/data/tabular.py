@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data.assemble import Source, marks_for
 from ravine.data.column import Cells, Place
 from ravine.data.containers import joined
 from ravine.data.csv_file import Columns, Rows, read_csv
@@ -15,6 +14,7 @@ from ravine.data.division import division_of, without
 from ravine.data.inputs import CsvText
 from ravine.data.numerals import Numerals
 from ravine.data.parquet_file import read_parquet
+from ravine.data.source import Source, marks_for
 from ravine.data.spec import CsvSpec, ParquetSpec
 from ravine.data.table import build_table
 from ravine.data.texts import PLAIN
