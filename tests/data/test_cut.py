@@ -222,6 +222,15 @@ X, Y = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 3
         ({"split": ["train", "test"] * 30, "test": 0.3}, "test, column: only one of them"),
         ({"split": {"group": "who"}}, "split names the column 'who', and x is an array; give groups="),
         ({"split": {}}, "split: is empty; such as"),
+        (
+            {"groups": "who"},
+            r"arrays: groups = 'who': must be an array with an entry for each example; a column of a frame is"
+            r" split=\{'group': 'who'\}$",
+        ),
+        (
+            {"weights": "trust"},
+            r"weights = 'trust': must be an array .* a column of a frame is frame\['trust'\]$",
+        ),
     ],
 )
 def test_what_cannot_be_cut_is_refused_in_one_line(given, words):

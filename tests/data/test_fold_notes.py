@@ -33,6 +33,14 @@ def test_notes_are_told_once_with_the_folds_that_say_them() -> None:
     assert gathered({}) == ()
 
 
+def test_a_sign_and_an_exponent_are_parts_of_a_number() -> None:
+    means = ("-0.104", "0.0214", "-3.1e-05", "2e-07")
+    notes = {part: [f"the mean, {mean}, of part-time"] for part, mean in zip(PARTS, means, strict=True)}
+    assert gathered(notes) == (
+        "the mean, -0.104, of part-time (in fold 0 of repeat 0; with other numbers in 3 more of 4 folds)",
+    )
+
+
 def test_copies_in_any_fold_are_noted_in_the_store(tmp_path: Path) -> None:
     """Some rows twice: where one is tested, the other may be in training."""
     x = np.random.default_rng(0).standard_normal((40, 3))

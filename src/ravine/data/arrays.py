@@ -117,9 +117,23 @@ def from_arrays(
         "x_validation": x_validation,
         "y_validation": y_validation,
     }
+    _refuse_names({"y": y, "groups": groups, "times": times, "weights": weights}, name)
     words = None if checked.split is not None else split
     division = _division({"split": words, "groups": groups, "times": times}, given, name, checked)
     return _assembled(given, name, checked, tuple(map(str, named)), division, weights)
+
+
+def _refuse_names(arrays: Mapping[str, Any], name: str) -> None:
+    """A column's name where its cells belong."""
+    for key, value in arrays.items():
+        if not isinstance(value, str):
+            continue
+        of_split = {"groups": "group", "times": "time"}.get(key)
+        column = f"split={{{of_split!r}: {shown(value)}}}" if of_split else f"frame[{shown(value)}]"
+        raise DataError(
+            f"{name}: {key} = {shown(value)}: must be an array with an entry for each example; a column of a frame is"
+            f" {column}"
+        )
 
 
 def _division(

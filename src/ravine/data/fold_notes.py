@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ravine.data.dataset import Dataset
 from ravine.data.deal_folds import FoldOf
 
-_NUMBER = re.compile(r"\d[\d,.]*")
+_NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d(?:[\d,.]*\d)?(?:e[-+]?\d+)?")  # its sign and exponent too
 
 
 def notes_in(data: Dataset) -> tuple[str, ...]:
