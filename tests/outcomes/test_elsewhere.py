@@ -200,6 +200,14 @@ def test_a_run_that_diverged_changes_nothing_of_another_methods_interval() -> No
     ("change", "text"),
     [
         (lambda frame: frame.drop(columns="score"), "no column 'score'"),
+        (
+            lambda frame: frame.rename(columns={"score": "accuracy"}),
+            ": there is no column 'score'; method, seed and score are needed; not used: accuracy$",
+        ),
+        (
+            lambda frame: frame.drop(columns=["seed", "example"]).assign(dataset=frame["example"]),
+            "second time; several runs of a method need a column 'seed', and scores",
+        ),
         (lambda frame: frame.assign(split="tset"), "did you mean 'test'"),
         (lambda frame: pd.concat([frame, frame.iloc[:1]]), "test example 'e0' for the second time$"),
         (lambda frame: frame.iloc[1:], "lacks test example 'e0'"),

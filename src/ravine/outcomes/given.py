@@ -119,19 +119,14 @@ def of_table(columns: Mapping[str, Cells], place: Place, where: str) -> dict[Run
     """Runs of a table with a row per score.
 
     Args:
-        columns: `NEEDED`, and any of `OPTIONAL`; others are passed over.
+        columns: `NEEDED`, and any of `OPTIONAL`; others are passed over. Without seeds, each run has the same one.
         place: where a row is, for errors.
         where: the file or argument, for errors.
 
     Raises:
-        DataError: a column is missing, a cell is empty or no number, a row twice, or runs that have not the same
-            examples.
+        DataError: a cell is empty or no number, a row twice, or runs that have not the same examples.
     """
-    for name in NEEDED:
-        if name not in columns:
-            meant = [column for column in columns if column not in (*NEEDED, *OPTIONAL)]
-            hint = f"; did you mean {close!r}?" if (close := nearest(name, meant)) else ""
-            raise DataError(f"{where}: there is no column {name!r}; method, seed and score are needed{hint}")
+    seedless = "seed" not in columns
     scores = _numbers(columns["score"], place)
     num_rows = len(scores)
     if not num_rows:
@@ -145,7 +140,8 @@ def of_table(columns: Mapping[str, Cells], place: Place, where: str) -> dict[Run
             raise DataError(f"{place(found.index(''))}: column {name!r} is empty")
         return found
 
-    methods, configs, seeds, examples = texts("method"), texts("config"), texts("seed"), texts("example")
+    methods, configs, examples = texts("method"), texts("config"), texts("example")
+    seeds = texts("seed", "0")
     splits = [_split(text, row, place) for row, text in enumerate(texts("split", _TEST))]
     numbers = _seeds(seeds)
     cells: dict[tuple[Run, str], dict[str, int]] = {}
@@ -156,7 +152,8 @@ def of_table(columns: Mapping[str, Cells], place: Place, where: str) -> dict[Run
         if example in rows:
             who = f"{_named((method, config))}, seed {seed}"
             what = f"{split} example {example!r}" if example else f"a {split} score"
-            hint = "" if example else "; scores of single examples need a column 'example'"
+            needed = "several runs of a method need a column 'seed', and " * seedless
+            hint = "" if example else f"; {needed}scores of single examples need a column 'example'"
             raise DataError(f"{place(row)}: {who} has {what} for the second time{hint}")
         rows[example] = row
     found = {part: _aligned(cells, part, scores, place) for part in (_TEST, _VALIDATION)}
@@ -176,21 +173,33 @@ def of_tables(columns: Mapping[str, Cells], place: Place, where: str) -> dict[st
         columns, place, where: as in `of_table`; where there are data sets, the seed may be missing.
 
     Raises:
-        DataError: as in `of_table`, or a cell of the column is empty.
+        DataError: as in `of_table`, or a column is missing or a cell of it empty.
     """
+    _check_columns(columns, where)
     if DATASET not in columns:
         return {"": of_table(columns, place, where)}
     names = [_text(value) for value in columns[DATASET].values]
     if "" in names:
         raise DataError(f"{place(names.index(''))}: column {DATASET!r} is empty")
-    if "seed" not in columns:
-        columns = {**columns, "seed": Cells(values=np.zeros(len(names), dtype=np.int64))}
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(names):
         rows_of.setdefault(name, []).append(row)
     if len(rows_of) < 2:
         return {"": of_table(columns, place, where)}
     return {name: _of_rows(columns, rows, place, f"{where}, {name}") for name, rows in rows_of.items()}
+
+
+def _check_columns(columns: Mapping[str, Cells], where: str) -> None:
+    """Refuse a table that lacks a column which is needed; one of several data sets needs no seeds."""
+    needed = [name for name in NEEDED if name != "seed" or DATASET not in columns]
+    for name in needed:
+        if name not in columns:
+            other = [column for column in columns if column not in (*NEEDED, *OPTIONAL, DATASET)]
+            close = nearest(name, other)
+            unused = f"; not used: {short(', '.join(other), 120)}" if other else ""
+            hint = f"; did you mean {close!r}?" if close else unused
+            words = f"{', '.join(needed[:-1])} and {needed[-1]}"
+            raise DataError(f"{where}: there is no column {name!r}; {words} are needed{hint}")
 
 
 def _of_rows(columns: Mapping[str, Cells], rows: list[int], place: Place, where: str) -> dict[Run, Scored]:
