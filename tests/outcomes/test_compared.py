@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 import ravine
 from ravine.cli.main import main
@@ -100,6 +101,55 @@ def test_another_factor_of_results_is_judged_by_the_metric_that_they_were_asked_
     found = ravine.compare(one, two, compare="lr")
     assert found.noun == "level"
     assert found.verdict.measure.name == "macro F1"
+
+
+OWN = """
+def recall_of_3(outputs, answers):
+    return ((outputs.argmax(axis=1) == 3) & (answers == 3)).sum() / (answers == 3).sum()
+"""
+
+
+def test_another_metric_is_asked_for(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a function that the studies name, where there is no file of theirs that does, too."""
+    (tmp_path / "measured_here.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    for name, lr in (("a", 0.1), ("b", 0.3)):
+        rules = [{"kind": "sgd", "lr": lr}]
+        study(tmp_path / "runs", name, rules, metric="measured_here:recall_of_3")
+    by_macro = ravine.compare("one", "two", store=store, metric="f1_macro")
+    results = [ravine.results(name, store=store) for name in ("one", "two")]
+    assert ravine.compare(*results, metric="f1_macro").json() == by_macro.json()
+    assert by_macro.verdict.measure.name == "macro F1"
+    for rule in by_macro.verdict.rules:
+        own = []
+        for run in rule.runs:
+            logits = results[0].source.tensors("predictions", run)["test"]
+            own.append(f1_score(results[0].labels.test, logits.argmax(axis=1), average="macro"))
+        assert rule.test == pytest.approx(np.mean(own))
+    assert main(["compare", "a", "b"]) == 2
+    assert (
+        capsys.readouterr()
+        .err.rstrip()
+        .endswith("ravine runs no code that only a store names: give the metric")
+    )
+    verb = ["compare", "a", "b", "--metric"]
+    assert main([*verb, "measured_here:recall_of_3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    opened = ravine.results("a", store="runs", metric="accuracy")
+    expected = []
+    for run in opened.runs:
+        taken = opened.source.tensors("predictions", run.id)["validation"].argmax(axis=1) == 3
+        expected.append(taken[opened.labels.validation == 3].mean())
+    [rule] = [each for each in found["compared"] if each["of"] == ["a"]]
+    assert found["metric"].endswith("recall_of_3")
+    assert rule["validation"] == pytest.approx(np.mean(expected))
+    for wrong, said in (("rmse", "'rmse': is no metric of"), ("f1_macr", "f1_macro")):
+        assert main([*verb, wrong]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
 
 
 def test_a_study_as_such_is_tuned_over_its_rules(store: Path) -> None:

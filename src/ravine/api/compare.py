@@ -9,13 +9,13 @@ from ravine.api.metric import metric_for
 from ravine.api.studies import name_of
 from ravine.errors import InputError, StoreError
 from ravine.messages import shown
-from ravine.metrics import Metric
 from ravine.outcomes import Results
 from ravine.outcomes.compared import STUDY, Comparison, compared
 from ravine.outcomes.compared_folds import compared_over_folds
 from ravine.outcomes.compared_page import as_judgement
 from ravine.store import Store
 from ravine.study import Study
+from ravine.study.metric import MetricLike
 from ravine.study.naming import naming
 
 
@@ -23,6 +23,7 @@ def compare(
     *studies: Results | Study | Path | str,
     store: Path | str | Sequence[Path | str] = "runs",
     compare: str | None = None,
+    metric: MetricLike | None = None,
 ) -> Comparison:
     """Judge several studies together: one table, one verdict.
 
@@ -38,14 +39,15 @@ def compare(
             that has it.
         compare: what is compared: "study" for the studies as such, each tuned over all that it tried; or a factor that
             varies in each, such as "model"; None: what the studies say, which by default is their rules.
+        metric: choose hypers and judge by this one, by its name or a function; None: what each study says.
 
     Returns:
         The verdict; it prints as a table, and shows itself in a notebook. Its ``report("page.html")`` writes a page
         with figures.
 
     Raises:
-        InputError: fewer than two studies, one that is not there or has no finished run, or studies whose data, split,
-            metric or predictions at test differ.
+        InputError: fewer than two studies, one that is not there or has no finished run, a metric of another task, or
+            studies whose data, split, metric or predictions at test differ.
 
     Example:
         >>> import tempfile
@@ -66,12 +68,12 @@ def compare(
     found: list[Results] = []
     for study in studies:
         if isinstance(study, Results):
-            again = factor not in (None, study.compare)
-            found.append(_load(study.source, study.name, factor, study.metric) if again else study)
+            again = factor not in (None, study.compare) or metric is not None
+            found.append(_load(study.source, study.name, factor, metric, study) if again else study)
             continue
         opened = opened or [Store(each, create=False) for each in several]
         name = name_of(study)
-        found += [_load(each, name, factor) for each in _having(name, opened)]
+        found += [_load(each, name, factor, metric, study) for each in _having(name, opened)]
     judged = compared_over_folds if any(each.folds is not None for each in found) else compared
     return judged(found, _page, whole=compare == STUDY)
 
@@ -87,9 +89,15 @@ def _page(found: Comparison, path: Path | str) -> Path:
     return write_judged(as_judgement(found, write_judged), path)
 
 
-def _load(store: Store, name: str, factor: str | None, metric: Metric | None = None) -> Results:
+def _load(
+    store: Store,
+    name: str,
+    factor: str | None,
+    metric: MetricLike | None,
+    given: Results | Study | Path | str,
+) -> Results:
     with naming(f"study {shown(name)}"):
-        return Results.load(store, name, compare=factor, metric=metric or metric_for(store, name))
+        return Results.load(store, name, compare=factor, metric=metric_for(store, name, metric, given))
 
 
 def _having(name: str, stores: Sequence[Store]) -> list[Store]:

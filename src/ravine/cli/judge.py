@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-from ravine.cli.options import Compare, File, Shown, Stores, StudyNames
+from ravine.cli.options import Compare, File, Metric, Shown, Stores, StudyNames
 from ravine.cli.output import put, put_grids, put_json, write_page
 
 _ALPHA = 0.05
@@ -62,6 +62,7 @@ def compare(
     *studies: StudyNames,
     store: Stores = (),
     compare: Compare = None,
+    metric: Metric = None,
     out: File = None,
     json: bool = False,
 ) -> None:
@@ -73,6 +74,7 @@ def compare(
             (default: runs).
         compare: Judge this: study, for the studies as such, or a factor that varies in each (default: what the studies
             say).
+        metric: Judge by this metric, such as f1_macro or MODULE:FUNCTION (default: what the studies say).
         out: Also write a page with figures to this file (.html).
         json: Print one JSON object.
     """
@@ -81,7 +83,7 @@ def compare(
 
     if out is not None:
         check_page(out, "--out")
-    found = compared(*studies, store=store or "runs", compare=compare)
+    found = compared(*studies, store=store or "runs", compare=compare, metric=metric)
     if out is not None:
         found.report(out)
     if json:
