@@ -245,10 +245,11 @@ def test_check_tells_every_problem_of_a_study_and_trains_nothing(tmp_path: Path)
             ["run", "small.toml"],
             "PyTorch and training need 1,024 MiB of memory, and `ulimit -v` leaves ",
         ),
-        (
+        pytest.param(
             1000,
             ["run", "small.toml"],
             "PyTorch and training need 1,024 MiB of memory, and `ulimit -v` leaves ",
+            marks=pytest.mark.slow,
         ),
         (400, ["show", "small"], "no store at 'runs'"),  # takes no PyTorch
     ],

@@ -18,7 +18,7 @@ from ravine.launch.progress import Progress
 from ravine.launch.subject import Subject, stored_run
 from ravine.launch.writer import Timing
 from ravine.outcomes import Results
-from ravine.report import page, terminal
+from ravine.report import page, terminal, terminal_runs
 from ravine.report.collect import best_curves
 from ravine.store import RunRecord, Store
 from ravine.study import Study
@@ -103,7 +103,7 @@ def test_what_is_said_of_it(folder: Path) -> None:
         results = Results.load(store, "s")
         record = early(store)[0]
         out = io.StringIO()
-        Console(file=out, width=200).print(terminal.run(record), terminal.runs(results.runs))
+        Console(file=out, width=200).print(terminal.run(record), terminal_runs.runs_of(results))
         status = f"stopped early at step {record.step} of 60, with the weights of step {record.weights_of}"
         assert status in out.getvalue()
         assert f"stopped, {record.step}" in out.getvalue()

@@ -96,6 +96,7 @@ def test_budgets_are_the_same_for_all_and_said(folder: Path, first: ravine.Resul
     )
 
 
+@pytest.mark.slow
 def test_whole_studies_and_the_same_rule_in_both(folder: Path, first: ravine.Results) -> None:
     wide = _run(folder / "a", "wide", [SGD], model={"kind": "mlp", "hidden": [12]})
     found = ravine.compare(first, wide, compare="study")
@@ -107,6 +108,7 @@ def test_whole_studies_and_the_same_rule_in_both(folder: Path, first: ravine.Res
     assert once.labels["sgd"] == ("first", "same")
 
 
+@pytest.mark.slow
 def test_repeats_that_only_one_has_do_not_count(folder: Path, first: ravine.Results) -> None:
     twice = _run(folder / "a", "twice", [ADAM], split={"folds": FOLDS, "repeats": 2})
     found = ravine.compare(first, twice)

@@ -102,7 +102,7 @@ def test_one_score_for_each_run_is_welchs_test_of_the_seeds() -> None:
     assert found.verdict.num_test == found.verdict.num_validation == 0
 
 
-@pytest.mark.parametrize("examples", [1, 400])
+@pytest.mark.parametrize("examples", [1, pytest.param(400, marks=pytest.mark.slow)])
 def test_equal_methods_are_seldom_told_apart(examples: int) -> None:
     """At most 16 of 200, where 5 % would be 10: a chance of 4 %; for one score each, seeds are all that varies."""
     rng, wrong = np.random.default_rng(4), 0

@@ -177,7 +177,7 @@ def _readings(
     return found
 
 
-@pytest.mark.parametrize("name", ["f1", "roc_auc"])
+@pytest.mark.parametrize("name", ["f1", pytest.param("roc_auc", marks=pytest.mark.slow)])
 def test_the_error_is_that_of_influence_values(name: str) -> None:
     """Of draws that all saw the same: the spread over test examples is the bootstrap's of the difference."""
     rng = np.random.default_rng(1)
