@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ravine.errors import InputError
 from ravine.metrics import (
@@ -122,6 +122,22 @@ def test_what_one_example_weighs_in_an_average_precision(num_positives: int) -> 
     assert max(lost) == pytest.approx(heaviest, rel=0.01)
     of_labels = METRICS["average_precision"].formulas["multilabel"].heaviest
     assert of_labels(np.stack([answers, answers], axis=1), 2) == pytest.approx(heaviest)
+
+
+@pytest.mark.parametrize("num_positives", [[3], [100], [197], [199, 20]])
+def test_what_one_example_weighs_in_an_auc_of_labels(num_positives: list[int]) -> None:
+    """An example of the rarer side beyond all others, whether few have the label or few lack it."""
+    answers = np.stack([np.arange(200) >= 200 - num for num in num_positives], axis=1).astype(int)
+    lost = 0.0
+    for own in answers.T:
+        of_label = []
+        for wrong, at in ((0, 2.0), (-1, -1.0)):
+            score = own.astype(float)
+            score[wrong] = at
+            of_label.append(len(answers) * (1.0 - roc_auc_score(own, score)))
+        lost += max(of_label) / len(num_positives)
+    found = METRICS["roc_auc"].formulas["multilabel"].heaviest(answers, len(num_positives))
+    assert lost == pytest.approx(found, rel=0.01)
 
 
 def test_the_name_of_a_column_says_which_end_is_better() -> None:

@@ -89,14 +89,10 @@ def _samples(given: Marks) -> Array:
     return per(2.0 * hits, both)
 
 
-def heaviest_of_label(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
-    """What an example weighs at most in a mean over labels, each of which is a mean over those that have it."""
-    there_KN = np.asarray(answers).T > 0
-    return len(answers) * sum(usual_share(each, weights_N) for each in there_KN) / num_labels
-
-
 def _heaviest(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
-    return 0.5 * heaviest_of_label(answers, num_labels, weights_N)
+    """Half in a mean over labels, each of which is a mean over those that have it."""
+    there_KN = np.asarray(answers).T > 0
+    return 0.5 * len(answers) * sum(usual_share(each, weights_N) for each in there_KN) / num_labels
 
 
 F1_MACRO = Formula(value=_macro, parts=_macro_parts, heaviest=_heaviest)

@@ -28,7 +28,6 @@ import numpy as np
 from ravine.metrics.arrays import Array, Truths
 from ravine.metrics.counts import heaviest_of_class
 from ravine.metrics.given import Classes, Marks
-from ravine.metrics.labels import heaviest_of_label
 from ravine.metrics.means import per, usual_share
 from ravine.metrics.metric import Formula
 from ravine.metrics.order import Order
@@ -139,6 +138,13 @@ def _heaviest(answers: np.ndarray, num_classes: int, weights_N: Array | None = N
     return 2.0 * found if num_classes == 2 else found
 
 
+def _heaviest_of_labels(answers: np.ndarray, num_labels: int, weights_N: Array | None = None) -> float:
+    """Of each label an example counts as one of the rarer side: of those that have it, or of those that lack it."""
+    there_KN = np.asarray(answers).T > 0
+    rarer = (max(usual_share(each, weights_N), usual_share(~each, weights_N)) for each in there_KN)
+    return len(answers) * sum(rarer) / num_labels
+
+
 def _heaviest_of_ap(answers: np.ndarray, num_classes: int, weights_N: Array | None = None) -> float:
     """Of two classes what a positive or a negative weighs; of more the most in the AP of one of them."""
     sides = [1] if num_classes == 2 else np.unique(answers).tolist()
@@ -160,7 +166,7 @@ def _in_ap(positive_N: Truths, weights_N: Array | None) -> float:
 
 ROC_AUC = {
     "classification": _of_classes(_auc, _auc_parts, _heaviest),
-    "multilabel": _of_labels(_auc, _auc_parts, heaviest_of_label, negatives=True),
+    "multilabel": _of_labels(_auc, _auc_parts, _heaviest_of_labels, negatives=True),
 }
 AVERAGE_PRECISION = {
     "classification": _of_classes(_ap, _ap_parts, _heaviest_of_ap),
