@@ -11,7 +11,8 @@ from sklearn import metrics as sk
 
 import ravine
 from ravine.api.metric import metric_for
-from ravine.errors import StudyError
+from ravine.data.parts import part_of
+from ravine.errors import DataError, StudyError
 from ravine.outcomes.results import Results
 from ravine.store import Store
 
@@ -26,6 +27,10 @@ def data(task: str = "classification", **keys: Any) -> ravine.Dataset:
     y = (signal > 0).astype(int) if task == "classification" else 5 * signal
     w = rng.gamma(0.4, size=NUM) * (rng.random(NUM) > 0.1)
     return ravine.from_arrays(x, y, task=task, weights=w, **{"weight_scores": True, **keys})
+
+
+def _macro(right: np.ndarray, taken: np.ndarray, sample_weight: np.ndarray) -> float:
+    return float(sk.f1_score(right, taken, average="macro", sample_weight=sample_weight))
 
 
 def study(of: ravine.Dataset, **keys: Any) -> ravine.Study:
@@ -157,16 +162,109 @@ def test_a_class_without_weight_has_no_auc(tmp_path: Path) -> None:
         ravine.run(study(of, metric="roc_auc"), store=tmp_path, quiet=True)
 
 
-def test_it_is_refused_beside_what_is_judged_without_weights(tmp_path: Path) -> None:
-    model = {"kind": "mlp", "dropout": [0.0, 0.2]}
-    of = ravine.Study(
-        name="s", data=data(), model=model, epochs=1, rules=[{"kind": "adam", "lr": 0.01}], tune="regularize"
+def test_dropout_is_kept_for_what_it_gains_by_weight(tmp_path: Path) -> None:
+    """The gap is of all examples alike, on both sides; what chooses and gains has the weights."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 12))
+    y = (x[:, 0] + 1.5 * rng.normal(size=400) > 0).astype(int)
+    of = ravine.from_arrays(x, y, weights=rng.gamma(2.0, size=400), weight_scores=True, validation=0.5)
+    model = {"kind": "mlp", "hidden": [64], "norm": "batch", "dropout": [0.0, 0.3, 0.6]}
+    found = ravine.run(
+        ravine.Study(
+            name="s", data=of, model=model, epochs=30, seeds=3, batch_size=32, tune="regularize",
+            rules=[{"kind": "momentum", "lr": [0.01, 0.1]}],
+        ),
+        store=tmp_path,
+        quiet=True,
+    )  # fmt: skip
+    (decided,) = found.regularized
+    w, by_config = of.validation.weights, {}
+    for run in found.runs:
+        taken = predicted(found, "validation", run.id).argmax(axis=1)
+        score = sk.accuracy_score(of.validation.y, taken, sample_weight=w)
+        by_config.setdefault(run.config, {})[run.seed] = (score, sk.accuracy_score(of.validation.y, taken))
+    first = {run.config for run in found.runs if run.hypers["stage"] == "1"}
+    means = {config: np.mean([score for score, _ in by_config[config].values()]) for config in first}
+    assert decided.config == max(means, key=lambda each: means[each])
+    gaps = [
+        run.metrics["train_accuracy"] - by_config[run.config][run.seed][1]
+        for run in found.runs
+        if run.config == decided.config
+    ]
+    assert decided.overfits
+    assert decided.gap is not None
+    assert decided.gap.size == pytest.approx(np.mean(gaps))
+    before = by_config[decided.config]
+    for gain in decided.gains:
+        after = by_config[gain.config]
+        assert gain.gain == pytest.approx(np.mean([after[seed][0] - before[seed][0] for seed in before]))
+    assert "in weighted accuracy on validation" in str(found)
+
+
+@pytest.mark.parametrize(("metric", "known"), [(None, sk.accuracy_score), ("f1_macro", _macro)])
+def test_each_part_of_a_ladder_is_tuned_and_tested_by_weight(
+    metric: str | None, known: Any, tmp_path: Path
+) -> None:
+    of = data()
+    found = ravine.run(
+        ravine.Study(
+            name="s", data=of, model={"kind": "mlp", "hidden": []}, steps=15, seeds=2, metric=metric,
+            rules=[{"kind": "sgd", "lr": [0.003, 0.3]}],
+            variants=[{"label": "line"}, {"label": "bent", "model": {"hidden": [4]}}],
+            ladder={"per_class": [2, 15, 40], "draws": 2, "default": {"lr": 0.03}},
+        ),
+        store=tmp_path,
+        quiet=True,
+    )  # fmt: skip
+    assert found.ladder is not None
+    assert found.ladder.measure.name == ("weighted accuracy" if metric is None else "weighted macro F1")
+    by_rung: dict[tuple[str, int], list[float]] = {}
+    for each in found.ladder.chosen:
+        part = part_of(of, each.part)
+        own = [
+            run for run in found.runs if run.rule == each.arm and run.recipe["part"] == each.part.content()
+        ]
+        y, w = part.validation.y, part.validation.weights
+        values = {
+            run.id: known(y, predicted(found, "validation", run.id).argmax(axis=1), sample_weight=w)
+            for run in own
+        }
+        means = {
+            config: np.mean([values[run.id] for run in own if run.config == config])
+            for config in {run.config for run in own}
+        }
+        assert means[each.config] == pytest.approx(max(means.values()), abs=1e-9)
+        taken = [predicted(found, "test", run).argmax(axis=1) for run in each.runs]
+        expected = np.mean([known(of.test.y, one, sample_weight=of.test.weights) for one in taken])
+        assert each.test == pytest.approx(expected, abs=1e-6)
+        assert each.accuracy == pytest.approx(np.mean([(one == of.test.y).mean() for one in taken]))
+        if each.validation is not None:
+            assert each.validation == pytest.approx(means[each.config], abs=1e-6)
+        by_rung.setdefault((each.arm, each.part.per_class), []).append(expected)
+    for rung in found.ladder.rungs:
+        assert rung.mean == pytest.approx(np.mean(by_rung[rung.arm, rung.per_class]), abs=1e-6)
+    again = Results.load(Store(tmp_path), "s")
+    assert again.ladder is not None
+    assert again.ladder.json() == found.ladder.json()
+
+
+def test_a_part_of_a_ladder_without_weight_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    w = (rng.random(300) > 0.8) * 1.0
+    of = ravine.from_arrays(rng.normal(size=(300, 2)), np.arange(300) % 2, weights=w, weight_scores=True)
+    keys = {"epochs": 1, "rules": [{"kind": "sgd", "lr": 0.1}]}
+    few = ravine.Study(name="s", data=of, model="mlp", ladder={"per_class": [5, 9], "draws": 4}, **keys)
+    with pytest.raises(
+        DataError, match=r"^ladder: draw \d of 5 per class of .*: all 2 weights of the validation part"
+    ):
+        ravine.run(few, store=tmp_path, quiet=True)
+    some = np.where(np.arange(300) % 2, w, 1.0)
+    of = ravine.from_arrays(rng.normal(size=(300, 2)), np.arange(300) % 2, weights=some, weight_scores=True)
+    few = ravine.Study(
+        name="s", data=of, model="mlp", ladder={"per_class": [5, 9], "draws": 4}, metric="roc_auc", **keys
     )
-    with pytest.raises(StudyError, match=r'^data.weight_scores = true: not with tune = "regularize"'):
-        ravine.run(of, store=tmp_path, quiet=True)
-    of = study(data(), ladder={"per_class": [5, 10], "draws": 2})
-    with pytest.raises(StudyError, match=r"^data.weight_scores = true: not with ladder"):
-        ravine.run(of, store=tmp_path, quiet=True)
+    with pytest.raises(StudyError, match=r"validation part of draw \d of 5 per class with a weight above 0$"):
+        ravine.run(few, store=tmp_path, quiet=True)
 
 
 def test_without_the_key_scores_are_of_all_examples_alike(tmp_path: Path) -> None:

@@ -51,6 +51,11 @@ class PartOf:
         return self.per_class >= EVERY
 
     @property
+    def words(self) -> str:
+        """What it is called."""
+        return f"draw {self.draw} of {self.per_class} per class"
+
+    @property
     def num_validation(self) -> int:
         """Pictures of a class for validation; below five the training pictures are in their place."""
         return self.per_class // EVERY if self.tuned else self.per_class
@@ -63,6 +68,14 @@ class PartOf:
     def content(self) -> dict[str, int]:
         """As a recipe has it."""
         return {"per_class": self.per_class, "draw": self.draw}
+
+    def key(self, fingerprint: str) -> str:
+        """By which a store finds the answers of this part, where it needs more of them than their classes.
+
+        Args:
+            fingerprint: of the whole data set.
+        """
+        return f"{fingerprint}/part/{self.per_class}/{self.draw}"
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> PartOf:

@@ -97,7 +97,7 @@ def choose(
     if is_ladder(runs):
         if isinstance(members, str) or len(members) != 1:
             check_no_ladder(runs, study_name)
-        labels = own_labels(store.run(members[0].partition("#")[0]), labels)
+        labels = own_labels(store.run(members[0].partition("#")[0]), labels, store)
     runs, column = by_metric(store, study, labels, runs, metric)
     winner = winner_of(runs, column, study_name)
     found = candidates(members, store, study, runs, winner)

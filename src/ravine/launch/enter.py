@@ -13,6 +13,7 @@ import numpy as np
 
 from ravine.data import Dataset
 from ravine.data.fold_notes import notes_in
+from ravine.data.parts import part_of
 from ravine.errors import StoreError
 from ravine.launch.averages import check_averages, lacking_lines
 from ravine.launch.machine import versions
@@ -81,6 +82,10 @@ def enter_study(study: Study, store: Store, *, data: Dataset, definition: str, s
         assert data.folds is not None, "it has folds"
         if not store.labels.has(part.key(data.fingerprint)):
             store.labels.put(part.key(data.fingerprint), labels_of(data.folds.of(part)))
+    if study.ladder is not None and data.score_weights is not None:
+        for rung in study.ladder.parts:
+            if not store.labels.has(rung.key(data.fingerprint)):
+                store.labels.put(rung.key(data.fingerprint), labels_of(part_of(data, rung)))
     store.preparations.put(study.name, data.known_preparation.content())
     store.evaluated.ask(study.name, None if study.test_time is None else study.test_time.content())
 

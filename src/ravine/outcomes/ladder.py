@@ -228,7 +228,8 @@ def ladder_of(store: Store, runs: Sequence[RunRecord], labels: Labels, metric: M
     right: list[Reading] = []
     valued: dict[str, RunRecord] = {}
     for part, own in _by_part(runs):
-        predicted = Predicted(store=store, labels=part_labels(labels, part), metric=metric)
+        own_answers = part_labels(labels, part, store, own[0])
+        predicted = Predicted(store=store, labels=own_answers, metric=metric)
         found = trials(own, predicted)
         candidates = gather(found)
         if not usual:
@@ -280,16 +281,25 @@ def _mean(tests: Mapping[int, Scores]) -> float:
     return sum(float(scores.mean()) for scores in tests.values()) / len(tests)
 
 
-def part_labels(labels: Labels, part: PartOf) -> Labels:
-    """The right answers of a part, which are known without its data: see `ravine.data.parts`."""
+def part_labels(labels: Labels, part: PartOf, store: Store, run: RunRecord) -> Labels:
+    """The right answers of a part, which are known without its data: see `ravine.data.parts`. Weights are not.
+
+    Args:
+        labels: of the whole data set.
+        part: which part.
+        store: what has the weights of a part, where these count in scores.
+        run: one of the part's.
+    """
+    if labels.weights is not None:
+        return store.labels.of(part.key(run.recipe["data"]))
     train, validation = part.answers(len(labels.classes))
     return replace(labels, validation=validation, sizes=(len(train), len(validation), len(labels.test)))
 
 
-def own_labels(run: RunRecord, labels: Labels) -> Labels:
+def own_labels(run: RunRecord, labels: Labels, store: Store) -> Labels:
     """The right answers of what a run was trained on: the data set, or a part of it."""
     part = run.recipe.get("part")
-    return labels if part is None else part_labels(labels, PartOf.of(part))
+    return labels if part is None else part_labels(labels, PartOf.of(part), store, run)
 
 
 def _by_part(runs: Sequence[RunRecord]) -> Iterator[tuple[PartOf, list[RunRecord]]]:

@@ -22,11 +22,10 @@ from ravine.study.block import RuleBlock, block_of
 from ravine.study.boundary import boundary_mark, heads_alone
 from ravine.study.configs import axes_of, num_configs
 from ravine.study.fields import DEFAULT_BATCH, BatchSize
-from ravine.study.folds import parts_in
 from ravine.study.heads import check_views, check_views_used
-from ravine.study.ladder import Taught, taught_of
+from ravine.study.ladder import Taught, check_weighed, parts_in, taught_of
 from ravine.study.losses import check_loss
-from ravine.study.metric import Judged, check_metric, check_weighed, judged_by_loss
+from ravine.study.metric import Judged, check_metric, judged_by_loss
 from ravine.study.model import marks_of, structure_of
 from ravine.study.naming import naming
 from ravine.study.parts import Part
@@ -68,20 +67,19 @@ def runs_of(study: Study, data: Dataset, search: Path | None = None) -> list[Run
         for part in study.parts:
             with _naming(study, part):
                 _check_task(part.study, data)
+        if study.ladder is not None:
+            check_parts(data, study.ladder.per_class)
+            check_weighed(data, study.ladder)
         judged = judged_of(study)
         if judged is not None:
             metric = judged.metric(search)
             if data.score_weights is not None:
                 metric = weighted(metric, data.task)
-            for fold, cut in parts_in(data):
+            for fold, cut in parts_in(data, study.ladder):
                 answers = {"validation": cut.validation.y, "test": cut.test.y}
                 weights = dict(zip(answers, cut.score_weights or (None, None), strict=True))
                 check_metric(metric, data.task, data.classes, answers, fold, weights)
-        if data.score_weights is not None:
-            check_weighed({"ladder": study.ladder, 'tune = "regularize"': study.tune == "regularize"})
         structures = [structure_of(part.model, search) for part in study.parts]
-        if study.ladder is not None:
-            check_parts(data, study.ladder.per_class)
         runs: list[Run] = []
         for block in study.rules:
             for part, model in zip(study.parts, structures, strict=True):

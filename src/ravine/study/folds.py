@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ravine.data import Dataset, DataSpec
 from ravine.data.deal_folds import FoldOf
@@ -27,15 +27,6 @@ def folds_in(data: DataSpec | Dataset) -> tuple[FoldOf, ...]:
     if isinstance(data, Dataset):
         return () if data.folds is None else tuple(data.folds.sizes)
     return () if data.split is None else data.split.parts
-
-
-def parts_in(data: Dataset) -> Iterator[tuple[str, Dataset]]:
-    """The data sets that runs learn from, by what their fold is called: one, by no name, where there are no folds."""
-    if data.folds is None:
-        yield "", data
-        return
-    for part in data.folds.sizes:
-        yield part.words, data.folds.of(part)
 
 
 def check_folds(data: DataSpec | Dataset, models: Collection[Model], beside: Mapping[str, object]) -> None:

@@ -7,13 +7,14 @@ which nothing has chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ravine.data import Dataset
 from ravine.data.deal_folds import FoldOf
-from ravine.data.parts import PartOf
+from ravine.data.parts import PartOf, part_of
+from ravine.data.weights import check_part
 from ravine.errors import StudyError
 from ravine.messages import count, lacking, unknown, wrong
 from ravine.rules import Hyper, hypers, preset
@@ -160,6 +161,39 @@ class Taught:
         """The one config where nothing can be chosen; None where a rule has all of its own."""
         untuned = self.ladder is not None and isinstance(self.part, PartOf) and not self.part.tuned
         return self.ladder.one_config(axes) if untuned and self.ladder is not None else None
+
+
+def parts_in(data: Dataset, ladder: Ladder | None) -> Iterator[tuple[str, Dataset]]:
+    """The data sets that runs are judged on, by what their fold or part is called: one, by no name, in other studies.
+
+    Answers of a ladder's parts are all alike but for their weights, so without these it has one too.
+
+    Args:
+        data: the whole data set.
+        ladder: of the study.
+    """
+    if data.folds is not None:
+        for fold in data.folds.sizes:
+            yield fold.words, data.folds.of(fold)
+    elif ladder is not None and data.score_weights is not None:
+        for part in ladder.parts:
+            yield part.words, part_of(data, part)
+    else:
+        yield "", data
+
+
+def check_weighed(data: Dataset, ladder: Ladder) -> None:
+    """See that each part of a ladder is scored by something.
+
+    Raises:
+        DataError: all examples that a part is validated by have weight 0, where weights count in scores.
+    """
+    if data.score_weights is None:
+        return
+    for words, part in parts_in(data, ladder):
+        weights = part.validation.weights
+        assert weights is not None, "they count in scores"
+        check_part(weights, "validation", f"ladder: {words} of {data.name}")
 
 
 def taught_of(ladder: Ladder | None, data: Dataset) -> tuple[Taught, ...]:

@@ -206,18 +206,3 @@ def _random(task: str, answers: np.ndarray, num_classes: int) -> np.ndarray:
 def is_default(metric: Metric, task: str) -> bool:
     """Whether it is what runs of a task are judged by anyway."""
     return DEFAULT[task] == metric.name
-
-
-def check_weighed(beside: Mapping[str, object]) -> None:
-    """Refuse weights in scores beside what is judged without them.
-
-    Args:
-        beside: whether each of these keys asks for that.
-
-    Raises:
-        StudyError: names both keys.
-    """
-    for key, asked in beside.items():
-        if asked:
-            words = f"not with {key}, which is judged by all examples alike; leave one of them out"
-            raise StudyError(f"data.weight_scores = true: {words}", at=[("data", "weight_scores")])
