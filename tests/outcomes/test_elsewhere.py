@@ -273,3 +273,20 @@ def test_the_verb_prints_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_text("method,seed\na,0\n")
     assert main(["judge", str(file)]) == 2
     assert "no column 'score'" in capsys.readouterr().err
+
+
+def test_two_single_scores_have_no_interval(tmp_path: Path) -> None:
+    """Nothing is known of how far off they are; of two seeds each something is."""
+    found = ravine.judge({"a": [0.9], "b": [0.5]})
+    (pair,) = found.verdict.pairs
+    assert pair.ci is None
+    assert found.json()["pairs"][0]["ci"] == [None, None]
+    page = found.report(tmp_path / "page.html").read_text()
+    cells = [row for row in page.split("<tr>") if row.startswith("<td>a</td><td>b</td>")]
+    assert cells
+    assert all('>–</td><td class="n">1</td>' in row for row in cells)
+    (pair,) = ravine.judge({"a": [0.9, 0.8], "b": [0.5, 0.6]}).verdict.pairs
+    assert pair.ci is not None
+    right = np.random.default_rng(0).random((2, 1, 50)) > 0.5
+    (pair,) = ravine.judge({"a": right[0], "b": right[1]}).verdict.pairs
+    assert pair.ci is not None

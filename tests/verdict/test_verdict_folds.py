@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from ravine.verdict import ACCURACY, SQUARED_ERROR, OnFold, corrected_error, over_folds
+from ravine.verdict.folds import gains_over_folds
 from ravine.verdict.student import half_width, tail
 
 
@@ -141,3 +142,20 @@ def test_losses_have_no_bounds():
     results, (pair,) = over_folds([*on_folds("a", a), *on_folds("b", b)], 0.25, SQUARED_ERROR, 0.05)
     assert pair.difference > 1.0
     assert results[0].ci[1] <= 0.0
+
+
+@pytest.mark.parametrize("measure", [ACCURACY, SQUARED_ERROR])
+def test_rules_that_share_fewer_than_two_folds_have_no_interval(measure):
+    """Runs of b are lost in all folds but one: nothing is known of how far off the difference is."""
+    a, b = drawn(0.9, 0), drawn(0.6, 1)
+    lost = {at: table if at[1] == 0 else np.zeros((0, 60)) for at, table in b.items()}
+    tested = [*on_folds("a", a), *on_folds("b", lost)]
+    results, (pair,) = over_folds(tested, 0.25, measure, 0.05)
+    assert pair.ci is None
+    assert pair.detectable is None
+    assert not pair.separable
+    assert pair.outcome == "not separable: fewer than two folds have runs of both"
+    (gain,) = gains_over_folds("a", results, tested, 0.25, measure, 0.05)
+    assert (gain.low, gain.high, gain.sign) == (None, None, 0)
+    _, (pair,) = over_folds([*on_folds("a", a), *on_folds("b", b)], 0.25, measure, 0.05)
+    assert pair.ci is not None

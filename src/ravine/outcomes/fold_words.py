@@ -64,6 +64,8 @@ def sentences(found: FoldsResult, measure: Measure, noun: str) -> list[str]:
     digits = measure.digits(pair.ci)
     size = f"{measure.difference(abs(pair.difference), digits)}{measure.unit}{measure.gap}"
     among = f", corrected for {len(found.pairs)} comparisons" if len(found.pairs) > 1 else ""
+    if pair.ci is None:
+        return [*sentences, f"They are {pair.outcome}; the difference is {size}."]
     bounds = " to ".join(measure.difference(end, digits) for end in pair.ci)
     if pair.separable and pair.difference > 0.0:
         sentences.append(

@@ -134,7 +134,7 @@ class FoldsResult:
                     "first": each.first,
                     "second": each.second,
                     "difference": plain(each.difference),
-                    "interval": [plain(end) for end in each.ci],
+                    "interval": [plain(end) for end in each.ci or (None, None)],
                     "p": plain(each.p),
                     "separable": each.separable,
                 }

@@ -73,7 +73,7 @@ def pair_json(pair: Pair) -> dict[str, Any]:
         "first": pair.first,
         "second": pair.second,
         "difference": plain(pair.difference),
-        "ci": [plain(end) for end in pair.ci],
+        "ci": [plain(end) for end in pair.ci or (None, None)],
         "p": plain(pair.p_corrected),
         "separable": bool(pair.separable),
     }

@@ -68,6 +68,11 @@ def difference(measure: Measure, value: float) -> str:
     return ("−" if value < 0 and float(words) != 0 else "") + words
 
 
+def ends(measure: Measure, bounds: tuple[float, float] | None) -> str:
+    """An interval of a difference."""
+    return NOTHING if bounds is None else " to ".join(difference(measure, bound) for bound in bounds)
+
+
 def shown_hypers(result: RuleResult) -> str:
     """The chosen hypers beside lr, without those that a variant is called by: ``cutout 0.4`` says it all."""
     said = result.rule.split(", ")

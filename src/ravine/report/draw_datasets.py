@@ -78,7 +78,7 @@ def draw_pairs(found: Judgements) -> Figure:
                     pair.first,
                     pair.second,
                     shown(found, pair.difference),
-                    " to ".join(shown(found, end) for end in pair.ci),
+                    " to ".join(shown(found, end) for end in pair.ci or ()),
                     str(each.better),
                     str(each.worse),
                     f"{each.surely[0]}, {each.surely[1]}",
@@ -103,6 +103,7 @@ def shown(found: Judgements, value: float) -> str:
 
 def _pair_row(found: Judgements, pair: Pair, each: Contrast) -> Row:
     by = 100.0 if found.across.ratio or found.verdict.measure.percent else 1.0
+    assert pair.ci is not None, "several data sets have an interval"
     said = f"{shown(found, pair.difference)} ({' to '.join(shown(found, end) for end in pair.ci)})"
     return Row(
         label=f"{pair.first} − {pair.second}",

@@ -80,19 +80,20 @@ def _apart(results: Results, found: FoldsResult) -> Json:
         if pair.first != best:
             continue
         colour = OPEN if not pair.separable else BETTER if pair.difference > 0.0 else WORSE
-        low, high = (shown(results, end) for end in pair.ci)
+        ends = () if pair.ci is None else tuple(scale * end for end in pair.ci)
+        said = " to ".join(shown(results, end) for end in pair.ci or ()) or words.NOTHING
         rows.append(
             Row(
                 label=f"{pair.first} − {pair.second}",
                 middle=scale * pair.difference,
-                low=scale * pair.ci[0],
-                high=scale * pair.ci[1],
+                low=ends[0] if ends else None,
+                high=ends[1] if ends else None,
                 dots=[
                     (scale * value, f"{name}: {shown(results, value)}")
                     for name, value in _differences(found, pair.first, pair.second)
                 ],
-                said=f"{shown(results, pair.difference)} ({low} to {high})",
-                hover=(shown(results, pair.difference), f"interval {low} to {high}"),
+                said=f"{shown(results, pair.difference)} ({said})",
+                hover=(shown(results, pair.difference), f"interval {said}"),
                 colour=colour,
                 filled=pair.separable,
             )

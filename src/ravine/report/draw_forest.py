@@ -8,6 +8,7 @@ from ravine.data.deal_folds import FoldOf
 from ravine.grid import Grid
 from ravine.messages import count
 from ravine.outcomes.results import Results
+from ravine.outcomes.words import NOTHING
 from ravine.report.chart import Json, number
 from ravine.report.interval_rows import BETTER, OPEN, WORSE, Row, rows_panel
 from ravine.report.views import Figure, View, command
@@ -63,8 +64,8 @@ def draw_forest(results: Results) -> Figure:
 def lead(results: Results) -> str:
     """Which levels gained and which lost for sure."""
     gains = results.verdict.gains
-    better = [gain.level for gain in gains if gain.low > 0.0]
-    worse = [gain.level for gain in gains if gain.high < 0.0]
+    better = [gain.level for gain in gains if gain.sign > 0]
+    worse = [gain.level for gain in gains if gain.sign < 0]
     parts = []
     if better:
         parts.append(
@@ -90,9 +91,9 @@ def gains_grid(results: Results) -> Grid:
             (
                 gain.level,
                 shown(results, gain.difference),
-                f"{shown(results, gain.low)} to {shown(results, gain.high)}",
+                _interval(results, gain),
                 str(len(gain.folds or gain.seeds)),
-                "better" if gain.low > 0.0 else "worse" if gain.high < 0.0 else "no",
+                {1: "better", -1: "worse", 0: "no"}[gain.sign],
             )
             for gain in results.verdict.gains
         ),
@@ -106,6 +107,12 @@ def shown(results: Results, difference: float) -> str:
     value = 100.0 * difference if percent else difference
     words = f"{abs(value):.{1 if abs(value) >= 10 else 2}f}" if percent else number(abs(value))
     return ("+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else "") + words
+
+
+def _interval(results: Results, gain: Gain) -> str:
+    if gain.low is None or gain.high is None:
+        return NOTHING
+    return f"{shown(results, gain.low)} to {shown(results, gain.high)}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -125,16 +132,16 @@ def _panel(results: Results, gains: Sequence[Gain]) -> Json:
 def _row(results: Results, gain: Gain) -> Row:
     """A level with its numbers below it, the best at the top."""
     scale = 100.0 if results.verdict.measure.percent else 1.0
-    colour = BETTER if gain.low > 0.0 else WORSE if gain.high < 0.0 else OPEN
-    mean, low, high = (shown(results, value) for value in (gain.difference, gain.low, gain.high))
+    colour = {1: BETTER, -1: WORSE, 0: OPEN}[gain.sign]
+    mean, interval = shown(results, gain.difference), _interval(results, gain)
     return Row(
         label=gain.level,
         middle=scale * gain.difference,
-        low=scale * gain.low,
-        high=scale * gain.high,
+        low=None if gain.low is None else scale * gain.low,
+        high=None if gain.high is None else scale * gain.high,
         dots=[(scale * value, f"{name}: {shown(results, value)}") for name, value in _units(gain)],
-        said=f"{mean} ({low} to {high})",
-        hover=(mean, f"interval {low} to {high}"),
+        said=f"{mean} ({interval})",
+        hover=(mean, f"interval {interval}"),
         colour=colour,
         filled=colour != OPEN,
     )

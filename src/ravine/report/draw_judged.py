@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import fmean
 
 from ravine.errors import with_article
 from ravine.grid import Grid
 from ravine.messages import count, plural
 from ravine.outcomes.elsewhere import Judgement
-from ravine.outcomes.words import difference, interval, score
+from ravine.outcomes.words import difference, ends, interval, score
 from ravine.report.draw_budget import Budgets, budget_figure
 from ravine.report.interval_rows import BETTER, OPEN, WORSE, Row, rows_panel
 from ravine.report.palette import looks
@@ -136,7 +135,7 @@ def draw_differences(found: Judgement) -> Figure:
                     pair.first,
                     pair.second,
                     difference(measure, pair.difference),
-                    _ends(measure, pair.ci),
+                    ends(measure, pair.ci),
                     str(pair.num_seeds),
                     pair.outcome,
                 )
@@ -152,12 +151,13 @@ def _pair_row(found: Judgement, pair: Pair) -> Row:
     by, sign = unit(measure), -1.0 if measure.loss else 1.0
     first, second = found.seeds(pair.first, "test"), found.seeds(pair.second, "test")
     own = {seed: sign * (first[seed] - second[seed]) for seed in first if seed in second}
-    said = f"{difference(measure, pair.difference)} ({_ends(measure, pair.ci)})"
+    between = f" ({ends(measure, pair.ci)})" if pair.ci is not None else ""
+    said = f"{difference(measure, pair.difference)}{between}"
     return Row(
         label=f"{pair.first} − {pair.second}",
         middle=by * pair.difference,
-        low=by * pair.ci[0],
-        high=by * pair.ci[1],
+        low=None if pair.ci is None else by * pair.ci[0],
+        high=None if pair.ci is None else by * pair.ci[1],
         dots=[(by * value, f"seed {seed}: {difference(measure, value)}") for seed, value in own.items()],
         said=said,
         hover=(said, pair.outcome),
@@ -236,7 +236,3 @@ def _draw_budget(found: Judgement) -> Figure:
 def _shown(measure: Measure, value: float) -> str:
     """A number that people know: a loss has no minus any more."""
     return score(measure, measure.readable(value))
-
-
-def _ends(measure: Measure, bounds: Sequence[float]) -> str:
-    return " to ".join(difference(measure, bound) for bound in bounds)

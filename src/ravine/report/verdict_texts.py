@@ -89,7 +89,7 @@ def verdict_texts(verdict: Verdict, beside: Beside) -> dict[str, Any]:
                 "better": pair.first,
                 "worse": pair.second,
                 "difference": words.difference(measure, pair.difference),
-                "interval": " to ".join(words.difference(measure, bound) for bound in pair.ci),
+                "interval": words.ends(measure, pair.ci),
                 "seeds": pair.num_seeds,
                 "outcome": pair.outcome,
             }

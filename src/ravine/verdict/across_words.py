@@ -114,6 +114,7 @@ def _compared(about: About) -> str:
 def _size(about: About, pair: Pair) -> tuple[str, str]:
     """How large a difference is, as a clause, and its interval."""
     measure = about.measure
+    assert pair.ci is not None, "several data sets have an interval"
     if about.ratio:
         low, high = (f"{100 * end:.3g}".replace("-", "−") for end in pair.ci)
         verb = "lower" if pair.difference >= 0.0 else "higher"

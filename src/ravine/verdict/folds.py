@@ -6,6 +6,7 @@ mean over folds comes about is in `fold_errors.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -129,16 +130,13 @@ def gains_over_folds(
     for each in finished.values():
         own = by_rule[each.rule], by_rule[baseline]
         difference = _Difference.of(each, base, *own, ratio, measure)
-        half = half_width(difference.error, alpha / len(finished))
-        mean = difference.mean
-        low, high = max(mean - half, -measure.most), min(mean + half, measure.most)
-        if difference.leads:  # nobody knows how far lost runs would have taken it back
-            low, high = min(low, 0.0), max(high, 0.0)
+        half = difference.half(alpha / len(finished))
+        low, high = difference.interval(half, measure.most) or (None, None)
         found.append(
             Gain(
                 level=each.rule,
                 baseline=baseline,
-                difference=mean,
+                difference=difference.mean,
                 low=low,
                 high=high,
                 seeds={},
@@ -177,13 +175,12 @@ def _pairs(
     pairs = []
     for names, decision in decisions.items():
         each, level = found[names], alpha / decision.factor
-        half = half_width(each.error, level)
-        low, high = max(each.mean - half, -measure.most), min(each.mean + half, measure.most)
-        if each.leads:  # nobody knows how far lost runs would have taken it back
-            low, high = min(low, 0.0), max(high, 0.0)
+        half = each.half(level)
         better = names[0] if each.mean > 0.0 else names[1]
         outcome = f"not separable over {each.num} test splits"
-        if decision.separable:
+        if each.num < 2:
+            outcome = "not separable: fewer than two folds have runs of both"
+        elif decision.separable:
             outcome = f"separable: {better} is better"
         elif each.leads:
             outcome = f"not separable: {better} leads only by its surviving runs"
@@ -192,7 +189,7 @@ def _pairs(
                 first=names[0],
                 second=names[1],
                 difference=each.mean,
-                ci=(low, high),
+                ci=each.interval(half, measure.most),
                 p=each.p,
                 p_corrected=decision.p_corrected,
                 separable=decision.separable,
@@ -200,7 +197,7 @@ def _pairs(
                 seed_error=each.error.seed,
                 example_error=each.floor,
                 reach=half,
-                detectable=planning.detectable(each.error, level),
+                detectable=planning.detectable(each.error, level) if each.num > 1 else None,
                 seeds_needed=None,
                 examples_suffice=False,
                 outcome=outcome,
@@ -224,6 +221,23 @@ class _Difference:
     def p(self) -> float:
         return 1.0 if self.leads else min(tail(self.error, self.mean), 1.0)
 
+    def half(self, alpha: float) -> float:
+        """Half the width of the interval at level 1 - alpha."""
+        return half_width(self.error, alpha) if self.num > 1 else math.inf
+
+    def interval(self, half: float, most: float) -> tuple[float, float] | None:
+        """Of the mean; None where fewer than two folds have both.
+
+        Args:
+            half: half of its width.
+            most: no two results are further apart.
+        """
+        if self.num < 2:
+            return None
+        low, high = max(self.mean - half, -most), min(self.mean + half, most)
+        # Nobody knows how far lost runs would have taken it back.
+        return (min(low, 0.0), max(high, 0.0)) if self.leads else (low, high)
+
     @staticmethod
     def of(
         first: RuleResult,
@@ -237,7 +251,7 @@ class _Difference:
         if len(by_fold) < 2:
             return _Difference(
                 mean=(first.test or 0.0) - (second.test or 0.0),
-                error=Error(seed=measure.most if measure.percent else 1e300, df=1.0, floor=0.0, example=0.0),
+                error=Error(seed=math.inf, df=1.0, floor=0.0, example=0.0),
                 floor=0.0,
                 num=len(by_fold),
                 num_seeds=1,

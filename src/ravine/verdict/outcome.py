@@ -47,7 +47,8 @@ class Pair:
         difference: first minus second, over the seeds that they share (`num_seeds`).
         ci: its interval, corrected for all pairs: it excludes zero if and only if `separable`. With a single seed it
             is of the test examples only; there, where a rule leads only by its surviving runs, and where both chose the
-            same runs, it is extended to zero.
+            same runs, it is extended to zero. None where nothing is known of the error: of a pair of two single scores
+            that are no means over test examples, or of fewer than two folds.
         p: the p-value of this pair by itself; 1 where the interval is extended to zero.
         p_corrected: that for all pairs.
         seed_error: the part of the standard error from the choice of seeds.
@@ -63,7 +64,7 @@ class Pair:
     first: str
     second: str
     difference: float
-    ci: tuple[float, float]
+    ci: tuple[float, float] | None
     p: float
     p_corrected: float
     separable: bool
@@ -85,7 +86,7 @@ class Gain:
         level: its label.
         baseline: that of the first one.
         difference: over the seeds that they share.
-        low, high: its interval, corrected for the number of levels that are compared with the first.
+        low, high: its interval, corrected for the number of levels that are compared with the first; None: not known.
         seeds: each shared seed's own difference; of a study with folds none.
         folds: of a study with folds each fold's own difference, by (repeat, fold).
     """
@@ -93,10 +94,17 @@ class Gain:
     level: str
     baseline: str
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     seeds: Mapping[int, float]
     folds: Mapping[tuple[int, int], float] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where it gains or loses for sure, else 0."""
+        if self.low is None or self.high is None:
+            return 0
+        return (self.low > 0.0) - (self.high < 0.0)
 
     def json(self) -> dict[str, Any]:
         """Plain data."""

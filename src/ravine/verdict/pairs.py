@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 class _Compared:
     """Two rules before the decision; `leads` is the rule whose surviving runs lead, where that counts for nothing.
 
-    `same`: runs of one are runs of the other too.
+    `same`: runs of one are runs of the other too. `known`: something is known of the error, which nothing is of two
+    single scores.
     """
 
     first: RuleResult
@@ -35,6 +36,7 @@ class _Compared:
     luck: Callable[[float], float]
     leads: RuleResult | None
     same: bool
+    known: bool
 
     @property
     def whole(self) -> Error:
@@ -116,8 +118,7 @@ def gains_over(
     for each in others:
         pair = _compare(each, base, scores, lucks, measure=measure)
         half = comparison.width(pair.whole, alpha / len(others))
-        low, high = max(pair.difference - half, -measure.most), min(pair.difference + half, measure.most)
-        low, high = _open_ends(pair, low, high)
+        low, high = _interval(pair, half, measure.most) or (None, None)
         own = scores[each.rule], scores[baseline]
         found.append(
             Gain(
@@ -135,8 +136,11 @@ def gains_over(
     return tuple(sorted(found, key=lambda gain: (-gain.difference, gain.level)))
 
 
-def _open_ends(pair: _Compared, low: float, high: float) -> tuple[float, float]:
+def _interval(pair: _Compared, half: float, most: float) -> tuple[float, float] | None:
     """An interval, extended to zero where nobody knows how far lost runs, or other seeds, would have taken it back."""
+    if not pair.known:
+        return None
+    low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
     return (min(low, 0.0), max(high, 0.0)) if pair.undecided else (low, high)
 
 
@@ -164,6 +168,7 @@ def _compare(
         error=comparison.difference_error(
             a, b, matched=matched, binary=measure.binary, by_example=measure.by_example
         ),
+        known=measure.by_example or min(len(a), len(b)) > 1,
         luck=lambda more: math.hypot(lucks[first.rule].error(more), lucks[second.rule].error(more)),
         leads=ahead if ahead is not None and ahead.outcome else None,
         same=not set(first.runs).isdisjoint(second.runs),
@@ -172,14 +177,12 @@ def _compare(
 
 def _decided(pair: _Compared, decision: Decision, alpha: float, most: float) -> Pair:
     half = comparison.width(pair.whole, alpha / decision.factor)
-    low, high = max(pair.difference - half, -most), min(pair.difference + half, most)
-    low, high = _open_ends(pair, low, high)
     open_question = not (decision.separable or pair.undecided)
     return Pair(
         first=pair.first.rule,
         second=pair.second.rule,
         difference=pair.difference,
-        ci=(low, high),
+        ci=_interval(pair, half, most),
         p=pair.p,
         p_corrected=decision.p_corrected,
         separable=decision.separable,

@@ -97,6 +97,7 @@ def _compared(pairs: Sequence[Pair], measure: Measure, sizes: tuple[int, int]) -
     seeds = count(pair.num_seeds, "seed")
     correction = f", corrected for {len(pairs)} comparisons" if len(pairs) > 1 else ""
     if pair.separable:
+        assert pair.ci is not None, "it excludes 0"
         first, low, high = pair.first, pair.ci[0], pair.ci[1]
         if pair.difference < 0.0:  # by the seeds they share, though not by all
             first, low, high = pair.second, -pair.ci[1], -pair.ci[0]
@@ -120,9 +121,11 @@ def _compared(pairs: Sequence[Pair], measure: Measure, sizes: tuple[int, int]) -
 def difference(pair: Pair, measure: Measure, correction: str) -> str:
     """`the difference is 0.3 points (interval -0.6 to 1.2)`."""
     digits = measure.digits(pair.ci)
+    size = f"the difference{measure.gap} is {measure.difference(pair.difference, digits)}{measure.unit}"
+    if pair.ci is None:
+        return size
     low, high = (measure.difference(end, digits) for end in pair.ci)
-    size = measure.difference(pair.difference, digits) + measure.unit
-    return f"the difference{measure.gap} is {size} (interval {low} to {high}{correction})"
+    return f"{size} (interval {low} to {high}{correction})"
 
 
 def more_seeds(pair: Pair, num_test: int, num_validation: int) -> str:
