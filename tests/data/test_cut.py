@@ -207,7 +207,7 @@ X, Y = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 3
         ({"groups": [1, 2]}, r"groups has shape \(2,\); one for each of 60 examples"),
         ({"groups": [None, *range(59)]}, "row 0: groups is empty; every example needs a group"),
         ({"groups": Y}, r"class '\d' has no training example"),
-        ({"times": ["soon"] * 60}, "row 0: times is 'soon', which has no place in time; allowed: numbers"),
+        ({"times": ["soon"] * 60}, "row 0: times is 'soon', which is no time; allowed: numbers"),
         ({"times": ["2024-01-31", *["31.12.2024"] * 59]}, "row 1: times is '31.12.2024'"),
         ({"times": np.zeros(60)}, "only 1 different time; training, validation and test need one each"),
         ({"times": np.r_[np.nan, np.arange(59)]}, r"row 0: times is empty \(1 cell in all\)"),

@@ -301,6 +301,11 @@ ARRAYS = [
         {},
         "arrays, x, row 1: target 'y' is missing (NaN or None; 15 in all); leave such examples out",
     ),
+    (
+        (X, np.where(np.arange(60) == 5, np.nan, np.arange(60) / 7.0).reshape(30, 2)),
+        {},
+        "arrays, x, row 2: target 'y1' is missing (NaN or None; 1 in all); leave such examples out",
+    ),
     ((X, Y), {"x_test": X}, "arrays: x_test is given without y_test"),
     ((X, Y), {"y_validation": Y}, "arrays: y_validation is given without x_validation"),
     (

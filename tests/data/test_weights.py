@@ -187,6 +187,12 @@ def test_arrays_that_are_no_weights_are_refused_in_a_line(weights: Any, words: s
         from_arrays(X, Y, weights=weights)
 
 
+def test_weights_of_an_archive_are_called_by_its_key(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=X, y=Y, w=W[:-1])
+    with pytest.raises(DataError, match=r"a\.npz: weight = 'w' has shape \(39,\), x has 40 examples"):
+        load(parse_data({"kind": "npz", "path": str(tmp_path / "a.npz"), "weight": "w"}))
+
+
 def test_a_weight_column_is_no_feature_whether_it_is_dropped_or_not(tmp_path: Path) -> None:
     plain, dropped = table(tmp_path, list(W)), table(tmp_path, list(W), drop=["w"])
     assert plain.fingerprint == dropped.fingerprint

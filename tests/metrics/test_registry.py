@@ -47,12 +47,12 @@ def test_every_metric_is_found_and_each_task_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("name", "task", "num_classes", "words"),
     [
-        ("r2", "classification", 3, "metric = 'r2': is no metric of a classification; allowed: accuracy, "),
+        ("r2", "classification", 3, "metric = 'r2': is not a metric for classification; allowed: accuracy, "),
         (
             "f1_macro",
             "regression",
             0,
-            "metric = 'f1_macro': is no metric of a regression; allowed: r2, mse, ",
+            "metric = 'f1_macro': is not a metric for regression; allowed: r2, mse, ",
         ),
         ("f1", "classification", 3, "metric = 'f1': is of two classes, and there are 3; allowed: f1_macro, "),
         ("top_5", "classification", 5, "metric = 'top_5': is 1 for every run, since there are 5 classes"),

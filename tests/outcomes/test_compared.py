@@ -145,7 +145,7 @@ def test_another_metric_is_asked_for(
     [rule] = [each for each in found["compared"] if each["of"] == ["a"]]
     assert found["metric"].endswith("recall_of_3")
     assert rule["validation"] == pytest.approx(np.mean(expected))
-    for wrong, said in (("rmse", "'rmse': is no metric of"), ("f1_macr", "f1_macro")):
+    for wrong, said in (("rmse", "'rmse': is not a metric for"), ("f1_macr", "f1_macro")):
         assert main([*verb, wrong]) == 2
         error = capsys.readouterr().err
         assert said in error

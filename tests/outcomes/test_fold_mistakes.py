@@ -194,6 +194,7 @@ def test_for_people_programs_and_the_report(
     assert content["split"] == "test"
     assert np.sum(content["confusion"]["counts"]) == REPEATS * SEEDS * N
     html = page.report(classes).decode()
+    assert "counts are over all runs of the configs that the folds chose, and" in html
     assert "What it gets wrong" in html
     assert "Confusion matrix: test" in html
     assert "The hardest test examples for 4 runs of" in html

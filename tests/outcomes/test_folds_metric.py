@@ -274,5 +274,5 @@ def test_a_fold_without_a_class_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as caught:
         ravine.results("few", store=tmp_path / "runs", metric="roc_auc")
     assert str(caught.value) == words
-    with pytest.raises(StudyError, match="is no metric of a classification"):
+    with pytest.raises(StudyError, match="is not a metric for classification"):
         ravine.results("few", store=tmp_path / "runs", metric="mae")

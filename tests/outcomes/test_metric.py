@@ -210,7 +210,7 @@ def test_winners_elsewhere_are_chosen_by_it(folder: Path) -> None:
     ("metric", "words"),
     [
         ("f1", "metric = 'f1': is of two classes, and there are 3"),
-        ("rmse", "metric = 'rmse': is no metric of a classification"),
+        ("rmse", "metric = 'rmse': is not a metric for classification"),
         ("accurcy", "metric = 'accurcy': did you mean 'accuracy'"),
     ],
 )

@@ -186,5 +186,5 @@ def test_verbs(ran: Results, place: Path) -> None:
         assert all(run in found.stdout for run in known.of(config))
     refused = command_line.ravine(place, "ensemble", "worst", "--metric", "rmse")
     assert refused.returncode == 2
-    assert "metric = 'rmse': is no metric of a classification" in refused.stderr
+    assert "metric = 'rmse': is not a metric for classification" in refused.stderr
     assert refused.stderr.count("\n") == 1

@@ -72,10 +72,10 @@ def test_what_is_no_metric_is_refused(metric: object, words: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"metric": "r2"}, "metric = 'r2': is no metric of a classification; allowed: accuracy, "),
+        ({"metric": "r2"}, "metric = 'r2': is not a metric for classification; allowed: accuracy, "),
         ({"metric": "f1"}, "metric = 'f1': is of two classes, and there are 3; allowed: f1_macro, "),
         ({"metric": "top_5"}, "metric = 'top_5': is 1 for every run, since there are 3 classes"),
-        ({"metric": "roc_auc", "data": "diabetes"}, "metric = 'roc_auc': is no metric of a regression; "),
+        ({"metric": "roc_auc", "data": "diabetes"}, "metric = 'roc_auc': is not a metric for regression; "),
         ({"metric": "nobody:knows"}, "metric = 'nobody:knows': no module 'nobody' in "),
         ({"metric": "json:dumps"}, "metric = 'json:dumps': json belongs to Python's standard library; "),
         (

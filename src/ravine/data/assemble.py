@@ -202,10 +202,11 @@ def _assembled(
                 if (source.marks == mark).any() and not (marks == mark).any():
                     raise DataError(f"{source.where}: every row of the {which} split has an empty cell")
     elif y.missing.any():
-        number = int(y.missing.sum())
+        number, row = int(y.missing.sum()), int(y.missing.argmax())
+        columns = y.columns if isinstance(y, Columns) else (y,)
+        name = next(each.name for each in columns if each.missing[row])
         raise DataError(
-            f"{place(int(y.missing.argmax()))}: target {y.name!r} is missing (NaN or None; {number:,} in all); "
-            "leave such examples out"
+            f"{place(row)}: target {name!r} is missing (NaN or None; {number:,} in all); leave such examples out"
         )
     target = encode_answers(y, source.task, place, source.where, source.class_names)
     splits = cut(target.labels, target.classes, marks, division, options, name=source.where, fold=fold)

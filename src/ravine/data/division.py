@@ -186,7 +186,7 @@ def _read(read: Callable[[Any], Any], cell: Any, what: str, row: int, place: Pla
         return read(cell)
     except (ValueError, TypeError, OverflowError):
         raise DataError(
-            f"{place(row)}: {what} is {shown(str(cell))}, which has no place in time; allowed: {_DATES}"
+            f"{place(row)}: {what} is {shown(str(cell))}, which is no time; allowed: {_DATES}"
         ) from None
 
 

@@ -70,7 +70,12 @@ def read_npz(spec: NpzSpec, path: Path) -> Source:
             given = {role: None if name is None else arrays[name] for role, name in chosen.items()}
             cut_by = {name: arrays[name] for name in beside}
             weights = None if spec.weight is None else arrays[spec.weight]
-    options = ArrayOptions(task=spec.task, split=spec.split, weight_scores=spec.weight_scores)
+    options = ArrayOptions(
+        task=spec.task,
+        split=spec.split,
+        weight_scores=spec.weight_scores,
+        weights_called=f"weight = {spec.weight!r}",
+    )
     return stacked(given, str(path), options, (), _division(spec, cut_by, given, path), weights)
 
 

@@ -34,6 +34,7 @@ class ArrayOptions(Options):
     categorical: Texts = ()
     missing: Missing = "refuse"
     weight_scores: bool = False
+    weights_called: str = "weights"
     task: Task | None = None
 
 
@@ -104,19 +105,19 @@ def stacked(
         class_names=class_names,
         notes=tuple(notes),
         division=division,
-        weights=_weights(weights, sizes, parts, name, everywhere=options.weight_scores),
+        weights=_weights(weights, sizes, parts, name, options),
         weight_scores=options.weight_scores,
     )
 
 
 def _weights(
-    given: Any, sizes: Sequence[int], parts: Sequence[str], name: str, *, everywhere: bool
+    given: Any, sizes: Sequence[int], parts: Sequence[str], name: str, options: ArrayOptions
 ) -> Weights | None:
     """Weights of all parts: those that are held out are never learned from, but for the last training of a refit."""
-    weights = given_weights(given, sizes[0], name)
+    weights = given_weights(given, sizes[0], name, options.weights_called)
     if weights is None:
         return None
-    if everywhere and len(parts) > 1:
+    if options.weight_scores and len(parts) > 1:
         raise DataError(
             f"{name}: weight_scores, x{parts[1]}: only one of them; weights are of the examples of x, so give all of "
             "them in x"

@@ -85,25 +85,26 @@ def _no_number(what: str, cell: object, place: str, reason: str | None = None) -
     return f"{place}: {what} is {shown(cell)}; weights must be numbers of at least 0"
 
 
-def given_weights(weights: Any, num: int, name: str) -> Weights | None:
+def given_weights(weights: Any, num: int, name: str, called: str = "weights") -> Weights | None:
     """What a program gives beside its examples; None: nothing.
 
     Args:
         weights: (N,) numbers.
         num: N, of the examples that they are for.
         name: of the data.
+        called: what they are given by.
 
     Raises:
         DataError: they are no weights, or not one for each example.
     """
     if weights is None:
         return None
-    array = as_numpy(weights, f"{name}: weights")
+    array = as_numpy(weights, f"{name}: {called}")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (num,):
         raise DataError(
-            f"{name}: weights has shape {array.shape}, x has {count(num, 'example')}; one for each is needed"
+            f"{name}: {called} has shape {array.shape}, x has {count(num, 'example')}; one for each is needed"
         )
 
     def place(row: int) -> str:
@@ -116,7 +117,7 @@ def given_weights(weights: Any, num: int, name: str) -> Weights | None:
             if not absent(cell) and not isinstance(cell, Real | np.bool_):
                 raise DataError(_no_number(what, cell, place(row)))
         if not cells:
-            raise DataError(f"{name}: weights has no numbers, but {array.dtype}")
+            raise DataError(f"{name}: {called} has no numbers, but {array.dtype}")
         array = np.array([math.nan if absent(cell) else cell for cell in cells])
     return checked(array.astype(np.float64), what, place)
 

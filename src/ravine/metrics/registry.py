@@ -16,7 +16,7 @@ CLASSES, MARKS, NUMBERS = "classification", "multilabel", "regression"
 DEFAULT: Mapping[str, str] = {CLASSES: "accuracy", MARKS: "label_accuracy", NUMBERS: "mse"}
 """What runs of a task are judged by where nobody says anything else."""
 
-_WORDS = {CLASSES: "a classification", MARKS: "several labels", NUMBERS: "a regression"}
+_WORDS = {CLASSES: "classification", MARKS: "several labels", NUMBERS: "regression"}
 _TOP = re.compile(r"top_([1-9][0-9]{0,5})")
 _PINBALL = re.compile(r"pinball_(0?\.[0-9]{1,6})")
 
@@ -145,7 +145,7 @@ def check_task(metric: Metric, task: str, num_classes: int) -> None:
     if task not in metric.formulas:
         numbered = {CLASSES: ("top_5",), NUMBERS: ("pinball_0.9",)}.get(task, ())
         allowed = ", ".join((*names_of(task), *numbered))
-        raise InputError(f"{where}: is no metric of {_WORDS[task]}; allowed: {allowed}")
+        raise InputError(f"{where}: is not a metric for {_WORDS[task]}; allowed: {allowed}")
     if reason := metric.formulas[task].unfit(num_classes):
         raise InputError(f"{where}: {reason}")
 

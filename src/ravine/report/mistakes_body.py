@@ -29,12 +29,12 @@ _SHARES = 12  # classes, up to which a cell has room for its share
 _LONG = 5  # letters of a class over a column that need not be turned
 _SIDE = 96  # CSS pixels of a thumbnail's longer side
 _READING = (
-    "Rows are the right classes, columns what the runs take them for; counts are over all runs of the config, and "
+    "Rows are the right classes, columns what the runs take them for; counts are over all runs of {chosen}, and "
     "shares are of a row. Precision, recall and F1 are of all these answers together."
 )
 _READING_LABELS = (
-    "Precision, recall and F1 of a label are of all answers of the config's runs together; its error is the share of "
-    "these that have it wrong, whether it is there or not."
+    "Precision, recall and F1 of a label are of all answers of the runs of {chosen} together; its error is the share "
+    "of these that have it wrong, whether it is there or not."
 )
 _READING_TARGETS = (
     "Each target is in its own unit. An example is as hard as the mean of its targets' squared errors, each in units of"
@@ -82,7 +82,8 @@ def _reading(found: Mistakes) -> str:
         return f"{_READING_NUMBERS} {_READING_TARGETS}"
     if found.deviations is not None:
         return _READING_NUMBERS
-    return _READING if found.confusion is not None else _READING_LABELS
+    reading = _READING if found.confusion is not None else _READING_LABELS
+    return reading.format(chosen="the configs that the folds chose" if found.about else "the config")
 
 
 def _of_config(found: Mistakes) -> list[Html]:
