@@ -49,12 +49,24 @@ def test_a_function_of_a_program_is_described() -> None:
     assert objects_of(definition_of(study))["metric"].startswith("test_study_metric:share@")
     assert study.metric.metric().name == "share"
     assert parse_metric({"function": share, "better": "lower"}).metric().lower
+    assert parse_metric('{ function = "m:share", better = "lower" }') == parse_metric(
+        {"function": "m:share", "better": "lower"}
+    )
+    assert not parse_metric({"function": "m:cost", "better": "higher"}).lower
 
 
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
         ("f1_makro", "metric = 'f1_makro': did you mean 'f1_macro'? Allowed: accuracy, "),
+        ("auc", "metric = 'auc': did you mean 'roc_auc'? Allowed: accuracy, "),
+        ("F1", "metric = 'F1': did you mean 'f1'? Allowed: accuracy, "),
+        ("neg_mean_squared_error", "metric = 'neg_mean_squared_error': did you mean 'mse'? Allowed: "),
+        (
+            "my.module:cost",
+            "metric = 'my.module:cost': must say whether lower or higher is better: { function = \"my",
+        ),
+        ("{ better = }", "metric = '{ better = }': must be a table such as { function = "),
         (3, 'metric = 3: must be a name such as "f1_macro", or of a function "package.module:name"'),
         ("", "metric = '': allowed: accuracy, "),
         ({"better": "lower"}, "metric.function = None: must be the name of a function"),

@@ -110,7 +110,7 @@ def out_of_fold(
     if isinstance(study, Results):
         results = study
     else:
-        results = Results.load(source, name, compare=compare, metric=metric_for(source, name))
+        results = Results.load(source, name, compare=compare, metric=metric_for(source, name, None, study))
     return with_data(results, find).out_of_fold(rule=rule)
 
 

@@ -70,6 +70,31 @@ _ALL = (
 )
 METRICS: Mapping[str, Metric] = {each.name: each for each in _ALL}
 _PATTERNS = ("top_5", "pinball_0.9")  # a number of the user's choice
+# What others call them: scikit-learn's scorers, less "neg_" and "_score", and short names.
+_ELSEWHERE = {
+    "acc": "accuracy",
+    "top_k_accuracy": "top_5",
+    "f1_binary": "f1",
+    "macro_f1": "f1_macro",
+    "micro_f1": "f1_micro",
+    "weighted_f1": "f1_weighted",
+    "auc": "roc_auc",
+    "auroc": "roc_auc",
+    "roc": "roc_auc",
+    "roc_auc_ovr": "roc_auc",
+    "ap": "average_precision",
+    "auprc": "average_precision",
+    "pr_auc": "average_precision",
+    "nll": "log_loss",
+    "cross_entropy": "log_loss",
+    "brier_loss": "brier",
+    "calibration": "ece",
+    "mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse",
+    "mean_absolute_error": "mae",
+    "mean_pinball_loss": "pinball_0.9",
+    "pinball": "pinball_0.9",
+}
 
 
 def metric_named(name: str) -> Metric:
@@ -95,7 +120,11 @@ def metric_named(name: str) -> Metric:
         return _loss(
             name, f"pinball loss at {share:g}", f"pinball {share:g}", {NUMBERS: numbers.pinball(share)}
         )
-    raise InputError(f"metric = {shown(name)}: {choices(name, [*METRICS, *_PATTERNS])}")
+    known = [*METRICS, *_PATTERNS]
+    plain = name.lower().replace(" ", "_").replace("-", "_").removeprefix("neg_").removesuffix("_score")
+    meant = plain if plain in METRICS else _ELSEWHERE.get(plain)
+    allowed = f"did you mean {meant!r}? {choices('', known, 'Allowed')}" if meant else choices(name, known)
+    raise InputError(f'metric = {shown(name)}: {allowed}, or "package.module:name" of a function')
 
 
 def lower_named(column: str) -> bool:

@@ -101,8 +101,10 @@ def _import(where: str, module_name: str, search: Path | None) -> Any:
         # Either this module is missing, or one that it imports.
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             folders = " or ".join(dict.fromkeys(str(p) for p in (search, Path.cwd()) if p is not None))
+            plain = module_name.removesuffix(".py")
+            hint = f"; did you mean {plain!r}, without .py?" if plain != module_name else ""
             raise ModelError(
-                f"{where}: no module {error.name!r} in {folders}, and none is installed"
+                f"{where}: no module {error.name!r} in {folders}, and none is installed{hint}"
             ) from error
         raise ModelError(f"{where}: importing {module_name} failed: {in_a_line(error)}") from error
     except (Exception, SystemExit) as error:

@@ -61,7 +61,7 @@ def metric_of(definition: str, task: str) -> Metric:
     if judged.is_code:
         raise StudyError(
             f"metric = {shown(judged.name)}: no study file found here names it, and ravine runs no code that only a"
-            " store names: give the metric"
+            " store names: give the metric (--metric, or results(..., metric=...) in Python)"
         )
     return metric_named(judged.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from ravine.nn.target import describe_factory, find_named, folders_of
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _BETTER = ("higher", "lower")
+_LESS_IS_BETTER = frozenset(
+    ("cost", "costs", "error", "errors", "loss", "losses", "penalty", "regret", "risk")
+)
 _EXAMPLE = 'must be a name such as "f1_macro", or of a function "package.module:name"'
 
 
@@ -90,10 +94,11 @@ def parse_metric(value: object) -> Judged | None:
 
     Args:
         value: the name of a metric, a function or its name ``"package.module:name"``, or a table
-            ``{"function": ..., "better": "lower"}``.
+            ``{"function": ..., "better": "lower"}``, also as the text of such a table in TOML, for a command line.
 
     Raises:
-        StudyError: one line with the key, the value and what is allowed.
+        StudyError: one line with the key, the value and what is allowed, or a function by whose name lower may be
+            better, and that does not say.
 
     Example:
         >>> parse_metric("f1_macro").metric().title
@@ -101,6 +106,8 @@ def parse_metric(value: object) -> Judged | None:
     """
     if value is None or isinstance(value, Judged):
         return value
+    if isinstance(value, str) and value.startswith("{"):
+        value = _table(value)
     if isinstance(value, Mapping):
         for key in value:
             if key not in ("function", "better"):
@@ -111,7 +118,23 @@ def parse_metric(value: object) -> Judged | None:
         if not callable(function) and not (isinstance(function, str) and ":" in function):
             raise wrong("metric.function", function, 'must be the name of a function, "package.module:name"')
         return _judged(function, lower=value.get("better") == "lower")
-    return _judged(value, lower=False)
+    judged = _judged(value, lower=False)
+    if (judged.is_code or judged.is_object) and _LESS_IS_BETTER & set(judged.title.lower().split("_")):
+        table = f'{{ function = "{judged.name}", better = "lower" }}'
+        raise wrong(
+            "metric", judged.name, f'must say whether lower or higher is better: {table}, or "higher"'
+        )
+    return judged
+
+
+def _table(text: str) -> Mapping[str, Any]:
+    try:
+        found = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        found = None
+    if not isinstance(found, Mapping):
+        raise wrong("metric", text, 'must be a table such as { function = "module:name", better = "lower" }')
+    return found
 
 
 def _judged(value: object, *, lower: bool) -> Judged:
