@@ -296,3 +296,18 @@ def test_winners_of_any_loss_predict_what_is_stored_of_them(tmp_path: Path, loss
 def _columns(path: Path) -> dict[str, list[str]]:
     header, *rows = (line.split(",") for line in path.read_text().splitlines())
     return {name: [row[at] for row in rows] for at, name in enumerate(header)}
+
+
+def test_each_hyper_that_folds_chose_is_listed(tmp_path: Path) -> None:
+    rules = [{"kind": "momentum", "lr": [0.01, 0.3], "rho": 0.5, "weight_decay": [0.0, 0.3]}]
+    results = ravine.run(_study(rules=rules), store=tmp_path / "runs", quiet=True)
+    [rule] = results.verdict.rules
+    chosen = results.folds.of("momentum")
+    assert rule.hypers["rho"] == 0.5
+    for name in ("lr", "weight_decay"):
+        values = [each.hypers[name] for each in chosen]
+        if len(set(values)) == 1:
+            assert values[0] == (rule.lr if name == "lr" else rule.hypers[name])
+        else:
+            said = str(rule.hypers[f"{name} of the folds"])
+            assert all(f"{value:.6g} in {values.count(value)}" in said for value in set(values))

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from ravine.messages import count
 from ravine.outcomes.folds import ALPHA, FoldsResult
+from ravine.outcomes.runs import describe
 from ravine.verdict import Measure, RuleResult, Verdict
 from ravine.verdict.outcome import Pair
+from ravine.verdict.trials import number
 from ravine.verdict.words import listed
 
 READING = (
@@ -20,7 +22,7 @@ FEW_FOLDS = 4  # below which a t has so few degrees of freedom that hardly anyth
 
 def folds_verdict(found: FoldsResult, measure: Measure, noun: str) -> Verdict:
     """The verdict of a study with folds: its rules have no one config, and one result over all folds."""
-    rules = tuple(_with_lrs(found, each) for each in found.rules)
+    rules = tuple(_with_hypers(found, each) for each in found.rules)
     pairs = found.pairs
     return Verdict(
         measure=measure,
@@ -132,12 +134,17 @@ def _budgets(found: FoldsResult) -> list[str]:
     ]
 
 
-def _with_lrs(found: FoldsResult, rule: RuleResult) -> RuleResult:
-    """A rule with the lr that all folds chose, or with how many chose which."""
-    lrs = found.lrs(rule.rule)
-    if len(lrs) == 1:
-        return replace(rule, lr=next(iter(lrs)), num_configs=found.tried.get(rule.rule, 0))
-    said = listed([f"{lr:.4g} in {num}" for lr, num in lrs.items()])
-    return replace(
-        rule, hypers={"lr of the folds": said} if said else {}, num_configs=found.tried.get(rule.rule, 0)
-    )
+def _with_hypers(found: FoldsResult, rule: RuleResult) -> RuleResult:
+    """A rule with the hypers that all folds chose, or with how many chose which."""
+    hypers: dict[str, float | str] = {}
+    for name, values in found.chosen_hypers(rule.rule).items():
+        if len(values) == 1:
+            hypers[name] = next(iter(values))
+        else:
+            said = [
+                f"{describe({name: value}, [name]).removeprefix(name).strip()} in {num}"
+                for value, num in values.items()
+            ]
+            hypers[f"{name} of the folds"] = listed(said)
+    lr = number(hypers.pop("lr", None))
+    return replace(rule, lr=lr, hypers=hypers, num_configs=found.tried.get(rule.rule, 0))

@@ -28,7 +28,7 @@ from ravine.study.metric import is_default
 from ravine.verdict import Measure, OnFold, RuleResult, gains_over_folds, over_folds
 from ravine.verdict.outcome import Gain, Pair
 from ravine.verdict.selection import represented
-from ravine.verdict.trials import Candidate, Trial, gather, number
+from ravine.verdict.trials import Candidate, Trial, gather
 
 if TYPE_CHECKING:
     from ravine.store import RunRecord, Store
@@ -117,10 +117,17 @@ class FoldsResult:
         """A rule's chosen configs, in the order of the folds."""
         return [each for each in self.chosen if each.rule == rule]
 
-    def lrs(self, rule: str) -> dict[float, int]:
-        """Which learning rates were chosen for a rule, in how many folds each, the most frequent first."""
-        found = Counter(lr for each in self.of(rule) if (lr := number(each.hypers.get("lr"))) is not None)
-        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    def chosen_hypers(self, rule: str) -> dict[str, dict[float | str, int]]:
+        """Which values of each hyper were chosen for a rule, in how many folds each, the most frequent first."""
+        found: dict[str, Counter[float | str]] = {}
+        for each in self.of(rule):
+            for name, value in each.hypers.items():
+                if name not in (FOLD, REPEAT):
+                    found.setdefault(name, Counter())[value] += 1
+        return {
+            name: dict(sorted(values.items(), key=lambda item: (-item[1], isinstance(item[0], str), item[0])))
+            for name, values in found.items()
+        }
 
     def json(self) -> dict[str, Any]:
         """Plain data."""
