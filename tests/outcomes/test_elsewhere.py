@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -174,6 +175,21 @@ def test_a_run_that_diverged_counts_against_its_method(tmp_path: Path) -> None:
     assert found.verdict.best == "good"
     assert any("1 of 4 seeds diverged" in text for text in found.warnings)
     assert found.table()[-2]["test"] is None
+
+
+def test_shares_that_are_not_called_so_get_a_hint_where_an_interval_leaves_0_to_1() -> None:
+    scores = {"a": [0.99, 0.97, 1.0], "b": [0.5, 0.52, 0.51]}
+
+    def hinted(**options: Any) -> bool:
+        return any("All scores lie from 0 to 1" in text for text in ravine.judge(**options).warnings)
+
+    assert hinted(scores=scores)
+    assert not hinted(scores=scores, metric="accuracy")
+    assert not hinted(scores=scores, metric="my score")
+    assert not hinted(scores={"a": [0.51, 0.52, 0.5], "b": scores["b"]})
+    assert not hinted(scores={"a": [1.01, 0.97, 1.0], "b": scores["b"]})
+    sets = dict.fromkeys(("d", "e", "f"), scores)
+    assert not hinted(scores=sets, datasets=True, metric="F1")
 
 
 def test_one_number_alone_has_no_interval(tmp_path: Path) -> None:

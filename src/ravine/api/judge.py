@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ravine.data.csv_file import read_csv
 from ravine.data.frames import columns_of, is_frame
@@ -16,13 +17,17 @@ from ravine.errors import InputError, short
 from ravine.outcomes.datasets import Judgements, judged_datasets
 from ravine.outcomes.elsewhere import Judgement, Run, Scored, judged
 from ravine.outcomes.given import DATASET, NEEDED, of_arrays, of_datasets, of_tables
-from ravine.verdict import Measure
+from ravine.verdict import Measure, Verdict
 
 # What lies from 0 to 1 by its definition, and is then shown in per cent.
 _SHARES = (
     "balanced accuracy", "f1", "macro f1", "micro f1", "weighted f1", "precision", "recall", "auc", "roc auc",
     "average precision", "iou", "dice",
 )  # fmt: skip
+_SHARES_HINT = (
+    "All scores lie from 0 to 1, and an interval goes on beyond. If they are shares, call them by a name that says so, "
+    'such as metric="accuracy" or "F1" (--metric accuracy): they are then shown in per cent, and intervals stay inside.'
+)
 
 
 def judge(
@@ -83,8 +88,26 @@ def judge(
     if lower_is_better:
         found = {dataset: _higher_is_better(runs) for dataset, runs in found.items()}
     if not datasets and len(found) == 1:
-        return judged(name, next(iter(found.values())), measure, alpha, _page)
-    return judged_datasets(name, found, measure, alpha, _page)
+        alone = judged(name, next(iter(found.values())), measure, alpha, _page)
+        shares = metric is None and _may_be_shares(found, alone.verdict)
+        return replace(alone, warnings=(*alone.warnings, _SHARES_HINT)) if shares else alone
+    several = judged_datasets(name, found, measure, alpha, _page)
+    shares = metric is None and _may_be_shares(found, several.verdict)
+    return replace(several, warnings=(*several.warnings, _SHARES_HINT)) if shares else several
+
+
+def _may_be_shares(found: Mapping[str, Mapping[Run, Scored]], verdict: Verdict) -> bool:
+    """Whether all scores lie from 0 to 1, and an interval goes on beyond."""
+    parts = (
+        part for runs in found.values() for each in runs.values() for part in (each.test, each.validation)
+    )
+    beyond = any(rule.ci is not None and (rule.ci[0] < 0.0 or rule.ci[1] > 1.0) for rule in verdict.rules)
+    return beyond and all(part is None or _inside(part) for part in parts)
+
+
+def _inside(part: NDArray[np.float64]) -> bool:
+    """Whether scores lie from 0 to 1, but for those of runs that diverged."""
+    return bool(((part >= 0.0) & (part <= 1.0) | np.isnan(part)).all())
 
 
 def _page(found: Judgement | Judgements, path: str | Path) -> Path:
@@ -140,7 +163,7 @@ def _measure(found: Sequence[Scored], metric: str | None, lower_is_better: bool)
         known = [part for part in parts if np.isfinite(part).all()]  # the others are of runs that diverged
         bits = bool(known) and all(len(part) > 1 and bool(np.isin(part, (0.0, 1.0)).all()) for part in known)
         metric = "accuracy" if bits and not lower_is_better else "score"
-    inside = all(bool(((part >= 0.0) & (part <= 1.0) | np.isnan(part)).all()) for part in parts)
+    inside = all(_inside(part) for part in parts)
     percent = metric == "accuracy" or (metric.lower() in _SHARES and inside and not lower_is_better)
     if percent and lower_is_better:
         raise InputError(

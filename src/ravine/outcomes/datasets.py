@@ -17,6 +17,7 @@ from ravine.outcomes.runs import Cell, plain
 from ravine.verdict import Across, Measure, Verdict, judge_across
 
 DATASET = "dataset"
+_WHERE = " A page has them: --out, or report() in Python."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -48,13 +49,17 @@ class Judgements(Presented):
         return tuple(sorted({method for each in self.datasets.values() for method in each.methods}))
 
     @property
+    def _num_cautions(self) -> int:
+        return sum(text != UNTUNED for each in self.datasets.values() for text in each.warnings)
+
+    @property
     def of_each(self) -> str:
         """How far the verdicts on single data sets can be trusted together."""
         num = len(self.datasets)
-        others = sum(text != UNTUNED for each in self.datasets.values() for text in each.warnings)
+        cautions = self._num_cautions
         more = (
-            f" There are {count(others, 'caution')} on single data sets: see their own verdicts."
-            if others
+            f" There are {count(cautions, 'caution')} on single data sets: see their own verdicts."
+            if cautions
             else ""
         )
         return (
@@ -155,7 +160,7 @@ class Judgements(Presented):
             columns=("data set", *order, ""),
             rows=tuple(rows),
             left=("data set", ""),
-            after=(self.of_each,),
+            after=(self.of_each + _WHERE * bool(self._num_cautions),),
         )
 
 
