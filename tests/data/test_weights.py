@@ -168,6 +168,7 @@ GIVEN: list[tuple[Any, str]] = [
     (np.where(np.arange(NUM) == 3, np.nan, W), "arrays, x, row 3: its weight is empty or no number"),
     (np.where(np.arange(NUM) == 3, np.inf, W), "arrays, x, row 3: its weight is inf"),
     (np.zeros(NUM), "arrays: all 24 weights of the training part are 0"),
+    (1e-40 * W, "arrays: the largest weight of the training part is [0-9.]+e-39; allowed: 1e-30 or more"),
     (
         [*W[:5].tolist(), "x", *W[6:].tolist()],
         "arrays, x, row 0: its weight is '1.0'; weights must be numbers",

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ravine.errors import ModelError
+from ravine.data import from_arrays
+from ravine.errors import DataError, ModelError
 from ravine.launch.launch import launch
 from ravine.launch.problems import problems, remarks
 from ravine.launch.progress import Planned
@@ -51,6 +53,36 @@ def test_check_and_run_refuse_alike(tmp_path: Path, keys: dict[str, Any], said: 
     assert str(line).startswith(said)
     with Store(tmp_path / "store") as store, pytest.raises(ModelError) as refused:
         list(launch(parse_study(content), store, definition="", search=tmp_path))
+    assert str(refused.value) == str(line)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"missing": "impute"}, "f.csv: column 'b' is empty in all training rows; put it in drop"),
+        ({"weight": "b"}, "f.csv: all 16 weights of the training part are 0: nothing to learn"),
+    ],
+)
+def test_what_is_wrong_in_a_later_fold_is_told_by_check_too(
+    tmp_path: Path, keys: dict[str, Any], said: str
+) -> None:
+    split = {"folds": 3}
+    known = from_arrays(np.arange(30.0)[:, None], np.arange(30) % 2, split=split)
+    assert known.folds is not None
+    trained = [set(known.folds.of(part).train.at) for part in known.folds.sizes]
+    column = ["0" if "weight" in keys else ""] * 30
+    for row in (trained[0] & trained[1]) - trained[2]:
+        column[row] = "1.5"
+    rows = [f"{row},{cell},{'ab'[row % 2]}" for row, cell in enumerate(column)]
+    (tmp_path / "f.csv").write_text("\n".join(["a,b,y", *rows]))
+    data = {"kind": "csv", "path": "f.csv", "target": "y", "split": split, **keys}
+    content = {**STUDY, "data": data, "model": "mlp"}
+    (line,) = problems(content, tmp_path)
+    assert str(line).endswith(f"{said} (in fold 2 of repeat 0)")
+    with Store(tmp_path / "store") as store:
+        with pytest.raises(DataError) as refused:
+            list(launch(parse_study(content), store, definition="", search=tmp_path))
+        assert store.studies() == []
     assert str(refused.value) == str(line)
 
 

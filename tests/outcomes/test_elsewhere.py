@@ -245,12 +245,26 @@ def test_a_table_that_cannot_be_judged_is_refused_in_one_line(change, text: str,
         assert "\n" not in str(refused.value)
 
 
+def test_scores_that_are_nearly_0_are_judged_as_their_unit_has_it() -> None:
+    """Squares of such numbers are 0, which nothing may be divided by."""
+    rng = np.random.default_rng(8)
+    scores = {"a": rng.normal(0.8, 0.02, 6), "b": rng.normal(0.9, 0.02, 6)}
+    assert ravine.judge(scores).verdict.best == "b"
+    assert ravine.judge({name: 1e-300 * each for name, each in scores.items()}).verdict.best == "b"
+
+
 @pytest.mark.parametrize(
     ("given", "options", "text"),
     [
         ({}, {}, "no method"),
         ({"a": [[[1.0]]]}, {}, r"shape \(1, 1, 1\)"),
         ({"a": ["x"]}, {}, "array of numbers"),
+        ({"a": [1j]}, {}, "array of numbers"),
+        (
+            {"a": [[0.1], [0.2]], "b": [[0.1], [2e300]]},
+            {},
+            "method 'b', seed 1 has 2e.300; allowed: numbers from",
+        ),
         ({"a": [0.1, 0.2], "b": [[0.1, 0.2]]}, {}, "one set of examples"),
         ({"a": [93.1, 92.0]}, {"metric": "accuracy"}, "93.1 is out of range"),
         ({"a": [0.1]}, {"metric": "accuracy", "lower_is_better": True}, "another name"),

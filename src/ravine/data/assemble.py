@@ -124,7 +124,10 @@ def _with_folds(first: Dataset, source: Source, options: Options, sharing: Shari
             found = yield from _assembled(source, options, faults, part, sharing)
             return replace(found.data, fingerprint=part.key(whole))
 
-        return last(steps())
+        try:
+            return last(steps())
+        except DataError as error:
+            raise DataError(f"{error} (in {part.words})") from error.__cause__
 
     folds = Folds(sizes=sizes, rows=rows, make=make)
     return replace(first, fingerprint=whole, folds=folds)

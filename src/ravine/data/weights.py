@@ -18,6 +18,7 @@ from ravine.errors import DataError, choices
 from ravine.messages import count, shown
 
 Weights = npt.NDArray[np.float32]
+_SMALLEST = np.float32(1e-30)  # one over a mean of weights must be a float32
 
 
 def weights_of(
@@ -140,7 +141,7 @@ def checked(values: npt.NDArray[np.float64], what: str, place: Place) -> Weights
 
 
 def check_part(weights: Weights, part: str, where: str) -> None:
-    """See that something is learned from, or scored: of all weights of a part some are above 0.
+    """See that something is learned from, or scored: of all weights of a part some are above 0, and not nearly 0.
 
     Args:
         weights: of its examples; a part without examples is fine.
@@ -150,8 +151,15 @@ def check_part(weights: Weights, part: str, where: str) -> None:
     Raises:
         DataError: none is.
     """
-    if len(weights) and not weights.any():
-        name, lost = ("training", "learn") if part == "train" else (part, "score")
+    if not len(weights):
+        return
+    name, lost = ("training", "learn") if part == "train" else (part, "score")
+    if not weights.any():
         raise DataError(
             f"{where}: all {count(len(weights), 'weight')} of the {name} part are 0: nothing to {lost}"
+        )
+    if weights.max() < _SMALLEST:
+        raise DataError(
+            f"{where}: the largest weight of the {name} part is {weights.max():g}; allowed: {_SMALLEST:g} or more; "
+            "only ratios of weights count, so multiply them"
         )

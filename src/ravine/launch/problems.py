@@ -22,7 +22,7 @@ from ravine.nn.spec import MLP, Backbone, ConvNet, ResNet
 from ravine.study import Run, Study
 from ravine.study.cost import cost_lines
 from ravine.study.folds import folds_in
-from ravine.study.ladder import first_draw
+from ravine.study.ladder import first_draw, parts_in
 from ravine.study.model import structure_of
 from ravine.study.precision import lines_of
 from ravine.study.problems import faults_of
@@ -52,6 +52,8 @@ def problems(
         # A backbone's weights say how pictures are read, where there are such weights.
         faults += _faults(lambda: loaded.append(_blank(study, search, as_the_model_wants=not own)))
     faults += own
+    if not faults:  # of folds, what is refused depends on what each has for training
+        faults += _faults(lambda: list(parts_in(loaded[0], None)))
     if not faults:  # only then is it known which model is to be tried on which data
         faults += _faults(lambda: _try(study, loaded[0], search))
     return faults

@@ -23,6 +23,7 @@ NEEDED, OPTIONAL = ("method", "seed", "score"), ("config", "example", "split")
 DATASET = "dataset"
 _TEST, _VALIDATION = "test", "validation"
 _WHOLE = re.compile("-?[0-9]{1,18}")
+_LARGEST = 1e100  # a score whose square is a finite number, and so is its square
 _SPLITS = {"test": _TEST, "validation": _VALIDATION, "val": _VALIDATION, "valid": _VALIDATION}
 
 
@@ -100,7 +101,10 @@ def _flat(given: Mapping[Any, Any], where: str) -> dict[tuple[str, str], Array]:
 
 def _table(array: Any, where: str) -> Array:
     try:
-        table = as_numpy(array, where).astype(np.float64)
+        numbers = as_numpy(array, where)
+        if numbers.dtype.kind == "c":
+            raise TypeError
+        table = numbers.astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{where} is {short(repr(array))}; allowed: an array of numbers") from None
     table = np.atleast_1d(table)
@@ -282,4 +286,10 @@ def _checked(found: dict[Run, Scored]) -> dict[Run, Scored]:
             raise InputError(
                 f"{part} scores: {next(names)} has {n}, and {next(names)} has {m}; one set of examples is needed"
             )
+        for run, each in found.items():
+            if (scores := get(each)) is not None and (large := scores[np.abs(scores) > _LARGEST]).size:
+                who = f"{_named((run.method, run.config))}, seed {run.seed}"
+                raise InputError(
+                    f"{part} scores: {who} has {large[0]:g}; allowed: numbers from -1e100 to 1e100, or another unit"
+                )
     return found

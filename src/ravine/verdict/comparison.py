@@ -100,7 +100,7 @@ def pooled(error: Error) -> Error:
     seeds alone, df / share, errs no more often than Welch's test of the seeds alone does. With two seeds even that
     is not so, and the sum is kept. (`benchmarks/calibration.py df`)
     """
-    if not error.df > 2.0 or not error.seed > 0.0:
+    if not error.df > 2.0 or not error.seed > 0.0 or not error.scale > 0.0:
         return error
     share = error.seed**2 / error.scale**2
     return Error(seed=error.scale, df=min(error.df / share, MOST_DF), floor=0.0, example=0.0)
