@@ -94,6 +94,11 @@ def test_each_example_is_tested_once_in_each_repeat(groups):
         assert sorted(tested) == list(range(90))
 
 
+def test_validation_is_any_share_of_what_a_fold_does_not_test():
+    data = from_arrays(np.arange(100.0)[:, None], np.arange(100) % 2, validation=0.9, split={"folds": 5})
+    assert set(data.folds.sizes.values()) == {(8, 72, 20)}
+
+
 def test_each_fold_is_scaled_by_its_own_training_part():
     raw = from_arrays(X, Y, split={"folds": 5}, normalize="none")
     data = from_arrays(X, Y, split={"folds": 5})

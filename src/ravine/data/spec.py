@@ -45,7 +45,10 @@ class Options(Form):
         super().check()
         if self.split is not None:
             self._check_split(self.split)
-        if self.validation + self.test >= 1:
+        folds = self.split is not None and self.split.folds is not None
+        if (
+            self.validation + self.test >= 1 and not folds
+        ):  # validation is a share of what a fold does not test
             raise ValueError(
                 f"validation + test = {self.validation + self.test:g} leaves nothing to train on"
             )
