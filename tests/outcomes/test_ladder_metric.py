@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 import ravine
 from ravine.data.arrays import from_arrays
 from ravine.data.parts import PartOf, part_of
+from ravine.ensembles.choice import choose
 from ravine.metrics import METRICS, metric_named, parts_of
 from ravine.report import figures, page
 from ravine.verdict import ACCURACY, Outcome, Reading, arm_results, crossover, gaps_of, measure_by
@@ -106,6 +107,21 @@ def test_each_part_chooses_by_it_and_arms_reach_what_it_says(store: Path, name: 
     for rung in pair.rungs:
         first, second = (np.mean(by_rung[arm, rung.per_class]) for arm in (pair.first, pair.second))
         assert rung.mean == pytest.approx(first - second, abs=1e-6)
+
+
+def test_a_run_of_a_part_is_compared_with_the_best_of_that_part(store: Path) -> None:
+    """Runs of other parts have other validation examples, by which no metric of these can be computed."""
+    results = ravine.results("few", store=store)
+    part = PartOf(per_class=20, draw=1)
+    own = [run for run in results.runs if run.recipe["part"] == part.content()]
+    answers, values = part_of(_data(), part).validation.y, {}
+    for run in own:
+        logits = results.source.tensors("predictions", run.id)["validation"]
+        values.setdefault(run.config, []).append(BY_HAND["f1_macro"](answers, logits))
+    best = max(values, key=lambda config: np.mean(values[config]))
+    found = choose(results.source, "few", members=[own[0].id], metric=metric_named("f1_macro"))
+    assert {run.config for run in found.best} == {best}
+    assert len(found.labels.validation) == len(answers)
 
 
 def test_another_metric_chooses_otherwise_and_trains_nothing(store: Path) -> None:

@@ -97,7 +97,9 @@ def choose(
     if is_ladder(runs):
         if isinstance(members, str) or len(members) != 1:
             check_no_ladder(runs, study_name)
-        labels = own_labels(store.run(members[0].partition("#")[0]), labels, store)
+        alone = store.run(members[0].partition("#")[0])
+        labels = own_labels(alone, labels, store)
+        runs = [run for run in runs if run.recipe.get("part") == alone.recipe.get("part")] or runs
     runs, column = by_metric(store, study, labels, runs, metric)
     winner = winner_of(runs, column, study_name)
     found = candidates(members, store, study, runs, winner)
