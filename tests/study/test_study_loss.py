@@ -136,6 +136,11 @@ WRONG: list[tuple[dict[str, Any], Any, str]] = [
     (NUMBERS, "huber", "loss.delta: missing, it must be given for huber"),
     (NUMBERS, {"kind": "quantile", "q": 1.0}, "loss.q = 1.0: must be"),
     (CLASSES, {"kind": "cross_entropy", "class_weights": "balance"}, "loss.class_weights = 'balance': must be"),
+    (
+        CLASSES,
+        {"kind": "cross_entropy", "class_weights": ["balanced", None]},
+        r"loss.class_weights = \['balanced', None\]: a list has a number for each class; .* variants",
+    ),
     (CLASSES, {"kind": "cross_entropy", "class_weights": [1, -1, 2]}, "loss.class_weights.1 = -1: must be"),
     (CLASSES, {"kind": "cross_entropy", "class_weights": {"a": "b"}}, "loss.class_weights.a = 'b': must be"),
     (CLASSES, 7, "loss = 7: must be a kind"),

@@ -324,6 +324,11 @@ def _class_weights(value: object, where: str) -> ClassWeights | None:
         return value
     if isinstance(value, Mapping):
         return {str(name): _weight(item, f"{where}.{name}") for name, item in value.items()}
+    if isinstance(value, list | tuple) and any(
+        item is None or isinstance(item, str | Mapping) for item in value
+    ):
+        words = "a list has a number for each class; to compare several, write variants with a loss each"
+        raise wrong(where, value, words)
     if isinstance(value, list | tuple) and value:
         return tuple(_weight(item, f"{where}.{i}") for i, item in enumerate(value))
     raise wrong(where, value, 'must be "balanced", a list with a weight for each class, or a table by class')
