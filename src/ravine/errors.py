@@ -120,10 +120,15 @@ def nearest(value: object, allowed: Iterable[str]) -> str | None:
     Example:
         >>> nearest("ReLu", ["ReLU", "PReLU"]), nearest("max_grad_norm", ["max_norm"]), nearest("adan", ["adam"])
         ('ReLU', None, None)
+        >>> nearest("F1", ["f1", "f1_macro"])
+        'f1'
     """
     if not isinstance(value, str):
         return None
     typed = value[: _LONGEST_NAME + 1].casefold()
+    allowed = list(allowed)
+    if same := [name for name in allowed if name.casefold() == typed]:  # however short
+        return same[0]
     if not 3 <= len(typed) <= _LONGEST_NAME or typed in _OTHER_THINGS:
         return None
     allowance = min(3, len(typed) // 3)

@@ -25,6 +25,7 @@ from ravine.metrics import (
     ("name", "words"),
     [
         ("f1_makro", "metric = 'f1_makro': did you mean 'f1_macro'? Allowed: "),
+        ("F1", "metric = 'F1': did you mean 'f1'? Allowed: "),
         ("auc", "metric = 'auc': "),
         ("top_0", "metric = 'top_0': "),
         ("pinball_0", "metric = 'pinball_0': "),
