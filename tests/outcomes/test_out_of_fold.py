@@ -102,3 +102,20 @@ def test_bad_input(tmp_path: Path) -> None:
         InputError, match="study 'one' has no folds, so most of its examples were learned from"
     ):
         _run(tmp_path, "one", Y, split=None).out_of_fold()
+
+
+def test_why_the_data_cannot_be_read_again_is_said(tmp_path: Path) -> None:
+    rows = [f"{a:.3f},{'ny'[i % 2]}" for i, a in enumerate(np.random.default_rng(0).normal(size=30))]
+    file = tmp_path / "some.csv"
+    file.write_text("\n".join(["a,y", *rows]))
+    data = {"kind": "csv", "path": str(file), "target": "y", "split": {"folds": 3}}
+    study = ravine.Study(name="moved", data=data, model="mlp", steps=2, seeds=1, rules=["adam"])
+    store = tmp_path / "moved"
+    ravine.run(study, store=store, quiet=True)
+    assert len(ravine.out_of_fold("moved", store=store).answers) == 30
+    file.write_text("\n".join(["a,y", *rows[::-1]]))
+    with pytest.raises(InputError, match="study 'moved': its data are not those of its runs any more"):
+        ravine.out_of_fold("moved", store=store)
+    file.unlink()
+    with pytest.raises(InputError, match=r"some\.csv"):
+        ravine.out_of_fold("moved", store=store)

@@ -111,7 +111,13 @@ def out_of_fold(
         results = study
     else:
         results = Results.load(source, name, compare=compare, metric=metric_for(source, name, None, study))
-    return with_data(results, find).out_of_fold(rule=rule)
+    found = with_data(results, find)
+    if found.data is None and found.folds is not None:
+        read_data(*find())  # says why they cannot be read
+        raise InputError(
+            f"study {name!r}: its data are not those of its runs any more, so which examples a fold tests is not known"
+        )
+    return found.out_of_fold(rule=rule)
 
 
 def with_data(results: Results, find: FindStudy) -> Results:
