@@ -386,3 +386,23 @@ def test_npz_names(tmp_path):
     assert refused(x="things", y="labels") == (
         f"{path}: an array of Python objects; save plain arrays with numpy.savez"
     )
+
+
+def test_a_fold_whose_numbers_float32_cannot_tell_apart_beside_the_others_is_refused() -> None:
+    """Inputs of folds lie in memory once, counted from the median of all."""
+    rng = np.random.default_rng(0)
+    groups = np.arange(90) // 15
+    given = {"groups": groups, "split": {"folds": 3}, "split_seed": 4}
+    noise = rng.normal(size=(90, 2))
+    near = np.c_[(groups >= 3) * 1e3 + noise[:, 0], noise[:, 1]]
+    data = from_arrays(near, np.arange(90) % 3, **given)
+    assert data.folds is not None
+    for part in data.folds.sizes:  # as scikit-learn's scaler would have them, to a thousandth
+        train = data.folds.of(part).train
+        x = near[np.asarray(train.at)]
+        assert np.abs(train.x - (x - x.mean(0)) / x.std(0)).max() < 1e-3
+    far = np.c_[near[:, 0] + (groups >= 3) * 1e6, noise[:, 1]]
+    with pytest.raises(
+        DataError, match=r"feature 0: the training examples of a fold lie [\d,]+ of their deviations"
+    ):
+        from_arrays(far, np.arange(90) % 3, **given)

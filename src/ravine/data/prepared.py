@@ -22,8 +22,11 @@ from ravine.data.scale import Scaling, check_finite, fit_scaling
 from ravine.data.source import Source
 from ravine.data.spec import Options
 from ravine.data.table import Table
+from ravine.errors import DataError
 from ravine.forms import plain, read
 from ravine.verification import Verification
+
+_FAR = 1 << 14  # deviations: a scaled input is then a thousandth off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,12 +109,28 @@ def _of_table(
     scaled = matrix.numeric & (options.normalize != "none")
     shared = sharing.inputs(lambda: SharedInputs.of_columns(unfilled(table, matrix), scaled))
     used = matrix.numeric | matrix.values[splits.train].any(axis=0)
-    return _of_fold(found, shared, splits, shared.rescaling(scaling, fill=matrix.fills, used=used))
+    rescaling = shared.rescaling(scaling, fill=matrix.fills, used=used)
+    return _of_fold(found, shared, splits, rescaling, source.where)
 
 
-def _of_fold(found: Prepared, shared: SharedInputs, splits: Splits, rescaling: Rescaling) -> Prepared:
-    """With the inputs that all folds share."""
+def _of_fold(
+    found: Prepared, shared: SharedInputs, splits: Splits, rescaling: Rescaling, where: str
+) -> Prepared:
+    """With the inputs that all folds share.
+
+    Raises:
+        DataError: float32 would not tell a fold's training examples apart, so far are they from all others.
+    """
     ats = tuple(shared.at(rows) for rows in splits.parts)
+    far = np.abs(rescaling.shift.astype(np.float64) * rescaling.factor).reshape(-1)
+    for column in np.flatnonzero(far > _FAR) if shared.x.dtype == np.float32 else ():
+        known = shared.x.reshape(len(shared.x), -1)[ats[0], column]
+        if np.nanmin(known) < np.nanmax(known):
+            name = f"column {found.features[column]!r}" if found.features else f"feature {column}"
+            raise DataError(
+                f"{where}: {name}: the training examples of a fold lie {far[column]:,.0f} of their deviations from the "
+                "median of all, too far to be told apart in float32; subtract what sets them apart, or leave it out"
+            )
     return replace(found, xs=(shared.x,) * 3, ats=ats, rescaling=rescaling)
 
 
@@ -135,7 +154,7 @@ def _of_array(
     )
     if sharing is not None:
         shared = sharing.inputs(lambda: _shared_array(x, scaled=bool(scaling.mean)))
-        return _of_fold(found, shared, splits, shared.rescaling(scaling))
+        return _of_fold(found, shared, splits, shared.rescaling(scaling), source.where)
     del known  # a copy
     return found if found.xs else replace(found, xs=_scaled(x, splits, scaling))
 
@@ -183,7 +202,7 @@ def _of_pictures(
     if sharing is None:
         return found
     shared = sharing.inputs(lambda: SharedInputs(x=pixels, rows=rows))
-    return _of_fold(found, shared, splits, shared.rescaling(given))
+    return _of_fold(found, shared, splits, shared.rescaling(given), source.where)
 
 
 def _scaled(x: npt.NDArray[Any], splits: Splits, scaling: Scaling) -> tuple[npt.NDArray[np.float32], ...]:
