@@ -13,6 +13,36 @@ from ravine.ensembles.pooling import Combine, Pooled, pool_classes, pool_values
 from ravine.outcomes.member import Member
 from ravine.outcomes.scored import recipe_id
 
+_LEAST = -745.0  # the logarithm of the smallest float64; a vote's shares may be 0
+
+
+def as_outputs(
+    cells: Cells, predicted: NDArray[np.number], log_p: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """What a pool predicts, in the form of one network's stored outputs: what metrics are asked of.
+
+    Args:
+        cells: how examples were seen.
+        predicted: (C,) of each cell the class, or the value.
+        log_p: (C, 2) or (N, K) logarithms of probabilities; None for a regression.
+
+    Returns:
+        (N, K) logits, of which the largest is that of the predicted class; of a regression values in the target's own
+        units, (N,) or (N, T).
+
+    Example:
+        >>> half = np.log([[0.5, 0.5]])  # a tie, of which something else chose the second class
+        >>> int(as_outputs(Cells(task="classification"), np.array([1]), half).argmax())
+        1
+    """
+    if log_p is None:
+        values = cells.apart(np.asarray(predicted, dtype=np.float64))
+        return values * np.array(cells.scale) if cells.per > 1 and cells.scale else values
+    logits = np.maximum(log_p, _LEAST)
+    rows = np.flatnonzero(logits.argmax(axis=1) != predicted)
+    logits[rows, predicted[rows].astype(np.int64)] = np.nextafter(logits[rows].max(axis=1), np.inf)
+    return cells.apart(logits[:, 1] - logits[:, 0]) if cells.labels else logits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:

@@ -19,7 +19,7 @@ from ravine.metrics.registry import (
     metric_named,
     names_of,
 )
-from ravine.metrics.weighted import weighted
+from ravine.metrics.weighted import unweighted, weighted
 
 __all__ = [
     "DEFAULT",
@@ -41,6 +41,7 @@ __all__ = [
     "signed_gaps",
     "tied_means",
     "title_of",
+    "unweighted",
     "values_of",
     "weighted",
 ]

@@ -37,3 +37,23 @@ def weighted(metric: Metric, task: str) -> Metric:
         called=f"weighted_{metric.called}" if metric.called else "",
         of=metric.name,
     )
+
+
+def unweighted(metric: Metric) -> Metric:
+    """The same metric of examples that all count alike.
+
+    Example:
+        >>> from ravine.metrics import metric_named
+        >>> unweighted(weighted(metric_named("f1"), "classification")).title
+        'F1'
+    """
+    if not metric.of:
+        return metric
+    return replace(
+        metric,
+        name=metric.of,
+        title=metric.title.removeprefix("weighted "),
+        short=metric.short.removeprefix("weighted "),
+        called=metric.called.removeprefix("weighted_"),
+        of="",
+    )

@@ -10,7 +10,16 @@ import numpy as np
 
 from ravine.errors import InputError, StudyError
 from ravine.messages import shown
-from ravine.metrics import DEFAULT, METRICS, Metric, heaviest_of, metric_named, values_of, weighted
+from ravine.metrics import (
+    DEFAULT,
+    METRICS,
+    Metric,
+    heaviest_of,
+    metric_named,
+    unweighted,
+    values_of,
+    weighted,
+)
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import validation_metric
 from ravine.outcomes.trials import Predicted, trials
@@ -64,6 +73,16 @@ def metric_of(definition: str, task: str) -> Metric:
             " store names: give the metric (--metric, or results(..., metric=...) in Python)"
         )
     return metric_named(judged.name)
+
+
+def known_metric(definition: str, task: str, asked: Metric | None) -> Metric | None:
+    """What a study's results are told by: what is asked for, or what its text names; None: code that is not at hand."""
+    if asked is not None:
+        return unweighted(asked)
+    try:
+        return metric_of(definition, task)
+    except StudyError:
+        return None
 
 
 def check_labels(metric: Metric, labels: Labels, fold: str = "") -> None:

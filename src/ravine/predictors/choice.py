@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ravine.messages import count, shown
 from ravine.metrics import DEFAULT, METRICS, Metric
 from ravine.outcomes.ladder import check_no_ladder
 from ravine.outcomes.member import Member
-from ravine.outcomes.metric import averages_by_metric, by_metric
+from ravine.outcomes.metric import averages_by_metric, by_metric, known_metric
 from ravine.outcomes.runs import final
 from ravine.store import FINISHED, Labels, RunRecord, Store, StudyRecord
 from ravine.study import FindStudy
@@ -43,6 +43,7 @@ class Choice:
         outputs: of the members on validation, by name.
         weights: of members whose weights are not in the store, by name: tensors by name.
         folds: of a study with folds how its data were dealt, for people; else "".
+        metric: what the study is judged by, without weights; None: a function that is not at hand.
     """
 
     study: StudyRecord
@@ -56,6 +57,7 @@ class Choice:
     outputs: Mapping[str, np.ndarray]
     weights: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     folds: str = ""
+    metric: Metric | None = None
 
 
 def chosen(
@@ -90,19 +92,33 @@ def chosen(
         raise InputError(f"what = {shown(what)}: {choices(what, WHATS)}, or the id of a run, as a text")
     study = store.study(study_name)
     labels = store.labels.of(study.data_fingerprint)
+    found = _chosen(store, study, labels, what, size, find, device, metric)
+    return replace(found, metric=known_metric(study.definition, labels.task, metric))
+
+
+def _chosen(
+    store: Store,
+    study: StudyRecord,
+    labels: Labels,
+    what: str,
+    size: int,
+    find: FindStudy | None,
+    device: str,
+    metric: Metric | None,
+) -> Choice:
     if what not in WHATS:
         return _one_run(store, study, labels, what)
-    runs = store.runs(study_name)
-    check_no_ladder(runs, study_name)
+    runs = store.runs(study.name)
+    check_no_ladder(runs, study.name)
     unfinished = sum(run.status not in FINISHED for run in runs)
     if unfinished:
         has = "has" if unfinished == 1 else "have"
         raise InputError(
-            f"study {study_name!r}: {count(unfinished, 'run')} of {len(runs):,} {has} not finished, so what = {what!r} "
+            f"study {study.name!r}: {count(unfinished, 'run')} of {len(runs):,} {has} not finished, so what = {what!r} "
             "is not known yet; `ravine run` with its file continues, or name a finished run"
         )
     runs, column = by_metric(store, study, labels, runs, metric)
-    winner = [run for run in winner_of(runs, column, study_name) if final(run, column) is not None]
+    winner = [run for run in winner_of(runs, column, study.name) if final(run, column) is not None]
     if what == "winner":
         text = f"seed {winner[0].seed} of {winner[0].rule}, the best on validation of the winner's seeds"
         return _pooled(store, study, labels, what, text, [winner[0].id], "all", metric=metric)

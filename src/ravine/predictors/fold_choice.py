@@ -14,7 +14,7 @@ from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, StoreError, choices
 from ravine.messages import count
 from ravine.metrics import Metric
-from ravine.outcomes.metric import by_metric
+from ravine.outcomes.metric import by_metric, known_metric
 from ravine.outcomes.runs import final as final_value
 from ravine.predictors.choice import Choice
 from ravine.study import FindStudy
@@ -38,6 +38,7 @@ class FoldWinners:
         data: its data, as they are now.
         winners: of each fold, the best seed first.
         counts: they predict logarithms of rates.
+        metric: what the study is judged by, without weights; None: a function that is not at hand.
     """
 
     study: StudyRecord
@@ -45,6 +46,7 @@ class FoldWinners:
     data: Dataset
     winners: Mapping[FoldOf, list[RunRecord]]
     counts: bool
+    metric: Metric | None
 
     @property
     def text(self) -> str:
@@ -68,6 +70,7 @@ class FoldWinners:
             temperature=1.0,
             outputs={},
             folds=self.dealt,
+            metric=self.metric,
         )
 
     @property
@@ -134,4 +137,11 @@ def fold_winners(
             f"study {study_name!r}: some of the folds' winners predict the logarithm of a rate (loss poisson), others "
             "numbers, so they have no mean; predict with a study that has one of these losses"
         )
-    return FoldWinners(study=record, what=what, data=data, winners=winners, counts=rates == {True})
+    return FoldWinners(
+        study=record,
+        what=what,
+        data=data,
+        winners=winners,
+        counts=rates == {True},
+        metric=known_metric(record.definition, data.task, metric),
+    )

@@ -107,6 +107,7 @@ def predictor_of_folds(
     return Predictor(
         preparation=counted_preparation(prepared) if found.counts else prepared,
         members=tuple(sorted(parts, key=lambda each: each.name)),
+        metric=found.metric,
     )
 
 

@@ -65,6 +65,7 @@ def load_model(
         members=parts,
         combine=manifest.combine,
         temperature=manifest.temperature,
+        metric=manifest.metric(preparation.task),
     )
     off = _checked(predictor, manifest, where)  # on the CPU: accelerators round otherwise
     on = find_device(device)

@@ -18,6 +18,7 @@ from ravine.data.preparation import Preparation
 from ravine.ensembles.pool import Pool
 from ravine.errors import InputError, RavineError
 from ravine.forms import Limits, Refused, plain, read
+from ravine.metrics import Metric, metric_named
 from ravine.predictors.vectors import as_json, of_json
 
 FILE = "ravine.json"
@@ -157,6 +158,18 @@ class Manifest:
         vectors = json.dumps(content.pop("vectors"), allow_nan=False, ensure_ascii=False)
         head = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
         return f'{head.removesuffix("}").rstrip()},\n "vectors": {vectors}\n}}\n'
+
+    def metric(self, task: str) -> Metric | None:
+        """What the study was judged by: the first of the scores, where that is a metric of ravine's."""
+        first = next((each.get("scores") for each in self.scores.values() if isinstance(each, dict)), None)
+        name = next(iter(first), None) if isinstance(first, dict) else None
+        if not isinstance(name, str):
+            return None
+        try:
+            found = metric_named(name.removeprefix("weighted_"))
+        except InputError:  # a function, which a folder does not have
+            return None
+        return found if task in found.formulas else None
 
     @property
     def shares(self) -> dict[str, float]:

@@ -25,6 +25,7 @@ from ravine.ensembles.pool import Pool
 from ravine.ensembles.pooling import Combine
 from ravine.ensembles.scoring import entropy_of, heated
 from ravine.errors import ModelError, in_a_line
+from ravine.metrics import Metric
 from ravine.predictors.bodies import features_of
 from ravine.predictors.passes import Drawing, Passed, passed
 from ravine.study.modes import Mode
@@ -127,6 +128,7 @@ class Predictor:
         combine: how their predictions become one.
         temperature: what the logarithms of pooled probabilities are divided by; 1 with a mode.
         mode: by which passes the members predict; None: the mean pass.
+        metric: what its study is judged by, by which predictions are scored too; None: what is usual, or unknown.
     """
 
     preparation: Preparation
@@ -134,6 +136,7 @@ class Predictor:
     combine: Combine = "mean"
     temperature: float = 1.0
     mode: Mode | None = None
+    metric: Metric | None = None
 
     @property
     def task(self) -> Task:

@@ -23,6 +23,7 @@ from ravine.data.several import LabelsTarget, NumbersTarget
 from ravine.errors import InputError
 from ravine.grid import Grid
 from ravine.messages import count, printable, shown
+from ravine.metrics import Metric
 from ravine.predictors.row_scores import row_scores, score_words
 from ravine.whole_file import write_whole
 
@@ -58,9 +59,10 @@ class PredictedRows:
         files: of pictures, one for each row; else empty.
         num_members: how many members the predictor has.
         passes: how each of them predicts, in words; "" for the mean pass.
-        scores: where the data have answers: ``accuracy`` and ``nll``, or ``rmse`` and ``mae``, behind which is the
-            name of each target where there are several.
+        scores: where the data have answers: the study's metric, where that is another; ``accuracy`` and ``nll``, or
+            ``rmse`` and ``mae``, behind which is the name of each target where there are several.
         num_scored: rows with an answer that were decided.
+        metric: the study's, where it is among the scores beside what is usual; else None.
         notes: what is unusual about the data.
     """
 
@@ -79,6 +81,7 @@ class PredictedRows:
     passes: str
     scores: Mapping[str, float]
     num_scored: int
+    metric: Metric | None
     notes: tuple[str, ...]
 
     @staticmethod
@@ -115,7 +118,7 @@ class PredictedRows:
             if log_q is not None and found.log_q is not None:
                 log_q[rows] = found.log_q[fine]
         fresh.check_any()
-        scores, num_scored = row_scores(target, fresh.answers, values, log_p, log_q)
+        scored = row_scores(target, fresh.answers, values, log_p, log_q, predictor.metric)
         return PredictedRows(
             where=fresh.where,
             task=predictor.task,
@@ -130,9 +133,10 @@ class PredictedRows:
             files=fresh.files,
             num_members=len(predictor.members),
             passes="" if predictor.mode is None else predictor.mode.words,
-            scores=scores,
-            num_scored=num_scored,
-            notes=fresh.all_notes(),
+            scores=scored.scores,
+            num_scored=scored.num,
+            metric=scored.metric,
+            notes=(*fresh.all_notes(), *filter(None, (scored.note,))),
         )
 
     def __len__(self) -> int:
@@ -213,7 +217,7 @@ class PredictedRows:
         if not self.scores:
             return (first,)
         rows = count(self.num_scored, "row")
-        return first, f"On {rows} with an answer: {score_words(self.target, self.scores)}."
+        return first, f"On {rows} with an answer: {score_words(self.target, self.scores, self.metric)}."
 
     def json(self) -> dict[str, Any]:
         """Plain data."""

@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles.cells import Cells
+from ravine.ensembles.pool import as_outputs
+from ravine.ensembles.pooling import Pooled
 from ravine.ensembles.scoring import heated, nll
+from ravine.metrics import parts_of
+from ravine.outcomes.metric import as_weighted, measures_of
 from ravine.outcomes.runs import plain_data
-from ravine.outcomes.trials import Predicted
+from ravine.outcomes.trials import Predicted, Split
 from ravine.predictors.choice import Choice
 from ravine.store import Store
-from ravine.verdict.own_interval import share_interval
+from ravine.study.metric import is_default
+from ravine.verdict.own_interval import mean_interval, share_interval
 
 Array = NDArray[np.float64]
 
@@ -39,7 +44,7 @@ class Score:
 
 def validation_scores(choice: Choice) -> dict[str, Score]:
     """Of what was chosen, on the examples by which it was chosen: flattering, if a little."""
-    return _scores(choice, choice.outputs, choice.labels.validation)
+    return _scores(choice, choice.outputs, "validation")
 
 
 def logged_scores(choice: Choice, store: Store) -> tuple[dict[str, Score], str]:
@@ -54,20 +59,55 @@ def logged_scores(choice: Choice, store: Store) -> tuple[dict[str, Score], str]:
     outputs = Predicted(store=store, labels=choice.labels).of_members("test", choice.members)
     recipes = "one recipe was" if len(log) == 1 else f"{len(log):,} recipes were"
     note = f"This pool was first scored on test at {own.at}; {recipes} ever scored on these test examples."
-    return _scores(choice, outputs, choice.labels.test), note
+    return _scores(choice, outputs, "test"), note
 
 
-def _scores(choice: Choice, outputs: Mapping[str, np.ndarray], answers: np.ndarray) -> dict[str, Score]:
+def _scores(choice: Choice, outputs: Mapping[str, np.ndarray], split: Split) -> dict[str, Score]:
+    """The study's own metric first, then what is usual for the task."""
     cells = Cells.of(choice.labels)
-    pooled, right = choice.pool.predict(cells, outputs), cells.answers(answers)
-    if pooled.log_p is None and cells.per > 1:
+    answers = choice.labels.validation if split == "validation" else choice.labels.test
+    pooled = choice.pool.predict(cells, outputs)
+    log_p = None if pooled.log_p is None else heated(pooled.log_p, choice.temperature)
+    own = _by_metric(choice, as_outputs(cells, pooled.predicted, log_p), answers, split)
+    return {
+        **own,
+        **{name: each for name, each in _usual(choice, pooled, log_p, answers).items() if name not in own},
+    }
+
+
+def _by_metric(choice: Choice, outputs: Array, answers: np.ndarray, split: Split) -> dict[str, Score]:
+    """Of the study's metric; {} where that is what is usual, or a function that is not at hand."""
+    labels = choice.labels
+    if choice.metric is None or is_default(metric := as_weighted(choice.metric, labels), labels.task):
+        return {}
+    measure = measures_of(metric, labels)[("test", "validation").index(split)]
+    parts = parts_of(metric, labels.task, [outputs], answers, labels.weights_of(split))[0]
+    if not np.isfinite(parts).all():
+        return {}
+    scores = -parts if measure.loss else parts
+    ci = mean_interval(
+        scores[None],
+        0.05,
+        binary=measure.binary,
+        share=measure.percent,
+        heaviest=measure.heaviest,
+        best=measure.best,
+        loss=measure.loss,
+    )
+    low, high = sorted(measure.readable(end) for end in ci)
+    return {metric.column: Score(value=float(parts.mean()), low=low, high=high)}
+
+
+def _usual(choice: Choice, pooled: Pooled, log_p: Array | None, answers: np.ndarray) -> dict[str, Score]:
+    cells = Cells.of(choice.labels)
+    right = cells.answers(answers)
+    if log_p is None and cells.per > 1:
         return _of_targets(choice, np.asarray(pooled.predicted - right, dtype=np.float64), cells)
-    if pooled.log_p is None:
+    if log_p is None:
         off = np.asarray(pooled.predicted - answers, dtype=np.float64)
         mse = _mean(np.square(off))
         low, high = math.sqrt(max(0.0, mse.low)), math.sqrt(mse.high)
         return {"rmse": Score(value=math.sqrt(mse.value), low=low, high=high), "mae": _mean(np.abs(off))}
-    log_p = heated(pooled.log_p, choice.temperature)
     if cells.labels:
         hits = cells.by_example((pooled.predicted == right) * 1.0)
         return {"accuracy": _mean(hits, most=1.0), "nll": _mean(cells.by_example(nll(log_p, right)))}

@@ -122,6 +122,7 @@ def predictor_of(
         combine=choice.pool.combine,
         temperature=choice.temperature if mode is None else 1.0,  # it was fitted to mean passes
         mode=mode,
+        metric=choice.metric,
     )
 
 
