@@ -12,7 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_1samp, ttest_ind
 
 import ravine
 from ravine.cli.main import main
@@ -123,6 +123,41 @@ def test_a_method_that_is_the_same_for_all_seeds_is_named() -> None:
     said = [text for text in ravine.judge(tables).warnings if "the same scores" in text]
     assert len(said) == 1
     assert said[0].startswith("same:")
+
+
+def test_seeds_that_are_all_alike_know_nothing_of_a_spread(tmp_path: Path) -> None:
+    """Of a single number for each run, as of a single run: no interval; the other's spread decides, by Welch's test."""
+    found = ravine.judge({"a": [0.9, 0.9, 0.9], "b": [0.8, 0.81, 0.79]}, metric="accuracy")
+    same, other = found.verdict.rules
+    assert same.ci is None
+    assert other.ci is not None
+    assert found.json()["methods"][0]["ci"] == [None, None]
+    (row,) = (row for row in found.grid().rows if row[0] == "a")
+    assert "–" in row
+    p = ttest_1samp([0.8, 0.81, 0.79], 0.9).pvalue
+    assert found.verdict.pairs[0].p == pytest.approx(p)
+    assert any("so nothing is known of their spread, and there is no interval" in w for w in found.warnings)
+    both = ravine.judge({"a": [0.9, 0.9, 0.9], "b": [0.8, 0.8, 0.8]}, metric="accuracy")
+    assert not both.verdict.separable
+    assert both.verdict.pairs[0].ci is None
+    assert "the seeds of each are all alike" in both.verdict.sentences[1]
+    for each in (found, both):
+        assert each.report(tmp_path / "page.html").stat().st_size > 1000
+    near = ravine.judge({"a": [0.9, 0.9, 0.9], "b": [0.8, 0.8, 0.8000001]}, metric="accuracy")
+    assert near.verdict.separable
+
+
+def test_runs_that_validation_tells_apart_are_not_one_run_several_times() -> None:
+    test = {"a": [0.9, 0.9, 0.9], "b": [0.8, 0.81, 0.79]}
+
+    def said(validation: list[float]) -> list[str]:
+        found = ravine.judge(test, validation={"a": validation, "b": [0.7, 0.8, 0.9]}, metric="accuracy")
+        return [text for text in found.warnings if text.startswith("a: all of its seeds have the same")]
+
+    assert len(apart := said([0.7, 0.8, 0.9])) == len(alike := said([0.8, 0.8, 0.8])) == 1
+    assert "test score; so nothing" in apart[0]
+    assert "several names" not in apart[0]
+    assert "several names" in alike[0]
 
 
 def test_a_real_difference_is_found_and_losses_are_turned() -> None:

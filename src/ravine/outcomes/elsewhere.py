@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ravine.outcomes import words
 from ravine.outcomes.presented import Presented, interval_json, pair_json, score_json
 from ravine.outcomes.runs import Cell
 from ravine.outcomes.trivial import Trivial
-from ravine.verdict import Measure, Trial, Verdict, judge
+from ravine.verdict import Measure, RuleResult, Trial, Verdict, judge
 
 Array = NDArray[np.float64]
 NOUN = "method"
@@ -218,7 +218,11 @@ def judged(
         verdict=verdict,
         page=page,
         validated=validated,
-        warnings=(*(() if tuned else (UNTUNED,)), *verdict.warnings, *_copies(verdict, tests)),
+        warnings=(
+            *(() if tuned else (UNTUNED,)),
+            *verdict.warnings,
+            *_copies(verdict, {names[run]: each for run, each in scored.items()}),
+        ),
         runs=tuple(_row(run, scored[run], measure) for run in sorted(scored)),
     )
 
@@ -248,14 +252,34 @@ def _one_config_each(scored: Mapping[Run, Scored]) -> None:
             )
 
 
-def _copies(verdict: Verdict, tests: Mapping[str, Array]) -> list[str]:
+def _copies(verdict: Verdict, scored: Mapping[str, Scored]) -> list[str]:
     """Methods that are the same whatever their seed."""
     return [
-        f"{rule.rule}: all of its seeds have the same scores, as one run under several names or a method without"
-        " randomness has; its interval knows nothing of how else it might have come out."
+        _alike(rule, [scored[run] for run in rule.runs])
         for rule in verdict.rules
-        if len(rule.runs) > 1 and all(np.array_equal(tests[run], tests[rule.runs[0]]) for run in rule.runs)
+        if len(rule.runs) > 1 and _same([scored[run].test for run in rule.runs])
     ]
+
+
+def _alike(rule: RuleResult, runs: Sequence[Scored]) -> str:
+    """What it is that seeds have the same test scores: not one run several times, where validation tells them apart."""
+    validation = [each.validation for each in runs if each.validation is not None]
+    score = "scores" if len(runs[0].test) > 1 else "score"
+    what = (
+        "scores, as one run under several names or a method without randomness has"
+        if _same(validation)
+        else f"test {score}"
+    )
+    then = (
+        "so nothing is known of their spread, and there is no interval"
+        if rule.ci is None
+        else "its interval knows nothing of how else it might have come out"
+    )
+    return f"{rule.rule}: all of its seeds have the same {what}; {then}."
+
+
+def _same(scores: Sequence[Array]) -> bool:
+    return all(np.array_equal(each, scores[0]) for each in scores)
 
 
 def _row(run: Run, scored: Scored, measure: Measure) -> dict[str, Cell]:

@@ -12,7 +12,7 @@ from ravine.errors import InputError
 from ravine.verdict import budget, cautions, words
 from ravine.verdict.measure import Measure
 from ravine.verdict.outcome import RuleResult, Verdict
-from ravine.verdict.own_interval import mean_interval
+from ravine.verdict.own_interval import has_spread, mean_interval
 from ravine.verdict.pairs import all_pairs, gains_over
 from ravine.verdict.selection import ranked, represented
 from ravine.verdict.trials import Candidate, Scores, Trial, gather
@@ -172,7 +172,7 @@ def _result(
     order = ranked(group)
     table = np.stack([scores[seed] for seed in sorted(scores)])
     lost = candidate.diverged + len(candidate.scores) - len(scores)
-    known = measure.by_example or len(scores) > 1  # one number alone says nothing of others
+    known = has_spread(table, by_example=measure.by_example)
     return RuleResult(
         rule=rule,
         config=candidate.config,

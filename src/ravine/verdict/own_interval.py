@@ -22,6 +22,18 @@ Array = NDArray[np.float64]
 FEW = 10  # wrong answers, or right ones, that are too few to estimate their spread
 
 
+def has_spread(*tables: Array, by_example: bool) -> bool:
+    """Whether scores of one rule or of two, (S, n) each, say anything of how else they might have come out.
+
+    Single numbers of runs do so only where there are several seeds, and two of one rule differ.
+
+    Example:
+        >>> has_spread(np.array([[0.9], [0.9]]), by_example=False)
+        False
+    """
+    return by_example or (min(map(len, tables)) > 1 and any(bool((each != each[0]).any()) for each in tables))
+
+
 def mean_error(scores: Array, *, by_example: bool = True) -> Error:
     """The law of the error of the mean of (S, n) scores of one rule, over seeds and examples.
 

@@ -14,6 +14,7 @@ from ravine.verdict import comparison, planning
 from ravine.verdict.measure import Measure
 from ravine.verdict.multiplicity import Decision, decide
 from ravine.verdict.outcome import Gain, Pair, RuleResult
+from ravine.verdict.own_interval import has_spread
 from ravine.verdict.student import KNOWN, Error
 from ravine.verdict.tuning import Luck
 
@@ -25,7 +26,7 @@ class _Compared:
     """Two rules before the decision; `leads` is the rule whose surviving runs lead, where that counts for nothing.
 
     `same`: runs of one are runs of the other too. `known`: something is known of the error, which nothing is of two
-    single scores.
+    single scores, nor of seeds that are all alike.
     """
 
     first: RuleResult
@@ -45,7 +46,11 @@ class _Compared:
 
     @property
     def p(self) -> float:
-        return 1.0 if self.leads or self.same else comparison.p_value(self.whole, self.difference)
+        return (
+            1.0
+            if self.leads or self.same or not self.known
+            else comparison.p_value(self.whole, self.difference)
+        )
 
     @property
     def undecided(self) -> str:
@@ -54,7 +59,9 @@ class _Compared:
             return "their chosen runs are the same"
         if self.leads:
             return f"{self.leads.rule} leads only by its surviving runs ({self.leads.outcome})"
-        return "with a single seed, luck cannot be told from skill" if self.num_seeds < 2 else ""
+        if self.num_seeds < 2:
+            return "with a single seed, luck cannot be told from skill"
+        return "" if self.known else "the seeds of each are all alike, so nothing is known of luck"
 
 
 def all_pairs(
@@ -168,7 +175,7 @@ def _compare(
         error=comparison.difference_error(
             a, b, matched=matched, binary=measure.binary, by_example=measure.by_example
         ),
-        known=measure.by_example or min(len(a), len(b)) > 1,
+        known=has_spread(a, b, by_example=measure.by_example),
         luck=lambda more: math.hypot(lucks[first.rule].error(more), lucks[second.rule].error(more)),
         leads=ahead if ahead is not None and ahead.outcome else None,
         same=not set(first.runs).isdisjoint(second.runs),
