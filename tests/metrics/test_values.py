@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -260,3 +262,14 @@ def test_many_runs_are_looked_at_a_few_at_a_time() -> None:
     ]
     assert found[::30].tolist() == some
     assert values_of([metric_named("roc_auc")], "classification", [], answers)["roc_auc"].shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["f1", "top_3", "pinball_0.9"])
+def test_a_metric_is_pickled_and_copied_by_its_name(name: str) -> None:
+    metric = metric_named(name)
+    for same in (pickle.loads(pickle.dumps(metric)), copy.deepcopy(metric)):
+        assert (same.name, same.title, set(same.formulas)) == (
+            metric.name,
+            metric.title,
+            set(metric.formulas),
+        )

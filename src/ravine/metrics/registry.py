@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -207,3 +209,11 @@ def check_answers(
         of = f" of {fold}" if fold else ""
         some = " with a weight above 0" if len(counted) < len(answers) else ""
         raise InputError(f"metric = {shown(metric.asked)}: {reason} in the {part} part{of}{some}")
+
+
+def _reduced(metric: Metric) -> Any:
+    """What a metric is pickled and copied as: one of ravine's by name, since formulas are no data."""
+    return metric.__reduce_ex__(4) if metric.own or metric.of else (metric_named, (metric.name,))
+
+
+copyreg.pickle(Metric, _reduced)
