@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import disagreement, gain, scoring, selection
+from ravine.ensembles.asked import Asked
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.choice import Chosen, choose, selecting
 from ravine.ensembles.findings import Calibration, Ensemble
@@ -73,7 +74,7 @@ def ensemble(
         for each, loss in zip(found.able, found.losses.solo, strict=True)
         if each.name in pool.weights
     ]
-    own = [outputs[each.name] for each, _ in used]
+    given = [outputs[each.name] for each, _ in used]
     alike = found.how == "all" and members == "seeds"
     if len(used) > _MOST:
         left.append(f"the gain and the disagreement of more than {_MOST} members are left out")
@@ -81,7 +82,9 @@ def ensemble(
     kinds, missing = kinds_of(store, study_name, found, size, soup)
     long, words = _long(kinds[-1], found, labels, store, rival)
     # All is chosen: from here on test may be read.
-    whole, longest, num_scored, notes = judge(store, study_name, kinds, labels, found.reader, long)
+    asked = Asked.of(store.study(study_name).definition, labels, metric)
+    whole, longest, num_scored, notes = judge(store, study_name, kinds, labels, found.reader, long, asked)
+    own = None if asked is None else asked.metric
     left += [*missing, *words, *notes]
     return Ensemble(
         study=study_name,
@@ -97,13 +100,14 @@ def ensemble(
         judged=whole,
         rival=longest,
         num_scored=num_scored,
-        compared=compared(whole[-1], [*whole[:-1], *([] if longest is None else [longest])]),
+        compared=compared(whole[-1], [*whole[:-1], *([] if longest is None else [longest])], own),
         optimism=selection.cross_fitted(found.losses, selecting(found.how, size)) if selected else None,
-        curve=_curve(own, labels, alike),
-        forecast=_forecast(own, labels) if alike and pool.combine == "mean" else None,
-        disagreement=_disagreement(own, labels),
+        curve=_curve(given, labels, alike),
+        forecast=_forecast(given, labels) if alike and pool.combine == "mean" else None,
+        disagreement=_disagreement(given, labels),
         calibration=_calibration(whole[-1], outputs, labels),
         left_out=tuple(left),
+        metric=own,
     )
 
 

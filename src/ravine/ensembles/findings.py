@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.ensembles import words
+from ravine.ensembles.asked import own_grid, own_json
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.gain import Forecast, Gain
 from ravine.ensembles.judged import Compared, Judged
@@ -19,6 +20,7 @@ from ravine.ensembles.rival import NAME, Rival
 from ravine.ensembles.selection import Optimism
 from ravine.ensembles.verdict_words import verdict_grid
 from ravine.messages import count
+from ravine.metrics import Metric
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import plain, plain_data
 
@@ -67,6 +69,7 @@ class Ensemble:
             regression the root of the mean squared difference.
         calibration: before and after the temperature.
         left_out: what was left out, and why.
+        metric: what the study is judged by, with which all were scored too; None: what is usual for its task.
     """
 
     study: str
@@ -89,6 +92,7 @@ class Ensemble:
     disagreement: Array
     calibration: tuple[Calibration, ...]
     left_out: tuple[str, ...]
+    metric: Metric | None = None
 
     @property
     def id(self) -> str:
@@ -110,7 +114,7 @@ class Ensemble:
         return (
             f"{given}: {combined}." if number > 1 else f"{given}: one member is its own pool.",
             *(
-                words.comparison(each, self.cells)
+                words.comparison(each, self.cells, self.metric)
                 for each in self.compared
                 if each.second in (BEST, SEEDS, NAME)
             ),
@@ -126,6 +130,7 @@ class Ensemble:
         few = 1 < len(self.disagreement) <= words.MOST_IN_MATRIX
         parts = (
             words.scores_grid(title, self.sentences, self.judged, self.rival, after, self.cells),
+            None if self.metric is None else own_grid(self.metric, self._kinds, self.compared),
             words.members_grid(self.members, self.pool.weights, self.solo, self._loss),
             words.curve_grid(self.curve, self.cells) if len(self.curve) > 1 else None,
             words.matrix_grid(self.members, self.disagreement, self.cells) if few else None,
@@ -137,6 +142,11 @@ class Ensemble:
         return tuple(part for part in parts if part is not None)
 
     @property
+    def _kinds(self) -> list[Judged | Rival]:
+        """All that were scored, the ensemble last."""
+        return [*self.judged[:-1], *([] if self.rival is None else [self.rival]), self.judged[-1]]
+
+    @property
     def _loss(self) -> str:
         return "MSE" if self.task == "regression" else "NLL"
 
@@ -144,6 +154,7 @@ class Ensemble:
         """As plain, finite numbers: what ``ravine ensemble --json`` prints."""
         return {
             "study": self.study,
+            **({} if self.metric is None else {"metric": self.metric.name}),
             "id": self.id,
             "combine": self.pool.combine,
             "select": self.select,
@@ -191,6 +202,7 @@ def _judged_json(each: Judged) -> dict[str, Any]:
         "temperature": each.temperature,
         "validation": plain_data(dict(each.validation)),
         "test": plain_data(dict(each.test)),
+        **({} if each.own is None else {"by_metric": own_json(each.own)}),
     }
 
 
@@ -202,6 +214,7 @@ def _rival_json(rival: Rival) -> dict[str, Any]:
         "members": 1,
         "validation": plain_data(rival.validation),
         "test": plain_data(rival.test),
+        **({} if rival.own is None else {"by_metric": own_json(rival.own)}),
         "ranges": {name: plain_data(rival.range(name)) for name in rival.test},
         "seeds": [_judged_json(each) for each in rival.seeds],
     }

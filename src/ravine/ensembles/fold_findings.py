@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ravine.data.deal_folds import FoldOf
 from ravine.ensembles import words
+from ravine.ensembles.asked import Own, own_grid, own_json
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Compared, Judged
 from ravine.ensembles.kinds import BEST, SEEDS
 from ravine.ensembles.verdict_words import between, epochs_in_words, scored_so_far
 from ravine.grid import Grid
 from ravine.messages import count
+from ravine.metrics import Metric
 from ravine.outcomes.runs import plain, plain_data
 from ravine.outcomes.words import NOTHING, signed, two_digits
 
@@ -35,6 +37,7 @@ class OverFolds:
         epochs: passes over a fold's training set that its members took together, the mean over folds.
         validation, test: its scores, the mean over folds.
         spread: standard deviation over folds of its scores on test; NaN of one fold.
+        own: what it reaches by the study's metric, the mean over folds; None where that is what is usual.
     """
 
     name: str
@@ -43,6 +46,7 @@ class OverFolds:
     validation: Mapping[str, float]
     test: Mapping[str, float]
     spread: Mapping[str, float]
+    own: Own | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -62,6 +66,7 @@ class FoldEnsemble:
         chosen: the ensemble of each fold with its pool.
         num_scored: recipes that were ever scored on the test part of these data, as far as the store knows.
         left_out: what was left out, and why.
+        metric: what the study is judged by, with which all were scored too; None: what is usual for its task.
     """
 
     study: str
@@ -77,6 +82,7 @@ class FoldEnsemble:
     chosen: Mapping[FoldOf, Judged]
     num_scored: int
     left_out: tuple[str, ...]
+    metric: Metric | None = None
 
     @property
     def is_regression(self) -> bool:
@@ -91,12 +97,17 @@ class FoldEnsemble:
         again = f" and {count(self.repeats, 'repeat')}" if self.repeats > 1 else ""
         return (
             f"In each fold, of {self.folds} folds{again}: {how}{_MEMBERS[self.members]}; {combined}.",
-            *(words.comparison(each, self.cells) for each in self.compared if each.second in (BEST, SEEDS)),
+            *(
+                words.comparison(each, self.cells, self.metric)
+                for each in self.compared
+                if each.second in (BEST, SEEDS)
+            ),
         )
 
     def grids(self) -> tuple[Grid, ...]:
-        """Scores of each kind, and what they cost with the ensemble's lead over them."""
-        return self._scores(), self._costs()
+        """Scores of each kind, by the study's metric too, and what they cost with the ensemble's lead over them."""
+        own = () if self.metric is None else (own_grid(self.metric, self.kinds, self.compared),)
+        return self._scores(), *own, self._costs()
 
     def _scores(self) -> Grid:
         names = ("mse", "rmse", "mae") if self.is_regression else ("nll", "brier", "ece", "accuracy")
@@ -167,12 +178,13 @@ class FoldEnsemble:
         """As plain, finite numbers: what ``ravine ensemble --json`` prints."""
         return {
             "study": self.study,
+            **({} if self.metric is None else {"metric": self.metric.name}),
             "members": self.members,
             "select": self.select,
             "combine": self.combine,
             "folds": self.folds,
             "repeats": self.repeats,
-            "scores": [plain_data(asdict(each)) for each in self.kinds],
+            "scores": [_kind_json(each) for each in self.kinds],
             "compared": [plain_data(asdict(each)) for each in self.compared],
             "chosen": [
                 {
@@ -198,6 +210,12 @@ class FoldEnsemble:
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         return "".join(grid.html() for grid in self.grids())
+
+
+def _kind_json(kind: OverFolds) -> dict[str, Any]:
+    found: dict[str, Any] = plain_data(asdict(replace(kind, own=None)))
+    del found["own"]
+    return found if kind.own is None else {**found, "by_metric": own_json(kind.own)}
 
 
 def _spread(name: str, value: float, spread: float) -> str:

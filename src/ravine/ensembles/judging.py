@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ravine.ensembles.asked import Asked
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Judged, judged
 from ravine.ensembles.kinds import Kind, epochs_of
@@ -39,6 +40,7 @@ def judge(
     labels: Labels,
     reader: Reader,
     long: Long,
+    asked: Asked | None = None,
 ) -> tuple[tuple[Judged, ...], Rival | None, int, list[str]]:
     """Score what was chosen. Here test is read, once.
 
@@ -49,6 +51,7 @@ def judge(
         labels: the right answers.
         reader: reads what members predict.
         long: the rival's runs.
+        asked: the study's metric; None: it is judged by what is usual.
 
     Returns:
         The scores of each kind, those of the rival, how many recipes were scored on test so far, and notes.
@@ -64,7 +67,12 @@ def judge(
     found = tuple(
         replace(
             judged(
-                kind.name, kind.pool, Cells.of(labels), (validation, labels.validation), (test, labels.test)
+                kind.name,
+                kind.pool,
+                Cells.of(labels),
+                (validation, labels.validation),
+                (test, labels.test),
+                asked,
             ),
             epochs=epochs_of(kind.runs, records, labels.sizes[0]),
         )
@@ -74,7 +82,7 @@ def judge(
     if long.runs:
         first = long.runs[0]
         epochs = epochs_of({first.id: None}, {first.id: first}, labels.sizes[0])
-        rival = rival_of(long.runs, long.times, epochs, labels, validation, test)
+        rival = rival_of(long.runs, long.times, epochs, labels, validation, test, asked)
     return found, rival, number, notes
 
 

@@ -8,12 +8,13 @@ in common (`ravine.verdict.fold_errors`); all intervals of a comparison are corr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ravine.data.deal_folds import FoldOf
+from ravine.ensembles.asked import Asked, Own, around, is_better
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.choice import Chosen, checked, choose
 from ravine.ensembles.fold_findings import FoldEnsemble, OverFolds
@@ -98,8 +99,11 @@ def ensemble_over_folds(
     }
     number, notes = log_scored(store, fingerprint, recipes)
     records = {run.id: run for run in runs}
-    scored = {fold: _scored(each, names, records) for fold, each in found.items()}
+    definition = store.study(study_name).definition
+    asked = {fold: Asked.of(definition, each.chosen.labels, metric) for fold, each in found.items()}
+    scored = {fold: _scored(each, names, records, asked[fold]) for fold, each in found.items()}
     first = next(iter(found.values())).chosen
+    own = next((each.metric for each in asked.values() if each is not None), None)
     sizes = [each.chosen.labels.sizes for each in found.values()]
     ratio = float(np.mean([test / (train + validation) for train, validation, test in sizes]))
     kinds_over = tuple(_over_folds(name, scored) for name in names)
@@ -113,10 +117,11 @@ def ensemble_over_folds(
         folds=1 + max(fold.fold for fold in found),
         repeats=1 + max(fold.repeat for fold in found),
         kinds=kinds_over,
-        compared=_compared(scored, names, ratio),
+        compared=_compared(scored, names, ratio, own),
         chosen={fold: each[ENSEMBLE] for fold, each in scored.items()},
         num_scored=number,
         left_out=(*_left_out(found), *notes),
+        metric=own,
     )
 
 
@@ -133,7 +138,9 @@ def _kept(found: Sequence[_InFold]) -> list[str]:
     ]
 
 
-def _scored(fold: _InFold, names: Sequence[str], records: Mapping[str, RunRecord]) -> dict[str, Judged]:
+def _scored(
+    fold: _InFold, names: Sequence[str], records: Mapping[str, RunRecord], by: Asked | None
+) -> dict[str, Judged]:
     """The kinds of a fold by name. Here its test part is read, once."""
     labels, reader = fold.chosen.labels, fold.chosen.reader
     wanted = list({each.name: each for name in names for each in fold.kinds[name].members}.values())
@@ -141,7 +148,7 @@ def _scored(fold: _InFold, names: Sequence[str], records: Mapping[str, RunRecord
     known, asked = (validation, labels.validation), (test, labels.test)
     return {
         name: replace(
-            judged(name, kind.pool, Cells.of(labels), known, asked),
+            judged(name, kind.pool, Cells.of(labels), known, asked, by),
             epochs=epochs_of(kind.runs, records, labels.sizes[0]),
         )
         for name, kind in ((name, fold.kinds[name]) for name in names)
@@ -163,11 +170,23 @@ def _over_folds(name: str, scored: Mapping[FoldOf, Mapping[str, Judged]]) -> Ove
         },
         test={score: float(np.mean([each.test[score] for each in own])) for score in own[0].test},
         spread={score: spread([each.test[score] for each in own]) for score in own[0].test},
+        own=_own([each.own for each in own if each.own is not None], spread),
     )
 
 
+def _own(found: Sequence[Own], spread: Callable[[Sequence[float]], float]) -> Own | None:
+    if not found:
+        return None
+    tested = [each.test for each in found]
+    validation = float(np.mean([each.validation for each in found]))
+    return Own(validation=validation, test=float(np.mean(tested)), spread=spread(tested))
+
+
 def _compared(
-    scored: Mapping[FoldOf, Mapping[str, Judged]], names: Sequence[str], ratio: float
+    scored: Mapping[FoldOf, Mapping[str, Judged]],
+    names: Sequence[str],
+    ratio: float,
+    metric: Metric | None,
 ) -> tuple[Compared, ...]:
     """The ensemble against the others, by every score that both have in each fold; of one fold nothing is said."""
     every = list(scored.values())
@@ -184,11 +203,16 @@ def _compared(
     ]
     if len(every) < 2:
         return ()
-    return tuple(_apart(scored, other, score, ratio, ALPHA / len(pairs)) for other, score in pairs)
+    return tuple(_apart(scored, other, score, ratio, ALPHA / len(pairs), metric) for other, score in pairs)
 
 
 def _apart(
-    scored: Mapping[FoldOf, Mapping[str, Judged]], other: str, score: str, ratio: float, alpha: float
+    scored: Mapping[FoldOf, Mapping[str, Judged]],
+    other: str,
+    score: str,
+    ratio: float,
+    alpha: float,
+    metric: Metric | None,
 ) -> Compared:
     tables = {
         (fold.repeat, fold.fold): [
@@ -205,13 +229,13 @@ def _apart(
     half = half_width(error_over_folds(differences, ratio, 1, binary=binary), alpha)
     outcome = "not separable"
     if abs(difference) > half:
-        outcome = "better" if (difference > 0.0) == (score == "accuracy") else "worse"
+        outcome = "better" if is_better(score, difference, metric) else "worse"
     return Compared(
         first=ENSEMBLE,
         second=other,
         score=score,
         difference=difference,
-        interval=(difference - half, difference + half),
+        interval=around(difference, half, score, metric),
         outcome=outcome,
     )
 

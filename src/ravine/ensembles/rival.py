@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.asked import Asked, Own
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.judged import Judged, judged
 from ravine.ensembles.members import as_members
@@ -55,6 +56,17 @@ class Rival:
     def test(self) -> dict[str, float]:
         """Likewise."""
         return _means([each.test for each in self.seeds])
+
+    @property
+    def own(self) -> Own | None:
+        """Likewise by the study's metric; None where that is what is usual."""
+        found = [each.own for each in self.seeds if each.own is not None]
+        if not found:
+            return None
+        return Own(
+            validation=float(np.mean([each.validation for each in found])),
+            test=float(np.mean([each.test for each in found])),
+        )
 
     @property
     def per_example(self) -> dict[str, Array]:
@@ -112,6 +124,7 @@ def rival_of(
     labels: Labels,
     validation: Outputs,
     test: Outputs,
+    asked: Asked | None = None,
 ) -> Rival:
     """Score the runs.
 
@@ -121,12 +134,13 @@ def rival_of(
         epochs: of one.
         labels: the right answers.
         validation, test: their outputs by name.
+        asked: the study's metric; None: it is judged by what is usual.
     """
     return Rival(
         times=times,
         epochs=epochs,
         seeds=tuple(
-            judged(NAME, pool, Cells.of(labels), (validation, labels.validation), (test, labels.test))
+            judged(NAME, pool, Cells.of(labels), (validation, labels.validation), (test, labels.test), asked)
             for pool in pools_of(runs).values()
         ),
     )

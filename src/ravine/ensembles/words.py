@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ravine.ensembles.asked import own_sentence
 from ravine.ensembles.cells import Cells
 from ravine.ensembles.disagreement import mean_of_pairs
 from ravine.ensembles.gain import Forecast, Gain, Value
@@ -16,6 +17,7 @@ from ravine.ensembles.judged import Compared, Judged
 from ravine.ensembles.rival import Rival
 from ravine.ensembles.selection import Optimism
 from ravine.grid import Grid
+from ravine.metrics import Metric
 from ravine.outcomes.member import Member
 from ravine.outcomes.runs import describe
 from ravine.outcomes.words import NOTHING
@@ -55,8 +57,10 @@ def title_of(score: str, cells: Cells) -> str:
     return cells.right if score == "accuracy" else SCORES[score]
 
 
-def comparison(each: Compared, cells: Cells) -> str:
-    """The ensemble against one of the others, by one score."""
+def comparison(each: Compared, cells: Cells, metric: Metric | None = None) -> str:
+    """The ensemble against one of the others, by one score, which may be the study's metric."""
+    if metric is not None and each.score == metric.column:
+        return own_sentence(metric, each)
     low, high = each.interval
     if each.score == "accuracy":
         points = [f"{round(100 * value, 2) + 0.0:+.2f}" for value in (each.difference, low, high)]
